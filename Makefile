@@ -1,0 +1,45 @@
+# Everything a developer does here, one command each. `make` alone tells them all.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STUBS := sdk/tallymark/v1
+.PHONY: help setup demo serve test check bench protos clean
+
+help: ## tell the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+setup: .venv/.ready ## create the environment in .venv (every other command does it by itself)
+
+.venv/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tallymark needs Python 3.11 or newer; name one with PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable '.[server]' --group dev
+	@touch $@
+
+demo: setup ## start a server, train a model through the decorators several times, print the versions
+	@$(BIN)/python -m tests.demo
+
+serve: setup ## run the service on ./tallymark.db until Ctrl-C
+	$(BIN)/tallymark serve
+
+test: setup ## run the whole test suite
+	$(BIN)/pytest $(TESTS)
+
+check: setup ## format, lint, types, import contracts, the contract, generated stubs up to date
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd protos && ../$(BIN)/buf lint
+	$(BIN)/python protos/breaking.py
+	$(BIN)/python protos/generate.py --check
+
+bench: setup ## measure speed as ratios to a bare gRPC echo, in one run
+	$(BIN)/python -m tests.bench
+
+protos: setup ## generate the stubs from protos/ into sdk/
+	$(BIN)/python protos/generate.py
+
+clean: ## remove the environment and everything made by it
+	rm -rf .venv build dist

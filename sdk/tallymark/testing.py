@@ -1,0 +1,123 @@
+"""A real server on a file of its own, for tests of programs that use Tallymark.
+
+    from tallymark.testing import registry  # in conftest.py
+
+    def test_training_records_a_version(registry):
+        training_pipeline()
+        assert Model("churn", version="latest").number == 1
+
+Needs the service: `pip install 'tallymark[server]'`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+STOP_TIMEOUT = 30.0
+
+
+class ServerError(Exception):
+    """The server did not start, or did not stop cleanly; the message is what it said."""
+
+
+class Server:
+    """A Tallymark server in a process of its own.
+
+    `db` is its SQLite file. `address` is HOST:PORT; it stays the same when the server is restarted. `options` are further
+    flags of `tallymark serve`.
+    """
+
+    def __init__(self, db: Path, options: Sequence[str] = ()) -> None:
+        self.db = db
+        self.address = "127.0.0.1:0"
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._started().pid
+
+    @property
+    def log_file(self) -> Path:
+        """What it has logged, in the order of time."""
+        return self.db.with_suffix(".log")
+
+    def start(self) -> None:
+        """Start, and return when it answers; ServerError."""
+        command = [sys.executable, "-m", "tallymark_server", "--db", str(self.db), "--listen", self.address]
+        with self.log_file.open("a") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the program is ours
+                [*command, *self._options], stdout=subprocess.PIPE, stderr=log, text=True, env=_plain_environment()
+            )
+        announced = _lines(self._process).readline()
+        if " on " not in announced:
+            self._process.wait()
+            _lines(self._process).close()
+            raise ServerError(f"the server did not start:\n{self.log_file.read_text()}")
+        self.address = announced.rsplit(" on ", 1)[1].strip()
+
+    def stop(self) -> None:
+        """Stop gracefully: what waits is answered first; ServerError if it does not end well."""
+        process = self._started()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(STOP_TIMEOUT)
+        _lines(process).close()
+        if code != 0:
+            raise ServerError(f"the server ended with code {code}:\n{self.log_file.read_text()}")
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        process = self._started()
+        process.kill()
+        process.wait(STOP_TIMEOUT)
+        _lines(process).close()
+
+    def restart(self) -> None:
+        """Stop gracefully and start again on the same file and the same port."""
+        self.stop()
+        self.start()
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise ServerError("the server was not started")
+        return self._process
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server on a fresh file, to which this process's SDK records."""
+    with Server(tmp_path / "tallymark.db") as server:
+        monkeypatch.setenv("TALLYMARK_URL", server.address)
+        yield server
+
+
+def _plain_environment() -> dict[str, str]:
+    """The environment without settings that would change the server under test."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TALLYMARK_")}
+
+
+def _lines(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None, "the process was started with a pipe"  # noqa: S101
+    return process.stdout

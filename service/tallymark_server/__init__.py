@@ -1,0 +1,13 @@
+"""The Tallymark service: one line in which every change is decided, and a log of what was decided.
+
+The rooms, in reading order:
+
+domain/     the rules, pure: what a name may be, how numbers are given, who holds a stage, what a repeated request means
+storage/    the only room that speaks SQL: `contract` says what is promised, `sqlite` keeps it
+writer      the one line: takes commands in turn, decides a batch, commits once, answers
+registry    the door for every edge: commands go to the writer, questions to storage
+watching    the bell and the loop by which readers follow the log
+rpc/        the gRPC edge: messages to commands, results to messages, errors to statuses
+settings    what an operator can set
+app         puts the rooms together, starts them and stops them in order
+"""

@@ -1,0 +1,143 @@
+"""The command `tallymark serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+import tomllib
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.naming import project_name
+from tallymark_server.settings import DEFAULT_LISTEN, InvalidSettingError, Settings, parse_listen
+
+
+def _with_default(projects: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(("default", *(project_name(name) for name in projects))))
+    except InvalidField as error:
+        raise InvalidSettingError(str(error)) from None
+
+
+def _run(service: Coroutine[Any, Any, None]) -> None:
+    # There is no uvloop for Windows.
+    new_loop = importlib.import_module("uvloop").new_event_loop if sys.platform != "win32" else None
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(service)
+
+
+def _read_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"cannot read {path}: {error}") from None
+    known = {name for name in (option.name for option in context.command.params) if name not in (None, "config")}
+    settings = {key.replace("-", "_"): value for key, value in found.items()}
+    if unknown := sorted(settings.keys() - known):
+        raise click.BadParameter(
+            f"{path} sets {', '.join(unknown)}, which is not a setting; settings are {', '.join(sorted(known))}"
+        )
+    context.default_map = {**(context.default_map or {}), **settings}
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    envvar="TALLYMARK_CONFIG",
+    show_envvar=True,
+    help='A TOML file with any of the settings below, named as here: listen = "0.0.0.0:50051". A flag or an'
+    " environment variable wins over the file.",
+)
+@click.option(
+    "--db",
+    type=click.Path(path_type=Path),
+    default="tallymark.db",
+    envvar="TALLYMARK_DB",
+    help="The SQLite file; made when it is not there.",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default=DEFAULT_LISTEN,
+    envvar="TALLYMARK_LISTEN",
+    help="Where to answer gRPC calls. Port 0 picks a free one and prints it.",
+)
+@click.option(
+    "--project",
+    "projects",
+    metavar="NAME",
+    multiple=True,
+    default=("default",),
+    envvar="TALLYMARK_PROJECTS",
+    help="A project to keep; made when it is not there. Several may be named. `default` is always there.",
+)
+@click.option(
+    "--max-waiting",
+    type=click.IntRange(1),
+    default=10_000,
+    envvar="TALLYMARK_MAX_WAITING",
+    help="How many changes may wait in line; more are refused at once, with the advice to try again.",
+)
+@click.option(
+    "--heartbeat",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    default=15.0,
+    envvar="TALLYMARK_HEARTBEAT",
+    help="The longest silence of a watch.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    default=10.0,
+    envvar="TALLYMARK_GRACE",
+    help="How long calls under way may take to end when the server stops.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    envvar="TALLYMARK_LOG_LEVEL",
+    help="The least level to log.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    envvar="TALLYMARK_LOG_FORMAT",
+    help="Logs for people or for programs, on standard error.",
+)
+def serve(listen: str, projects: tuple[str, ...], **given: Any) -> None:
+    """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
+
+    Only one server can hold a file. When it stops, changes that wait in line are still made and answered.
+    """
+    try:
+        host, port = parse_listen(listen)
+        settings = Settings(host=host, port=port, projects=_with_default(projects), **given)
+    except InvalidSettingError as error:
+        raise click.BadParameter(str(error)) from None
+    try:
+        from tallymark_server.app import serve as run
+        from tallymark_server.rpc.serving import CannotListenError
+        from tallymark_server.storage.contract import CannotOpenError
+    except ImportError as error:
+        raise click.ClickException(
+            f"the service needs {error.name}, which is not installed: pip install 'tallymark[server]'"
+        ) from None
+    try:
+        _run(run(settings, lambda address: click.echo(f"tallymark serves {settings.db} on {address}")))
+    except (CannotOpenError, CannotListenError) as error:
+        raise click.ClickException(str(error)) from None

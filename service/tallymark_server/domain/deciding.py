@@ -1,0 +1,110 @@
+"""Decides: from what is known and what is asked, to what happens, or to a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never, cast
+
+from tallymark_server.domain import commands as c
+from tallymark_server.domain.errors import RequestIdReused
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.numbering import create_model, create_versions, ensure_version
+from tallymark_server.domain.promotion import delete_alias, log_metadata, set_alias, set_stage
+from tallymark_server.domain.running import finish_run, start_run
+from tallymark_server.domain.scribe import Scribe
+from tallymark_server.domain.state import Receipt, State
+
+Outcome = Model | ModelVersion | tuple[ModelVersion, ...] | Run | c.Ensured | c.Started
+AnyCommand = (
+    c.CreateModel
+    | c.CreateVersions
+    | c.EnsureVersion
+    | c.SetStage
+    | c.SetAlias
+    | c.DeleteAlias
+    | c.LogMetadata
+    | c.StartRun
+    | c.FinishRun
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a command comes to: the answer, and the events that make it true (none if it is true already)."""
+
+    outcome: Outcome
+    events: tuple[Event, ...]
+
+
+def take(state: State, command: AnyCommand, now: int) -> Decision:
+    """Decide the command and let the state take in what happens; a RegistryError leaves the state as it was.
+
+    A request that had an effect before is answered as it was answered then, and has no effect again.
+    """
+    receipt = state.receipts[command.request_id] if command.request_id and not command.validate_only else None
+    if receipt is not None:
+        if receipt.fingerprint != command.fingerprint:
+            raise RequestIdReused(state.project, command.request_id)
+        return Decision(replay(state, command, receipt), ())
+    decision = decide(state, command, now)
+    if command.validate_only:
+        return Decision(decision.outcome, ())
+    for event in decision.events:
+        state.evolve(event)
+    if command.request_id and decision.events:
+        state.receipts[command.request_id] = Receipt(command.fingerprint, decision.events)
+    return decision
+
+
+def decide(state: State, command: AnyCommand, now: int) -> Decision:
+    """The answer to the command, and the events that make it true. Reads the state, and changes nothing."""
+    scribe = Scribe(state, command, now)
+    outcome = _answer(state, command, scribe)
+    return Decision(outcome, tuple(scribe.events))
+
+
+def replay(state: State, command: AnyCommand, receipt: Receipt) -> Outcome:
+    """The answer that the command was given when it had its effect."""
+    last = receipt.events[-1].image
+    match command:
+        case c.CreateVersions():
+            return tuple(cast("ModelVersion", event.image) for event in receipt.events)
+        case c.EnsureVersion():
+            return c.Ensured(cast("ModelVersion", last), created=True)
+        case c.StartRun() if isinstance(last, Run):
+            version = None if last.model is None else state.versions[(last.model, last.number)]
+            return c.Started(last, created=True, version=version)
+        case c.StartRun():
+            return c.Started(_known(state.runs[command.run]), created=False, version=cast("ModelVersion", last))
+        case _:
+            return last
+
+
+def _answer(state: State, command: AnyCommand, scribe: Scribe) -> Outcome:
+    match command:
+        case c.CreateVersions():
+            return create_versions(state, command, scribe)
+        case c.EnsureVersion():
+            return ensure_version(state, command, scribe)
+        case c.CreateModel():
+            return create_model(state, command, scribe)
+        case c.SetStage():
+            return set_stage(state, command, scribe)
+        case c.SetAlias():
+            return set_alias(state, command, scribe)
+        case c.DeleteAlias():
+            return delete_alias(state, command, scribe)
+        case c.LogMetadata():
+            return log_metadata(state, command, scribe)
+        case c.StartRun():
+            return start_run(state, command, scribe)
+        case c.FinishRun():
+            return finish_run(state, command, scribe)
+        case _:
+            assert_never(command)
+
+
+def _known(run: Run | None) -> Run:
+    assert run is not None, "a run that was joined exists"  # noqa: S101
+    return run

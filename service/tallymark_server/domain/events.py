@@ -1,0 +1,36 @@
+"""What has happened: each event says what one resource became at one revision of the project's log."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
+
+
+class Kind(enum.StrEnum):
+    """What happened."""
+
+    MODEL_CREATED = "model_created"
+    VERSION_CREATED = "version_created"
+    STAGE_CHANGED = "stage_changed"
+    ALIAS_SET = "alias_set"
+    ALIAS_DELETED = "alias_deleted"
+    METADATA_LOGGED = "metadata_logged"
+    RUN_STARTED = "run_started"
+    RUN_FINISHED = "run_finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened at one revision. `image` is the whole resource after the change."""
+
+    revision: int
+    kind: Kind
+    time: int
+    actor: str
+    image: Model | ModelVersion | Run
+    reason: str = ""
+    previous_stage: Stage | None = None
+    alias: str = ""
+    previous_number: int = 0

@@ -1,0 +1,39 @@
+"""What metadata a version may carry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from tallymark_server.domain import naming
+from tallymark_server.domain.errors import ValueTooLarge
+from tallymark_server.domain.model import Time, Uri, Value
+
+MAX_METADATA = 65_535
+
+
+def checked(metadata: dict[str, Value], field: str = "metadata") -> dict[str, Value]:
+    """The metadata; an error if a key cannot be one, or if all is too large."""
+    if metadata:
+        for key in metadata:
+            naming.plain_label(key, f"{field} key")
+        limit_size(metadata, field)
+    return metadata
+
+
+def merged(old: Mapping[str, Value], new: Mapping[str, Value]) -> dict[str, Value]:
+    """The old metadata with the new set over it; ValueTooLarge if the whole is too large."""
+    both = {**old, **new}
+    limit_size(both, "metadata")
+    return both
+
+
+def limit_size(metadata: Mapping[str, Value], field: str) -> None:
+    """ValueTooLarge beyond 65,535 bytes of JSON."""
+    size = len(json.dumps(metadata, default=_plain, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > MAX_METADATA:
+        raise ValueTooLarge(field, MAX_METADATA, "bytes of JSON", size)
+
+
+def _plain(value: Time | Uri) -> object:
+    return value.micros if isinstance(value, Time) else value.text

@@ -1,0 +1,115 @@
+"""The things that the registry keeps. Times are microseconds since 1970, UTC."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+class Stage(enum.StrEnum):
+    """The lifecycle state of a version."""
+
+    NONE = "none"
+    STAGING = "staging"
+    PRODUCTION = "production"
+    ARCHIVED = "archived"
+
+
+# Each of these stages has at most one version of a model.
+EXCLUSIVE_STAGES = frozenset({Stage.STAGING, Stage.PRODUCTION})
+
+
+class RunState(enum.StrEnum):
+    """How far a run has come."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A metadata value that is a point in time."""
+
+    micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """A metadata value that refers to something elsewhere."""
+
+    text: str
+
+
+Value = float | str | bool | Time | Uri | tuple["Value", ...] | dict[str, "Value"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What people write about a model."""
+
+    description: str = ""
+    license: str = ""
+    audience: str = ""
+    use_cases: str = ""
+    limitations: str = ""
+    trade_offs: str = ""
+    ethics: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A named line of versions. `id` never changes, whatever the name."""
+
+    id: int
+    name: str
+    card: ModelCard = ModelCard()
+    last_number: int = 0
+    creator: str
+    create_time: int
+    update_time: int
+    create_revision: int
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """One entry in a model's line. `name` is the explicit name, None when the version is called by its number."""
+
+    model_id: int
+    model: str
+    number: int
+    name: str | None = None
+    stage: Stage = Stage.NONE
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Value] = field(default_factory=dict)
+    run: str | None = None
+    step: str = ""
+    automatic: bool = False
+    creator: str
+    create_time: int
+    update_time: int
+    create_revision: int
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a pipeline. `model` and `number` are the version that the pipeline's own model means in it."""
+
+    id: str
+    pipeline: str
+    state: RunState = RunState.RUNNING
+    error: str = ""
+    model_id: int = 0
+    model: str | None = None
+    number: int = 0
+    host: str = ""
+    creator: str
+    create_time: int
+    end_time: int | None = None
+    create_revision: int
+    mod_revision: int

@@ -1,0 +1,102 @@
+"""What a name may be. Creating, renaming and looking up obey the same rule."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from tallymark_server.domain.errors import InvalidField, InvalidName, ReservedName, ValueTooLarge
+
+MAX_NAME = 255
+MAX_TEXT = 65_535
+MAX_TAGS = 100
+MAX_REQUEST_ID = 100
+RESERVED = frozenset({"none", "staging", "production", "archived", "latest"})
+
+_SEPARATORS = frozenset("/@=:")
+# Overrides of the writing direction show a name as something else than it is.
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z_.-][A-Za-z0-9_.-]*", re.ASCII)
+_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
+_PROJECT = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+
+
+def model_name(text: str, field: str = "model_id") -> str:
+    """The model name that the text means, in Unicode NFC; InvalidName if it cannot be one."""
+    if len(text) <= MAX_NAME and _PLAIN.fullmatch(text):
+        return text
+    text = unicodedata.normalize("NFC", text)
+    if not text:
+        raise InvalidName(field, text, "is empty")
+    if len(text) > MAX_NAME:
+        raise InvalidName(field, text, f"has {len(text):,} characters")
+    if text[0].isspace() or text[-1].isspace():
+        raise InvalidName(field, text, "has a space at an end")
+    for ch in text:
+        if ch in _SEPARATORS:
+            raise InvalidName(field, text, f"contains {ch!r}")
+        if ch in _BIDI_CONTROLS or unicodedata.category(ch) in ("Cc", "Cs", "Zl", "Zp"):
+            raise InvalidName(field, text, f"contains the control character U+{ord(ch):04X}")
+    return text
+
+
+def version_name(text: str, field: str = "version_name") -> str:
+    """The explicit version name that the text means; InvalidName or ReservedName if it cannot be one."""
+    text = model_name(text, field)
+    if text.isdigit():
+        raise ReservedName(field, text, "is all digits, which always means a number")
+    word = unicodedata.normalize("NFKC", text).casefold()
+    if word in RESERVED:
+        meaning = "means the highest number" if word == "latest" else f"means the stage {word}"
+        raise ReservedName(field, text, meaning)
+    return text
+
+
+def run_id(text: str, field: str = "run_id") -> str:
+    """The run id; InvalidField if it cannot be one."""
+    if not _RUN_ID.fullmatch(text):
+        raise InvalidField(field, text, "a run id has 1 to 100 of the characters A-Z a-z 0-9 . _ -")
+    return text
+
+
+def project_name(text: str, field: str = "project") -> str:
+    """The project name; InvalidField if it cannot be one."""
+    if not _PROJECT.fullmatch(text):
+        raise InvalidField(
+            field, text, "a project name has 1 to 63 of the characters a-z 0-9 - and starts with a letter"
+        )
+    return text
+
+
+def request_id(value: str) -> str:
+    """The request id, or the empty text for none; InvalidField if it cannot be one."""
+    if value and not (len(value) <= MAX_REQUEST_ID and value.isascii() and value.isprintable() and " " not in value):
+        raise InvalidField("request_id", value, "a request id has up to 100 visible ASCII characters")
+    return value
+
+
+def prose(value: str, field: str) -> str:
+    """The text of a field that takes prose; ValueTooLarge beyond 65,535 bytes of UTF-8."""
+    size = len(value) if value.isascii() else len(value.encode())
+    if size > MAX_TEXT:
+        raise ValueTooLarge(field, MAX_TEXT, "bytes", size)
+    return value
+
+
+def tags(values: tuple[str, ...], field: str = "tags") -> tuple[str, ...]:
+    """The tags, once each and in code point order; an error if one of them cannot be a tag."""
+    if not values:
+        return ()
+    chosen = {unicodedata.normalize("NFC", value) for value in values}
+    if len(chosen) > MAX_TAGS:
+        raise ValueTooLarge(field, MAX_TAGS, "tags", len(chosen))
+    return tuple(sorted(plain_label(value, field) for value in chosen))
+
+
+def plain_label(value: str, field: str) -> str:
+    """A tag or a metadata key: 1 to 255 characters, none of them a control character."""
+    if not 1 <= len(value) <= MAX_NAME:
+        raise InvalidField(field, value, "it needs 1 to 255 characters")
+    if not value.isprintable() or value.strip() != value:
+        raise InvalidField(field, value, "it takes no control character, and no space at either end")
+    return value

@@ -1,0 +1,112 @@
+"""How models begin, and how versions get their numbers: from 1, one more each, never twice, named or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tallymark_server.domain.commands import Config, CreateModel, CreateVersions, Ensured, EnsureVersion, NewVersion
+from tallymark_server.domain.errors import ModelExists, RunNotFound, VersionNameTaken
+from tallymark_server.domain.events import Kind
+from tallymark_server.domain.model import Model, ModelCard, ModelVersion
+from tallymark_server.domain.reference import By, named
+from tallymark_server.domain.scribe import Scribe
+from tallymark_server.domain.state import State, missing
+
+
+def create_model(state: State, command: CreateModel, scribe: Scribe) -> Model:
+    """A new model, without any version."""
+    if state.models[command.model] is not None:
+        raise ModelExists(state.project, command.model)
+    return _write_model(state, command.model, command.card, scribe)
+
+
+def create_versions(state: State, command: CreateVersions, scribe: Scribe) -> tuple[ModelVersion, ...]:
+    """New versions with successive numbers, all or none."""
+    model = state.model(command.model)
+    names: dict[str, int] = {}
+    for number, new in enumerate(command.versions, model.last_number + 1):
+        if new.name is None:
+            continue
+        taken = names.get(new.name) or state.pointers[(model.name, named(new.name))]
+        if taken is not None:
+            raise VersionNameTaken(state.project, model.name, new.name, taken)
+        names[new.name] = number
+    versions = []
+    for new in command.versions:
+        version = _write_version(model, new, scribe)
+        model = replace(model, last_number=version.number)
+        versions.append(version)
+    return tuple(versions)
+
+
+def ensure_version(state: State, command: EnsureVersion, scribe: Scribe) -> Ensured:
+    """The version that the config means, created if need be."""
+    if command.run is not None and state.runs[command.run] is None:
+        raise RunNotFound(state.project, command.run)
+    return ensure(state, command.config, scribe, run=command.run, step=command.step)
+
+
+def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, step: str = "") -> Ensured:
+    """The version that the config means in this run. A lookup that fails writes nothing, not even the model."""
+    found = find(state, config, run)
+    if found is not None:
+        return Ensured(found, created=False)
+    if config.reference is not None and config.reference.by is not By.NAME:
+        state.model(config.model)
+        raise missing(state.project, config.model, config.reference)
+    model = state.models[config.model] or _write_model(state, config.model, config.card, scribe)
+    name = None if config.reference is None else str(config.reference.value)
+    automatic = name is None and run is not None
+    new = replace(config.version, name=name)
+    return Ensured(_write_version(model, new, scribe, run=run, step=step, automatic=automatic), created=True)
+
+
+def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
+    """The version that the config means in this run, if it is there."""
+    if state.models[config.model] is None:
+        return None
+    if config.reference is not None:
+        return state.find(config.model, config.reference)
+    if run is None:
+        return None
+    number = state.automatic[(run, config.model)]
+    return None if number is None else state.versions[(config.model, number)]
+
+
+def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Model:
+    model = Model(
+        id=state.last_model_id + 1,
+        name=name,
+        card=card,
+        creator=scribe.actor,
+        create_time=scribe.time,
+        update_time=scribe.time,
+        create_revision=scribe.revision,
+        mod_revision=scribe.revision,
+    )
+    scribe.write(Kind.MODEL_CREATED, model)
+    return model
+
+
+def _write_version(
+    model: Model, new: NewVersion, scribe: Scribe, *, run: str | None = None, step: str = "", automatic: bool = False
+) -> ModelVersion:
+    version = ModelVersion(
+        model_id=model.id,
+        model=model.name,
+        number=model.last_number + 1,
+        name=new.name,
+        description=new.description,
+        tags=new.tags,
+        metadata=new.metadata,
+        run=run,
+        step=step,
+        automatic=automatic,
+        creator=scribe.actor,
+        create_time=scribe.time,
+        update_time=scribe.time,
+        create_revision=scribe.revision,
+        mod_revision=scribe.revision,
+    )
+    scribe.write(Kind.VERSION_CREATED, version)
+    return version

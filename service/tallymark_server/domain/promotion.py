@@ -1,0 +1,85 @@
+"""Who holds a stage or an alias, and how they pass from one version to another."""
+
+from __future__ import annotations
+
+from tallymark_server.domain.commands import DeleteAlias, LogMetadata, SetAlias, SetStage
+from tallymark_server.domain.errors import AliasMoved, EtagMismatch, StageOccupied
+from tallymark_server.domain.events import Kind
+from tallymark_server.domain.metadata import merged
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Stage
+from tallymark_server.domain.reference import aliased, in_stage
+from tallymark_server.domain.scribe import Scribe
+from tallymark_server.domain.state import State
+
+
+def etag(mod_revision: int) -> str:
+    """The fingerprint of a resource's state: it is changed whenever the resource is."""
+    return f"r{mod_revision}"
+
+
+def set_stage(state: State, command: SetStage, scribe: Scribe) -> ModelVersion:
+    """The version in its new stage; with force, the holder before it goes to the archive."""
+    version = state.version(command.model, command.reference)
+    if command.etag and command.etag != etag(version.mod_revision):
+        raise EtagMismatch(state.project, version.model, version.number, etag(version.mod_revision))
+    if version.stage is command.stage:
+        return version
+    if command.stage in EXCLUSIVE_STAGES:
+        holder = state.find(command.model, in_stage(command.stage))
+        if holder is not None and not command.force:
+            raise StageOccupied(state.project, version.model, command.stage.value, holder.number)
+        if holder is not None:
+            _move(holder, Stage.ARCHIVED, command.reason, scribe)
+    return _move(version, command.stage, command.reason, scribe)
+
+
+def set_alias(state: State, command: SetAlias, scribe: Scribe) -> ModelVersion:
+    """The version with the alias, taken from wherever it pointed."""
+    version = state.version(command.model, command.reference)
+    holder = state.find(command.model, aliased(command.alias))
+    _check_expected(state, version.model, command.alias, holder, command.expected)
+    if holder is not None and holder.number == version.number:
+        return version
+    if holder is not None:
+        _drop_alias(holder, command.alias, command.reason, scribe)
+    image = scribe.changed(version, aliases=tuple(sorted({*version.aliases, command.alias})))
+    previous = holder.number if holder else 0
+    scribe.write(Kind.ALIAS_SET, image, reason=command.reason, alias=command.alias, previous_number=previous)
+    return image
+
+
+def delete_alias(state: State, command: DeleteAlias, scribe: Scribe) -> ModelVersion:
+    """The version without the alias."""
+    holder = state.version(command.model, command.reference)
+    alias = str(command.reference.value)
+    _check_expected(state, holder.model, alias, holder, command.expected)
+    return _drop_alias(holder, alias, command.reason, scribe)
+
+
+def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVersion:
+    """The version with the metadata set over what it had."""
+    version = state.version(command.model, command.reference)
+    metadata = merged(version.metadata, command.metadata)
+    if metadata == version.metadata:
+        return version
+    image = scribe.changed(version, metadata=metadata)
+    scribe.write(Kind.METADATA_LOGGED, image)
+    return image
+
+
+def _move(version: ModelVersion, stage: Stage, reason: str, scribe: Scribe) -> ModelVersion:
+    image = scribe.changed(version, stage=stage)
+    scribe.write(Kind.STAGE_CHANGED, image, reason=reason, previous_stage=version.stage)
+    return image
+
+
+def _drop_alias(holder: ModelVersion, alias: str, reason: str, scribe: Scribe) -> ModelVersion:
+    image = scribe.changed(holder, aliases=tuple(name for name in holder.aliases if name != alias))
+    scribe.write(Kind.ALIAS_DELETED, image, reason=reason, alias=alias, previous_number=holder.number)
+    return image
+
+
+def _check_expected(state: State, model: str, alias: str, holder: ModelVersion | None, expected: int | None) -> None:
+    number = 0 if holder is None else holder.number
+    if expected is not None and expected != number:
+        raise AliasMoved(state.project, model, alias, number)

@@ -1,0 +1,52 @@
+"""Writes the events of one command: gives each its revision, time and actor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tallymark_server.domain.commands import Command
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
+from tallymark_server.domain.state import State
+
+
+class Scribe:
+    """Writes the events of one command, after everything that could refuse it was asked."""
+
+    def __init__(self, state: State, command: Command[object], now: int) -> None:
+        self.revision = state.revision + 1
+        # The log's time never runs backwards, whatever the machine's clock does.
+        self.time = max(now, state.time)
+        self.actor = command.actor
+        self.events: list[Event] = []
+
+    def write(
+        self,
+        kind: Kind,
+        image: Model | ModelVersion | Run,
+        *,
+        reason: str = "",
+        previous_stage: Stage | None = None,
+        alias: str = "",
+        previous_number: int = 0,
+    ) -> None:
+        """Write down what a resource became at `self.revision`, and turn to the next revision."""
+        self.events.append(
+            Event(
+                revision=self.revision,
+                kind=kind,
+                time=self.time,
+                actor=self.actor,
+                image=image,
+                reason=reason,
+                previous_stage=previous_stage,
+                alias=alias,
+                previous_number=previous_number,
+            )
+        )
+        self.revision += 1
+
+    def changed(self, version: ModelVersion, **changes: Any) -> ModelVersion:
+        """The version as it is after a change at `self.revision`."""
+        return replace(version, **changes, mod_revision=self.revision, update_time=self.time)

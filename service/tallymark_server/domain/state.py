@@ -1,0 +1,108 @@
+"""The part of one project that a batch of commands touches, and how events change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from tallymark_server.domain.errors import AliasNotFound, ModelNotFound, RegistryError, StageEmpty, VersionNotFound
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelVersion, Run, Stage
+from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in_stage, named
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a request_id has done: the fingerprint of its request, and the events that were its effect."""
+
+    fingerprint: bytes
+    events: tuple[Event, ...]
+
+
+@dataclass(slots=True)
+class State:
+    """What is known of one project.
+
+    A key that is there with None is known to be missing; a key that is not there was not asked for, and looking it up
+    is a defect.
+    """
+
+    project: str
+    log_id: str
+    revision: int
+    time: int
+    last_model_id: int
+    models: dict[str, Model | None] = field(default_factory=dict)
+    versions: dict[tuple[str, int], ModelVersion | None] = field(default_factory=dict)
+    pointers: dict[tuple[str, Reference], int | None] = field(default_factory=dict)
+    automatic: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    runs: dict[str, Run | None] = field(default_factory=dict)
+    receipts: dict[str, Receipt | None] = field(default_factory=dict)
+
+    def model(self, name: str) -> Model:
+        """The model of that name; ModelNotFound."""
+        model = self.models[name]
+        if model is None:
+            raise ModelNotFound(self.project, name)
+        return model
+
+    def find(self, model: str, reference: Reference) -> ModelVersion | None:
+        """The version that the reference means, None if there is none."""
+        if reference.by is By.NUMBER:
+            return self.versions[(model, int(reference.value))]
+        number = self.pointers[(model, reference)]
+        return None if number is None else self.versions[(model, number)]
+
+    def version(self, model: str, reference: Reference) -> ModelVersion:
+        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
+        self.model(model)
+        version = self.find(model, reference)
+        if version is None:
+            raise missing(self.project, model, reference)
+        return version
+
+    def evolve(self, event: Event) -> None:
+        """Take in what has happened."""
+        self.revision, self.time = event.revision, event.time
+        match event.image:
+            case Model() as model:
+                self.last_model_id = max(self.last_model_id, model.id)
+                self.models[model.name] = model
+            case Run() as run:
+                self.runs[run.id] = run
+            case ModelVersion() as version:
+                self.versions[(version.model, version.number)] = version
+                self._move_pointers(event, version)
+
+    def _move_pointers(self, event: Event, version: ModelVersion) -> None:
+        model, number = version.model, version.number
+        match event.kind:
+            case Kind.VERSION_CREATED:
+                self.models[model] = replace(self.model(model), last_number=number)
+                self.pointers[(model, LATEST)] = number
+                if version.name is not None:
+                    self.pointers[(model, named(version.name))] = number
+                if version.automatic and version.run is not None:
+                    self.automatic[(version.run, model)] = number
+            case Kind.STAGE_CHANGED:
+                left = in_stage(event.previous_stage or Stage.NONE)
+                if self.pointers.get((model, left)) == number:
+                    self.pointers[(model, left)] = None
+                if version.stage in EXCLUSIVE_STAGES:
+                    self.pointers[(model, in_stage(version.stage))] = number
+            case Kind.ALIAS_SET:
+                self.pointers[(model, aliased(event.alias))] = number
+            case Kind.ALIAS_DELETED:
+                self.pointers[(model, aliased(event.alias))] = None
+            case _:
+                pass
+
+
+def missing(project: str, model: str, reference: Reference) -> RegistryError:
+    """The error that says that the reference means nothing."""
+    match reference.by:
+        case By.STAGE:
+            return StageEmpty(project, model, str(reference.value))
+        case By.ALIAS:
+            return AliasNotFound(project, model, str(reference.value))
+        case _:
+            return VersionNotFound(project, model, str(reference))

@@ -1,0 +1,139 @@
+"""The door to the registry for every edge: commands go to the line, questions to storage."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tallymark_server.domain.commands import Command
+from tallymark_server.domain.errors import InvalidPageToken, ModelNotFound, RevisionInFuture, RunNotFound
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.reference import MAX_NUMBER, Reference
+from tallymark_server.domain.state import missing
+from tallymark_server.storage.contract import Page, Storage
+from tallymark_server.watching import Bell, Progress, watch
+from tallymark_server.writer import Writer
+
+T = TypeVar("T")
+DEFAULT_PAGE = 50
+MAX_PAGE = 1000
+_AFTER_ALL = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A page of a list, the token of the next (empty after the last), and the revision that it shows."""
+
+    items: list[T]
+    next_page_token: str
+    revision: int
+
+
+class Registry:
+    """What can be asked of the registry. `heartbeat` is the longest silence, in seconds, of a watch."""
+
+    def __init__(self, storage: Storage, writer: Writer, bell: Bell, heartbeat: float) -> None:
+        self._storage = storage
+        self._writer = writer
+        self._bell = bell
+        self._heartbeat = heartbeat
+
+    async def execute(self, command: Command[T]) -> T:
+        """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
+        return await self._writer.execute(command)
+
+    async def model(self, project: str, name: str) -> Model:
+        """The model of that name; ModelNotFound."""
+        model = await self._storage.model(project, name)
+        if model is None:
+            raise ModelNotFound(project, name)
+        return model
+
+    async def version(self, project: str, model: str, reference: Reference) -> ModelVersion:
+        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
+        version = await self._storage.version(project, model, reference)
+        if version is None:
+            await self.model(project, model)
+            raise missing(project, model, reference)
+        return version
+
+    async def run(self, project: str, run_id: str) -> Run:
+        """The run of that id; RunNotFound."""
+        run = await self._storage.run(project, run_id)
+        if run is None:
+            raise RunNotFound(project, run_id)
+        return run
+
+    async def models(self, project: str, page_size: int, page_token: str) -> Listing[Model]:
+        """The project's models by name."""
+        size, scope = _page_size(page_size), f"models of {project}"
+        after = _parse_token(page_token, scope, str, "")
+        page = await self._storage.models(project, after, size + 1)
+        return _listing(page, size, scope, lambda model: model.name)
+
+    async def versions(self, project: str, model: str, page_size: int, page_token: str) -> Listing[ModelVersion]:
+        """The model's versions, the highest number first; ModelNotFound."""
+        size, scope = _page_size(page_size), f"versions of {project}/{model}"
+        before = _parse_token(page_token, scope, int, MAX_NUMBER + 1)
+        page = await self._storage.versions(project, model, before, size + 1)
+        if not page.items:
+            await self.model(project, model)
+        return _listing(page, size, scope, lambda version: version.number)
+
+    async def runs(self, project: str, page_size: int, page_token: str) -> Listing[Run]:
+        """The project's runs, the last started first."""
+        size, scope = _page_size(page_size), f"runs of {project}"
+        before = _parse_token(page_token, scope, int, _AFTER_ALL)
+        page = await self._storage.runs(project, before, size + 1)
+        return _listing(page, size, scope, lambda run: run.create_revision)
+
+    async def events(self, project: str, after: int, page_size: int) -> Page[Event]:
+        """Events after that revision, in order; RevisionInFuture."""
+        page = await self._storage.events(project, after, _page_size(page_size))
+        if after > page.head.revision:
+            raise RevisionInFuture(after, min(1, page.head.revision), page.head.revision)
+        return page
+
+    def watch(self, project: str, after: int | None, log_id: str) -> AsyncIterator[Progress]:
+        """Every event after that revision, once and in order, without end."""
+        return watch(self._storage, self._bell, project, after, log_id, self._heartbeat)
+
+
+def _page_size(asked: int) -> int:
+    return min(asked, MAX_PAGE) if asked > 0 else DEFAULT_PAGE
+
+
+def _listing(page: Page[T], size: int, scope: str, key: Callable[[T], str | int]) -> Listing[T]:
+    items = page.items[:size]
+    token = _make_token(scope, key(items[-1])) if len(page.items) > size else ""
+    return Listing(items, token, page.head.revision)
+
+
+def _make_token(scope: str, key: str | int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([scope, key]).encode()).decode().rstrip("=")
+
+
+def _beyond_storage(key: str | int) -> bool:
+    return isinstance(key, int) and not 0 <= key <= _AFTER_ALL
+
+
+K = TypeVar("K", str, int)
+
+
+def _parse_token(token: str, scope: str, kind: type[K], start: K) -> K:
+    if not token:
+        return start
+    try:
+        found = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (binascii.Error, ValueError):
+        raise InvalidPageToken from None
+    match found:
+        case [str(of), str(key) | int(key)] if of == scope and type(key) is kind and not _beyond_storage(key):
+            return key
+        case _:
+            raise InvalidPageToken

@@ -1,0 +1,1 @@
+"""The gRPC edge: messages to commands, results to messages, errors to statuses."""

@@ -1,0 +1,214 @@
+"""Messages to commands."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from google.protobuf.message import Message
+
+from tallymark.v1 import model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
+from tallymark_server.domain import commands as c
+from tallymark_server.domain import metadata, naming, reference
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.model import ModelCard, RunState, Stage, Time, Uri, Value
+from tallymark_server.rpc import names
+
+MAX_BATCH = 1000
+
+_STAGES = {
+    model_pb2.STAGE_NONE: Stage.NONE,
+    model_pb2.STAGE_STAGING: Stage.STAGING,
+    model_pb2.STAGE_PRODUCTION: Stage.PRODUCTION,
+    model_pb2.STAGE_ARCHIVED: Stage.ARCHIVED,
+}
+_OUTCOMES = {run_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, run_pb2.RUN_STATE_FAILED: RunState.FAILED}
+
+
+class Attempt(TypedDict):
+    """What every command says of the attempt that it is."""
+
+    project: str
+    actor: str
+    request_id: str
+    fingerprint: bytes
+    validate_only: bool
+
+
+def create_model(request: model_registry_pb2.CreateModelRequest, actor: str) -> c.CreateModel:
+    """What CreateModel asks for."""
+    project = names.project(request.parent, "parent")
+    return c.CreateModel(
+        **_attempt(request, project, actor), model=naming.model_name(request.model_id), card=_card(request.model)
+    )
+
+
+def create_version(request: model_registry_pb2.CreateModelVersionRequest, actor: str) -> c.CreateVersions:
+    """What CreateModelVersion asks for."""
+    project, model = names.model(request.parent, "parent")
+    new = _new_version(request.model_version)
+    return c.CreateVersions(**_attempt(request, project, actor), model=model, versions=(new,))
+
+
+def create_versions(request: model_registry_pb2.BatchCreateModelVersionsRequest, actor: str) -> c.CreateVersions:
+    """What BatchCreateModelVersions asks for."""
+    project, model = names.model(request.parent, "parent")
+    if not 1 <= len(request.model_versions) <= MAX_BATCH:
+        raise InvalidField("model_versions", len(request.model_versions), f"a batch has 1 to {MAX_BATCH} versions")
+    new = tuple(_new_version(version) for version in request.model_versions)
+    return c.CreateVersions(**_attempt(request, project, actor), model=model, versions=new)
+
+
+def ensure_version(request: model_registry_pb2.EnsureModelVersionRequest, actor: str) -> c.EnsureVersion:
+    """What EnsureModelVersion asks for."""
+    project = names.project(request.parent, "parent")
+    run = None
+    if request.run:
+        owner, run = names.run(request.run, "run")
+        if owner != project:
+            raise InvalidField("run", request.run, f"it belongs to another project than {request.parent}")
+    step = naming.prose(request.step, "step")
+    return c.EnsureVersion(**_attempt(request, project, actor), config=_config(request.config), run=run, step=step)
+
+
+def set_stage(request: model_registry_pb2.SetStageRequest, actor: str) -> c.SetStage:
+    """What SetStage asks for."""
+    project, model, which = names.version(request.name, "name")
+    if request.stage not in _STAGES:
+        raise InvalidField("stage", request.stage, "name one of none, staging, production, archived")
+    return c.SetStage(
+        **_attempt(request, project, actor),
+        model=model,
+        reference=which,
+        stage=_STAGES[request.stage],
+        force=request.force,
+        reason=naming.prose(request.reason, "reason"),
+        etag=request.etag,
+    )
+
+
+def set_alias(request: model_registry_pb2.SetAliasRequest, actor: str) -> c.SetAlias:
+    """What SetAlias asks for."""
+    project, model, which = names.version(request.name, "name")
+    return c.SetAlias(
+        **_attempt(request, project, actor),
+        model=model,
+        reference=which,
+        alias=naming.version_name(request.alias, "alias"),
+        expected=_expected(request),
+        reason=naming.prose(request.reason, "reason"),
+    )
+
+
+def delete_alias(request: model_registry_pb2.DeleteAliasRequest, actor: str) -> c.DeleteAlias:
+    """What DeleteAlias asks for."""
+    project, model = names.model(request.parent, "parent")
+    return c.DeleteAlias(
+        **_attempt(request, project, actor),
+        model=model,
+        reference=reference.aliased(naming.version_name(request.alias, "alias")),
+        expected=_expected(request),
+        reason=naming.prose(request.reason, "reason"),
+    )
+
+
+def log_metadata(request: model_registry_pb2.LogMetadataRequest, actor: str) -> c.LogMetadata:
+    """What LogMetadata asks for."""
+    project, model, which = names.version(request.name, "name")
+    return c.LogMetadata(
+        **_attempt(request, project, actor), model=model, reference=which, metadata=_metadata(request.metadata)
+    )
+
+
+def start_run(request: run_registry_pb2.StartRunRequest, actor: str) -> c.StartRun:
+    """What StartRun asks for."""
+    project = names.project(request.parent, "parent")
+    return c.StartRun(
+        **_attempt(request, project, actor),
+        run=naming.run_id(request.run_id),
+        pipeline=naming.prose(request.run.pipeline, "run.pipeline"),
+        host=naming.prose(request.run.host, "run.host"),
+        config=_config(request.config) if request.HasField("config") else None,
+    )
+
+
+def finish_run(request: run_registry_pb2.FinishRunRequest, actor: str) -> c.FinishRun:
+    """What FinishRun asks for."""
+    project, run = names.run(request.name, "name")
+    if request.state not in _OUTCOMES:
+        raise InvalidField("state", request.state, "a run finishes as succeeded or failed")
+    # What went wrong must be kept even when it is longer than the field.
+    error = request.error.encode()[: naming.MAX_TEXT].decode(errors="ignore")
+    return c.FinishRun(**_attempt(request, project, actor), run=run, state=_OUTCOMES[request.state], error=error)
+
+
+def _attempt(request: Any, project: str, actor: str) -> Attempt:
+    return Attempt(
+        project=project,
+        actor=actor,
+        request_id=naming.request_id(request.request_id),
+        fingerprint=_fingerprint(request) if request.request_id else b"",
+        validate_only=getattr(request, "validate_only", False),
+    )
+
+
+def _fingerprint(request: Message) -> bytes:
+    """What tells this request from another of the same request_id: its type and its content, whatever its encoding."""
+    content = request.SerializeToString(deterministic=True)
+    return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()[:16]
+
+
+def _card(model: model_pb2.Model) -> ModelCard:
+    texts = {
+        name: naming.prose(getattr(model, name), f"model.{name}")
+        for name in ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
+    }
+    return ModelCard(**texts, tags=naming.tags(tuple(model.tags), "model.tags"))
+
+
+def _new_version(version: model_pb2.ModelVersion) -> c.NewVersion:
+    name = naming.version_name(version.version_name, "model_version.version_name") if version.version_name else None
+    return c.NewVersion(
+        name=name,
+        description=naming.prose(version.description, "model_version.description"),
+        tags=naming.tags(tuple(version.tags), "model_version.tags"),
+        metadata=_metadata(version.metadata),
+    )
+
+
+def _config(config: model_pb2.ModelConfig) -> c.Config:
+    return c.Config(
+        model=naming.model_name(config.model, "config.model"),
+        reference=reference.parse_selector(config.version, "config.version"),
+        card=_card(config.new_model),
+        version=_new_version(config.new_version),
+    )
+
+
+def _metadata(values: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Value]:
+    return metadata.checked({key: _value(key, value) for key, value in values.items()}) if values else {}
+
+
+def _value(key: str, value: model_pb2.MetadataValue) -> Value:
+    match value.WhichOneof("kind"):
+        case "number":
+            return value.number
+        case "text":
+            return value.text
+        case "flag":
+            return value.flag
+        case "time":
+            return Time(value.time.seconds * 1_000_000 + value.time.nanos // 1000)
+        case "uri":
+            return Uri(value.uri)
+        case "list":
+            return tuple(_value(key, item) for item in value.list.values)
+        case "map":
+            return {name: _value(key, item) for name, item in value.map.values.items()}
+        case None:
+            raise InvalidField(f"metadata[{key!r}]", "empty", "give it a number, text, flag, time, uri, list or map")
+
+
+def _expected(request: model_registry_pb2.SetAliasRequest | model_registry_pb2.DeleteAliasRequest) -> int | None:
+    return request.expected_number if request.HasField("expected_number") else None

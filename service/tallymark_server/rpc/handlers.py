@@ -1,0 +1,196 @@
+"""The methods: each turns its message into a command or a question, and the answer into a message."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import unquote
+
+import grpc.aio
+
+from tallymark.v1 import (
+    event_log_pb2,
+    event_log_pb2_grpc,
+    model_pb2,
+    model_registry_pb2,
+    model_registry_pb2_grpc,
+    run_pb2,
+    run_registry_pb2,
+    run_registry_pb2_grpc,
+)
+from tallymark_server.domain import naming
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.registry import Registry
+from tallymark_server.rpc import commands, messages, names
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
+    """Models and their versions."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def CreateModel(self, request: model_registry_pb2.CreateModelRequest, context: Context) -> model_pb2.Model:
+        command = commands.create_model(request, actor_of(context))
+        return messages.model(command.project, await self._registry.execute(command))
+
+    async def GetModel(self, request: model_registry_pb2.GetModelRequest, context: Context) -> model_pb2.Model:
+        project, model = names.model(request.name, "name")
+        return messages.model(project, await self._registry.model(project, model))
+
+    async def ListModels(
+        self, request: model_registry_pb2.ListModelsRequest, context: Context
+    ) -> model_registry_pb2.ListModelsResponse:
+        project = names.project(request.parent, "parent")
+        page = await self._registry.models(project, request.page_size, request.page_token)
+        return model_registry_pb2.ListModelsResponse(
+            models=[messages.model(project, item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
+
+    async def CreateModelVersion(
+        self, request: model_registry_pb2.CreateModelVersionRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        command = commands.create_version(request, actor_of(context))
+        (version,) = await self._registry.execute(command)
+        return messages.version(command.project, version)
+
+    async def BatchCreateModelVersions(
+        self, request: model_registry_pb2.BatchCreateModelVersionsRequest, context: Context
+    ) -> model_registry_pb2.BatchCreateModelVersionsResponse:
+        command = commands.create_versions(request, actor_of(context))
+        versions = await self._registry.execute(command)
+        return model_registry_pb2.BatchCreateModelVersionsResponse(
+            model_versions=[messages.version(command.project, version) for version in versions]
+        )
+
+    async def EnsureModelVersion(
+        self, request: model_registry_pb2.EnsureModelVersionRequest, context: Context
+    ) -> model_registry_pb2.EnsureModelVersionResponse:
+        command = commands.ensure_version(request, actor_of(context))
+        ensured = await self._registry.execute(command)
+        return model_registry_pb2.EnsureModelVersionResponse(
+            model_version=messages.version(command.project, ensured.version), created=ensured.created
+        )
+
+    async def GetModelVersion(
+        self, request: model_registry_pb2.GetModelVersionRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        project, model, reference = names.version(request.name, "name")
+        return messages.version(project, await self._registry.version(project, model, reference))
+
+    async def ListModelVersions(
+        self, request: model_registry_pb2.ListModelVersionsRequest, context: Context
+    ) -> model_registry_pb2.ListModelVersionsResponse:
+        project, model = names.model(request.parent, "parent")
+        page = await self._registry.versions(project, model, request.page_size, request.page_token)
+        return model_registry_pb2.ListModelVersionsResponse(
+            model_versions=[messages.version(project, item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
+
+    async def SetStage(self, request: model_registry_pb2.SetStageRequest, context: Context) -> model_pb2.ModelVersion:
+        command = commands.set_stage(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+    async def SetAlias(self, request: model_registry_pb2.SetAliasRequest, context: Context) -> model_pb2.ModelVersion:
+        command = commands.set_alias(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+    async def DeleteAlias(
+        self, request: model_registry_pb2.DeleteAliasRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        command = commands.delete_alias(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+    async def LogMetadata(
+        self, request: model_registry_pb2.LogMetadataRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        command = commands.log_metadata(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+
+class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
+    """The executions of pipelines."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def StartRun(
+        self, request: run_registry_pb2.StartRunRequest, context: Context
+    ) -> run_registry_pb2.StartRunResponse:
+        command = commands.start_run(request, actor_of(context))
+        started = await self._registry.execute(command)
+        return run_registry_pb2.StartRunResponse(
+            run=messages.run(command.project, started.run),
+            created=started.created,
+            model_version=messages.version(command.project, started.version) if started.version else None,
+        )
+
+    async def FinishRun(self, request: run_registry_pb2.FinishRunRequest, context: Context) -> run_pb2.Run:
+        command = commands.finish_run(request, actor_of(context))
+        return messages.run(command.project, await self._registry.execute(command))
+
+    async def GetRun(self, request: run_registry_pb2.GetRunRequest, context: Context) -> run_pb2.Run:
+        project, run = names.run(request.name, "name")
+        return messages.run(project, await self._registry.run(project, run))
+
+    async def ListRuns(
+        self, request: run_registry_pb2.ListRunsRequest, context: Context
+    ) -> run_registry_pb2.ListRunsResponse:
+        project = names.project(request.parent, "parent")
+        page = await self._registry.runs(project, request.page_size, request.page_token)
+        return run_registry_pb2.ListRunsResponse(
+            runs=[messages.run(project, item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
+
+
+class EventLog(event_log_pb2_grpc.EventLogServicer):
+    """The log of a project."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def ListEvents(
+        self, request: event_log_pb2.ListEventsRequest, context: Context
+    ) -> event_log_pb2.ListEventsResponse:
+        project = names.project(request.parent, "parent")
+        page = await self._registry.events(project, cursor_of(request.after_revision), request.page_size)
+        return event_log_pb2.ListEventsResponse(
+            events=[messages.event(project, event) for event in page.items],
+            revision=page.head.revision,
+            log_id=page.head.log_id,
+        )
+
+    async def Watch(
+        self, request: event_log_pb2.WatchRequest, context: Context
+    ) -> AsyncIterator[event_log_pb2.WatchResponse]:
+        project = names.project(request.parent, "parent")
+        after = cursor_of(request.after_revision) if request.HasField("after_revision") else None
+        async for progress in self._registry.watch(project, after, request.log_id):
+            yield event_log_pb2.WatchResponse(
+                events=[messages.event(project, event) for event in progress.events],
+                revision=progress.revision,
+                log_id=progress.log_id,
+            )
+
+
+def cursor_of(after_revision: int) -> int:
+    """The revision after which to read; InvalidField if it cannot be one."""
+    if after_revision < 0:
+        raise InvalidField("after_revision", after_revision, "revisions go from 1; 0 reads from the first on")
+    return after_revision
+
+
+def actor_of(context: Context) -> str:
+    """Who calls, by the request header `tallymark-actor`."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "tallymark-actor":
+            return naming.plain_label(unquote(str(value)), "tallymark-actor")
+    return "anonymous"

@@ -1,0 +1,133 @@
+"""Results to messages."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tallymark.v1 import event_pb2, model_pb2, run_pb2
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Model, ModelVersion, Run, RunState, Stage, Time, Uri, Value
+from tallymark_server.domain.promotion import etag
+from tallymark_server.rpc import names
+
+_STAGES = {
+    Stage.NONE: model_pb2.STAGE_NONE,
+    Stage.STAGING: model_pb2.STAGE_STAGING,
+    Stage.PRODUCTION: model_pb2.STAGE_PRODUCTION,
+    Stage.ARCHIVED: model_pb2.STAGE_ARCHIVED,
+}
+_RUN_STATES = {
+    RunState.RUNNING: run_pb2.RUN_STATE_RUNNING,
+    RunState.SUCCEEDED: run_pb2.RUN_STATE_SUCCEEDED,
+    RunState.FAILED: run_pb2.RUN_STATE_FAILED,
+}
+_KINDS = {kind: event_pb2.EventKind.Value(f"EVENT_KIND_{kind.value.upper()}") for kind in Kind}
+
+
+def model(project: str, model: Model) -> model_pb2.Model:
+    """The model as a message."""
+    card = model.card
+    return model_pb2.Model(
+        name=names.of_model(project, model.name),
+        description=card.description,
+        license=card.license,
+        audience=card.audience,
+        use_cases=card.use_cases,
+        limitations=card.limitations,
+        trade_offs=card.trade_offs,
+        ethics=card.ethics,
+        tags=card.tags,
+        last_number=model.last_number,
+        creator=model.creator,
+        create_time=_timestamp(model.create_time),
+        update_time=_timestamp(model.update_time),
+        create_revision=model.create_revision,
+        mod_revision=model.mod_revision,
+        etag=etag(model.mod_revision),
+    )
+
+
+def version(project: str, version: ModelVersion) -> model_pb2.ModelVersion:
+    """The version as a message."""
+    return model_pb2.ModelVersion(
+        name=names.of_version(project, version.model, version.number),
+        number=version.number,
+        version_name=version.name or str(version.number),
+        stage=_STAGES[version.stage],
+        aliases=version.aliases,
+        description=version.description,
+        tags=version.tags,
+        metadata={key: _value(value) for key, value in version.metadata.items()},
+        run=names.of_run(project, version.run) if version.run else "",
+        step=version.step,
+        automatic=version.automatic,
+        creator=version.creator,
+        create_time=_timestamp(version.create_time),
+        update_time=_timestamp(version.update_time),
+        create_revision=version.create_revision,
+        mod_revision=version.mod_revision,
+        etag=etag(version.mod_revision),
+    )
+
+
+def run(project: str, run: Run) -> run_pb2.Run:
+    """The run as a message."""
+    return run_pb2.Run(
+        name=names.of_run(project, run.id),
+        pipeline=run.pipeline,
+        state=_RUN_STATES[run.state],
+        error=run.error,
+        model_version=names.of_version(project, run.model, run.number) if run.model else "",
+        host=run.host,
+        creator=run.creator,
+        create_time=_timestamp(run.create_time),
+        end_time=None if run.end_time is None else _timestamp(run.end_time),
+        create_revision=run.create_revision,
+        mod_revision=run.mod_revision,
+    )
+
+
+def event(project: str, event: Event) -> event_pb2.Event:
+    """The event as a message."""
+    message = event_pb2.Event(
+        revision=event.revision,
+        kind=_KINDS[event.kind],
+        time=_timestamp(event.time),
+        actor=event.actor,
+        reason=event.reason,
+        previous_stage=_STAGES[event.previous_stage] if event.previous_stage else model_pb2.STAGE_UNSPECIFIED,
+        alias=event.alias,
+        previous_number=event.previous_number,
+    )
+    match event.image:
+        case Model():
+            message.model.CopyFrom(model(project, event.image))
+        case ModelVersion():
+            message.model_version.CopyFrom(version(project, event.image))
+        case Run():
+            message.run.CopyFrom(run(project, event.image))
+    return message
+
+
+def _timestamp(micros: int) -> Timestamp:
+    seconds, rest = divmod(micros, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def _value(value: Value) -> model_pb2.MetadataValue:
+    match value:
+        case bool():
+            return model_pb2.MetadataValue(flag=value)
+        case float():
+            return model_pb2.MetadataValue(number=value)
+        case str():
+            return model_pb2.MetadataValue(text=value)
+        case Time(micros):
+            return model_pb2.MetadataValue(time=_timestamp(micros))
+        case Uri(text):
+            return model_pb2.MetadataValue(uri=text)
+        case tuple():
+            return model_pb2.MetadataValue(list=model_pb2.MetadataList(values=[_value(item) for item in value]))
+        case dict():
+            items = {key: _value(item) for key, item in value.items()}
+            return model_pb2.MetadataValue(map=model_pb2.MetadataMap(values=items))

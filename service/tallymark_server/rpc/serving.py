@@ -1,0 +1,168 @@
+"""The gRPC server: every method behind one guard that turns errors into statuses."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
+from tallymark_server.registry import Registry
+from tallymark_server.rpc.handlers import Context, EventLog, ModelRegistry, RunRegistry
+from tallymark_server.rpc.status import code_of, details_of
+
+MAX_MESSAGE = 4 * 1024 * 1024
+MAX_HEADERS = 16 * 1024
+
+OPTIONS = (
+    # With the default, a second server on the port would silently take half the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_metadata_size", MAX_HEADERS),
+    # Clients may ask every ten seconds whether the connection still stands, also while nothing is under way.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+_log = structlog.get_logger()
+
+Unary = Callable[[Any, Context], Awaitable[Message]]
+Streaming = Callable[[Any, Context], AsyncIterator[Message]]
+
+
+class Malformed:
+    """What is decoded from bytes that are no message of the method's type."""
+
+
+MALFORMED = Malformed()
+
+
+class CannotListenError(Exception):
+    """The server cannot listen at the address; the message says why, and what to do next."""
+
+
+class GrpcServer:
+    """The registry's methods, health and reflection on one port."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._server = grpc.aio.server(options=OPTIONS)
+        self._health = health.aio.HealthServicer()
+        services: dict[ServiceDescriptor, object] = {
+            model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry(registry),
+            run_registry_pb2.DESCRIPTOR.services_by_name["RunRegistry"]: RunRegistry(registry),
+            event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]: EventLog(registry),
+        }
+        self._names = [service.full_name for service in services]
+        for service, servicer in services.items():
+            self._server.add_generic_rpc_handlers((_handlers(service, servicer),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and give the port, which the system chooses when it is asked for 0; CannotListenError."""
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            chosen = self._server.add_insecure_port(f"{shown}:{port}")
+        except RuntimeError:
+            raise CannotListenError(
+                f"cannot listen on {shown}:{port}: the port is taken, or the address is not this machine's; name"
+                " another with --listen HOST:PORT (port 0 picks a free one)"
+            ) from None
+        await self._server.start()
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return chosen
+
+    async def refuse(self) -> None:
+        """Tell whoever asks for health that this server is going away."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls; those under way have `grace` seconds to end."""
+        await self._server.stop(grace)
+
+
+def _handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+    handlers = {method.name: _handler(method, getattr(servicer, method.name)) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(method: MethodDescriptor, handle: Any) -> grpc.RpcMethodHandler[Any, Any]:
+    request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+    kind = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+    guarded = _guard_stream(method, handle) if method.server_streaming else _guard(method, handle)
+    return kind(
+        guarded,
+        request_deserializer=_decoder(request),
+        response_serializer=response.SerializeToString,
+    )
+
+
+def _decoder(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
+    decode = kind.FromString
+
+    def decoder(data: bytes) -> Message | Malformed:
+        try:
+            return decode(data)
+        except DecodeError:
+            return MALFORMED
+
+    return decoder
+
+
+def _guard(method: MethodDescriptor, handle: Unary) -> Unary:
+    name = method.input_type.name
+
+    async def guarded(request: Any, context: Context) -> Message:
+        try:
+            if request is MALFORMED:
+                raise MalformedRequest(name)
+            return await handle(request, context)
+        except grpc.aio.BaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            return await _abort(context, method, error)
+
+    return guarded
+
+
+def _guard_stream(method: MethodDescriptor, handle: Streaming) -> Streaming:
+    name = method.input_type.name
+
+    async def guarded(request: Any, context: Context) -> AsyncIterator[Message]:
+        try:
+            if request is MALFORMED:
+                raise MalformedRequest(name)
+            async for message in handle(request, context):
+                yield message
+        except grpc.aio.BaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            await _abort(context, method, error)
+
+    return guarded
+
+
+async def _abort(context: Context, method: MethodDescriptor, error: Exception) -> Message:
+    if not isinstance(error, RegistryError):
+        error = _incident(method, error)
+    elif not isinstance(error, Internal):
+        _log.debug("refused", method=method.full_name, reason=error.reason, **error.metadata)
+    await context.abort(code_of(error), str(error), details_of(error))
+    raise AssertionError("abort always raises")
+
+
+def _incident(method: MethodDescriptor, error: Exception) -> Incident:
+    incident = secrets.token_hex(6)
+    _log.error("incident", incident=incident, method=method.full_name, exc_info=error)
+    return Incident(incident)

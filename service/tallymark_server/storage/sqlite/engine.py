@@ -1,0 +1,205 @@
+"""Opens the file, and keeps the promises of the contract on it."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiosqlite
+
+from tallymark_server.domain.commands import Keys
+from tallymark_server.domain.errors import StorageUnavailable
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.reference import Reference
+from tallymark_server.domain.state import Receipt, State
+from tallymark_server.storage.contract import CannotOpenError, Head, Page, Writing
+from tallymark_server.storage.sqlite.appending import append
+from tallymark_server.storage.sqlite.loading import load
+from tallymark_server.storage.sqlite.lock import exclusive
+from tallymark_server.storage.sqlite.migrate import migrate
+from tallymark_server.storage.sqlite.reading import Reading
+
+T = TypeVar("T")
+
+# What the world does to a database, as against what a defect of ours does; the low byte of SQLite's result code.
+_WORLDLY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_NOMEM,
+}
+_CACHED_STATEMENTS = 256
+
+
+class ThreadedConnection(aiosqlite.Connection):
+    """An aiosqlite connection that runs a whole function in its thread: one hand-over, however many statements."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What the work gives, done in the connection's thread."""
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+    async def __aenter__(self) -> Self:
+        await self
+        return self
+
+
+class _Transaction(Writing):
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._ids: dict[str, int] = {}
+
+    def load(self, project: str, keys: Keys) -> State:
+        self._ids[project], state = load(self._connection, project, keys)
+        return state
+
+    def append(self, state: State, events: Sequence[Event], receipts: Iterable[tuple[str, Receipt]]) -> None:
+        append(self._connection, self._ids[state.project], state, events, receipts)
+
+
+class SqliteStorage:
+    """The storage on one SQLite file: a writing connection, one for pages, and one for points.
+
+    A point read takes some ten microseconds, a thirtieth of a hand-over to a thread, and is done where it is asked for.
+    """
+
+    def __init__(self, writer: ThreadedConnection, pages: ThreadedConnection, points: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._pages = pages
+        self._points = Reading(points)
+
+    async def write(self, work: Callable[[Writing], T]) -> T:
+        with _translated():
+            return await self._writer.run(partial(_transact, work))
+
+    async def head(self, project: str) -> Head:
+        with _translated():
+            return self._points.head(project)
+
+    async def model(self, project: str, name: str) -> Model | None:
+        with _translated():
+            return self._points.model(project, name)
+
+    async def version(self, project: str, model: str, reference: Reference) -> ModelVersion | None:
+        with _translated():
+            return self._points.version(project, model, reference)
+
+    async def run(self, project: str, run_id: str) -> Run | None:
+        with _translated():
+            return self._points.run(project, run_id)
+
+    async def models(self, project: str, after: str, limit: int) -> Page[Model]:
+        return await self._page(project, lambda reading: reading.models(project, after, limit))
+
+    async def versions(self, project: str, model: str, before: int, limit: int) -> Page[ModelVersion]:
+        return await self._page(project, lambda reading: reading.versions(project, model, before, limit))
+
+    async def runs(self, project: str, before: int, limit: int) -> Page[Run]:
+        return await self._page(project, lambda reading: reading.runs(project, before, limit))
+
+    async def events(self, project: str, after: int, limit: int) -> Page[Event]:
+        return await self._page(project, lambda reading: reading.events(project, after, limit))
+
+    async def _page(self, project: str, read: Callable[[Reading], list[T]]) -> Page[T]:
+        with _translated():
+            return await self._pages.run(partial(_snapshot, project, read))
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[SqliteStorage]:
+    """The storage on that file, made if it is not there, with at least these projects; CannotOpenError."""
+    path = _real_file(path)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(exclusive(path))
+        try:
+            writer = await stack.enter_async_context(_connect(path, read_only=False))
+            await writer.run(partial(_prepare, path=path, projects=projects))
+            pages = await stack.enter_async_context(_connect(path, read_only=True))
+        except sqlite3.Error as error:
+            raise CannotOpenError(f"cannot open {path}: {error}; name another file with --db") from None
+        points = _connector(path, read_only=True)()
+        stack.callback(points.close)
+        yield SqliteStorage(writer, pages, points)
+
+
+def _real_file(path: Path) -> Path:
+    """The one path of the file, whatever links lead to it, so that its lock is one; CannotOpenError."""
+    path = path.absolute().resolve()
+    if not path.parent.is_dir():
+        raise CannotOpenError(f"there is no folder {path.parent}; make it, or name another file with --db")
+    if path.is_dir():
+        raise CannotOpenError(f"{path} is a folder; name a file with --db")
+    return path
+
+
+def _connect(path: Path, *, read_only: bool) -> ThreadedConnection:
+    return ThreadedConnection(_connector(path, read_only=read_only), iter_chunk_size=64)
+
+
+def _connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}",
+            uri=True,
+            isolation_level=None,
+            cached_statements=_CACHED_STATEMENTS,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA busy_timeout = 5000")
+        return connection
+
+    return connect
+
+
+def _prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
+    migrate(connection, str(path))
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit is on the disk before it is answered.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.executemany(
+        "INSERT INTO projects (name, log_id) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+        [(name, secrets.token_hex(8)) for name in projects],
+    )
+
+
+def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(_Transaction(connection))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _snapshot(project: str, read: Callable[[Reading], list[T]], connection: sqlite3.Connection) -> Page[T]:
+    connection.execute("BEGIN")
+    try:
+        reading = Reading(connection)
+        return Page(reading.head(project), read(reading))
+    finally:
+        connection.execute("COMMIT")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code: Any = getattr(error, "sqlite_errorcode", None)
+        if code is None or code & 0xFF not in _WORLDLY:
+            raise
+        raise StorageUnavailable(str(error)) from error

@@ -1,0 +1,40 @@
+"""Lets one process at a time hold the file: two writers on one file would each give out the same numbers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tallymark_server.storage.contract import CannotOpenError
+
+
+@contextmanager
+def exclusive(database: Path) -> Iterator[None]:
+    """Hold the file, until the process ends at the latest; CannotOpenError if another process holds it.
+
+    The lock is on a file beside it: closing any handle on the database itself would drop SQLite's own locks.
+    """
+    path = database.with_name(database.name + ".lock")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise CannotOpenError(
+            f"cannot write in {database.parent}: {error.strerror}; name a file in a writable folder with --db"
+        ) from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise CannotOpenError(
+                f"{database} is held by another Tallymark server (process {holder}); stop that one, or name another"
+                " file with --db"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,44 @@
+"""Brings a file's tables to the state this program knows: forward only, each step whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib import resources
+
+from tallymark_server.storage.contract import CannotOpenError
+
+# Marks a file as ours, so that no other program's database is written to by mistake: "tmrk" in ASCII.
+APPLICATION_ID = 0x746D726B
+
+
+def steps() -> list[tuple[int, str]]:
+    """The number and the SQL of each step, in order."""
+    folder = resources.files(__package__) / "schema"
+    found = [(int(path.name[:4]), path.read_text()) for path in folder.iterdir() if path.name.endswith(".sql")]
+    return sorted(found)
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Apply the steps that the file has not seen; CannotOpenError if it is not ours, or newer than this program."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id != APPLICATION_ID and (application_id or version or tables):
+        raise CannotOpenError(f"{path} is another program's database; name another file with --db")
+    known = steps()
+    if version > known[-1][0]:
+        raise CannotOpenError(
+            f"{path} was written by a newer Tallymark (schema {version}, this one knows up to {known[-1][0]}); install"
+            " the newer one, or name another file with --db"
+        )
+    for number, sql in known:
+        if number > version:
+            try:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {number:d};"
+                    f" PRAGMA application_id = {APPLICATION_ID:d}; COMMIT"
+                )
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise

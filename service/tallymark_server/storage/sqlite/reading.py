@@ -1,0 +1,101 @@
+"""The questions: each one statement on the read-only connection."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from tallymark_server.domain.errors import ProjectNotFound
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.reference import Reference
+from tallymark_server.storage.codec import decode_model, decode_run, decode_version
+from tallymark_server.storage.contract import Head
+from tallymark_server.storage.sqlite.loading import pointed
+from tallymark_server.storage.sqlite.rows import EVENT, event_of
+
+_HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
+_MODEL = """
+SELECT events.image, models.last_number FROM models
+JOIN events ON events.project = models.project AND events.revision = models.revision
+WHERE models.project = ? AND models.name
+"""
+_MODEL_OF_NAME = f"{_MODEL} = ?"
+_MODELS_AFTER = f"{_MODEL} > ? ORDER BY models.name LIMIT ?"
+_VERSIONS_BELOW = """
+SELECT events.image, models.name FROM models
+JOIN versions ON versions.project = models.project AND versions.model = models.id
+JOIN events ON events.project = versions.project AND events.revision = versions.revision
+WHERE models.project = ? AND models.name = ? AND versions.number < ?
+ORDER BY versions.number DESC LIMIT ?
+"""
+_RUN = """
+SELECT events.image, models.name FROM runs
+JOIN events ON events.project = runs.project AND events.revision = runs.revision
+LEFT JOIN models ON models.project = runs.project AND models.id = events.model
+WHERE runs.project = ?
+"""
+_RUN_OF_ID = f"{_RUN} AND runs.id = ?"
+_RUNS_BELOW = f"{_RUN} AND runs.start_revision < ? ORDER BY runs.start_revision DESC LIMIT ?"
+_EVENTS_AFTER = f"""
+SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
+WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT ?
+"""
+
+
+class Reading:
+    """The questions to one file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._ids: dict[str, int] = {}
+
+    def head(self, project: str) -> Head:
+        """Where the project's log stands."""
+        row = self._connection.execute(_HEAD, (project,)).fetchone()
+        if row is None:
+            raise ProjectNotFound(project)
+        self._ids[project] = row[0]
+        return Head(row[1], row[2])
+
+    def model(self, project: str, name: str) -> Model | None:
+        """The model of that name."""
+        row = self._connection.execute(_MODEL_OF_NAME, (self._id(project), name)).fetchone()
+        return None if row is None else decode_model(*row)
+
+    def models(self, project: str, after: str, limit: int) -> list[Model]:
+        """Models by name, after that name."""
+        rows = self._connection.execute(_MODELS_AFTER, (self._id(project), after, limit))
+        return [decode_model(*row) for row in rows]
+
+    def version(self, project: str, model: str, reference: Reference) -> ModelVersion | None:
+        """The version that the reference means."""
+        pairs = [(model, reference.value)]
+        for _, version in pointed(self._connection, self._id(project), reference.by, pairs):
+            return version
+        return None
+
+    def versions(self, project: str, model: str, before: int, limit: int) -> list[ModelVersion]:
+        """Versions of the model from the highest number down, below that number."""
+        rows = self._connection.execute(_VERSIONS_BELOW, (self._id(project), model, before, limit))
+        return [decode_version(*row) for row in rows]
+
+    def run(self, project: str, run_id: str) -> Run | None:
+        """The run of that id."""
+        row = self._connection.execute(_RUN_OF_ID, (self._id(project), run_id)).fetchone()
+        return None if row is None else decode_run(*row)
+
+    def runs(self, project: str, before: int, limit: int) -> list[Run]:
+        """Runs from the last started back, started before that revision."""
+        rows = self._connection.execute(_RUNS_BELOW, (self._id(project), before, limit))
+        return [decode_run(*row) for row in rows]
+
+    def events(self, project: str, after: int, limit: int) -> list[Event]:
+        """Events after that revision, in order."""
+        rows = self._connection.execute(_EVENTS_AFTER, (self._id(project), after, limit))
+        return [event_of(row) for row in rows]
+
+    def _id(self, project: str) -> int:
+        # Projects are made when the file is opened, and never go away.
+        if project not in self._ids:
+            self.head(project)
+        return self._ids[project]

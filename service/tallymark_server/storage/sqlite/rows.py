@@ -1,0 +1,43 @@
+"""Rows to things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
+from tallymark_server.storage.codec import decode_model, decode_run, decode_version
+
+# What `event_of` reads. The last number of a model is read as 0: the image of a model's event is as old as the event.
+EVENT = """
+    events.revision, events.kind, events.time, events.actor, events.reason, events.previous_stage, events.alias,
+    events.previous_number, events.image, models.name
+"""
+
+
+def event_of(row: Sequence[Any]) -> Event:
+    """The event whose columns these are."""
+    revision, kind, time, actor, reason, previous_stage, alias, previous_number, image, model = row
+    kind = Kind(kind)
+    return Event(
+        revision=revision,
+        kind=kind,
+        time=time,
+        actor=actor,
+        image=_image_of(kind, image, model),
+        reason=reason,
+        previous_stage=Stage(previous_stage) if previous_stage else None,
+        alias=alias,
+        previous_number=previous_number,
+    )
+
+
+def _image_of(kind: Kind, image: str, model: str | None) -> Model | ModelVersion | Run:
+    match kind:
+        case Kind.MODEL_CREATED:
+            return decode_model(image, 0)
+        case Kind.RUN_STARTED | Kind.RUN_FINISHED:
+            return decode_run(image, model)
+        case _:
+            return decode_version(image, model or "")

@@ -1,0 +1,151 @@
+"""The one line: every change to the registry passes through here, in order.
+
+Callers hand over a command and wait for its answer. The writer takes whatever is waiting, decides it in order on what
+it has loaded, commits once, and answers only after the commit. A caller that stops waiting changes nothing: its command
+has its place in the line, and keeps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
+
+import structlog
+
+from tallymark_server.domain.commands import Command, Keys
+from tallymark_server.domain.deciding import AnyCommand, Outcome, take
+from tallymark_server.domain.errors import Overloaded, RegistryError, Stopping, StorageUnavailable
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.state import Receipt
+from tallymark_server.storage.contract import Storage, Writing
+from tallymark_server.watching import Bell
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+Answer = Outcome | RegistryError
+
+MAX_BATCH = 512
+# The line is quiet when so many turns of the loop bring nothing new; then waiting longer would only delay the answer.
+QUIET_TURNS = 10
+MAX_GATHERING = 0.004
+
+_log = structlog.get_logger()
+
+
+class Writer:
+    """The one line. `capacity` is how many commands may wait; more are refused at once."""
+
+    def __init__(self, storage: Storage, bell: Bell, clock: Clock, capacity: int) -> None:
+        self._storage = storage
+        self._bell = bell
+        self._clock = clock
+        self._capacity = capacity
+        self._waiting: deque[tuple[AnyCommand, asyncio.Future[Outcome]]] = deque()
+        self._arrival = asyncio.Event()
+        self._stopping = False
+
+    async def execute(self, command: Command[T]) -> T:
+        """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
+        if self._stopping:
+            raise Stopping
+        if len(self._waiting) >= self._capacity:
+            raise Overloaded(len(self._waiting))
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((cast("AnyCommand", command), answer))
+        self._arrival.set()
+        return cast("T", await answer)
+
+    def stop(self) -> None:
+        """Take no more commands; `serve` ends when those that wait are answered."""
+        self._stopping = True
+        self._arrival.set()
+
+    async def serve(self) -> None:
+        """Decide commands until stopped."""
+        while True:
+            await self._arrival.wait()
+            await self._gather()
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+            if not self._waiting:
+                if self._stopping and not batch:
+                    return
+                if not self._stopping:
+                    self._arrival.clear()
+            await self._decide(batch)
+
+    async def _gather(self) -> None:
+        clock = asyncio.get_running_loop().time
+        until = clock() + MAX_GATHERING
+        quiet = 0
+        while quiet < QUIET_TURNS and len(self._waiting) < MAX_BATCH and clock() < until:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == before else 0
+
+    async def _decide(self, batch: Sequence[tuple[AnyCommand, asyncio.Future[Outcome]]]) -> None:
+        commands = [command for command, _ in batch]
+        try:
+            answers = await self._storage.write(lambda writing: decide_batch(writing, commands, self._clock))
+        except StorageUnavailable as error:
+            await _log.aerror("storage unavailable", problem=str(error), commands=len(batch))
+            for _, answer in batch:
+                _give(answer, error)
+        except Exception as error:  # noqa: BLE001 - a defect must fail the command that meets it, and no other
+            if len(batch) == 1:
+                _give(batch[0][1], error)
+                return
+            for item in batch:
+                await self._decide([item])
+        else:
+            # Readers are woken before the writers are answered: who is answered finds the readers on their way.
+            self._bell.ring({command.project for command in commands})
+            for (_, answer), given in zip(batch, answers, strict=True):
+                _give(answer, given)
+
+
+def decide_batch(writing: Writing, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
+    """The answers to the commands, in their order, with their effects appended. Projects do not touch each other."""
+    places: dict[str, list[int]] = {}
+    for place, command in enumerate(commands):
+        places.setdefault(command.project, []).append(place)
+    answers: dict[int, Answer] = {}
+    for project, in_project in places.items():
+        given = _decide_project(writing, project, [commands[place] for place in in_project], clock)
+        answers.update(zip(in_project, given, strict=True))
+    return [answers[place] for place in range(len(commands))]
+
+
+def _decide_project(writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
+    keys = Keys()
+    for command in commands:
+        command.declare(keys)
+    try:
+        state = writing.load(project, keys)
+    except RegistryError as error:
+        return [error] * len(commands)
+    answers: list[Answer] = []
+    events: list[Event] = []
+    receipts: list[tuple[str, Receipt]] = []
+    for command in commands:
+        try:
+            decision = take(state, command, clock())
+        except RegistryError as error:
+            answers.append(error)
+            continue
+        answers.append(decision.outcome)
+        events.extend(decision.events)
+        if command.request_id and decision.events:
+            receipts.append((command.request_id, Receipt(command.fingerprint, decision.events)))
+    writing.append(state, events, receipts)
+    return answers
+
+
+def _give(answer: asyncio.Future[Outcome], given: Outcome | Exception) -> None:
+    if answer.done():  # the caller has gone
+        return
+    if isinstance(given, Exception):
+        answer.set_exception(given)
+    else:
+        answer.set_result(given)
