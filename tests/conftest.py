@@ -7,11 +7,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from calling import Calls
 
 from tallymark.testing import Server, registry
-from tallymark.v1.event_log_pb2_grpc import EventLogStub
-from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
-from tallymark.v1.run_registry_pb2_grpc import RunRegistryStub
 
 __all__ = ["registry"]
 
@@ -30,18 +28,8 @@ def registry_env(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     return server
 
 
-class Stubs:
-    """The generated stubs on one channel, as a client in any language has them."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self.channel = channel
-        self.models = ModelRegistryStub(channel)
-        self.runs = RunRegistryStub(channel)
-        self.log = EventLogStub(channel)
-
-
 @pytest.fixture
-def stubs(server: Server) -> Iterator[Stubs]:
-    """The generated stubs on a channel to the server."""
+def calls(server: Server) -> Iterator[Calls]:
+    """Calls to the server over one channel."""
     with grpc.insecure_channel(server.address) as channel:
-        yield Stubs(channel)
+        yield Calls(channel)

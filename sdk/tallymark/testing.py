@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import pytest
 
@@ -31,8 +31,8 @@ class ServerError(Exception):
 class Server:
     """A Tallymark server in a process of its own.
 
-    `db` is its SQLite file. `address` is HOST:PORT; it stays the same when the server is restarted. `options` are further
-    flags of `tallymark serve`.
+    `db` is its SQLite file. `address` is HOST:PORT; it stays the same when the server is restarted. `options` are
+    further flags of `tallymark serve`.
     """
 
     def __init__(self, db: Path, options: Sequence[str] = ()) -> None:
@@ -41,7 +41,7 @@ class Server:
         self._options = options
         self._process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -1,0 +1,81 @@
+"""Generates the stubs in sdk/tallymark/v1 from the contract, or checks that they are what the contract says.
+
+    python protos/generate.py [--check]
+
+The path of a `.proto` file under protos/ is the path of its module under sdk/, so the imports in the stubs are right as
+they come from the compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROTOS = Path(__file__).resolve().parent
+SDK = PROTOS.parent / "sdk"
+PACKAGE = Path("tallymark/v1")
+
+# Nothing is re-exported: a program that wants one message must not pay for importing grpc and every other message.
+DOOR = '''"""The generated stubs of the API, one module for each file of the contract, for programs that speak gRPC themselves.
+
+Made by `make protos`; a program that records models from Python imports `tallymark` instead.
+"""
+'''
+
+
+def generate(out: Path) -> None:
+    """Put the whole package into the folder `out`."""
+    sources = sorted((PROTOS / PACKAGE).glob("*.proto"))
+    outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    files = [source.relative_to(PROTOS).as_posix() for source in sources]
+    subprocess.run(
+        [sys.executable, "-m", "grpc_tools.protoc", "--proto_path=.", *outputs, *files],
+        cwd=PROTOS,
+        # The compiler looks for its mypy plugins on the path, where those of another environment may come first.
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"},
+        check=True,
+    )
+    for source in sources:
+        if not any(line.startswith("service ") for line in source.read_text().splitlines()):
+            for empty in (out / PACKAGE).glob(f"{source.stem}_pb2_grpc.py*"):
+                empty.unlink()
+    (out / PACKAGE / "__init__.py").write_text(DOOR)
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    """Every file of the package under the folder, by its path in it."""
+    found = (path for path in (folder / PACKAGE).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(found)}
+
+
+def main() -> None:
+    """Bring the stubs up to date, or with --check say which are not and fail."""
+    parser = argparse.ArgumentParser(description="Generate the stubs in sdk/tallymark/v1 from the contract.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a stub is not up to date")
+    parser.add_argument("--sdk", type=Path, default=SDK, help="the folder of the package (default: %(default)s)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        generate(Path(folder))
+        due, present = files_in(Path(folder)), files_in(args.sdk)
+    differing = sorted(path for path in due.keys() | present.keys() if due.get(path) != present.get(path))
+    if args.check:
+        if differing:
+            names = "\n".join(f"  sdk/{path.as_posix()}" for path in differing)
+            sys.exit(f"these stubs are not what the contract says; run `make protos`:\n{names}")
+        print("the stubs are what the contract says")
+        return
+    for path in differing:
+        if path in due:
+            (args.sdk / path).parent.mkdir(parents=True, exist_ok=True)
+            (args.sdk / path).write_bytes(due[path])
+        else:
+            (args.sdk / path).unlink()
+    print(f"{len(due)} stubs, {len(differing)} changed")
+
+
+if __name__ == "__main__":
+    main()

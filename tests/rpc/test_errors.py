@@ -1,0 +1,146 @@
+"""What is refused, and how: every refusal is a clean status with a reason."""
+
+import grpc
+import pytest
+from calling import PROJECT, Calls, refused
+from google.rpc.error_details_pb2 import BadRequest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+
+SERVICES = (model_registry_pb2, run_registry_pb2, event_log_pb2)
+METHODS = [
+    method
+    for module in SERVICES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+@pytest.mark.parametrize("name", ["", " x", "a/b", "a@b", "a\nb", "x" * 256, "\u202ex"])
+def test_a_bad_model_name_is_refused_with_its_field(calls: Calls, name: str) -> None:
+    """The refusal names the field and says the rule, also as a field violation."""
+    with refused("INVALID_NAME", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+        calls.create_model(name)
+    assert refusal.metadata["field"] == "model_id"
+    assert "a name has 1 to 255 characters" in refusal.message
+    violations = BadRequest()
+    assert refusal.status.details[1].Unpack(violations)
+    assert violations.field_violations[0].field == "model_id"
+
+
+@pytest.mark.parametrize("name", ["7", "٣", "production", "LATEST", "None"])
+def test_a_reserved_version_name_is_refused(calls: Calls, name: str) -> None:
+    """Digits of any script, stages and `latest` mean something else."""
+    calls.create_model("churn")
+    with refused("RESERVED_NAME", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.create_version("churn", name)
+
+
+@pytest.mark.parametrize(
+    "parent", ["", "default", "projects", "projects/default/", "projects/a/models/b", "projects//"]
+)
+def test_a_bad_resource_name_is_refused_with_its_form(calls: Calls, parent: str) -> None:
+    """The refusal says which form the name needs."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+        calls.models.CreateModel(model_registry_pb2.CreateModelRequest(parent=parent, model_id="churn"))
+    assert refusal.metadata == {"field": "parent", "value": parent}
+    assert "projects/{project}" in refusal.message
+
+
+def test_an_unknown_project_is_not_found(calls: Calls) -> None:
+    """Reading, listing, writing and watching in a project that is not there all say so."""
+    other = "projects/other"
+    attempts = (
+        lambda: calls.models.CreateModel(model_registry_pb2.CreateModelRequest(parent=other, model_id="churn")),
+        lambda: calls.models.GetModel(model_registry_pb2.GetModelRequest(name=f"{other}/models/churn")),
+        lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=other)),
+        lambda: calls.log.ListEvents(event_log_pb2.ListEventsRequest(parent=other)),
+        lambda: next(calls.log.Watch(event_log_pb2.WatchRequest(parent=other))),
+    )
+    for attempt in attempts:
+        with refused("PROJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND) as refusal:
+            attempt()
+        assert refusal.metadata == {"project": "other"}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_bytes_that_are_no_message_are_refused(calls: Calls, method) -> None:
+    """A truncated message, and text that is not UTF-8, are malformed requests to every method."""
+    for data in (b"\x0a\x03\xff\xfe\xfd", b"\x0a\x7fabc", b"\xff"):
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        with refused("MALFORMED_REQUEST", grpc.StatusCode.INVALID_ARGUMENT):
+            if method.server_streaming:
+                next(calls.channel.unary_stream(path)(data))
+            else:
+                calls.channel.unary_unary(path)(data)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_an_empty_request_is_refused_with_a_field(calls: Calls, method) -> None:
+    """Every method says which field it misses."""
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+        if method.server_streaming:
+            next(calls.channel.unary_stream(path)(b""))
+        else:
+            calls.channel.unary_unary(path)(b"")
+    assert refusal.metadata["field"] in {"name", "parent"}
+
+
+def test_a_request_of_the_wrong_type_is_refused(calls: Calls) -> None:
+    """A number where text belongs does not pass as text."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.channel.unary_unary("/tallymark.v1.ModelRegistry/GetModel")(b"\x08\x07")
+
+
+def test_a_message_beyond_the_limit_is_refused(calls: Calls) -> None:
+    """A message of more than four mebibytes is not taken, and the connection goes on."""
+    with pytest.raises(grpc.RpcError) as caught:
+        calls.create_model("x" * 5_000_000)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert calls.create_model("churn").create_revision == 1
+
+
+def test_an_unknown_method_is_unimplemented(calls: Calls) -> None:
+    """A method that is not in the contract is not served."""
+    with pytest.raises(grpc.RpcError) as caught:
+        calls.channel.unary_unary("/tallymark.v1.ModelRegistry/DropEverything")(b"")
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_an_actor_that_cannot_be_shown_is_refused(calls: Calls) -> None:
+    """Whoever calls has a name of 1 to 255 characters, none of them invisible."""
+    for actor in ("", "x" * 256, "a%0Ab"):
+        with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+            request = model_registry_pb2.CreateModelRequest(parent=PROJECT, model_id="churn")
+            calls.models.CreateModel(request, metadata=(("tallymark-actor", actor),))
+        assert refusal.metadata["field"] == "tallymark-actor"
+
+
+@pytest.mark.parametrize("request_id", ["x" * 101, "a b", "é", "a\n"])
+def test_a_request_id_is_visible_ascii(calls: Calls, request_id: str) -> None:
+    """A request id has up to 100 visible ASCII characters."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+        calls.create_model("churn", request_id=request_id)
+    assert refusal.metadata["field"] == "request_id"
+
+
+def test_health_is_told_for_the_server_and_each_service(calls: Calls) -> None:
+    """The standard health service says that all of it serves."""
+    stub = health_pb2_grpc.HealthStub(calls.channel)
+    for name in (
+        "",
+        *(service.full_name for module in SERVICES for service in module.DESCRIPTOR.services_by_name.values()),
+    ):
+        assert stub.Check(health_pb2.HealthCheckRequest(service=name)).status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_names_every_service(calls: Calls) -> None:
+    """A client without the protos can ask for them."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(calls.channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = stub.ServerReflectionInfo(iter([asked]))
+    found = {service.name for service in answer.list_services_response.service}
+    assert {"tallymark.v1.ModelRegistry", "tallymark.v1.RunRegistry", "tallymark.v1.EventLog"} <= found

@@ -1,0 +1,126 @@
+"""The log over gRPC: read and watched."""
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from calling import PROJECT, Calls, refused
+
+from tallymark.testing import Server
+from tallymark.v1 import event_pb2
+from tallymark.v1.event_log_pb2 import ListEventsRequest, WatchRequest, WatchResponse
+from tallymark.v1.model_pb2 import STAGE_PRODUCTION
+
+
+def events_of(stream: Iterator[WatchResponse], count: int) -> list[event_pb2.Event]:
+    """The next so many events of the stream."""
+    found: list[event_pb2.Event] = []
+    while len(found) < count:
+        found.extend(next(stream).events)
+    return found
+
+
+def watch(calls: Calls, **fields: object) -> Iterator[WatchResponse]:
+    return calls.log.Watch(WatchRequest(parent=PROJECT, **fields), timeout=60)
+
+
+def test_every_change_is_an_event_and_revisions_have_no_gap(calls: Calls) -> None:
+    """The log tells what happened in its order, each event with the resource as it became."""
+    calls.create_model("churn")
+    version = calls.create_version("churn")
+    promoted = calls.set_stage("churn", 1, STAGE_PRODUCTION)
+    told = calls.events()
+    assert [event.revision for event in told] == [1, 2, 3]
+    assert told[0].model.name == f"{PROJECT}/models/churn"
+    assert told[1].model_version == version
+    assert told[2].model_version == promoted
+    assert calls.events(after=2) == told[2:]
+
+
+def test_time_never_runs_backwards(calls: Calls) -> None:
+    """No event's time is before that of the event before it."""
+    calls.create_model("churn")
+    for _ in range(20):
+        calls.create_version("churn")
+    times = [event.time.ToNanoseconds() for event in calls.events()]
+    assert times == sorted(times)
+
+
+def test_a_watch_tells_what_was_and_what_comes(calls: Calls) -> None:
+    """Catch-up and live are one stream, each event once and in order."""
+    calls.create_model("churn")
+    calls.create_version("churn")
+    stream = watch(calls, after_revision=1)
+    assert [event.revision for event in events_of(stream, 1)] == [2]
+    for _ in range(3):
+        calls.create_version("churn")
+    assert [event.revision for event in events_of(stream, 3)] == [3, 4, 5]
+
+
+def test_a_watch_from_now_on_begins_where_its_first_message_says(calls: Calls) -> None:
+    """Without a revision, the first message tells from where on events are told."""
+    calls.create_model("churn")
+    stream = watch(calls)
+    first = next(stream)
+    assert (first.revision, list(first.events)) == (1, [])
+    calls.create_version("churn")
+    assert [event.revision for event in events_of(stream, 1)] == [2]
+
+
+def test_a_silent_log_is_told_of(tmp_path) -> None:
+    """An idle stream moves its reader's cursor every so often, without events."""
+    with (
+        Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        stream = watch(Calls(channel))
+        assert [(message.revision, len(message.events)) for message in (next(stream), next(stream))] == [(0, 0)] * 2
+
+
+def test_a_cursor_from_the_future_is_refused(calls: Calls) -> None:
+    """A revision that has not happened is told from an empty page, with where the log stands."""
+    calls.create_model("churn")
+    for call in (
+        lambda: next(watch(calls, after_revision=9)),
+        lambda: calls.log.ListEvents(ListEventsRequest(parent=PROJECT, after_revision=9)),
+    ):
+        with refused("REVISION_IN_FUTURE", grpc.StatusCode.OUT_OF_RANGE) as refusal:
+            call()
+        assert refusal.metadata == {"revision": "9", "oldest": "1", "newest": "1"}
+
+
+def test_a_cursor_before_the_beginning_is_refused(calls: Calls) -> None:
+    """There is no revision below zero."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        next(watch(calls, after_revision=-1))
+
+
+def test_a_cursor_of_another_log_is_refused(calls: Calls) -> None:
+    """Who resumes on a registry that was replaced is told so, not given other events."""
+    log_id = next(watch(calls)).log_id
+    assert next(watch(calls, after_revision=0, log_id=log_id)).log_id == log_id
+    with refused("LOG_REPLACED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
+        next(watch(calls, after_revision=0, log_id="another"))
+    assert refusal.metadata == {"log_id": log_id}
+
+
+def test_a_stopping_server_ends_its_watches(calls: Calls, server: Server) -> None:
+    """A watch ends with a status that says to resume later, and the server does not wait for its readers."""
+    stream = watch(calls)
+    next(stream)
+    server.stop()
+    with refused("STOPPING", grpc.StatusCode.UNAVAILABLE):
+        next(stream)
+
+
+@pytest.mark.parametrize("readers", [50])
+def test_readers_do_not_disturb_each_other(calls: Calls, readers: int) -> None:
+    """Of many watchers each is told everything, also by the side of one that does not read."""
+    calls.create_model("churn")
+    idle = watch(calls, after_revision=0)
+    streams = [watch(calls, after_revision=0) for _ in range(readers)]
+    for _ in range(20):
+        calls.create_version("churn")
+    for stream in streams:
+        assert [event.revision for event in events_of(stream, 21)] == list(range(1, 22))
+    assert [event.revision for event in events_of(idle, 21)] == list(range(1, 22))

@@ -1,0 +1,150 @@
+"""Stages and aliases over gRPC."""
+
+import grpc
+import pytest
+from calling import Calls, refused
+
+from tallymark.v1 import event_pb2, model_pb2
+from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_NONE, STAGE_PRODUCTION, STAGE_STAGING
+
+
+@pytest.fixture(autouse=True)
+def churn(calls: Calls) -> None:
+    """A model of three versions."""
+    calls.create_model("churn")
+    for _ in range(3):
+        calls.create_version("churn")
+
+
+@pytest.mark.parametrize(("stage", "word"), [(STAGE_PRODUCTION, "production"), (STAGE_STAGING, "staging")])
+def test_an_exclusive_stage_has_one_holder(calls: Calls, stage: model_pb2.Stage.ValueType, word: str) -> None:
+    """Who would enter an occupied stage is told by whom it is held; with force, the holder goes to the archive."""
+    calls.set_stage("churn", 1, stage)
+    with refused("STAGE_OCCUPIED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
+        calls.set_stage("churn", 2, stage)
+    assert refusal.metadata == {"project": "default", "model": "churn", "stage": word, "number": "1"}
+    calls.set_stage("churn", 2, stage, force=True, reason="better")
+    assert calls.version("churn", f"@{word}").number == 2
+    assert calls.version("churn", "1").stage == STAGE_ARCHIVED
+
+
+@pytest.mark.parametrize("stage", [STAGE_ARCHIVED, STAGE_NONE])
+def test_other_stages_hold_any_number(calls: Calls, stage: model_pb2.Stage.ValueType) -> None:
+    """The archive and no stage at all are shared."""
+    for number in (1, 2, 3):
+        calls.set_stage("churn", number, STAGE_STAGING, force=True)
+        assert calls.set_stage("churn", number, stage).stage == stage
+
+
+def test_a_stage_that_was_left_is_free(calls: Calls) -> None:
+    """When the holder leaves, the stage is empty, and the next enters without force."""
+    calls.set_stage("churn", 1, STAGE_PRODUCTION)
+    calls.set_stage("churn", "@production", STAGE_NONE)
+    with refused("STAGE_EMPTY", grpc.StatusCode.NOT_FOUND):
+        calls.version("churn", "@production")
+    assert calls.set_stage("churn", 2, STAGE_PRODUCTION).stage == STAGE_PRODUCTION
+
+
+def test_a_swap_is_told_in_order(calls: Calls) -> None:
+    """The log has the holder leave before the other enters, each with stage before, stage after and reason."""
+    calls.set_stage("churn", 1, STAGE_PRODUCTION)
+    seen = calls.events()[-1].revision
+    calls.set_stage("churn", 2, STAGE_PRODUCTION, force=True, reason="better")
+    told = [
+        (event.kind, event.model_version.number, event.previous_stage, event.model_version.stage, event.reason)
+        for event in calls.events(after=seen)
+    ]
+    changed = event_pb2.EVENT_KIND_STAGE_CHANGED
+    assert told == [
+        (changed, 1, STAGE_PRODUCTION, STAGE_ARCHIVED, "better"),
+        (changed, 2, STAGE_NONE, STAGE_PRODUCTION, "better"),
+    ]
+
+
+def test_a_stale_etag_is_refused(calls: Calls) -> None:
+    """Who promotes a version as it was read is told when it was changed since."""
+    read = calls.version("churn", "1")
+    changed = calls.set_alias("churn", 1, "champion")
+    with refused("ETAG_MISMATCH", grpc.StatusCode.ABORTED) as refusal:
+        calls.set_stage("churn", 1, STAGE_PRODUCTION, etag=read.etag)
+    assert refusal.metadata["etag"] == changed.etag
+    assert calls.set_stage("churn", 1, STAGE_PRODUCTION, etag=changed.etag).stage == STAGE_PRODUCTION
+
+
+def test_entering_the_same_stage_again_is_no_event(calls: Calls) -> None:
+    """What is so already is answered, and not written down again."""
+    first = calls.set_stage("churn", 1, STAGE_PRODUCTION)
+    assert calls.set_stage("churn", 1, STAGE_PRODUCTION) == first
+
+
+def test_a_dry_run_of_a_promotion_changes_nothing(calls: Calls) -> None:
+    """validate_only shows the version as it would be, and refuses what would be refused."""
+    assert calls.set_stage("churn", 1, STAGE_PRODUCTION, validate_only=True).stage == STAGE_PRODUCTION
+    assert calls.version("churn", "1").stage == STAGE_NONE
+    calls.set_stage("churn", 2, STAGE_PRODUCTION)
+    with refused("STAGE_OCCUPIED", grpc.StatusCode.FAILED_PRECONDITION):
+        calls.set_stage("churn", 1, STAGE_PRODUCTION, validate_only=True)
+
+
+@pytest.mark.parametrize("stage", [0, 17])
+def test_an_unknown_stage_is_refused(calls: Calls, stage: int) -> None:
+    """No stage, and one that a newer contract may know, are refused."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.set_stage("churn", 1, stage)  # type: ignore[arg-type]
+
+
+def test_an_alias_points_at_one_version_and_moves(calls: Calls) -> None:
+    """Pointing an alias elsewhere takes it away from where it was."""
+    assert list(calls.set_alias("churn", 1, "champion").aliases) == ["champion"]
+    moved = calls.set_alias("churn", 2, "champion")
+    assert list(moved.aliases) == ["champion"]
+    assert calls.version("churn", "@champion") == moved
+    assert list(calls.version("churn", "1").aliases) == []
+    told = [(event.kind, event.model_version.number, event.previous_number) for event in calls.events()[-2:]]
+    assert told == [(event_pb2.EVENT_KIND_ALIAS_DELETED, 1, 1), (event_pb2.EVENT_KIND_ALIAS_SET, 2, 1)]
+
+
+def test_a_version_may_have_several_aliases(calls: Calls) -> None:
+    """Aliases of a version are listed in code point order."""
+    for alias in ("b", "a"):
+        calls.set_alias("churn", 1, alias)
+    assert list(calls.version("churn", "@a").aliases) == ["a", "b"]
+
+
+def test_an_alias_moves_only_from_where_it_is_expected(calls: Calls) -> None:
+    """expected_number compares and sets: 0 for an alias that must not exist yet."""
+    with refused("ALIAS_MOVED", grpc.StatusCode.ABORTED):
+        calls.set_alias("churn", 1, "champion", expected_number=3)
+    calls.set_alias("churn", 1, "champion", expected_number=0)
+    with refused("ALIAS_MOVED", grpc.StatusCode.ABORTED) as refusal:
+        calls.set_alias("churn", 2, "champion", expected_number=0)
+    assert refusal.metadata == {"project": "default", "model": "churn", "alias": "champion", "number": "1"}
+    calls.set_alias("churn", 2, "champion", expected_number=1)
+    with refused("ALIAS_MOVED", grpc.StatusCode.ABORTED):
+        calls.delete_alias("churn", "champion", expected_number=1)
+    assert calls.delete_alias("churn", "champion", expected_number=2).number == 2
+
+
+def test_a_deleted_alias_points_nowhere(calls: Calls) -> None:
+    """An alias that was taken away is not found, and not deleted twice."""
+    calls.set_alias("churn", 1, "champion")
+    assert list(calls.delete_alias("churn", "champion").aliases) == []
+    with refused("ALIAS_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.version("churn", "@champion")
+    with refused("ALIAS_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.delete_alias("churn", "champion")
+
+
+@pytest.mark.parametrize("alias", ["production", "Latest", "7"])
+def test_an_alias_is_no_stage_word_and_no_number(calls: Calls, alias: str) -> None:
+    """`@` is never ambiguous."""
+    with refused("RESERVED_NAME", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.set_alias("churn", 1, alias)
+
+
+def test_a_promotion_of_a_missing_version_is_refused(calls: Calls) -> None:
+    """A version that is not there enters no stage and gets no alias."""
+    with refused("VERSION_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.set_stage("churn", 9, STAGE_PRODUCTION)
+    with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.set_alias("other", 1, "champion")

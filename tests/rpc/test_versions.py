@@ -1,0 +1,173 @@
+"""Versions and their numbers over gRPC."""
+
+import grpc
+import pytest
+from calling import PROJECT, Calls, refused
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tallymark.v1 import model_pb2, model_registry_pb2
+from tallymark.v1.model_pb2 import MetadataList, MetadataMap, MetadataValue
+
+
+@pytest.fixture(autouse=True)
+def churn(calls: Calls) -> None:
+    calls.create_model("churn")
+
+
+def test_versions_are_numbered_from_one_named_or_not(calls: Calls) -> None:
+    """Each version gets the next number, and an unnamed one is called by it."""
+    created = [calls.create_version("churn", name) for name in ("", "1.0.5", "", "rc")]
+    assert [version.number for version in created] == [1, 2, 3, 4]
+    assert [version.version_name for version in created] == ["1", "1.0.5", "3", "rc"]
+    assert calls.model("churn").last_number == 4
+
+
+def test_a_refused_create_consumes_no_number(calls: Calls) -> None:
+    """The number after a refusal follows the number before it."""
+    calls.create_version("churn", "rc")
+    with refused("VERSION_NAME_TAKEN", grpc.StatusCode.ALREADY_EXISTS) as refusal:
+        calls.create_version("churn", "rc")
+    assert refusal.metadata == {"project": "default", "model": "churn", "version": "rc", "number": "1"}
+    assert calls.create_version("churn").number == 2
+
+
+def test_a_version_needs_its_model(calls: Calls) -> None:
+    """CreateModelVersion does not make up a model."""
+    with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.create_version("other")
+    with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.model("other")
+
+
+def test_a_version_is_found_by_number_name_and_latest(calls: Calls) -> None:
+    """All references to a version give the same version."""
+    calls.create_version("churn")
+    created = calls.create_version("churn", "1.0.5", description="second", tags=["b", "a"])
+    for reference in ("2", "=1.0.5", "latest"):
+        assert calls.version("churn", reference) == created
+    assert list(created.tags) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason", "key", "value"),
+    [
+        ("7", "VERSION_NOT_FOUND", "version", "7"),
+        ("=7.0", "VERSION_NOT_FOUND", "version", "=7.0"),
+        ("latest", "VERSION_NOT_FOUND", "version", "latest"),
+        ("@production", "STAGE_EMPTY", "stage", "production"),
+        ("@champion", "ALIAS_NOT_FOUND", "alias", "champion"),
+    ],
+)
+def test_a_missing_version_says_what_is_missing(
+    calls: Calls, reference: str, reason: str, key: str, value: str
+) -> None:
+    """Number, name, stage and alias that hold no version are told apart; a missing model is said to be missing."""
+    with refused(reason, grpc.StatusCode.NOT_FOUND) as refusal:
+        calls.version("churn", reference)
+    assert refusal.metadata == {"project": "default", "model": "churn", key: value}
+    with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.version("other", reference)
+
+
+def test_versions_are_listed_from_the_newest_over_pages(calls: Calls) -> None:
+    """Pages hold every version once, the highest number first, also while others are created."""
+    for _ in range(7):
+        calls.create_version("churn")
+    request = model_registry_pb2.ListModelVersionsRequest(parent=f"{PROJECT}/models/churn", page_size=3)
+    first = calls.models.ListModelVersions(request)
+    calls.create_version("churn")
+    rest = calls.versions("churn", page_size=3, page_token=first.next_page_token)
+    assert [version.number for version in (*first.model_versions, *rest)] == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_a_list_of_a_missing_model_is_refused(calls: Calls) -> None:
+    """No model is told from no versions."""
+    assert calls.versions("churn") == []
+    with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.versions("other")
+
+
+def batch(calls: Calls, *names: str, request_id: str = "") -> list[int]:
+    request = model_registry_pb2.BatchCreateModelVersionsRequest(
+        parent=f"{PROJECT}/models/churn",
+        model_versions=[model_pb2.ModelVersion(version_name=name) for name in names],
+        request_id=request_id,
+    )
+    return [version.number for version in calls.models.BatchCreateModelVersions(request).model_versions]
+
+
+def test_a_batch_is_numbered_in_its_order(calls: Calls) -> None:
+    """Versions of a batch have successive numbers, and a repeated batch is the same batch."""
+    assert batch(calls, "a", "", "b", request_id="one") == [1, 2, 3]
+    assert batch(calls, "", "") == [4, 5]
+    assert batch(calls, "a", "", "b", request_id="one") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("names", [("x", "a"), ("x", "y", "x")])
+def test_a_batch_is_made_whole_or_not_at_all(calls: Calls, names: tuple[str, ...]) -> None:
+    """One name that is taken, before or within the batch, refuses all of it."""
+    calls.create_version("churn", "a")
+    with refused("VERSION_NAME_TAKEN", grpc.StatusCode.ALREADY_EXISTS):
+        batch(calls, *names)
+    assert [version.version_name for version in calls.versions("churn")] == ["a"]
+
+
+def test_a_batch_has_a_size(calls: Calls) -> None:
+    """An empty batch, and one of more than a thousand, are refused."""
+    for names in ((), ("",) * 1001):
+        with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+            batch(calls, *names)
+
+
+def test_metadata_keeps_its_types(calls: Calls) -> None:
+    """Every kind of value comes back as it went in, not-a-number and infinity too."""
+    metadata = {
+        "number": MetadataValue(number=0.1),
+        "whole": MetadataValue(number=3),
+        "infinite": MetadataValue(number=float("-inf")),
+        "text": MetadataValue(text="é\n"),
+        "flag": MetadataValue(flag=False),
+        "time": MetadataValue(time=Timestamp(seconds=-1, nanos=999_999_000)),
+        "uri": MetadataValue(uri="s3://bucket/key"),
+        "list": MetadataValue(list=MetadataList(values=[MetadataValue(number=1), MetadataValue(text="number")])),
+        "map": MetadataValue(
+            map=MetadataMap(values={"number": MetadataValue(text="NaN"), "": MetadataValue(number=2)})
+        ),
+    }
+    calls.create_version("churn", metadata={"nan": MetadataValue(number=float("nan"))})
+    found = calls.log_metadata("churn", 1, **metadata).metadata
+    assert str(found.pop("nan").number) == "nan"
+    assert dict(found) == metadata
+    assert dict(calls.version("churn", "1").metadata).keys() == {*metadata, "nan"}
+
+
+def test_metadata_is_set_by_key(calls: Calls) -> None:
+    """Logging sets the keys it names, leaves the others, and moves the version's revision and etag."""
+    before = calls.create_version("churn", metadata={"a": MetadataValue(number=1), "b": MetadataValue(number=1)})
+    after = calls.log_metadata("churn", "latest", b=MetadataValue(text="two"))
+    assert dict(after.metadata) == {"a": MetadataValue(number=1), "b": MetadataValue(text="two")}
+    assert after.mod_revision == before.mod_revision + 1
+    assert after.etag != before.etag
+    assert after.create_revision == before.create_revision
+
+
+def test_metadata_has_a_size(calls: Calls) -> None:
+    """What would make the whole too large is refused, and what was there stays."""
+    calls.create_version("churn", metadata={"a": MetadataValue(text="x" * 40_000)})
+    with refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+        calls.log_metadata("churn", 1, b=MetadataValue(text="x" * 40_000))
+    assert refusal.metadata == {"field": "metadata", "limit": "65535"}
+    assert calls.version("churn", "1").metadata.keys() == {"a"}
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb"])
+def test_a_metadata_key_can_be_shown(calls: Calls, key: str) -> None:
+    """A key has 1 to 255 characters, none of them invisible."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.create_version("churn", metadata={key: MetadataValue(number=1)})
+
+
+def test_a_metadata_value_is_something(calls: Calls) -> None:
+    """A value without a kind is refused."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.create_version("churn", metadata={"a": MetadataValue()})
