@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import sys
 import tomllib
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
         found = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.BadParameter(f"cannot read {path}: {error}") from None
-    known = {name for name in (option.name for option in context.command.params) if name not in (None, "config")}
+    known = {str(option.name) for option in context.command.params if option.name != "config"}
     settings = {key.replace("-", "_"): value for key, value in found.items()}
     if unknown := sorted(settings.keys() - known):
         raise click.BadParameter(
@@ -47,76 +49,69 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     context.default_map = {**(context.default_map or {}), **settings}
 
 
-@click.command()
-@click.option(
+_setting = partial(click.option, show_envvar=True)
+
+
+@click.command(context_settings={"auto_envvar_prefix": "TALLYMARK", "show_default": True})
+@_setting(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     is_eager=True,
     expose_value=False,
     callback=_read_config,
-    envvar="TALLYMARK_CONFIG",
-    show_envvar=True,
     help='A TOML file with any of the settings below, named as here: listen = "0.0.0.0:50051". A flag or an'
     " environment variable wins over the file.",
 )
-@click.option(
+@_setting(
     "--db",
     type=click.Path(path_type=Path),
     default="tallymark.db",
-    envvar="TALLYMARK_DB",
     help="The SQLite file; made when it is not there.",
 )
-@click.option(
+@_setting(
     "--listen",
     metavar="HOST:PORT",
     default=DEFAULT_LISTEN,
-    envvar="TALLYMARK_LISTEN",
     help="Where to answer gRPC calls. Port 0 picks a free one and prints it.",
 )
-@click.option(
+@_setting(
     "--project",
     "projects",
     metavar="NAME",
     multiple=True,
     default=("default",),
-    envvar="TALLYMARK_PROJECTS",
     help="A project to keep; made when it is not there. Several may be named. `default` is always there.",
 )
-@click.option(
+@_setting(
     "--max-waiting",
     type=click.IntRange(1),
     default=10_000,
-    envvar="TALLYMARK_MAX_WAITING",
     help="How many changes may wait in line; more are refused at once, with the advice to try again.",
 )
-@click.option(
+@_setting(
     "--heartbeat",
     type=click.FloatRange(0.1),
     metavar="SECONDS",
     default=15.0,
-    envvar="TALLYMARK_HEARTBEAT",
     help="The longest silence of a watch.",
 )
-@click.option(
+@_setting(
     "--grace",
     type=click.FloatRange(0),
     metavar="SECONDS",
     default=10.0,
-    envvar="TALLYMARK_GRACE",
     help="How long calls under way may take to end when the server stops.",
 )
-@click.option(
+@_setting(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
-    envvar="TALLYMARK_LOG_LEVEL",
     help="The least level to log.",
 )
-@click.option(
+@_setting(
     "--log-format",
     type=click.Choice(["console", "json"]),
     default="console",
-    envvar="TALLYMARK_LOG_FORMAT",
     help="Logs for people or for programs, on standard error.",
 )
 def serve(listen: str, projects: tuple[str, ...], **given: Any) -> None:
@@ -129,6 +124,8 @@ def serve(listen: str, projects: tuple[str, ...], **given: Any) -> None:
         settings = Settings(host=host, port=port, projects=_with_default(projects), **given)
     except InvalidSettingError as error:
         raise click.BadParameter(str(error)) from None
+    # gRPC's core would tell a taken port a second time, in its own words.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from tallymark_server.app import serve as run
         from tallymark_server.rpc.serving import CannotListenError

@@ -1,0 +1,247 @@
+"""Starting and stopping the service, as an operator does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from calling import PROJECT, Calls, refusal_of
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tallymark.testing import Server
+from tallymark.v1 import model_registry_pb2
+
+
+def serve(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `tallymark serve` with these options, to its end."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("tallymark"), "serve", *options],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def refused_with(run: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The program ended with an error in one sentence that has these words."""
+    assert run.returncode != 0
+    assert run.stdout == ""
+    lines = [line for line in run.stderr.splitlines() if not line.startswith(("Usage:", "Try ")) and line]
+    assert len(lines) == 1, run.stderr
+    assert lines[0].startswith("Error: ")
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def test_a_second_server_on_the_port_is_refused(server: Server, tmp_path: Path) -> None:
+    """A port that is taken is told in one sentence, with what to do."""
+    refused_with(serve(tmp_path, "--db", "other.db", "--listen", server.address), server.address, "--listen")
+
+
+def test_a_second_server_on_the_file_is_refused(server: Server, tmp_path: Path) -> None:
+    """Two writers on one file are impossible, by whatever path; the refusal names the process that holds it."""
+    link = tmp_path / "link.db"
+    link.symlink_to(server.db)
+    for path in (server.db, link):
+        refused_with(serve(tmp_path, "--db", str(path), "--listen", "127.0.0.1:0"), str(server.pid), "--db")
+
+
+def test_an_unusable_file_is_refused(tmp_path: Path) -> None:
+    """A missing folder, a folder, a file among folders and a file that is no database are each told in one sentence."""
+    (tmp_path / "text.db").write_text("not a database, and long enough to have a header" * 100)
+    with sqlite3.connect(tmp_path / "foreign.db") as foreign:
+        foreign.execute("CREATE TABLE theirs (id)")
+    foreign.close()
+    (tmp_path / "file").touch()
+    for path, words in (
+        ("missing/x.db", "no folder"),
+        (".", "is a folder"),
+        ("file/x.db", "no folder"),
+        ("text.db", "not a database"),
+        ("foreign.db", "another program's database"),
+        ("/proc/x.db", "cannot write in /proc"),
+    ):
+        refused_with(serve(tmp_path, "--db", path, "--listen", "127.0.0.1:0"), words, "--db")
+
+
+def test_a_file_of_a_newer_program_is_refused(server: Server, tmp_path: Path) -> None:
+    """A file whose tables this program does not know is left alone."""
+    server.stop()
+    with sqlite3.connect(server.db) as database:
+        database.execute("PRAGMA user_version = 999")
+    database.close()
+    refused_with(serve(tmp_path, "--db", str(server.db), "--listen", "127.0.0.1:0"), "newer Tallymark", "--db")
+
+
+@pytest.mark.parametrize("listen", ["", "localhost", "127.0.0.1:x", "127.0.0.1:99999", ":50051"])
+def test_an_address_that_is_none_is_refused(tmp_path: Path, listen: str) -> None:
+    """What is not HOST:PORT is told with an example."""
+    refused_with(serve(tmp_path, "--listen", listen), "HOST:PORT")
+
+
+def test_a_project_that_cannot_be_named_so_is_refused(tmp_path: Path) -> None:
+    """A project's name fits into a path."""
+    refused_with(serve(tmp_path, "--project", "Team A"), "Team A", "a-z")
+
+
+def test_help_tells_every_setting_with_its_default_and_variable(tmp_path: Path) -> None:
+    """`tallymark serve --help` tells all there is to set, and in how many ways."""
+    told = " ".join(serve(tmp_path, "--help").stdout.split())
+    for name in ("db", "listen", "max-waiting", "heartbeat", "grace", "log-level", "log-format"):
+        assert f"--{name}" in told
+        assert f"TALLYMARK_{name.upper().replace('-', '_')}" in told
+    assert "--config" in told
+    assert "[default: 127.0.0.1:50051]" in told or "default: 127.0.0.1:50051" in told
+
+
+def settled(tmp_path: Path, options: Sequence[str], **environment: str) -> str:
+    """The address that these settings come to, seen by who listens."""
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("tallymark"), "serve", *options],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    announced = process.stdout.readline().split()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    process.stdout.close()
+    return f"{announced[2]} {announced[-1].rsplit(':', 1)[0]}"
+
+
+def test_a_flag_wins_over_a_variable_and_a_variable_over_a_file(tmp_path: Path) -> None:
+    """Settings come from the file, the environment and the flags, in rising order; the default file is in the folder."""
+    config = tmp_path / "settings.toml"
+    config.write_text('listen = "127.0.0.3:0"\ndb = "file.db"\n')
+    listen = ["--listen", "127.0.0.1:0"]
+    assert settled(tmp_path, listen) == "tallymark.db 127.0.0.1"
+    assert settled(tmp_path, ["--config", str(config)]) == "file.db 127.0.0.3"
+    variables = {"TALLYMARK_LISTEN": "127.0.0.2:0", "TALLYMARK_CONFIG": str(config)}
+    assert settled(tmp_path, [], **variables) == "file.db 127.0.0.2"
+    assert settled(tmp_path, listen, **variables) == "file.db 127.0.0.1"
+
+
+def test_a_setting_that_is_none_is_refused(tmp_path: Path) -> None:
+    """A misspelt line in the file is told, with the settings there are."""
+    (tmp_path / "settings.toml").write_text("lisen = 1\n")
+    refused_with(serve(tmp_path, "--config", "settings.toml"), "lisen", "listen")
+    refused_with(serve(tmp_path, "--config", "missing.toml"), "missing.toml")
+
+
+def test_projects_are_apart(tmp_path: Path) -> None:
+    """Each project has models, numbers and a log of its own."""
+    with (
+        Server(tmp_path / "tallymark.db", ["--project", "team-a"]) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        calls = Calls(channel)
+        calls.ensure("churn")
+        for parent, revision in (("projects/team-a", 1), (PROJECT, 3)):
+            request = model_registry_pb2.CreateModelRequest(parent=parent, model_id="m")
+            assert calls.models.CreateModel(request).create_revision == revision
+
+
+def test_numbers_go_on_after_a_restart(server: Server, calls: Calls) -> None:
+    """A second start on the same file goes on counting."""
+    calls.ensure("churn")
+    server.restart()
+    with grpc.insecure_channel(server.address) as channel:
+        assert Calls(channel).ensure("churn").model_version.number == 2
+
+
+def test_what_was_acknowledged_survives_a_kill(server: Server, calls: Calls) -> None:
+    """After SIGKILL in the middle of work, every acknowledged version is there, and numbers have no gap."""
+    calls.create_model("churn")
+    request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn")
+    futures = [calls.models.CreateModelVersion.future(request) for _ in range(400)]
+    futures[100].result()
+    server.kill()
+    acknowledged = {future.result().number for future in futures if future.exception() is None}
+    assert 0 < len(acknowledged)
+    server.start()
+    with grpc.insecure_channel(server.address) as channel:
+        numbers = [version.number for version in Calls(channel).versions("churn", page_size=1000)]
+    assert acknowledged <= set(numbers)
+    assert numbers == list(range(len(numbers), 0, -1))
+
+
+def test_stopping_answers_what_waits(server: Server, calls: Calls) -> None:
+    """On SIGTERM queued writes are made and answered, later ones are refused, and the server ends with code 0."""
+    calls.create_model("churn")
+    request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn")
+    futures = [calls.models.CreateModelVersion.future(request) for _ in range(400)]
+    futures[100].result()
+    server.stop()
+    answered = []
+    for future in futures:
+        error = future.exception()
+        if error is None:
+            answered.append(future.result().number)
+        else:
+            assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+    assert len(answered) > 100
+    server.start()
+    with grpc.insecure_channel(server.address) as channel:
+        numbers = [version.number for version in Calls(channel).versions("churn", page_size=1000)]
+    assert sorted(answered) == sorted(numbers) == list(range(1, len(numbers) + 1))
+
+
+def test_a_stopping_server_says_so_to_health_checks(server: Server) -> None:
+    """Whoever watches the server's health hears that it goes away before it is gone."""
+    with grpc.insecure_channel(server.address) as channel:
+        stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(stream).status == health_pb2.HealthCheckResponse.SERVING
+        with ThreadPoolExecutor(1) as pool:
+            stopped = pool.submit(server.stop)
+            assert next(stream).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            stream.cancel()
+            stopped.result()
+
+
+def test_a_full_line_refuses_at_once(tmp_path: Path) -> None:
+    """More writes than may wait are refused with when to try again, and those that wait are made."""
+    with (
+        Server(tmp_path / "tallymark.db", ["--max-waiting", "1"]) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        calls = Calls(channel)
+        calls.create_model("churn")
+        request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn")
+        futures = [calls.models.CreateModelVersion.future(request) for _ in range(200)]
+        errors = [error for error in (future.exception() for future in futures) if error is not None]
+        refusals = [refusal_of(error) for error in errors]
+        assert {refusal.info.reason for refusal in refusals} == {"OVERLOADED"}
+        assert {refusal.metadata["retry_after_ms"] for refusal in refusals} == {"200"}
+        assert calls.model("churn").last_number == 200 - len(refusals) > 0
+
+
+def test_logs_are_structured(tmp_path: Path) -> None:
+    """With --log-format json every line of the log is an object with time, level and event."""
+    with Server(tmp_path / "tallymark.db", ["--log-format", "json"]) as server:
+        server.stop()
+    lines = [json.loads(line) for line in server.log_file.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["serving", "stopping", "stopped"]
+    assert all({"timestamp", "level"} <= line.keys() for line in lines)
+    assert lines[0]["address"] == server.address
+
+
+def test_a_busy_port_of_another_program_is_refused(tmp_path: Path) -> None:
+    """Any listener on the port stands in the way, not only another Tallymark."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        refused_with(serve(tmp_path, "--listen", f"127.0.0.1:{other.getsockname()[1]}"), "--listen")

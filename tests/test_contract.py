@@ -1,0 +1,129 @@
+"""The contract in protos/ and what guards it: a check that never fails would guard nothing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STUB = Path("tallymark/v1/model_pb2.py")
+PROTO = Path("tallymark/v1/model.proto")
+
+
+def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "protos" / script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def sdk(tmp_path: Path) -> Path:
+    """A copy of the generated stubs."""
+    shutil.copytree(ROOT / "sdk" / STUB.parent, tmp_path / STUB.parent, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+@pytest.fixture
+def protos(tmp_path: Path) -> Path:
+    """A copy of the contract, without releases."""
+    copy = tmp_path / "protos"
+    shutil.copytree(ROOT / "protos", copy, ignore=shutil.ignore_patterns("released", "*.py", "__pycache__"))
+    return copy
+
+
+def edit(proto: Path, old: str, new: str) -> None:
+    text = proto.read_text()
+    assert old in text
+    proto.write_text(text.replace(old, new))
+
+
+def test_the_stubs_are_what_the_contract_says(sdk: Path) -> None:
+    """Whoever generates the stubs again gets the files that are here."""
+    found = run("generate.py", "--check", "--sdk", sdk)
+    assert found.returncode == 0, found.stderr
+
+
+def test_an_edited_a_missing_and_a_stale_stub_are_named(sdk: Path) -> None:
+    """A stub that is not what the contract says is named, together with the command that puts it right."""
+    (sdk / STUB).write_text("# edited by hand\n")
+    (sdk / STUB.with_name("run_pb2.pyi")).unlink()
+    (sdk / STUB.with_name("gone_pb2.py")).touch()
+    found = run("generate.py", "--check", "--sdk", sdk)
+    assert found.returncode == 1
+    assert found.stderr.splitlines() == [
+        "these stubs are not what the contract says; run `make protos`:",
+        "  sdk/tallymark/v1/gone_pb2.py",
+        "  sdk/tallymark/v1/model_pb2.py",
+        "  sdk/tallymark/v1/run_pb2.pyi",
+    ]
+
+
+def test_generating_puts_every_stub_right(sdk: Path) -> None:
+    """After generating, the check has nothing to say, whatever was there before."""
+    (sdk / STUB).write_text("# edited by hand\n")
+    (sdk / STUB.with_name("run_pb2.pyi")).unlink()
+    (sdk / STUB.with_name("gone_pb2.py")).touch()
+    assert run("generate.py", "--sdk", sdk).stdout.endswith(" 3 changed\n")
+    assert run("generate.py", "--check", "--sdk", sdk).returncode == 0
+
+
+def test_without_a_release_there_is_nothing_to_break(protos: Path) -> None:
+    """Before the first release every change of the contract is allowed, and the check says why it allows it."""
+    found = run("breaking.py", "--protos", protos)
+    assert (found.returncode, found.stdout) == (0, "no release of the contract yet: nothing to compare with\n")
+
+
+def test_an_addition_breaks_nobody(protos: Path) -> None:
+    """A new field passes the check, so that the contract can grow."""
+    run("breaking.py", "--protos", protos, "--release", "0.1.0")
+    edit(protos / PROTO, "int32 number = 2;", "int32 number = 2;\n  // New.\n  string colour = 99;")
+    found = run("breaking.py", "--protos", protos)
+    assert (found.returncode, found.stdout) == (0, "the contract serves every program made with 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("int32 number = 2;", "int32 position = 2;", 'changed name from "number" to "position"'),
+        ("int32 number = 2;", "", 'field "2" with name "number" on message "ModelVersion" was deleted'),
+        ("int32 number = 2;", "string number = 2;", 'changed type from "int32" to "string"'),
+        ("STAGE_ARCHIVED = 4;", "STAGE_ARCHIVED = 5;", 'enum value "4"'),
+    ],
+    ids=["renamed", "removed", "retyped", "renumbered"],
+)
+def test_a_change_that_breaks_programs_is_refused_by_name(protos: Path, old: str, new: str, told: str) -> None:
+    """What a released program relies on cannot change unnoticed: the check fails and names it."""
+    run("breaking.py", "--protos", protos, "--release", "0.1.0")
+    edit(protos / PROTO, old, new)
+    found = run("breaking.py", "--protos", protos)
+    assert found.returncode == 1
+    assert told in found.stdout
+    assert "break programs made with 0.1.0" in found.stderr
+
+
+def test_the_last_release_is_the_highest_version(protos: Path) -> None:
+    """The contract is compared with 0.10.0, not with 0.9.0, though 9 comes after 1 in the alphabet."""
+    run("breaking.py", "--protos", protos, "--release", "0.9.0")
+    edit(protos / PROTO, "int32 number = 2;", "int32 position = 2;")
+    run("breaking.py", "--protos", protos, "--release", "0.10.0")
+    found = run("breaking.py", "--protos", protos)
+    assert (found.returncode, found.stdout) == (0, "the contract serves every program made with 0.10.0\n")
+
+
+def test_a_release_never_changes(protos: Path) -> None:
+    """A version is released once; releasing it again is refused and leaves its image as it was."""
+    assert run("breaking.py", "--protos", protos, "--release", "0.1.0").returncode == 0
+    image = protos / "released" / "0.1.0.binpb"
+    released = image.read_bytes()
+    edit(protos / PROTO, "int32 number = 2;", "int32 position = 2;")
+    found = run("breaking.py", "--protos", protos, "--release", "0.1.0")
+    assert found.returncode == 1
+    assert "was released already" in found.stderr
+    assert image.read_bytes() == released
+
+
+def test_a_release_has_a_version(protos: Path) -> None:
+    """A release is called by three numbers, by which releases can be put in order."""
+    found = run("breaking.py", "--protos", protos, "--release", "latest")
+    assert (found.returncode, found.stderr) == (1, "'latest' is not a version such as 0.1.0\n")
