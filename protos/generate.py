@@ -20,7 +20,7 @@ SDK = PROTOS.parent / "sdk"
 PACKAGE = Path("tallymark/v1")
 
 # Nothing is re-exported: a program that wants one message must not pay for importing grpc and every other message.
-DOOR = '''"""The generated stubs of the API, one module for each file of the contract, for programs that speak gRPC themselves.
+DOOR = '''"""The stubs of the API, for programs that speak gRPC themselves: a module for each file of the contract.
 
 Made by `make protos`; a program that records models from Python imports `tallymark` instead.
 """
@@ -30,7 +30,12 @@ Made by `make protos`; a program that records models from Python imports `tallym
 def generate(out: Path) -> None:
     """Put the whole package into the folder `out`."""
     sources = sorted((PROTOS / PACKAGE).glob("*.proto"))
-    outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    outputs = [
+        f"--python_out={out}",
+        f"--grpc_python_out={out}",
+        f"--mypy_out=quiet:{out}",
+        f"--mypy_grpc_out=quiet:{out}",
+    ]
     files = [source.relative_to(PROTOS).as_posix() for source in sources]
     subprocess.run(
         [sys.executable, "-m", "grpc_tools.protoc", "--proto_path=.", *outputs, *files],
@@ -39,6 +44,7 @@ def generate(out: Path) -> None:
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"},
         check=True,
     )
+    # The compiler writes a gRPC stub for every file; without a service in it, it says nothing and costs an import.
     for source in sources:
         if not any(line.startswith("service ") for line in source.read_text().splitlines()):
             for empty in (out / PACKAGE).glob(f"{source.stem}_pb2_grpc.py*"):

@@ -14,58 +14,56 @@ from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import decode_model, decode_run, decode_version
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
-# The pairs asked for, joined to their models: every question about versions starts from here.
+# CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the planner
+# of a small file walks through whole tables, and keeps walking when they have grown.
 _ASKED = """
 FROM json_each(:pairs) AS asked
-JOIN models ON models.project = :project AND models.name = json_extract(asked.value, '$[0]')
-"""
-_IMAGE = """
-JOIN events ON events.project = :project AND events.revision = versions.revision
+CROSS JOIN models ON models.project = :project AND models.name = json_extract(asked.value, '$[0]')
 """
 _VALUE = "json_extract(asked.value, '$[1]')"
-_OF_MODEL = "JOIN versions ON versions.project = :project AND versions.model = models.id"
-_COLUMNS = f"SELECT models.name, {_VALUE}, versions.number, events.image"
-_POINTED = {
+_OF_MODEL = "CROSS JOIN versions ON versions.project = :project AND versions.model = models.id"
+_IMAGE = "CROSS JOIN events ON events.project = :project AND events.revision = versions.revision"
+_COLUMNS = f"SELECT models.name, {_VALUE}, events.image"
+POINTED = {
     By.NUMBER: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.number = {_VALUE} {_IMAGE}",
     By.NAME: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.name = {_VALUE} {_IMAGE}",
-    # The planner uses the partial index only when its own condition stands in the query.
+    # The planner uses a partial index only when its own condition stands in the query.
     By.STAGE: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.stage = {_VALUE}"
     f" AND versions.stage IN ('staging', 'production') {_IMAGE}",
     By.ALIAS: f"{_COLUMNS} {_ASKED}"
-    f" JOIN aliases ON aliases.project = :project AND aliases.model = models.id AND aliases.alias = {_VALUE}"
+    f" CROSS JOIN aliases ON aliases.project = :project AND aliases.model = models.id AND aliases.alias = {_VALUE}"
     f" {_OF_MODEL} AND versions.number = aliases.number {_IMAGE}",
     By.LATEST: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.number = (SELECT max(number) FROM versions"
     f" WHERE project = :project AND model = models.id) {_IMAGE}",
 }
-_AUTOMATIC = f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.automatic_run = {_VALUE} {_IMAGE}"
-_PROJECT = "SELECT id, log_id, revision, time, last_model_id FROM projects WHERE name = ?"
-_MODELS = """
-SELECT models.name, models.last_number, events.image FROM models
-JOIN events ON events.project = :project AND events.revision = models.revision
-WHERE models.project = :project AND models.name IN (SELECT value FROM json_each(:names))
+AUTOMATIC = f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.automatic_run = {_VALUE} {_IMAGE}"
+PROJECT = "SELECT id, log_id, revision, time, last_model_id FROM projects WHERE name = ?"
+MODELS = """
+SELECT models.name, models.last_number, events.image FROM json_each(:asked) AS asked
+CROSS JOIN models ON models.project = :project AND models.name = asked.value
+CROSS JOIN events ON events.project = :project AND events.revision = models.revision
 """
-_RUNS = """
-SELECT runs.id, events.image, models.name, run_version.image FROM runs
-JOIN events ON events.project = :project AND events.revision = runs.revision
+RUNS = """
+SELECT runs.id, events.image, models.name, run_version.image FROM json_each(:asked) AS asked
+CROSS JOIN runs ON runs.project = :project AND runs.id = asked.value
+CROSS JOIN events ON events.project = :project AND events.revision = runs.revision
 LEFT JOIN models ON models.project = :project AND models.id = events.model
 LEFT JOIN versions ON versions.project = :project AND versions.model = events.model AND versions.number = events.number
 LEFT JOIN events AS run_version ON run_version.project = :project AND run_version.revision = versions.revision
-WHERE runs.project = :project AND runs.id IN (SELECT value FROM json_each(:ids))
 """
-_RECEIPTS = f"""
-SELECT receipts.request_id, receipts.fingerprint, {EVENT}
-FROM receipts
-JOIN events ON events.project = :project
+RECEIPTS = f"""
+SELECT receipts.request_id, receipts.fingerprint, {EVENT} FROM json_each(:asked) AS asked
+CROSS JOIN receipts ON receipts.project = :project AND receipts.request_id = asked.value
+CROSS JOIN events ON events.project = :project
     AND events.revision BETWEEN receipts.first_revision AND receipts.last_revision
 LEFT JOIN models ON models.project = :project AND models.id = events.model
-WHERE receipts.project = :project AND receipts.request_id IN (SELECT value FROM json_each(:ids))
 ORDER BY events.revision
 """
 
 
 def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[int, State]:
     """The project's id in this file, and everything of it that the keys ask for; ProjectNotFound."""
-    row = connection.execute(_PROJECT, (project,)).fetchone()
+    row = connection.execute(PROJECT, (project,)).fetchone()
     if row is None:
         raise ProjectNotFound(project)
     project_id, log_id, revision, time, last_model_id = row
@@ -87,19 +85,19 @@ def pointed(
     connection: sqlite3.Connection, project: int, by: By, pairs: Iterable[tuple[str, str | int]]
 ) -> Iterable[tuple[str | int, ModelVersion]]:
     """The values asked for, each with the version at which it points; nothing for those that point nowhere."""
-    return _found(connection, _POINTED[by], project, pairs)
+    return _found(connection, POINTED[by], project, pairs)
 
 
 def _found(
     connection: sqlite3.Connection, sql: str, project: int, pairs: Iterable[tuple[str, str | int]]
 ) -> Iterable[tuple[str | int, ModelVersion]]:
-    for model, value, _, image in connection.execute(sql, {"project": project, "pairs": _json(pairs)}):
+    for model, value, image in connection.execute(sql, {"project": project, "pairs": _json(pairs)}):
         yield value, decode_version(image, model)
 
 
 def _load_models(connection: sqlite3.Connection, project: int, names: set[str], state: State) -> None:
     state.models.update(dict.fromkeys(names))
-    for name, last_number, image in connection.execute(_MODELS, {"project": project, "names": _json(names)}):
+    for name, last_number, image in connection.execute(MODELS, {"project": project, "asked": _json(names)}):
         state.models[name] = decode_model(image, last_number)
 
 
@@ -123,14 +121,14 @@ def _load_versions(
 def _load_automatic(connection: sqlite3.Connection, project: int, wanted: set[tuple[str, str]], state: State) -> None:
     state.automatic.update(dict.fromkeys(wanted))
     pairs = [(model, run) for run, model in wanted]
-    for run, version in _found(connection, _AUTOMATIC, project, pairs):
+    for run, version in _found(connection, AUTOMATIC, project, pairs):
         state.versions[(version.model, version.number)] = version
         state.automatic[(str(run), version.model)] = version.number
 
 
 def _load_runs(connection: sqlite3.Connection, project: int, ids: set[str], state: State) -> None:
     state.runs.update(dict.fromkeys(ids))
-    for run_id, image, model, version in connection.execute(_RUNS, {"project": project, "ids": _json(ids)}):
+    for run_id, image, model, version in connection.execute(RUNS, {"project": project, "asked": _json(ids)}):
         run = decode_run(image, model)
         state.runs[run_id] = run
         if version is not None:
@@ -139,7 +137,7 @@ def _load_runs(connection: sqlite3.Connection, project: int, ids: set[str], stat
 
 def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], state: State) -> None:
     state.receipts.update(dict.fromkeys(ids))
-    for request_id, fingerprint, *row in connection.execute(_RECEIPTS, {"project": project, "ids": _json(ids)}):
+    for request_id, fingerprint, *row in connection.execute(RECEIPTS, {"project": project, "asked": _json(ids)}):
         known = state.receipts[request_id]
         events = (*known.events, event_of(row)) if known else (event_of(row),)
         state.receipts[request_id] = Receipt(fingerprint, events)

@@ -13,15 +13,15 @@ from tallymark_server.storage.contract import Head
 from tallymark_server.storage.sqlite.loading import pointed
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
-_HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
+HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 _MODEL = """
 SELECT events.image, models.last_number FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
 WHERE models.project = ? AND models.name
 """
-_MODEL_OF_NAME = f"{_MODEL} = ?"
-_MODELS_AFTER = f"{_MODEL} > ? ORDER BY models.name LIMIT ?"
-_VERSIONS_BELOW = """
+MODEL_OF_NAME = f"{_MODEL} = ?"
+MODELS_AFTER = f"{_MODEL} > ? ORDER BY models.name LIMIT ?"
+VERSIONS_BELOW = """
 SELECT events.image, models.name FROM models
 JOIN versions ON versions.project = models.project AND versions.model = models.id
 JOIN events ON events.project = versions.project AND events.revision = versions.revision
@@ -34,9 +34,9 @@ JOIN events ON events.project = runs.project AND events.revision = runs.revision
 LEFT JOIN models ON models.project = runs.project AND models.id = events.model
 WHERE runs.project = ?
 """
-_RUN_OF_ID = f"{_RUN} AND runs.id = ?"
-_RUNS_BELOW = f"{_RUN} AND runs.start_revision < ? ORDER BY runs.start_revision DESC LIMIT ?"
-_EVENTS_AFTER = f"""
+RUN_OF_ID = f"{_RUN} AND runs.id = ?"
+RUNS_BELOW = f"{_RUN} AND runs.start_revision < ? ORDER BY runs.start_revision DESC LIMIT ?"
+EVENTS_AFTER = f"""
 SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
 WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT ?
 """
@@ -51,7 +51,7 @@ class Reading:
 
     def head(self, project: str) -> Head:
         """Where the project's log stands."""
-        row = self._connection.execute(_HEAD, (project,)).fetchone()
+        row = self._connection.execute(HEAD, (project,)).fetchone()
         if row is None:
             raise ProjectNotFound(project)
         self._ids[project] = row[0]
@@ -59,12 +59,12 @@ class Reading:
 
     def model(self, project: str, name: str) -> Model | None:
         """The model of that name."""
-        row = self._connection.execute(_MODEL_OF_NAME, (self._id(project), name)).fetchone()
+        row = self._connection.execute(MODEL_OF_NAME, (self._id(project), name)).fetchone()
         return None if row is None else decode_model(*row)
 
     def models(self, project: str, after: str, limit: int) -> list[Model]:
         """Models by name, after that name."""
-        rows = self._connection.execute(_MODELS_AFTER, (self._id(project), after, limit))
+        rows = self._connection.execute(MODELS_AFTER, (self._id(project), after, limit))
         return [decode_model(*row) for row in rows]
 
     def version(self, project: str, model: str, reference: Reference) -> ModelVersion | None:
@@ -76,22 +76,22 @@ class Reading:
 
     def versions(self, project: str, model: str, before: int, limit: int) -> list[ModelVersion]:
         """Versions of the model from the highest number down, below that number."""
-        rows = self._connection.execute(_VERSIONS_BELOW, (self._id(project), model, before, limit))
+        rows = self._connection.execute(VERSIONS_BELOW, (self._id(project), model, before, limit))
         return [decode_version(*row) for row in rows]
 
     def run(self, project: str, run_id: str) -> Run | None:
         """The run of that id."""
-        row = self._connection.execute(_RUN_OF_ID, (self._id(project), run_id)).fetchone()
+        row = self._connection.execute(RUN_OF_ID, (self._id(project), run_id)).fetchone()
         return None if row is None else decode_run(*row)
 
     def runs(self, project: str, before: int, limit: int) -> list[Run]:
         """Runs from the last started back, started before that revision."""
-        rows = self._connection.execute(_RUNS_BELOW, (self._id(project), before, limit))
+        rows = self._connection.execute(RUNS_BELOW, (self._id(project), before, limit))
         return [decode_run(*row) for row in rows]
 
     def events(self, project: str, after: int, limit: int) -> list[Event]:
         """Events after that revision, in order."""
-        rows = self._connection.execute(_EVENTS_AFTER, (self._id(project), after, limit))
+        rows = self._connection.execute(EVENTS_AFTER, (self._id(project), after, limit))
         return [event_of(row) for row in rows]
 
     def _id(self, project: str) -> int:

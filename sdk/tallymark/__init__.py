@@ -1,0 +1,3 @@
+"""Tallymark."""
+
+__version__ = "0.1.0"

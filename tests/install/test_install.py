@@ -1,0 +1,97 @@
+"""What users get from `pip install tallymark` and from `pip install 'tallymark[server]'`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import zipfile
+from pathlib import Path
+
+import grpc
+import pytest
+
+from calling import Calls
+from environments import Environment
+from kept import ROOT
+
+# On a fresh machine an environment is downloaded first.
+pytestmark = pytest.mark.timeout(600)
+
+STUBS = sorted(f"tallymark.v1.{path.stem}" for path in (ROOT / "sdk/tallymark/v1").glob("*_pb2*.py"))
+LIGHT = {"tallymark", "click", "googleapis-common-protos", "grpcio", "protobuf"}
+
+
+def test_the_wheel_holds_both_packages_and_the_licence(wheel: Path) -> None:
+    """Every file of sdk/ and service/ is in the wheel, and beside them only what describes it."""
+    folders = (ROOT / "sdk", ROOT / "service")
+    due = {path.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    due = {path for path in due if "__pycache__" not in path}
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    description = {path for path in held if path.split("/")[0].endswith(".dist-info")}
+    assert held - description == due
+    assert "LICENSE" in {path.rsplit("/", 1)[-1] for path in description}
+    assert "tallymark/py.typed" in due, "without it type checkers take no notice of our types"
+
+
+def test_a_client_needs_little(light: Environment) -> None:
+    """Who records models installs the transport, the messages and the command line, and nothing of the service."""
+    assert light.versions.keys() - {"typing_extensions"} == LIGHT, light
+
+
+def test_importing_the_sdk_loads_neither_grpc_nor_the_service(light: Environment) -> None:
+    """`import tallymark` costs a program almost nothing until it makes its first call."""
+    code = "import sys, tallymark; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    found = light.run("python", "-c", code)
+    assert found.returncode == 0, f"{light}\n{found.stderr}"
+    loaded = set(found.stdout.split())
+    assert "tallymark" in loaded
+    assert loaded & {"grpc", "google", "click", "tallymark_server", "aiosqlite", "sqlite3", "asyncio"} == set(), light
+
+
+def test_the_stubs_import_without_a_warning(light: Environment) -> None:
+    """The stubs as they are checked in serve the oldest and the newest protobuf and grpcio that we allow."""
+    assert STUBS
+    found = light.run("python", "-W", "error", "-c", f"import {', '.join(STUBS)}")
+    assert found.returncode == 0, f"{light}\n{found.stderr}"
+
+
+def test_the_environments_are_as_old_and_as_new_as_they_say(light: Environment) -> None:
+    """What is proved in both environments is proved for both ends of the range of versions that we allow."""
+    assert light.versions["protobuf"].startswith({"oldest": "6.30.", "newest": "7."}[light.age]), light
+
+
+def test_the_command_tells_what_it_can(light: Environment) -> None:
+    """`tallymark --help` works without the service, and tells of it."""
+    found = light.run("tallymark", "--help")
+    assert found.returncode == 0, f"{light}\n{found.stderr}"
+    assert "serve" in found.stdout
+
+
+def test_without_the_service_serve_says_what_to_install(light: Environment) -> None:
+    """Who asks a light installation to serve is told in one sentence how to get the service."""
+    found = light.run("tallymark", "serve")
+    assert found.returncode != 0, light
+    assert found.stdout == ""
+    assert len(found.stderr.splitlines()) == 1, f"{light}\n{found.stderr}"
+    assert "pip install 'tallymark[server]'" in found.stderr
+
+
+def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> None:
+    """What `pip install 'tallymark[server]'` brings is all that the service needs to serve, and to stop."""
+    command = [full.bin / "tallymark", "serve", "--db", tmp_path / "tallymark.db", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout
+            announced = re.search(r" on (\S+)$", server.stdout.readline().strip())
+            assert announced, f"{full}\n{server.communicate()[1]}"
+            with grpc.insecure_channel(announced.group(1)) as channel:
+                calls = Calls(channel)
+                calls.create_model("churn")
+                assert calls.create_version("churn").number == 1, full
+            server.send_signal(signal.SIGTERM)
+            said = server.communicate()[1]
+        finally:
+            server.kill()
+    assert server.returncode == 0, f"{full}\n{said}"

@@ -1,0 +1,38 @@
+"""Writes commands to a storage, as the writer does, with a clock that is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallymark_server.domain import commands as c
+from tallymark_server.domain.model import ModelCard
+from tallymark_server.domain.reference import named
+from tallymark_server.storage.contract import Storage
+from tallymark_server.writer import Answer, decide_batch
+
+ATTEMPT: dict[str, Any] = {"project": "default", "actor": "ana"}
+
+
+async def write(storage: Storage, *commands: Any, now: int = 1_000_000) -> list[Answer]:
+    """The answers to one batch of commands."""
+    return await storage.write(lambda writing: decide_batch(writing, commands, lambda: now))
+
+
+def create_model(name: str = "churn", **attempt: Any) -> c.CreateModel:
+    return c.CreateModel(**{**ATTEMPT, **attempt}, model=name, card=ModelCard())
+
+
+def create_versions(*names: str | None, model: str = "churn", **attempt: Any) -> c.CreateVersions:
+    versions = tuple(c.NewVersion(name=name) for name in names)
+    return c.CreateVersions(**{**ATTEMPT, **attempt}, model=model, versions=versions)
+
+
+def ensure(version: str | None = None, run: str | None = None, **attempt: Any) -> c.EnsureVersion:
+    config = c.Config(
+        model="churn", reference=named(version) if version else None, card=ModelCard(), version=c.NewVersion()
+    )
+    return c.EnsureVersion(**{**ATTEMPT, **attempt}, config=config, run=run)
+
+
+def start_run(run: str, **attempt: Any) -> c.StartRun:
+    return c.StartRun(**{**ATTEMPT, **attempt}, run=run, pipeline="training")

@@ -1,0 +1,244 @@
+"""The house: promises about the code itself, which no reader should have to check."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import tallymark
+from tallymark.v1.error_pb2 import ErrorReason
+from tallymark_server.domain import errors as domain_errors
+from tallymark_server.rpc.status import code_of
+
+ROOT = Path(__file__).parents[1]
+STUBS = ROOT / "sdk/tallymark/v1"
+MAX_MODULE = 400
+MAX_FUNCTION = 40
+MAX_RECIPE = 8
+
+# What may be larger than the house allows, and why. An entry that is no longer needed must go.
+LARGER: dict[str, str] = {}
+
+# Names that say nothing of what a module is about, so that everything ends up in it.
+EMPTY_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "misc", "shared", "util", "utils"}
+
+# Words that have a home: the folders, the pattern, and the only files or folders in which it may stand.
+HOMES = {
+    "SQL": (
+        ["sdk", "service"],
+        r"""["'(\s](SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX)|PRAGMA|BEGIN IMMEDIATE)\s""",
+        ["service/tallymark_server/storage/"],
+    ),
+    "opening a database": (
+        ["sdk", "service"],
+        r"sqlite3?\.connect\(",
+        ["service/tallymark_server/storage/sqlite/engine.py"],
+    ),
+    "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),
+    "messages of the service": (["service"], r"\b\w+_pb2", ["service/tallymark_server/rpc/"]),
+}
+
+
+def python_files(*folders: str) -> list[Path]:
+    """The modules that people write, in order."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path for path in found if STUBS not in path.parents and "node_modules" not in path.parts)
+
+
+def place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Its lines from `def` on: options of a command line, which are decorators, are a table and not code."""
+    return (function.end_lineno or 0) - function.lineno + 1
+
+
+def test_modules_and_functions_are_small() -> None:
+    """A module fits in a sitting (400 lines) and a function on a screen (40), unless a reason is given for it."""
+    larger = set()
+    for path in python_files("sdk", "service", "protos", "tests"):
+        if len(path.read_text().splitlines()) > MAX_MODULE:
+            larger.add(place(path))
+        larger |= {f"{place(path)}:{found.name}" for found in functions(path) if lines_of(found) > MAX_FUNCTION}
+    assert larger == LARGER.keys()
+
+
+def test_modules_are_named_by_what_they_are_about() -> None:
+    """No module or folder has a name under which anything could be put."""
+    paths = python_files("sdk", "service", "protos", "tests")
+    assert {path for path in map(place, paths) if EMPTY_NAMES & set(re.split(r"[/._]", path))} == set()
+
+
+@pytest.mark.parametrize("what", HOMES)
+def test_what_has_a_home_is_found_nowhere_else(what: str) -> None:
+    """Who looks for the SQL, the status codes or the messages has one place to look."""
+    folders, pattern, homes = HOMES[what]
+    found = {place(path) for path in python_files(*folders) if re.search(pattern, path.read_text())}
+    assert {path for path in found if not path.startswith(tuple(homes))} == set()
+    assert {home for home in homes if not any(path.startswith(home) for path in found)} == set(), "no longer a home"
+
+
+def test_the_domain_needs_nothing_but_the_standard_library() -> None:
+    """The rules can be read, tested and moved alone."""
+    outside = set()
+    for path in python_files("service/tallymark_server/domain"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or "."] if isinstance(node, ast.ImportFrom) else []
+            outside |= {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+    assert {name for name in outside if not name.startswith("tallymark_server.domain")} == set()
+    assert outside, "the domain's modules import each other, so this must have seen them"
+
+
+def test_every_test_states_its_promise() -> None:
+    """The docstring of each test says what is promised, as a sentence."""
+    tests = [(place(path), found) for path in python_files("tests") for found in functions(path)]
+    promises = {
+        f"{where}:{test.name}": ast.get_docstring(test) for where, test in tests if test.name.startswith("test_")
+    }
+    assert promises
+    assert {test for test, promise in promises.items() if not promise or not promise.endswith(".")} == set()
+
+
+def test_no_test_sleeps() -> None:
+    """Tests wait for what they need, so that they are neither slow nor lucky; sleep(0) only lets others run."""
+    sleeping = set()
+    for path in python_files("tests"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func).endswith("sleep")
+                and ast.unparse(node)
+                not in {
+                    "asyncio.sleep(0)",
+                    "sleep(0)",
+                }
+            ):
+                sleeping.add(f"{place(path)}:{node.lineno}")
+    assert sleeping == set()
+
+
+def test_every_ignore_says_its_reason() -> None:
+    """Where a check is switched off, the line says why; an assertion says it in its message."""
+    lines = {
+        f"{place(path)}:{number}": line
+        for path in python_files("sdk", "service", "protos")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"# (noqa|type: ignore)", line)
+    }
+    assert lines
+    reason = re.compile(r"# (noqa|type: ignore).* - \w|assert .*, f?\"")
+    assert {where for where, line in lines.items() if not reason.search(line)} == set()
+
+
+def test_every_part_of_the_contract_is_described_in_the_stubs() -> None:
+    """The comments of the contract are the reference of the API, and none is missing from it."""
+    stubs = list(STUBS.glob("*_pb2_grpc.py"))
+    assert stubs
+    assert [stub.name for stub in stubs if "Missing associated documentation comment" in stub.read_text()] == []
+
+
+def leaves(module: ModuleType, root: type[Exception]) -> dict[str, list[type[Exception]]]:
+    """The error classes of the module by their own reason."""
+    found: dict[str, list[type[Exception]]] = {}
+    for kind in vars(module).values():
+        if isinstance(kind, type) and issubclass(kind, root) and isinstance(vars(kind).get("reason"), str):
+            found.setdefault(vars(kind)["reason"], []).append(kind)
+    return found
+
+
+def reasons() -> set[str]:
+    """The reasons of the contract, without their prefix."""
+    return {name.removeprefix("ERROR_REASON_") for name, number in ErrorReason.items() if number}
+
+
+SERVICE_ERRORS = leaves(domain_errors, domain_errors.RegistryError)
+
+
+def sdk_errors() -> dict[str, list[type[Exception]]]:
+    module = importlib.import_module("tallymark.errors")
+    return leaves(module, module.TallymarkError)
+
+
+@pytest.mark.parametrize("errors", [lambda: SERVICE_ERRORS, sdk_errors], ids=["service", "sdk"])
+def test_every_reason_is_one_class(errors: Callable[[], dict[str, list[type[Exception]]]]) -> None:
+    """Each reason of the contract is raised as one class and caught as one class, and there is no class beside them."""
+    assert {reason: len(kinds) for reason, kinds in errors().items()} == dict.fromkeys(reasons(), 1)
+
+
+def promised(reason: str) -> tuple[str, set[str]]:
+    """The status code and the keys that the comment in the contract promises for the reason."""
+    contract = (ROOT / "protos/tallymark/v1/error.proto").read_text()
+    found = re.search(rf"((?:  //.*\n)+)  ERROR_REASON_{reason} =", contract)
+    assert found
+    text = re.sub(r"\s*//\s*", " ", found.group(1)).strip()
+    code, _, rest = text.partition(".")
+    _, _, keys = rest.partition("Keys:")
+    return code, set(re.findall(r"\w+", keys))
+
+
+@pytest.mark.parametrize("reason", sorted(SERVICE_ERRORS))
+def test_an_error_is_what_the_contract_says_of_it(reason: str) -> None:
+    """The status code and the metadata keys of each error are those in the comment of its reason."""
+    kind = SERVICE_ERRORS[reason][0]
+    arguments = inspect.signature(kind, eval_str=True).parameters.values()
+    error = kind(**{each.name: 7 if each.annotation is int else "seven" for each in arguments})
+    assert isinstance(error, domain_errors.RegistryError)
+    assert (code_of(error).name, error.metadata.keys()) == promised(reason)
+
+
+def test_the_public_door_is_in_order() -> None:
+    """`tallymark.__all__` is sorted, each name in it is there, and each says what it is."""
+    names = tallymark.__all__
+    assert names == sorted(names)
+    undescribed = {
+        name for name in names if callable(getattr(tallymark, name)) and not getattr(tallymark, name).__doc__
+    }
+    assert undescribed == set()
+
+
+def test_the_package_knows_its_version() -> None:
+    """`tallymark.__version__` is the version that is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert tallymark.__version__ == project["version"]
+
+
+def recipes() -> dict[str, list[str]]:
+    """The lines of each command of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    found = re.findall(r"^([\w-]+):.*\n((?:\t.*\n)*)", makefile, re.MULTILINE)
+    return {target: body.splitlines() for target, body in found}
+
+
+def test_make_tells_every_command() -> None:
+    """`make` alone tells each command of the Makefile and what it does."""
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^  make ([\w-]+) +\S", told, re.MULTILINE) == list(recipes())
+
+
+def test_commands_are_short() -> None:
+    """A command of the Makefile can be read at a glance; what is longer is a program of its own."""
+    assert recipes()
+    assert {target for target, body in recipes().items() if len(body) > MAX_RECIPE} == set()
+
+
+def test_every_command_runs_though_a_file_has_its_name() -> None:
+    """Each command is declared phony: a folder called `protos` or `demo` does not stop it."""
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony
+    assert set(phony.group(1).split()) == recipes().keys()
