@@ -18,7 +18,7 @@ setup: .venv/.ready ## create the environment in .venv (every other command does
 	@touch $@
 
 demo: setup ## start a server, train a model through the decorators several times, print the versions
-	@cd tests && ../$(BIN)/python -m demo $(OPTIONS)
+	@PYTHONPATH=tests $(BIN)/python -m demo $(OPTIONS)
 
 serve: setup ## run the service on ./tallymark.db until Ctrl-C
 	$(BIN)/tallymark serve
@@ -36,7 +36,7 @@ check: setup ## format, lint, types, import contracts, the contract, generated s
 	$(BIN)/python protos/generate.py --check
 
 bench: setup ## measure speed as ratios to a bare gRPC echo, in one run
-	cd tests && ../$(BIN)/python -m bench $(OPTIONS)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
 
 protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 PROTOS = Path(__file__).resolve().parent
@@ -58,29 +59,47 @@ def files_in(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in sorted(found)}
 
 
+def update(sdk: Path, due: dict[Path, bytes], differing: list[Path]) -> None:
+    """Write what differs, and remove what is not due."""
+    for path in differing:
+        target = sdk / path
+        if path in due:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(due[path])
+        else:
+            target.unlink()
+    print(f"{len(due)} stubs, {len(differing)} changed")
+
+
+def report(differing: list[Path]) -> None:
+    """Say which stubs are not up to date, and fail if there is one."""
+    if differing:
+        names = "\n".join(f"  sdk/{path.as_posix()}" for path in differing)
+        sys.exit(f"these stubs are not what the contract says; run `make protos`:\n{names}")
+    print("the stubs are what the contract says")
+
+
 def main() -> None:
     """Bring the stubs up to date, or with --check say which are not and fail."""
     parser = argparse.ArgumentParser(description="Generate the stubs in sdk/tallymark/v1 from the contract.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a stub is not up to date")
     parser.add_argument("--sdk", type=Path, default=SDK, help="the folder of the package (default: %(default)s)")
     args = parser.parse_args()
+    # The pin, which decides what our users may install, has no release for the newest Pythons: see pyproject.toml.
+    if find_spec("grpc_tools") is None:
+        missing = f"there is no generator for Python {sys.version_info.major}.{sys.version_info.minor}"
+        if not args.check:
+            sys.exit(f"{missing}: run `make clean`, then `make protos PYTHON=python3.13`")
+        print(f"{missing}: the stubs are not checked")
+        return
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
         due, present = files_in(Path(folder)), files_in(args.sdk)
     differing = sorted(path for path in due.keys() | present.keys() if due.get(path) != present.get(path))
     if args.check:
-        if differing:
-            names = "\n".join(f"  sdk/{path.as_posix()}" for path in differing)
-            sys.exit(f"these stubs are not what the contract says; run `make protos`:\n{names}")
-        print("the stubs are what the contract says")
-        return
-    for path in differing:
-        if path in due:
-            (args.sdk / path).parent.mkdir(parents=True, exist_ok=True)
-            (args.sdk / path).write_bytes(due[path])
-        else:
-            (args.sdk / path).unlink()
-    print(f"{len(due)} stubs, {len(differing)} changed")
+        report(differing)
+    else:
+        update(args.sdk, due, differing)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,8 +15,7 @@ from pathlib import Path
 
 from kept import ROOT, kept
 
-PYPROJECT = (ROOT / "pyproject.toml").read_text()
-PROJECT = tomllib.loads(PYPROJECT)["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 class Environment:
@@ -36,7 +36,8 @@ class Environment:
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment, away from the repository, to its end."""
         command = [self.bin / program, *arguments]
-        return subprocess.run(command, cwd=self.bin, capture_output=True, text=True, check=False)
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TALLYMARK_"))}
+        return subprocess.run(command, cwd=self.bin, env=plain, capture_output=True, text=True, check=False)
 
 
 def pip(*arguments: str | Path) -> None:
@@ -61,6 +62,6 @@ def installed(wheel: Path, extras: str, constraints: list[str]) -> Iterator[Envi
         pip("--python", folder / "bin/python", "install", f"{wheel}{extras}", *constraints)
 
     age = "oldest" if constraints else "newest"
-    with kept(f"envs/{age}{extras}", [PYPROJECT, sys.version, sys.executable, *constraints], make) as folder:
+    with kept(f"envs/{age}{extras}", [json.dumps(PROJECT), sys.version, sys.executable, *constraints], make) as folder:
         pip("--python", folder / "bin/python", "install", "--force-reinstall", "--no-deps", wheel)
         yield Environment(folder, age)

@@ -1,3 +1,92 @@
-"""Tallymark."""
+"""Tallymark: which versions of a model exist, what number each is, who made it, and which one is in production.
+
+    from tallymark import Model, pipeline, step
+
+    model = Model(name="churn")
+
+    @step(model=model)
+    def train() -> None: ...
+
+    @pipeline(model=model)
+    def training_pipeline() -> None:
+        train()
+
+    training_pipeline()
+    print(model.number)
+
+The service is found at TALLYMARK_URL (HOST:PORT, by default 127.0.0.1:50051). Importing this package loads neither grpc
+nor protobuf: that waits until the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tallymark import errors
+from tallymark.context import bind, current_model, current_run
+from tallymark.decorators import pipeline, step
+from tallymark.errors import TallymarkError
+from tallymark.model import Model
+from tallymark.settings import configure, current
+from tallymark.values import RunState, Stage, Uri
+
+if TYPE_CHECKING:
+    from tallymark.aio import AsyncClient
+    from tallymark.calls import NewVersion
+    from tallymark.client import Client
+    from tallymark.resources import Event, ModelInfo, ModelVersion, Run
 
 __version__ = "0.1.0"
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Event",
+    "Model",
+    "ModelInfo",
+    "ModelVersion",
+    "NewVersion",
+    "Run",
+    "RunState",
+    "Stage",
+    "TallymarkError",
+    "Uri",
+    "bind",
+    "configure",
+    "current_model",
+    "current_run",
+    "errors",
+    "log_metadata",
+    "pipeline",
+    "step",
+]
+
+# Names that need grpc or protobuf, and where they live.
+_LATER = {
+    "AsyncClient": "aio",
+    "Client": "client",
+    "Event": "resources",
+    "ModelInfo": "resources",
+    "ModelVersion": "resources",
+    "NewVersion": "calls",
+    "Run": "resources",
+}
+
+
+def log_metadata(metadata: Mapping[str, object]) -> None:
+    """Set metadata of the version in force here, by key; NoCurrentModel outside a step or pipeline with a model."""
+    if not current().disabled:
+        current_model().log_metadata(metadata)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

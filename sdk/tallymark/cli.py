@@ -19,7 +19,8 @@ class LazyGroup(click.Group):
         """The names of the commands."""
         return sorted(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+    signature
         """The command of that name."""
         if cmd_name not in _COMMANDS:
             return None

@@ -35,9 +35,9 @@ class Server:
     further flags of `tallymark serve`.
     """
 
-    def __init__(self, db: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, db: Path, options: Sequence[str] = (), *, address: str = "127.0.0.1:0") -> None:
         self.db = db
-        self.address = "127.0.0.1:0"
+        self.address = address
         self._options = options
         self._process: subprocess.Popen[str] | None = None
 
@@ -67,7 +67,11 @@ class Server:
     def start(self) -> None:
         """Start, and return when it answers; ServerError."""
         command = [sys.executable, "-m", "tallymark_server", "--db", str(self.db), "--listen", self.address]
-        with self.log_file.open("a") as log:
+        try:
+            log = self.log_file.open("a")
+        except OSError as error:
+            raise ServerError(f"Error: cannot write {self.log_file}: {error.strerror}") from None
+        with log:
             self._process = subprocess.Popen(  # noqa: S603 - the program is ours
                 [*command, *self._options], stdout=subprocess.PIPE, stderr=log, text=True, env=_plain_environment()
             )
@@ -75,7 +79,7 @@ class Server:
         if " on " not in announced:
             self._process.wait()
             _lines(self._process).close()
-            raise ServerError(f"the server did not start:\n{self.log_file.read_text()}")
+            raise ServerError(self._last_word())
         self.address = announced.rsplit(" on ", 1)[1].strip()
 
     def stop(self) -> None:
@@ -98,6 +102,11 @@ class Server:
         """Stop gracefully and start again on the same file and the same port."""
         self.stop()
         self.start()
+
+    def _last_word(self) -> str:
+        """The line in which the server says why it ended."""
+        lines = [line for line in self.log_file.read_text().splitlines() if line.strip()]
+        return lines[-1] if lines else "the server ended without a word"
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:

@@ -29,14 +29,14 @@ def oldest_or_newest(request: pytest.FixtureRequest, *extras: str) -> list[str]:
     return floors(*extras)
 
 
-@pytest.fixture(scope="session", params=["oldest", "newest"])
+@pytest.fixture(scope="module", params=["oldest", "newest"])
 def light(request: pytest.FixtureRequest, wheel: Path) -> Iterator[Environment]:
     """`pip install tallymark`, with the oldest and with the newest versions that we allow."""
     with installed(wheel, "", oldest_or_newest(request)) as environment:
         yield environment
 
 
-@pytest.fixture(scope="session", params=["oldest", "newest"])
+@pytest.fixture(scope="module", params=["oldest", "newest"])
 def full(request: pytest.FixtureRequest, wheel: Path) -> Iterator[Environment]:
     """`pip install 'tallymark[server]'`, with the oldest and with the newest versions that we allow."""
     with installed(wheel, "[server]", oldest_or_newest(request, "server")) as environment:

@@ -23,20 +23,16 @@ def create_model(state: State, command: CreateModel, scribe: Scribe) -> Model:
 def create_versions(state: State, command: CreateVersions, scribe: Scribe) -> tuple[ModelVersion, ...]:
     """New versions with successive numbers, all or none."""
     model = state.model(command.model)
+    first = state.last_numbers[model.name] + 1
     names: dict[str, int] = {}
-    for number, new in enumerate(command.versions, model.last_number + 1):
+    for number, new in enumerate(command.versions, first):
         if new.name is None:
             continue
         taken = names.get(new.name) or state.pointers[(model.name, named(new.name))]
         if taken is not None:
             raise VersionNameTaken(state.project, model.name, new.name, taken)
         names[new.name] = number
-    versions = []
-    for new in command.versions:
-        version = _write_version(model, new, scribe)
-        model = replace(model, last_number=version.number)
-        versions.append(version)
-    return tuple(versions)
+    return tuple(_write_version(model, number, new, scribe) for number, new in enumerate(command.versions, first))
 
 
 def ensure_version(state: State, command: EnsureVersion, scribe: Scribe) -> Ensured:
@@ -55,10 +51,11 @@ def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, ste
         state.model(config.model)
         raise missing(state.project, config.model, config.reference)
     model = state.models[config.model] or _write_model(state, config.model, config.card, scribe)
+    number = state.last_numbers.get(config.model, 0) + 1
     name = None if config.reference is None else str(config.reference.value)
     automatic = name is None and run is not None
     new = replace(config.version, name=name)
-    return Ensured(_write_version(model, new, scribe, run=run, step=step, automatic=automatic), created=True)
+    return Ensured(_write_version(model, number, new, scribe, run=run, step=step, automatic=automatic), created=True)
 
 
 def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
@@ -89,12 +86,19 @@ def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Mo
 
 
 def _write_version(
-    model: Model, new: NewVersion, scribe: Scribe, *, run: str | None = None, step: str = "", automatic: bool = False
+    model: Model,
+    number: int,
+    new: NewVersion,
+    scribe: Scribe,
+    *,
+    run: str | None = None,
+    step: str = "",
+    automatic: bool = False,
 ) -> ModelVersion:
     version = ModelVersion(
         model_id=model.id,
         model=model.name,
-        number=model.last_number + 1,
+        number=number,
         name=new.name,
         description=new.description,
         tags=new.tags,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tallymark_server.domain.errors import AliasNotFound, ModelNotFound, RegistryError, StageEmpty, VersionNotFound
 from tallymark_server.domain.events import Event, Kind
@@ -32,6 +32,7 @@ class State:
     time: int
     last_model_id: int
     models: dict[str, Model | None] = field(default_factory=dict)
+    last_numbers: dict[str, int] = field(default_factory=dict)
     versions: dict[tuple[str, int], ModelVersion | None] = field(default_factory=dict)
     pointers: dict[tuple[str, Reference], int | None] = field(default_factory=dict)
     automatic: dict[tuple[str, str], int | None] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class State:
             case Model() as model:
                 self.last_model_id = max(self.last_model_id, model.id)
                 self.models[model.name] = model
+                self.last_numbers.setdefault(model.name, model.last_number)
             case Run() as run:
                 self.runs[run.id] = run
             case ModelVersion() as version:
@@ -77,7 +79,7 @@ class State:
         model, number = version.model, version.number
         match event.kind:
             case Kind.VERSION_CREATED:
-                self.models[model] = replace(self.model(model), last_number=number)
+                self.last_numbers[model] = number
                 self.pointers[(model, LATEST)] = number
                 if version.name is not None:
                     self.pointers[(model, named(version.name))] = number

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
+from operator import attrgetter
 from typing import Any
 
 from tallymark_server.domain.model import Model, ModelCard, ModelVersion, Run, RunState, Stage, Time, Uri, Value
@@ -66,19 +67,22 @@ def _default(field: Field[Any]) -> object:
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
-_DEFAULTS: dict[type, tuple[tuple[str, object], ...]] = {
-    kind: tuple((field.name, _default(field)) for field in fields(kind))
+# Of each kind: its fields' names, their defaults, and what gets all their values at once.
+_FIELDS: dict[type, tuple[tuple[str, ...], tuple[object, ...], Callable[[object], tuple[object, ...]]]] = {
+    kind: (
+        tuple(field.name for field in fields(kind)),
+        tuple(_default(field) for field in fields(kind)),
+        attrgetter(*(field.name for field in fields(kind))),
+    )
     for kind in (Model, ModelCard, ModelVersion, Run)
 }
 
 
 def _plain(image: Model | ModelCard | ModelVersion | Run) -> dict[str, Any]:
-    raw = {}
-    for name, default in _DEFAULTS[type(image)]:
-        value = getattr(image, name)
-        if value != default:
-            raw[name] = value
-    return raw
+    names, defaults, values = _FIELDS[type(image)]
+    return {
+        name: value for name, value, default in zip(names, values(image), defaults, strict=True) if value != default
+    }
 
 
 def _encode_value(value: Value) -> object:

@@ -12,6 +12,8 @@ from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
 
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 _EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NEW_MODEL = "INSERT INTO models (project, id, name, last_number, revision) VALUES (?, ?, ?, 0, ?)"
 _NEW_VERSION = "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -52,7 +54,7 @@ def append(
 
 def chained(last_hash: bytes, log_id: str, row: Sequence[object]) -> bytes:
     """The hash of an event's row, without the project and the hash, that follows the event of the last hash."""
-    text = json.dumps([log_id, *row], ensure_ascii=False, separators=(",", ":"))
+    text = _encoder.encode([log_id, *row])
     return hashlib.sha256(last_hash + text.encode()).digest()
 
 

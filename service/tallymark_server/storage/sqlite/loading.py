@@ -99,6 +99,7 @@ def _load_models(connection: sqlite3.Connection, project: int, names: set[str], 
     state.models.update(dict.fromkeys(names))
     for name, last_number, image in connection.execute(MODELS, {"project": project, "asked": _json(names)}):
         state.models[name] = decode_model(image, last_number)
+        state.last_numbers[name] = last_number
 
 
 def _load_versions(

@@ -1,0 +1,174 @@
+"""One call of a decorated function: what is asked of the registry before it runs, and what is told afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from tallymark.context import ActiveRun, Frame, current_frame, forgotten, known_to_threads, own_frame, utc_now, within
+from tallymark.settings import Settings, current
+
+if TYPE_CHECKING:
+    from tallymark.model import Model
+
+
+class Definition(NamedTuple):
+    """What a decorator says of its function."""
+
+    name: str
+    model: Model | None
+    substitutions: Mapping[str, str]
+    is_pipeline: bool
+
+
+class Activation:
+    """One call of a decorated function, as a context around it.
+
+    With `sets_context` the code within belongs to the call; a generator, whose caller's code runs in between, sets the
+    context itself, by `drive`.
+    """
+
+    def __init__(self, definition: Definition, *, sets_context: bool = True) -> None:
+        self._definition = definition
+        self._sets_context = sets_context
+        self._within: AbstractContextManager[None] | None = None
+        self._starts_run = False
+        self._process = 0
+        self.frame: Frame
+
+    def __enter__(self) -> Self:
+        self._open()
+        self._set()
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._unset()
+        self._close(error)
+
+    async def __aenter__(self) -> Self:
+        import asyncio
+
+        await asyncio.to_thread(self._open)
+        self._set()
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        import asyncio
+
+        self._unset()
+        await asyncio.to_thread(self._close, error)
+
+    def _set(self) -> None:
+        if self._sets_context:
+            self._within = within(self.frame)
+            self._within.__enter__()
+
+    def _unset(self) -> None:
+        if self._within is not None:
+            self._within.__exit__(None, None, None)
+
+    def _open(self) -> None:
+        self._process = os.getpid()
+        settings = current()
+        if settings.disabled:
+            self.frame = self._unrecorded(settings)
+        elif self._definition.is_pipeline:
+            self._open_pipeline()
+        else:
+            self._open_step()
+
+    def _unrecorded(self, settings: Settings) -> Frame:
+        outer = own_frame()
+        run = outer.run if outer else ActiveRun("disabled", settings, utc_now(), {}, owned=False)
+        return Frame(run, self._definition.model or (outer.model if outer else None), self._definition.name)
+
+    def _open_pipeline(self) -> None:
+        from tallymark import recording
+
+        name, model, substitutions, _ = self._definition
+        outer = own_frame()
+        if outer is not None:
+            self.frame = recording.join_run(outer.run, model, outer.model, substitutions)
+        else:
+            self._begin(recording.start_run(name, model, substitutions))
+
+    def _open_step(self) -> None:
+        from tallymark import recording
+
+        name, model, substitutions, _ = self._definition
+        outer = current_frame(recording.joined_frame)
+        if outer is None:
+            self._begin(recording.start_run(name, model, substitutions)._replace(step=name))
+            return
+        if model is not None:
+            recording.resolve_for_step(model, outer.run, name, substitutions)
+        self.frame = Frame(outer.run, model or outer.model, name)
+
+    def _begin(self, frame: Frame) -> None:
+        self.frame = frame
+        self._starts_run = True
+        known_to_threads(frame)
+
+    def _close(self, error: BaseException | None) -> None:
+        run = self.frame.run
+        error = None if _is_no_failure(error) else error
+        if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
+            run.failed_with, run.failed_step = error, self._definition.name
+        if self._starts_run:
+            forgotten(run)
+            # A child of a fork that unwinds through here has not started the run.
+            if run.owned and os.getpid() == self._process:
+                from tallymark import recording
+
+                recording.finish_run(run, error)
+
+
+def _is_no_failure(error: BaseException | None) -> bool:
+    """Whether the function ended as it was meant to: a generator that is read no further, or sys.exit() with no error."""
+    return error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
+
+
+def drive(generator: Generator[Any, Any, Any], frame: Frame) -> Generator[Any, Any, Any]:
+    """The generator's items, its code running within the frame and its reader's code without."""
+    try:
+        with within(frame):
+            item = next(generator)
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                with within(frame):
+                    generator.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
+                with within(frame):
+                    item = generator.throw(error)
+            else:
+                with within(frame):
+                    item = generator.send(sent)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def drive_async(generator: AsyncGenerator[Any, Any], frame: Frame) -> AsyncGenerator[Any, Any]:
+    """The async generator's items, its code running within the frame and its reader's code without."""
+    try:
+        with within(frame):
+            item = await anext(generator)
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                with within(frame):
+                    await generator.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
+                with within(frame):
+                    item = await generator.athrow(error)
+            else:
+                with within(frame):
+                    item = await generator.asend(sent)
+    except StopAsyncIteration:
+        return

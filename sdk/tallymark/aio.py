@@ -1,0 +1,215 @@
+"""The client for asyncio: the same lines as the blocking one, with await."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from tallymark import calls
+from tallymark.calls import Call, NewVersion, Page
+from tallymark.channel import OPTIONS, headers_of, raise_for, timeout_of
+from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
+from tallymark.settings import adjusted
+from tallymark.v1 import model_pb2
+from tallymark.values import RunState, Stage
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Asks the registry from asyncio. It belongs to the event loop in which it is first used.
+
+    Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,
+    `churn==1.0.5`. Arguments that are not given come from `tallymark.configure` and the environment. Every method
+    raises
+    a TallymarkError: NotFound, InvalidArgument, Unavailable, …
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        project: str | None = None,
+        timeout: float | None = None,
+        actor: str | None = None,
+    ) -> None:
+        self._settings = adjusted(url=url, project=project, timeout=timeout, actor=actor)
+        self._project = self._settings.project
+        self._headers = headers_of(self._settings)
+        self._channel: grpc.aio.Channel | None = None
+        self._stubs: dict[type, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._settings.url!r}, project={self._project!r})"
+
+    async def close(self) -> None:
+        """Close the connection. The next call opens another."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+            self._stubs.clear()
+
+    async def create_model(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        license: str = "",  # noqa: A002 - the contract's word
+        audience: str = "",
+        use_cases: str = "",
+        limitations: str = "",
+        trade_offs: str = "",
+        ethics: str = "",
+        tags: Sequence[str] = (),
+    ) -> ModelInfo:
+        """Create a model without any version; ModelExists."""
+        fields = {
+            "description": description,
+            "license": license,
+            "audience": audience,
+            "use_cases": use_cases,
+            "limitations": limitations,
+            "trade_offs": trade_offs,
+            "ethics": ethics,
+            "tags": tags,
+        }
+        return await self.run_call(calls.create_model(self._project, name, fields))
+
+    async def get_model(self, name: str) -> ModelInfo:
+        """The model of that name; ModelNotFound."""
+        return await self.run_call(calls.get_model(self._project, name))
+
+    def list_models(self) -> AsyncIterator[ModelInfo]:
+        """All models by name."""
+        return self._pages(lambda token: calls.list_models(self._project, token))
+
+    async def create_version(
+        self,
+        model: str,
+        name: str = "",
+        *,
+        description: str = "",
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, object] | None = None,
+    ) -> ModelVersion:
+        """Create the next version of a model; ModelNotFound, VersionNameTaken."""
+        return await self.run_call(
+            calls.create_version(self._project, model, NewVersion(name, description, tags, metadata or {}))
+        )
+
+    async def create_versions(self, model: str, versions: Sequence[NewVersion]) -> list[ModelVersion]:
+        """Create 1 to 1000 versions with successive numbers, all or none; ModelNotFound, VersionNameTaken."""
+        return await self.run_call(calls.create_versions(self._project, model, versions))
+
+    async def ensure_version(self, model: str, version: str = "", *, run: str | None = None, step: str = "") -> Ensured:
+        """The version that `Model(model, version)` means, created if need be."""
+        config = model_pb2.ModelConfig(model=model, version=version)
+        return await self.run_call(calls.ensure_version(self._project, config, run, step, calls.new_request_id()))
+
+    async def get_version(self, reference: str) -> ModelVersion:
+        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound."""
+        return await self.run_call(calls.get_version(self._project, reference))
+
+    def list_versions(self, model: str) -> AsyncIterator[ModelVersion]:
+        """All versions of a model, the highest number first; ModelNotFound."""
+        return self._pages(lambda token: calls.list_versions(self._project, model, token))
+
+    async def set_stage(
+        self, reference: str, stage: Stage | str, *, force: bool = False, reason: str = "", etag: str = ""
+    ) -> ModelVersion:
+        """Move a version to a stage; with force, the holder goes to the archive. StageOccupied, EtagMismatch."""
+        return await self.run_call(
+            calls.set_stage(self._project, reference, stage, force=force, reason=reason, etag=etag)
+        )
+
+    async def set_alias(
+        self, reference: str, alias: str, *, expected_number: int | None = None, reason: str = ""
+    ) -> ModelVersion:
+        """Point an alias at a version; AliasMoved if it is not where it is expected (0: nowhere)."""
+        return await self.run_call(
+            calls.set_alias(self._project, reference, alias, expected_number=expected_number, reason=reason)
+        )
+
+    async def delete_alias(
+        self, model: str, alias: str, *, expected_number: int | None = None, reason: str = ""
+    ) -> ModelVersion:
+        """Take an alias away; AliasNotFound, AliasMoved."""
+        return await self.run_call(
+            calls.delete_alias(self._project, model, alias, expected_number=expected_number, reason=reason)
+        )
+
+    async def log_metadata(self, reference: str, metadata: Mapping[str, object]) -> ModelVersion:
+        """Set metadata of a version by key; numbers, text, booleans, datetimes, Uri, lists and mappings of these."""
+        return await self.run_call(calls.log_metadata(self._project, reference, metadata))
+
+    async def start_run(self, run: str, *, pipeline: str = "", host: str = "") -> Started:
+        """Start a run, or join it when it was started before."""
+        return await self.run_call(calls.start_run(self._project, run, pipeline, host, None))
+
+    async def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
+        """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
+        return await self.run_call(calls.finish_run(self._project, run, RunState(state), error))
+
+    async def get_run(self, run: str) -> Run:
+        """The run of that id; RunNotFound."""
+        return await self.run_call(calls.get_run(self._project, run))
+
+    def list_runs(self) -> AsyncIterator[Run]:
+        """All runs, the last started first."""
+        return self._pages(lambda token: calls.list_runs(self._project, token))
+
+    async def list_events(self, after_revision: int = 0) -> AsyncIterator[Event]:
+        """All events of the log after a revision, in order; RevisionInFuture."""
+        while events := await self.run_call(calls.list_events(self._project, after_revision)):
+            for event in events:
+                yield event
+            after_revision = events[-1].revision
+
+    async def watch(self, after_revision: int | None = None) -> AsyncIterator[Event]:
+        """Events after a revision (None: from now on), as they happen, without end; RevisionInFuture, Stopping."""
+        call = calls.watch(self._project, after_revision)
+        stream = getattr(self._stub(call.service), call.method)(call.request, metadata=self._headers)
+        try:
+            async for message in stream:
+                for event in call.read(message):
+                    yield event
+        except grpc.RpcError as error:
+            raise_for(error, self._settings, 0)
+        finally:
+            stream.cancel()
+
+    async def run_call(self, call: Call[T]) -> T:
+        """The answer to a call made by `tallymark.calls`."""
+        method = getattr(self._stub(call.service), call.method)
+        timeout = timeout_of(self._settings, call)
+        try:
+            reply = await method(call.request, timeout=timeout, metadata=self._headers)
+        except grpc.RpcError as error:
+            raise_for(error, self._settings, timeout)
+        return call.read(reply)
+
+    async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
+        token = ""
+        while True:
+            page = await self.run_call(page_of(token))
+            for item in page.items:
+                yield item
+            token = page.next_page_token
+            if not token:
+                return
+
+    def _stub(self, service: type) -> Any:
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._settings.url, options=OPTIONS)
+        if service not in self._stubs:
+            self._stubs[service] = service(self._channel)
+        return self._stubs[service]

@@ -1,0 +1,159 @@
+"""How calls reach the service: retried within a deadline, safe over fork and threads, and with errors of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from tallymark.calls import Call
+from tallymark.errors import TallymarkError, Unavailable, error_of
+from tallymark.settings import Settings
+
+T = TypeVar("T")
+DOMAIN = "tallymark.dev"
+
+# Long enough for a service that is being restarted, short enough that a wrong address is noticed before training
+# starts.
+READ_TIMEOUT = 10.0
+WRITE_TIMEOUT = 20.0
+
+# Every change carries a request id, so that it may be sent again; a call that finds no connection waits for one.
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "waitForReady": True,
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.enable_retries", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+)
+
+
+def timeout_of(settings: Settings, call: Call[Any]) -> float:
+    """The seconds that the call may take."""
+    return settings.timeout or (WRITE_TIMEOUT if call.writes else READ_TIMEOUT)
+
+
+def headers_of(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """What every call tells of the caller. Headers are ASCII, and names are not."""
+    return (("tallymark-actor", quote(settings.actor, safe="@ ")),)
+
+
+class Channel:
+    """A channel to the service, opened at the first call, in each process anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._headers = headers_of(settings)
+        self._open: tuple[int, grpc.Channel] | None = None
+        self._stubs: dict[type, Any] = {}
+        self._lock = threading.Lock()
+
+    def call(self, call: Call[T]) -> T:
+        """The answer to the call; a TallymarkError."""
+        method = getattr(self._stub(call.service), call.method)
+        try:
+            reply = method(call.request, timeout=timeout_of(self._settings, call), metadata=self._headers)
+        except grpc.RpcError as error:
+            raise_for(error, self._settings, timeout_of(self._settings, call))
+        return call.read(reply)
+
+    def stream(self, call: Call[T]) -> Any:
+        """The messages of a streaming call, as they come, without a deadline."""
+        return getattr(self._stub(call.service), call.method)(call.request, metadata=self._headers)
+
+    def close(self) -> None:
+        """Close the connection. The next call opens another."""
+        with self._lock:
+            if self._open is not None and self._open[0] == os.getpid():
+                self._open[1].close()
+            self._open = None
+            self._stubs.clear()
+
+    def _stub(self, service: type) -> Any:
+        opened = self._open
+        if opened is None or opened[0] != os.getpid():
+            self._connect()
+        stub = self._stubs.get(service)
+        if stub is None:
+            with self._lock:
+                assert self._open is not None  # noqa: S101 - it was opened above
+                stub = self._stubs.setdefault(service, service(self._open[1]))
+        return stub
+
+    def _connect(self) -> None:
+        with self._lock:
+            if self._open is not None and self._open[0] == os.getpid():
+                return
+            if self._open is not None:
+                # A channel made before a fork belongs to the parent: using it, or closing it, breaks in the child.
+                _INHERITED.append(self._open[1])
+            self._stubs = {}
+            self._open = (os.getpid(), grpc.insecure_channel(self._settings.url, options=OPTIONS))
+
+    def after_fork(self) -> None:
+        """Make the lock anew: another thread of the parent may have held it."""
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a connection cannot be sent to another process; make a Client there")
+
+
+# Kept so that they are never closed in a process that did not open them.
+_INHERITED: list[grpc.Channel] = []
+
+
+def raise_for(error: Any, settings: Settings, timeout: float) -> NoReturn:
+    """Raise the error that the status of a failed call means, blocking or not."""
+    code, message = error.code().name, error.details() or ""
+    info = _info_of(error)
+    if info is not None:
+        raise error_of(code, message, info.reason, dict(info.metadata)) from None
+    if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+        raise _unreachable(code, settings, timeout) from None
+    raise error_of(code, message) from None
+
+
+def _unreachable(code: str, settings: Settings, timeout: float) -> TallymarkError:
+    what = (
+        f"no answer from {settings.url} within {timeout:g} s"
+        if code == "DEADLINE_EXCEEDED"
+        else (f"cannot reach {settings.url}")
+    )
+    return Unavailable(
+        f"{what} - is `tallymark serve` running there? Set TALLYMARK_URL, or call tallymark.configure(url=...)",
+        code=code,
+    )
+
+
+def _info_of(error: Any) -> ErrorInfo | None:
+    """The reason that the status carries, if it is one of ours."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            for detail in Status.FromString(value).details:
+                info = ErrorInfo()
+                if detail.Unpack(info) and info.domain == DOMAIN:
+                    return info
+    return None

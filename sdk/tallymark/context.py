@@ -1,0 +1,221 @@
+"""Which run, step and model the code that runs now belongs to.
+
+A `ContextVar` carries it, so that it is right in nested calls and in asyncio. A thread starts without it: a thread that
+belongs to no run belongs to the one that goes on in its process; while several do, it must be told by `bind`. A process
+started by fork has what its parent had; one started by spawn, or any other program, finds the run in the environment
+variable TALLYMARK_RUN_ID, which is set while exactly one run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+
+from tallymark.errors import AmbiguousRun, NoCurrentModel, NoCurrentRun
+from tallymark.settings import Settings
+
+if TYPE_CHECKING:
+    from tallymark.model import Model
+
+P = ParamSpec("P")
+R = TypeVar("R")
+RUN_ID = "TALLYMARK_RUN_ID"
+SUBSTITUTIONS = "TALLYMARK_RUN_SUBSTITUTIONS"
+_EXPORTED = (RUN_ID, SUBSTITUTIONS, "TALLYMARK_URL", "TALLYMARK_PROJECT")
+
+
+class ActiveRun:
+    """A run that goes on, as this process knows it. `start` is when it was started, `substitutions` are its templates'.
+
+    `owned` tells whether this process has started it, and so finishes it.
+    """
+
+    def __init__(
+        self, run_id: str, settings: Settings, start: datetime, substitutions: dict[str, str], *, owned: bool
+    ) -> None:
+        self.id = run_id
+        self.settings = settings
+        self.start = start
+        self.substitutions = substitutions
+        self.owned = owned
+        self.failed_with: BaseException | None = None
+        self.failed_step = ""
+
+    def __repr__(self) -> str:
+        return f"run {self.id}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells this run from every other."""
+        return (self.settings.url, self.settings.project, self.id)
+
+    def describe(self, error: BaseException) -> str:
+        """What went wrong, with the step in which it did."""
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return f"step {self.failed_step}: {text}" if self.failed_with is error else text
+
+
+class Frame(NamedTuple):
+    """What the code belongs to: a run, the model in force, and the step, empty in the pipeline itself."""
+
+    run: ActiveRun
+    model: Model | None
+    step: str
+
+
+_frame: ContextVar[Frame | None] = ContextVar("tallymark_frame", default=None)
+
+
+class _Process:
+    """The runs that go on in this process. The one thing that threads without a context can look at."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.frames: dict[ActiveRun, Frame] = {}
+        self.original: dict[str, str | None] | None = None
+        self.joined: dict[tuple[str, str, str], Frame] = {}
+
+    def enter(self, frame: Frame) -> None:
+        with self.lock:
+            self.frames[frame.run] = frame
+            self._export()
+
+    def leave(self, run: ActiveRun) -> None:
+        with self.lock:
+            self.frames.pop(run, None)
+            self._export()
+
+    def outer_run_id(self) -> str:
+        """The run that this process was told to join, as against the one that it tells its children of."""
+        if self.original is not None:
+            return self.original[RUN_ID] or ""
+        return os.environ.get(RUN_ID, "")
+
+    def _export(self) -> None:
+        """Tell processes that are started from now on which run they belong to, if there is one answer."""
+        if self.original is None:
+            self.original = {name: os.environ.get(name) for name in _EXPORTED}
+        if len(self.frames) == 1:
+            (run,) = self.frames
+            values = (run.id, json.dumps(run.substitutions), run.settings.url, run.settings.project)
+            os.environ.update(zip(_EXPORTED, values, strict=True))
+            return
+        for name, value in self.original.items():
+            if value is None or (self.frames and name in (RUN_ID, SUBSTITUTIONS)):
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if not self.frames:
+            self.original = None
+
+
+_process = _Process()
+
+
+def own_frame() -> Frame | None:
+    """What the code belongs to by its context alone."""
+    return _frame.get()
+
+
+def current_frame(join: Callable[[str], Frame]) -> Frame | None:
+    """What the code belongs to; AmbiguousRun. `join` is asked for the frame of a run that the environment names."""
+    frame = _frame.get()
+    if frame is not None:
+        return frame
+    frames = list(_process.frames.values())
+    if len(frames) == 1:
+        return frames[0]
+    if frames:
+        raise AmbiguousRun(
+            f"{len(frames)} runs go on in this process, and this thread belongs to none of them; start it with"
+            " tallymark.bind(function) from within its run"
+        )
+    run_id = _process.outer_run_id()
+    return join(run_id) if run_id else None
+
+
+def remembered(key: tuple[str, str, str], make: Callable[[], Frame]) -> Frame:
+    """The frame of a run that this process has joined; made once."""
+    if key not in _process.joined:
+        _process.joined[key] = make()
+    return _process.joined[key]
+
+
+def outer_run_id() -> str:
+    """The run that this process was told to join, empty if none."""
+    return _process.outer_run_id()
+
+
+def outer_substitutions() -> dict[str, str]:
+    """The substitutions of the run that this process was told to join."""
+    found: dict[str, str] = json.loads(os.environ.get(SUBSTITUTIONS) or "{}")
+    return found
+
+
+def known_to_threads(frame: Frame) -> None:
+    """Let threads and processes without a context belong to this frame's run."""
+    _process.enter(frame)
+
+
+def forgotten(run: ActiveRun) -> None:
+    """The run goes on no longer."""
+    _process.leave(run)
+
+
+@contextmanager
+def within(frame: Frame) -> Iterator[None]:
+    """Let the code in the block belong to the frame."""
+    token = _frame.set(frame)
+    try:
+        yield
+    finally:
+        _frame.reset(token)
+
+
+def current_model() -> Model:
+    """The model in force here: the step's, else the pipeline's; NoCurrentModel, AmbiguousRun."""
+    from tallymark.recording import joined_frame
+
+    frame = current_frame(joined_frame)
+    if frame is None or frame.model is None:
+        raise NoCurrentModel("no model is in force here; give one to @step(model=...) or @pipeline(model=...)")
+    return frame.model
+
+
+def current_run() -> str:
+    """The id of the run to which this code belongs; NoCurrentRun, AmbiguousRun."""
+    from tallymark.recording import joined_frame
+
+    frame = current_frame(joined_frame)
+    if frame is None:
+        raise NoCurrentRun("this code runs in no step or pipeline")
+    return frame.run.id
+
+
+def bind(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, belonging to the run and step in which `bind` is called, in whatever thread it is called."""
+    context = copy_context()
+
+    def bound(*args: P.args, **kwargs: P.kwargs) -> R:
+        return context.copy().run(function, *args, **kwargs)
+
+    return bound
+
+
+def utc_now() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)
+
+
+def _after_fork_in_child() -> None:
+    _process.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

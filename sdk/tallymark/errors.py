@@ -1,0 +1,287 @@
+"""What can go wrong, for programs that use Tallymark.
+
+TallymarkError
+├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
+│                        InvalidSetting
+├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
+├── AlreadyExists        ModelExists, VersionNameTaken
+├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, NoCurrentModel, NoCurrentRun,
+│                        AmbiguousRun, RecordingDisabled
+├── Conflict             EtagMismatch, AliasMoved
+├── OutOfRange           RevisionInFuture
+├── Unavailable          Overloaded, Stopping, StorageUnavailable
+├── Unauthenticated
+├── Forbidden
+└── Internal             Incident
+
+The leaves that the service raises are told by the reason in its `google.rpc.ErrorInfo`; a reason that this SDK does not
+know yet arrives as the branch of its status code. `reason` and `metadata` are for programs, the message is for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+
+class TallymarkError(Exception):
+    """Whatever Tallymark raises.
+
+    `code` is the name of the gRPC status code, empty when the error arose in this process. `metadata` has the keys that
+    protos/tallymark/v1/error.proto names for the reason.
+    """
+
+    reason: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, code: str = "", metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.metadata = dict(metadata or {})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors pass between processes with all they carry."""
+        return _rebuilt, (type(self), str(self), self.code, self.metadata)
+
+
+class InvalidArgument(TallymarkError):
+    """The request can never be fulfilled as it stands."""
+
+
+class NotFound(TallymarkError):
+    """What the request names is not there."""
+
+
+class AlreadyExists(TallymarkError):
+    """What the request would create is there already."""
+
+
+class Refused(TallymarkError):
+    """The present state does not allow the request."""
+
+
+class Conflict(TallymarkError):
+    """Somebody else changed what the request was about to change; read again, then decide again."""
+
+
+class OutOfRange(TallymarkError):
+    """The request asks for a part of the log that is not there."""
+
+
+class Unavailable(TallymarkError):
+    """The service could not be reached, or cannot serve now; the same call may succeed later."""
+
+
+class Unauthenticated(TallymarkError):
+    """The service does not know who calls."""
+
+
+class Forbidden(TallymarkError):
+    """The caller may not do this."""
+
+
+class Internal(TallymarkError):
+    """A defect of the service."""
+
+
+class MalformedRequest(InvalidArgument):
+    """The service could not decode the request."""
+
+    reason = "MALFORMED_REQUEST"
+
+
+class InvalidField(InvalidArgument):
+    """A field has a value that it cannot have."""
+
+    reason = "INVALID_FIELD"
+
+
+class InvalidName(InvalidArgument):
+    """A name breaks the rule of names."""
+
+    reason = "INVALID_NAME"
+
+
+class ReservedName(InvalidArgument):
+    """A name is a word that means something else: a stage, `latest`, or digits."""
+
+    reason = "RESERVED_NAME"
+
+
+class ValueTooLarge(InvalidArgument):
+    """A value is larger than the field takes."""
+
+    reason = "VALUE_TOO_LARGE"
+
+
+class InvalidPageToken(InvalidArgument):
+    """A page token was not made by the registry for this list."""
+
+    reason = "INVALID_PAGE_TOKEN"
+
+
+class InvalidSetting(InvalidArgument):
+    """A setting, from an argument or the environment, has a value that it cannot have."""
+
+
+class ProjectNotFound(NotFound):
+    """No such project."""
+
+    reason = "PROJECT_NOT_FOUND"
+
+
+class ModelNotFound(NotFound):
+    """No such model."""
+
+    reason = "MODEL_NOT_FOUND"
+
+
+class VersionNotFound(NotFound):
+    """The model has no such version."""
+
+    reason = "VERSION_NOT_FOUND"
+
+
+class StageEmpty(NotFound):
+    """No version of the model is in that stage."""
+
+    reason = "STAGE_EMPTY"
+
+
+class AliasNotFound(NotFound):
+    """The model has no such alias."""
+
+    reason = "ALIAS_NOT_FOUND"
+
+
+class RunNotFound(NotFound):
+    """No such run."""
+
+    reason = "RUN_NOT_FOUND"
+
+
+class ModelExists(AlreadyExists):
+    """A model of that name exists."""
+
+    reason = "MODEL_EXISTS"
+
+
+class VersionNameTaken(AlreadyExists):
+    """The name belongs to another version of the model; `metadata["number"]` is its number."""
+
+    reason = "VERSION_NAME_TAKEN"
+
+
+class StageOccupied(Refused):
+    """Another version is in that stage; `metadata["number"]` is its number."""
+
+    reason = "STAGE_OCCUPIED"
+
+
+class RunFinished(Refused):
+    """The run is finished with another outcome."""
+
+    reason = "RUN_FINISHED"
+
+
+class RequestIdReused(Refused):
+    """The request id was used before, with another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class LogReplaced(Refused):
+    """The cursor belongs to another log: the registry was replaced."""
+
+    reason = "LOG_REPLACED"
+
+
+class NoCurrentModel(Refused):
+    """The code runs in no step or pipeline that has a model."""
+
+
+class NoCurrentRun(Refused):
+    """The code runs in no step or pipeline."""
+
+
+class AmbiguousRun(Refused):
+    """Several runs go on in this process, and the thread belongs to none of them."""
+
+
+class RecordingDisabled(Refused):
+    """Nothing is recorded, so there is no number to tell."""
+
+
+class EtagMismatch(Conflict):
+    """The version was changed since it was read."""
+
+    reason = "ETAG_MISMATCH"
+
+
+class AliasMoved(Conflict):
+    """The alias points elsewhere than the request expects; `metadata["number"]` tells where, 0 for nowhere."""
+
+    reason = "ALIAS_MOVED"
+
+
+class RevisionInFuture(OutOfRange):
+    """The revision has not happened yet; `metadata` has `oldest` and `newest`."""
+
+    reason = "REVISION_IN_FUTURE"
+
+
+class Overloaded(Unavailable):
+    """More writes are waiting than the service takes on."""
+
+    reason = "OVERLOADED"
+
+
+class Stopping(Unavailable):
+    """The service is stopping."""
+
+    reason = "STOPPING"
+
+
+class StorageUnavailable(Unavailable):
+    """The service's storage does not take reads or writes now."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+
+class Incident(Internal):
+    """A defect of the service, logged there under `metadata["incident"]`."""
+
+    reason = "INCIDENT"
+
+
+def leaves(branch: type[TallymarkError] = TallymarkError) -> Iterator[type[TallymarkError]]:
+    """Every error that the service raises for a reason of its own."""
+    for kind in branch.__subclasses__():
+        if kind.reason:
+            yield kind
+        yield from leaves(kind)
+
+
+_BRANCHES: dict[str, type[TallymarkError]] = {
+    "INVALID_ARGUMENT": InvalidArgument,
+    "NOT_FOUND": NotFound,
+    "ALREADY_EXISTS": AlreadyExists,
+    "FAILED_PRECONDITION": Refused,
+    "ABORTED": Conflict,
+    "OUT_OF_RANGE": OutOfRange,
+    "UNAVAILABLE": Unavailable,
+    "DEADLINE_EXCEEDED": Unavailable,
+    "UNAUTHENTICATED": Unauthenticated,
+    "PERMISSION_DENIED": Forbidden,
+    "INTERNAL": Internal,
+}
+_LEAVES = {kind.reason: kind for kind in leaves()}
+
+
+def error_of(code: str, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> TallymarkError:
+    """The error that a status means: by its reason, else by its code."""
+    kind = _LEAVES.get(reason) or _BRANCHES.get(code, TallymarkError)
+    return kind(message, code=code, metadata=metadata)
+
+
+def _rebuilt(kind: type[TallymarkError], message: str, code: str, metadata: dict[str, str]) -> TallymarkError:
+    return kind(message, code=code, metadata=metadata)

@@ -1,0 +1,168 @@
+"""Messages of the contract to and from what users see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tallymark.errors import InvalidField
+from tallymark.references import last_segment
+from tallymark.resources import Event, ModelInfo, ModelVersion, Run, Value
+from tallymark.v1 import event_pb2, model_pb2, run_pb2
+from tallymark.values import RunState, Stage, Uri
+
+_STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
+_RUN_STATES = {getattr(run_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
+
+
+def model_of(message: model_pb2.Model) -> ModelInfo:
+    """The model that the message tells of."""
+    _, project, _, name = message.name.split("/")
+    return ModelInfo(
+        project=project,
+        name=name,
+        description=message.description,
+        license=message.license,
+        audience=message.audience,
+        use_cases=message.use_cases,
+        limitations=message.limitations,
+        trade_offs=message.trade_offs,
+        ethics=message.ethics,
+        tags=tuple(message.tags),
+        last_number=message.last_number,
+        creator=message.creator,
+        create_time=_time_of(message.create_time),
+        update_time=_time_of(message.update_time),
+        create_revision=message.create_revision,
+        mod_revision=message.mod_revision,
+        etag=message.etag,
+    )
+
+
+def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
+    """The version that the message tells of."""
+    _, project, _, model, _, _ = message.name.split("/")
+    return ModelVersion(
+        project=project,
+        model=model,
+        number=message.number,
+        name=message.version_name,
+        stage=_STAGES[message.stage],
+        aliases=tuple(message.aliases),
+        description=message.description,
+        tags=tuple(message.tags),
+        metadata={key: _value_of(value) for key, value in message.metadata.items()},
+        run=last_segment(message.run) if message.run else None,
+        step=message.step,
+        automatic=message.automatic,
+        creator=message.creator,
+        create_time=_time_of(message.create_time),
+        update_time=_time_of(message.update_time),
+        create_revision=message.create_revision,
+        mod_revision=message.mod_revision,
+        etag=message.etag,
+    )
+
+
+def run_of(message: run_pb2.Run) -> Run:
+    """The run that the message tells of."""
+    _, project, _, run = message.name.split("/")
+    return Run(
+        project=project,
+        id=run,
+        pipeline=message.pipeline,
+        state=_RUN_STATES[message.state],
+        error=message.error,
+        model_version=message.model_version or None,
+        host=message.host,
+        creator=message.creator,
+        create_time=_time_of(message.create_time),
+        end_time=_time_of(message.end_time) if message.HasField("end_time") else None,
+        create_revision=message.create_revision,
+        mod_revision=message.mod_revision,
+    )
+
+
+def event_of(message: event_pb2.Event) -> Event:
+    """The event that the message tells of."""
+    readers: dict[str, Any] = {"model": model_of, "model_version": version_of, "run": run_of}
+    which = message.WhichOneof("resource") or ""
+    return Event(
+        revision=message.revision,
+        kind=event_pb2.EventKind.Name(message.kind).removeprefix("EVENT_KIND_").lower(),
+        time=_time_of(message.time),
+        actor=message.actor,
+        reason=message.reason,
+        resource=readers[which](getattr(message, which)),
+        previous_stage=_STAGES.get(message.previous_stage),
+        alias=message.alias,
+        previous_number=message.previous_number,
+    )
+
+
+def stage_to(stage: Stage | str) -> model_pb2.Stage.ValueType:
+    """The stage as the contract numbers it; InvalidField."""
+    try:
+        return model_pb2.Stage.Value(f"STAGE_{Stage(stage).name}")
+    except ValueError:
+        raise InvalidField(f"stage is {stage!r}; name one of {', '.join(Stage)}") from None
+
+
+def metadata_to(metadata: Mapping[str, object]) -> dict[str, model_pb2.MetadataValue]:
+    """Metadata as messages; InvalidField for a value of a type that the registry does not keep."""
+    if not all(isinstance(key, str) for key in metadata):
+        raise InvalidField("metadata keys are text")
+    return {key: _value_to(key, value) for key, value in metadata.items()}
+
+
+def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
+    match value:
+        case bool():
+            return model_pb2.MetadataValue(flag=value)
+        case int() | float():
+            return model_pb2.MetadataValue(number=value)
+        case Uri():
+            return model_pb2.MetadataValue(uri=value)
+        case str():
+            return model_pb2.MetadataValue(text=value)
+        case datetime():
+            moment = Timestamp()
+            moment.FromDatetime(value.astimezone(UTC))
+            return model_pb2.MetadataValue(time=moment)
+        case list() | tuple():
+            items = [_value_to(key, item) for item in value]
+            return model_pb2.MetadataValue(list=model_pb2.MetadataList(values=items))
+        case Mapping():
+            return model_pb2.MetadataValue(map=model_pb2.MetadataMap(values=metadata_to(value)))
+        case _ if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
+            return _value_to(key, value.item())  # a scalar of numpy, or of a library like it
+        case _:
+            raise InvalidField(
+                f"metadata[{key!r}] is a {type(value).__name__}; the registry keeps numbers, text, booleans, datetimes,"
+                " Uri, and lists and mappings of these"
+            )
+
+
+def _value_of(message: model_pb2.MetadataValue) -> Value:
+    match message.WhichOneof("kind"):
+        case "number":
+            return message.number
+        case "flag":
+            return message.flag
+        case "time":
+            return _time_of(message.time)
+        case "uri":
+            return Uri(message.uri)
+        case "list":
+            return [_value_of(item) for item in message.list.values]
+        case "map":
+            return {key: _value_of(item) for key, item in message.map.values.items()}
+        case _:
+            return message.text
+
+
+def _time_of(message: Timestamp) -> datetime:
+    return message.ToDatetime(tzinfo=UTC)

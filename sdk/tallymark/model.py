@@ -1,0 +1,197 @@
+"""`Model`: which version of which model a program means."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from tallymark.errors import InvalidArgument, RecordingDisabled
+from tallymark.settings import current
+from tallymark.values import Stage
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+    from tallymark.context import ActiveRun
+    from tallymark.resources import ModelVersion
+
+# A version in one of these is another one tomorrow, so each run asks again.
+_MOVING = ("latest", Stage.STAGING.value, Stage.PRODUCTION.value)
+
+
+class Model:
+    """Which version of which model a program means. Making one asks the registry for nothing.
+
+    `version` says which version:
+
+    - None: in a run, the run's one automatic version; after a run, what the last run has made of it; else a new
+    version,
+      numbered at its first use, and kept
+    - a number, or digits: the version of that number
+    - `production`, `staging`, `latest` or `@ALIAS`: the version that holds it
+    - any other text: the version of that explicit name, created if it is missing
+
+    `name` and `version` may contain `{date}` and `{time}` (of the run's start, UTC), and what `substitutions` of the
+    pipeline or the step name. The other fields describe a model that is created by its first use; `tags` are given to
+    the
+    version too.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str | int | Stage | None = None,
+        *,
+        description: str = "",
+        license: str = "",  # noqa: A002 - the contract's word
+        audience: str = "",
+        use_cases: str = "",
+        limitations: str = "",
+        trade_offs: str = "",
+        ethics: str = "",
+        tags: Iterable[str] = (),
+    ) -> None:
+        if not isinstance(name, str):
+            raise InvalidArgument(f"a model's name is text, not {type(name).__name__}")
+        self.name = name
+        self.version = _version_text(version)
+        self.tags = (tags,) if isinstance(tags, str) else tuple(tags)
+        self.card = {
+            "description": description,
+            "license": license,
+            "audience": audience,
+            "use_cases": use_cases,
+            "limitations": limitations,
+            "trade_offs": trade_offs,
+            "ethics": ethics,
+        }
+        for field, value in (*self.card.items(), *(("tag", tag) for tag in self.tags)):
+            if not isinstance(value, str):
+                raise InvalidArgument(f"{field} of model {name!r} is text, not {type(value).__name__}")
+        # Versions found, and request ids given out, by run (or by registry, outside a run).
+        self._found: dict[tuple[str, ...], ModelVersion] = {}
+        self._request_ids: dict[tuple[str, ...], str] = {}
+        self._texts: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._last: ModelVersion | None = None
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r})" if self.version is None else f"Model({self.name!r}, {self.version!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both mean the same by name and version, whatever the registry holds."""
+        return isinstance(other, Model) and (self.name, self.version) == (other.name, other.version)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+    @property
+    def number(self) -> int:
+        """The version's number, asked for at the first use; NotFound, InvalidArgument, Unavailable, RecordingDisabled.
+
+        This waits for the registry, so in asyncio code use `await model.anumber()`.
+        """
+        return self._resolve().number
+
+    async def anumber(self) -> int:
+        """The version's number, without holding up the event loop."""
+        import asyncio
+
+        return (await asyncio.to_thread(self._resolve)).number
+
+    @property
+    def version_name(self) -> str:
+        """What the version is called: its explicit name, or its number as text."""
+        return self._resolve().name
+
+    @property
+    def id(self) -> str:
+        """The version's resource name, `projects/{project}/models/{model}/versions/{number}`."""
+        return self._resolve().resource_name
+
+    @property
+    def info(self) -> ModelVersion:
+        """The version as it is now, read anew."""
+        return self._client().get_version(self.id)
+
+    @property
+    def stage(self) -> Stage:
+        """The version's stage now, read anew."""
+        return self.info.stage
+
+    def log_metadata(self, metadata: Mapping[str, object]) -> None:
+        """Set metadata of the version by key: numbers, text, booleans, datetimes, Uri, lists and mappings of these."""
+        if not current().disabled:
+            self._client().log_metadata(self.id, metadata)
+
+    def set_stage(self, stage: Stage | str, *, force: bool = False, reason: str = "") -> ModelVersion:
+        """Move the version to a stage; with force, its holder goes to the archive. StageOccupied."""
+        return self._client().set_stage(self.id, stage, force=force, reason=reason)
+
+    def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
+        """Point an alias at the version; AliasMoved if it is not where it is expected (0: nowhere)."""
+        return self._client().set_alias(self.id, alias, expected_number=expected_number, reason=reason)
+
+    def _client(self) -> Client:
+        from tallymark.client import shared
+
+        return shared(current())
+
+    def _resolve(self) -> ModelVersion:
+        settings = current()
+        if settings.disabled:
+            raise RecordingDisabled(f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no number")
+        from tallymark.recording import resolve
+
+        return resolve(self, settings)
+
+    def texts(self, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]) -> tuple[str, str]:
+        """Name and version with their templates filled in, the same for one run (or one object) however often asked."""
+        if key not in self._texts:
+            from tallymark.context import utc_now
+
+            moment = run.start if run is not None else utc_now()
+            known = {
+                "date": moment.strftime("%Y_%m_%d"),
+                "time": moment.strftime("%H_%M_%S_%f"),
+                **(run.substitutions if run is not None else {}),
+                **substitutions,
+            }
+            texts = (_filled(self.name, known), _filled(self.version or "", known))
+            self._texts.setdefault(key, texts)
+        return self._texts[key]
+
+    @property
+    def moves(self) -> bool:
+        """Whether it means another version tomorrow."""
+        return self.version in _MOVING or (self.version or "").startswith("@")
+
+
+def _version_text(version: str | int | Stage | None) -> str | None:
+    match version:
+        case None:
+            return None
+        case bool():
+            raise InvalidArgument("version is a number, text, a stage or None, not bool")
+        case int() if version < 1:
+            raise InvalidArgument(f"version is {version}; numbers go from 1, and None asks for a new one")
+        case int():
+            return str(version)
+        case str():
+            if not version:
+                raise InvalidArgument("version is empty; None asks for a new one, numbered automatically")
+            return str(version)
+        case _:
+            raise InvalidArgument(f"version is a number, text, a stage or None, not {type(version).__name__}")
+
+
+def _filled(text: str, known: Mapping[str, str]) -> str:
+    """The text with its templates filled in; InvalidArgument."""
+    if "{" not in text:
+        return text
+    try:
+        return string.Formatter().vformat(text, (), known)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        names = ", ".join(f"{{{name}}}" for name in sorted(known))
+        raise InvalidArgument(
+            f"{text!r} cannot be filled in ({error}); it may contain {names}, and what substitutions= names"
+        ) from None

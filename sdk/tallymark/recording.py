@@ -1,0 +1,166 @@
+"""What the decorators ask of the registry: starting, joining and finishing runs, and finding their versions."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from tallymark import calls
+from tallymark.client import Client, shared
+from tallymark.context import ActiveRun, Frame, current_frame, outer_run_id, outer_substitutions, remembered, utc_now
+from tallymark.errors import RunNotFound, TallymarkError
+from tallymark.model import Model
+from tallymark.resources import ModelVersion
+from tallymark.settings import Settings, current
+from tallymark.v1 import model_pb2
+from tallymark.values import RunState
+
+# A run id begins with its start, so that every process of the run knows it to the microsecond.
+_START_FORMAT = "%Y%m%d-%H%M%S-%f"
+
+
+def resolve(model: Model, settings: Settings) -> ModelVersion:
+    """The version that the model means here, found once for each run, or once for the object outside a run."""
+    frame = current_frame(joined_frame)
+    if frame is None:
+        if model.version is None and model._last is not None:  # noqa: SLF001
+            return model._last  # noqa: SLF001
+        return _resolve(model, settings, None, "", {})
+    return _resolve(model, frame.run.settings, frame.run, frame.step, {})
+
+
+def resolve_for_step(model: Model, run: ActiveRun, step: str, substitutions: Mapping[str, str]) -> ModelVersion:
+    """The version that a step's own model means in its run."""
+    return _resolve(model, run.settings, run, step, substitutions)
+
+
+def _resolve(
+    model: Model, settings: Settings, run: ActiveRun | None, step: str, substitutions: Mapping[str, str]
+) -> ModelVersion:
+    registry = (settings.url, settings.project)
+    key = registry if run is None or not _differs_by_run(model) else run.key
+    found = model._found.get(key)  # noqa: SLF001
+    if found is None:
+        config = config_of(model, key, run, substitutions)
+        request_id = model._request_ids.setdefault(key, calls.new_request_id())  # noqa: SLF001
+        call = calls.ensure_version(settings.project, config, run.id if run else None, step, request_id)
+        found = shared(settings).run_call(call).version
+        remember(model, key, found)
+    return found
+
+
+def _differs_by_run(model: Model) -> bool:
+    return model.version is None or model.moves or "{" in model.name + model.version
+
+
+def remember(model: Model, key: tuple[str, ...], version: ModelVersion) -> None:
+    """Keep what the model means, for the next question."""
+    model._found[key] = version  # noqa: SLF001
+    model._last = version  # noqa: SLF001
+
+
+def config_of(
+    model: Model, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]
+) -> model_pb2.ModelConfig:
+    """What the registry is asked for."""
+    name, version = model.texts(key, run, substitutions)
+    fields: Any = model.card
+    return model_pb2.ModelConfig(
+        model=name,
+        version=version,
+        new_model=model_pb2.Model(tags=model.tags, **fields),
+        new_version=model_pb2.ModelVersion(tags=model.tags),
+    )
+
+
+def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) -> Frame:
+    """Start a run of the pipeline of that name, or join the run that the environment names.
+
+    The version that the pipeline's model means is found or created in the same step, so that a run that could not be
+    numbered fails before any training.
+    """
+    settings = current()
+    outer = outer_run_id()
+    if outer:
+        return _start_named_run(outer, name, model, settings, substitutions)
+    start = utc_now()
+    run_id = f"{start.strftime(_START_FORMAT)}-{secrets.token_hex(3)}"
+    run = ActiveRun(run_id, settings, start, dict(substitutions), owned=True)
+    config = config_of(model, run.key, run, {}) if model is not None else None
+    started = _client(run).run_call(calls.start_run(settings.project, run_id, name, socket.gethostname(), config))
+    if model is not None and started.version is not None:
+        remember(model, run.key if _differs_by_run(model) else run.key[:2], started.version)
+    return Frame(run, model, "")
+
+
+def _start_named_run(
+    run_id: str, name: str, model: Model | None, settings: Settings, substitutions: Mapping[str, str]
+) -> Frame:
+    call = calls.start_run(settings.project, run_id, name, socket.gethostname(), None)
+    started = shared(settings).run_call(call)
+    known = {**outer_substitutions(), **substitutions}
+    run = ActiveRun(run_id, settings, _start_of(run_id, started.run.create_time), known, owned=started.created)
+    if model is not None:
+        _resolve(model, settings, run, "", {})
+    return Frame(run, model or _model_of(started.version), "")
+
+
+def join_run(run: ActiveRun, model: Model | None, outer: Model | None, substitutions: Mapping[str, str]) -> Frame:
+    """Let a pipeline within a run belong to it; its model replaces the outer one."""
+    if model is None:
+        return Frame(run, outer, "")
+    _resolve(model, run.settings, run, "", substitutions)
+    return Frame(run, model, "")
+
+
+def joined_frame(run_id: str) -> Frame:
+    """The frame of a run that was started by another process; RunNotFound."""
+    settings = current()
+
+    def join() -> Frame:
+        client = shared(settings)
+        run = client.get_run(run_id)
+        version = client.get_version(run.model_version) if run.model_version else None
+        start = _start_of(run_id, run.create_time)
+        active = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
+        return Frame(active, _model_of(version), "")
+
+    try:
+        return remembered((settings.url, settings.project, run_id), join)
+    except RunNotFound as error:
+        message = f"{error}: TALLYMARK_RUN_ID names it; unset the variable, or start the run with @pipeline first"
+        raise RunNotFound(message, code=error.code, metadata=error.metadata) from None
+
+
+def finish_run(run: ActiveRun, error: BaseException | None) -> None:
+    """Record the outcome. That it could not be recorded is told, and changes neither result nor error of the run."""
+    state = RunState.SUCCEEDED if error is None else RunState.FAILED
+    try:
+        _client(run).finish_run(run.id, state, error="" if error is None else run.describe(error))
+    except TallymarkError as problem:
+        message = f"the outcome of {run!r} ({state.value}) could not be recorded: {problem}"
+        if error is not None:
+            error.add_note(message)
+        else:
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _client(run: ActiveRun) -> Client:
+    return shared(run.settings)
+
+
+def _model_of(version: ModelVersion | None) -> Model | None:
+    if version is None:
+        return None
+    return Model(version.model, version.number)
+
+
+def _start_of(run_id: str, otherwise: datetime) -> datetime:
+    with suppress(ValueError):
+        return datetime.strptime(run_id.rsplit("-", 1)[0], _START_FORMAT).replace(tzinfo=UTC)
+    return otherwise

@@ -1,0 +1,38 @@
+"""How people write which version they mean, and what that is as a resource name.
+
+    churn               the version of the highest number
+    churn/41            the version of that number
+    churn@production    the version in that stage; also @staging
+    churn@champion      the version at which that alias points
+    churn==1.0.5        the version of that explicit name
+
+A resource name, `projects/default/models/churn/versions/41`, is taken too.
+"""
+
+from __future__ import annotations
+
+
+def model_name(project: str, model: str) -> str:
+    """The resource name of a model, given by name or by resource name."""
+    return model if model.startswith("projects/") else f"projects/{project}/models/{model}"
+
+
+def version_name(project: str, reference: str) -> str:
+    """The resource name of a version, given as people write it or by resource name."""
+    if reference.startswith("projects/"):
+        return reference
+    for mark, prefix in (("==", "="), ("@", "@"), ("/", "")):
+        model, found, segment = reference.partition(mark)
+        if found:
+            return f"projects/{project}/models/{model}/versions/{prefix}{segment}"
+    return f"projects/{project}/models/{reference}/versions/latest"
+
+
+def run_name(project: str, run: str) -> str:
+    """The resource name of a run, given by id or by resource name."""
+    return run if run.startswith("projects/") else f"projects/{project}/runs/{run}"
+
+
+def last_segment(name: str) -> str:
+    """The last segment of a resource name."""
+    return name.rsplit("/", 1)[-1]

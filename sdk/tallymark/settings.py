@@ -1,0 +1,121 @@
+"""Where the registry is, and how it is asked: by argument, then by environment, then by default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tallymark.errors import InvalidSetting
+
+DEFAULT_URL = "127.0.0.1:50051"
+MODES = ("online", "disabled")
+
+
+class Settings(NamedTuple):
+    """How the registry is asked. `timeout` is in seconds, None for the default of each kind of call."""
+
+    url: str
+    project: str
+    mode: str
+    timeout: float | None
+    actor: str
+
+    @property
+    def disabled(self) -> bool:
+        """Whether nothing is recorded."""
+        return self.mode == "disabled"
+
+
+_arguments: dict[str, str | float] = {}
+
+
+def configure(
+    *,
+    url: str | None = None,
+    project: str | None = None,
+    mode: str | None = None,
+    timeout: float | None = None,
+    actor: str | None = None,
+) -> None:
+    """Set, for this process, what otherwise comes from the environment; None leaves a setting as it is.
+
+    `url` is HOST:PORT of the service (TALLYMARK_URL), `project` whose models are meant (TALLYMARK_PROJECT), `mode`
+    `online`, or `disabled` to record nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take
+    (TALLYMARK_TIMEOUT), `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host).
+    InvalidSetting.
+    """
+    given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _settle({**_arguments, **chosen}, os.environ)
+    _arguments.update(chosen)
+
+
+def current() -> Settings:
+    """The settings in force; InvalidSetting."""
+    return _settle(_arguments, os.environ)
+
+
+def adjusted(**given: str | float | None) -> Settings:
+    """The settings in force, but for those given that are not None; InvalidSetting."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return _settle({**_arguments, **chosen}, os.environ)
+
+
+def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]) -> Settings:
+    def setting(name: str, default: str = "") -> tuple[str, str]:
+        """The value, and by what name to tell where it came from."""
+        if name in arguments:
+            return str(arguments[name]), f"tallymark.configure({name}=...)"
+        variable = f"TALLYMARK_{name.upper()}"
+        return environment.get(variable) or default, variable
+
+    url, mode = _checked_url(*setting("url", DEFAULT_URL)), _checked_mode(*setting("mode", "online"))
+    timeout = _checked_timeout(*setting("timeout"))
+    project, source = setting("project", "default")
+    if "/" in project:
+        raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
+    return Settings(url, project, mode, timeout, setting("actor")[0] or _whoami())
+
+
+def _checked_url(url: str, source: str) -> str:
+    host, _, port = url.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if (
+        not bare
+        or "/" in host
+        or not port.isdecimal()
+        or not 0 < int(port) <= 65_535
+        or (":" in bare) == (bare == host)
+    ):
+        raise InvalidSetting(f"{source} is {url!r}, which is not HOST:PORT, such as {DEFAULT_URL}")
+    return url
+
+
+def _checked_mode(mode: str, source: str) -> str:
+    if mode not in MODES:
+        raise InvalidSetting(f"{source} is {mode!r}; choose one of {', '.join(MODES)}")
+    return mode
+
+
+def _checked_timeout(timeout: str, source: str) -> float | None:
+    if not timeout:
+        return None
+    try:
+        seconds = float(timeout)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 86_400:
+        raise InvalidSetting(f"{source} is {timeout!r}, which is no number of seconds from 0 to 86400")
+    return seconds
+
+
+def _whoami() -> str:
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
