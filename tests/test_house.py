@@ -44,13 +44,18 @@ HOMES = {
     ),
     "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),
     "messages of the service": (["service"], r"\b\w+_pb2", ["service/tallymark_server/rpc/"]),
+    "messages of the SDK": (
+        ["sdk"],
+        r"\b\w+_pb2",
+        [f"sdk/tallymark/{module}.py" for module in ("aio", "calls", "channel", "client", "messages", "recording")],
+    ),
 }
 
 
 def python_files(*folders: str) -> list[Path]:
     """The modules that people write, in order."""
     found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    return sorted(path for path in found if STUBS not in path.parents and "node_modules" not in path.parts)
+    return sorted(path for path in found if STUBS not in path.parents)
 
 
 def place(path: Path) -> str:

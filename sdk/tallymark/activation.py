@@ -126,7 +126,7 @@ class Activation:
 
 
 def _is_no_failure(error: BaseException | None) -> bool:
-    """Whether the function ended as it was meant to: a generator that is read no further, or sys.exit() with no error."""
+    """Whether the function ended as it was meant to: read no further, or by sys.exit() without an error."""
     return error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
 
 

@@ -1,8 +1,7 @@
-"""One function for each method of the service: what to send, and how to read the answer. No I/O: both clients use these.
+"""One function for each method of the service: what to send, and how to read the answer.
 
-Each call carries a request id of its own, so that it may be sent again, by gRPC or by whoever holds it, and still has
-one
-effect.
+No I/O happens here: both clients use these. Each change carries a request id of its own, so that it may be sent again,
+by gRPC or by whoever holds it, and still has one effect.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def _decorator(
             raise TypeError(f"put {word} below @{type(function).__name__}, next to the function")
         if isinstance(function, type) or not callable(function):
             raise TypeError(f"{word} decorates a function, not {function!r}")
-        called: str = name or getattr(function, "__name__", type(function).__name__)
+        called = name or str(getattr(function, "__name__", type(function).__name__))
         definition = Definition(called, model, dict(substitutions or {}), is_pipeline)
         return _wrapped(function, definition)
 

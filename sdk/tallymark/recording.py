@@ -101,10 +101,15 @@ def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) 
 def _start_named_run(
     run_id: str, name: str, model: Model | None, settings: Settings, substitutions: Mapping[str, str]
 ) -> Frame:
-    call = calls.start_run(settings.project, run_id, name, socket.gethostname(), None)
-    started = shared(settings).run_call(call)
     known = {**outer_substitutions(), **substitutions}
-    run = ActiveRun(run_id, settings, _start_of(run_id, started.run.create_time), known, owned=started.created)
+    run = ActiveRun(run_id, settings, _start_of(run_id, utc_now()), known, owned=False)
+    # Every process that joins fills in templates by the time at which the registry has the run started, so the run must
+    # be there before its version is asked for.
+    templated = model is not None and "{" in model.name + (model.version or "")
+    config = config_of(model, run.key, run, {}) if model is not None and not templated else None
+    call = calls.start_run(settings.project, run_id, name, socket.gethostname(), config)
+    started = shared(settings).run_call(call)
+    run.start, run.owned = _start_of(run_id, started.run.create_time), started.created
     if model is not None:
         _resolve(model, settings, run, "", {})
     return Frame(run, model or _model_of(started.version), "")

@@ -1,0 +1,301 @@
+"""`@step` and `@pipeline` on every kind of function."""
+
+import asyncio
+import inspect
+import pickle
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from sdk import pipelines
+
+from tallymark import (
+    Client,
+    Model,
+    current_model,
+    current_run,
+    errors,
+    log_metadata,
+    pipeline,
+    step,
+)
+from tallymark.testing import Server
+from tallymark.values import RunState
+
+model = Model(name="my_model")
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Client:
+    return Client()
+
+
+@step(model=model)
+def add(x: int, *, y: int = 1) -> int:
+    """Adds."""
+    return x + y
+
+
+def test_a_decorated_function_keeps_what_it_is() -> None:
+    """Name, docstring, signature, module and picklability stay."""
+    assert (add.__name__, add.__doc__) == ("add", "Adds.")
+    assert str(inspect.signature(add)) == "(x: int, *, y: int = 1) -> int"
+    assert pickle.loads(pickle.dumps(pipelines.over_processes)) is pipelines.over_processes
+    assert inspect.iscoroutinefunction(step(asyncio.sleep))
+
+
+def test_results_and_arguments_pass_through(registry_env: Server) -> None:
+    """A decorated function gets what it is given, and gives what it gives."""
+    assert add(1, y=2) == 3
+    with pytest.raises(TypeError):
+        add()  # type: ignore[call-arg]
+
+
+def test_methods_are_steps(client: Client) -> None:
+    """Methods of all kinds, and objects that are called, are recorded."""
+
+    class Trainer:
+        @step(model=model)
+        def fit(self, x: int) -> tuple[int, int]:
+            return x, current_model().number
+
+        @classmethod
+        @step
+        def of_class(cls, x: int) -> tuple[type, int]:
+            return cls, x
+
+        @staticmethod
+        @step
+        def of_nobody(x: int) -> int:
+            return x
+
+        def __call__(self, x: int) -> int:
+            return x + current_model().number
+
+    trainer = Trainer()
+
+    @pipeline(model=model)
+    def training() -> list[Any]:
+        return [trainer.fit(1), Trainer.of_class(2), trainer.of_nobody(3), step(trainer)(4)]
+
+    assert training() == [(1, 1), (Trainer, 2), 3, 5]
+
+
+def test_what_is_no_function_is_refused() -> None:
+    """A class, an object that is not called, and decorators in the wrong order are told."""
+    anything: Any = step
+    for wrong in (int, 3, classmethod(print), staticmethod(print)):
+        with pytest.raises(TypeError, match="@step"):
+            anything(wrong)
+    with pytest.raises(errors.InvalidArgument, match="model=..."):
+        anything(model)
+    with pytest.raises(errors.InvalidArgument, match="takes a Model"):
+        anything(model="my_model")
+
+
+async def test_async_steps_run_side_by_side(client: Client) -> None:
+    """Each of several coroutines at once has its own model, and shares its run."""
+
+    @step
+    async def plain() -> tuple[str, int]:
+        await asyncio.sleep(0)
+        return current_run(), await current_model().anumber()
+
+    @step(model=Model("other"))
+    async def other() -> tuple[str, str]:
+        await asyncio.sleep(0)
+        return current_run(), current_model().name
+
+    @pipeline(model=model)
+    async def training() -> list[tuple[str, Any]]:
+        return await asyncio.gather(plain(), other(), plain(), other())
+
+    first, second = await asyncio.gather(training(), training())
+    for results in (first, second):
+        assert len({run for run, _ in results}) == 1
+        assert [value for _, value in results][1::2] == ["other", "other"]
+        assert results[0] == results[2]
+    assert {first[0][1], second[0][1]} == {1, 2}
+
+
+def test_a_generator_is_within_its_step_and_its_reader_is_not(client: Client) -> None:
+    """The code of a generator has the step's model, whoever reads it has its own, and what is sent arrives."""
+
+    @step(model=Model("other"))
+    def batches() -> Iterator[str]:
+        got = yield current_model().name
+        try:
+            yield f"{got} {current_model().name}"
+        except KeyError:
+            yield f"caught {current_model().name}"
+        return
+
+    @pipeline(model=model)
+    def training() -> list[str]:
+        generator: Any = batches()
+        found = [next(generator), current_model().name, generator.send("sent"), current_model().name]
+        found.append(generator.throw(KeyError()))
+        assert next(generator, None) is None
+        return found
+
+    assert training() == ["other", "my_model", "sent other", "my_model", "caught other"]
+
+
+async def test_an_async_generator_is_within_its_step_and_its_reader_is_not(client: Client) -> None:
+    """As with a generator; and its end is reached when it is left early."""
+    ended = []
+
+    @step(model=Model("other"))
+    async def batches() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield current_model().name
+        finally:
+            ended.append(current_model().name)
+
+    @pipeline(model=model)
+    async def training() -> list[str]:
+        generator: Any = batches()
+        found = [await anext(generator), current_model().name, await anext(generator)]
+        await generator.aclose()
+        return found
+
+    assert await training() == ["other", "my_model", "other"]
+    assert ended == ["other"]
+    assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED}
+
+
+def test_a_failing_pipeline_keeps_its_version_and_records_the_failure(client: Client) -> None:
+    """The user's exception goes on unchanged; the run says which step failed, and how; the version stays."""
+    problem = ValueError("no data")
+    with pytest.raises(ValueError, match="no data") as caught:
+        pipelines.failing_pipeline(problem)
+    assert caught.value is problem
+    (run,) = client.list_runs()
+    assert (run.state, run.error) == (RunState.FAILED, "step failing: ValueError: no data")
+    assert dict(client.get_version("my_model/1").metadata) == {"seen": True}
+    pipelines.over_programs("", 0)
+    assert client.get_model("my_model").last_number == 2
+
+
+@pytest.mark.parametrize(
+    ("problem", "state"),
+    [
+        (KeyboardInterrupt(), RunState.FAILED),
+        (SystemExit(3), RunState.FAILED),
+        (SystemExit(0), RunState.SUCCEEDED),
+        (asyncio.CancelledError(), RunState.FAILED),
+    ],
+)
+def test_being_stopped_is_recorded(client: Client, problem: BaseException, state: RunState) -> None:
+    """An interrupted run has failed; a program that ends well has not."""
+    with pytest.raises(type(problem)):
+        pipelines.failing_pipeline(problem)
+    assert [run.state for run in client.list_runs()] == [state]
+
+
+def test_a_failure_caught_by_the_pipeline_is_none_of_the_run(client: Client) -> None:
+    """What the pipeline handles is not its failure; what it raises itself names no step."""
+
+    @pipeline(model=model)
+    def forgiving() -> None:
+        with pytest.raises(ValueError, match="lost"):
+            pipelines.failing(ValueError("lost"))
+
+    @pipeline(model=model)
+    def failing_itself() -> None:
+        raise RuntimeError
+
+    forgiving()
+    with pytest.raises(RuntimeError):
+        failing_itself()
+    assert [(run.state, run.error) for run in client.list_runs()] == [
+        (RunState.FAILED, "RuntimeError"),
+        (RunState.SUCCEEDED, ""),
+    ]
+
+
+def test_a_run_that_cannot_be_numbered_does_not_begin(client: Client) -> None:
+    """When the version is refused the function is not called, and no run is left behind."""
+    called = []
+
+    @pipeline(model=Model("my_model", "production"))
+    def training() -> None:
+        called.append(1)
+
+    with pytest.raises(errors.NotFound):
+        training()
+    assert called == []
+    assert list(client.list_runs()) == []
+
+
+def test_a_step_alone_is_a_run_of_its_own(client: Client) -> None:
+    """A step called outside a pipeline records itself, with its own model."""
+    assert add(1) == 2
+    (run,) = client.list_runs()
+    assert (run.pipeline, run.model_version) == ("add", "projects/default/models/my_model/versions/1")
+
+
+def test_a_pipeline_within_a_run_belongs_to_it(client: Client) -> None:
+    """A pipeline that is called by another shares its run; its model is in force while it runs."""
+
+    @pipeline(model=Model("inner"))
+    def inner() -> tuple[str, str]:
+        return current_run(), current_model().name
+
+    @pipeline(model=model)
+    def outer() -> list[tuple[str, str]]:
+        return [(current_run(), current_model().name), inner(), (current_run(), current_model().name)]
+
+    found = outer()
+    assert [name for _, name in found] == ["my_model", "inner", "my_model"]
+    assert len({run for run, _ in found}) == len(list(client.list_runs())) == 1
+
+
+def test_outside_everything_there_is_no_model() -> None:
+    """Code that belongs to no step or pipeline is told so."""
+    with pytest.raises(errors.NoCurrentRun):
+        current_run()
+    with pytest.raises(errors.NoCurrentModel, match="@step"):
+        current_model()
+    with pytest.raises(errors.NoCurrentModel):
+        log_metadata({"a": 1})
+
+
+def test_nothing_is_recorded_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_MODE=disabled decorated functions are plain functions, and need no registry."""
+    monkeypatch.setenv("TALLYMARK_MODE", "disabled")
+    monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
+
+    @step
+    def fit() -> str:
+        log_metadata({"auc": 0.9})
+        current_model().log_metadata({"auc": 0.9})
+        return current_model().name
+
+    @pipeline(model=model)
+    def training() -> str:
+        return fit()
+
+    assert training() == "my_model"
+    with pytest.raises(errors.RecordingDisabled, match="TALLYMARK_MODE"):
+        _ = model.number
+
+
+def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the registry goes away during a run, the result is kept with a warning, and an error with a note."""
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.5")
+
+    @pipeline(model=model)
+    def training(problem: Exception | None = None) -> str:
+        registry_env.stop()
+        if problem is not None:
+            raise problem
+        return "trained"
+
+    with pytest.warns(RuntimeWarning, match="could not be recorded"):
+        assert training() == "trained"
+    registry_env.start()
+    with pytest.raises(ValueError, match="lost") as caught:
+        training(ValueError("lost"))
+    assert "could not be recorded" in caught.value.__notes__[0]

@@ -1,0 +1,157 @@
+"""`Model(name, version)` outside of runs."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tallymark import Client, Model, Stage, errors, pipeline
+from tallymark.testing import Server
+
+pytestmark = pytest.mark.usefixtures("registry_env")
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Client:
+    return Client()
+
+
+def test_a_new_number_is_given_once_to_an_object() -> None:
+    """Without a version, the first use creates the next, and the object keeps it, also when many threads ask first."""
+    model = Model("churn")
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(lambda _: model.number, range(64))) == {1}
+    assert Model("churn").number == 2
+    assert copy.copy(model).number == pickle.loads(pickle.dumps(model)).number == 1
+
+
+def test_making_and_showing_a_model_asks_nothing(registry_env: Server) -> None:
+    """Constructor, repr, equality and hash do not need the registry."""
+    registry_env.stop()
+    assert repr(Model("churn")) == "Model('churn')"
+    assert repr(Model("churn", 3)) == "Model('churn', '3')"
+    assert Model("churn", 3) == Model("churn", "3") != Model("churn")
+    assert len({Model("churn"), Model("churn"), Model("churn", "a")}) == 2
+
+
+def test_each_kind_of_version_means_what_it_says(client: Client) -> None:
+    """Number, digits, name, stage, alias and latest find the version; a name that is missing is created."""
+    for name in ("", "rc", ""):
+        client.create_version("churn", name) if name or list(client.list_models()) else client.create_model("churn")
+    client.create_version("churn")
+    client.set_stage("churn/1", "production")
+    client.set_alias("churn/1", "champion")
+    expected: dict[Any, int] = {1: 1, "1": 1, "rc": 1, "production": 1, Stage.PRODUCTION: 1, "@champion": 1}
+    assert {version: Model("churn", version).number for version in expected} == expected
+    latest = Model("churn", "latest").number
+    assert latest == client.get_model("churn").last_number
+    assert Model("churn", "new").number == latest + 1
+
+
+@pytest.mark.parametrize("version", [7, "8", "latest", "production", "@champion"])
+def test_a_failed_lookup_creates_nothing(client: Client, version: Any) -> None:
+    """What must be there and is not raises NotFound, and leaves not even the model."""
+    with pytest.raises(errors.NotFound):
+        _ = Model("churn", version).number
+    assert list(client.list_models()) == []
+
+
+@pytest.mark.parametrize("version", [True, 0, -1, 1.5, "", b"1", ["1"]])
+def test_a_version_of_the_wrong_type_is_refused(version: Any) -> None:
+    """What cannot be a version is refused when the model is made, with what it takes."""
+    with pytest.raises(errors.InvalidArgument, match="version is"):
+        Model("churn", version)
+
+
+def test_other_arguments_of_the_wrong_type_are_refused() -> None:
+    """Names, texts and tags are text."""
+    wrong: list[dict[str, Any]] = [{"name": 1}, {"name": "a", "license": 1}, {"name": "a", "tags": [1]}]
+    for arguments in wrong:
+        with pytest.raises(errors.InvalidArgument, match="text"):
+            Model(**arguments)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "x" * 256, "a\nb"])
+def test_a_bad_name_is_refused_by_the_registry(name: str) -> None:
+    """The rule of names is the registry's; its refusal names the field and the rule."""
+    with pytest.raises(errors.InvalidName, match="1 to 255 characters") as caught:
+        _ = Model(name).number
+    assert caught.value.metadata["field"] == "config.model"
+
+
+@pytest.mark.parametrize("version", ["Production", "archived", "LATEST"])
+def test_a_stage_written_wrongly_is_refused(version: str) -> None:
+    """A reserved word in the wrong letter case means nothing."""
+    with pytest.raises(errors.ReservedName):
+        _ = Model("churn", version).number
+
+
+def test_a_model_describes_what_it_creates(client: Client) -> None:
+    """The fields of the first Model are those of the model; tags go to each version."""
+    model = Model("churn", description="d", license="MIT", ethics="none", tags=["b", "a"])
+    assert model.info.tags == ("a", "b")
+    found = client.get_model("churn")
+    assert (found.description, found.license, found.ethics, found.tags) == ("d", "MIT", "none", ("a", "b"))
+
+
+def test_a_model_is_promoted_and_described(client: Client) -> None:
+    """Stage, aliases and metadata of the version are set through the model, and read anew."""
+    model = Model("churn", "1.0.5")
+    model.log_metadata({"auc": 0.9, "fast": True})
+    assert model.stage is Stage.NONE
+    promoted = model.set_stage("production", reason="best so far")
+    assert repr(promoted) == "ModelVersion(churn No.1 '1.0.5' production)"
+    assert model.set_alias("champion").aliases == ("champion",)
+    assert model.stage is Stage.PRODUCTION
+    assert dict(model.info.metadata) == {"auc": 0.9, "fast": True}
+    other = Model("churn")
+    with pytest.raises(errors.StageOccupied) as caught:
+        other.set_stage(Stage.PRODUCTION)
+    assert caught.value.metadata["number"] == "1"
+    other.set_stage(Stage.PRODUCTION, force=True)
+    assert model.stage is Stage.ARCHIVED
+
+
+def test_a_stage_that_is_none_is_refused_before_it_is_sent(client: Client) -> None:
+    """A misspelt stage is told with those there are."""
+    Model("churn", "a").number  # noqa: B018
+    with pytest.raises(errors.InvalidField, match="none, staging, production, archived"):
+        client.set_stage("churn/1", "prod")
+
+
+async def test_a_number_can_be_awaited() -> None:
+    """In asyncio code the number comes without holding up the loop."""
+    model = Model("churn")
+    assert await model.anumber() == 1
+    assert model.number == 1
+
+
+def test_after_a_run_the_model_is_what_the_run_made_of_it() -> None:
+    """A model without a version tells, after the run, the number that the last run gave; it creates no further one."""
+    model = Model("churn")
+
+    @pipeline(model=model)
+    def training() -> int:
+        return model.number
+
+    assert [training(), training()] == [1, 2]
+    assert model.number == 2
+    assert Model("churn", "latest").number == 2
+
+
+def test_templates_are_filled_in_once(client: Client) -> None:
+    """{date} and {time} are those of the first use; the object keeps them."""
+    model = Model("churn", "{date} {time}")
+    assert model.version_name == model.version_name
+    assert client.get_model("churn").last_number == model.number == 1
+    assert "{" not in model.version_name
+
+
+@pytest.mark.parametrize("version", ["{run}", "{0}", "{", "{date.x}"])
+def test_a_template_that_means_nothing_is_refused(client: Client, version: str) -> None:
+    """A key that is not there is told with those that are."""
+    with pytest.raises(errors.InvalidArgument, match=r"\{date\}, \{time\}"):
+        _ = Model("churn", version).number
+    assert list(client.list_models()) == []

@@ -1,0 +1,189 @@
+"""One automatic version for each run and model, shared by threads, processes and programs."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sdk import pipelines
+
+from tallymark import Client, Model, bind, current_model, current_run, errors, pipeline, step
+from tallymark.testing import Server
+from tallymark.values import RunState
+
+PROGRAM = """
+from tallymark import Model, current_model, current_run, pipeline, step
+@step
+def of_pipeline(): return current_model().number
+@step(model=Model(name="my_model"))
+def of_itself(): return current_model().number
+@pipeline(model=Model(name="my_model"))
+def again(): return current_model().number
+print(current_run(), of_pipeline(), of_itself(), again())
+"""
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Client:
+    return Client()
+
+
+def test_steps_share_the_version_of_their_run(client: Client) -> None:
+    """Steps with the pipeline's model, with one like it, and with none give the same number; the next run another."""
+
+    @pipeline(model=pipelines.model)
+    def training() -> set[int]:
+        return {pipelines.numbered_by_pipeline(), pipelines.numbered_by_itself(), pipelines.model.number}
+
+    assert [training(), training()] == [{1}, {2}]
+    assert client.get_version("my_model/1").automatic
+
+
+def test_threads_share_the_version_of_their_run(client: Client) -> None:
+    """Eight threads, started without any care, ask at once and get one version."""
+
+    @pipeline(model=pipelines.model)
+    def training() -> set[int]:
+        barrier = threading.Barrier(8)
+
+        def ask(_: int) -> int:
+            barrier.wait(30)
+            return pipelines.numbered_by_itself()
+
+        with ThreadPoolExecutor(8) as pool:
+            return set(pool.map(ask, range(8)))
+
+    assert training() == {1}
+    assert client.get_model("my_model").last_number == 1
+
+
+def test_runs_in_threads_are_apart(client: Client) -> None:
+    """Pipelines called at once in several threads are runs of their own, with numbers of their own."""
+    barrier = threading.Barrier(4)
+
+    @pipeline(model=pipelines.model)
+    def training() -> tuple[str, int, int]:
+        barrier.wait(30)
+        assert "TALLYMARK_RUN_ID" not in os.environ
+        found = current_run(), pipelines.numbered_by_pipeline(), pipelines.numbered_by_itself()
+        barrier.wait(30)
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [future.result() for future in [pool.submit(training) for _ in range(4)]]
+    assert len({run for run, _, _ in found}) == 4
+    assert sorted(number for _, number, _ in found) == [1, 2, 3, 4]
+    assert all(number == again for _, number, again in found)
+    assert "TALLYMARK_RUN_ID" not in os.environ
+
+
+def test_a_thread_between_runs_is_asked_which(client: Client) -> None:
+    """While two runs go on, a thread of neither is refused, and one that is bound belongs to its run."""
+    inside, done = threading.Barrier(2), threading.Barrier(2)
+
+    @pipeline(model=pipelines.model)
+    def waiting() -> None:
+        inside.wait(30)
+        done.wait(30)
+
+    @pipeline(model=pipelines.model)
+    def asking() -> tuple[int, int]:
+        inside.wait(30)
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                with pytest.raises(errors.AmbiguousRun, match=r"tallymark\.bind"):
+                    pool.submit(pipelines.numbered_by_pipeline).result()
+                return pool.submit(bind(pipelines.numbered_by_pipeline)).result(), pipelines.model.number
+        finally:
+            done.wait(30)
+
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(waiting)
+        bound, own = asking()
+        other.result()
+    assert bound == own
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+# The very thing this promises is that forking while threads of gRPC live does no harm.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
+def test_processes_share_the_version_of_their_run(client: Client, start_method: str) -> None:
+    """Processes started by fork and by spawn belong to the run, and give its number."""
+    list(client.list_models())
+    found = pipelines.over_processes(start_method, 3)
+    assert len(set(found)) == 1
+    assert found[0][1:] == (1, 1)
+    assert [run.state for run in client.list_runs()] == [RunState.SUCCEEDED]
+    assert client.get_model("my_model").last_number == 1
+
+
+def test_programs_share_the_version_of_their_run(client: Client) -> None:
+    """Another program started within the run joins it by the environment, and ends it not."""
+    found = pipelines.over_programs(PROGRAM, 2)
+    (run,) = client.list_runs()
+    assert found == [f"{run.id} 1 1 1"] * 2
+    assert run.state is RunState.SUCCEEDED
+    assert "TALLYMARK_RUN_ID" not in os.environ
+
+
+def test_a_run_named_from_outside_is_started_and_joined(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_RUN_ID set, the first to come starts the run and finishes it; the others join."""
+    monkeypatch.setenv("TALLYMARK_RUN_ID", "from-airflow")
+    with pytest.raises(errors.RunNotFound, match="TALLYMARK_RUN_ID"):
+        pipelines.numbered_by_itself()
+
+    @pipeline(model=pipelines.model)
+    def training() -> list[str]:
+        return [current_run(), *pipelines_over()]
+
+    def pipelines_over() -> list[str]:
+        import subprocess
+        import sys
+
+        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+        return [done.stdout.strip()]
+
+    assert training() == ["from-airflow", "from-airflow 1 1 1"]
+    assert client.get_run("from-airflow").state is RunState.SUCCEEDED
+    assert os.environ["TALLYMARK_RUN_ID"] == "from-airflow"
+    assert pipelines.numbered_by_pipeline() == 1
+
+
+def test_a_template_is_the_same_in_all_of_a_run(client: Client) -> None:
+    """{date}, {time} and substitutions are frozen per run, also for a program that joins it."""
+    code = (
+        "from tallymark import *\n"
+        "@step(model=Model('my_model', 'nightly {date} {time} {flavour}'))\n"
+        "def named(): return current_model().version_name\n"
+        "print(named())"
+    )
+    named, child = pipelines.templated(code)
+    assert named == child
+    assert named.endswith(" sweet")
+    assert client.get_model("my_model").last_number == 1
+
+
+def test_a_step_may_fill_in_templates_of_its_own(client: Client) -> None:
+    """substitutions= of a step fill in that step's model."""
+
+    @step(model=Model("my_model", "{kind}-{date}"), substitutions={"kind": "svc"})
+    def named() -> str:
+        return current_model().version_name
+
+    @pipeline(model=pipelines.model)
+    def training() -> str:
+        return named()
+
+    assert training().startswith("svc-20")
+
+
+def test_models_asked_for_in_a_run_belong_to_it(client: Client) -> None:
+    """`Model(name).number` in a step is the run's version of that model, however many objects ask."""
+
+    @pipeline
+    def training() -> set[int]:
+        return {Model("my_model").number, Model("my_model").number}
+
+    assert training() == {1}
+    with pytest.raises(errors.NoCurrentModel):
+        pipeline(lambda: current_model())()
