@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -122,6 +123,8 @@ def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
     match value:
         case bool():
             return model_pb2.MetadataValue(flag=value)
+        case int() if abs(value) > sys.float_info.max:
+            raise InvalidField(f"metadata[{key!r}] is larger than a number can be; keep it as text")
         case int() | float():
             return model_pb2.MetadataValue(number=value)
         case Uri():

@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 _MOVING = ("latest", Stage.STAGING.value, Stage.PRODUCTION.value)
 
 
+class Memory:
+    """What a `Model` was found to mean: by run, or by registry outside a run."""
+
+    def __init__(self) -> None:
+        self.versions: dict[tuple[str, ...], ModelVersion] = {}
+        self.request_ids: dict[tuple[str, ...], str] = {}
+        self.texts: dict[tuple[str, ...], tuple[str, str]] = {}
+        self.last: ModelVersion | None = None
+
+    def keep(self, key: tuple[str, ...], version: ModelVersion) -> None:
+        """Keep what the model means, for the next question."""
+        self.versions[key] = self.last = version
+
+
 class Model:
     """Which version of which model a program means. Making one asks the registry for nothing.
 
@@ -68,11 +82,7 @@ class Model:
         for field, value in (*self.card.items(), *(("tag", tag) for tag in self.tags)):
             if not isinstance(value, str):
                 raise InvalidArgument(f"{field} of model {name!r} is text, not {type(value).__name__}")
-        # Versions found, and request ids given out, by run (or by registry, outside a run).
-        self._found: dict[tuple[str, ...], ModelVersion] = {}
-        self._request_ids: dict[tuple[str, ...], str] = {}
-        self._texts: dict[tuple[str, ...], tuple[str, str]] = {}
-        self._last: ModelVersion | None = None
+        self.memory = Memory()
 
     def __repr__(self) -> str:
         return f"Model({self.name!r})" if self.version is None else f"Model({self.name!r}, {self.version!r})"
@@ -146,7 +156,8 @@ class Model:
 
     def texts(self, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]) -> tuple[str, str]:
         """Name and version with their templates filled in, the same for one run (or one object) however often asked."""
-        if key not in self._texts:
+        texts = self.memory.texts
+        if key not in texts:
             from tallymark.context import utc_now
 
             moment = run.start if run is not None else utc_now()
@@ -156,9 +167,8 @@ class Model:
                 **(run.substitutions if run is not None else {}),
                 **substitutions,
             }
-            texts = (_filled(self.name, known), _filled(self.version or "", known))
-            self._texts.setdefault(key, texts)
-        return self._texts[key]
+            texts.setdefault(key, (_filled(self.name, known), _filled(self.version or "", known)))
+        return texts[key]
 
     @property
     def moves(self) -> bool:

@@ -28,8 +28,8 @@ def resolve(model: Model, settings: Settings) -> ModelVersion:
     """The version that the model means here, found once for each run, or once for the object outside a run."""
     frame = current_frame(joined_frame)
     if frame is None:
-        if model.version is None and model._last is not None:  # noqa: SLF001
-            return model._last  # noqa: SLF001
+        if model.version is None and model.memory.last is not None:
+            return model.memory.last
         return _resolve(model, settings, None, "", {})
     return _resolve(model, frame.run.settings, frame.run, frame.step, {})
 
@@ -44,24 +44,18 @@ def _resolve(
 ) -> ModelVersion:
     registry = (settings.url, settings.project)
     key = registry if run is None or not _differs_by_run(model) else run.key
-    found = model._found.get(key)  # noqa: SLF001
+    found = model.memory.versions.get(key)
     if found is None:
         config = config_of(model, key, run, substitutions)
-        request_id = model._request_ids.setdefault(key, calls.new_request_id())  # noqa: SLF001
+        request_id = model.memory.request_ids.setdefault(key, calls.new_request_id())
         call = calls.ensure_version(settings.project, config, run.id if run else None, step, request_id)
         found = shared(settings).run_call(call).version
-        remember(model, key, found)
+        model.memory.keep(key, found)
     return found
 
 
 def _differs_by_run(model: Model) -> bool:
     return model.version is None or model.moves or "{" in model.name + model.version
-
-
-def remember(model: Model, key: tuple[str, ...], version: ModelVersion) -> None:
-    """Keep what the model means, for the next question."""
-    model._found[key] = version  # noqa: SLF001
-    model._last = version  # noqa: SLF001
 
 
 def config_of(
@@ -94,7 +88,7 @@ def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) 
     config = config_of(model, run.key, run, {}) if model is not None else None
     started = _client(run).run_call(calls.start_run(settings.project, run_id, name, socket.gethostname(), config))
     if model is not None and started.version is not None:
-        remember(model, run.key if _differs_by_run(model) else run.key[:2], started.version)
+        model.memory.keep(run.key if _differs_by_run(model) else run.key[:2], started.version)
     return Frame(run, model, "")
 
 

@@ -186,4 +186,4 @@ def test_models_asked_for_in_a_run_belong_to_it(client: Client) -> None:
 
     assert training() == {1}
     with pytest.raises(errors.NoCurrentModel):
-        pipeline(lambda: current_model())()
+        pipeline(current_model)()

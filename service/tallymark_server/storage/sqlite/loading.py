@@ -14,8 +14,8 @@ from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import decode_model, decode_run, decode_version
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
-# CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the planner
-# of a small file walks through whole tables, and keeps walking when they have grown.
+# CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
+# planner of a small file walks through whole tables, and keeps walking when they have grown.
 _ASKED = """
 FROM json_each(:pairs) AS asked
 CROSS JOIN models ON models.project = :project AND models.name = json_extract(asked.value, '$[0]')

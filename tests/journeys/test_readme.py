@@ -1,0 +1,61 @@
+"""The README: what it shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tallymark.testing import Server
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for kind, text in BLOCKS if kind == language]
+
+
+def test_the_programs_print_what_the_readme_says(registry_env: Server, tmp_path: Path) -> None:
+    """Each Python block, run in the README's order on a fresh registry, prints the text block after it."""
+    programs = [index for index, (kind, _) in enumerate(BLOCKS) if kind == "python"]
+    assert programs
+    for index in programs:
+        program = tmp_path / "train.py"
+        program.write_text(BLOCKS[index][1])
+        done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert BLOCKS[index + 1] == ("text", done.stdout)
+
+
+def test_ten_lines_are_few() -> None:
+    """The first program stays one that a reader takes in at a glance."""
+    lines = [line for line in blocks("python")[0].splitlines() if line.strip()]
+    assert len(lines) <= 16
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "check", "serve", "bench"])
+def test_every_make_command_of_the_readme_is_there(target: str) -> None:
+    """A command that the README names is one that the Makefile has."""
+    assert f"make {target}" in README
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_every_room_of_the_readme_is_there() -> None:
+    """Each path in the table of rooms exists."""
+    rooms = re.findall(r"^\| `([^`]+)` \|", README, re.MULTILINE)
+    assert len(rooms) >= 6
+    for room in rooms:
+        assert (ROOT / room).exists(), room
+
+
+def test_every_promise_of_the_readme_names_its_proof() -> None:
+    """Each promise points to a test file that exists."""
+    proofs = re.findall(r"\(`(tests/[^`]+)`\)", README)
+    assert len(proofs) >= 6
+    for proof in proofs:
+        assert (ROOT / proof).exists(), proof

@@ -1,0 +1,206 @@
+"""Both clients: every method of the service, a line each."""
+
+import asyncio
+import inspect
+import math
+import pickle
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import numpy
+import pytest
+
+from tallymark import AsyncClient, Client, NewVersion, RunState, Stage, Uri, errors
+from tallymark.calls import PAGE_SIZE
+from tallymark.testing import Server
+
+
+class Blocking:
+    """The asyncio client made to look like the blocking one, so that both are asked the same."""
+
+    def __init__(self, url: str) -> None:
+        self.runner = asyncio.Runner()
+        self.client = AsyncClient(url)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self.client, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            found = method(*args, **kwargs)
+            return self.runner.run(found) if inspect.isawaitable(found) else self.items(found)
+
+        return call
+
+    def items(self, found: AsyncIterator[Any]) -> Iterator[Any]:
+        while True:
+            try:
+                yield self.runner.run(anext(found))  # type: ignore[arg-type]
+            except StopAsyncIteration:
+                return
+
+    def close(self) -> None:
+        self.runner.run(self.client.close())
+        self.runner.close()
+
+
+@pytest.fixture(params=["Client", "AsyncClient"])
+def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Any]:
+    """Each of the two clients."""
+    made: Any = Client(server.address) if request.param == "Client" else Blocking(server.address)
+    yield made
+    made.close()
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    """What one can ask, the other can, with the same arguments."""
+    for name, method in vars(Client).items():
+        if not name.startswith("_") and name != "after_fork":
+            assert inspect.signature(method).parameters == inspect.signature(getattr(AsyncClient, name)).parameters
+
+
+def test_models_and_versions(client: Any) -> None:
+    """Models and versions are created, read by every reference, and listed."""
+    created = client.create_model("churn", description="d", license="MIT", tags=["b", "a"])
+    assert created == client.get_model("churn")
+    assert (created.name, created.tags, created.last_number) == ("churn", ("a", "b"), 0)
+    first = client.create_version("churn", "1.0.5", description="first", tags=["t"], metadata={"auc": 0.9})
+    assert (first.number, first.name, first.description, first.tags) == (1, "1.0.5", "first", ("t",))
+    rest = client.create_versions("churn", [NewVersion(), NewVersion("rc", metadata={"x": 1})])
+    assert [(version.number, version.name) for version in rest] == [(2, "2"), (3, "rc")]
+    ensured = client.ensure_version("churn", "rc")
+    assert (ensured.created, ensured.version) == (False, rest[1])
+    references = {"churn": 3, "churn/2": 2, "churn==rc": 3, first.resource_name: 1}
+    assert {reference: client.get_version(reference).number for reference in references} == references
+    assert [version.number for version in client.list_versions("churn")] == [3, 2, 1]
+    assert [model.name for model in client.list_models()] == ["churn"]
+
+
+def test_stages_and_aliases(client: Any) -> None:
+    """Versions are promoted and pointed at, with etag and expectation."""
+    client.create_model("churn")
+    first, second = client.create_version("churn"), client.create_version("churn")
+    assert client.set_stage("churn/1", Stage.PRODUCTION, etag=first.etag).stage is Stage.PRODUCTION
+    with pytest.raises(errors.EtagMismatch):
+        client.set_stage("churn/1", "staging", etag=first.etag)
+    with pytest.raises(errors.StageOccupied) as caught:
+        client.set_stage(second.resource_name, "production")
+    assert (caught.value.code, caught.value.reason) == ("FAILED_PRECONDITION", "STAGE_OCCUPIED")
+    client.set_stage("churn", "production", force=True, reason="better")
+    assert client.get_version("churn@production").number == 2
+    assert client.set_alias("churn/1", "champion", expected_number=0).aliases == ("champion",)
+    with pytest.raises(errors.AliasMoved):
+        client.delete_alias("churn", "champion", expected_number=2)
+    assert client.get_version("churn@champion").number == 1
+    assert client.delete_alias("churn", "champion").aliases == ()
+
+
+def test_runs_and_events(client: Any) -> None:
+    """Runs begin, are joined and end, and the log tells all of it."""
+    started = client.start_run("r1", pipeline="training", host="here")
+    assert (started.created, client.start_run("r1").created) == (True, False)
+    assert client.finish_run("r1", "failed", error="lost").state is RunState.FAILED
+    found = client.get_run("r1")
+    assert (found.pipeline, found.host, found.error, found.model_version) == ("training", "here", "lost", None)
+    assert found.end_time >= found.create_time
+    assert list(client.list_runs()) == [found]
+    told = list(client.list_events())
+    assert [(event.revision, event.kind) for event in told] == [(1, "run_started"), (2, "run_finished")]
+    assert told[1].resource == found
+    assert list(client.list_events(2)) == []
+
+
+def test_lists_go_over_pages(client: Any) -> None:
+    """A list has everything, however many pages that takes."""
+    client.create_model("churn")
+    count = PAGE_SIZE + 3
+    client.create_versions("churn", [NewVersion()] * count)
+    assert [version.number for version in client.list_versions("churn")] == list(range(count, 0, -1))
+    assert len(list(client.list_events())) == count + 1
+
+
+def test_a_watch_tells_what_happens(client: Any, server: Server) -> None:
+    """Events come as they happen, and the stream ends with an error when the server stops."""
+    client.create_model("churn")
+    events = client.watch(0)
+    assert next(events).kind == "model_created"
+    with Client(server.address) as other:
+        other.create_version("churn")
+    assert next(events).resource.number == 1
+    server.stop()
+    with pytest.raises(errors.Stopping):
+        next(events)
+
+
+def test_metadata_keeps_its_types(client: Any) -> None:
+    """Python's values, and numpy's scalars, come back as what they mean; times as UTC."""
+    client.create_model("churn")
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=2)))
+    written = {
+        "int": 3,
+        "float": 0.1,
+        "bool": True,
+        "text": "é",
+        "time": moment,
+        "uri": Uri("s3://bucket/key"),
+        "list": [1, "a", [False]],
+        "tuple": (1, 2),
+        "map": {"a": {"b": 1.5}},
+        "float32": numpy.float32(0.5),
+        "int64": numpy.int64(7),
+        "bool_": numpy.bool_(False),
+        "array": numpy.array(2.5),
+        "inf": math.inf,
+    }
+    found = dict(client.create_version("churn", metadata=written).metadata)
+    expected = {**written, "tuple": [1, 2], "float32": 0.5, "int64": 7, "bool_": False, "array": 2.5}
+    assert found == expected
+    assert type(found["bool_"]) is bool
+    assert isinstance(found["uri"], Uri)
+    assert not isinstance(found["text"], Uri)
+    assert found["time"].tzinfo is UTC
+    nan = client.log_metadata("churn/1", {"nan": math.nan}).metadata["nan"]
+    assert math.isnan(nan)
+
+
+@pytest.mark.parametrize("value", [None, Decimal(1), object(), b"", {1: 2}, numpy.zeros(2), 10**400], ids=repr)
+def test_a_value_that_the_registry_does_not_keep_is_refused(client: Any, value: Any) -> None:
+    """Other types are refused before anything is sent, with the key."""
+    client.create_model("churn")
+    client.create_version("churn")
+    with pytest.raises(errors.InvalidField, match="'wrong'|keys are text"):
+        client.log_metadata("churn/1", {"wrong": value})
+
+
+def test_resources_show_themselves(client: Any) -> None:
+    """What is printed tells what it is, without asking anybody."""
+    assert repr(client.create_model("churn")) == "ModelInfo(churn, 0 versions)"
+    assert repr(client.create_version("churn", "rc")) == "ModelVersion(churn No.1 'rc')"
+    assert repr(client.start_run("r1", pipeline="p").run) == "Run(r1 'p' running)"
+    assert repr(next(iter(client.list_events(2)))) == "Event(3 run_started Run(r1 'p' running))"
+
+
+def test_a_client_is_shared_by_threads(server: Server) -> None:
+    """Many threads may ask one client at once."""
+    client = Client(server.address)
+    client.create_model("churn")
+    barrier = threading.Barrier(8)
+
+    def create(_: int) -> int:
+        barrier.wait(30)
+        return client.create_version("churn").number
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(create, range(8))) == list(range(1, 9))
+
+
+def test_a_client_is_sent_to_another_process_by_its_settings(server: Server) -> None:
+    """A pickled client asks the same registry, over a connection of its own."""
+    client = Client(server.address, actor="ana")
+    client.create_model("churn")
+    again = pickle.loads(pickle.dumps(client))
+    assert again.get_model("churn").creator == "ana"
+    assert repr(again) == f"Client({server.address!r}, project='default')"

@@ -1,0 +1,182 @@
+"""Finding the service, losing it, and being told."""
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from tallymark import AsyncClient, Client, Model, configure, errors, settings
+from tallymark.channel import headers_of, raise_for
+from tallymark.settings import adjusted
+from tallymark.testing import Server
+from tallymark.v1.error_pb2 import ErrorReason
+
+CLOSED = "127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins without settings of its process."""
+    monkeypatch.setattr(settings, "_arguments", {})
+    for name in ("URL", "PROJECT", "MODE", "TIMEOUT", "ACTOR"):
+        monkeypatch.delenv(f"TALLYMARK_{name}", raising=False)
+
+
+def test_a_server_that_is_down_is_told_in_one_sentence() -> None:
+    """The error names the address, what to look at, and the setting; it comes within the deadline."""
+    for version in (None, "production"):
+        configure(url=CLOSED, timeout=0.3)
+        with pytest.raises(errors.Unavailable) as caught:
+            _ = Model("churn", version).number
+        assert "\n" not in str(caught.value)
+        for word in (CLOSED, "tallymark serve", "TALLYMARK_URL"):
+            assert word in str(caught.value)
+
+
+async def test_a_server_that_is_down_is_told_to_asyncio_alike() -> None:
+    """The asyncio client raises the same error."""
+    async with AsyncClient(CLOSED, timeout=0.3) as client:
+        with pytest.raises(errors.Unavailable, match="TALLYMARK_URL"):
+            await client.get_model("churn")
+
+
+def test_a_name_that_is_no_host_is_told_alike() -> None:
+    """An address that does not resolve is one that cannot be reached."""
+    with pytest.raises(errors.Unavailable, match=r"no\.such\.host\.invalid:50051"):
+        Client("no.such.host.invalid:50051", timeout=1).get_model("churn")
+
+
+def test_a_server_that_comes_back_is_waited_for(server: Server) -> None:
+    """A call that finds the server down is answered when it is up again, within its deadline."""
+    client = Client(server.address)
+    client.create_model("churn")
+    server.stop()
+    starting = threading.Thread(target=server.start)
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(client.create_version("churn").number))
+    asking.start()
+    starting.start()
+    starting.join()
+    asking.join(30)
+    assert answers == [1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:50051", "localhost", "localhost:", ":50051", "localhost:http", "localhost:0", "localhost:99999",
+     "::1:50051"],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """What is not HOST:PORT is told with where it came from and an example."""
+    with pytest.raises(errors.InvalidSetting, match=r"configure\(url=.*HOST:PORT, such as 127.0.0.1:50051"):
+        configure(url=url)
+    monkeypatch.setenv("TALLYMARK_URL", url)
+    with pytest.raises(errors.InvalidSetting, match="TALLYMARK_URL"):
+        _ = Model("churn").number
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TIMEOUT", "soon"), ("TIMEOUT", "-1"), ("MODE", "off"), ("PROJECT", "a/b")]
+)
+def test_a_setting_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A bad variable is named with its value."""
+    monkeypatch.setenv(f"TALLYMARK_{name}", value)
+    with pytest.raises(errors.InvalidSetting, match=f"TALLYMARK_{name} is '{value}'"):
+        Client()
+
+
+def test_an_argument_wins_over_configure_and_configure_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings come from argument, then configure, then environment, then default."""
+    assert (adjusted().url, adjusted().project, adjusted().mode) == ("127.0.0.1:50051", "default", "online")
+    monkeypatch.setenv("TALLYMARK_URL", "env:1")
+    monkeypatch.setenv("TALLYMARK_PROJECT", "env")
+    assert adjusted().url == "env:1"
+    configure(url="configured:2")
+    assert (adjusted().url, adjusted().project) == ("configured:2", "env")
+    assert adjusted(url="[::1]:3").url == "[::1]:3"
+
+
+def test_who_asks_is_sent_in_ascii() -> None:
+    """Any name passes the header; by default it is the user at the machine."""
+    assert headers_of(adjusted(actor="Zoë Ω@lab")) == (("tallymark-actor", "Zo%C3%AB %CE%A9@lab"),)
+    assert "@" in adjusted().actor
+
+
+def test_an_unknown_project_is_told(server: Server) -> None:
+    """A project that the service does not keep is an error that says who names projects."""
+    with pytest.raises(errors.ProjectNotFound, match="--project"):
+        Client(server.address, project="other").create_model("churn")
+
+
+def failed(code: grpc.StatusCode, reason: str = "", domain: str = "tallymark.dev") -> Any:
+    """A failed call as gRPC raises it."""
+    status = Status(code=code.value[0])
+    status.details.add().Pack(ErrorInfo(reason=reason, domain=domain, metadata={"number": "7"}))
+
+    class Failed(grpc.RpcError):
+        def code(self) -> grpc.StatusCode:
+            return code
+
+        def details(self) -> str:
+            return "what went wrong"
+
+        def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+            return (("grpc-status-details-bin", status.SerializeToString()),)
+
+    return Failed()
+
+
+@pytest.mark.parametrize("name", ErrorReason.keys()[1:])
+def test_every_reason_is_an_error_of_its_own(name: str) -> None:
+    """For each reason of the contract there is exactly one class, with reason, code, message and metadata."""
+    reason = name.removeprefix("ERROR_REASON_")
+    (kind,) = [kind for kind in errors.leaves() if kind.reason == reason]
+    with pytest.raises(kind, match="what went wrong") as caught:
+        raise_for(failed(grpc.StatusCode.NOT_FOUND, reason), adjusted(), 1)
+    assert (caught.value.code, caught.value.metadata) == ("NOT_FOUND", {"number": "7"})
+    again = caught.value.__reduce__()
+    assert repr(again[0](*again[1])) == repr(caught.value)  # type: ignore[operator,misc]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, errors.InvalidArgument),
+        (grpc.StatusCode.NOT_FOUND, errors.NotFound),
+        (grpc.StatusCode.ALREADY_EXISTS, errors.AlreadyExists),
+        (grpc.StatusCode.FAILED_PRECONDITION, errors.Refused),
+        (grpc.StatusCode.ABORTED, errors.Conflict),
+        (grpc.StatusCode.OUT_OF_RANGE, errors.OutOfRange),
+        (grpc.StatusCode.UNAVAILABLE, errors.Unavailable),
+        (grpc.StatusCode.UNAUTHENTICATED, errors.Unauthenticated),
+        (grpc.StatusCode.PERMISSION_DENIED, errors.Forbidden),
+        (grpc.StatusCode.INTERNAL, errors.Internal),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.TallymarkError),
+    ],
+)
+def test_a_reason_from_the_future_is_the_error_of_its_code(
+    code: grpc.StatusCode, kind: type[errors.TallymarkError]
+) -> None:
+    """A service newer than this SDK, or something between, raises the branch of its status code."""
+    for reason, domain in (("FROM_THE_FUTURE", "tallymark.dev"), ("MODEL_NOT_FOUND", "elsewhere.example")):
+        with pytest.raises(errors.TallymarkError) as caught:
+            raise_for(failed(code, reason, domain), adjusted(), 1)
+        assert type(caught.value) is kind
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    """`import tallymark` loads neither grpc, protobuf, asyncio, click nor the service; nor does decorating."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "import tallymark\n"
+        "model = tallymark.Model('churn')\n"
+        "names = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "heavy = names & {'grpc', 'google', 'asyncio', 'click', 'tallymark_server', 'dataclasses', 'inspect'}\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,104 @@
+"""How the public API is typed: what passes, and what must not.
+
+Checked by mypy --strict, to which an ignore that ignores nothing is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, assert_type
+
+from tallymark import AsyncClient, Client, Model, ModelVersion, Stage, bind, current_model, pipeline, step
+
+model = Model(name="churn", version="1.0.5", tags=["growth"])
+
+
+@step
+def bare(x: int, *, rate: float = 0.1) -> str:
+    return f"{x} {rate}"
+
+
+@step(model=model, name="fit")
+def with_arguments(x: int) -> str:
+    return str(x)
+
+
+@step(model=model)
+async def awaited(x: int) -> str:
+    return str(x)
+
+
+@step
+def generated(x: int) -> Iterator[int]:
+    yield x
+
+
+@pipeline(model=model, substitutions={"kind": "nightly"})
+async def generated_async(x: int) -> AsyncIterator[int]:
+    yield x
+
+
+@pipeline
+def training_pipeline(x: int) -> None: ...
+
+
+class Trainer:
+    @step(model=model)
+    def fit(self, x: int) -> Trainer:
+        del x
+        return self
+
+    @classmethod
+    @step
+    def made(cls) -> Trainer:
+        return cls()
+
+
+def results() -> None:
+    assert_type(bare(1, rate=0.5), str)
+    assert_type(with_arguments(1), str)
+    waiting: list[Coroutine[Any, Any, str]] = [awaited(1)]
+    assert_type(waiting.pop(), Coroutine[Any, Any, str])  # type: ignore[unused-coroutine]
+    assert_type(generated(1), Iterator[int])
+    assert_type(generated_async(1), AsyncIterator[int])
+    assert_type(Trainer().fit(1), Trainer)
+    assert_type(Trainer.made(), Trainer)
+    bound: Callable[[int], str] = bind(with_arguments)
+    assert_type(bound(1), str)
+    training_pipeline(1)
+
+
+def wrong_arguments() -> None:
+    bare("1")  # type: ignore[arg-type]
+    bare(1, 0.5)  # type: ignore[call-arg]
+    with_arguments()  # type: ignore[call-arg]
+    Trainer().fit("1")  # type: ignore[arg-type]
+    training_pipeline(x="1")  # type: ignore[arg-type]
+    step(model="churn")  # type: ignore[call-overload]
+    step(3)  # type: ignore[call-overload]
+    Model()  # type: ignore[call-arg]
+    Model("churn", 1.5)  # type: ignore[arg-type]
+    Model("churn", license=1)  # type: ignore[arg-type]
+
+
+def models() -> None:
+    assert_type(model.number, int)
+    assert_type(model.version_name, str)
+    assert_type(model.stage, Stage)
+    assert_type(model.info, ModelVersion)
+    assert_type(current_model(), Model)
+    assert_type(Model("churn", Stage.PRODUCTION).set_stage("archived", reason="old"), ModelVersion)
+    model.number = 3  # type: ignore[misc]
+
+
+def clients() -> None:
+    with Client("127.0.0.1:50051", project="default") as client:
+        assert_type(client.get_version("churn@production"), ModelVersion)
+        assert_type(client.list_versions("churn"), Iterator[ModelVersion])
+        client.set_stage("churn", "production", True)  # type: ignore[call-arg]
+
+
+async def async_clients() -> None:
+    async with AsyncClient() as client:
+        assert_type(await client.get_version("churn@production"), ModelVersion)
+        assert_type(client.list_versions("churn"), AsyncIterator[ModelVersion])
