@@ -47,7 +47,7 @@ class ThreadedConnection(aiosqlite.Connection):
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What the work gives, done in the connection's thread."""
-        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call] - untyped there
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # private - and so untyped
         return result
 
     async def __aenter__(self) -> Self:
