@@ -2,7 +2,6 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-STUBS := sdk/tallymark/v1
 .PHONY: help setup demo serve test check bench protos clean
 
 help: ## tell the commands
@@ -42,4 +41,4 @@ protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py
 
 clean: ## remove the environment and everything made by it
-	rm -rf .venv build dist
+	rm -rf .venv .cache build dist

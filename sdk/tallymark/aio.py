@@ -13,7 +13,6 @@ from tallymark.calls import Call, NewVersion, Page
 from tallymark.channel import OPTIONS, headers_of, raise_for, timeout_of
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import adjusted
-from tallymark.v1 import model_pb2
 from tallymark.values import RunState, Stage
 
 T = TypeVar("T")
@@ -112,7 +111,7 @@ class AsyncClient:
 
     async def ensure_version(self, model: str, version: str = "", *, run: str | None = None, step: str = "") -> Ensured:
         """The version that `Model(model, version)` means, created if need be."""
-        config = model_pb2.ModelConfig(model=model, version=version)
+        config = calls.config(model, version)
         return await self.run_call(calls.ensure_version(self._project, config, run, step, calls.new_request_id()))
 
     async def get_version(self, reference: str) -> ModelVersion:

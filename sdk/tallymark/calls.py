@@ -101,6 +101,18 @@ def create_versions(project: str, model: str, new: Sequence[NewVersion]) -> Call
     )
 
 
+def config(
+    model: str, version: str, fields: Mapping[str, Any] | None = None, tags: Sequence[str] = ()
+) -> model_pb2.ModelConfig:
+    """What `Model(model, version)` means; fields and tags describe what is created."""
+    return model_pb2.ModelConfig(
+        model=model,
+        version=version,
+        new_model=model_pb2.Model(tags=tags, **(fields or {})),
+        new_version=model_pb2.ModelVersion(tags=tags),
+    )
+
+
 def ensure_version(
     project: str, config: model_pb2.ModelConfig, run: str | None, step: str, request_id: str
 ) -> Call[Ensured]:

@@ -17,7 +17,6 @@ from tallymark.errors import RunNotFound, TallymarkError
 from tallymark.model import Model
 from tallymark.resources import ModelVersion
 from tallymark.settings import Settings, current
-from tallymark.v1 import model_pb2
 from tallymark.values import RunState
 
 # A run id begins with its start, so that every process of the run knows it to the microsecond.
@@ -58,18 +57,10 @@ def _differs_by_run(model: Model) -> bool:
     return model.version is None or model.moves or "{" in model.name + model.version
 
 
-def config_of(
-    model: Model, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]
-) -> model_pb2.ModelConfig:
+def config_of(model: Model, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]) -> Any:
     """What the registry is asked for."""
     name, version = model.texts(key, run, substitutions)
-    fields: Any = model.card
-    return model_pb2.ModelConfig(
-        model=name,
-        version=version,
-        new_model=model_pb2.Model(tags=model.tags, **fields),
-        new_version=model_pb2.ModelVersion(tags=model.tags),
-    )
+    return calls.config(name, version, model.card, model.tags)
 
 
 def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) -> Frame:

@@ -25,6 +25,8 @@ from tallymark_server.writer import Writer
 # The storage's thread and the event loop take turns at the interpreter: with the default of 5 ms each statement of a
 # busy server would wait that long.
 SWITCH_INTERVAL = 0.0005
+# A stopping server goes on telling new calls so until none has come for this long, in seconds.
+FAREWELL = 0.2
 
 _log = structlog.get_logger()
 
@@ -62,7 +64,18 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             writer.stop()
             bell.close()
             await asyncio.wait((line,))
+            await _tell_the_late(writer, settings.grace)
             await server.stop(settings.grace)
+
+
+async def _tell_the_late(writer: Writer, grace: float) -> None:
+    """Wait until calls on their way have been told of the stop: gRPC would cut them without a word of ours."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + grace
+    told = -1
+    while told != writer.turned_away and clock() < until:
+        told = writer.turned_away
+        await asyncio.sleep(FAREWELL)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:

@@ -35,7 +35,10 @@ _log = structlog.get_logger()
 
 
 class Writer:
-    """The one line. `capacity` is how many commands may wait; more are refused at once."""
+    """The one line. `capacity` is how many commands may wait; more are refused at once.
+
+    `turned_away` counts the commands that came too late, when the line was stopping.
+    """
 
     def __init__(self, storage: Storage, bell: Bell, clock: Clock, capacity: int) -> None:
         self._storage = storage
@@ -45,10 +48,12 @@ class Writer:
         self._waiting: deque[tuple[AnyCommand, asyncio.Future[Outcome]]] = deque()
         self._arrival = asyncio.Event()
         self._stopping = False
+        self.turned_away = 0
 
     async def execute(self, command: Command[T]) -> T:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
         if self._stopping:
+            self.turned_away += 1
             raise Stopping
         if len(self._waiting) >= self._capacity:
             raise Overloaded(len(self._waiting))

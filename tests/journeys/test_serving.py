@@ -194,7 +194,8 @@ def test_stopping_answers_what_waits(server: Server, calls: Calls) -> None:
         if error is None:
             answered.append(future.result().number)
         else:
-            assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+            # Cancelled are those that gRPC had not handed to the server when it ended: they had no effect.
+            assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}, error
     assert len(answered) > 100
     server.start()
     with grpc.insecure_channel(server.address) as channel:

@@ -27,7 +27,8 @@ const log = new EventLog(address, grpc.credentials.createInsecure());
 
 function call(method, request) {
   return new Promise((resolve, reject) => {
-    models[method](request, { deadline: Date.now() + 30_000 }, (error, reply) => (error ? reject(error) : resolve(reply)));
+    const done = (error, reply) => (error ? reject(error) : resolve(reply));
+    models[method](request, { deadline: Date.now() + 30_000 }, done);
   });
 }
 

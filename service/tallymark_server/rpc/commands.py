@@ -26,6 +26,9 @@ _STAGES = {
 _OUTCOMES = {run_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, run_pb2.RUN_STATE_FAILED: RunState.FAILED}
 
 
+_PLAIN_VERSION = c.NewVersion()
+
+
 class Attempt(TypedDict):
     """What every command says of the attempt that it is."""
 
@@ -168,6 +171,8 @@ def _card(model: model_pb2.Model) -> ModelCard:
 
 
 def _new_version(version: model_pb2.ModelVersion) -> c.NewVersion:
+    if not version.ByteSize():
+        return _PLAIN_VERSION
     name = naming.version_name(version.version_name, "model_version.version_name") if version.version_name else None
     return c.NewVersion(
         name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -192,5 +193,10 @@ def actor_of(context: Context) -> str:
     """Who calls, by the request header `tallymark-actor`."""
     for key, value in context.invocation_metadata() or ():
         if key == "tallymark-actor":
-            return naming.plain_label(unquote(str(value)), "tallymark-actor")
+            return _actor_named(str(value))
     return "anonymous"
+
+
+@lru_cache(maxsize=1024)
+def _actor_named(header: str) -> str:
+    return naming.plain_label(unquote(header), "tallymark-actor")

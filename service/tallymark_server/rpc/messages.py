@@ -49,6 +49,7 @@ def model(project: str, model: Model) -> model_pb2.Model:
 
 def version(project: str, version: ModelVersion) -> model_pb2.ModelVersion:
     """The version as a message."""
+    created = _timestamp(version.create_time)
     return model_pb2.ModelVersion(
         name=names.of_version(project, version.model, version.number),
         number=version.number,
@@ -57,13 +58,13 @@ def version(project: str, version: ModelVersion) -> model_pb2.ModelVersion:
         aliases=version.aliases,
         description=version.description,
         tags=version.tags,
-        metadata={key: _value(value) for key, value in version.metadata.items()},
+        metadata={key: _value(value) for key, value in version.metadata.items()} if version.metadata else None,
         run=names.of_run(project, version.run) if version.run else "",
         step=version.step,
         automatic=version.automatic,
         creator=version.creator,
-        create_time=_timestamp(version.create_time),
-        update_time=_timestamp(version.update_time),
+        create_time=created,
+        update_time=created if version.update_time == version.create_time else _timestamp(version.update_time),
         create_revision=version.create_revision,
         mod_revision=version.mod_revision,
         etag=etag(version.mod_revision),

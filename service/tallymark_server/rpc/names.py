@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from tallymark_server.domain import naming, reference
@@ -31,12 +32,18 @@ class RunName(NamedTuple):
     run: str
 
 
+# The same few names are asked for again and again.
+_remembered = lru_cache(maxsize=4096)
+
+
+@_remembered
 def project(text: str, field: str) -> str:
     """The project of `projects/{project}`."""
     (name,) = _segments(text, field, "projects")
     return naming.project_name(name, field)
 
 
+@_remembered
 def model(text: str, field: str) -> ModelName:
     """The model of `projects/{project}/models/{model}`."""
     owner, name = _segments(text, field, "projects", "models")

@@ -16,27 +16,32 @@ from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
 # CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
 # planner of a small file walks through whole tables, and keeps walking when they have grown.
-_ASKED = """
-FROM json_each(:pairs) AS asked
-CROSS JOIN models ON models.project = :project AND models.name = json_extract(asked.value, '$[0]')
-"""
-_VALUE = "json_extract(asked.value, '$[1]')"
-_OF_MODEL = "CROSS JOIN versions ON versions.project = :project AND versions.model = models.id"
-_IMAGE = "CROSS JOIN events ON events.project = :project AND events.revision = versions.revision"
-_COLUMNS = f"SELECT models.name, {_VALUE}, events.image"
-POINTED = {
-    By.NUMBER: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.number = {_VALUE} {_IMAGE}",
-    By.NAME: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.name = {_VALUE} {_IMAGE}",
+_ONE = "(SELECT :model AS model, :value AS value)"
+_MANY = "(SELECT json_extract(value, '$[0]') AS model, json_extract(value, '$[1]') AS value FROM json_each(:pairs))"
+_VERSION = "CROSS JOIN versions ON versions.project = :project AND versions.model = models.id AND versions"
+_POINTS = {
+    By.NUMBER: f"{_VERSION}.number = asked.value",
+    By.NAME: f"{_VERSION}.name = asked.value",
     # The planner uses a partial index only when its own condition stands in the query.
-    By.STAGE: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.stage = {_VALUE}"
-    f" AND versions.stage IN ('staging', 'production') {_IMAGE}",
-    By.ALIAS: f"{_COLUMNS} {_ASKED}"
-    f" CROSS JOIN aliases ON aliases.project = :project AND aliases.model = models.id AND aliases.alias = {_VALUE}"
-    f" {_OF_MODEL} AND versions.number = aliases.number {_IMAGE}",
-    By.LATEST: f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.number = (SELECT max(number) FROM versions"
-    f" WHERE project = :project AND model = models.id) {_IMAGE}",
+    By.STAGE: f"{_VERSION}.stage = asked.value AND versions.stage IN ('staging', 'production')",
+    By.ALIAS: "CROSS JOIN aliases ON aliases.project = :project AND aliases.model = models.id"
+    f" AND aliases.alias = asked.value {_VERSION}.number = aliases.number",
+    By.LATEST: f"{_VERSION}.number = (SELECT max(number) FROM versions WHERE project = :project AND model = models.id)",
 }
-AUTOMATIC = f"{_COLUMNS} {_ASKED} {_OF_MODEL} AND versions.automatic_run = {_VALUE} {_IMAGE}"
+
+
+def _pointed(asked: str, point: str) -> str:
+    return f"""
+    SELECT models.name, asked.value, events.image FROM {asked} AS asked
+    CROSS JOIN models ON models.project = :project AND models.name = asked.model
+    {point}
+    CROSS JOIN events ON events.project = :project AND events.revision = versions.revision
+    """
+
+
+POINTED_ONE = {by: _pointed(_ONE, point) for by, point in _POINTS.items()}
+POINTED_MANY = {by: _pointed(_MANY, point) for by, point in _POINTS.items()}
+AUTOMATIC = _pointed(_MANY, f"{_VERSION}.automatic_run = asked.value")
 PROJECT = "SELECT id, log_id, revision, time, last_model_id FROM projects WHERE name = ?"
 MODELS = """
 SELECT models.name, models.last_number, events.image FROM json_each(:asked) AS asked
@@ -81,16 +86,18 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[int,
     return project_id, state
 
 
-def pointed(
-    connection: sqlite3.Connection, project: int, by: By, pairs: Iterable[tuple[str, str | int]]
-) -> Iterable[tuple[str | int, ModelVersion]]:
-    """The values asked for, each with the version at which it points; nothing for those that point nowhere."""
-    return _found(connection, POINTED[by], project, pairs)
+def pointed(connection: sqlite3.Connection, project: int, model: str, reference: Reference) -> ModelVersion | None:
+    """The version that the reference means."""
+    given = {"project": project, "model": model, "value": reference.value}
+    for name, _, image in connection.execute(POINTED_ONE[reference.by], given):
+        return decode_version(image, name)
+    return None
 
 
 def _found(
     connection: sqlite3.Connection, sql: str, project: int, pairs: Iterable[tuple[str, str | int]]
 ) -> Iterable[tuple[str | int, ModelVersion]]:
+    """The values asked for, each with the version at which it points; nothing for those that point nowhere."""
     for model, value, image in connection.execute(sql, {"project": project, "pairs": _json(pairs)}):
         yield value, decode_version(image, model)
 
@@ -113,7 +120,7 @@ def _load_versions(
         else:
             state.pointers[(model, reference)] = None
     for by, asked in pairs.items():
-        for value, version in pointed(connection, project, by, asked):
+        for value, version in _found(connection, POINTED_MANY[by], project, asked):
             state.versions[(version.model, version.number)] = version
             if by is not By.NUMBER:
                 state.pointers[(version.model, Reference(by, value))] = version.number

@@ -69,10 +69,7 @@ class Reading:
 
     def version(self, project: str, model: str, reference: Reference) -> ModelVersion | None:
         """The version that the reference means."""
-        pairs = [(model, reference.value)]
-        for _, version in pointed(self._connection, self._id(project), reference.by, pairs):
-            return version
-        return None
+        return pointed(self._connection, self._id(project), model, reference)
 
     def versions(self, project: str, model: str, before: int, limit: int) -> list[ModelVersion]:
         """Versions of the model from the highest number down, below that number."""
