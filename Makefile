@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help setup demo serve test check bench protos clean
+.PHONY: help setup demo serve test soak check bench protos clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -24,6 +24,9 @@ serve: setup ## run the service on ./tallymark.db until Ctrl-C
 
 test: setup ## run the whole test suite
 	$(BIN)/pytest $(TESTS)
+
+soak: setup ## compare a plain model of the rules with a real server over many thousand random commands
+	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 tests/journeys/test_state_machine.py
 
 check: setup ## format, lint, types, import contracts, the contract, generated stubs up to date
 	$(BIN)/ruff format --check

@@ -1,0 +1,307 @@
+"""A plain model of the registry's rules against a real server, over random sequences of commands.
+
+`make soak` runs the same with many more examples.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from calling import PROJECT, Calls, refusal_of
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tallymark.testing import Server
+from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2
+
+MODELS = st.sampled_from(["a", "b"])
+NAMES = st.sampled_from(["", "rc", "1.0", "gold"])
+ALIASES = st.sampled_from(["champion", "canary"])
+RUNS = st.sampled_from(["r1", "r2"])
+STAGES = st.sampled_from(["none", "staging", "production", "archived"])
+REFERENCES = st.sampled_from(
+    ["1", "2", "3", "latest", "@production", "@staging", "@champion", "@canary", "=rc", "=1.0", "=gold"]
+)
+EXCLUSIVE = ("staging", "production")
+
+
+class RefusedError(Exception):
+    """What the model refuses, for the reason that the server should give."""
+
+
+@dataclass
+class Version:
+    number: int
+    name: str
+    stage: str = "none"
+    run: str = ""
+    aliases: set[str] = field(default_factory=set)
+    metadata: dict[str, float] = field(default_factory=dict)
+
+
+class Plain:
+    """The rules of the registry, as simply as they can be written."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, list[Version]] = {}
+        self.runs: set[str] = set()
+
+    def versions(self, model: str) -> list[Version]:
+        if model not in self.models:
+            raise RefusedError("MODEL_NOT_FOUND")
+        return self.models[model]
+
+    def create_model(self, model: str) -> None:
+        if model in self.models:
+            raise RefusedError("MODEL_EXISTS")
+        self.models[model] = []
+
+    def create(self, model: str, name: str, run: str = "") -> Version:
+        versions = self.versions(model)
+        if name and any(version.name == name for version in versions):
+            raise RefusedError("VERSION_NAME_TAKEN")
+        versions.append(Version(len(versions) + 1, name, run=run))
+        return versions[-1]
+
+    def find(self, model: str, reference: str) -> Version:
+        found = [version for version in self.versions(model) if self.means(model, version, reference)]
+        if found:
+            return found[-1]
+        if reference in ("@production", "@staging"):
+            raise RefusedError("STAGE_EMPTY")
+        raise RefusedError("ALIAS_NOT_FOUND" if reference.startswith("@") else "VERSION_NOT_FOUND")
+
+    def means(self, model: str, version: Version, reference: str) -> bool:
+        if reference == "latest":
+            return version.number == len(self.models[model])
+        if reference.startswith("@"):
+            return reference[1:] in version.aliases or (version.stage == reference[1:] and reference[1:] in EXCLUSIVE)
+        return (version.name == reference[1:]) if reference.startswith("=") else version.number == int(reference)
+
+    def ensure(self, model: str, reference: str, run: str) -> tuple[Version, bool]:
+        if run and run not in self.runs:
+            raise RefusedError("RUN_NOT_FOUND")
+        if reference and not reference.startswith("="):
+            return self.find(model, reference), False
+        for version in self.models.get(model, []):
+            if version.name == reference[1:] if reference else run and version.run == run and not version.name:
+                return version, False
+        self.models.setdefault(model, [])
+        return self.create(model, reference[1:], run), True
+
+    def set_stage(self, model: str, reference: str, stage: str, force: bool) -> Version:
+        version = self.find(model, reference)
+        holders = [other for other in self.models[model] if other.stage == stage and other is not version]
+        if stage in EXCLUSIVE and holders and version.stage != stage:
+            if not force:
+                raise RefusedError("STAGE_OCCUPIED")
+            holders[0].stage = "archived"
+        version.stage = stage
+        return version
+
+    def set_alias(self, model: str, reference: str, alias: str, expected: int | None) -> Version:
+        version = self.find(model, reference)
+        holder = next((other for other in self.models[model] if alias in other.aliases), None)
+        if expected is not None and expected != (holder.number if holder else 0):
+            raise RefusedError("ALIAS_MOVED")
+        if holder:
+            holder.aliases.discard(alias)
+        version.aliases.add(alias)
+        return version
+
+    def delete_alias(self, model: str, alias: str) -> Version:
+        version = self.find(model, f"@{alias}")
+        version.aliases.discard(alias)
+        return version
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """Asks the model and the server the same, and compares every answer and the whole state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.server = Server(Path(self.folder.name, "tallymark.db"))
+        self.server.start()
+        self.channel = grpc.insecure_channel(self.server.address)
+        self.calls = Calls(self.channel)
+        self.plain = Plain()
+        self.attempts = 0
+        self.answered: list[tuple[Callable[[], Any], Any]] = []
+
+    def teardown(self) -> None:
+        self.channel.close()
+        self.server.kill()
+        self.folder.cleanup()
+
+    def request_id(self) -> str:
+        self.attempts += 1
+        return f"attempt-{self.attempts}"
+
+    def same(self, expect: Callable[[], Any], ask: Callable[[], Any], *, repeatable: bool = True) -> Any:
+        """What the server answers, which must be refused exactly when the model refuses, for the same reason."""
+        try:
+            expected = expect()
+        except RefusedError as refusal:
+            try:
+                answer = ask()
+            except grpc.RpcError as error:
+                assert refusal_of(error).info.reason == str(refusal)
+                return None
+            raise AssertionError(f"answered {answer}, and should have refused for {refusal}") from None
+        before = self.calls.events()[-1:]
+        answer = ask()
+        if repeatable and self.calls.events()[-1:] != before:
+            self.answered.append((ask, answer))
+        if isinstance(expected, Version):
+            self.check(answer, expected)
+        return answer
+
+    def check(self, found: model_pb2.ModelVersion, expected: Version) -> None:
+        assert (found.number, found.version_name) == (expected.number, expected.name or str(expected.number))
+        assert found.stage == model_pb2.Stage.Value(f"STAGE_{expected.stage.upper()}")
+        assert list(found.aliases) == sorted(expected.aliases)
+        assert {key: value.number for key, value in found.metadata.items()} == expected.metadata
+        assert found.run == (f"{PROJECT}/runs/{expected.run}" if expected.run else "")
+
+    @rule(model=MODELS)
+    def create_model(self, model: str) -> None:
+        attempt = self.request_id()
+        self.same(lambda: self.plain.create_model(model), lambda: self.calls.create_model(model, attempt))
+
+    @rule(model=MODELS, name=NAMES)
+    def create_version(self, model: str, name: str) -> None:
+        attempt = self.request_id()
+        self.same(lambda: self.plain.create(model, name), lambda: self.calls.create_version(model, name, attempt))
+
+    @rule(run=RUNS)
+    def start_run(self, run: str) -> None:
+        attempt = self.request_id()
+        self.plain.runs.add(run)
+        self.calls.start_run(run, request_id=attempt)
+
+    @rule(model=MODELS, reference=st.just("") | REFERENCES, run=st.just("") | RUNS)
+    def ensure(self, model: str, reference: str, run: str) -> None:
+        attempt = self.request_id()
+        expected: list[tuple[Version, bool]] = []
+        answer = self.same(
+            lambda: expected.append(self.plain.ensure(model, reference, run)),
+            lambda: self.calls.ensure(model, reference, run, attempt),
+        )
+        if answer is not None:
+            ((version, created),) = expected
+            assert answer.created == created
+            self.check(answer.model_version, version)
+
+    @rule(model=MODELS, reference=REFERENCES, stage=STAGES, force=st.booleans())
+    def set_stage(self, model: str, reference: str, stage: str, force: bool) -> None:
+        attempt = self.request_id()
+        value = model_pb2.Stage.Value(f"STAGE_{stage.upper()}")
+        self.same(
+            lambda: self.plain.set_stage(model, reference, stage, force),
+            lambda: self.calls.set_stage(model, reference, value, force=force, request_id=attempt),
+        )
+
+    @rule(model=MODELS, reference=REFERENCES, alias=ALIASES, expected=st.none() | st.integers(0, 3))
+    def set_alias(self, model: str, reference: str, alias: str, expected: int | None) -> None:
+        attempt = self.request_id()
+        self.same(
+            lambda: self.plain.set_alias(model, reference, alias, expected),
+            lambda: self.calls.set_alias(model, reference, alias, expected_number=expected, request_id=attempt),
+        )
+
+    @rule(model=MODELS, alias=ALIASES)
+    def delete_alias(self, model: str, alias: str) -> None:
+        attempt = self.request_id()
+        self.same(
+            lambda: self.plain.delete_alias(model, alias),
+            lambda: self.calls.delete_alias(model, alias, request_id=attempt),
+        )
+
+    @rule(model=MODELS, reference=REFERENCES, key=st.sampled_from("xy"), value=st.integers(0, 3))
+    def log_metadata(self, model: str, reference: str, key: str, value: int) -> None:
+        def expect() -> Version:
+            version = self.plain.find(model, reference)
+            version.metadata[key] = value
+            return version
+
+        message = model_pb2.MetadataValue(number=value)
+        self.same(expect, lambda: self.calls.log_metadata(model, reference, **{key: message}), repeatable=False)
+
+    @rule(model=MODELS, reference=REFERENCES)
+    def get_version(self, model: str, reference: str) -> None:
+        self.same(lambda: self.plain.find(model, reference), lambda: self.calls.version(model, reference))
+
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        """An attempt that had an effect is answered again as it was, and has no effect again."""
+        if self.answered:
+            ask, answer = data.draw(st.sampled_from(self.answered))
+            revision = self.calls.events()[-1].revision
+            assert ask() == answer
+            assert self.calls.events()[-1].revision == revision
+
+    @rule(model=MODELS, count=st.integers(2, 12), named=st.booleans())
+    def create_at_once(self, model: str, count: int, named: bool) -> None:
+        """Many at once are as if they came one after the other: one of each name, and numbers without a gap."""
+        if model not in self.plain.models:
+            return
+        requests = [
+            model_registry_pb2.CreateModelVersionRequest(
+                parent=f"{PROJECT}/models/{model}",
+                model_version=model_pb2.ModelVersion(version_name=("rc" if named and index % 2 else "")),
+            )
+            for index in range(count)
+        ]
+        futures = [self.calls.models.CreateModelVersion.future(request) for request in requests]
+        created = sorted(
+            (future.result() for future in futures if future.exception() is None), key=lambda version: version.number
+        )
+        refused = [refusal_of(future.exception()).info.reason for future in futures if future.exception()]
+        assert set(refused) <= {"VERSION_NAME_TAKEN"}
+        for version in created:
+            name = "" if version.version_name.isdigit() else version.version_name
+            self.check(version, self.plain.create(model, name))
+        assert len(created) + len(refused) == count
+
+    @rule()
+    def restart(self) -> None:
+        """Whatever was is there again after a crash."""
+        self.server.kill()
+        self.server.start()
+
+    @invariant()
+    def the_server_holds_what_the_model_holds(self) -> None:
+        for model, versions in self.plain.models.items():
+            found = self.calls.versions(model, page_size=7)
+            assert len(found) == len(versions) == self.calls.model(model).last_number
+            for message, expected in zip(reversed(found), versions, strict=True):
+                self.check(message, expected)
+
+    @invariant()
+    def the_log_tells_the_same(self) -> None:
+        """Revisions have no gap, and the last event of each version shows it as it is."""
+        events = self.calls.events()
+        assert [event.revision for event in events] == list(range(1, len(events) + 1))
+        latest: dict[str, event_pb2.Event] = {
+            event.model_version.name: event for event in events if event.WhichOneof("resource") == "model_version"
+        }
+        for model, versions in self.plain.models.items():
+            for version in versions:
+                event = latest[f"{PROJECT}/models/{model}/versions/{version.number}"]
+                self.check(event.model_version, version)
+
+
+budget = int(os.environ.get("TALLYMARK_TEST_EXAMPLES", "12"))
+TestRegistry = RegistryMachine.TestCase
+TestRegistry.__doc__ = "The server answers as the plain model does, and holds what it holds, whatever is asked."
+TestRegistry.settings = settings(
+    max_examples=budget, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
