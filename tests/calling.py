@@ -158,13 +158,13 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
 
 
 @contextmanager
-def refused(reason: str, code: grpc.StatusCode) -> Iterator[Refusal]:
+def refused(reason: str, code: grpc.StatusCode | None = None) -> Iterator[Refusal]:
     """What is called here must be refused for that reason, with that code."""
     found = Refusal()
     try:
         yield found
     except grpc.RpcError as error:
         found.__dict__.update(refusal_of(error).__dict__)
-        assert (found.info.reason, found.code) == (reason, code), found.message
+        assert (found.info.reason, found.code) == (reason, code or found.code), found.message
     else:
         raise AssertionError(f"was not refused, and should have been for {reason}")

@@ -83,13 +83,56 @@ class AsyncClient:
         }
         return await self.run_call(calls.create_model(self._project, name, fields))
 
-    async def get_model(self, name: str) -> ModelInfo:
-        """The model of that name; ModelNotFound."""
-        return await self.run_call(calls.get_model(self._project, name))
+    async def get_model(self, name: str, *, show_deleted: bool = False) -> ModelInfo:
+        """The model of that name, also a deleted one if that is asked for; ModelNotFound."""
+        return await self.run_call(calls.get_model(self._project, name, show_deleted=show_deleted))
 
-    def list_models(self) -> AsyncIterator[ModelInfo]:
-        """All models by name."""
-        return self._pages(lambda token: calls.list_models(self._project, token))
+    def list_models(self, *, show_deleted: bool = False) -> AsyncIterator[ModelInfo]:
+        """All models by name, also deleted ones if that is asked for."""
+        return self._pages(lambda token: calls.list_models(self._project, token, show_deleted=show_deleted))
+
+    async def update_model(
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        license: str | None = None,  # noqa: A002 - the contract's word
+        audience: str | None = None,
+        use_cases: str | None = None,
+        limitations: str | None = None,
+        trade_offs: str | None = None,
+        ethics: str | None = None,
+        tags: Sequence[str] | None = None,
+        etag: str = "",
+    ) -> ModelInfo:
+        """Change what people write about a model: None leaves a field, empty clears it. EtagMismatch."""
+        changes = {
+            "description": description,
+            "license": license,
+            "audience": audience,
+            "use_cases": use_cases,
+            "limitations": limitations,
+            "trade_offs": trade_offs,
+            "ethics": ethics,
+            "tags": tags,
+        }
+        return await self.run_call(calls.update_model(self._project, name, changes, etag))
+
+    async def rename_model(self, name: str, new_name: str, *, etag: str = "") -> ModelInfo:
+        """Give a model another name; ModelExists, EtagMismatch."""
+        return await self.run_call(calls.rename_model(self._project, name, new_name, etag))
+
+    async def delete_model(self, name: str, *, force: bool = False, reason: str = "", etag: str = "") -> ModelInfo:
+        """Delete a model with its versions, so that it can be undeleted; VersionInUse without force."""
+        return await self.run_call(calls.delete_model(self._project, name, force=force, reason=reason, etag=etag))
+
+    async def undelete_model(self, name: str, *, reason: str = "") -> ModelInfo:
+        """Bring a deleted model back as it was; ModelNotDeleted."""
+        return await self.run_call(calls.undelete_model(self._project, name, reason))
+
+    async def purge_model(self, name: str, *, reason: str = "") -> ModelInfo:
+        """Put a deleted model and its versions away for good; no number is given twice. ModelNotDeleted."""
+        return await self.run_call(calls.purge_model(self._project, name, reason))
 
     async def create_version(
         self,
@@ -114,13 +157,38 @@ class AsyncClient:
         config = calls.config(model, version)
         return await self.run_call(calls.ensure_version(self._project, config, run, step, calls.new_request_id()))
 
-    async def get_version(self, reference: str) -> ModelVersion:
+    async def get_version(self, reference: str, *, show_deleted: bool = False) -> ModelVersion:
         """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound."""
-        return await self.run_call(calls.get_version(self._project, reference))
+        return await self.run_call(calls.get_version(self._project, reference, show_deleted=show_deleted))
 
-    def list_versions(self, model: str) -> AsyncIterator[ModelVersion]:
+    def list_versions(self, model: str, *, show_deleted: bool = False) -> AsyncIterator[ModelVersion]:
         """All versions of a model, the highest number first; ModelNotFound."""
-        return self._pages(lambda token: calls.list_versions(self._project, model, token))
+        return self._pages(lambda token: calls.list_versions(self._project, model, token, show_deleted=show_deleted))
+
+    async def update_version(
+        self,
+        reference: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        etag: str = "",
+    ) -> ModelVersion:
+        """Change name, description or tags of a version: None leaves a field, empty clears it. VersionNameTaken."""
+        changes = {"version_name": name, "description": description, "tags": tags}
+        return await self.run_call(calls.update_version(self._project, reference, changes, etag))
+
+    async def delete_version(
+        self, reference: str, *, force: bool = False, reason: str = "", etag: str = ""
+    ) -> ModelVersion:
+        """Delete a version, so that it can be undeleted; its number and name stay taken. VersionInUse without force."""
+        return await self.run_call(
+            calls.delete_version(self._project, reference, force=force, reason=reason, etag=etag)
+        )
+
+    async def undelete_version(self, reference: str, *, reason: str = "") -> ModelVersion:
+        """Bring a deleted version back; VersionNotDeleted."""
+        return await self.run_call(calls.undelete_version(self._project, reference, reason))
 
     async def set_stage(
         self, reference: str, stage: Stage | str, *, force: bool = False, reason: str = "", etag: str = ""
@@ -146,9 +214,14 @@ class AsyncClient:
             calls.delete_alias(self._project, model, alias, expected_number=expected_number, reason=reason)
         )
 
-    async def log_metadata(self, reference: str, metadata: Mapping[str, object]) -> ModelVersion:
-        """Set metadata of a version by key; numbers, text, booleans, datetimes, Uri, lists and mappings of these."""
-        return await self.run_call(calls.log_metadata(self._project, reference, metadata))
+    async def log_metadata(
+        self, reference: str, metadata: Mapping[str, object], *, delete_keys: Sequence[str] = ()
+    ) -> ModelVersion:
+        """Set metadata of a version by key, and take keys away.
+
+        Values are numbers, text, booleans, datetimes, Uri, lists and mappings of these.
+        """
+        return await self.run_call(calls.log_metadata(self._project, reference, metadata, delete_keys))
 
     async def start_run(self, run: str, *, pipeline: str = "", host: str = "") -> Started:
         """Start a run, or join it when it was started before."""

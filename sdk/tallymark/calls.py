@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from tallymark import messages as m
 from tallymark.references import model_name, run_name, version_name
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
@@ -65,15 +67,17 @@ def create_model(project: str, name: str, fields: Mapping[str, Any]) -> Call[Mod
     return Call(ModelRegistryStub, "CreateModel", request, m.model_of, writes=True)
 
 
-def get_model(project: str, name: str) -> Call[ModelInfo]:
+def get_model(project: str, name: str, *, show_deleted: bool) -> Call[ModelInfo]:
     """GetModel."""
-    request = model_registry_pb2.GetModelRequest(name=model_name(project, name))
+    request = model_registry_pb2.GetModelRequest(name=model_name(project, name), show_deleted=show_deleted)
     return Call(ModelRegistryStub, "GetModel", request, m.model_of)
 
 
-def list_models(project: str, token: str) -> Call[Page[ModelInfo]]:
+def list_models(project: str, token: str, *, show_deleted: bool) -> Call[Page[ModelInfo]]:
     """ListModels, one page."""
-    request = model_registry_pb2.ListModelsRequest(parent=f"projects/{project}", page_size=PAGE_SIZE, page_token=token)
+    request = model_registry_pb2.ListModelsRequest(
+        parent=f"projects/{project}", page_size=PAGE_SIZE, page_token=token, show_deleted=show_deleted
+    )
     return Call(ModelRegistryStub, "ListModels", request, lambda page: _page(page, page.models, m.model_of))
 
 
@@ -133,16 +137,18 @@ def ensure_version(
     )
 
 
-def get_version(project: str, reference: str) -> Call[ModelVersion]:
+def get_version(project: str, reference: str, *, show_deleted: bool) -> Call[ModelVersion]:
     """GetModelVersion."""
-    request = model_registry_pb2.GetModelVersionRequest(name=version_name(project, reference))
+    request = model_registry_pb2.GetModelVersionRequest(
+        name=version_name(project, reference), show_deleted=show_deleted
+    )
     return Call(ModelRegistryStub, "GetModelVersion", request, m.version_of)
 
 
-def list_versions(project: str, model: str, token: str) -> Call[Page[ModelVersion]]:
+def list_versions(project: str, model: str, token: str, *, show_deleted: bool) -> Call[Page[ModelVersion]]:
     """ListModelVersions, one page."""
     request = model_registry_pb2.ListModelVersionsRequest(
-        parent=model_name(project, model), page_size=PAGE_SIZE, page_token=token
+        parent=model_name(project, model), page_size=PAGE_SIZE, page_token=token, show_deleted=show_deleted
     )
     return Call(
         ModelRegistryStub, "ListModelVersions", request, lambda page: _page(page, page.model_versions, m.version_of)
@@ -192,12 +198,87 @@ def delete_alias(
     return Call(ModelRegistryStub, "DeleteAlias", request, m.version_of, writes=True)
 
 
-def log_metadata(project: str, reference: str, metadata: Mapping[str, object]) -> Call[ModelVersion]:
+def log_metadata(
+    project: str, reference: str, metadata: Mapping[str, object], delete_keys: Sequence[str]
+) -> Call[ModelVersion]:
     """LogMetadata."""
     request = model_registry_pb2.LogMetadataRequest(
-        name=version_name(project, reference), metadata=m.metadata_to(metadata), request_id=new_request_id()
+        name=version_name(project, reference),
+        metadata=m.metadata_to(metadata),
+        delete_keys=delete_keys,
+        request_id=new_request_id(),
     )
     return Call(ModelRegistryStub, "LogMetadata", request, m.version_of, writes=True)
+
+
+def update_model(project: str, name: str, changes: Mapping[str, Any], etag: str) -> Call[ModelInfo]:
+    """UpdateModel: the fields that are not None."""
+    given = {field: value for field, value in changes.items() if value is not None}
+    request = model_registry_pb2.UpdateModelRequest(
+        model=model_pb2.Model(name=model_name(project, name), etag=etag, **given),
+        update_mask=FieldMask(paths=given),
+        request_id=new_request_id(),
+    )
+    return Call(ModelRegistryStub, "UpdateModel", request, m.model_of, writes=True)
+
+
+def rename_model(project: str, name: str, new_name: str, etag: str) -> Call[ModelInfo]:
+    """RenameModel."""
+    request = model_registry_pb2.RenameModelRequest(
+        name=model_name(project, name), new_model_id=new_name, etag=etag, request_id=new_request_id()
+    )
+    return Call(ModelRegistryStub, "RenameModel", request, m.model_of, writes=True)
+
+
+def delete_model(project: str, name: str, *, force: bool, reason: str, etag: str) -> Call[ModelInfo]:
+    """DeleteModel."""
+    request = model_registry_pb2.DeleteModelRequest(
+        name=model_name(project, name), force=force, reason=reason, etag=etag, request_id=new_request_id()
+    )
+    return Call(ModelRegistryStub, "DeleteModel", request, m.model_of, writes=True)
+
+
+def undelete_model(project: str, name: str, reason: str) -> Call[ModelInfo]:
+    """UndeleteModel."""
+    request = model_registry_pb2.UndeleteModelRequest(
+        name=model_name(project, name), reason=reason, request_id=new_request_id()
+    )
+    return Call(ModelRegistryStub, "UndeleteModel", request, m.model_of, writes=True)
+
+
+def purge_model(project: str, name: str, reason: str) -> Call[ModelInfo]:
+    """PurgeModel."""
+    request = model_registry_pb2.PurgeModelRequest(
+        name=model_name(project, name), reason=reason, request_id=new_request_id()
+    )
+    return Call(ModelRegistryStub, "PurgeModel", request, m.model_of, writes=True)
+
+
+def update_version(project: str, reference: str, changes: Mapping[str, Any], etag: str) -> Call[ModelVersion]:
+    """UpdateModelVersion: the fields that are not None."""
+    given = {field: value for field, value in changes.items() if value is not None}
+    request = model_registry_pb2.UpdateModelVersionRequest(
+        model_version=model_pb2.ModelVersion(name=version_name(project, reference), etag=etag, **given),
+        update_mask=FieldMask(paths=given),
+        request_id=new_request_id(),
+    )
+    return Call(ModelRegistryStub, "UpdateModelVersion", request, m.version_of, writes=True)
+
+
+def delete_version(project: str, reference: str, *, force: bool, reason: str, etag: str) -> Call[ModelVersion]:
+    """DeleteModelVersion."""
+    request = model_registry_pb2.DeleteModelVersionRequest(
+        name=version_name(project, reference), force=force, reason=reason, etag=etag, request_id=new_request_id()
+    )
+    return Call(ModelRegistryStub, "DeleteModelVersion", request, m.version_of, writes=True)
+
+
+def undelete_version(project: str, reference: str, reason: str) -> Call[ModelVersion]:
+    """UndeleteModelVersion."""
+    request = model_registry_pb2.UndeleteModelVersionRequest(
+        name=version_name(project, reference), reason=reason, request_id=new_request_id()
+    )
+    return Call(ModelRegistryStub, "UndeleteModelVersion", request, m.version_of, writes=True)
 
 
 def start_run(project: str, run: str, pipeline: str, host: str, config: model_pb2.ModelConfig | None) -> Call[Started]:

@@ -5,8 +5,9 @@ TallymarkError
 │                        InvalidSetting
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
 ├── AlreadyExists        ModelExists, VersionNameTaken
-├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, NoCurrentModel, NoCurrentRun,
-│                        AmbiguousRun, RecordingDisabled
+├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, ModelDeleted, VersionDeleted,
+│                        VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel, NoCurrentRun, AmbiguousRun,
+│                        RecordingDisabled
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable
@@ -130,7 +131,7 @@ class ProjectNotFound(NotFound):
 
 
 class ModelNotFound(NotFound):
-    """No such model."""
+    """No such model; `metadata["renamed_to"]` tells what it is called now, if it was renamed."""
 
     reason = "MODEL_NOT_FOUND"
 
@@ -193,6 +194,36 @@ class LogReplaced(Refused):
     """The cursor belongs to another log: the registry was replaced."""
 
     reason = "LOG_REPLACED"
+
+
+class ModelDeleted(Refused):
+    """The model is deleted; undelete it first."""
+
+    reason = "MODEL_DELETED"
+
+
+class VersionDeleted(Refused):
+    """The version is deleted; undelete it first."""
+
+    reason = "VERSION_DELETED"
+
+
+class VersionInUse(Refused):
+    """The version is in production, and was not to be deleted by force."""
+
+    reason = "VERSION_IN_USE"
+
+
+class ModelNotDeleted(Refused):
+    """The model is not deleted, so it cannot be undeleted or purged."""
+
+    reason = "MODEL_NOT_DELETED"
+
+
+class VersionNotDeleted(Refused):
+    """The version is not deleted, so it cannot be undeleted."""
+
+    reason = "VERSION_NOT_DELETED"
 
 
 class NoCurrentModel(Refused):

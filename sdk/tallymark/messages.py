@@ -40,6 +40,7 @@ def model_of(message: model_pb2.Model) -> ModelInfo:
         create_revision=message.create_revision,
         mod_revision=message.mod_revision,
         etag=message.etag,
+        delete_time=_time_of(message.delete_time) if message.HasField("delete_time") else None,
     )
 
 
@@ -65,6 +66,7 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
         create_revision=message.create_revision,
         mod_revision=message.mod_revision,
         etag=message.etag,
+        delete_time=_time_of(message.delete_time) if message.HasField("delete_time") else None,
     )
 
 
@@ -101,6 +103,7 @@ def event_of(message: event_pb2.Event) -> Event:
         previous_stage=_STAGES.get(message.previous_stage),
         alias=message.alias,
         previous_number=message.previous_number,
+        previous_name=message.previous_name,
     )
 
 

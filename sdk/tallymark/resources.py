@@ -32,6 +32,7 @@ class ModelInfo:
     create_revision: int
     mod_revision: int
     etag: str
+    delete_time: datetime | None
 
     @property
     def resource_name(self) -> str:
@@ -68,6 +69,7 @@ class ModelVersion:
     create_revision: int
     mod_revision: int
     etag: str
+    delete_time: datetime | None
 
     @property
     def resource_name(self) -> str:
@@ -110,8 +112,9 @@ class Run:
 class Event:
     """What one revision of the log changed, and what the resource became.
 
-    `kind` is one of model_created, version_created, stage_changed, alias_set, alias_deleted, metadata_logged,
-    run_started, run_finished.
+    `kind` is one of model_created, model_updated, model_renamed, model_deleted, model_undeleted, model_purged,
+    version_created, version_updated, version_renamed, version_deleted, version_undeleted, stage_changed, alias_set,
+    alias_deleted, metadata_logged, run_started, run_finished.
     """
 
     revision: int
@@ -123,6 +126,7 @@ class Event:
     previous_stage: Stage | None
     alias: str
     previous_number: int
+    previous_name: str
 
     def __repr__(self) -> str:
         return f"Event({self.revision} {self.kind} {self.resource!r})"

@@ -47,18 +47,18 @@ class Registry:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
         return await self._writer.execute(command)
 
-    async def model(self, project: str, name: str) -> Model:
-        """The model of that name; ModelNotFound."""
+    async def model(self, project: str, name: str, *, deleted: bool = False) -> Model:
+        """The model of that name, also a deleted one if that is asked for; ModelNotFound."""
         model = await self._storage.model(project, name)
-        if model is None:
-            raise ModelNotFound(project, name)
+        if model is None or model.purged or (model.delete_time is not None and not deleted):
+            raise ModelNotFound(project, name, await self._storage.renamed(project, name) if model is None else None)
         return model
 
-    async def version(self, project: str, model: str, reference: Reference) -> ModelVersion:
+    async def version(self, project: str, model: str, reference: Reference, *, deleted: bool = False) -> ModelVersion:
         """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
-        version = await self._storage.version(project, model, reference)
-        if version is None:
-            await self.model(project, model)
+        version = await self._storage.version(project, model, reference, of_deleted=deleted)
+        if version is None or (version.delete_time is not None and not deleted):
+            await self.model(project, model, deleted=deleted)
             raise missing(project, model, reference)
         return version
 
@@ -69,20 +69,22 @@ class Registry:
             raise RunNotFound(project, run_id)
         return run
 
-    async def models(self, project: str, page_size: int, page_token: str) -> Listing[Model]:
+    async def models(self, project: str, page_size: int, page_token: str, *, deleted: bool = False) -> Listing[Model]:
         """The project's models by name."""
         size, scope = _page_size(page_size), f"models of {project}"
         after = _parse_token(page_token, scope, str, "")
-        page = await self._storage.models(project, after, size + 1)
+        page = await self._storage.models(project, after, size + 1, deleted=deleted)
         return _listing(page, size, scope, lambda model: model.name)
 
-    async def versions(self, project: str, model: str, page_size: int, page_token: str) -> Listing[ModelVersion]:
+    async def versions(
+        self, project: str, model: str, page_size: int, page_token: str, *, deleted: bool = False
+    ) -> Listing[ModelVersion]:
         """The model's versions, the highest number first; ModelNotFound."""
         size, scope = _page_size(page_size), f"versions of {project}/{model}"
         before = _parse_token(page_token, scope, int, MAX_NUMBER + 1)
-        page = await self._storage.versions(project, model, before, size + 1)
+        page = await self._storage.versions(project, model, before, size + 1, deleted=deleted)
         if not page.items:
-            await self.model(project, model)
+            await self.model(project, model, deleted=deleted)
         return _listing(page, size, scope, lambda version: version.number)
 
     async def runs(self, project: str, page_size: int, page_token: str) -> Listing[Run]:

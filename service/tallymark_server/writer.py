@@ -123,6 +123,19 @@ def decide_batch(writing: Writing, commands: Sequence[AnyCommand], clock: Clock)
 
 
 def _decide_project(writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
+    answers: list[Answer] = []
+    stretch: list[AnyCommand] = []
+    for command in commands:
+        stretch.append(command)
+        if command.changes_much:
+            answers.extend(_decide_stretch(writing, project, stretch, clock))
+            stretch = []
+    if stretch:
+        answers.extend(_decide_stretch(writing, project, stretch, clock))
+    return answers
+
+
+def _decide_stretch(writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
     keys = Keys()
     for command in commands:
         command.declare(keys)

@@ -39,7 +39,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PROJECT_NOT_FOUND: _ErrorReason.ValueType  # 7
     """NOT_FOUND. No such project. Keys: project."""
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 8
-    """NOT_FOUND. No such model. Keys: project, model."""
+    """NOT_FOUND. No such model. Keys: project, model, renamed_to (when a model was called so before)."""
     ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 9
     """NOT_FOUND. The model has no such version. Keys: project, model, version."""
     ERROR_REASON_STAGE_EMPTY: _ErrorReason.ValueType  # 10
@@ -80,6 +80,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INCIDENT: _ErrorReason.ValueType  # 25
     """INTERNAL. A defect of the server, logged there under the incident's id. Keys: incident."""
+    ERROR_REASON_MODEL_DELETED: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION. The model is deleted; undelete it first. Keys: project, model."""
+    ERROR_REASON_VERSION_DELETED: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION. The version is deleted; undelete it first. Keys: project, model, number."""
+    ERROR_REASON_VERSION_IN_USE: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION. The version is in production, and the request did not say to delete it all the same.
+    Keys: project, model, number.
+    """
+    ERROR_REASON_MODEL_NOT_DELETED: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION. The model is not deleted, so it cannot be undeleted or purged. Keys: project, model."""
+    ERROR_REASON_VERSION_NOT_DELETED: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION. The version is not deleted, so it cannot be undeleted. Keys: project, model, number."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -104,7 +116,7 @@ ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 6
 ERROR_REASON_PROJECT_NOT_FOUND: ErrorReason.ValueType  # 7
 """NOT_FOUND. No such project. Keys: project."""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
-"""NOT_FOUND. No such model. Keys: project, model."""
+"""NOT_FOUND. No such model. Keys: project, model, renamed_to (when a model was called so before)."""
 ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 9
 """NOT_FOUND. The model has no such version. Keys: project, model, version."""
 ERROR_REASON_STAGE_EMPTY: ErrorReason.ValueType  # 10
@@ -145,4 +157,16 @@ RetryInfo. Keys: retry_after_ms.
 """
 ERROR_REASON_INCIDENT: ErrorReason.ValueType  # 25
 """INTERNAL. A defect of the server, logged there under the incident's id. Keys: incident."""
+ERROR_REASON_MODEL_DELETED: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION. The model is deleted; undelete it first. Keys: project, model."""
+ERROR_REASON_VERSION_DELETED: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION. The version is deleted; undelete it first. Keys: project, model, number."""
+ERROR_REASON_VERSION_IN_USE: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION. The version is in production, and the request did not say to delete it all the same.
+Keys: project, model, number.
+"""
+ERROR_REASON_MODEL_NOT_DELETED: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION. The model is not deleted, so it cannot be undeleted or purged. Keys: project, model."""
+ERROR_REASON_VERSION_NOT_DELETED: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION. The version is not deleted, so it cannot be undeleted. Keys: project, model, number."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -27,15 +27,15 @@ from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 from tallymark.v1 import run_pb2 as tallymark_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tallymark/v1/event.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\xe7\x02\n\x05\x45vent\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.tallymark.v1.EventKind\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12$\n\x05model\x18\x06 \x01(\x0b\x32\x13.tallymark.v1.ModelH\x00\x12\x33\n\rmodel_version\x18\x07 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersionH\x00\x12 \n\x03run\x18\x08 \x01(\x0b\x32\x11.tallymark.v1.RunH\x00\x12+\n\x0eprevious_stage\x18\t \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\r\n\x05\x61lias\x18\n \x01(\t\x12\x17\n\x0fprevious_number\x18\x0b \x01(\x05\x42\n\n\x08resource*\x94\x02\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45VENT_KIND_MODEL_CREATED\x10\x01\x12\x1e\n\x1a\x45VENT_KIND_VERSION_CREATED\x10\x02\x12\x1c\n\x18\x45VENT_KIND_STAGE_CHANGED\x10\x03\x12\x18\n\x14\x45VENT_KIND_ALIAS_SET\x10\x04\x12\x1c\n\x18\x45VENT_KIND_ALIAS_DELETED\x10\x05\x12\x1e\n\x1a\x45VENT_KIND_METADATA_LOGGED\x10\x06\x12\x1a\n\x16\x45VENT_KIND_RUN_STARTED\x10\x07\x12\x1b\n\x17\x45VENT_KIND_RUN_FINISHED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tallymark/v1/event.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\xfe\x02\n\x05\x45vent\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.tallymark.v1.EventKind\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12$\n\x05model\x18\x06 \x01(\x0b\x32\x13.tallymark.v1.ModelH\x00\x12\x33\n\rmodel_version\x18\x07 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersionH\x00\x12 \n\x03run\x18\x08 \x01(\x0b\x32\x11.tallymark.v1.RunH\x00\x12+\n\x0eprevious_stage\x18\t \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\r\n\x05\x61lias\x18\n \x01(\t\x12\x17\n\x0fprevious_number\x18\x0b \x01(\x05\x12\x15\n\rprevious_name\x18\x0c \x01(\tB\n\n\x08resource*\xad\x04\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45VENT_KIND_MODEL_CREATED\x10\x01\x12\x1e\n\x1a\x45VENT_KIND_VERSION_CREATED\x10\x02\x12\x1c\n\x18\x45VENT_KIND_STAGE_CHANGED\x10\x03\x12\x18\n\x14\x45VENT_KIND_ALIAS_SET\x10\x04\x12\x1c\n\x18\x45VENT_KIND_ALIAS_DELETED\x10\x05\x12\x1e\n\x1a\x45VENT_KIND_METADATA_LOGGED\x10\x06\x12\x1a\n\x16\x45VENT_KIND_RUN_STARTED\x10\x07\x12\x1b\n\x17\x45VENT_KIND_RUN_FINISHED\x10\x08\x12\x1c\n\x18\x45VENT_KIND_MODEL_UPDATED\x10\t\x12\x1c\n\x18\x45VENT_KIND_MODEL_RENAMED\x10\n\x12\x1c\n\x18\x45VENT_KIND_MODEL_DELETED\x10\x0b\x12\x1e\n\x1a\x45VENT_KIND_MODEL_UNDELETED\x10\x0c\x12\x1b\n\x17\x45VENT_KIND_MODEL_PURGED\x10\r\x12\x1e\n\x1a\x45VENT_KIND_VERSION_UPDATED\x10\x0e\x12\x1e\n\x1a\x45VENT_KIND_VERSION_RENAMED\x10\x0f\x12\x1e\n\x1a\x45VENT_KIND_VERSION_DELETED\x10\x10\x12 \n\x1c\x45VENT_KIND_VERSION_UNDELETED\x10\x11\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallymark.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTKIND']._serialized_start=488
-  _globals['_EVENTKIND']._serialized_end=764
+  _globals['_EVENTKIND']._serialized_start=511
+  _globals['_EVENTKIND']._serialized_end=1068
   _globals['_EVENT']._serialized_start=126
-  _globals['_EVENT']._serialized_end=485
+  _globals['_EVENT']._serialized_end=508
 # @@protoc_insertion_point(module_scope)

@@ -44,6 +44,24 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """A run was started."""
     EVENT_KIND_RUN_FINISHED: _EventKind.ValueType  # 8
     """A run was finished."""
+    EVENT_KIND_MODEL_UPDATED: _EventKind.ValueType  # 9
+    """What people wrote about a model was changed."""
+    EVENT_KIND_MODEL_RENAMED: _EventKind.ValueType  # 10
+    """A model got another name."""
+    EVENT_KIND_MODEL_DELETED: _EventKind.ValueType  # 11
+    """A model was deleted, and can be undeleted."""
+    EVENT_KIND_MODEL_UNDELETED: _EventKind.ValueType  # 12
+    """A deleted model was brought back."""
+    EVENT_KIND_MODEL_PURGED: _EventKind.ValueType  # 13
+    """A deleted model and its versions were put away for good. Its numbers stay given."""
+    EVENT_KIND_VERSION_UPDATED: _EventKind.ValueType  # 14
+    """What people wrote about a version was changed."""
+    EVENT_KIND_VERSION_RENAMED: _EventKind.ValueType  # 15
+    """A version got another explicit name, or lost it."""
+    EVENT_KIND_VERSION_DELETED: _EventKind.ValueType  # 16
+    """A version was deleted, and can be undeleted."""
+    EVENT_KIND_VERSION_UNDELETED: _EventKind.ValueType  # 17
+    """A deleted version was brought back."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What happened."""
@@ -66,6 +84,24 @@ EVENT_KIND_RUN_STARTED: EventKind.ValueType  # 7
 """A run was started."""
 EVENT_KIND_RUN_FINISHED: EventKind.ValueType  # 8
 """A run was finished."""
+EVENT_KIND_MODEL_UPDATED: EventKind.ValueType  # 9
+"""What people wrote about a model was changed."""
+EVENT_KIND_MODEL_RENAMED: EventKind.ValueType  # 10
+"""A model got another name."""
+EVENT_KIND_MODEL_DELETED: EventKind.ValueType  # 11
+"""A model was deleted, and can be undeleted."""
+EVENT_KIND_MODEL_UNDELETED: EventKind.ValueType  # 12
+"""A deleted model was brought back."""
+EVENT_KIND_MODEL_PURGED: EventKind.ValueType  # 13
+"""A deleted model and its versions were put away for good. Its numbers stay given."""
+EVENT_KIND_VERSION_UPDATED: EventKind.ValueType  # 14
+"""What people wrote about a version was changed."""
+EVENT_KIND_VERSION_RENAMED: EventKind.ValueType  # 15
+"""A version got another explicit name, or lost it."""
+EVENT_KIND_VERSION_DELETED: EventKind.ValueType  # 16
+"""A version was deleted, and can be undeleted."""
+EVENT_KIND_VERSION_UNDELETED: EventKind.ValueType  # 17
+"""A deleted version was brought back."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -85,6 +121,7 @@ class Event(_message.Message):
     PREVIOUS_STAGE_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     PREVIOUS_NUMBER_FIELD_NUMBER: _builtins.int
+    PREVIOUS_NAME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Position in the project's log: 1 for its first event, one more for each, without a gap."""
     kind: Global___EventKind.ValueType
@@ -99,6 +136,8 @@ class Event(_message.Message):
     """The alias that was set or taken away, for EVENT_KIND_ALIAS_SET and EVENT_KIND_ALIAS_DELETED."""
     previous_number: _builtins.int
     """The number at which the alias pointed before; 0 when it pointed nowhere."""
+    previous_name: _builtins.str
+    """What the model or the version was called before, for EVENT_KIND_MODEL_RENAMED and EVENT_KIND_VERSION_RENAMED."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided, UTC. Never earlier than the event before."""
@@ -129,10 +168,11 @@ class Event(_message.Message):
         previous_stage: _model_pb2.Stage.ValueType = ...,
         alias: _builtins.str = ...,
         previous_number: _builtins.int = ...,
+        previous_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "model_version", b"model_version", "resource", b"resource", "run", b"run", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "kind", b"kind", "model", b"model", "model_version", b"model_version", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "kind", b"kind", "model", b"model", "model_version", b"model_version", "previous_name", b"previous_name", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["model", "model_version", "run"]  # noqa: Y015
     _WhichOneofArgType_resource: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015

@@ -74,6 +74,7 @@ class Model(_message.Message):
     CREATE_REVISION_FIELD_NUMBER: _builtins.int
     MOD_REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}`. The last segment is the model's name: 1 to 255 characters of
     Unicode in NFC, none of `/ @ = :`, no control character, no space at either end.
@@ -114,6 +115,10 @@ class Model(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the model itself (not its versions) was last changed, UTC."""
 
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the model was deleted, UTC; absent while it is not."""
+
     def __init__(
         self,
         *,
@@ -133,10 +138,11 @@ class Model(_message.Message):
         create_revision: _builtins.int = ...,
         mod_revision: _builtins.int = ...,
         etag: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "description", b"description", "etag", b"etag", "ethics", b"ethics", "last_number", b"last_number", "license", b"license", "limitations", b"limitations", "mod_revision", b"mod_revision", "name", b"name", "tags", b"tags", "trade_offs", b"trade_offs", "update_time", b"update_time", "use_cases", b"use_cases"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "ethics", b"ethics", "last_number", b"last_number", "license", b"license", "limitations", b"limitations", "mod_revision", b"mod_revision", "name", b"name", "tags", b"tags", "trade_offs", b"trade_offs", "update_time", b"update_time", "use_cases", b"use_cases"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -186,6 +192,7 @@ class ModelVersion(_message.Message):
     CREATE_REVISION_FIELD_NUMBER: _builtins.int
     MOD_REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}/versions/{number}`. On output the last segment is always the
     number. On input it may also be `latest`, a stage (`@production`, `@staging`), `@ALIAS`, or `=NAME`.
@@ -237,6 +244,10 @@ class ModelVersion(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the version was last changed, UTC."""
 
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the version was deleted, UTC; absent while it is not."""
+
     def __init__(
         self,
         *,
@@ -257,10 +268,11 @@ class ModelVersion(_message.Message):
         create_revision: _builtins.int = ...,
         mod_revision: _builtins.int = ...,
         etag: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "automatic", b"automatic", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "description", b"description", "etag", b"etag", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "number", b"number", "run", b"run", "stage", b"stage", "step", b"step", "tags", b"tags", "update_time", b"update_time", "version_name", b"version_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "automatic", b"automatic", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "number", b"number", "run", b"run", "stage", b"stage", "step", b"step", "tags", b"tags", "update_time", b"update_time", "version_name", b"version_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

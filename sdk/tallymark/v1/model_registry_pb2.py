@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tallymark/v1/model_registry.proto\x12\x0ctallymark.v1\x1a\x18tallymark/v1/model.proto\"\x85\x01\n\x12\x43reateModelRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\"\n\x05model\x18\x03 \x01(\x0b\x32\x13.tallymark.v1.Model\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x89\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x31\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"y\n\x1f\x42\x61tchCreateModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x32\n\x0emodel_versions\x18\x02 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"V\n BatchCreateModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\"\x9c\x01\n\x19\x45nsureModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"`\n\x1a\x45nsureModelVersionResponse\x12\x31\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"z\n\x19ListModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x9b\x01\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05stage\x18\x02 \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\x84\x01\n\x0fSetAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\x89\x01\n\x12\x44\x65leteAliasRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\xc6\x01\n\x12LogMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x08metadata\x18\x02 \x03(\x0b\x32..tallymark.v1.LogMetadataRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\x32\x88\x08\n\rModelRegistry\x12\x44\n\x0b\x43reateModel\x12 .tallymark.v1.CreateModelRequest\x1a\x13.tallymark.v1.Model\x12>\n\x08GetModel\x12\x1d.tallymark.v1.GetModelRequest\x1a\x13.tallymark.v1.Model\x12O\n\nListModels\x12\x1f.tallymark.v1.ListModelsRequest\x1a .tallymark.v1.ListModelsResponse\x12Y\n\x12\x43reateModelVersion\x12\'.tallymark.v1.CreateModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12y\n\x18\x42\x61tchCreateModelVersions\x12-.tallymark.v1.BatchCreateModelVersionsRequest\x1a..tallymark.v1.BatchCreateModelVersionsResponse\x12g\n\x12\x45nsureModelVersion\x12\'.tallymark.v1.EnsureModelVersionRequest\x1a(.tallymark.v1.EnsureModelVersionResponse\x12S\n\x0fGetModelVersion\x12$.tallymark.v1.GetModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x64\n\x11ListModelVersions\x12&.tallymark.v1.ListModelVersionsRequest\x1a\'.tallymark.v1.ListModelVersionsResponse\x12\x45\n\x08SetStage\x12\x1d.tallymark.v1.SetStageRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x45\n\x08SetAlias\x12\x1d.tallymark.v1.SetAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0b\x44\x65leteAlias\x12 .tallymark.v1.DeleteAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0bLogMetadata\x12 .tallymark.v1.LogMetadataRequest\x1a\x1a.tallymark.v1.ModelVersionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tallymark/v1/model_registry.proto\x12\x0ctallymark.v1\x1a google/protobuf/field_mask.proto\x1a\x18tallymark/v1/model.proto\"\x85\x01\n\x12\x43reateModelRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\"\n\x05model\x18\x03 \x01(\x0b\x32\x13.tallymark.v1.Model\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"5\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x02 \x01(\x08\"`\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x04 \x01(\x08\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x89\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x31\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"y\n\x1f\x42\x61tchCreateModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x32\n\x0emodel_versions\x18\x02 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"V\n BatchCreateModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\"\x9c\x01\n\x19\x45nsureModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"`\n\x1a\x45nsureModelVersionResponse\x12\x31\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"<\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x02 \x01(\x08\"g\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x04 \x01(\x08\"z\n\x19ListModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x9b\x01\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05stage\x18\x02 \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\x84\x01\n\x0fSetAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\x89\x01\n\x12\x44\x65leteAliasRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\xdb\x01\n\x12LogMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x08metadata\x18\x02 \x03(\x0b\x32..tallymark.v1.LogMetadataRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65lete_keys\x18\x04 \x03(\t\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"\x94\x01\n\x12UpdateModelRequest\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.tallymark.v1.Model\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"Z\n\x12RenameModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cnew_model_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"c\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"H\n\x14UndeleteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"E\n\x11PurgeModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xaa\x01\n\x19UpdateModelVersionRequest\x12\x31\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"j\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"O\n\x1bUndeleteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t2\xfd\x0c\n\rModelRegistry\x12\x44\n\x0b\x43reateModel\x12 .tallymark.v1.CreateModelRequest\x1a\x13.tallymark.v1.Model\x12>\n\x08GetModel\x12\x1d.tallymark.v1.GetModelRequest\x1a\x13.tallymark.v1.Model\x12O\n\nListModels\x12\x1f.tallymark.v1.ListModelsRequest\x1a .tallymark.v1.ListModelsResponse\x12\x44\n\x0bUpdateModel\x12 .tallymark.v1.UpdateModelRequest\x1a\x13.tallymark.v1.Model\x12\x44\n\x0bRenameModel\x12 .tallymark.v1.RenameModelRequest\x1a\x13.tallymark.v1.Model\x12\x44\n\x0b\x44\x65leteModel\x12 .tallymark.v1.DeleteModelRequest\x1a\x13.tallymark.v1.Model\x12H\n\rUndeleteModel\x12\".tallymark.v1.UndeleteModelRequest\x1a\x13.tallymark.v1.Model\x12\x42\n\nPurgeModel\x12\x1f.tallymark.v1.PurgeModelRequest\x1a\x13.tallymark.v1.Model\x12Y\n\x12\x43reateModelVersion\x12\'.tallymark.v1.CreateModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12y\n\x18\x42\x61tchCreateModelVersions\x12-.tallymark.v1.BatchCreateModelVersionsRequest\x1a..tallymark.v1.BatchCreateModelVersionsResponse\x12g\n\x12\x45nsureModelVersion\x12\'.tallymark.v1.EnsureModelVersionRequest\x1a(.tallymark.v1.EnsureModelVersionResponse\x12S\n\x0fGetModelVersion\x12$.tallymark.v1.GetModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x64\n\x11ListModelVersions\x12&.tallymark.v1.ListModelVersionsRequest\x1a\'.tallymark.v1.ListModelVersionsResponse\x12Y\n\x12UpdateModelVersion\x12\'.tallymark.v1.UpdateModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12Y\n\x12\x44\x65leteModelVersion\x12\'.tallymark.v1.DeleteModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12]\n\x14UndeleteModelVersion\x12).tallymark.v1.UndeleteModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x45\n\x08SetStage\x12\x1d.tallymark.v1.SetStageRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x45\n\x08SetAlias\x12\x1d.tallymark.v1.SetAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0b\x44\x65leteAlias\x12 .tallymark.v1.DeleteAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0bLogMetadata\x12 .tallymark.v1.LogMetadataRequest\x1a\x1a.tallymark.v1.ModelVersionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,40 +35,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LOGMETADATAREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_CREATEMODELREQUEST']._serialized_start=78
-  _globals['_CREATEMODELREQUEST']._serialized_end=211
-  _globals['_GETMODELREQUEST']._serialized_start=213
-  _globals['_GETMODELREQUEST']._serialized_end=244
-  _globals['_LISTMODELSREQUEST']._serialized_start=246
-  _globals['_LISTMODELSREQUEST']._serialized_end=320
-  _globals['_LISTMODELSRESPONSE']._serialized_start=322
-  _globals['_LISTMODELSRESPONSE']._serialized_end=422
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=425
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=562
-  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_start=564
-  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_end=685
-  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_start=687
-  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_end=773
-  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_start=776
-  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_end=932
-  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_start=934
-  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_end=1030
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1032
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1070
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1072
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1153
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1155
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1277
-  _globals['_SETSTAGEREQUEST']._serialized_start=1280
-  _globals['_SETSTAGEREQUEST']._serialized_end=1435
-  _globals['_SETALIASREQUEST']._serialized_start=1438
-  _globals['_SETALIASREQUEST']._serialized_end=1570
-  _globals['_DELETEALIASREQUEST']._serialized_start=1573
-  _globals['_DELETEALIASREQUEST']._serialized_end=1710
-  _globals['_LOGMETADATAREQUEST']._serialized_start=1713
-  _globals['_LOGMETADATAREQUEST']._serialized_end=1911
-  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_start=1835
-  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_end=1911
-  _globals['_MODELREGISTRY']._serialized_start=1914
-  _globals['_MODELREGISTRY']._serialized_end=2946
+  _globals['_CREATEMODELREQUEST']._serialized_start=112
+  _globals['_CREATEMODELREQUEST']._serialized_end=245
+  _globals['_GETMODELREQUEST']._serialized_start=247
+  _globals['_GETMODELREQUEST']._serialized_end=300
+  _globals['_LISTMODELSREQUEST']._serialized_start=302
+  _globals['_LISTMODELSREQUEST']._serialized_end=398
+  _globals['_LISTMODELSRESPONSE']._serialized_start=400
+  _globals['_LISTMODELSRESPONSE']._serialized_end=500
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=503
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=640
+  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_start=642
+  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_end=763
+  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_start=765
+  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_end=851
+  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_start=854
+  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_end=1010
+  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_start=1012
+  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_end=1108
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1110
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1170
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1172
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1275
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1277
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1399
+  _globals['_SETSTAGEREQUEST']._serialized_start=1402
+  _globals['_SETSTAGEREQUEST']._serialized_end=1557
+  _globals['_SETALIASREQUEST']._serialized_start=1560
+  _globals['_SETALIASREQUEST']._serialized_end=1692
+  _globals['_DELETEALIASREQUEST']._serialized_start=1695
+  _globals['_DELETEALIASREQUEST']._serialized_end=1832
+  _globals['_LOGMETADATAREQUEST']._serialized_start=1835
+  _globals['_LOGMETADATAREQUEST']._serialized_end=2054
+  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_start=1978
+  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_end=2054
+  _globals['_UPDATEMODELREQUEST']._serialized_start=2057
+  _globals['_UPDATEMODELREQUEST']._serialized_end=2205
+  _globals['_RENAMEMODELREQUEST']._serialized_start=2207
+  _globals['_RENAMEMODELREQUEST']._serialized_end=2297
+  _globals['_DELETEMODELREQUEST']._serialized_start=2299
+  _globals['_DELETEMODELREQUEST']._serialized_end=2398
+  _globals['_UNDELETEMODELREQUEST']._serialized_start=2400
+  _globals['_UNDELETEMODELREQUEST']._serialized_end=2472
+  _globals['_PURGEMODELREQUEST']._serialized_start=2474
+  _globals['_PURGEMODELREQUEST']._serialized_end=2543
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_start=2546
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_end=2716
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=2718
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=2824
+  _globals['_UNDELETEMODELVERSIONREQUEST']._serialized_start=2826
+  _globals['_UNDELETEMODELVERSIONREQUEST']._serialized_end=2905
+  _globals['_MODELREGISTRY']._serialized_start=2908
+  _globals['_MODELREGISTRY']._serialized_end=4569
 # @@protoc_insertion_point(module_scope)

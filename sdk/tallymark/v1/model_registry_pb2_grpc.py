@@ -56,6 +56,31 @@ class ModelRegistryStub(object):
                 request_serializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.UpdateModel = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/UpdateModel',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.UpdateModelRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
+        self.RenameModel = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/RenameModel',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.RenameModelRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
+        self.DeleteModel = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/DeleteModel',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.DeleteModelRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
+        self.UndeleteModel = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/UndeleteModel',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
+        self.PurgeModel = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/PurgeModel',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.PurgeModelRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
         self.CreateModelVersion = channel.unary_unary(
                 '/tallymark.v1.ModelRegistry/CreateModelVersion',
                 request_serializer=tallymark_dot_v1_dot_model__registry__pb2.CreateModelVersionRequest.SerializeToString,
@@ -80,6 +105,21 @@ class ModelRegistryStub(object):
                 '/tallymark.v1.ModelRegistry/ListModelVersions',
                 request_serializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelVersionsRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelVersionsResponse.FromString,
+                _registered_method=True)
+        self.UpdateModelVersion = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/UpdateModelVersion',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.UpdateModelVersionRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+                _registered_method=True)
+        self.DeleteModelVersion = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/DeleteModelVersion',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.DeleteModelVersionRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+                _registered_method=True)
+        self.UndeleteModelVersion = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/UndeleteModelVersion',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelVersionRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
                 _registered_method=True)
         self.SetStage = channel.unary_unary(
                 '/tallymark.v1.ModelRegistry/SetStage',
@@ -133,6 +173,43 @@ class ModelRegistryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateModel(self, request, context):
+        """Changes what people write about a model: the fields in the mask become what the request says, and may become empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameModel(self, request, context):
+        """Gives a model another name. The old name is free, and asking for it tells the new one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModel(self, request, context):
+        """Deletes a model with its versions, so that it can be undeleted. VERSION_IN_USE when a version is in production,
+        unless the request says `force`. Its name stays taken until it is purged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteModel(self, request, context):
+        """Brings a deleted model back as it was. MODEL_NOT_DELETED when it is there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeModel(self, request, context):
+        """Puts a deleted model and its versions away for good; the log still tells of them. A model created later under that
+        name goes on in its line: no number is given twice. MODEL_NOT_DELETED when it is not deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateModelVersion(self, request, context):
         """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN when
         the name belongs to another version. A refused create consumes no number.
@@ -172,6 +249,29 @@ class ModelRegistryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateModelVersion(self, request, context):
+        """Changes what people write about a version: the fields in the mask become what the request says, and may become
+        empty. Without an explicit name the version is called by its number.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModelVersion(self, request, context):
+        """Deletes a version, so that it can be undeleted. Its number and name stay taken; it leaves its stage for the archive
+        and loses its aliases. VERSION_IN_USE when it is in production, unless the request says `force`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteModelVersion(self, request, context):
+        """Brings a deleted version back. VERSION_NOT_DELETED when it is there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetStage(self, request, context):
         """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
         the request says `force`; then the holder goes to the archive in the same step.
@@ -195,7 +295,7 @@ class ModelRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LogMetadata(self, request, context):
-        """Sets metadata of a version by key. Other keys stay as they are.
+        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,6 +318,31 @@ def add_ModelRegistryServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelsRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'UpdateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateModel,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.UpdateModelRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'RenameModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameModel,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.RenameModelRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'DeleteModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModel,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.DeleteModelRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'UndeleteModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteModel,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'PurgeModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeModel,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.PurgeModelRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.Model.SerializeToString,
             ),
             'CreateModelVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateModelVersion,
@@ -243,6 +368,21 @@ def add_ModelRegistryServicer_to_server(servicer, server):
                     servicer.ListModelVersions,
                     request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelVersionsRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_model__registry__pb2.ListModelVersionsResponse.SerializeToString,
+            ),
+            'UpdateModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateModelVersion,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.UpdateModelVersionRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
+            'DeleteModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModelVersion,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.DeleteModelVersionRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
+            'UndeleteModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteModelVersion,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelVersionRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
             ),
             'SetStage': grpc.unary_unary_rpc_method_handler(
                     servicer.SetStage,
@@ -352,6 +492,141 @@ class ModelRegistry(object):
             '/tallymark.v1.ModelRegistry/ListModels',
             tallymark_dot_v1_dot_model__registry__pb2.ListModelsRequest.SerializeToString,
             tallymark_dot_v1_dot_model__registry__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/UpdateModel',
+            tallymark_dot_v1_dot_model__registry__pb2.UpdateModelRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/RenameModel',
+            tallymark_dot_v1_dot_model__registry__pb2.RenameModelRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/DeleteModel',
+            tallymark_dot_v1_dot_model__registry__pb2.DeleteModelRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/UndeleteModel',
+            tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/PurgeModel',
+            tallymark_dot_v1_dot_model__registry__pb2.PurgeModelRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.Model.FromString,
             options,
             channel_credentials,
             insecure,
@@ -487,6 +762,87 @@ class ModelRegistry(object):
             '/tallymark.v1.ModelRegistry/ListModelVersions',
             tallymark_dot_v1_dot_model__registry__pb2.ListModelVersionsRequest.SerializeToString,
             tallymark_dot_v1_dot_model__registry__pb2.ListModelVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/UpdateModelVersion',
+            tallymark_dot_v1_dot_model__registry__pb2.UpdateModelVersionRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/DeleteModelVersion',
+            tallymark_dot_v1_dot_model__registry__pb2.DeleteModelVersionRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/UndeleteModelVersion',
+            tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelVersionRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,20 @@ class ModelRegistryStub:
     """Reads a model. MODEL_NOT_FOUND when there is none of that name."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.ListModelsRequest, _model_registry_pb2.ListModelsResponse]
     """Lists the models of a project by name, in code point order."""
+    UpdateModel: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.UpdateModelRequest, _model_pb2.Model]
+    """Changes what people write about a model: the fields in the mask become what the request says, and may become empty."""
+    RenameModel: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.RenameModelRequest, _model_pb2.Model]
+    """Gives a model another name. The old name is free, and asking for it tells the new one."""
+    DeleteModel: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteModelRequest, _model_pb2.Model]
+    """Deletes a model with its versions, so that it can be undeleted. VERSION_IN_USE when a version is in production,
+    unless the request says `force`. Its name stays taken until it is purged.
+    """
+    UndeleteModel: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.UndeleteModelRequest, _model_pb2.Model]
+    """Brings a deleted model back as it was. MODEL_NOT_DELETED when it is there."""
+    PurgeModel: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.PurgeModelRequest, _model_pb2.Model]
+    """Puts a deleted model and its versions away for good; the log still tells of them. A model created later under that
+    name goes on in its line: no number is given twice. MODEL_NOT_DELETED when it is not deleted.
+    """
     CreateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]
     """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN when
     the name belongs to another version. A refused create consumes no number.
@@ -63,6 +77,16 @@ class ModelRegistryStub:
     """
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.ListModelVersionsRequest, _model_registry_pb2.ListModelVersionsResponse]
     """Lists the versions of a model, highest number first."""
+    UpdateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]
+    """Changes what people write about a version: the fields in the mask become what the request says, and may become
+    empty. Without an explicit name the version is called by its number.
+    """
+    DeleteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteModelVersionRequest, _model_pb2.ModelVersion]
+    """Deletes a version, so that it can be undeleted. Its number and name stay taken; it leaves its stage for the archive
+    and loses its aliases. VERSION_IN_USE when it is in production, unless the request says `force`.
+    """
+    UndeleteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.UndeleteModelVersionRequest, _model_pb2.ModelVersion]
+    """Brings a deleted version back. VERSION_NOT_DELETED when it is there."""
     SetStage: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.SetStageRequest, _model_pb2.ModelVersion]
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
     the request says `force`; then the holder goes to the archive in the same step.
@@ -72,7 +96,7 @@ class ModelRegistryStub:
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]
-    """Sets metadata of a version by key. Other keys stay as they are."""
+    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are."""
 
 @_typing.type_check_only
 class ModelRegistryAsyncStub(ModelRegistryStub):
@@ -91,6 +115,20 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """Reads a model. MODEL_NOT_FOUND when there is none of that name."""
     ListModels: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.ListModelsRequest, _model_registry_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the models of a project by name, in code point order."""
+    UpdateModel: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.UpdateModelRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Changes what people write about a model: the fields in the mask become what the request says, and may become empty."""
+    RenameModel: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.RenameModelRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Gives a model another name. The old name is free, and asking for it tells the new one."""
+    DeleteModel: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteModelRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Deletes a model with its versions, so that it can be undeleted. VERSION_IN_USE when a version is in production,
+    unless the request says `force`. Its name stays taken until it is purged.
+    """
+    UndeleteModel: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.UndeleteModelRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Brings a deleted model back as it was. MODEL_NOT_DELETED when it is there."""
+    PurgeModel: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.PurgeModelRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Puts a deleted model and its versions away for good; the log still tells of them. A model created later under that
+    name goes on in its line: no number is given twice. MODEL_NOT_DELETED when it is not deleted.
+    """
     CreateModelVersion: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN when
     the name belongs to another version. A refused create consumes no number.
@@ -108,6 +146,16 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.ListModelVersionsRequest, _model_registry_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a model, highest number first."""
+    UpdateModelVersion: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
+    """Changes what people write about a version: the fields in the mask become what the request says, and may become
+    empty. Without an explicit name the version is called by its number.
+    """
+    DeleteModelVersion: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
+    """Deletes a version, so that it can be undeleted. Its number and name stay taken; it leaves its stage for the archive
+    and loses its aliases. VERSION_IN_USE when it is in production, unless the request says `force`.
+    """
+    UndeleteModelVersion: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.UndeleteModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
+    """Brings a deleted version back. VERSION_NOT_DELETED when it is there."""
     SetStage: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.SetStageRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
     the request says `force`; then the holder goes to the archive in the same step.
@@ -117,7 +165,7 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
-    """Sets metadata of a version by key. Other keys stay as they are."""
+    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are."""
 
 class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
     """Models and their versions.
@@ -151,6 +199,50 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_registry_pb2.ListModelsResponse, _abc.Awaitable[_model_registry_pb2.ListModelsResponse]]:
         """Lists the models of a project by name, in code point order."""
+
+    @_abc_1.abstractmethod
+    def UpdateModel(
+        self,
+        request: _model_registry_pb2.UpdateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Changes what people write about a model: the fields in the mask become what the request says, and may become empty."""
+
+    @_abc_1.abstractmethod
+    def RenameModel(
+        self,
+        request: _model_registry_pb2.RenameModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Gives a model another name. The old name is free, and asking for it tells the new one."""
+
+    @_abc_1.abstractmethod
+    def DeleteModel(
+        self,
+        request: _model_registry_pb2.DeleteModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Deletes a model with its versions, so that it can be undeleted. VERSION_IN_USE when a version is in production,
+        unless the request says `force`. Its name stays taken until it is purged.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteModel(
+        self,
+        request: _model_registry_pb2.UndeleteModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Brings a deleted model back as it was. MODEL_NOT_DELETED when it is there."""
+
+    @_abc_1.abstractmethod
+    def PurgeModel(
+        self,
+        request: _model_registry_pb2.PurgeModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Puts a deleted model and its versions away for good; the log still tells of them. A model created later under that
+        name goes on in its line: no number is given twice. MODEL_NOT_DELETED when it is not deleted.
+        """
 
     @_abc_1.abstractmethod
     def CreateModelVersion(
@@ -200,6 +292,34 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         """Lists the versions of a model, highest number first."""
 
     @_abc_1.abstractmethod
+    def UpdateModelVersion(
+        self,
+        request: _model_registry_pb2.UpdateModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
+        """Changes what people write about a version: the fields in the mask become what the request says, and may become
+        empty. Without an explicit name the version is called by its number.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteModelVersion(
+        self,
+        request: _model_registry_pb2.DeleteModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
+        """Deletes a version, so that it can be undeleted. Its number and name stay taken; it leaves its stage for the archive
+        and loses its aliases. VERSION_IN_USE when it is in production, unless the request says `force`.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteModelVersion(
+        self,
+        request: _model_registry_pb2.UndeleteModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
+        """Brings a deleted version back. VERSION_NOT_DELETED when it is there."""
+
+    @_abc_1.abstractmethod
     def SetStage(
         self,
         request: _model_registry_pb2.SetStageRequest,
@@ -231,6 +351,6 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _model_registry_pb2.LogMetadataRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
-        """Sets metadata of a version by key. Other keys stay as they are."""
+        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are."""
 
 def add_ModelRegistryServicer_to_server(servicer: ModelRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from tallymark_server.domain.model import Model, ModelCard, ModelVersion, Run, RunState, Stage, Value
 from tallymark_server.domain.reference import Reference, aliased, in_stage, named
@@ -25,6 +25,9 @@ class Keys:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Generic[T_co]):
     """One change asked for, which is answered with a `T_co`. `fingerprint` tells requests of one request_id apart."""
+
+    # Whether what comes after it in line must be loaded anew: it changes more than the events say of themselves.
+    changes_much: ClassVar[bool] = False
 
     project: str
     actor: str
@@ -107,6 +110,68 @@ class EnsureVersion(Command["Ensured"]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCommand(Command[Model]):
+    """A change to a model that exists."""
+
+    model: str
+
+    def declare(self, keys: Keys) -> None:
+        Command.declare(self, keys)
+        keys.models.add(self.model)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateModel(ModelCommand):
+    """Change fields of a model's card."""
+
+    changes: dict[str, Any]
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenameModel(ModelCommand):
+    """Give a model another name."""
+
+    changes_much = True
+
+    name: str
+    etag: str = ""
+
+    def declare(self, keys: Keys) -> None:
+        ModelCommand.declare(self, keys)
+        keys.models.add(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteModel(ModelCommand):
+    """Delete a model, so that it can be undeleted."""
+
+    force: bool = False
+    reason: str = ""
+    etag: str = ""
+
+    def declare(self, keys: Keys) -> None:
+        ModelCommand.declare(self, keys)
+        keys.versions.add((self.model, in_stage(Stage.PRODUCTION)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeleteModel(ModelCommand):
+    """Bring a deleted model back."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeModel(ModelCommand):
+    """Put a deleted model and its versions away for good."""
+
+    changes_much = True
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionCommand(Command[ModelVersion]):
     """A change to a version that exists."""
 
@@ -156,9 +221,43 @@ class DeleteAlias(VersionCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogMetadata(VersionCommand):
-    """Set metadata of a version by key."""
+    """Set metadata of a version by key, and take keys away."""
 
     metadata: dict[str, Value]
+    delete_keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateVersion(VersionCommand):
+    """Change the explicit name (None for none), description or tags of a version."""
+
+    changes: dict[str, Any]
+    etag: str = ""
+
+    def declare(self, keys: Keys) -> None:
+        VersionCommand.declare(self, keys)
+        if self.changes.get("name") is not None:
+            keys.versions.add((self.model, named(self.changes["name"])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteVersion(VersionCommand):
+    """Delete a version, so that it can be undeleted."""
+
+    changes_much = True
+
+    force: bool = False
+    reason: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeleteVersion(VersionCommand):
+    """Bring a deleted version back."""
+
+    changes_much = True
+
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never, cast
+from typing import Any, cast
 
+from tallymark_server.domain import changing
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import RequestIdReused
 from tallymark_server.domain.events import Event
@@ -24,6 +26,14 @@ AnyCommand = (
     | c.SetAlias
     | c.DeleteAlias
     | c.LogMetadata
+    | c.UpdateModel
+    | c.RenameModel
+    | c.DeleteModel
+    | c.UndeleteModel
+    | c.PurgeModel
+    | c.UpdateVersion
+    | c.DeleteVersion
+    | c.UndeleteVersion
     | c.StartRun
     | c.FinishRun
 )
@@ -60,7 +70,7 @@ def take(state: State, command: AnyCommand, now: int) -> Decision:
 def decide(state: State, command: AnyCommand, now: int) -> Decision:
     """The answer to the command, and the events that make it true. Reads the state, and changes nothing."""
     scribe = Scribe(state, command, now)
-    outcome = _answer(state, command, scribe)
+    outcome = _ANSWERS[type(command)](state, command, scribe)
     return Decision(outcome, tuple(scribe.events))
 
 
@@ -73,7 +83,7 @@ def replay(state: State, command: AnyCommand, receipt: Receipt) -> Outcome:
         case c.EnsureVersion():
             return c.Ensured(cast("ModelVersion", last), created=True)
         case c.StartRun() if isinstance(last, Run):
-            version = None if last.model is None else state.versions[(last.model, last.number)]
+            version = None if last.model is None else state.versions.get((last.model, last.number))
             return c.Started(last, created=True, version=version)
         case c.StartRun():
             return c.Started(_known(state.runs[command.run]), created=False, version=cast("ModelVersion", last))
@@ -81,28 +91,26 @@ def replay(state: State, command: AnyCommand, receipt: Receipt) -> Outcome:
             return last
 
 
-def _answer(state: State, command: AnyCommand, scribe: Scribe) -> Outcome:
-    match command:
-        case c.CreateVersions():
-            return create_versions(state, command, scribe)
-        case c.EnsureVersion():
-            return ensure_version(state, command, scribe)
-        case c.CreateModel():
-            return create_model(state, command, scribe)
-        case c.SetStage():
-            return set_stage(state, command, scribe)
-        case c.SetAlias():
-            return set_alias(state, command, scribe)
-        case c.DeleteAlias():
-            return delete_alias(state, command, scribe)
-        case c.LogMetadata():
-            return log_metadata(state, command, scribe)
-        case c.StartRun():
-            return start_run(state, command, scribe)
-        case c.FinishRun():
-            return finish_run(state, command, scribe)
-        case _:
-            assert_never(command)
+# What answers each command; every command of the union has its place here.
+_ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
+    c.CreateModel: create_model,
+    c.CreateVersions: create_versions,
+    c.EnsureVersion: ensure_version,
+    c.SetStage: set_stage,
+    c.SetAlias: set_alias,
+    c.DeleteAlias: delete_alias,
+    c.LogMetadata: log_metadata,
+    c.UpdateModel: changing.update_model,
+    c.RenameModel: changing.rename_model,
+    c.DeleteModel: changing.delete_model,
+    c.UndeleteModel: changing.undelete_model,
+    c.PurgeModel: changing.purge_model,
+    c.UpdateVersion: changing.update_version,
+    c.DeleteVersion: changing.delete_version,
+    c.UndeleteVersion: changing.undelete_version,
+    c.StartRun: start_run,
+    c.FinishRun: finish_run,
+}
 
 
 def _known(run: Run | None) -> Run:

@@ -19,6 +19,15 @@ class Kind(enum.StrEnum):
     METADATA_LOGGED = "metadata_logged"
     RUN_STARTED = "run_started"
     RUN_FINISHED = "run_finished"
+    MODEL_UPDATED = "model_updated"
+    MODEL_RENAMED = "model_renamed"
+    MODEL_DELETED = "model_deleted"
+    MODEL_UNDELETED = "model_undeleted"
+    MODEL_PURGED = "model_purged"
+    VERSION_UPDATED = "version_updated"
+    VERSION_RENAMED = "version_renamed"
+    VERSION_DELETED = "version_deleted"
+    VERSION_UNDELETED = "version_undeleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +43,4 @@ class Event:
     previous_stage: Stage | None = None
     alias: str = ""
     previous_number: int = 0
+    previous_name: str = ""

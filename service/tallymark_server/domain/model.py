@@ -60,7 +60,7 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A named line of versions. `id` never changes, whatever the name."""
+    """A named line of versions. `id` never changes, whatever the name. A purged model is but its line's last number."""
 
     id: int
     name: str
@@ -71,6 +71,8 @@ class Model:
     update_time: int
     create_revision: int
     mod_revision: int
+    delete_time: int | None = None
+    purged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ class ModelVersion:
     update_time: int
     create_revision: int
     mod_revision: int
+    delete_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

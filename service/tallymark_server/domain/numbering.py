@@ -14,8 +14,9 @@ from tallymark_server.domain.state import State, missing
 
 
 def create_model(state: State, command: CreateModel, scribe: Scribe) -> Model:
-    """A new model, without any version."""
-    if state.models[command.model] is not None:
+    """A new model, without any version; under the name of a purged one, it goes on in that one's line."""
+    known = state.models[command.model]
+    if known is not None and not known.purged:
         raise ModelExists(state.project, command.model)
     return _write_model(state, command.model, command.card, scribe)
 
@@ -50,7 +51,9 @@ def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, ste
     if config.reference is not None and config.reference.by is not By.NAME:
         state.model(config.model)
         raise missing(state.project, config.model, config.reference)
-    model = state.models[config.model] or _write_model(state, config.model, config.card, scribe)
+    known = state.models[config.model]
+    absent = known is None or known.purged
+    model = _write_model(state, config.model, config.card, scribe) if absent else state.model(config.model)
     number = state.last_numbers.get(config.model, 0) + 1
     name = None if config.reference is None else str(config.reference.value)
     automatic = name is None and run is not None
@@ -60,10 +63,13 @@ def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, ste
 
 def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
     """The version that the config means in this run, if it is there."""
-    if state.models[config.model] is None:
+    known = state.models[config.model]
+    if known is None or known.purged:
         return None
+    state.model(config.model)
     if config.reference is not None:
-        return state.find(config.model, config.reference)
+        version = state.find(config.model, config.reference)
+        return None if version is None else state.version(config.model, config.reference)
     if run is None:
         return None
     number = state.automatic[(run, config.model)]
@@ -71,8 +77,9 @@ def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
 
 
 def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Model:
+    known = state.models[name]
     model = Model(
-        id=state.last_model_id + 1,
+        id=state.last_model_id + 1 if known is None else known.id,
         name=name,
         card=card,
         creator=scribe.actor,

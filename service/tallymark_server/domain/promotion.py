@@ -17,11 +17,16 @@ def etag(mod_revision: int) -> str:
     return f"r{mod_revision}"
 
 
+def check_etag(state: State, version: ModelVersion, given: str) -> None:
+    """EtagMismatch if an etag is given and is not that of the version as it is."""
+    if given and given != etag(version.mod_revision):
+        raise EtagMismatch(state.project, version.model, version.number, etag(version.mod_revision))
+
+
 def set_stage(state: State, command: SetStage, scribe: Scribe) -> ModelVersion:
     """The version in its new stage; with force, the holder before it goes to the archive."""
     version = state.version(command.model, command.reference)
-    if command.etag and command.etag != etag(version.mod_revision):
-        raise EtagMismatch(state.project, version.model, version.number, etag(version.mod_revision))
+    check_etag(state, version, command.etag)
     if version.stage is command.stage:
         return version
     if command.stage in EXCLUSIVE_STAGES:
@@ -29,8 +34,8 @@ def set_stage(state: State, command: SetStage, scribe: Scribe) -> ModelVersion:
         if holder is not None and not command.force:
             raise StageOccupied(state.project, version.model, command.stage.value, holder.number)
         if holder is not None:
-            _move(holder, Stage.ARCHIVED, command.reason, scribe)
-    return _move(version, command.stage, command.reason, scribe)
+            change_stage(holder, Stage.ARCHIVED, command.reason, scribe)
+    return change_stage(version, command.stage, command.reason, scribe)
 
 
 def set_alias(state: State, command: SetAlias, scribe: Scribe) -> ModelVersion:
@@ -41,7 +46,7 @@ def set_alias(state: State, command: SetAlias, scribe: Scribe) -> ModelVersion:
     if holder is not None and holder.number == version.number:
         return version
     if holder is not None:
-        _drop_alias(holder, command.alias, command.reason, scribe)
+        drop_alias(holder, command.alias, command.reason, scribe)
     image = scribe.changed(version, aliases=tuple(sorted({*version.aliases, command.alias})))
     previous = holder.number if holder else 0
     scribe.write(Kind.ALIAS_SET, image, reason=command.reason, alias=command.alias, previous_number=previous)
@@ -53,13 +58,14 @@ def delete_alias(state: State, command: DeleteAlias, scribe: Scribe) -> ModelVer
     holder = state.version(command.model, command.reference)
     alias = str(command.reference.value)
     _check_expected(state, holder.model, alias, holder, command.expected)
-    return _drop_alias(holder, alias, command.reason, scribe)
+    return drop_alias(holder, alias, command.reason, scribe)
 
 
 def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVersion:
-    """The version with the metadata set over what it had."""
+    """The version with the metadata set over what it had, and without the keys taken away."""
     version = state.version(command.model, command.reference)
-    metadata = merged(version.metadata, command.metadata)
+    kept = {key: value for key, value in version.metadata.items() if key not in command.delete_keys}
+    metadata = merged(kept, command.metadata)
     if metadata == version.metadata:
         return version
     image = scribe.changed(version, metadata=metadata)
@@ -67,13 +73,15 @@ def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVer
     return image
 
 
-def _move(version: ModelVersion, stage: Stage, reason: str, scribe: Scribe) -> ModelVersion:
+def change_stage(version: ModelVersion, stage: Stage, reason: str, scribe: Scribe) -> ModelVersion:
+    """The version in another stage."""
     image = scribe.changed(version, stage=stage)
     scribe.write(Kind.STAGE_CHANGED, image, reason=reason, previous_stage=version.stage)
     return image
 
 
-def _drop_alias(holder: ModelVersion, alias: str, reason: str, scribe: Scribe) -> ModelVersion:
+def drop_alias(holder: ModelVersion, alias: str, reason: str, scribe: Scribe) -> ModelVersion:
+    """The version without the alias."""
     image = scribe.changed(holder, aliases=tuple(name for name in holder.aliases if name != alias))
     scribe.write(Kind.ALIAS_DELETED, image, reason=reason, alias=alias, previous_number=holder.number)
     return image

@@ -21,7 +21,7 @@ def start_run(state: State, command: StartRun, scribe: Scribe) -> Started:
         version = ensure(state, command.config, scribe, run=command.run).version
     if run is not None:
         if version is None and run.model is not None:
-            version = state.versions[(run.model, run.number)]
+            version = state.versions.get((run.model, run.number))
         return Started(run, created=False, version=version)
     run = Run(
         id=command.run,

@@ -30,6 +30,7 @@ class Scribe:
         previous_stage: Stage | None = None,
         alias: str = "",
         previous_number: int = 0,
+        previous_name: str = "",
     ) -> None:
         """Write down what a resource became at `self.revision`, and turn to the next revision."""
         self.events.append(
@@ -43,6 +44,7 @@ class Scribe:
                 previous_stage=previous_stage,
                 alias=alias,
                 previous_number=previous_number,
+                previous_name=previous_name,
             )
         )
         self.revision += 1
@@ -50,3 +52,7 @@ class Scribe:
     def changed(self, version: ModelVersion, **changes: Any) -> ModelVersion:
         """The version as it is after a change at `self.revision`."""
         return replace(version, **changes, mod_revision=self.revision, update_time=self.time)
+
+    def changed_model(self, model: Model, **changes: Any) -> Model:
+        """The model as it is after a change at `self.revision`."""
+        return replace(model, **changes, mod_revision=self.revision, update_time=self.time)

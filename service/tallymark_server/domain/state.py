@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tallymark_server.domain.errors import AliasNotFound, ModelNotFound, RegistryError, StageEmpty, VersionNotFound
+from tallymark_server.domain.errors import (
+    AliasNotFound,
+    ModelDeleted,
+    ModelNotFound,
+    RegistryError,
+    StageEmpty,
+    VersionDeleted,
+    VersionNotFound,
+)
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelVersion, Run, Stage
 from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in_stage, named
@@ -33,6 +41,7 @@ class State:
     last_model_id: int
     models: dict[str, Model | None] = field(default_factory=dict)
     last_numbers: dict[str, int] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     versions: dict[tuple[str, int], ModelVersion | None] = field(default_factory=dict)
     pointers: dict[tuple[str, Reference], int | None] = field(default_factory=dict)
     automatic: dict[tuple[str, str], int | None] = field(default_factory=dict)
@@ -40,10 +49,17 @@ class State:
     receipts: dict[str, Receipt | None] = field(default_factory=dict)
 
     def model(self, name: str) -> Model:
-        """The model of that name; ModelNotFound."""
+        """The model of that name; ModelNotFound, ModelDeleted."""
+        model = self.any_model(name)
+        if model.delete_time is not None:
+            raise ModelDeleted(self.project, name)
+        return model
+
+    def any_model(self, name: str) -> Model:
+        """The model of that name, deleted or not; ModelNotFound."""
         model = self.models[name]
-        if model is None:
-            raise ModelNotFound(self.project, name)
+        if model is None or model.purged:
+            raise ModelNotFound(self.project, name, self.renamed.get(name))
         return model
 
     def find(self, model: str, reference: Reference) -> ModelVersion | None:
@@ -54,7 +70,14 @@ class State:
         return None if number is None else self.versions[(model, number)]
 
     def version(self, model: str, reference: Reference) -> ModelVersion:
-        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
+        """The version that the reference means; any error that says that there is none, or VersionDeleted."""
+        version = self.any_version(model, reference)
+        if version.delete_time is not None:
+            raise VersionDeleted(self.project, model, version.number)
+        return version
+
+    def any_version(self, model: str, reference: Reference) -> ModelVersion:
+        """The version that the reference means, deleted or not; any error that says that there is none."""
         self.model(model)
         version = self.find(model, reference)
         if version is None:
@@ -91,6 +114,10 @@ class State:
                     self.pointers[(model, left)] = None
                 if version.stage in EXCLUSIVE_STAGES:
                     self.pointers[(model, in_stage(version.stage))] = number
+            case Kind.VERSION_RENAMED:
+                self.pointers[(model, named(event.previous_name))] = None
+                if version.name is not None:
+                    self.pointers[(model, named(version.name))] = number
             case Kind.ALIAS_SET:
                 self.pointers[(model, aliased(event.alias))] = number
             case Kind.ALIAS_DELETED:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any, TypedDict
 
 from google.protobuf.message import Message
@@ -27,6 +28,9 @@ _OUTCOMES = {run_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, run_pb2.RUN_STATE_
 
 
 _PLAIN_VERSION = c.NewVersion()
+_CARD_FIELDS = {field.name: field.name for field in fields(ModelCard)}
+# Fields of the contract, and what the domain calls them.
+_VERSION_FIELDS = {"version_name": "name", "description": "description", "tags": "tags"}
 
 
 class Attempt(TypedDict):
@@ -119,9 +123,92 @@ def delete_alias(request: model_registry_pb2.DeleteAliasRequest, actor: str) -> 
 def log_metadata(request: model_registry_pb2.LogMetadataRequest, actor: str) -> c.LogMetadata:
     """What LogMetadata asks for."""
     project, model, which = names.version(request.name, "name")
+    both = request.metadata.keys() & set(request.delete_keys)
+    if both:
+        raise InvalidField("delete_keys", min(both), "a key is set or taken away, not both")
     return c.LogMetadata(
-        **_attempt(request, project, actor), model=model, reference=which, metadata=_metadata(request.metadata)
+        **_attempt(request, project, actor),
+        model=model,
+        reference=which,
+        metadata=_metadata(request.metadata),
+        delete_keys=frozenset(request.delete_keys),
     )
+
+
+def update_model(request: model_registry_pb2.UpdateModelRequest, actor: str) -> c.UpdateModel:
+    """What UpdateModel asks for."""
+    project, model = names.model(request.model.name, "model.name")
+    card = _card(request.model)
+    changes = {path: getattr(card, path) for path in _paths(request.update_mask.paths, _CARD_FIELDS)}
+    return c.UpdateModel(**_attempt(request, project, actor), model=model, changes=changes, etag=request.model.etag)
+
+
+def rename_model(request: model_registry_pb2.RenameModelRequest, actor: str) -> c.RenameModel:
+    """What RenameModel asks for."""
+    project, model = names.model(request.name, "name")
+    name = naming.model_name(request.new_model_id, "new_model_id")
+    return c.RenameModel(**_attempt(request, project, actor), model=model, name=name, etag=request.etag)
+
+
+def delete_model(request: model_registry_pb2.DeleteModelRequest, actor: str) -> c.DeleteModel:
+    """What DeleteModel asks for."""
+    project, model = names.model(request.name, "name")
+    return c.DeleteModel(
+        **_attempt(request, project, actor),
+        model=model,
+        force=request.force,
+        reason=naming.prose(request.reason, "reason"),
+        etag=request.etag,
+    )
+
+
+def undelete_model(request: model_registry_pb2.UndeleteModelRequest, actor: str) -> c.UndeleteModel:
+    """What UndeleteModel asks for."""
+    project, model = names.model(request.name, "name")
+    reason = naming.prose(request.reason, "reason")
+    return c.UndeleteModel(**_attempt(request, project, actor), model=model, reason=reason)
+
+
+def purge_model(request: model_registry_pb2.PurgeModelRequest, actor: str) -> c.PurgeModel:
+    """What PurgeModel asks for."""
+    project, model = names.model(request.name, "name")
+    reason = naming.prose(request.reason, "reason")
+    return c.PurgeModel(**_attempt(request, project, actor), model=model, reason=reason)
+
+
+def update_version(request: model_registry_pb2.UpdateModelVersionRequest, actor: str) -> c.UpdateVersion:
+    """What UpdateModelVersion asks for."""
+    project, model, which = names.version(request.model_version.name, "model_version.name")
+    paths = _paths(request.update_mask.paths, _VERSION_FIELDS)
+    given = _new_version(request.model_version) if "version_name" in paths else _unnamed(request.model_version)
+    changes = {_VERSION_FIELDS[path]: getattr(given, _VERSION_FIELDS[path]) for path in paths}
+    return c.UpdateVersion(
+        **_attempt(request, project, actor),
+        model=model,
+        reference=which,
+        changes=changes,
+        etag=request.model_version.etag,
+    )
+
+
+def delete_version(request: model_registry_pb2.DeleteModelVersionRequest, actor: str) -> c.DeleteVersion:
+    """What DeleteModelVersion asks for."""
+    project, model, which = names.version(request.name, "name")
+    return c.DeleteVersion(
+        **_attempt(request, project, actor),
+        model=model,
+        reference=which,
+        force=request.force,
+        reason=naming.prose(request.reason, "reason"),
+        etag=request.etag,
+    )
+
+
+def undelete_version(request: model_registry_pb2.UndeleteModelVersionRequest, actor: str) -> c.UndeleteVersion:
+    """What UndeleteModelVersion asks for."""
+    project, model, which = names.version(request.name, "name")
+    reason = naming.prose(request.reason, "reason")
+    return c.UndeleteVersion(**_attempt(request, project, actor), model=model, reference=which, reason=reason)
 
 
 def start_run(request: run_registry_pb2.StartRunRequest, actor: str) -> c.StartRun:
@@ -180,6 +267,23 @@ def _new_version(version: model_pb2.ModelVersion) -> c.NewVersion:
         tags=naming.tags(tuple(version.tags), "model_version.tags"),
         metadata=_metadata(version.metadata),
     )
+
+
+def _unnamed(version: model_pb2.ModelVersion) -> c.NewVersion:
+    """What the message says of a version, but for its name, which is not asked for."""
+    unnamed = model_pb2.ModelVersion(description=version.description, tags=version.tags)
+    return _new_version(unnamed)
+
+
+def _paths(asked: Iterable[str], known: Mapping[str, str]) -> list[str]:
+    """The paths of an update mask; InvalidField."""
+    paths = list(dict.fromkeys(asked))
+    if not paths:
+        raise InvalidField("update_mask", "empty", f"name the fields to change, of {', '.join(known)}")
+    for path in paths:
+        if path not in known:
+            raise InvalidField("update_mask", path, f"the fields that can be changed are {', '.join(known)}")
+    return paths
 
 
 def _config(config: model_pb2.ModelConfig) -> c.Config:

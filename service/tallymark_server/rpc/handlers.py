@@ -39,13 +39,13 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
 
     async def GetModel(self, request: model_registry_pb2.GetModelRequest, context: Context) -> model_pb2.Model:
         project, model = names.model(request.name, "name")
-        return messages.model(project, await self._registry.model(project, model))
+        return messages.model(project, await self._registry.model(project, model, deleted=request.show_deleted))
 
     async def ListModels(
         self, request: model_registry_pb2.ListModelsRequest, context: Context
     ) -> model_registry_pb2.ListModelsResponse:
         project = names.project(request.parent, "parent")
-        page = await self._registry.models(project, request.page_size, request.page_token)
+        page = await self._registry.models(project, request.page_size, request.page_token, deleted=request.show_deleted)
         return model_registry_pb2.ListModelsResponse(
             models=[messages.model(project, item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -81,13 +81,16 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: model_registry_pb2.GetModelVersionRequest, context: Context
     ) -> model_pb2.ModelVersion:
         project, model, reference = names.version(request.name, "name")
-        return messages.version(project, await self._registry.version(project, model, reference))
+        version = await self._registry.version(project, model, reference, deleted=request.show_deleted)
+        return messages.version(project, version)
 
     async def ListModelVersions(
         self, request: model_registry_pb2.ListModelVersionsRequest, context: Context
     ) -> model_registry_pb2.ListModelVersionsResponse:
         project, model = names.model(request.parent, "parent")
-        page = await self._registry.versions(project, model, request.page_size, request.page_token)
+        page = await self._registry.versions(
+            project, model, request.page_size, request.page_token, deleted=request.show_deleted
+        )
         return model_registry_pb2.ListModelVersionsResponse(
             model_versions=[messages.version(project, item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -112,6 +115,46 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: model_registry_pb2.LogMetadataRequest, context: Context
     ) -> model_pb2.ModelVersion:
         command = commands.log_metadata(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+    async def UpdateModel(self, request: model_registry_pb2.UpdateModelRequest, context: Context) -> model_pb2.Model:
+        command = commands.update_model(request, actor_of(context))
+        return messages.model(command.project, await self._registry.execute(command))
+
+    async def RenameModel(self, request: model_registry_pb2.RenameModelRequest, context: Context) -> model_pb2.Model:
+        command = commands.rename_model(request, actor_of(context))
+        return messages.model(command.project, await self._registry.execute(command))
+
+    async def DeleteModel(self, request: model_registry_pb2.DeleteModelRequest, context: Context) -> model_pb2.Model:
+        command = commands.delete_model(request, actor_of(context))
+        return messages.model(command.project, await self._registry.execute(command))
+
+    async def UndeleteModel(
+        self, request: model_registry_pb2.UndeleteModelRequest, context: Context
+    ) -> model_pb2.Model:
+        command = commands.undelete_model(request, actor_of(context))
+        return messages.model(command.project, await self._registry.execute(command))
+
+    async def PurgeModel(self, request: model_registry_pb2.PurgeModelRequest, context: Context) -> model_pb2.Model:
+        command = commands.purge_model(request, actor_of(context))
+        return messages.model(command.project, await self._registry.execute(command))
+
+    async def UpdateModelVersion(
+        self, request: model_registry_pb2.UpdateModelVersionRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        command = commands.update_version(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+    async def DeleteModelVersion(
+        self, request: model_registry_pb2.DeleteModelVersionRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        command = commands.delete_version(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+    async def UndeleteModelVersion(
+        self, request: model_registry_pb2.UndeleteModelVersionRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        command = commands.undelete_version(request, actor_of(context))
         return messages.version(command.project, await self._registry.execute(command))
 
 

@@ -44,6 +44,7 @@ def model(project: str, model: Model) -> model_pb2.Model:
         create_revision=model.create_revision,
         mod_revision=model.mod_revision,
         etag=etag(model.mod_revision),
+        delete_time=_maybe_timestamp(model.delete_time),
     )
 
 
@@ -68,6 +69,7 @@ def version(project: str, version: ModelVersion) -> model_pb2.ModelVersion:
         create_revision=version.create_revision,
         mod_revision=version.mod_revision,
         etag=etag(version.mod_revision),
+        delete_time=_maybe_timestamp(version.delete_time),
     )
 
 
@@ -82,7 +84,7 @@ def run(project: str, run: Run) -> run_pb2.Run:
         host=run.host,
         creator=run.creator,
         create_time=_timestamp(run.create_time),
-        end_time=None if run.end_time is None else _timestamp(run.end_time),
+        end_time=_maybe_timestamp(run.end_time),
         create_revision=run.create_revision,
         mod_revision=run.mod_revision,
     )
@@ -99,6 +101,7 @@ def event(project: str, event: Event) -> event_pb2.Event:
         previous_stage=_STAGES[event.previous_stage] if event.previous_stage else model_pb2.STAGE_UNSPECIFIED,
         alias=event.alias,
         previous_number=event.previous_number,
+        previous_name=event.previous_name,
     )
     match event.image:
         case Model():
@@ -113,6 +116,10 @@ def event(project: str, event: Event) -> event_pb2.Event:
 def _timestamp(micros: int) -> Timestamp:
     seconds, rest = divmod(micros, 1_000_000)
     return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def _maybe_timestamp(micros: int | None) -> Timestamp | None:
+    return None if micros is None else _timestamp(micros)
 
 
 def _value(value: Value) -> model_pb2.MetadataValue:

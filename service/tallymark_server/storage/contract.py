@@ -77,19 +77,33 @@ class Storage(Protocol):
         ...
 
     async def model(self, project: str, name: str) -> Model | None:
-        """The model of that name; ProjectNotFound."""
+        """The model of that name, deleted, purged or not; ProjectNotFound."""
         ...
 
-    async def models(self, project: str, after: str, limit: int) -> Page[Model]:
-        """Models by name, after that name; ProjectNotFound."""
+    async def renamed(self, project: str, old_name: str) -> str | None:
+        """What the model that was last called so is called now; ProjectNotFound."""
         ...
 
-    async def version(self, project: str, model: str, reference: Reference) -> ModelVersion | None:
-        """The version that the reference means; ProjectNotFound."""
+    async def models(self, project: str, after: str, limit: int, *, deleted: bool = False) -> Page[Model]:
+        """Models by name, after that name, deleted ones only if that is asked for; ProjectNotFound."""
         ...
 
-    async def versions(self, project: str, model: str, before: int, limit: int) -> Page[ModelVersion]:
-        """Versions of the model by number from the highest down, below that number; ProjectNotFound."""
+    async def version(
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False
+    ) -> ModelVersion | None:
+        """The version that the reference means, deleted or not; of a deleted model only if that is asked for.
+
+        ProjectNotFound.
+        """
+        ...
+
+    async def versions(
+        self, project: str, model: str, before: int, limit: int, *, deleted: bool = False
+    ) -> Page[ModelVersion]:
+        """Versions of the model by number from the highest down, below that number; ProjectNotFound.
+
+        Deleted ones, and those of a deleted model, only if that is asked for.
+        """
         ...
 
     async def run(self, project: str, run_id: str) -> Run | None:

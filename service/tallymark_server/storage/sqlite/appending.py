@@ -14,10 +14,22 @@ from tallymark_server.storage.codec import encode
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
-_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_NEW_MODEL = "INSERT INTO models (project, id, name, last_number, revision) VALUES (?, ?, ?, 0, ?)"
-_NEW_VERSION = "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)"
-_CHANGE_VERSION = "UPDATE versions SET stage = ?, revision = ? WHERE project = ? AND model = ? AND number = ?"
+_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# A model created under the name of a purged one takes its place, and its line.
+_MODEL = """
+INSERT INTO models (project, id, name, last_number, deleted, revision) VALUES (?, ?, ?, 0, ?, ?)
+ON CONFLICT (project, id) DO UPDATE SET name = excluded.name, deleted = excluded.deleted, revision = excluded.revision
+"""
+_RENAME = "INSERT OR REPLACE INTO renames VALUES (?, ?, ?)"
+_PURGE = (
+    "DELETE FROM versions WHERE project = ? AND model = ?",
+    "DELETE FROM aliases WHERE project = ? AND model = ?",
+)
+_NEW_VERSION = "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_CHANGE_VERSION = """
+UPDATE versions SET name = ?, stage = ?, automatic_run = ?, deleted = ?, revision = ?
+WHERE project = ? AND model = ? AND number = ?
+"""
 _COUNT = "UPDATE models SET last_number = ? WHERE project = ? AND id = ?"
 _SET_ALIAS = "INSERT INTO aliases VALUES (?, ?, ?, ?)"
 _DELETE_ALIAS = "DELETE FROM aliases WHERE project = ? AND model = ? AND alias = ?"
@@ -73,6 +85,7 @@ def _event_rows(
             event.previous_stage,
             event.alias,
             event.previous_number,
+            event.previous_name,
             encode(event.image),
         )
         last_hash = chained(last_hash, log_id, row)
@@ -114,15 +127,20 @@ def _project_events(connection: sqlite3.Connection, project: int, events: Sequen
 def _project_event(connection: sqlite3.Connection, project: int, event: Event) -> None:
     match event.image:
         case Model() as model:
-            connection.execute(_NEW_MODEL, (project, model.id, model.name, event.revision))
+            deleted = 2 if model.purged else int(model.delete_time is not None)
+            connection.execute(_MODEL, (project, model.id, model.name, deleted, event.revision))
+            if event.kind is Kind.MODEL_RENAMED:
+                connection.execute(_RENAME, (project, event.previous_name, model.id))
+            elif event.kind is Kind.MODEL_PURGED:
+                for statement in _PURGE:
+                    connection.execute(statement, (project, model.id))
         case Run() as run if event.kind is Kind.RUN_STARTED:
             connection.execute(_START_RUN, (project, run.id, event.revision, event.revision))
         case Run() as run:
             connection.execute(_CHANGE_RUN, (event.revision, project, run.id))
         case ModelVersion() as version:
-            connection.execute(
-                _CHANGE_VERSION, (_stage(version), event.revision, project, version.model_id, version.number)
-            )
+            _, _, number, *columns = _version_row(project, version)
+            connection.execute(_CHANGE_VERSION, (*columns[:-1], event.revision, project, version.model_id, number))
             if event.kind is Kind.ALIAS_SET:
                 connection.execute(_SET_ALIAS, (project, version.model_id, event.alias, version.number))
             elif event.kind is Kind.ALIAS_DELETED:
@@ -138,6 +156,7 @@ def _version_row(project: int, version: ModelVersion) -> tuple[object, ...]:
         version.name,
         _stage(version),
         automatic_run,
+        int(version.delete_time is not None),
         version.create_revision,
     )
 

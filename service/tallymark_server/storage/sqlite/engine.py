@@ -91,19 +91,29 @@ class SqliteStorage:
         with _translated():
             return self._points.model(project, name)
 
-    async def version(self, project: str, model: str, reference: Reference) -> ModelVersion | None:
+    async def renamed(self, project: str, old_name: str) -> str | None:
         with _translated():
-            return self._points.version(project, model, reference)
+            return self._points.renamed(project, old_name)
+
+    async def version(
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False
+    ) -> ModelVersion | None:
+        with _translated():
+            return self._points.version(project, model, reference, of_deleted=of_deleted)
 
     async def run(self, project: str, run_id: str) -> Run | None:
         with _translated():
             return self._points.run(project, run_id)
 
-    async def models(self, project: str, after: str, limit: int) -> Page[Model]:
-        return await self._page(project, lambda reading: reading.models(project, after, limit))
+    async def models(self, project: str, after: str, limit: int, *, deleted: bool = False) -> Page[Model]:
+        return await self._page(project, lambda reading: reading.models(project, after, limit, deleted=deleted))
 
-    async def versions(self, project: str, model: str, before: int, limit: int) -> Page[ModelVersion]:
-        return await self._page(project, lambda reading: reading.versions(project, model, before, limit))
+    async def versions(
+        self, project: str, model: str, before: int, limit: int, *, deleted: bool = False
+    ) -> Page[ModelVersion]:
+        return await self._page(
+            project, lambda reading: reading.versions(project, model, before, limit, deleted=deleted)
+        )
 
     async def runs(self, project: str, before: int, limit: int) -> Page[Run]:
         return await self._page(project, lambda reading: reading.runs(project, before, limit))

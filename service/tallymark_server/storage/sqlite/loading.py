@@ -26,14 +26,15 @@ _POINTS = {
     By.STAGE: f"{_VERSION}.stage = asked.value AND versions.stage IN ('staging', 'production')",
     By.ALIAS: "CROSS JOIN aliases ON aliases.project = :project AND aliases.model = models.id"
     f" AND aliases.alias = asked.value {_VERSION}.number = aliases.number",
-    By.LATEST: f"{_VERSION}.number = (SELECT max(number) FROM versions WHERE project = :project AND model = models.id)",
+    By.LATEST: f"{_VERSION}.number = (SELECT number FROM versions AS newest WHERE newest.project = :project"
+    " AND newest.model = models.id AND newest.deleted = 0 ORDER BY number DESC LIMIT 1)",
 }
 
 
 def _pointed(asked: str, point: str) -> str:
     return f"""
     SELECT models.name, asked.value, events.image FROM {asked} AS asked
-    CROSS JOIN models ON models.project = :project AND models.name = asked.model
+    CROSS JOIN models ON models.project = :project AND models.name = asked.model AND models.deleted <= :deleted
     {point}
     CROSS JOIN events ON events.project = :project AND events.revision = versions.revision
     """
@@ -47,6 +48,11 @@ MODELS = """
 SELECT models.name, models.last_number, events.image FROM json_each(:asked) AS asked
 CROSS JOIN models ON models.project = :project AND models.name = asked.value
 CROSS JOIN events ON events.project = :project AND events.revision = models.revision
+"""
+RENAMED = """
+SELECT asked.value, models.name FROM json_each(:asked) AS asked
+CROSS JOIN renames ON renames.project = :project AND renames.old_name = asked.value
+CROSS JOIN models ON models.project = :project AND models.id = renames.model
 """
 RUNS = """
 SELECT runs.id, events.image, models.name, run_version.image FROM json_each(:asked) AS asked
@@ -86,9 +92,11 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[int,
     return project_id, state
 
 
-def pointed(connection: sqlite3.Connection, project: int, model: str, reference: Reference) -> ModelVersion | None:
-    """The version that the reference means."""
-    given = {"project": project, "model": model, "value": reference.value}
+def pointed(
+    connection: sqlite3.Connection, project: int, model: str, reference: Reference, *, of_deleted: bool
+) -> ModelVersion | None:
+    """The version that the reference means; of a deleted model too, if that is asked for."""
+    given = {"project": project, "model": model, "value": reference.value, "deleted": int(of_deleted)}
     for name, _, image in connection.execute(POINTED_ONE[reference.by], given):
         return decode_version(image, name)
     return None
@@ -98,7 +106,7 @@ def _found(
     connection: sqlite3.Connection, sql: str, project: int, pairs: Iterable[tuple[str, str | int]]
 ) -> Iterable[tuple[str | int, ModelVersion]]:
     """The values asked for, each with the version at which it points; nothing for those that point nowhere."""
-    for model, value, image in connection.execute(sql, {"project": project, "pairs": _json(pairs)}):
+    for model, value, image in connection.execute(sql, {"project": project, "pairs": _json(pairs), "deleted": 1}):
         yield value, decode_version(image, model)
 
 
@@ -107,6 +115,9 @@ def _load_models(connection: sqlite3.Connection, project: int, names: set[str], 
     for name, last_number, image in connection.execute(MODELS, {"project": project, "asked": _json(names)}):
         state.models[name] = decode_model(image, last_number)
         state.last_numbers[name] = last_number
+    missing = [name for name in names if state.models[name] is None]
+    if missing:
+        state.renamed.update(connection.execute(RENAMED, {"project": project, "asked": _json(missing)}))
 
 
 def _load_versions(

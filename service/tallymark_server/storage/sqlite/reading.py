@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from tallymark_server.domain.errors import ProjectNotFound
@@ -10,7 +11,7 @@ from tallymark_server.domain.model import Model, ModelVersion, Run
 from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.codec import decode_model, decode_run, decode_version
 from tallymark_server.storage.contract import Head
-from tallymark_server.storage.sqlite.loading import pointed
+from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
@@ -20,12 +21,12 @@ JOIN events ON events.project = models.project AND events.revision = models.revi
 WHERE models.project = ? AND models.name
 """
 MODEL_OF_NAME = f"{_MODEL} = ?"
-MODELS_AFTER = f"{_MODEL} > ? ORDER BY models.name LIMIT ?"
+MODELS_AFTER = f"{_MODEL} > ? AND models.deleted <= ? ORDER BY models.name LIMIT ?"
 VERSIONS_BELOW = """
 SELECT events.image, models.name FROM models
 JOIN versions ON versions.project = models.project AND versions.model = models.id
 JOIN events ON events.project = versions.project AND events.revision = versions.revision
-WHERE models.project = ? AND models.name = ? AND versions.number < ?
+WHERE models.project = ? AND models.name = ? AND models.deleted <= ? AND versions.number < ? AND versions.deleted <= ?
 ORDER BY versions.number DESC LIMIT ?
 """
 _RUN = """
@@ -62,18 +63,25 @@ class Reading:
         row = self._connection.execute(MODEL_OF_NAME, (self._id(project), name)).fetchone()
         return None if row is None else decode_model(*row)
 
-    def models(self, project: str, after: str, limit: int) -> list[Model]:
+    def renamed(self, project: str, old_name: str) -> str | None:
+        """What a model that was called so is called now."""
+        given = {"project": self._id(project), "asked": json.dumps([old_name])}
+        row = self._connection.execute(RENAMED, given).fetchone()
+        return None if row is None else str(row[1])
+
+    def models(self, project: str, after: str, limit: int, *, deleted: bool) -> list[Model]:
         """Models by name, after that name."""
-        rows = self._connection.execute(MODELS_AFTER, (self._id(project), after, limit))
+        rows = self._connection.execute(MODELS_AFTER, (self._id(project), after, int(deleted), limit))
         return [decode_model(*row) for row in rows]
 
-    def version(self, project: str, model: str, reference: Reference) -> ModelVersion | None:
+    def version(self, project: str, model: str, reference: Reference, *, of_deleted: bool) -> ModelVersion | None:
         """The version that the reference means."""
-        return pointed(self._connection, self._id(project), model, reference)
+        return pointed(self._connection, self._id(project), model, reference, of_deleted=of_deleted)
 
-    def versions(self, project: str, model: str, before: int, limit: int) -> list[ModelVersion]:
+    def versions(self, project: str, model: str, before: int, limit: int, *, deleted: bool) -> list[ModelVersion]:
         """Versions of the model from the highest number down, below that number."""
-        rows = self._connection.execute(VERSIONS_BELOW, (self._id(project), model, before, limit))
+        given = (self._id(project), model, int(deleted), before, int(deleted), limit)
+        rows = self._connection.execute(VERSIONS_BELOW, given)
         return [decode_version(*row) for row in rows]
 
     def run(self, project: str, run_id: str) -> Run | None:

@@ -12,13 +12,13 @@ from tallymark_server.storage.codec import decode_model, decode_run, decode_vers
 # What `event_of` reads. The last number of a model is read as 0: the image of a model's event is as old as the event.
 EVENT = """
     events.revision, events.kind, events.time, events.actor, events.reason, events.previous_stage, events.alias,
-    events.previous_number, events.image, models.name
+    events.previous_number, events.previous_name, events.image, models.name
 """
 
 
 def event_of(row: Sequence[Any]) -> Event:
     """The event whose columns these are."""
-    revision, kind, time, actor, reason, previous_stage, alias, previous_number, image, model = row
+    revision, kind, time, actor, reason, previous_stage, alias, previous_number, previous_name, image, model = row
     kind = Kind(kind)
     return Event(
         revision=revision,
@@ -30,14 +30,13 @@ def event_of(row: Sequence[Any]) -> Event:
         previous_stage=Stage(previous_stage) if previous_stage else None,
         alias=alias,
         previous_number=previous_number,
+        previous_name=previous_name,
     )
 
 
 def _image_of(kind: Kind, image: str, model: str | None) -> Model | ModelVersion | Run:
-    match kind:
-        case Kind.MODEL_CREATED:
-            return decode_model(image, 0)
-        case Kind.RUN_STARTED | Kind.RUN_FINISHED:
-            return decode_run(image, model)
-        case _:
-            return decode_version(image, model or "")
+    if kind.startswith("model_"):
+        return decode_model(image, 0)
+    if kind.startswith("run_"):
+        return decode_run(image, model)
+    return decode_version(image, model or "")

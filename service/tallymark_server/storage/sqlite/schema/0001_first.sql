@@ -24,6 +24,7 @@ CREATE TABLE events (
     previous_stage  TEXT,
     alias           TEXT    NOT NULL,
     previous_number INTEGER NOT NULL,
+    previous_name   TEXT    NOT NULL,
     image           TEXT    NOT NULL,
     hash            BLOB    NOT NULL,
     PRIMARY KEY (project, revision)
@@ -34,11 +35,20 @@ CREATE TABLE models (
     id          INTEGER NOT NULL,
     name        TEXT    NOT NULL,
     last_number INTEGER NOT NULL,
+    deleted     INTEGER NOT NULL, -- 0 there, 1 deleted, 2 purged
     revision    INTEGER NOT NULL,
     PRIMARY KEY (project, id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX models_by_name ON models (project, name);
+
+-- What models were called before.
+CREATE TABLE renames (
+    project  INTEGER NOT NULL,
+    old_name TEXT    NOT NULL,
+    model    INTEGER NOT NULL,
+    PRIMARY KEY (project, old_name)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE versions (
     project       INTEGER NOT NULL,
@@ -47,6 +57,7 @@ CREATE TABLE versions (
     name          TEXT,             -- null when called by its number
     stage         TEXT,             -- null for none
     automatic_run TEXT,             -- the run whose one automatic version of this model it is
+    deleted       INTEGER NOT NULL, -- 0 there, 1 deleted
     revision      INTEGER NOT NULL,
     PRIMARY KEY (project, model, number)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,108 @@
+"""What the registry refuses.
+
+RegistryError
+├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken
+├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
+├── AlreadyExists        ModelExists, VersionNameTaken
+├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, ModelDeleted, VersionDeleted,
+│                        VersionInUse, ModelNotDeleted, VersionNotDeleted
+├── Conflict             EtagMismatch, AliasMoved
+├── OutOfRange           RevisionInFuture
+├── Unavailable          Overloaded, Stopping, StorageUnavailable
+└── Internal             Incident
+
+Each leaf has a reason, which is API (`protos/tallymark/v1/error.proto`), and metadata by which a program can act.
+Messages are for people: they say what is wrong and what to do next.
+"""
+
+from tallymark_server.domain.errors.arguments import (
+    InvalidField,
+    InvalidName,
+    InvalidPageToken,
+    MalformedRequest,
+    ReservedName,
+    ValueTooLarge,
+)
+from tallymark_server.domain.errors.branches import (
+    AlreadyExists,
+    Conflict,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    Refused,
+    RegistryError,
+    Unavailable,
+)
+from tallymark_server.domain.errors.existence import (
+    AliasNotFound,
+    ModelExists,
+    ModelNotFound,
+    ProjectNotFound,
+    RunNotFound,
+    StageEmpty,
+    VersionNameTaken,
+    VersionNotFound,
+)
+from tallymark_server.domain.errors.service import (
+    Incident,
+    Overloaded,
+    RevisionInFuture,
+    Stopping,
+    StorageUnavailable,
+)
+from tallymark_server.domain.errors.states import (
+    AliasMoved,
+    EtagMismatch,
+    LogReplaced,
+    ModelDeleted,
+    ModelNotDeleted,
+    RequestIdReused,
+    RunFinished,
+    StageOccupied,
+    VersionDeleted,
+    VersionInUse,
+    VersionNotDeleted,
+)
+
+__all__ = [
+    "AliasMoved",
+    "AliasNotFound",
+    "AlreadyExists",
+    "Conflict",
+    "EtagMismatch",
+    "Incident",
+    "Internal",
+    "InvalidArgument",
+    "InvalidField",
+    "InvalidName",
+    "InvalidPageToken",
+    "LogReplaced",
+    "MalformedRequest",
+    "ModelDeleted",
+    "ModelExists",
+    "ModelNotDeleted",
+    "ModelNotFound",
+    "NotFound",
+    "OutOfRange",
+    "Overloaded",
+    "ProjectNotFound",
+    "Refused",
+    "RegistryError",
+    "RequestIdReused",
+    "ReservedName",
+    "RevisionInFuture",
+    "RunFinished",
+    "RunNotFound",
+    "StageEmpty",
+    "StageOccupied",
+    "Stopping",
+    "StorageUnavailable",
+    "Unavailable",
+    "ValueTooLarge",
+    "VersionDeleted",
+    "VersionInUse",
+    "VersionNameTaken",
+    "VersionNotDeleted",
+    "VersionNotFound",
+]

@@ -1,0 +1,94 @@
+"""What is not there, and what is there already."""
+
+from __future__ import annotations
+
+from tallymark_server.domain.errors.branches import AlreadyExists, NotFound, shortened, shown
+
+
+class ProjectNotFound(NotFound):
+    """No such project."""
+
+    reason = "PROJECT_NOT_FOUND"
+
+    def __init__(self, project: str) -> None:
+        super().__init__(
+            f"no project {shown(project)}; projects are named by the operator: tallymark serve --project NAME",
+            project=shortened(project),
+        )
+
+
+class ModelNotFound(NotFound):
+    """No such model."""
+
+    reason = "MODEL_NOT_FOUND"
+
+    def __init__(self, project: str, model: str, renamed_to: str | None = None) -> None:
+        message, metadata = f"no model {shown(model)} in project {project!r}", {"project": project, "model": model}
+        if renamed_to is not None:
+            message = f"model {shown(model)} is called {shown(renamed_to)} now"
+            metadata["renamed_to"] = renamed_to
+        super().__init__(message, **metadata)
+
+
+class VersionNotFound(NotFound):
+    """The model has no such version."""
+
+    reason = "VERSION_NOT_FOUND"
+
+    def __init__(self, project: str, model: str, version: str) -> None:
+        what = "no version yet" if version == "latest" else f"no version {version}"
+        super().__init__(f"model {shown(model)} has {what}", project=project, model=model, version=version)
+
+
+class StageEmpty(NotFound):
+    """No version of the model is in that stage."""
+
+    reason = "STAGE_EMPTY"
+
+    def __init__(self, project: str, model: str, stage: str) -> None:
+        super().__init__(f"no version of model {shown(model)} is in {stage}", project=project, model=model, stage=stage)
+
+
+class AliasNotFound(NotFound):
+    """The model has no such alias."""
+
+    reason = "ALIAS_NOT_FOUND"
+
+    def __init__(self, project: str, model: str, alias: str) -> None:
+        super().__init__(f"model {shown(model)} has no alias {shown(alias)}", project=project, model=model, alias=alias)
+
+
+class RunNotFound(NotFound):
+    """No such run."""
+
+    reason = "RUN_NOT_FOUND"
+
+    def __init__(self, project: str, run: str) -> None:
+        super().__init__(
+            f"no run {shown(run)} in project {project!r}; start it with StartRun first", project=project, run=run
+        )
+
+
+class ModelExists(AlreadyExists):
+    """A model of that name exists."""
+
+    reason = "MODEL_EXISTS"
+
+    def __init__(self, project: str, model: str) -> None:
+        super().__init__(f"model {shown(model)} exists already in project {project!r}", project=project, model=model)
+
+
+class VersionNameTaken(AlreadyExists):
+    """The name belongs to another version of the model."""
+
+    reason = "VERSION_NAME_TAKEN"
+
+    def __init__(self, project: str, model: str, version: str, number: int) -> None:
+        super().__init__(
+            f"version name {shown(version)} of model {shown(model)} is taken by number {number}; ask for that version"
+            f" by its name, or choose another name",
+            project=project,
+            model=model,
+            version=version,
+            number=number,
+        )

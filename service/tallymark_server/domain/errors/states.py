@@ -1,0 +1,157 @@
+"""What the state of the registry does not allow."""
+
+from __future__ import annotations
+
+from tallymark_server.domain.errors.branches import Conflict, Refused, shown
+
+
+class StageOccupied(Refused):
+    """Another version is in that stage, and the request did not say to swap."""
+
+    reason = "STAGE_OCCUPIED"
+
+    def __init__(self, project: str, model: str, stage: str, number: int) -> None:
+        super().__init__(
+            f"number {number} of model {shown(model)} is in {stage}; ask with force to send it to the archive",
+            project=project,
+            model=model,
+            stage=stage,
+            number=number,
+        )
+
+
+class RunFinished(Refused):
+    """The run is finished with another outcome."""
+
+    reason = "RUN_FINISHED"
+
+    def __init__(self, project: str, run: str, state: str) -> None:
+        super().__init__(
+            f"run {shown(run)} is finished already: {state}; start another run", project=project, run=run, state=state
+        )
+
+
+class RequestIdReused(Refused):
+    """The request_id was used before, with another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self, project: str, request_id: str) -> None:
+        super().__init__(
+            f"request_id {shown(request_id)} was used before with another request; give each request an id of its own,"
+            " and repeat an id only with the very same request",
+            project=project,
+            request_id=request_id,
+        )
+
+
+class LogReplaced(Refused):
+    """The cursor belongs to another log than this one."""
+
+    reason = "LOG_REPLACED"
+
+    def __init__(self, log_id: str) -> None:
+        super().__init__(
+            f"the cursor belongs to another log; this one is {log_id}: read the present state, then watch from it",
+            log_id=log_id,
+        )
+
+
+class EtagMismatch(Conflict):
+    """The resource was changed since the etag was read."""
+
+    reason = "ETAG_MISMATCH"
+
+    def __init__(self, project: str, model: str, number: int, etag: str) -> None:
+        super().__init__(
+            f"number {number} of model {shown(model)} was changed since you read it; read it again and decide again",
+            project=project,
+            model=model,
+            number=number,
+            etag=etag,
+        )
+
+
+class AliasMoved(Conflict):
+    """The alias points elsewhere than the request expects."""
+
+    reason = "ALIAS_MOVED"
+
+    def __init__(self, project: str, model: str, alias: str, number: int) -> None:
+        where = f"points at number {number}" if number else "does not exist"
+        super().__init__(
+            f"alias {shown(alias)} of model {shown(model)} {where} now, not where you expected it; read it again and"
+            " decide again",
+            project=project,
+            model=model,
+            alias=alias,
+            number=number,
+        )
+
+
+class ModelDeleted(Refused):
+    """The model is deleted."""
+
+    reason = "MODEL_DELETED"
+
+    def __init__(self, project: str, model: str) -> None:
+        super().__init__(
+            f"model {shown(model)} is deleted; undelete it first, or purge it to begin anew under its name",
+            project=project,
+            model=model,
+        )
+
+
+class VersionDeleted(Refused):
+    """The version is deleted."""
+
+    reason = "VERSION_DELETED"
+
+    def __init__(self, project: str, model: str, number: int) -> None:
+        super().__init__(
+            f"number {number} of model {shown(model)} is deleted; undelete it first",
+            project=project,
+            model=model,
+            number=number,
+        )
+
+
+class VersionInUse(Refused):
+    """The version is in production, and the request did not say to delete it all the same."""
+
+    reason = "VERSION_IN_USE"
+
+    def __init__(self, project: str, model: str, number: int) -> None:
+        super().__init__(
+            f"number {number} of model {shown(model)} is in production; delete with force if it shall go all the same",
+            project=project,
+            model=model,
+            number=number,
+        )
+
+
+class ModelNotDeleted(Refused):
+    """The model is not deleted."""
+
+    reason = "MODEL_NOT_DELETED"
+
+    def __init__(self, project: str, model: str) -> None:
+        super().__init__(
+            f"model {shown(model)} is not deleted; delete it first",
+            project=project,
+            model=model,
+        )
+
+
+class VersionNotDeleted(Refused):
+    """The version is not deleted."""
+
+    reason = "VERSION_NOT_DELETED"
+
+    def __init__(self, project: str, model: str, number: int) -> None:
+        super().__init__(
+            f"number {number} of model {shown(model)} is not deleted",
+            project=project,
+            model=model,
+            number=number,
+        )
