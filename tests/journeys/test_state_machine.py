@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 from calling import PROJECT, Calls, refusal_of, refused
+from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -44,6 +45,8 @@ class Version:
     run: str = ""
     aliases: set[str] = field(default_factory=set)
     metadata: dict[str, float] = field(default_factory=dict)
+    deleted: bool = False
+    automatic: bool = False
 
 
 class Plain:
@@ -71,6 +74,20 @@ class Plain:
         return versions[-1]
 
     def find(self, model: str, reference: str) -> Version:
+        """The version that the reference means, for whoever reads."""
+        version = self.any(model, reference)
+        if version.deleted:
+            raise RefusedError("VERSION_NOT_FOUND")
+        return version
+
+    def change(self, model: str, reference: str) -> Version:
+        """The version that the reference means, for whoever changes it."""
+        version = self.any(model, reference)
+        if version.deleted:
+            raise RefusedError("VERSION_DELETED")
+        return version
+
+    def any(self, model: str, reference: str) -> Version:
         found = [version for version in self.versions(model) if self.means(model, version, reference)]
         if found:
             return found[-1]
@@ -80,7 +97,7 @@ class Plain:
 
     def means(self, model: str, version: Version, reference: str) -> bool:
         if reference == "latest":
-            return version.number == len(self.models[model])
+            return not version.deleted and all(other.deleted for other in self.models[model][version.number :])
         if reference.startswith("@"):
             return reference[1:] in version.aliases or (version.stage == reference[1:] and reference[1:] in EXCLUSIVE)
         return (version.name == reference[1:]) if reference.startswith("=") else version.number == int(reference)
@@ -89,15 +106,19 @@ class Plain:
         if run and run not in self.runs:
             raise RefusedError("RUN_NOT_FOUND")
         if reference and not reference.startswith("="):
-            return self.find(model, reference), False
+            return self.change(model, reference), False
         for version in self.models.get(model, []):
-            if version.name == reference[1:] if reference else run and version.run == run and not version.name:
+            if reference and version.name == reference[1:]:
+                return self.change(model, reference), False
+            if not reference and run and version.run == run and version.automatic:
                 return version, False
         self.models.setdefault(model, [])
-        return self.create(model, reference[1:], run), True
+        version = self.create(model, reference[1:], run)
+        version.automatic = bool(run and not reference)
+        return version, True
 
     def set_stage(self, model: str, reference: str, stage: str, force: bool) -> Version:
-        version = self.find(model, reference)
+        version = self.change(model, reference)
         holders = [other for other in self.models[model] if other.stage == stage and other is not version]
         if stage in EXCLUSIVE and holders and version.stage != stage:
             if not force:
@@ -107,7 +128,7 @@ class Plain:
         return version
 
     def set_alias(self, model: str, reference: str, alias: str, expected: int | None) -> Version:
-        version = self.find(model, reference)
+        version = self.change(model, reference)
         holder = next((other for other in self.models[model] if alias in other.aliases), None)
         if expected is not None and expected != (holder.number if holder else 0):
             raise RefusedError("ALIAS_MOVED")
@@ -117,8 +138,31 @@ class Plain:
         return version
 
     def delete_alias(self, model: str, alias: str) -> Version:
-        version = self.find(model, f"@{alias}")
+        version = self.change(model, f"@{alias}")
         version.aliases.discard(alias)
+        return version
+
+    def delete(self, model: str, reference: str, force: bool) -> Version:
+        version = self.change(model, reference)
+        if version.stage == "production" and not force:
+            raise RefusedError("VERSION_IN_USE")
+        version.stage = "archived" if version.stage in EXCLUSIVE else version.stage
+        version.aliases.clear()
+        version.deleted, version.automatic = True, False
+        return version
+
+    def undelete(self, model: str, reference: str) -> Version:
+        version = self.any(model, reference)
+        if not version.deleted:
+            raise RefusedError("VERSION_NOT_DELETED")
+        version.deleted = False
+        return version
+
+    def rename(self, model: str, reference: str, name: str) -> Version:
+        version = self.change(model, reference)
+        if name and any(other.name == name for other in self.models[model] if other is not version):
+            raise RefusedError("VERSION_NAME_TAKEN")
+        version.name = name
         return version
 
 
@@ -222,10 +266,41 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: self.calls.delete_alias(model, alias, request_id=attempt),
         )
 
+    @rule(model=MODELS, reference=REFERENCES, force=st.booleans())
+    def delete_version(self, model: str, reference: str, force: bool) -> None:
+        request = model_registry_pb2.DeleteModelVersionRequest(
+            name=f"{PROJECT}/models/{model}/versions/{reference}", force=force, request_id=self.request_id()
+        )
+        self.same(
+            lambda: self.plain.delete(model, reference, force), lambda: self.calls.models.DeleteModelVersion(request)
+        )
+
+    @rule(model=MODELS, reference=REFERENCES)
+    def undelete_version(self, model: str, reference: str) -> None:
+        request = model_registry_pb2.UndeleteModelVersionRequest(
+            name=f"{PROJECT}/models/{model}/versions/{reference}", request_id=self.request_id()
+        )
+        self.same(
+            lambda: self.plain.undelete(model, reference), lambda: self.calls.models.UndeleteModelVersion(request)
+        )
+
+    @rule(model=MODELS, reference=REFERENCES, name=NAMES)
+    def rename_version(self, model: str, reference: str, name: str) -> None:
+        request = model_registry_pb2.UpdateModelVersionRequest(
+            model_version=model_pb2.ModelVersion(
+                name=f"{PROJECT}/models/{model}/versions/{reference}", version_name=name
+            ),
+            update_mask=FieldMask(paths=["version_name"]),
+            request_id=self.request_id(),
+        )
+        self.same(
+            lambda: self.plain.rename(model, reference, name), lambda: self.calls.models.UpdateModelVersion(request)
+        )
+
     @rule(model=MODELS, reference=REFERENCES, key=st.sampled_from("xy"), value=st.integers(0, 3))
     def log_metadata(self, model: str, reference: str, key: str, value: int) -> None:
         def expect() -> Version:
-            version = self.plain.find(model, reference)
+            version = self.plain.change(model, reference)
             version.metadata[key] = value
             return version
 
@@ -277,9 +352,10 @@ class RegistryMachine(RuleBasedStateMachine):
     @invariant()
     def the_server_holds_what_the_model_holds(self) -> None:
         for model, versions in self.plain.models.items():
+            assert len(versions) == self.calls.model(model).last_number
             found = self.calls.versions(model, page_size=7)
-            assert len(found) == len(versions) == self.calls.model(model).last_number
-            for message, expected in zip(reversed(found), versions, strict=True):
+            there = [version for version in versions if not version.deleted]
+            for message, expected in zip(reversed(found), there, strict=True):
                 self.check(message, expected)
 
     @invariant()
