@@ -20,16 +20,16 @@ nor protobuf: that waits until the first call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tallymark import errors
-from tallymark.context import bind, current_model, current_run
+from tallymark.context import bind
 from tallymark.decorators import pipeline, step
 from tallymark.errors import TallymarkError
+from tallymark.here import current_model, current_run, log_metadata
 from tallymark.model import Model
-from tallymark.settings import configure, current
+from tallymark.settings import configure
 from tallymark.values import RunState, Stage, Uri
 
 if TYPE_CHECKING:
@@ -72,12 +72,6 @@ _LATER = {
     "NewVersion": "calls",
     "Run": "resources",
 }
-
-
-def log_metadata(metadata: Mapping[str, object]) -> None:
-    """Set metadata of the version in force here, by key; NoCurrentModel outside a step or pipeline with a model."""
-    if not current().disabled:
-        current_model().log_metadata(metadata)
 
 
 def __getattr__(name: str) -> object:

@@ -17,7 +17,7 @@ from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
-from tallymark.errors import AmbiguousRun, NoCurrentModel, NoCurrentRun
+from tallymark.errors import AmbiguousRun
 from tallymark.settings import Settings
 
 if TYPE_CHECKING:
@@ -176,26 +176,6 @@ def within(frame: Frame) -> Iterator[None]:
         yield
     finally:
         _frame.reset(token)
-
-
-def current_model() -> Model:
-    """The model in force here: the step's, else the pipeline's; NoCurrentModel, AmbiguousRun."""
-    from tallymark.recording import joined_frame
-
-    frame = current_frame(joined_frame)
-    if frame is None or frame.model is None:
-        raise NoCurrentModel("no model is in force here; give one to @step(model=...) or @pipeline(model=...)")
-    return frame.model
-
-
-def current_run() -> str:
-    """The id of the run to which this code belongs; NoCurrentRun, AmbiguousRun."""
-    from tallymark.recording import joined_frame
-
-    frame = current_frame(joined_frame)
-    if frame is None:
-        raise NoCurrentRun("this code runs in no step or pipeline")
-    return frame.run.id
 
 
 def bind(function: Callable[P, R]) -> Callable[P, R]:

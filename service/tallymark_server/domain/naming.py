@@ -47,7 +47,7 @@ def version_name(text: str, field: str = "version_name") -> str:
         raise ReservedName(field, text, "is all digits, which always means a number")
     word = unicodedata.normalize("NFKC", text).casefold()
     if word in RESERVED:
-        meaning = "means the highest number" if word == "latest" else f"means the stage {word}"
+        meaning = "means the highest number" if word == "latest" else f"means the stage {word!r}, which is written so"
         raise ReservedName(field, text, meaning)
     return text
 

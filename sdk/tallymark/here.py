@@ -1,0 +1,41 @@
+"""What the code that asks belongs to: the run and the model in force here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tallymark.context import Frame, current_frame
+from tallymark.errors import NoCurrentModel, NoCurrentRun
+from tallymark.settings import current
+
+if TYPE_CHECKING:
+    from tallymark.model import Model
+
+
+def current_model() -> Model:
+    """The model in force here: the step's, else the pipeline's; NoCurrentModel, AmbiguousRun."""
+    frame = current_frame(_joined)
+    if frame is None or frame.model is None:
+        raise NoCurrentModel("no model is in force here; give one to @step(model=...) or @pipeline(model=...)")
+    return frame.model
+
+
+def current_run() -> str:
+    """The id of the run to which this code belongs; NoCurrentRun, AmbiguousRun."""
+    frame = current_frame(_joined)
+    if frame is None:
+        raise NoCurrentRun("this code runs in no step or pipeline")
+    return frame.run.id
+
+
+def log_metadata(metadata: Mapping[str, object]) -> None:
+    """Set metadata of the version in force here, by key; NoCurrentModel outside a step or pipeline with a model."""
+    if not current().disabled:
+        current_model().log_metadata(metadata)
+
+
+def _joined(run_id: str) -> Frame:
+    from tallymark.recording import joined_frame
+
+    return joined_frame(run_id)
