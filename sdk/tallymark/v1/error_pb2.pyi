@@ -39,7 +39,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PROJECT_NOT_FOUND: _ErrorReason.ValueType  # 7
     """NOT_FOUND. No such project. Keys: project."""
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 8
-    """NOT_FOUND. No such model. Keys: project, model, renamed_to (when a model was called so before)."""
+    """NOT_FOUND. No such model. When a model was called so before, renamed_to is what it is called now.
+    Keys: project, model, renamed_to.
+    """
     ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 9
     """NOT_FOUND. The model has no such version. Keys: project, model, version."""
     ERROR_REASON_STAGE_EMPTY: _ErrorReason.ValueType  # 10
@@ -116,7 +118,9 @@ ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 6
 ERROR_REASON_PROJECT_NOT_FOUND: ErrorReason.ValueType  # 7
 """NOT_FOUND. No such project. Keys: project."""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
-"""NOT_FOUND. No such model. Keys: project, model, renamed_to (when a model was called so before)."""
+"""NOT_FOUND. No such model. When a model was called so before, renamed_to is what it is called now.
+Keys: project, model, renamed_to.
+"""
 ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 9
 """NOT_FOUND. The model has no such version. Keys: project, model, version."""
 ERROR_REASON_STAGE_EMPTY: ErrorReason.ValueType  # 10
