@@ -9,7 +9,10 @@ import click
 from tallymark import __version__
 
 # Commands by name: the module and the name of each, imported when it is called for.
-_COMMANDS = {"serve": ("tallymark_server.command", "serve")}
+_COMMANDS = {
+    "serve": ("tallymark_server.command", "serve"),
+    "verify": ("tallymark_server.command", "verify"),
+}
 
 
 class LazyGroup(click.Group):

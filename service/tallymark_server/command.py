@@ -138,3 +138,28 @@ def serve(listen: str, projects: tuple[str, ...], **given: Any) -> None:
         _run(run(settings, lambda address: click.echo(f"tallymark serves {settings.db} on {address}")))
     except (CannotOpenError, CannotListenError) as error:
         raise click.ClickException(str(error)) from None
+
+
+@click.command(context_settings={"auto_envvar_prefix": "TALLYMARK", "show_default": True})
+@_setting("--db", type=click.Path(path_type=Path), default="tallymark.db", help="The SQLite file.")
+def verify(db: Path) -> None:
+    """Prove a file: that its tables are what its log tells, and that nothing in the log was changed.
+
+    Replays every event into fresh tables and compares them with the file's; checks that revisions and numbers have no
+    gap, and follows the chain of hashes. Prints the last hash of each project's log: as long as a log is only added to,
+    the same event has the same hash for ever. May run while a server serves the file. Exit code 1 if anything is wrong.
+    """
+    from tallymark_server.storage.contract import CannotOpenError
+    from tallymark_server.storage.sqlite.verifying import verify as prove
+
+    try:
+        proof = prove(db)
+    except CannotOpenError as error:
+        raise click.ClickException(str(error)) from None
+    for project, head in proof.heads.items():
+        click.echo(f"project {project}: {head or 'no event yet'}")
+    for problem in proof.problems:
+        click.echo(f"{problem.where}: {problem.what}", err=True)
+    if proof.problems:
+        raise click.ClickException(f"{len(proof.problems)} things are wrong with {db}; restore a backup")
+    click.echo(f"{db} is as its log tells: {proof.events:,} events")

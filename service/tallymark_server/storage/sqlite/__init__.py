@@ -7,5 +7,6 @@ rows       rows to things
 loading    what a batch must know, in a few statements
 appending  what a batch has decided, in a few statements
 reading    the questions
+verifying  proves that tables and log agree, and that the log was not changed
 engine     opens the file, and keeps the promises of the contract
 """

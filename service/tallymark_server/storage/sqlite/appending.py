@@ -53,7 +53,7 @@ def append(
     (last_hash,) = connection.execute(_HASH, (project,)).fetchone()
     rows, last_hash = _event_rows(project, state.log_id, events, last_hash)
     connection.executemany(_EVENT, rows)
-    _project_events(connection, project, events)
+    tell_tables(connection, project, events)
     connection.executemany(
         _RECEIPT,
         [
@@ -70,24 +70,30 @@ def chained(last_hash: bytes, log_id: str, row: Sequence[object]) -> bytes:
     return hashlib.sha256(last_hash + text.encode()).digest()
 
 
+def row_of(event: Event, model: int, number: int, image: str) -> tuple[object, ...]:
+    """The event's row, without the project and the hash."""
+    return (
+        event.revision,
+        event.kind,
+        event.time,
+        event.actor,
+        event.reason,
+        model,
+        number,
+        event.previous_stage,
+        event.alias,
+        event.previous_number,
+        event.previous_name,
+        image,
+    )
+
+
 def _event_rows(
     project: int, log_id: str, events: Sequence[Event], last_hash: bytes
 ) -> tuple[list[tuple[object, ...]], bytes]:
     rows: list[tuple[object, ...]] = []
     for event in events:
-        row = (
-            event.revision,
-            event.kind,
-            event.time,
-            event.actor,
-            event.reason,
-            *_about(event.image),
-            event.previous_stage,
-            event.alias,
-            event.previous_number,
-            event.previous_name,
-            encode(event.image),
-        )
+        row = row_of(event, *_about(event.image), encode(event.image))
         last_hash = chained(last_hash, log_id, row)
         rows.append((project, *row, last_hash))
     return rows, last_hash
@@ -103,7 +109,7 @@ def _about(image: Model | ModelVersion | Run) -> tuple[int, int]:
             return image.model_id, image.number
 
 
-def _project_events(connection: sqlite3.Connection, project: int, events: Sequence[Event]) -> None:
+def tell_tables(connection: sqlite3.Connection, project: int, events: Sequence[Event]) -> None:
     """Bring the tables to the state after the events.
 
     New versions wait until the end of their stretch, so that a batch of creates is one statement; anything else is done

@@ -1,0 +1,159 @@
+"""What the world does to a server: full disks, locked files, hostile requests."""
+
+from __future__ import annotations
+
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from calling import PROJECT, Calls, refusal_of, refused
+from google.protobuf.message_factory import GetMessageClass
+
+from tallymark.testing import Server
+from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+from tallymark.v1.model_pb2 import MetadataValue
+
+BIG = MetadataValue(text="x" * 30_000)
+METHODS = [
+    method
+    for module in (model_registry_pb2, run_registry_pb2, event_log_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+def test_a_file_that_cannot_grow_refuses_writes_until_it_can(server: Server, calls: Calls) -> None:
+    """While nothing more can be written, writes are refused and reads are served; then numbers go on without a gap."""
+    calls.create_model("churn")
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (400_000, hard))
+    outcomes: Counter[str] = Counter()
+    for _ in range(30):
+        try:
+            calls.create_version("churn", metadata={"big": BIG})
+            outcomes["created"] += 1
+        except grpc.RpcError as error:
+            refusal = refusal_of(error)
+            outcomes[refusal.info.reason] += 1
+            assert refusal.code == grpc.StatusCode.UNAVAILABLE
+    assert outcomes.keys() == {"created", "STORAGE_UNAVAILABLE"}
+    assert calls.model("churn").last_number == outcomes["created"]
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    assert calls.create_version("churn").number == outcomes["created"] + 1
+    server.restart()
+    with grpc.insecure_channel(server.address) as channel:
+        numbers = [version.number for version in Calls(channel).versions("churn")]
+    assert numbers == list(range(outcomes["created"] + 1, 0, -1))
+
+
+def test_a_file_locked_by_another_program_refuses_writes_until_it_is_free(server: Server, calls: Calls) -> None:
+    """A program that holds SQLite's write lock makes writes wait and then fail cleanly; reads go on."""
+    calls.create_model("churn")
+    other = sqlite3.connect(server.db, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
+        calls.create_version("churn")
+    assert "locked" in refusal.message
+    assert calls.model("churn").last_number == 0
+    other.execute("ROLLBACK")
+    other.close()
+    assert calls.create_version("churn").number == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """When standard error cannot be written, the server serves, refuses and stops as ever."""
+    command = [sys.executable, "-m", "tallymark_server", "--db", str(tmp_path / "t.db"), "--listen", "127.0.0.1:0"]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen([*command, "--log-level", "debug"], stdout=subprocess.PIPE, stderr=full, text=True)
+    assert process.stdout is not None
+    address = process.stdout.readline().split()[-1]
+    with grpc.insecure_channel(address) as channel:
+        calls = Calls(channel)
+        with refused("MODEL_NOT_FOUND"):
+            calls.model("churn")
+        assert calls.create_model("churn").create_revision == 1
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    process.stdout.close()
+
+
+def test_a_defect_is_an_incident_that_the_log_explains(server: Server, calls: Calls) -> None:
+    """What should not happen is answered with an incident's id alone, and the log has the cause under it."""
+    calls.create_model("churn")
+    calls.create_version("churn")
+    tampered = sqlite3.connect(server.db)
+    tampered.execute("UPDATE events SET image = 'no image' WHERE revision = 2")
+    tampered.commit()
+    tampered.close()
+    with refused("INCIDENT", grpc.StatusCode.INTERNAL) as refusal:
+        calls.version("churn", "1")
+    assert "JSONDecodeError" not in refusal.message
+    log = server.log_file.read_text()
+    assert refusal.metadata["incident"] in log
+    assert "JSONDecodeError" in log
+    assert calls.create_version("churn").number == 2
+
+
+TEXTS = ["", "a", "churn", "1", "latest", "@production", "=rc", "x" * 300, "\u202e", "é", "a/b", "\n", "-1", "9" * 30,
+         PROJECT, f"{PROJECT}/models/churn", f"{PROJECT}/models/churn/versions/1", f"{PROJECT}/runs/r1",
+         "'; DROP TABLE models;--", "%", "\x00", "one"]  # fmt: skip
+NUMBERS = [0, 1, -1, 2, 99, 2**31 - 1, -(2**31)]
+
+
+def filled(message: Any, choose: random.Random, depth: int = 0) -> Any:
+    """The message with random fields set to telling values."""
+    for field in message.DESCRIPTOR.fields:
+        if choose.random() < 0.4 or depth > 3:
+            continue
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            filled(getattr(message, field.name)[choose.choice(TEXTS)], choose, depth + 1)
+        elif field.message_type:
+            inner = getattr(message, field.name)
+            filled(inner.add() if field.is_repeated else inner, choose, depth + 1)
+        else:
+            kinds = {str: TEXTS, int: NUMBERS, float: [0.5, float("nan"), float("inf")], bool: [True]}
+            value = choose.choice(kinds[type(field.default_value) if not field.is_repeated else str])
+            if field.is_repeated:
+                getattr(message, field.name).append(value)
+            else:
+                setattr(message, field.name, value)
+    return message
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_hostile_requests_get_clean_answers(server: Server, calls: Calls, seed: int) -> None:
+    """Random and mutated requests to every method are answered or refused for a reason, never with an incident."""
+    calls.create_model("churn")
+    calls.create_version("churn")
+    choose = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    for turn in range(900):
+        method = METHODS[turn % len(METHODS)]
+        data = bytearray(filled(GetMessageClass(method.input_type)(), choose).SerializeToString())
+        if choose.random() < 0.3 and data:
+            data[choose.randrange(len(data))] = choose.randrange(256)
+            del data[choose.randint(1, len(data)) :]
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        try:
+            if method.server_streaming:
+                stream = calls.channel.unary_stream(path)(bytes(data), timeout=30)
+                next(stream)
+                stream.cancel()
+            else:
+                calls.channel.unary_unary(path)(bytes(data), timeout=30)
+            outcomes["OK"] += 1
+        except grpc.RpcError as error:
+            outcomes[refusal_of(error).info.reason] += 1
+    assert "INCIDENT" not in outcomes, server.log_file.read_text()
+    assert {"OK", "INVALID_FIELD", "MALFORMED_REQUEST"} <= outcomes.keys()
+    revisions = [event.revision for event in calls.events()]
+    assert revisions == list(range(1, len(revisions) + 1))

@@ -1,0 +1,131 @@
+"""`tallymark verify`: proves a sound file, and finds what was tampered with."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from storage.conftest import Open
+from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
+
+from tallymark_server.domain import commands as c
+from tallymark_server.domain.model import RunState, Stage
+from tallymark_server.domain.reference import named, numbered
+from tallymark_server.storage.sqlite.verifying import verify
+
+
+@pytest.fixture
+async def file(open_storage: Open, tmp_path: Path) -> Path:
+    """A file in which everything has happened once."""
+    production = {"stage": Stage.PRODUCTION, "force": True}
+    async with open_storage() as storage:
+        answers = await write(
+            storage,
+            create_model(request_id="one", fingerprint=b"1"),
+            create_model(project="other"),
+            create_versions("a", None, None, request_id="two", fingerprint=b"2"),
+            start_run("r1"),
+            ensure(run="r1"),
+            c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED, error="lost"),
+            c.SetStage(**ATTEMPT, model="churn", reference=numbered(1), **production),
+            c.SetStage(**ATTEMPT, model="churn", reference=numbered(2), **production, reason="better"),
+            c.SetAlias(**ATTEMPT, model="churn", reference=numbered(1), alias="champion"),
+            c.SetAlias(**ATTEMPT, model="churn", reference=numbered(2), alias="champion"),
+            c.LogMetadata(**ATTEMPT, model="churn", reference=named("a"), metadata={"auc": 0.5}),
+            c.UpdateVersion(**ATTEMPT, model="churn", reference=named("a"), changes={"name": "b"}),
+            c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(3)),
+            c.RenameModel(**ATTEMPT, model="churn", name="retention"),
+            create_model("gone"),
+            c.DeleteModel(**ATTEMPT, model="gone"),
+            c.PurgeModel(**ATTEMPT, model="gone"),
+            create_model("gone"),
+        )
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    return tmp_path / "tallymark.db"
+
+
+def test_a_sound_file_is_proved(file: Path) -> None:
+    """After every kind of change the tables are what the log tells, and each project's last hash is told."""
+    proof = verify(file)
+    assert proof.problems == []
+    assert proof.events == 22
+    assert {project: len(head) for project, head in proof.heads.items()} == {"default": 64, "other": 64}
+
+
+async def test_the_last_hash_tells_one_log_from_another(file: Path, open_storage: Open) -> None:
+    """The same hash comes again as long as nothing changed, and another for the one log to which something was added."""
+    first = verify(file).heads
+    async with open_storage() as storage:
+        assert verify(file).heads == first
+        await write(storage, create_model("new"))
+        after = verify(file).heads
+    assert after["other"] == first["other"]
+    assert after["default"] != first["default"]
+
+
+CORRUPTIONS = {
+    "changed number": ("UPDATE versions SET number = 9 WHERE number = 3", "table versions"),
+    "changed stage": ("UPDATE versions SET stage = 'staging' WHERE number = 1", "table versions"),
+    "changed counter": ("UPDATE models SET last_number = 7 WHERE id = 1", "table models"),
+    "changed name": ("UPDATE models SET name = 'else' WHERE id = 1", "table models"),
+    "moved alias": ("UPDATE aliases SET number = 1", "table aliases"),
+    "removed run": ("DELETE FROM runs", "table runs"),
+    "forgotten rename": ("DELETE FROM renames", "table renames"),
+    "removed event": ("DELETE FROM events WHERE project = 1 AND revision = 5", "events are missing"),
+    "removed last event": ("DELETE FROM events WHERE project = 1 AND revision = 21", "its head is not the last event"),
+    "changed actor": ("UPDATE events SET actor = 'eve' WHERE revision = 3", "revision 3"),
+    "changed reason": ("UPDATE events SET reason = 'worse' WHERE reason = 'better'", "its hash does not follow"),
+    "changed payload": ("UPDATE events SET image = replace(image, '0.5', '0.9')", "its hash does not follow"),
+    "broken payload": ("UPDATE events SET image = 'x' WHERE project = 1 AND revision = 2", "its image cannot be read"),
+    "changed time": ("UPDATE events SET time = 1 WHERE project = 1 AND revision = 4", "its time is before"),
+    "swapped order": (
+        """
+        UPDATE events SET revision = -2 WHERE project = 1 AND revision = 2;
+        UPDATE events SET revision = 2 WHERE project = 1 AND revision = 3;
+        UPDATE events SET revision = 3 WHERE project = 1 AND revision = -2;
+        """,
+        "revision 2: its image is of another revision",
+    ),
+    "rewritten hash": ("UPDATE events SET hash = zeroblob(32) WHERE revision = 6", "revision 6"),
+    "rewritten head": ("UPDATE projects SET hash = zeroblob(32) WHERE id = 1", "its head is not the last event"),
+    "another log": ("UPDATE projects SET log_id = 'x' WHERE id = 1", "revision 1: its hash does not follow"),
+    "invented receipt": ("UPDATE receipts SET last_revision = 99 WHERE request_id = 'two'", "request two"),
+}
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_tampering_is_found(file: Path, name: str) -> None:
+    """Each change that was not made through the line is told, with where it is."""
+    script, expected = CORRUPTIONS[name]
+    database = sqlite3.connect(file)
+    database.executescript(script)
+    database.close()
+    told = [f"{problem.where}: {problem.what}" for problem in verify(file).problems]
+    assert any(expected in line for line in told), told
+
+
+def run_verify(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("tallymark"), "verify", "--db", path]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_tells_by_its_exit_code(file: Path, tmp_path: Path) -> None:
+    """0 for a sound file with its hashes, 1 with what is wrong, and one sentence for what is no file of ours."""
+    sound = run_verify(file)
+    assert (sound.returncode, sound.stderr) == (0, "")
+    assert "is as its log tells: 22 events" in sound.stdout
+    assert f"project default: {verify(file).heads['default']}" in sound.stdout
+    database = sqlite3.connect(file)
+    database.executescript("DELETE FROM runs")
+    database.close()
+    tampered = run_verify(file)
+    assert tampered.returncode == 1
+    assert "table runs" in tampered.stderr
+    (tmp_path / "text.db").write_text("no database at all" * 100)
+    for path in (tmp_path / "missing.db", tmp_path / "text.db"):
+        refused = run_verify(path)
+        assert refused.returncode == 1
+        assert len(refused.stderr.splitlines()) == 1
