@@ -40,7 +40,7 @@ HOMES = {
     "opening a database": (
         ["sdk", "service"],
         r"sqlite3?\.connect\(",
-        ["service/tallymark_server/storage/sqlite/engine.py"],
+        [f"service/tallymark_server/storage/sqlite/{module}.py" for module in ("engine", "verifying")],
     ),
     "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),
     "messages of the service": (["service"], r"\b\w+_pb2", ["service/tallymark_server/rpc/"]),

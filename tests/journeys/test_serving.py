@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tallymark.testing import Server
 from tallymark.v1 import model_registry_pb2
+from tallymark_server.storage.sqlite.verifying import verify
 
 
 def serve(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -179,6 +180,7 @@ def test_what_was_acknowledged_survives_a_kill(server: Server, calls: Calls) -> 
         numbers = [version.number for version in Calls(channel).versions("churn", page_size=1000)]
     assert acknowledged <= set(numbers)
     assert numbers == list(range(len(numbers), 0, -1))
+    assert verify(server.db).problems == []
 
 
 def test_stopping_answers_what_waits(server: Server, calls: Calls) -> None:

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tallymark.testing import Server
 from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2
+from tallymark_server.storage.sqlite.verifying import verify
 
 MODELS = st.sampled_from(["a", "b"])
 NAMES = st.sampled_from(["", "rc", "1.0", "gold"])
@@ -183,7 +184,9 @@ class RegistryMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.channel.close()
         self.server.kill()
+        problems = verify(self.server.db).problems
         self.folder.cleanup()
+        assert problems == []
 
     def request_id(self) -> str:
         self.attempts += 1

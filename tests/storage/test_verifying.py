@@ -56,7 +56,7 @@ def test_a_sound_file_is_proved(file: Path) -> None:
 
 
 async def test_the_last_hash_tells_one_log_from_another(file: Path, open_storage: Open) -> None:
-    """The same hash comes again as long as nothing changed, and another for the one log to which something was added."""
+    """The same hash comes again as long as nothing changed, and another for the log to which something came."""
     first = verify(file).heads
     async with open_storage() as storage:
         assert verify(file).heads == first
