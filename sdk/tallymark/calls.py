@@ -73,10 +73,10 @@ def get_model(project: str, name: str, *, show_deleted: bool) -> Call[ModelInfo]
     return Call(ModelRegistryStub, "GetModel", request, m.model_of)
 
 
-def list_models(project: str, token: str, *, show_deleted: bool) -> Call[Page[ModelInfo]]:
+def list_models(project: str, token: str, *, show_deleted: bool, where: str) -> Call[Page[ModelInfo]]:
     """ListModels, one page."""
     request = model_registry_pb2.ListModelsRequest(
-        parent=f"projects/{project}", page_size=PAGE_SIZE, page_token=token, show_deleted=show_deleted
+        parent=f"projects/{project}", page_size=PAGE_SIZE, page_token=token, show_deleted=show_deleted, filter=where
     )
     return Call(ModelRegistryStub, "ListModels", request, lambda page: _page(page, page.models, m.model_of))
 
@@ -145,10 +145,14 @@ def get_version(project: str, reference: str, *, show_deleted: bool) -> Call[Mod
     return Call(ModelRegistryStub, "GetModelVersion", request, m.version_of)
 
 
-def list_versions(project: str, model: str, token: str, *, show_deleted: bool) -> Call[Page[ModelVersion]]:
+def list_versions(project: str, model: str, token: str, *, show_deleted: bool, where: str) -> Call[Page[ModelVersion]]:
     """ListModelVersions, one page."""
     request = model_registry_pb2.ListModelVersionsRequest(
-        parent=model_name(project, model), page_size=PAGE_SIZE, page_token=token, show_deleted=show_deleted
+        parent=model_name(project, model),
+        page_size=PAGE_SIZE,
+        page_token=token,
+        show_deleted=show_deleted,
+        filter=where,
     )
     return Call(
         ModelRegistryStub, "ListModelVersions", request, lambda page: _page(page, page.model_versions, m.version_of)

@@ -87,9 +87,16 @@ class Client:
         """The model of that name, also a deleted one if that is asked for; ModelNotFound."""
         return self.run_call(calls.get_model(self._project, name, show_deleted=show_deleted))
 
-    def list_models(self, *, show_deleted: bool = False) -> Iterator[ModelInfo]:
-        """All models by name, also deleted ones if that is asked for."""
-        return self._pages(lambda token: calls.list_models(self._project, token, show_deleted=show_deleted))
+    def list_models(
+        self,
+        *,
+        filter: str = "",  # noqa: A002 - the contract's word
+        show_deleted: bool = False,
+    ) -> Iterator[ModelInfo]:
+        """All models by name of which the filter (https://aip.dev/160) is true; InvalidFilter."""
+        return self._pages(
+            lambda token: calls.list_models(self._project, token, show_deleted=show_deleted, where=filter)
+        )
 
     def update_model(
         self,
@@ -161,9 +168,21 @@ class Client:
         """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound."""
         return self.run_call(calls.get_version(self._project, reference, show_deleted=show_deleted))
 
-    def list_versions(self, model: str, *, show_deleted: bool = False) -> Iterator[ModelVersion]:
-        """All versions of a model, the highest number first; ModelNotFound."""
-        return self._pages(lambda token: calls.list_versions(self._project, model, token, show_deleted=show_deleted))
+    def list_versions(
+        self,
+        model: str,
+        *,
+        filter: str = "",  # noqa: A002 - the contract's word
+        show_deleted: bool = False,
+    ) -> Iterator[ModelVersion]:
+        """All versions of a model, the highest number first; ModelNotFound.
+
+        With a filter (https://aip.dev/160), such as `stage = "staging" AND metadata.auc > 0.9`, those of which it is
+        true; InvalidFilter.
+        """
+        return self._pages(
+            lambda token: calls.list_versions(self._project, model, token, show_deleted=show_deleted, where=filter)
+        )
 
     def update_version(
         self,

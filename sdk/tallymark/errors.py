@@ -2,7 +2,7 @@
 
 TallymarkError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
-│                        InvalidSetting
+│                        InvalidFilter, InvalidSetting
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
 ├── AlreadyExists        ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, ModelDeleted, VersionDeleted,
@@ -118,6 +118,12 @@ class InvalidPageToken(InvalidArgument):
     """A page token was not made by the registry for this list."""
 
     reason = "INVALID_PAGE_TOKEN"
+
+
+class InvalidFilter(InvalidArgument):
+    """A filter cannot be read; `metadata` has `position`, from 1, and `expected`."""
+
+    reason = "INVALID_FILTER"
 
 
 class InvalidSetting(InvalidArgument):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tallymark_server.domain.commands import Command
+from tallymark_server.domain.conditions import MODEL_FIELDS, VERSION_FIELDS
 from tallymark_server.domain.errors import InvalidPageToken, ModelNotFound, RevisionInFuture, RunNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Run
 from tallymark_server.domain.reference import MAX_NUMBER, Reference
 from tallymark_server.domain.state import missing
+from tallymark_server.filtering import parse
 from tallymark_server.storage.contract import Page, Storage
 from tallymark_server.watching import Bell, Progress, watch
 from tallymark_server.writer import Writer
@@ -69,20 +72,24 @@ class Registry:
             raise RunNotFound(project, run_id)
         return run
 
-    async def models(self, project: str, page_size: int, page_token: str, *, deleted: bool = False) -> Listing[Model]:
-        """The project's models by name."""
-        size, scope = _page_size(page_size), f"models of {project}"
+    async def models(
+        self, project: str, page_size: int, page_token: str, *, deleted: bool = False, filter_text: str = ""
+    ) -> Listing[Model]:
+        """The project's models by name, of which the filter is true; InvalidFilter."""
+        size, scope = _page_size(page_size), f"models of {project} where {filter_text}"
         after = _parse_token(page_token, scope, str, "")
-        page = await self._storage.models(project, after, size + 1, deleted=deleted)
+        condition = parse(filter_text, MODEL_FIELDS)
+        page = await self._storage.models(project, after, size + 1, deleted=deleted, condition=condition)
         return _listing(page, size, scope, lambda model: model.name)
 
     async def versions(
-        self, project: str, model: str, page_size: int, page_token: str, *, deleted: bool = False
+        self, project: str, model: str, page_size: int, page_token: str, *, deleted: bool = False, filter_text: str = ""
     ) -> Listing[ModelVersion]:
-        """The model's versions, the highest number first; ModelNotFound."""
-        size, scope = _page_size(page_size), f"versions of {project}/{model}"
+        """The model's versions of which the filter is true, the highest number first; ModelNotFound, InvalidFilter."""
+        size, scope = _page_size(page_size), f"versions of {project}/{model} where {filter_text}"
         before = _parse_token(page_token, scope, int, MAX_NUMBER + 1)
-        page = await self._storage.versions(project, model, before, size + 1, deleted=deleted)
+        condition = parse(filter_text, VERSION_FIELDS)
+        page = await self._storage.versions(project, model, before, size + 1, deleted=deleted, condition=condition)
         if not page.items:
             await self.model(project, model, deleted=deleted)
         return _listing(page, size, scope, lambda version: version.number)
@@ -117,7 +124,12 @@ def _listing(page: Page[T], size: int, scope: str, key: Callable[[T], str | int]
 
 
 def _make_token(scope: str, key: str | int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([scope, key]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps([_mark(scope), key]).encode()).decode().rstrip("=")
+
+
+def _mark(scope: str) -> str:
+    """A short text for the list that a token belongs to, however long its filter."""
+    return hashlib.sha256(scope.encode()).hexdigest()[:16]
 
 
 def _beyond_storage(key: str | int) -> bool:
@@ -135,7 +147,7 @@ def _parse_token(token: str, scope: str, kind: type[K], start: K) -> K:
     except (binascii.Error, ValueError):
         raise InvalidPageToken from None
     match found:
-        case [str(of), str(key) | int(key)] if of == scope and type(key) is kind and not _beyond_storage(key):
+        case [str(of), str(key) | int(key)] if of == _mark(scope) and type(key) is kind and not _beyond_storage(key):
             return key
         case _:
             raise InvalidPageToken

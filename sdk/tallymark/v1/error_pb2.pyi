@@ -94,6 +94,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The model is not deleted, so it cannot be undeleted or purged. Keys: project, model."""
     ERROR_REASON_VERSION_NOT_DELETED: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION. The version is not deleted, so it cannot be undeleted. Keys: project, model, number."""
+    ERROR_REASON_INVALID_FILTER: _ErrorReason.ValueType  # 31
+    """INVALID_ARGUMENT. A filter cannot be read. Keys: field, position, expected."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -173,4 +175,6 @@ ERROR_REASON_MODEL_NOT_DELETED: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION. The model is not deleted, so it cannot be undeleted or purged. Keys: project, model."""
 ERROR_REASON_VERSION_NOT_DELETED: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION. The version is not deleted, so it cannot be undeleted. Keys: project, model, number."""
+ERROR_REASON_INVALID_FILTER: ErrorReason.ValueType  # 31
+"""INVALID_ARGUMENT. A filter cannot be read. Keys: field, position, expected."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -98,6 +98,7 @@ class ListModelsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The project, `projects/{project}`."""
     page_size: _builtins.int
@@ -106,6 +107,11 @@ class ListModelsRequest(_message.Message):
     """The `next_page_token` of the page before; empty for the first page."""
     show_deleted: _builtins.bool
     """Whether deleted models are listed too."""
+    filter: _builtins.str
+    """Which models, in the language of https://aip.dev/160: `tags:growth AND create_time > "2026-01-01T00:00:00Z"`. Fields
+    are name, description, license, audience, use_cases, limitations, trade_offs, ethics, tags, last_number, creator,
+    create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
+    """
     def __init__(
         self,
         *,
@@ -113,10 +119,11 @@ class ListModelsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         show_deleted: _builtins.bool = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_deleted", b"show_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -356,6 +363,7 @@ class ListModelVersionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The model, `projects/{project}/models/{model}`."""
     page_size: _builtins.int
@@ -364,6 +372,11 @@ class ListModelVersionsRequest(_message.Message):
     """The `next_page_token` of the page before; empty for the first page."""
     show_deleted: _builtins.bool
     """Whether deleted versions, and those of a deleted model, are listed too."""
+    filter: _builtins.str
+    """Which versions, in the language of https://aip.dev/160: `stage = "staging" AND metadata.auc > 0.9`. Fields are number,
+    version_name, stage, aliases, description, tags, metadata, run, step, automatic, creator, create_time and
+    update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
+    """
     def __init__(
         self,
         *,
@@ -371,10 +384,11 @@ class ListModelVersionsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         show_deleted: _builtins.bool = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_deleted", b"show_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,7 +45,13 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: model_registry_pb2.ListModelsRequest, context: Context
     ) -> model_registry_pb2.ListModelsResponse:
         project = names.project(request.parent, "parent")
-        page = await self._registry.models(project, request.page_size, request.page_token, deleted=request.show_deleted)
+        page = await self._registry.models(
+            project,
+            request.page_size,
+            request.page_token,
+            deleted=request.show_deleted,
+            filter_text=request.filter,
+        )
         return model_registry_pb2.ListModelsResponse(
             models=[messages.model(project, item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -89,7 +95,12 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
     ) -> model_registry_pb2.ListModelVersionsResponse:
         project, model = names.model(request.parent, "parent")
         page = await self._registry.versions(
-            project, model, request.page_size, request.page_token, deleted=request.show_deleted
+            project,
+            model,
+            request.page_size,
+            request.page_token,
+            deleted=request.show_deleted,
+            filter_text=request.filter,
         )
         return model_registry_pb2.ListModelVersionsResponse(
             model_versions=[messages.version(project, item) for item in page.items],

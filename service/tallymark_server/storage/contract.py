@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from tallymark_server.domain.commands import Keys
+from tallymark_server.domain.conditions import Condition
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Run
 from tallymark_server.domain.reference import Reference
@@ -84,8 +85,13 @@ class Storage(Protocol):
         """What the model that was last called so is called now; ProjectNotFound."""
         ...
 
-    async def models(self, project: str, after: str, limit: int, *, deleted: bool = False) -> Page[Model]:
-        """Models by name, after that name, deleted ones only if that is asked for; ProjectNotFound."""
+    async def models(
+        self, project: str, after: str, limit: int, *, deleted: bool = False, condition: Condition | None = None
+    ) -> Page[Model]:
+        """Models by name, after that name, of which the condition is true; ProjectNotFound.
+
+        Deleted ones only if that is asked for.
+        """
         ...
 
     async def version(
@@ -98,11 +104,18 @@ class Storage(Protocol):
         ...
 
     async def versions(
-        self, project: str, model: str, before: int, limit: int, *, deleted: bool = False
+        self,
+        project: str,
+        model: str,
+        before: int,
+        limit: int,
+        *,
+        deleted: bool = False,
+        condition: Condition | None = None,
     ) -> Page[ModelVersion]:
-        """Versions of the model by number from the highest down, below that number; ProjectNotFound.
+        """Versions of the model, of which the condition is true, by number from the highest down, below that number.
 
-        Deleted ones, and those of a deleted model, only if that is asked for.
+        ProjectNotFound. Deleted ones, and those of a deleted model, only if that is asked for.
         """
         ...
 

@@ -1,7 +1,8 @@
 """What the registry refuses.
 
 RegistryError
-├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken
+├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
+│                        InvalidFilter
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
 ├── AlreadyExists        ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, ModelDeleted, VersionDeleted,
@@ -17,6 +18,7 @@ Messages are for people: they say what is wrong and what to do next.
 
 from tallymark_server.domain.errors.arguments import (
     InvalidField,
+    InvalidFilter,
     InvalidName,
     InvalidPageToken,
     MalformedRequest,
@@ -75,6 +77,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "InvalidField",
+    "InvalidFilter",
     "InvalidName",
     "InvalidPageToken",
     "LogReplaced",

@@ -71,3 +71,17 @@ class InvalidPageToken(InvalidArgument):
         super().__init__(
             "page_token was not given by this registry for this list; start again without one", field="page_token"
         )
+
+
+class InvalidFilter(InvalidArgument):
+    """A filter cannot be read."""
+
+    reason = "INVALID_FILTER"
+
+    def __init__(self, found: str, position: int, expected: str) -> None:
+        super().__init__(
+            f"filter cannot be read at position {position} ({shown(found)}): expected {expected}",
+            field="filter",
+            position=position,
+            expected=expected,
+        )

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import aiosqlite
 
 from tallymark_server.domain.commands import Keys
+from tallymark_server.domain.conditions import Condition
 from tallymark_server.domain.errors import StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Run
@@ -105,14 +106,27 @@ class SqliteStorage:
         with _translated():
             return self._points.run(project, run_id)
 
-    async def models(self, project: str, after: str, limit: int, *, deleted: bool = False) -> Page[Model]:
-        return await self._page(project, lambda reading: reading.models(project, after, limit, deleted=deleted))
+    async def models(
+        self, project: str, after: str, limit: int, *, deleted: bool = False, condition: Condition | None = None
+    ) -> Page[Model]:
+        return await self._page(
+            project,
+            lambda reading: reading.models(project, after, limit, deleted=deleted, condition=condition),
+        )
 
     async def versions(
-        self, project: str, model: str, before: int, limit: int, *, deleted: bool = False
+        self,
+        project: str,
+        model: str,
+        before: int,
+        limit: int,
+        *,
+        deleted: bool = False,
+        condition: Condition | None = None,
     ) -> Page[ModelVersion]:
         return await self._page(
-            project, lambda reading: reading.versions(project, model, before, limit, deleted=deleted)
+            project,
+            lambda reading: reading.versions(project, model, before, limit, deleted=deleted, condition=condition),
         )
 
     async def runs(self, project: str, before: int, limit: int) -> Page[Run]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 
+from tallymark_server.domain.conditions import Condition
 from tallymark_server.domain.errors import ProjectNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Run
 from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.codec import decode_model, decode_run, decode_version
 from tallymark_server.storage.contract import Head
+from tallymark_server.storage.sqlite.conditions import MODEL_COLUMNS, VERSION_COLUMNS, where
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
@@ -21,12 +23,14 @@ JOIN events ON events.project = models.project AND events.revision = models.revi
 WHERE models.project = ? AND models.name
 """
 MODEL_OF_NAME = f"{_MODEL} = ?"
-MODELS_AFTER = f"{_MODEL} > ? AND models.deleted <= ? ORDER BY models.name LIMIT ?"
+# {} is the condition of a filter.
+MODELS_AFTER = f"{_MODEL} > ? AND models.deleted <= ? AND ({{}}) ORDER BY models.name LIMIT ?"
 VERSIONS_BELOW = """
 SELECT events.image, models.name FROM models
 JOIN versions ON versions.project = models.project AND versions.model = models.id
 JOIN events ON events.project = versions.project AND events.revision = versions.revision
 WHERE models.project = ? AND models.name = ? AND models.deleted <= ? AND versions.number < ? AND versions.deleted <= ?
+    AND ({})
 ORDER BY versions.number DESC LIMIT ?
 """
 _RUN = """
@@ -69,19 +73,26 @@ class Reading:
         row = self._connection.execute(RENAMED, given).fetchone()
         return None if row is None else str(row[1])
 
-    def models(self, project: str, after: str, limit: int, *, deleted: bool) -> list[Model]:
+    def models(
+        self, project: str, after: str, limit: int, *, deleted: bool, condition: Condition | None
+    ) -> list[Model]:
         """Models by name, after that name."""
-        rows = self._connection.execute(MODELS_AFTER, (self._id(project), after, int(deleted), limit))
+        sql, parameters = where(condition, MODEL_COLUMNS)
+        given = (self._id(project), after, int(deleted), *parameters, limit)
+        rows = self._connection.execute(MODELS_AFTER.format(sql), given)
         return [decode_model(*row) for row in rows]
 
     def version(self, project: str, model: str, reference: Reference, *, of_deleted: bool) -> ModelVersion | None:
         """The version that the reference means."""
         return pointed(self._connection, self._id(project), model, reference, of_deleted=of_deleted)
 
-    def versions(self, project: str, model: str, before: int, limit: int, *, deleted: bool) -> list[ModelVersion]:
+    def versions(
+        self, project: str, model: str, before: int, limit: int, *, deleted: bool, condition: Condition | None
+    ) -> list[ModelVersion]:
         """Versions of the model from the highest number down, below that number."""
-        given = (self._id(project), model, int(deleted), before, int(deleted), limit)
-        rows = self._connection.execute(VERSIONS_BELOW, given)
+        sql, parameters = where(condition, VERSION_COLUMNS)
+        given = (self._id(project), model, int(deleted), before, int(deleted), *parameters, limit)
+        rows = self._connection.execute(VERSIONS_BELOW.format(sql), given)
         return [decode_version(*row) for row in rows]
 
     def run(self, project: str, run_id: str) -> Run | None:

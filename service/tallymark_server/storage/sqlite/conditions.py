@@ -1,0 +1,119 @@
+"""Conditions to SQL. Every value, and every key of a fact, is a bound parameter; only our own words become SQL."""
+
+from __future__ import annotations
+
+from tallymark_server.domain.conditions import All, AnyOf, Comparator, Comparison, Condition, Kind, Negation
+from tallymark_server.domain.model import Time
+
+
+def _image(path: str, default: str = "''") -> str:
+    return f"coalesce(json_extract(events.image, '$.{path}'), {default})"
+
+
+# An image leaves out a field that has its default.
+VERSION_COLUMNS = {
+    "number": "versions.number",
+    "version_name": "coalesce(versions.name, CAST(versions.number AS TEXT))",
+    "stage": "coalesce(versions.stage, 'none')",
+    "aliases": "$.aliases",
+    "description": _image("description"),
+    "tags": "$.tags",
+    "metadata": "$.metadata",
+    "run": _image("run"),
+    "step": _image("step"),
+    "automatic": "(versions.automatic_run IS NOT NULL)",
+    "creator": _image("creator"),
+    "create_time": _image("create_time", "0"),
+    "update_time": _image("update_time", "0"),
+}
+MODEL_COLUMNS = {
+    "name": "models.name",
+    **{
+        field: _image(f"card.{field}")
+        for field in ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
+    },
+    "tags": "$.card.tags",
+    "last_number": "models.last_number",
+    "creator": _image("creator"),
+    "create_time": _image("create_time", "0"),
+    "update_time": _image("update_time", "0"),
+}
+
+Sql = tuple[str, list[object]]
+
+
+def where(condition: Condition | None, columns: dict[str, str]) -> Sql:
+    """The condition as a term to follow WHERE …, with its parameters; what is always true for no condition."""
+    return ("TRUE", []) if condition is None else _term(condition, columns)
+
+
+def _term(condition: Condition, columns: dict[str, str]) -> Sql:
+    match condition:
+        case All(conditions):
+            return _joined(" AND ", conditions, columns)
+        case AnyOf(conditions):
+            return _joined(" OR ", conditions, columns)
+        case Negation(inner):
+            sql, parameters = _term(inner, columns)
+            return f"NOT ({sql})", parameters
+        case Comparison():
+            return _comparison(condition, columns[condition.field])
+
+
+def _joined(word: str, conditions: tuple[Condition, ...], columns: dict[str, str]) -> Sql:
+    terms = [_term(condition, columns) for condition in conditions]
+    return word.join(f"({sql})" for sql, _ in terms), [value for _, values in terms for value in values]
+
+
+def _comparison(comparison: Comparison, column: str) -> Sql:
+    match comparison.kind:
+        case Kind.LIST:
+            sql, parameters = _text("value", Comparator.EQUAL, str(comparison.value))
+            return f"EXISTS (SELECT 1 FROM json_each(events.image, '{column}') WHERE {sql})", parameters
+        case Kind.FACTS:
+            sql, parameters = _fact(comparison)
+            facts = f"SELECT 1 FROM json_each(events.image, '{column}') WHERE key = ? AND ({sql})"
+            return f"EXISTS ({facts})", [comparison.key, *parameters]
+        case Kind.TEXT:
+            return _text(column, comparison.comparator, str(comparison.value))
+        case _:
+            return f"{column} {comparison.comparator.value} ?", [_plain(comparison.value)]
+
+
+def _fact(comparison: Comparison) -> Sql:
+    """A fact compared with a value of its own type: another type is neither equal, nor unequal, nor before or after."""
+    comparator, value = comparison.comparator, comparison.value
+    if comparator is Comparator.HAS and value == "*":
+        return "TRUE", []
+    match value:
+        case bool():
+            return f"type IN ('true', 'false') AND value {_sign(comparator)} ?", [int(value)]
+        case str():
+            sql, parameters = _text("value", comparator, value)
+            uri, _ = _text("json_extract(value, '$.uri')", comparator, value)
+            return f"CASE type WHEN 'text' THEN {sql} WHEN 'object' THEN {uri} ELSE FALSE END", parameters * 2
+        case _:
+            return f"type IN ('integer', 'real') AND value {_sign(comparator)} ?", [_plain(value)]
+
+
+def _text(column: str, comparator: Comparator, value: str) -> Sql:
+    if comparator is Comparator.HAS and "*" not in value:
+        return f"instr({column}, ?) > 0", [value]
+    if "*" in value and comparator in (Comparator.EQUAL, Comparator.UNEQUAL, Comparator.HAS):
+        negation = "NOT " if comparator is Comparator.UNEQUAL else ""
+        return f"{column} {negation}GLOB ?", ["".join(f"[{ch}]" if ch in "?[" else ch for ch in value)]
+    return f"{column} {_sign(comparator)} ?", [value]
+
+
+def _sign(comparator: Comparator) -> str:
+    return "=" if comparator is Comparator.HAS else comparator.value
+
+
+def _plain(value: str | float | bool | Time) -> object:
+    match value:
+        case Time(micros):
+            return micros
+        case bool():
+            return int(value)
+        case _:
+            return value
