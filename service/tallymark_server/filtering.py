@@ -93,8 +93,9 @@ def parse(text: str, fields: Fields) -> Condition | None:
 
 
 def _position(error: UnexpectedInput, text: str) -> int:
+    found: int | None = getattr(error, "pos_in_stream", None)
     at_end = isinstance(error, UnexpectedEOF) or _is_end(error)
-    return len(text) + 1 if at_end else int(error.pos_in_stream or 0) + 1
+    return len(text) + 1 if at_end or found is None else found + 1
 
 
 def _is_end(error: UnexpectedInput) -> bool:
