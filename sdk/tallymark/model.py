@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 _MOVING = ("latest", Stage.STAGING.value, Stage.PRODUCTION.value)
 
 
+# A registry is known by its url and project, a run by these and its id.
+RUN_KEY = 3
+REMEMBERED_RUNS = 64
+
+
 class Memory:
-    """What a `Model` was found to mean: by run, or by registry outside a run."""
+    """What a `Model` was found to mean: by run, or by registry outside a run.
+
+    What is known outside a run is never forgotten: it would be numbered a second time.
+    """
 
     def __init__(self) -> None:
         self.versions: dict[tuple[str, ...], ModelVersion] = {}
@@ -29,8 +37,12 @@ class Memory:
         self.last: ModelVersion | None = None
 
     def keep(self, key: tuple[str, ...], version: ModelVersion) -> None:
-        """Keep what the model means, for the next question."""
+        """Keep what the model means, for the next question; of long-gone runs, forget it."""
         self.versions[key] = self.last = version
+        for kept in (self.versions, self.request_ids, self.texts):
+            runs = [known for known in kept if len(known) == RUN_KEY]
+            for forgotten in runs[:-REMEMBERED_RUNS]:
+                kept.pop(forgotten, None)
 
 
 class Model:

@@ -27,7 +27,8 @@ def resolve(model: Model, settings: Settings) -> ModelVersion:
     """The version that the model means here, found once for each run, or once for the object outside a run."""
     frame = current_frame(joined_frame)
     if frame is None:
-        if model.version is None and model.memory.last is not None:
+        kept = model.memory.versions.get((settings.url, settings.project))
+        if kept is None and model.version is None and model.memory.last is not None:
             return model.memory.last
         return _resolve(model, settings, None, "", {})
     return _resolve(model, frame.run.settings, frame.run, frame.step, {})

@@ -141,6 +141,21 @@ def test_after_a_run_the_model_is_what_the_run_made_of_it() -> None:
     assert Model("churn", "latest").number == 2
 
 
+def test_a_model_used_in_many_runs_does_not_grow(client: Client) -> None:
+    """A process that trains for ever forgets old runs, and never a number that it was given outside a run."""
+    outside = Model("other")
+    number = outside.number
+    model = Model("churn")
+
+    @pipeline(model=model)
+    def training() -> int:
+        return outside.number and model.number
+
+    assert [training() for _ in range(100)] == list(range(1, 101))
+    assert len(model.memory.versions) < 100
+    assert outside.number == number
+
+
 def test_templates_are_filled_in_once(client: Client) -> None:
     """{date} and {time} are those of the first use; the object keeps them."""
     model = Model("churn", "{date} {time}")
