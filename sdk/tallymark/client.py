@@ -24,8 +24,7 @@ class Client:
 
     Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,
     `churn==1.0.5`. Arguments that are not given come from `tallymark.configure` and the environment. Every method
-    raises
-    a TallymarkError: NotFound, InvalidArgument, Unavailable, …
+    raises a TallymarkError: NotFound, InvalidArgument, Unavailable, …
     """
 
     def __init__(

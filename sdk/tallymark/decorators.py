@@ -70,8 +70,7 @@ def pipeline(
     The version of `model` is found or created, in one step with the run, before the function runs; all steps of the run
     share it. When the function raises, the run is recorded as failed, its versions are kept, and the exception goes on.
     `name` is what the pipeline is called, by default as the function. `substitutions` fill in the templates in names
-    and
-    versions of models. A pipeline called within a run belongs to that run.
+    and versions of models. A pipeline called within a run belongs to that run.
     """
     return _decorator(function, model, name, substitutions, is_pipeline=True)
 

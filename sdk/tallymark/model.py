@@ -50,17 +50,15 @@ class Model:
 
     `version` says which version:
 
-    - None: in a run, the run's one automatic version; after a run, what the last run has made of it; else a new
-    version,
-      numbered at its first use, and kept
+    - None: in a run, the run's one automatic version; outside, a new one, numbered at its first use and kept, or, if
+      the object was used in runs only, what the last of them has made of it
     - a number, or digits: the version of that number
     - `production`, `staging`, `latest` or `@ALIAS`: the version that holds it
     - any other text: the version of that explicit name, created if it is missing
 
     `name` and `version` may contain `{date}` and `{time}` (of the run's start, UTC), and what `substitutions` of the
     pipeline or the step name. The other fields describe a model that is created by its first use; `tags` are given to
-    the
-    version too.
+    the version too.
     """
 
     def __init__(
