@@ -17,7 +17,7 @@ from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
-from tallymark.errors import AmbiguousRun
+from tallymark.errors import AmbiguousRun, InvalidSetting
 from tallymark.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 RUN_ID = "TALLYMARK_RUN_ID"
+MAX_RUN_ID = 100
 SUBSTITUTIONS = "TALLYMARK_RUN_SUBSTITUTIONS"
 _EXPORTED = (RUN_ID, SUBSTITUTIONS, "TALLYMARK_URL", "TALLYMARK_PROJECT")
 
@@ -93,9 +94,10 @@ class _Process:
 
     def outer_run_id(self) -> str:
         """The run that this process was told to join, as against the one that it tells its children of."""
-        if self.original is not None:
-            return self.original[RUN_ID] or ""
-        return os.environ.get(RUN_ID, "")
+        run_id = (os.environ.get(RUN_ID) if self.original is None else self.original[RUN_ID]) or ""
+        if len(run_id) > MAX_RUN_ID or not all(ch.isascii() and (ch.isalnum() or ch in "._-") for ch in run_id):
+            raise InvalidSetting(f"{RUN_ID} is {run_id!r}; a run id has 1 to 100 of the characters A-Z a-z 0-9 . _ -")
+        return run_id
 
     def _export(self) -> None:
         """Tell processes that are started from now on which run they belong to, if there is one answer."""

@@ -299,3 +299,25 @@ def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkey
     with pytest.raises(ValueError, match="lost") as caught:
         training(ValueError("lost"))
     assert "could not be recorded" in caught.value.__notes__[0]
+
+
+async def test_a_cancelled_pipeline_is_recorded_as_failed(client: Client) -> None:
+    """A task that is cancelled in the middle of a step ends its run, and is still cancelled."""
+    begun = asyncio.Event()
+
+    @step
+    async def waiting() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @pipeline(model=model)
+    async def training() -> None:
+        await waiting()
+
+    task = asyncio.create_task(training())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (run,) = client.list_runs()
+    assert (run.state, run.error) == (RunState.FAILED, "step waiting: CancelledError")

@@ -149,6 +149,18 @@ def test_a_run_named_from_outside_is_started_and_joined(client: Client, monkeypa
     assert pipelines.numbered_by_pipeline() == 1
 
 
+@pytest.mark.parametrize("run_id", ["no such/run!", "é", "x" * 101])
+def test_a_run_named_badly_from_outside_is_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch, run_id: str
+) -> None:
+    """A run id that cannot be one is told by the name of the variable, before anything is asked."""
+    monkeypatch.setenv("TALLYMARK_RUN_ID", run_id)
+    for call in (pipelines.numbered_by_itself, lambda: pipelines.over_programs("", 0)):
+        with pytest.raises(errors.InvalidSetting, match="TALLYMARK_RUN_ID"):
+            call()
+    assert list(client.list_events()) == []
+
+
 def test_a_template_is_the_same_in_all_of_a_run(client: Client) -> None:
     """{date}, {time} and substitutions are frozen per run, also for a program that joins it."""
     code = (
