@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -9,8 +10,8 @@ import grpc
 import grpc.aio
 
 from tallymark import calls
-from tallymark.calls import Call, NewVersion, Page
-from tallymark.channel import OPTIONS, headers_of, raise_for, timeout_of
+from tallymark.calls import Call, Cursor, NewVersion, Page
+from tallymark.channel import OPTIONS, delay_before_retry, headers_of, raise_for, timeout_of
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import adjusted
 from tallymark.values import RunState, Stage
@@ -264,18 +265,30 @@ class AsyncClient:
                 yield event
             after_revision = events[-1].revision
 
-    async def watch(self, after_revision: int | None = None) -> AsyncIterator[Event]:
-        """Events after a revision (None: from now on), as they happen, without end; RevisionInFuture, Stopping."""
-        call = calls.watch(self._project, after_revision)
-        stream = getattr(self._stub(call.service), call.method)(call.request, metadata=self._headers)
-        try:
-            async for message in stream:
-                for event in call.read(message):
-                    yield event
-        except grpc.RpcError as error:
-            raise_for(error, self._settings, 0)
-        finally:
-            stream.cancel()
+    async def watch(
+        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+    ) -> AsyncIterator[Event]:
+        """Events after a revision (None: from now on), as they happen, without end; each once, and in order.
+
+        Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
+        away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
+        """
+        cursor = Cursor(after_revision)
+        while True:
+            call = calls.watch(self._project, cursor, model, kinds)
+            stream = getattr(self._stub(call.service), call.method)(
+                call.request, metadata=self._headers, wait_for_ready=True
+            )
+            try:
+                async for message in stream:
+                    told = call.read(message)
+                    for event in told.events:
+                        yield event
+                    cursor = told.cursor
+            except grpc.RpcError as error:
+                await asyncio.sleep(delay_before_retry(error, self._settings))
+            finally:
+                stream.cancel()
 
     async def run_call(self, call: Call[T]) -> T:
         """The answer to a call made by `tallymark.calls`."""

@@ -45,6 +45,20 @@ class Page(NamedTuple, Generic[T]):
     next_page_token: str
 
 
+class Cursor(NamedTuple):
+    """Where in which log a watch has come to; a revision of None is now."""
+
+    revision: int | None = None
+    log_id: str = ""
+
+
+class Told(NamedTuple):
+    """Events that a watch tells, and where it has come to."""
+
+    events: list[Event]
+    cursor: Cursor
+
+
 class NewVersion(NamedTuple):
     """A version to be created in a batch. Without a name it is called by its number."""
 
@@ -328,10 +342,21 @@ def list_events(project: str, after_revision: int) -> Call[list[Event]]:
     return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
 
 
-def watch(project: str, after_revision: int | None) -> Call[list[Event]]:
+def watch(project: str, cursor: Cursor, model: str, kinds: Sequence[str]) -> Call[Told]:
     """Watch: `read` reads each message of the stream."""
-    request = event_log_pb2.WatchRequest(parent=f"projects/{project}", after_revision=after_revision)
-    return Call(EventLogStub, "Watch", request, lambda message: [m.event_of(event) for event in message.events])
+    request = event_log_pb2.WatchRequest(
+        parent=f"projects/{project}",
+        after_revision=cursor.revision,
+        log_id=cursor.log_id,
+        model=model_name(project, model) if model else "",
+        kinds=[m.kind_to(kind) for kind in kinds],
+    )
+    return Call(
+        EventLogStub,
+        "Watch",
+        request,
+        lambda message: Told([m.event_of(event) for event in message.events], Cursor(message.revision, message.log_id)),
+    )
 
 
 def _page(page: Any, items: Any, read: Callable[[Any], T]) -> Page[T]:

@@ -83,7 +83,8 @@ class Channel:
 
     def stream(self, call: Call[T]) -> Any:
         """The messages of a streaming call, as they come, without a deadline."""
-        return getattr(self._stub(call.service), call.method)(call.request, metadata=self._headers)
+        method = getattr(self._stub(call.service), call.method)
+        return method(call.request, metadata=self._headers, wait_for_ready=True)
 
     def close(self) -> None:
         """Close the connection. The next call opens another."""
@@ -135,6 +136,15 @@ def raise_for(error: Any, settings: Settings, timeout: float) -> NoReturn:
     if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
         raise _unreachable(code, settings, timeout) from None
     raise error_of(code, message) from None
+
+
+def delay_before_retry(error: Any, settings: Settings) -> float:
+    """The seconds after which a stream may be resumed; raises the error that the status means if it may not."""
+    try:
+        raise_for(error, settings, 0)
+    except Unavailable as unavailable:
+        # gRPC itself waits longer and longer between attempts to connect.
+        return int(unavailable.metadata.get("retry_after_ms", "100")) / 1000
 
 
 def _unreachable(code: str, settings: Settings, timeout: float) -> TallymarkError:

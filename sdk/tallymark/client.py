@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
@@ -10,8 +11,8 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from tallymark import calls
-from tallymark.calls import Call, NewVersion, Page
-from tallymark.channel import Channel, raise_for
+from tallymark.calls import Call, Cursor, NewVersion, Page
+from tallymark.channel import Channel, delay_before_retry
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import Settings, adjusted
 from tallymark.values import RunState, Stage
@@ -257,17 +258,27 @@ class Client:
             yield from events
             after_revision = events[-1].revision
 
-    def watch(self, after_revision: int | None = None) -> Iterator[Event]:
-        """Events after a revision (None: from now on), as they happen, without end; RevisionInFuture, Stopping."""
-        call = calls.watch(self._project, after_revision)
-        stream = self._channel.stream(call)
-        try:
-            for message in stream:
-                yield from call.read(message)
-        except grpc.RpcError as error:
-            raise_for(error, self._settings, 0)
-        finally:
-            stream.cancel()
+    def watch(
+        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+    ) -> Iterator[Event]:
+        """Events after a revision (None: from now on), as they happen, without end; each once, and in order.
+
+        Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
+        away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
+        """
+        cursor = Cursor(after_revision)
+        while True:
+            call = calls.watch(self._project, cursor, model, kinds)
+            stream = self._channel.stream(call)
+            try:
+                for message in stream:
+                    told = call.read(message)
+                    yield from told.events
+                    cursor = told.cursor
+            except grpc.RpcError as error:
+                time.sleep(delay_before_retry(error, self._settings))
+            finally:
+                stream.cancel()
 
     def run_call(self, call: Call[T]) -> T:
         """The answer to a call made by `tallymark.calls`."""

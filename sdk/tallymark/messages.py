@@ -115,6 +115,15 @@ def stage_to(stage: Stage | str) -> model_pb2.Stage.ValueType:
         raise InvalidField(f"stage is {stage!r}; name one of {', '.join(Stage)}") from None
 
 
+def kind_to(kind: str) -> event_pb2.EventKind.ValueType:
+    """The kind of event as the contract numbers it; InvalidField."""
+    try:
+        return event_pb2.EventKind.Value(f"EVENT_KIND_{kind.upper()}")
+    except ValueError:
+        names = (name.removeprefix("EVENT_KIND_").lower() for name in event_pb2.EventKind.keys()[1:])
+        raise InvalidField(f"kind is {kind!r}; name one of {', '.join(names)}") from None
+
+
 def metadata_to(metadata: Mapping[str, object]) -> dict[str, model_pb2.MetadataValue]:
     """Metadata as messages; InvalidField for a value of a type that the registry does not keep."""
     if not all(isinstance(key, str) for key in metadata):

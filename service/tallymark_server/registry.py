@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from tallymark_server.domain.commands import Command
@@ -19,7 +19,7 @@ from tallymark_server.domain.reference import MAX_NUMBER, Reference
 from tallymark_server.domain.state import missing
 from tallymark_server.filtering import parse
 from tallymark_server.storage.contract import Page, Storage
-from tallymark_server.watching import Bell, Progress, watch
+from tallymark_server.watching import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
 T = TypeVar("T")
@@ -108,9 +108,12 @@ class Registry:
             raise RevisionInFuture(after, min(1, page.head.revision), page.head.revision)
         return page
 
-    def watch(self, project: str, after: int | None, log_id: str) -> AsyncIterator[Progress]:
-        """Every event after that revision, once and in order, without end."""
-        return watch(self._storage, self._bell, project, after, log_id, self._heartbeat)
+    async def watch(self, project: str, model: str, interest: Interest) -> AsyncIterator[Progress]:
+        """Every event that is wanted, of one model if it is named, once and in order, without end; ModelNotFound."""
+        if model:
+            interest = replace(interest, model_id=(await self.model(project, model, deleted=True)).id)
+        async for progress in watch(self._storage, self._bell, project, interest, self._heartbeat):
+            yield progress
 
 
 def _page_size(asked: int) -> int:

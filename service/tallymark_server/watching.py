@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from tallymark_server.domain.errors import LogReplaced, RevisionInFuture, Stopping
-from tallymark_server.domain.events import Event
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Model
 from tallymark_server.storage.contract import Storage
 
 PAGE = 500
@@ -51,18 +52,39 @@ class Progress:
     events: list[Event]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interest:
+    """What a reader wants to be told.
+
+    Events after a revision (None: from now on) of the log of that id, if one is given; only those about one model, by
+    its id, and only those of some kinds, if any are given.
+    """
+
+    after: int | None = None
+    log_id: str = ""
+    model_id: int | None = None
+    kinds: frozenset[Kind] = frozenset()
+
+    def includes(self, event: Event) -> bool:
+        """Whether the event is wanted."""
+        if self.kinds and event.kind not in self.kinds:
+            return False
+        image = event.image
+        return self.model_id is None or self.model_id == (image.id if isinstance(image, Model) else image.model_id)
+
+
 async def watch(
-    storage: Storage, bell: Bell, project: str, after: int | None, log_id: str, heartbeat: float
+    storage: Storage, bell: Bell, project: str, interest: Interest, heartbeat: float
 ) -> AsyncIterator[Progress]:
-    """Every event after the revision, once and in order, without end.
+    """Every event that is wanted, once and in order, without end.
 
     The first message tells where the watch begins. A silent log is told of every `heartbeat` seconds. LogReplaced,
     RevisionInFuture, ProjectNotFound; Stopping at the end.
     """
     head = await storage.head(project)
-    if log_id and log_id != head.log_id:
+    if interest.log_id and interest.log_id != head.log_id:
         raise LogReplaced(head.log_id)
-    cursor = head.revision if after is None else after
+    cursor = head.revision if interest.after is None else interest.after
     if cursor > head.revision:
         raise RevisionInFuture(cursor, min(1, head.revision), head.revision)
     yield Progress(head.log_id, cursor, [])
@@ -72,7 +94,8 @@ async def watch(
         events = (await storage.events(project, cursor, PAGE)).items
         if events:
             cursor = events[-1].revision
-            yield Progress(head.log_id, cursor, events)
+            if wanted := [event for event in events if interest.includes(event)]:
+                yield Progress(head.log_id, cursor, wanted)
             continue
         done, _ = await asyncio.wait((rung,), timeout=heartbeat)
         if not done:

@@ -10,6 +10,7 @@ from tallymark.testing import Server
 from tallymark.v1 import event_pb2
 from tallymark.v1.event_log_pb2 import ListEventsRequest, WatchRequest, WatchResponse
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION
+from tallymark.v1.model_registry_pb2 import RenameModelRequest
 
 
 def events_of(stream: Iterator[WatchResponse], count: int) -> list[event_pb2.Event]:
@@ -111,6 +112,26 @@ def test_a_stopping_server_ends_its_watches(calls: Calls, server: Server) -> Non
     server.stop()
     with refused("STOPPING", grpc.StatusCode.UNAVAILABLE):
         next(stream)
+
+
+def test_a_watch_may_ask_for_some_events_only(calls: Calls) -> None:
+    """Those of one model, by whatever name it goes, and those of some kinds; the cursor moves over the others."""
+    for model in ("churn", "fraud"):
+        calls.create_model(model)
+        calls.create_version(model)
+    stream = watch(calls, after_revision=0, model=f"{PROJECT}/models/churn")
+    assert [event.revision for event in events_of(stream, 2)] == [1, 2]
+    calls.models.RenameModel(RenameModelRequest(name=f"{PROJECT}/models/churn", new_model_id="retention"))
+    calls.create_version("fraud")
+    calls.set_stage("retention", 1, STAGE_PRODUCTION)
+    assert [event.revision for event in events_of(stream, 2)] == [5, 7]
+    promotions = watch(calls, after_revision=0, kinds=[event_pb2.EVENT_KIND_STAGE_CHANGED])
+    assert [event.revision for event in events_of(promotions, 1)] == [7]
+    with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        next(watch(calls, model=f"{PROJECT}/models/none"))
+    for wrong in ({"model": "projects/other/models/churn"}, {"kinds": [99]}):
+        with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+            next(watch(calls, **wrong))
 
 
 @pytest.mark.parametrize("readers", [50])

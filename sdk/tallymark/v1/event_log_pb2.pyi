@@ -90,6 +90,8 @@ class WatchRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     LOG_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The project, `projects/{project}`."""
     after_revision: _builtins.int
@@ -98,16 +100,26 @@ class WatchRequest(_message.Message):
     """
     log_id: _builtins.str
     """The `log_id` that came with the revision; LOG_REPLACED when this is another log. Empty: not checked."""
+    model: _builtins.str
+    """Only events about this model, its versions, and runs whose own model it is: `projects/{project}/models/{model}`, also
+    after it was renamed. Empty: about all. MODEL_NOT_FOUND when there is none of that name.
+    """
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_event_pb2.EventKind.ValueType]:
+        """Only events of these kinds. None: of all."""
+
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         after_revision: _builtins.int | None = ...,
         log_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        kinds: _abc.Iterable[_event_pb2.EventKind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "log_id", b"log_id", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "kinds", b"kinds", "log_id", b"log_id", "model", b"model", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_revision: _TypeAlias = _typing.Literal["after_revision"]  # noqa: Y015
     _WhichOneofArgType__after_revision: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision"]  # noqa: Y015

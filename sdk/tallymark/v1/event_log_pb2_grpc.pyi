@@ -36,8 +36,8 @@ class EventLogStub:
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.ListEventsRequest, _event_log_pb2.ListEventsResponse]
     """Reads events after a revision, in order. REVISION_IN_FUTURE when the log has not come that far."""
     Watch: _grpc.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]
-    """Streams every event after a revision, once and in order: first those that have happened, then those that happen. Idle
-    streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
+    """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
+    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
     server stops; resume after the last revision received.
     """
 
@@ -49,8 +49,8 @@ class EventLogAsyncStub(EventLogStub):
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_log_pb2.ListEventsRequest, _event_log_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Reads events after a revision, in order. REVISION_IN_FUTURE when the log has not come that far."""
     Watch: _aio.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]  # type: ignore[assignment]
-    """Streams every event after a revision, once and in order: first those that have happened, then those that happen. Idle
-    streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
+    """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
+    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
     server stops; resume after the last revision received.
     """
 
@@ -71,8 +71,8 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
         request: _event_log_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_log_pb2.WatchResponse], _abc.AsyncIterator[_event_log_pb2.WatchResponse]]:
-        """Streams every event after a revision, once and in order: first those that have happened, then those that happen. Idle
-        streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
+        """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
+        request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
         server stops; resume after the last revision received.
         """
 

@@ -9,12 +9,14 @@ from typing import Any, TypedDict
 
 from google.protobuf.message import Message
 
-from tallymark.v1 import model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
+from tallymark.v1 import event_log_pb2, event_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 from tallymark_server.domain import commands as c
 from tallymark_server.domain import metadata, naming, reference
 from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import ModelCard, RunState, Stage, Time, Uri, Value
 from tallymark_server.rpc import names
+from tallymark_server.watching import Interest
 
 MAX_BATCH = 1000
 
@@ -27,6 +29,7 @@ _STAGES = {
 _OUTCOMES = {run_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, run_pb2.RUN_STATE_FAILED: RunState.FAILED}
 
 
+_KINDS = event_pb2.EventKind
 _PLAIN_VERSION = c.NewVersion()
 _CARD_FIELDS = {field.name: field.name for field in fields(ModelCard)}
 # Fields of the contract, and what the domain calls them.
@@ -231,6 +234,35 @@ def finish_run(request: run_registry_pb2.FinishRunRequest, actor: str) -> c.Fini
     # What went wrong must be kept even when it is longer than the field.
     error = request.error.encode()[: naming.MAX_TEXT].decode(errors="ignore")
     return c.FinishRun(**_attempt(request, project, actor), run=run, state=_OUTCOMES[request.state], error=error)
+
+
+def interest(request: event_log_pb2.WatchRequest) -> tuple[str, str, Interest]:
+    """The project, the model (empty for all) and the rest of what Watch asks for."""
+    project, model = names.project(request.parent, "parent"), ""
+    if request.model:
+        owner, model = names.model(request.model, "model")
+        if owner != project:
+            raise InvalidField("model", request.model, f"it belongs to another project than {request.parent}")
+    known = {number: Kind(name.removeprefix("EVENT_KIND_").lower()) for name, number in _KINDS.items() if number}
+    for kind in request.kinds:
+        if kind not in known:
+            raise InvalidField("kinds", kind, "name kinds of events")
+    return (
+        project,
+        model,
+        Interest(
+            after=cursor(request.after_revision) if request.HasField("after_revision") else None,
+            log_id=request.log_id,
+            kinds=frozenset(known[kind] for kind in request.kinds),
+        ),
+    )
+
+
+def cursor(after_revision: int) -> int:
+    """The revision after which to read; InvalidField if it cannot be one."""
+    if after_revision < 0:
+        raise InvalidField("after_revision", after_revision, "revisions go from 1; 0 reads from the first on")
+    return after_revision
 
 
 def _attempt(request: Any, project: str, actor: str) -> Attempt:

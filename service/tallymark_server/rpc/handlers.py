@@ -20,7 +20,6 @@ from tallymark.v1 import (
     run_registry_pb2_grpc,
 )
 from tallymark_server.domain import naming
-from tallymark_server.domain.errors import InvalidField
 from tallymark_server.registry import Registry
 from tallymark_server.rpc import commands, messages, names
 
@@ -216,7 +215,7 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         self, request: event_log_pb2.ListEventsRequest, context: Context
     ) -> event_log_pb2.ListEventsResponse:
         project = names.project(request.parent, "parent")
-        page = await self._registry.events(project, cursor_of(request.after_revision), request.page_size)
+        page = await self._registry.events(project, commands.cursor(request.after_revision), request.page_size)
         return event_log_pb2.ListEventsResponse(
             events=[messages.event(project, event) for event in page.items],
             revision=page.head.revision,
@@ -226,21 +225,13 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
     async def Watch(
         self, request: event_log_pb2.WatchRequest, context: Context
     ) -> AsyncIterator[event_log_pb2.WatchResponse]:
-        project = names.project(request.parent, "parent")
-        after = cursor_of(request.after_revision) if request.HasField("after_revision") else None
-        async for progress in self._registry.watch(project, after, request.log_id):
+        project, model, interest = commands.interest(request)
+        async for progress in self._registry.watch(project, model, interest):
             yield event_log_pb2.WatchResponse(
                 events=[messages.event(project, event) for event in progress.events],
                 revision=progress.revision,
                 log_id=progress.log_id,
             )
-
-
-def cursor_of(after_revision: int) -> int:
-    """The revision after which to read; InvalidField if it cannot be one."""
-    if after_revision < 0:
-        raise InvalidField("after_revision", after_revision, "revisions go from 1; 0 reads from the first on")
-    return after_revision
 
 
 def actor_of(context: Context) -> str:
