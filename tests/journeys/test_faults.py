@@ -121,7 +121,8 @@ def filled(message: Any, choose: random.Random, depth: int = 0) -> Any:
             filled(inner.add() if field.is_repeated else inner, choose, depth + 1)
         else:
             kinds = {str: TEXTS, int: NUMBERS, float: [0.5, float("nan"), float("inf")], bool: [True]}
-            value = choose.choice(kinds[type(field.default_value) if not field.is_repeated else str])
+            kind = int if field.enum_type else str if field.is_repeated else type(field.default_value)
+            value = choose.choice(kinds[kind])
             if field.is_repeated:
                 getattr(message, field.name).append(value)
             else:
