@@ -23,7 +23,7 @@ from tallymark.v1 import model_registry_pb2
 CREATE = "/tallymark.v1.ModelRegistry/CreateModelVersion"
 GET = "/tallymark.v1.ModelRegistry/GetModelVersion"
 CONCURRENCY = (1, 8, 64, 512)
-# What design.md asks of a create beside an echo, by concurrency.
+# What a create should reach beside an echo, by concurrency.
 GOALS = {1: 0.5, 8: 0.7, 64: 0.9, 512: 0.85}
 
 
