@@ -7,7 +7,17 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tallymark.context import ActiveRun, Frame, current_frame, forgotten, known_to_threads, own_frame, utc_now, within
+from tallymark.context import (
+    ActiveRun,
+    Frame,
+    current_frame,
+    end,
+    forgotten,
+    known_to_threads,
+    own_frame,
+    utc_now,
+    within,
+)
 from tallymark.settings import Settings, current
 
 if TYPE_CHECKING:
@@ -46,11 +56,20 @@ class Activation:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._unset()
         self._close(error)
+        self._end()
 
     async def __aenter__(self) -> Self:
         import asyncio
 
-        await asyncio.to_thread(self._open)
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError as cancelled:
+            # The run is being started all the same: it is ended, rather than left behind.
+            await asyncio.wait((opening,))
+            if opening.exception() is None:
+                await asyncio.to_thread(self._close, cancelled)
+            raise
         self._set()
         return self
 
@@ -59,6 +78,7 @@ class Activation:
 
         self._unset()
         await asyncio.to_thread(self._close, error)
+        self._end()
 
     def _set(self) -> None:
         if self._sets_context:
@@ -68,6 +88,10 @@ class Activation:
     def _unset(self) -> None:
         if self._within is not None:
             self._within.__exit__(None, None, None)
+
+    def _end(self) -> None:
+        if self._starts_run:
+            end(self.frame.run)
 
     def _open(self) -> None:
         self._process = os.getpid()

@@ -70,7 +70,13 @@ class Frame(NamedTuple):
     step: str
 
 
-_frame: ContextVar[Frame | None] = ContextVar("tallymark_frame", default=None)
+class Ended(NamedTuple):
+    """What remains of a run in the context in which it was started: by what it is known."""
+
+    run_key: tuple[str, str, str]
+
+
+_frame: ContextVar[Frame | Ended | None] = ContextVar("tallymark_frame", default=None)
 
 
 class _Process:
@@ -122,15 +128,28 @@ _process = _Process()
 
 def own_frame() -> Frame | None:
     """What the code belongs to by its context alone."""
-    return _frame.get()
+    here = _frame.get()
+    return here if isinstance(here, Frame) else None
+
+
+def ended_run() -> tuple[str, str, str] | None:
+    """The run that was started here last, if it has ended."""
+    here = _frame.get()
+    return here.run_key if isinstance(here, Ended) else None
+
+
+def end(run: ActiveRun) -> None:
+    """Remember in this context that the run was started here and has ended."""
+    _frame.set(Ended(run.key))
 
 
 def current_frame(join: Callable[[str], Frame]) -> Frame | None:
     """What the code belongs to; AmbiguousRun. `join` is asked for the frame of a run that the environment names."""
-    frame = _frame.get()
-    if frame is not None:
-        return frame
-    frames = list(_process.frames.values())
+    here = _frame.get()
+    if isinstance(here, Frame):
+        return here
+    # Code that has had a run of its own does not slip into that of another thread.
+    frames = [] if here is not None else list(_process.frames.values())
     if len(frames) == 1:
         return frames[0]
     if frames:

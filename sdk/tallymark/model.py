@@ -34,11 +34,18 @@ class Memory:
         self.versions: dict[tuple[str, ...], ModelVersion] = {}
         self.request_ids: dict[tuple[str, ...], str] = {}
         self.texts: dict[tuple[str, ...], tuple[str, str]] = {}
-        self.last: ModelVersion | None = None
+
+    def of_run(self, run: tuple[str, ...] | None, registry: tuple[str, ...]) -> ModelVersion | None:
+        """What that run of the registry has made of the model, or else the last run that is remembered."""
+        if run is not None and run[:2] == registry and run in self.versions:
+            return self.versions[run]
+        runs = [key for key in self.versions if len(key) == RUN_KEY and key[:2] == registry]
+        return self.versions[runs[-1]] if runs else None
 
     def keep(self, key: tuple[str, ...], version: ModelVersion) -> None:
         """Keep what the model means, for the next question; of long-gone runs, forget it."""
-        self.versions[key] = self.last = version
+        self.versions.pop(key, None)
+        self.versions[key] = version
         for kept in (self.versions, self.request_ids, self.texts):
             runs = [known for known in kept if len(known) == RUN_KEY]
             for forgotten in runs[:-REMEMBERED_RUNS]:

@@ -12,7 +12,16 @@ from typing import Any
 
 from tallymark import calls
 from tallymark.client import Client, shared
-from tallymark.context import ActiveRun, Frame, current_frame, outer_run_id, outer_substitutions, remembered, utc_now
+from tallymark.context import (
+    ActiveRun,
+    Frame,
+    current_frame,
+    ended_run,
+    outer_run_id,
+    outer_substitutions,
+    remembered,
+    utc_now,
+)
 from tallymark.errors import RunNotFound, TallymarkError
 from tallymark.model import Model
 from tallymark.resources import ModelVersion
@@ -27,9 +36,11 @@ def resolve(model: Model, settings: Settings) -> ModelVersion:
     """The version that the model means here, found once for each run, or once for the object outside a run."""
     frame = current_frame(joined_frame)
     if frame is None:
-        kept = model.memory.versions.get((settings.url, settings.project))
-        if kept is None and model.version is None and model.memory.last is not None:
-            return model.memory.last
+        registry = (settings.url, settings.project)
+        if model.version is None and registry not in model.memory.versions:
+            made = model.memory.of_run(ended_run(), registry)
+            if made is not None:
+                return made
         return _resolve(model, settings, None, "", {})
     return _resolve(model, frame.run.settings, frame.run, frame.step, {})
 

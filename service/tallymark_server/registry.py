@@ -25,6 +25,8 @@ from tallymark_server.writer import Writer
 T = TypeVar("T")
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
+# A name of 255 characters, escaped for JSON and in base64, and what else a token holds.
+MAX_TOKEN = 4200
 _AFTER_ALL = 2**63 - 1
 
 
@@ -145,6 +147,8 @@ K = TypeVar("K", str, int)
 def _parse_token(token: str, scope: str, kind: type[K], start: K) -> K:
     if not token:
         return start
+    if len(token) > MAX_TOKEN:
+        raise InvalidPageToken
     try:
         found = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (binascii.Error, ValueError):

@@ -34,6 +34,8 @@ def test_a_sensible_name_is_taken_as_it_is(name: str) -> None:
         "\x7f",
         "a\u2028b",
         "a\u202eb",
+        "zw\u200b",
+        "a\ufeffb",
         "a" * 256,
     ],
 )

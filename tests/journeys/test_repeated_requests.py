@@ -3,10 +3,12 @@
 import grpc
 import pytest
 from calling import PROJECT, Calls, refused
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from tallymark.testing import Server
 from tallymark.v1 import model_pb2, model_registry_pb2
 from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_PRODUCTION
+from tallymark.v1.model_registry_pb2 import DeleteModelRequest, UpdateModelRequest
 
 
 def test_a_repeated_create_is_the_same_version(calls: Calls, server: Server) -> None:
@@ -41,6 +43,16 @@ def test_every_kind_of_change_is_repeated_without_effect(calls: Calls) -> None:
         lambda: calls.start_run("r1", model_pb2.ModelConfig(model="churn"), request_id="9"),
         lambda: calls.start_run("r2", model_pb2.ModelConfig(model="churn", version="a"), request_id="10"),
         lambda: calls.start_run("r3", request_id="11"),
+        lambda: calls.models.UpdateModel(
+            UpdateModelRequest(
+                model=model_pb2.Model(name=f"{PROJECT}/models/churn", license="MIT"),
+                update_mask=FieldMask(paths=["license"]),
+                request_id="12",
+            )
+        ),
+        lambda: calls.models.DeleteModel(
+            DeleteModelRequest(name=f"{PROJECT}/models/churn", force=True, request_id="13")
+        ),
     ]
     answers = [change() for change in changes]
     revision = calls.events()[-1].revision

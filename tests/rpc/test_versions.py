@@ -167,6 +167,13 @@ def test_a_metadata_key_can_be_shown(calls: Calls, key: str) -> None:
         calls.create_version("churn", metadata={key: MetadataValue(number=1)})
 
 
+@pytest.mark.parametrize(("seconds", "nanos"), [(10**15, 0), (-(10**12), 0), (0, -1)])
+def test_a_metadata_time_is_one_that_clients_can_read(calls: Calls, seconds: int, nanos: int) -> None:
+    """A time outside the years 1 to 9999 would break every reader, and is refused."""
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.create_version("churn", metadata={"at": MetadataValue(time=Timestamp(seconds=seconds, nanos=nanos))})
+
+
 def test_a_metadata_value_is_something(calls: Calls) -> None:
     """A value without a kind is refused."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import pickle
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -299,6 +300,24 @@ def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkey
     with pytest.raises(ValueError, match="lost") as caught:
         training(ValueError("lost"))
     assert "could not be recorded" in caught.value.__notes__[0]
+
+
+async def test_a_pipeline_cancelled_while_it_starts_leaves_no_run(client: Client) -> None:
+    """A task that is cancelled before its function is called ends the run that it was starting."""
+
+    @pipeline(model=model)
+    async def training() -> None: ...
+
+    for _ in range(5):
+        task = asyncio.create_task(training())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert RunState.RUNNING not in {run.state for run in client.list_runs()}
+    assert "TALLYMARK_RUN_ID" not in os.environ
+    with pytest.raises(errors.NoCurrentRun):
+        current_run()
 
 
 async def test_a_cancelled_pipeline_is_recorded_as_failed(client: Client) -> None:

@@ -77,6 +77,32 @@ def test_runs_in_threads_are_apart(client: Client) -> None:
     assert "TALLYMARK_RUN_ID" not in os.environ
 
 
+def test_who_had_a_run_does_not_slip_into_another(client: Client) -> None:
+    """While another run goes on elsewhere, code after its own run tells what that one made, and belongs to none."""
+    inside, done = threading.Event(), threading.Event()
+
+    @pipeline(model=pipelines.model)
+    def long() -> int:
+        inside.set()
+        done.wait(30)
+        return pipelines.model.number
+
+    @pipeline(model=pipelines.model)
+    def short() -> int:
+        return pipelines.model.number
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(long)
+        inside.wait(30)
+        assert short() == 2
+        assert pipelines.model.number == 2
+        with pytest.raises(errors.NoCurrentRun):
+            current_run()
+        done.set()
+        assert other.result() == 1
+    assert pipelines.model.number == 2
+
+
 def test_a_thread_between_runs_is_asked_which(client: Client) -> None:
     """While two runs go on, a thread of neither is refused, and one that is bound belongs to its run."""
     inside, done = threading.Barrier(2), threading.Barrier(2)

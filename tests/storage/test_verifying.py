@@ -91,6 +91,7 @@ CORRUPTIONS = {
     ),
     "rewritten hash": ("UPDATE events SET hash = zeroblob(32) WHERE revision = 6", "revision 6"),
     "rewritten head": ("UPDATE projects SET hash = zeroblob(32) WHERE id = 1", "its head is not the last event"),
+    "forgotten model id": ("UPDATE projects SET last_model_id = 0 WHERE id = 1", "its head is not the last event"),
     "another log": ("UPDATE projects SET log_id = 'x' WHERE id = 1", "revision 1: its hash does not follow"),
     "invented receipt": ("UPDATE receipts SET last_revision = 99 WHERE request_id = 'two'", "request two"),
 }

@@ -14,8 +14,10 @@ MAX_REQUEST_ID = 100
 RESERVED = frozenset({"none", "staging", "production", "archived", "latest"})
 
 _SEPARATORS = frozenset("/@=:")
-# Overrides of the writing direction show a name as something else than it is.
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+# Overrides of the writing direction, and what is not seen at all, show a name as something else than it is.
+_DECEIVING = frozenset(
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u200b\u2060\ufeff\u00ad"
+)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z_.-][A-Za-z0-9_.-]*", re.ASCII)
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
@@ -35,7 +37,7 @@ def model_name(text: str, field: str = "model_id") -> str:
     for ch in text:
         if ch in _SEPARATORS:
             raise InvalidName(field, text, f"contains {ch!r}")
-        if ch in _BIDI_CONTROLS or unicodedata.category(ch) in ("Cc", "Cs", "Zl", "Zp"):
+        if ch in _DECEIVING or unicodedata.category(ch) in ("Cc", "Cs", "Zl", "Zp"):
             raise InvalidName(field, text, f"contains the control character U+{ord(ch):04X}")
     return text
 

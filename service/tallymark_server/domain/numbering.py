@@ -81,6 +81,7 @@ def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Mo
     model = Model(
         id=state.last_model_id + 1 if known is None else known.id,
         name=name,
+        last_number=state.last_numbers.get(name, 0),
         card=card,
         creator=scribe.actor,
         create_time=scribe.time,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tallymark_server.domain.errors import (
     AliasNotFound,
@@ -60,7 +60,8 @@ class State:
         model = self.models[name]
         if model is None or model.purged:
             raise ModelNotFound(self.project, name, self.renamed.get(name))
-        return model
+        last = self.last_numbers[name]
+        return model if model.last_number == last else replace(model, last_number=last)
 
     def find(self, model: str, reference: Reference) -> ModelVersion | None:
         """The version that the reference means, None if there is none."""

@@ -29,6 +29,8 @@ _STAGES = {
 _OUTCOMES = {run_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, run_pb2.RUN_STATE_FAILED: RunState.FAILED}
 
 
+# Of the years 1 to 9999, as google.protobuf.Timestamp has it.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 _KINDS = event_pb2.EventKind
 _PLAIN_VERSION = c.NewVersion()
 _CARD_FIELDS = {field.name: field.name for field in fields(ModelCard)}
@@ -340,6 +342,8 @@ def _value(key: str, value: model_pb2.MetadataValue) -> Value:
         case "flag":
             return value.flag
         case "time":
+            if not (_FIRST_SECOND <= value.time.seconds <= _LAST_SECOND and 0 <= value.time.nanos < 1_000_000_000):
+                raise InvalidField(f"metadata[{key!r}]", value.time.seconds, "a time is of the years 1 to 9999")
             return Time(value.time.seconds * 1_000_000 + value.time.nanos // 1000)
         case "uri":
             return Uri(value.uri)

@@ -15,11 +15,10 @@ from tallymark_server.storage.codec import encode
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 _EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NEW_MODEL = "INSERT INTO models (project, id, name, last_number, deleted, revision) VALUES (?, ?, ?, 0, 0, ?)"
+_CHANGE_MODEL = "UPDATE models SET name = ?, deleted = ?, revision = ? WHERE project = ? AND id = ?"
 # A model created under the name of a purged one takes its place, and its line.
-_MODEL = """
-INSERT INTO models (project, id, name, last_number, deleted, revision) VALUES (?, ?, ?, 0, ?, ?)
-ON CONFLICT (project, id) DO UPDATE SET name = excluded.name, deleted = excluded.deleted, revision = excluded.revision
-"""
+_IN_PLACE_OF_PURGED = f"{_CHANGE_MODEL} AND deleted = 2"
 _RENAME = "INSERT OR REPLACE INTO renames VALUES (?, ?, ?)"
 _PURGE = (
     "DELETE FROM versions WHERE project = ? AND model = ?",
@@ -104,7 +103,7 @@ def _about(image: Model | ModelVersion | Run) -> tuple[int, int]:
         case ModelVersion():
             return image.model_id, image.number
         case Model():
-            return image.id, 0
+            return image.id, image.last_number
         case Run():
             return image.model_id, image.number
 
@@ -134,7 +133,11 @@ def _project_event(connection: sqlite3.Connection, project: int, event: Event) -
     match event.image:
         case Model() as model:
             deleted = 2 if model.purged else int(model.delete_time is not None)
-            connection.execute(_MODEL, (project, model.id, model.name, deleted, event.revision))
+            changed = (model.name, deleted, event.revision, project, model.id)
+            if event.kind is not Kind.MODEL_CREATED:
+                connection.execute(_CHANGE_MODEL, changed)
+            elif not connection.execute(_IN_PLACE_OF_PURGED, changed).rowcount:
+                connection.execute(_NEW_MODEL, (project, model.id, model.name, event.revision))
             if event.kind is Kind.MODEL_RENAMED:
                 connection.execute(_RENAME, (project, event.previous_name, model.id))
             elif event.kind is Kind.MODEL_PURGED:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import ModelVersion
+from tallymark_server.domain.model import Model, ModelVersion
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.appending import chained, row_of, tell_tables
 from tallymark_server.storage.sqlite.migrate import migrate, steps
@@ -104,6 +104,7 @@ class _Replay:
         self._project = project
         self._time = 0
         self._last_numbers: dict[int, int] = {}
+        self._last_model_id = 0
         self.revision = 0
         self.hash = b""
 
@@ -113,7 +114,8 @@ class _Replay:
             for row in rows:
                 yield from self._event(row)
         head = self._project
-        if (head.revision, head.time, head.hash) != (self.revision, self._time, self.hash):
+        told = (self.revision, self._time, self._last_model_id, self.hash)
+        if (head.revision, head.time, head.last_model_id, head.hash) != told:
             yield Problem(f"project {head.name}", "its head is not the last event of its log")
 
     def _event(self, row: Sequence[Any]) -> Iterator[Problem]:
@@ -146,6 +148,8 @@ class _Replay:
         self._time = event.time
         if getattr(event.image, "mod_revision", None) != event.revision:
             yield Problem(where, "its image is of another revision")
+        if isinstance(event.image, Model):
+            self._last_model_id = max(self._last_model_id, event.image.id)
         if event.kind is Kind.VERSION_CREATED and isinstance(event.image, ModelVersion):
             version = event.image
             expected = self._last_numbers.get(version.model_id, 0) + 1

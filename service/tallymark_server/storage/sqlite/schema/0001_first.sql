@@ -20,7 +20,7 @@ CREATE TABLE events (
     actor           TEXT    NOT NULL,
     reason          TEXT    NOT NULL,
     model           INTEGER NOT NULL, -- 0 when the event is about no model
-    number          INTEGER NOT NULL, -- 0 when the event is about no version
+    number          INTEGER NOT NULL, -- of the version; of a model's event, its last number then; else 0
     previous_stage  TEXT,
     alias           TEXT    NOT NULL,
     previous_number INTEGER NOT NULL,
