@@ -242,3 +242,35 @@ def test_every_command_runs_though_a_file_has_its_name() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony
     assert set(phony.group(1).split()) == recipes().keys()
+
+
+def test_the_commands_that_are_promised_are_there() -> None:
+    """Help, setup, demo, serve, test, check, bench and protos, whatever else comes."""
+    assert {"help", "setup", "demo", "serve", "test", "check", "bench", "protos"} <= recipes().keys()
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["ruff format --check", "ruff check", "mypy", "lint-imports", "buf lint", "breaking.py", "generate.py --check"],
+)
+def test_check_checks(step: str) -> None:
+    """`make check` covers format, lint, types, import contracts, the contract, its last release, and the stubs."""
+    assert any(step in line for line in recipes()["check"])
+
+
+def test_ci_runs_both_commands() -> None:
+    """`.ci/run` runs the tests and the checks, and stops at the first that fails."""
+    script = (ROOT / ".ci/run").read_text()
+    assert "set -euo pipefail" in script
+    assert "for goal in test check" in script
+
+
+def test_the_last_release_is_kept() -> None:
+    """There is a release with which the contract is compared."""
+    assert list((ROOT / "protos/released").glob("*.binpb"))
+
+
+def test_the_licence_is_apache() -> None:
+    """The licence file is that of the licence which the package names."""
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"] == "Apache-2.0"

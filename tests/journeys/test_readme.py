@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
 
 from tallymark.testing import Server
+from tallymark.v1 import event_log_pb2, model_registry_pb2
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -30,6 +34,30 @@ def test_the_programs_print_what_the_readme_says(registry_env: Server, tmp_path:
         done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         assert BLOCKS[index + 1] == ("text", done.stdout)
+
+
+def test_the_readme_keeps_its_order() -> None:
+    """What it is, install, ten lines, any language, two commands, the rooms, the promises."""
+    assert re.findall(r"^#+ (.*)$", README, re.MULTILINE) == [
+        "Tallymark",
+        "Install",
+        "Ten lines",
+        "From any language",
+        "Two commands",
+        "The rooms",
+        "The promises",
+    ]
+
+
+def test_each_grpcurl_line_asks_for_a_method_that_is_served() -> None:
+    """The methods and the fields in the README's grpcurl lines are those of the contract."""
+    asked = re.findall(r"-d '([^']*)'[ \\\n]+\S+ tallymark\.v1\.(\w+)/(\w+)", README)
+    assert len(asked) >= 2
+    for body, service, method in asked:
+        found = [module.DESCRIPTOR.services_by_name.get(service) for module in (model_registry_pb2, event_log_pb2)]
+        (descriptor,) = [service for service in found if service is not None]
+        message = GetMessageClass(descriptor.methods_by_name[method].input_type)()
+        assert ParseDict(json.loads(body), message).ByteSize() > 0
 
 
 def test_ten_lines_are_few() -> None:
