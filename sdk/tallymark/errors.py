@@ -3,11 +3,12 @@
 TallymarkError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
 │                        InvalidFilter, InvalidSetting
-├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
+├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
+│                        StepNotFound, ArtifactNotFound
 ├── AlreadyExists        ModelExists, VersionNameTaken
-├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, ModelDeleted, VersionDeleted,
-│                        VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel, NoCurrentRun, AmbiguousRun,
-│                        RecordingDisabled
+├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
+│                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel,
+│                        NoCurrentRun, AmbiguousRun, RecordingDisabled
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable
@@ -166,6 +167,18 @@ class RunNotFound(NotFound):
     reason = "RUN_NOT_FOUND"
 
 
+class ArtifactNotFound(NotFound):
+    """The version has no such artifact."""
+
+    reason = "ARTIFACT_NOT_FOUND"
+
+
+class StepNotFound(NotFound):
+    """The run has no such step."""
+
+    reason = "STEP_NOT_FOUND"
+
+
 class ModelExists(AlreadyExists):
     """A model of that name exists."""
 
@@ -188,6 +201,12 @@ class RunFinished(Refused):
     """The run is finished with another outcome."""
 
     reason = "RUN_FINISHED"
+
+
+class StepFinished(Refused):
+    """The step is finished with another outcome."""
+
+    reason = "STEP_FINISHED"
 
 
 class RequestIdReused(Refused):

@@ -1,9 +1,10 @@
-"""Reads filters, in the language of https://aip.dev/160, into conditions.
+"""Reads filters, in the language of https://aip.dev/160, into conditions, and orders, in that of https://aip.dev/132.
 
 stage = "production" AND metadata.auc > 0.9
 tags:growth OR tags:retention            OR binds tighter than AND
 NOT create_time < "2026-01-01T00:00:00Z"
 version_name = "rc-*" (creator:ana)      two terms side by side must both hold
+metadata.auc desc, number                an order
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from typing import Any
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken, VisitError
 
-from tallymark_server.domain.conditions import All, AnyOf, Comparator, Comparison, Condition, Fields, Kind, Negation
+from tallymark_server.domain.conditions import (
+    All,
+    AnyOf,
+    Comparator,
+    Comparison,
+    Condition,
+    Fields,
+    Kind,
+    Negation,
+    Order,
+)
 from tallymark_server.domain.errors import InvalidFilter, ValueTooLarge
 from tallymark_server.domain.model import Time
 
 MAX_FILTER = 8192
 MAX_TERMS = 100
 MAX_PARENTHESES = 50
+MAX_SORT_KEYS = 3
 
 _GRAMMAR = r"""
 start: expression?
@@ -35,6 +47,8 @@ factor: term ("OR" term)*
 comparison: field COMPARATOR value
 field: (WORD | STRING) ("." (WORD | STRING))*
 value: STRING | NUMBER | WORD
+order: sort_key ("," sort_key)*
+sort_key: field WORD?
 COMPARATOR: "<=" | ">=" | "!=" | "<" | ">" | "=" | ":"
 NUMBER.2: /-?\d+(\.\d+)?([eE][+-]?\d+)?(?![\w*-])/
 STRING: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/
@@ -53,6 +67,7 @@ _EXPECTED = {
     "NOT": "NOT",
     "MINUS": "-",
     "DOT": ".",
+    "COMMA": ",",
     "$END": "the end",
 }
 _ORDERED = (Comparator.LESS, Comparator.AT_MOST, Comparator.MORE, Comparator.AT_LEAST)
@@ -69,7 +84,7 @@ _ALLOWED = {
 
 @lru_cache(maxsize=1)
 def _parser() -> Lark:
-    return Lark(_GRAMMAR, parser="lalr", maybe_placeholders=False)
+    return Lark(_GRAMMAR, start=["start", "order"], parser="lalr", maybe_placeholders=False)
 
 
 def parse(text: str, fields: Fields) -> Condition | None:
@@ -79,17 +94,30 @@ def parse(text: str, fields: Fields) -> Condition | None:
     if not text.strip():
         return None
     if text.count("(") > MAX_PARENTHESES:
-        raise InvalidFilter(text, text.rindex("(") + 1, f"at most {MAX_PARENTHESES} parentheses")
+        raise InvalidFilter("filter", text, text.rindex("(") + 1, f"at most {MAX_PARENTHESES} parentheses")
+    condition: Condition = _read_as("filter", "start", text, fields)
+    return condition
+
+
+def parse_order(text: str, fields: Fields, own: Order) -> tuple[Order, ...]:
+    """The order that the text means, at last by the list's own; InvalidFilter with position and expectation."""
+    if len(text) > MAX_FILTER:
+        raise ValueTooLarge("order_by", MAX_FILTER, "characters", len(text))
+    chosen: list[Order] = _read_as("order_by", "order", text, fields) if text.strip() else []
+    if any(order.field == own.field for order in chosen):
+        return tuple(chosen)
+    return (*chosen, own)
+
+
+def _read_as(what: str, rule: str, text: str, fields: Fields) -> Any:
     try:
-        tree = _parser().parse(text)
-        condition: Condition = _Reader(fields).transform(tree)
+        return _Reader(what, fields).transform(_parser().parse(text, start=rule))
     except VisitError as error:
         if isinstance(error.orig_exc, InvalidFilter):
             raise error.orig_exc from None
         raise
     except UnexpectedInput as error:
-        raise InvalidFilter(text, _position(error, text), _expectation(error)) from None
-    return condition
+        raise InvalidFilter(what, text, _position(error, text), _expectation(error)) from None
 
 
 def _position(error: UnexpectedInput, text: str) -> int:
@@ -113,8 +141,9 @@ def _expectation(error: UnexpectedInput) -> str:
 class _Reader(Transformer[Token, Any]):
     """Turns what was parsed into conditions, checking each field and value."""
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, what: str, fields: Fields) -> None:
         super().__init__()
+        self._what = what
         self._fields = fields
         self._terms = 0
 
@@ -142,41 +171,67 @@ class _Reader(Transformer[Token, Any]):
         (first, path), sign, value = children
         self._terms += 1
         if self._terms > MAX_TERMS:
-            raise InvalidFilter("", _column(first), f"at most {MAX_TERMS} comparisons")
-        kind = self._fields.get(path[0])
-        if kind is None:
-            raise InvalidFilter(path[0], _column(first), f"one of the fields {', '.join(self._fields)}")
-        comparator = Comparator(str(sign))
-        key = ".".join(path[1:]) or None
+            raise self._refusal(first, f"at most {MAX_TERMS} comparisons")
+        kind, comparator, key = self._kind(first, path), Comparator(str(sign)), ".".join(path[1:]) or None
         if kind is Kind.FACTS and key is None and comparator is Comparator.HAS:
             return Comparison(path[0], kind, _text(value), comparator, "*")
-        if (key is None) is (kind is Kind.FACTS):
-            raise InvalidFilter(str(first), _column(first), f"{path[0]}: {kind.value}")
+        self._check_key(first, path, kind)
         if comparator not in _ALLOWED[kind]:
             allowed = " ".join(known.value for known in _ALLOWED[kind])
-            raise InvalidFilter(str(sign), _column(sign), f"{path[0]} takes {allowed}")
-        return Comparison(path[0], kind, key, comparator, _read(value, kind))
+            raise self._refusal(sign, f"{path[0]} takes {allowed}")
+        read = _read(value, kind)
+        if read is None:
+            raise self._refusal(value, kind.value)
+        return Comparison(path[0], kind, key, comparator, read)
+
+    def sort_key(self, children: list[Any]) -> Order:
+        (first, path), *direction = children
+        self._terms += 1
+        if self._terms > MAX_SORT_KEYS:
+            raise self._refusal(first, f"at most {MAX_SORT_KEYS} fields")
+        kind, key = self._kind(first, path), ".".join(path[1:]) or None
+        if kind is Kind.LIST:
+            raise self._refusal(first, "a field with one value")
+        self._check_key(first, path, kind)
+        if direction and str(direction[0]) not in ("asc", "desc"):
+            raise self._refusal(direction[0], "asc or desc or ,")
+        return Order(path[0], kind, key, descending=bool(direction) and str(direction[0]) == "desc")
+
+    def order(self, children: list[Order]) -> list[Order]:
+        return children
+
+    def _kind(self, first: Token, path: list[str]) -> Kind:
+        kind = self._fields.get(path[0])
+        if kind is None:
+            raise self._refusal(first, f"one of the fields {', '.join(self._fields)}")
+        return kind
+
+    def _check_key(self, first: Token, path: list[str], kind: Kind) -> None:
+        if (len(path) > 1) is not (kind is Kind.FACTS):
+            raise self._refusal(first, f"{path[0]}: {kind.value}")
+
+    def _refusal(self, token: Token, expected: str) -> InvalidFilter:
+        return InvalidFilter(self._what, str(token), (token.start_pos or 0) + 1, expected)
 
 
-def _read(token: Token, kind: Kind) -> str | float | bool | Time:
+def _read(token: Token, kind: Kind) -> str | float | bool | Time | None:
+    """The value as what the field holds; None if it cannot be that."""
     text = _text(token)
     match kind:
         case Kind.TEXT | Kind.LIST:
             return text
-        case Kind.NUMBER if token.type == "NUMBER":
-            return float(text)
-        case Kind.FLAG if text in ("true", "false"):
-            return text == "true"
-        case Kind.TIME if (time := _time(text)) is not None:
-            return time
+        case Kind.NUMBER:
+            return float(text) if token.type == "NUMBER" else None
+        case Kind.FLAG:
+            return text == "true" if text in ("true", "false") else None
+        case Kind.TIME:
+            return _time(text)
         case Kind.FACTS if token.type == "NUMBER":
             return float(text)
         case Kind.FACTS if token.type == "WORD" and text in ("true", "false"):
             return text == "true"
         case Kind.FACTS:
             return text
-        case _:
-            raise InvalidFilter(text, _column(token), kind.value)
 
 
 def _text(token: Token) -> str:
@@ -194,7 +249,3 @@ def _time(text: str) -> Time | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return Time(round(moment.timestamp() * 1_000_000))
-
-
-def _column(token: Token) -> int:
-    return (token.start_pos or 0) + 1

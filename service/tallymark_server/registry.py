@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from tallymark_server.domain.commands import Command
-from tallymark_server.domain.conditions import MODEL_FIELDS, VERSION_FIELDS
-from tallymark_server.domain.errors import InvalidPageToken, ModelNotFound, RevisionInFuture, RunNotFound
+from tallymark_server.domain.conditions import (
+    ARTIFACT_FIELDS,
+    MODEL_FIELDS,
+    RUN_FIELDS,
+    VERSION_FIELDS,
+    Fields,
+    Kind,
+    Order,
+    Query,
+    SortKey,
+)
+from tallymark_server.domain.errors import ArtifactNotFound, ModelNotFound, RevisionInFuture, RunNotFound
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, ModelVersion, Run
-from tallymark_server.domain.reference import MAX_NUMBER, Reference
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
+from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import missing
-from tallymark_server.filtering import parse
-from tallymark_server.storage.contract import Page, Storage
+from tallymark_server.filtering import parse, parse_order
+from tallymark_server.paging import make_token, page_size, parse_token
+from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Scope, Storage
 from tallymark_server.watching import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
+__all__ = ["NOW", "Asked", "Lineage", "Listing", "Moment", "NodeKey", "Registry", "Scope"]
+
 T = TypeVar("T")
-DEFAULT_PAGE = 50
-MAX_PAGE = 1000
-# A name of 255 characters, escaped for JSON and in base64, and what else a token holds.
-MAX_TOKEN = 4200
-_AFTER_ALL = 2**63 - 1
+MAX_NODES = 1000
+_BY_NAME = Order("name", Kind.TEXT)
+_BY_NUMBER = Order("number", Kind.NUMBER, descending=True)
+_BY_START = Order("start_revision", Kind.NUMBER)
+_BY_LATEST_START = replace(_BY_START, descending=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """As of when to read: after a revision, or at a time in microseconds since 1970, UTC; neither is now."""
+
+    revision: int | None = None
+    time: int | None = None
+
+
+NOW = Moment()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked of a list: a page of at most so many, after the page that gave the token, filtered and ordered."""
+
+    page_size: int = 0
+    page_token: str = ""
+    filter: str = ""
+    order_by: str = ""
+    deleted: bool = False
+    moment: Moment = NOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +84,58 @@ class Registry:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
         return await self._writer.execute(command)
 
-    async def model(self, project: str, name: str, *, deleted: bool = False) -> Model:
-        """The model of that name, also a deleted one if that is asked for; ModelNotFound."""
-        model = await self._storage.model(project, name)
+    async def model(self, project: str, name: str, *, deleted: bool = False, moment: Moment = NOW) -> Model:
+        """The model of that name, also a deleted one if that is asked for; ModelNotFound, RevisionInFuture."""
+        model = await self._storage.model(project, name, at=await self._revision(project, moment))
         if model is None or model.purged or (model.delete_time is not None and not deleted):
             raise ModelNotFound(project, name, await self._storage.renamed(project, name) if model is None else None)
         return model
 
-    async def version(self, project: str, model: str, reference: Reference, *, deleted: bool = False) -> ModelVersion:
+    async def version(
+        self, project: str, model: str, reference: Reference, *, deleted: bool = False, moment: Moment = NOW
+    ) -> ModelVersion:
         """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
-        version = await self._storage.version(project, model, reference, of_deleted=deleted)
+        at = await self._revision(project, moment)
+        version = await self._storage.version(project, model, reference, of_deleted=deleted, at=at)
         if version is None or (version.delete_time is not None and not deleted):
-            await self.model(project, model, deleted=deleted)
+            await self.model(project, model, deleted=deleted, moment=moment)
             raise missing(project, model, reference)
         return version
+
+    async def models(self, project: str, asked: Asked) -> Listing[Model]:
+        """The project's models of which the filter is true; InvalidFilter."""
+        query, scope = await self._query(project, f"models of {project}", asked, MODEL_FIELDS, _BY_NAME)
+        return _listing(await self._storage.models(project, query), query, scope)
+
+    async def versions(self, project: str, model: str, asked: Asked) -> Listing[ModelVersion]:
+        """The model's versions of which the filter is true; ModelNotFound, InvalidFilter."""
+        of = f"versions of {project}/{model}"
+        query, scope = await self._query(project, of, asked, VERSION_FIELDS, _BY_NUMBER)
+        found = await self.model(project, model, deleted=asked.deleted, moment=Moment(query.at))
+        return _listing(await self._storage.versions(project, found, query), query, scope)
+
+    async def points(
+        self, project: str, version: ModelVersion, keys: Sequence[str], size: int, token: str
+    ) -> Listing[Point]:
+        """Points of the version's metrics, by metric and step."""
+        scope, limit = f"points of {project}/{version.model}/{version.number} {sorted(keys)}", page_size(size)
+        _, (key, step) = parse_token(token, scope, (str, int)) if token else (None, ("", -1))
+        page = await self._storage.points(project, version, keys, (str(key), int(step or 0)), limit + 1)
+        return _piece(page, limit, scope, lambda point: (point.key, point.step))
+
+    async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact:
+        """The artifact of that name of the version, of that ordinal or the newest; ArtifactNotFound."""
+        artifact = await self._storage.artifact(project, version, name, ordinal)
+        if artifact is None:
+            shown = name if ordinal is None else f"{name}@{ordinal}"
+            raise ArtifactNotFound(project, version.model, version.number, shown)
+        return artifact
+
+    async def artifacts(self, project: str, version: ModelVersion, asked: Asked) -> Listing[Artifact]:
+        """The version's artifacts of which the filter is true; InvalidFilter."""
+        of = f"artifacts of {project}/{version.model}/{version.number}"
+        query, scope = await self._query(project, of, asked, ARTIFACT_FIELDS, _BY_START)
+        return _listing(await self._storage.artifacts(project, version, query), query, scope)
 
     async def run(self, project: str, run_id: str) -> Run:
         """The run of that id; RunNotFound."""
@@ -74,41 +144,38 @@ class Registry:
             raise RunNotFound(project, run_id)
         return run
 
-    async def models(
-        self, project: str, page_size: int, page_token: str, *, deleted: bool = False, filter_text: str = ""
-    ) -> Listing[Model]:
-        """The project's models by name, of which the filter is true; InvalidFilter."""
-        size, scope = _page_size(page_size), f"models of {project} where {filter_text}"
-        after = _parse_token(page_token, scope, str, "")
-        condition = parse(filter_text, MODEL_FIELDS)
-        page = await self._storage.models(project, after, size + 1, deleted=deleted, condition=condition)
-        return _listing(page, size, scope, lambda model: model.name)
+    async def runs(self, project: str, asked: Asked, version: ModelVersion | None = None) -> Listing[Run]:
+        """The project's runs, or those that made or used a version, of which the filter is true; InvalidFilter."""
+        of = f"runs of {project} {version and (version.model_id, version.number)}"
+        query, scope = await self._query(project, of, asked, RUN_FIELDS, _BY_LATEST_START)
+        return _listing(await self._storage.runs(project, query, version), query, scope)
 
-    async def versions(
-        self, project: str, model: str, page_size: int, page_token: str, *, deleted: bool = False, filter_text: str = ""
-    ) -> Listing[ModelVersion]:
-        """The model's versions of which the filter is true, the highest number first; ModelNotFound, InvalidFilter."""
-        size, scope = _page_size(page_size), f"versions of {project}/{model} where {filter_text}"
-        before = _parse_token(page_token, scope, int, MAX_NUMBER + 1)
-        condition = parse(filter_text, VERSION_FIELDS)
-        page = await self._storage.versions(project, model, before, size + 1, deleted=deleted, condition=condition)
-        if not page.items:
-            await self.model(project, model, deleted=deleted)
-        return _listing(page, size, scope, lambda version: version.number)
+    async def steps(self, project: str, run_id: str, size: int, token: str) -> Listing[RunStep]:
+        """The run's steps in the order in which they were started; RunNotFound."""
+        await self.run(project, run_id)
+        scope, limit = f"steps of {project} {run_id}", page_size(size)
+        _, (after,) = parse_token(token, scope, (int,)) if token else (None, (0,))
+        page = await self._storage.steps(project, run_id, int(after or 0), limit + 1)
+        return _piece(page, limit, scope, lambda step: (step.create_revision,))
 
-    async def runs(self, project: str, page_size: int, page_token: str) -> Listing[Run]:
-        """The project's runs, the last started first."""
-        size, scope = _page_size(page_size), f"runs of {project}"
-        before = _parse_token(page_token, scope, int, _AFTER_ALL)
-        page = await self._storage.runs(project, before, size + 1)
-        return _listing(page, size, scope, lambda run: run.create_revision)
-
-    async def events(self, project: str, after: int, page_size: int) -> Page[Event]:
+    async def events(self, project: str, after: int, size: int) -> Page[Event]:
         """Events after that revision, in order; RevisionInFuture."""
-        page = await self._storage.events(project, after, _page_size(page_size))
-        if after > page.head.revision:
-            raise RevisionInFuture(after, min(1, page.head.revision), page.head.revision)
+        page = await self._storage.events(project, after, page_size(size))
+        _check_past(after, page.head)
         return page
+
+    async def history(self, project: str, scope: Scope, size: int) -> Page[Event]:
+        """Events of what the scope names, in its order; RevisionInFuture."""
+        page = await self._storage.history(project, scope, page_size(size))
+        _check_past(scope.after, page.head)
+        return page
+
+    async def lineage(
+        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int
+    ) -> tuple[Lineage, int]:
+        """What came from what around the start, upstream (False) and downstream (True), and the revision it shows."""
+        page = await self._storage.lineage(project, start, directions, depth, MAX_NODES)
+        return page.items[0], page.head.revision
 
     async def watch(self, project: str, model: str, interest: Interest) -> AsyncIterator[Progress]:
         """Every event that is wanted, of one model if it is named, once and in order, without end; ModelNotFound."""
@@ -117,44 +184,54 @@ class Registry:
         async for progress in watch(self._storage, self._bell, project, interest, self._heartbeat):
             yield progress
 
+    async def _revision(self, project: str, moment: Moment) -> int | None:
+        """The revision as of which to read, None for now; RevisionInFuture."""
+        if moment.time is not None:
+            return await self._storage.revision_at(project, moment.time)
+        if moment.revision is not None:
+            _check_past(moment.revision, await self._storage.head(project))
+        return moment.revision
 
-def _page_size(asked: int) -> int:
-    return min(asked, MAX_PAGE) if asked > 0 else DEFAULT_PAGE
+    async def _query(self, project: str, of: str, asked: Asked, fields: Fields, own: Order) -> tuple[Query, str]:
+        """What the page shows, and what its token belongs to. Every page shows the revision of the first."""
+        scope = f"{of} where {asked.filter} by {asked.order_by} {asked.deleted} {asked.moment}"
+        condition, order = parse(asked.filter, fields), parse_order(asked.order_by, fields, own)
+        if asked.page_token:
+            at, after = parse_token(asked.page_token, scope, _key_kinds(order))
+            at = await self._revision(project, Moment(at))
+        else:
+            at, after = await self._revision(project, asked.moment), ()
+        limit = page_size(asked.page_size) + 1
+        query = Query(limit=limit, order=order, condition=condition, after=after, at=at, deleted=asked.deleted)
+        return query, scope
 
 
-def _listing(page: Page[T], size: int, scope: str, key: Callable[[T], str | int]) -> Listing[T]:
+def _key_kinds(order: tuple[Order, ...]) -> tuple[type, ...]:
+    """What the sort keys of a page token are; of a fact, whether it is missing, and then whatever it is."""
+    kinds: list[type] = []
+    for key in order:
+        match key.kind:
+            case Kind.FACTS:
+                kinds += [int, object]
+            case Kind.TEXT:
+                kinds.append(str)
+            case _:
+                kinds.append(int)
+    return tuple(kinds)
+
+
+def _check_past(revision: int, head: Head) -> None:
+    if revision > head.revision:
+        raise RevisionInFuture(revision, min(1, head.revision), head.revision)
+
+
+def _listing(page: Listed[T], query: Query, scope: str) -> Listing[T]:
+    size = query.limit - 1
+    token = make_token(scope, page.at, page.keys[size - 1]) if len(page.items) > size else ""
+    return Listing(page.items[:size], token, page.at)
+
+
+def _piece(page: Page[T], size: int, scope: str, key: Callable[[T], tuple[SortKey, ...]]) -> Listing[T]:
     items = page.items[:size]
-    token = _make_token(scope, key(items[-1])) if len(page.items) > size else ""
+    token = make_token(scope, None, key(items[-1])) if len(page.items) > size else ""
     return Listing(items, token, page.head.revision)
-
-
-def _make_token(scope: str, key: str | int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([_mark(scope), key]).encode()).decode().rstrip("=")
-
-
-def _mark(scope: str) -> str:
-    """A short text for the list that a token belongs to, however long its filter."""
-    return hashlib.sha256(scope.encode()).hexdigest()[:16]
-
-
-def _beyond_storage(key: str | int) -> bool:
-    return isinstance(key, int) and not 0 <= key <= _AFTER_ALL
-
-
-K = TypeVar("K", str, int)
-
-
-def _parse_token(token: str, scope: str, kind: type[K], start: K) -> K:
-    if not token:
-        return start
-    if len(token) > MAX_TOKEN:
-        raise InvalidPageToken
-    try:
-        found = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (binascii.Error, ValueError):
-        raise InvalidPageToken from None
-    match found:
-        case [str(of), str(key) | int(key)] if of == _mark(scope) and type(key) is kind and not _beyond_storage(key):
-            return key
-        case _:
-            raise InvalidPageToken

@@ -126,6 +126,9 @@ def _decide_project(writing: Writing, project: str, commands: Sequence[AnyComman
     answers: list[Answer] = []
     stretch: list[AnyCommand] = []
     for command in commands:
+        if command.looks_behind and stretch:
+            answers.extend(_decide_stretch(writing, project, stretch, clock))
+            stretch = []
         stretch.append(command)
         if command.changes_much:
             answers.extend(_decide_stretch(writing, project, stretch, clock))

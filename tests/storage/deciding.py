@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tallymark_server.domain import commands as c
-from tallymark_server.domain.model import ModelCard
+from tallymark_server.domain.conditions import Kind, Order, Query
+from tallymark_server.domain.model import Model, ModelCard, ModelVersion
 from tallymark_server.domain.reference import named
 from tallymark_server.storage.contract import Storage
 from tallymark_server.writer import Answer, decide_batch
@@ -16,6 +17,20 @@ ATTEMPT: dict[str, Any] = {"project": "default", "actor": "ana"}
 async def write(storage: Storage, *commands: Any, now: int = 1_000_000) -> list[Answer]:
     """The answers to one batch of commands."""
     return await storage.write(lambda writing: decide_batch(writing, commands, lambda: now))
+
+
+async def models_of(storage: Storage, after: str = "", limit: int = 100) -> list[Model]:
+    """The models of the default project by name, after that name."""
+    order = (Order("name", Kind.TEXT),)
+    query = Query(limit=limit, order=order, after=(after,) if after else ())
+    return (await storage.models("default", query)).items
+
+
+async def versions_of(storage: Storage, model: str = "churn") -> list[ModelVersion]:
+    """The versions of the model in the default project, the highest number first; none of a model that is missing."""
+    found = await storage.model("default", model)
+    query = Query(limit=100, order=(Order("number", Kind.NUMBER, descending=True),))
+    return [] if found is None else (await storage.versions("default", found, query)).items
 
 
 def create_model(name: str = "churn", **attempt: Any) -> c.CreateModel:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from storage.conftest import Open
-from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
+from storage.deciding import ATTEMPT, create_model, create_versions, ensure, models_of, start_run, versions_of, write
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.commands import Keys
@@ -120,7 +120,7 @@ async def test_projects_have_logs_of_their_own(storage: Storage) -> None:
     heads = [await storage.head(project) for project in ("default", "other")]
     assert [head.revision for head in heads] == [1, 2]
     assert heads[0].log_id != heads[1].log_id
-    assert (await storage.versions("default", "churn", 10, 10)).items == []
+    assert await versions_of(storage) == []
     for read in (storage.head("none"), storage.model("none", "churn"), storage.events("none", 0, 1)):
         with pytest.raises(ProjectNotFound):
             await read
@@ -133,9 +133,8 @@ async def test_text_is_sorted_by_code_point(storage: Storage) -> None:
     """Names differ by letter case and accent, and are listed by code point."""
     names = ["z", "Z", "é", "e", "a b", "😀", "～"]
     await write(storage, *(create_model(name) for name in names))
-    page = await storage.models("default", "", 100)
-    assert [model.name for model in page.items] == sorted(names)
-    assert [model.name for model in (await storage.models("default", "Z", 2)).items] == ["a b", "e"]
+    assert [model.name for model in await models_of(storage)] == sorted(names)
+    assert [model.name for model in await models_of(storage, "Z", 2)] == ["a b", "e"]
     assert await storage.model("default", "É") is None
 
 
@@ -158,7 +157,7 @@ async def test_missing_is_told_from_unknown(storage: Storage) -> None:
 async def test_a_run_comes_with_its_automatic_version(storage: Storage) -> None:
     """One automatic version of a run and model is found by run and model."""
     await write(storage, start_run("r1"), start_run("r2"), ensure(run="r1"), ensure(run="r2"), ensure(run="r1"))
-    assert [version.run for version in (await storage.versions("default", "churn", 10, 10)).items] == ["r2", "r1"]
+    assert [version.run for version in await versions_of(storage)] == ["r2", "r1"]
     state = await storage.write(
         lambda writing: writing.load("default", Keys(models={"churn"}, automatic={("r1", "churn")}))
     )

@@ -4,39 +4,104 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from tallymark_server.storage.sqlite import loading, reading
+from tallymark_server.domain.conditions import Kind, Order, Query
+from tallymark_server.domain.events import Kind as EventKind
+from tallymark_server.storage.contract import Scope
+from tallymark_server.storage.sqlite import lineage, listing, loading, past, reading
 from tallymark_server.storage.sqlite.migrate import migrate
 
 STATEMENTS = {
     **{f"one by {by.value}": sql for by, sql in loading.POINTED_ONE.items()},
     **{f"many by {by.value}": sql for by, sql in loading.POINTED_MANY.items()},
+    **{f"{way.start} to {way.end}, downstream {way.downstream}": way.sql for way in lineage.WAYS},
     **{
         f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
-        for module in (loading, reading)
+        for module in (lineage, loading, past, reading)
         for name, sql in vars(module).items()
         if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_") and name != "EVENT"
     },
 }
 
 
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    """The tables, empty: the planner knows nothing of what they will hold."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        migrate(opened, "memory")
+        yield opened
+
+
 def _of_what_is_asked(step: str) -> bool:
     return "VIRTUAL TABLE" in step or step in ("SCAN CONSTANT ROW", "SCAN asked")
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_a_statement_walks_through_no_table(name: str) -> None:
-    """Each table is searched by more of its key than the project; only what is asked for is gone through."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(connection, "memory")
-    sql = STATEMENTS[name].format("TRUE")
-    given = dict.fromkeys(re.findall(r":(\w+)", sql), "[]") or [1] * sql.count("?")
+def steps_of(connection: sqlite3.Connection, sql: str, given: object) -> list[str]:
+    """The plan's steps; those that look into tables must search them by more of their key than the project."""
     steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
-    connection.close()
     tables = [step for step in steps if step.startswith(("SCAN", "SEARCH")) and not _of_what_is_asked(step)]
     assert tables
     for step in tables:
         assert step.startswith("SEARCH"), steps
         assert not step.endswith("(project=?)"), steps
+    return steps
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_walks_through_no_table(connection: sqlite3.Connection, name: str) -> None:
+    """Each table is searched by more of its key than the project; only what is asked for is gone through."""
+    sql = STATEMENTS[name].format("TRUE")
+    steps_of(connection, sql, dict.fromkeys(re.findall(r":(\w+)", sql), "[]") or [1] * sql.count("?"))
+
+
+class Told:
+    """Stands where a connection is used, and gives the plan of each statement instead of its rows."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.plans: list[list[str]] = []
+
+    def execute(self, sql: str, given: object) -> sqlite3.Cursor:
+        self.plans.append([row[3] for row in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)])
+        return self._connection.execute(sql, given)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connection, deep: bool) -> None:
+    """A page of versions, models, runs or artifacts is read along an index from where the page before ended."""
+    connection.execute("INSERT INTO projects (id, name, log_id) VALUES (1, 'default', 'x')")
+    told = Told(connection)
+    number = Order("number", Kind.NUMBER, descending=True)
+    start = Order("start_revision", Kind.NUMBER)
+    at_number, at_name = ((7,), ("m",)) if deep else ((), ())
+    listing.versions_page(told, 1, 1, 9, Query(limit=5, order=(number,), after=at_number))
+    listing.models_page(
+        told, 1, 9, Query(limit=5, order=(Order("name", Kind.TEXT),), after=at_name), renamed_since=False
+    )
+    listing.runs_page(told, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
+    listing.artifacts_page(told, 1, 1, 1, Query(limit=5, order=(start,), after=at_number))
+    pages = [plan for plan in told.plans if len(plan) > 1]
+    assert len(pages) == 4
+    for plan in pages:
+        assert not [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN")], plan
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(),
+        Scope(model_id=1),
+        Scope(model_id=1, number=1),
+        Scope(model_id=1, kinds=frozenset({EventKind.STAGE_CHANGED})),
+        Scope(model_id=1, newest_first=True, before=9),
+        Scope(model_id=1, number=1, newest_first=True),
+    ],
+)
+def test_a_history_is_read_along_an_index(connection: sqlite3.Connection, scope: Scope) -> None:
+    """The events of a model or a version are found by an index that has them in order."""
+    plan = steps_of(connection, *reading.history_statement(1, scope, 10))
+    assert not [step for step in plan if "TEMP B-TREE" in step], plan

@@ -95,7 +95,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_VERSION_NOT_DELETED: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION. The version is not deleted, so it cannot be undeleted. Keys: project, model, number."""
     ERROR_REASON_INVALID_FILTER: _ErrorReason.ValueType  # 31
-    """INVALID_ARGUMENT. A filter cannot be read. Keys: field, position, expected."""
+    """INVALID_ARGUMENT. A filter or an order cannot be read. Keys: field, position, expected."""
+    ERROR_REASON_ARTIFACT_NOT_FOUND: _ErrorReason.ValueType  # 32
+    """NOT_FOUND. The version has no such artifact. Keys: project, model, number, artifact."""
+    ERROR_REASON_STEP_NOT_FOUND: _ErrorReason.ValueType  # 33
+    """NOT_FOUND. The run has no such step. Keys: project, run, step."""
+    ERROR_REASON_STEP_FINISHED: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION. The step is finished with another outcome. Keys: project, run, step, state."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -176,5 +182,11 @@ ERROR_REASON_MODEL_NOT_DELETED: ErrorReason.ValueType  # 29
 ERROR_REASON_VERSION_NOT_DELETED: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION. The version is not deleted, so it cannot be undeleted. Keys: project, model, number."""
 ERROR_REASON_INVALID_FILTER: ErrorReason.ValueType  # 31
-"""INVALID_ARGUMENT. A filter cannot be read. Keys: field, position, expected."""
+"""INVALID_ARGUMENT. A filter or an order cannot be read. Keys: field, position, expected."""
+ERROR_REASON_ARTIFACT_NOT_FOUND: ErrorReason.ValueType  # 32
+"""NOT_FOUND. The version has no such artifact. Keys: project, model, number, artifact."""
+ERROR_REASON_STEP_NOT_FOUND: ErrorReason.ValueType  # 33
+"""NOT_FOUND. The run has no such step. Keys: project, run, step."""
+ERROR_REASON_STEP_FINISHED: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION. The step is finished with another outcome. Keys: project, run, step, state."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -28,22 +28,40 @@ class ListEventsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    NEWEST_FIRST_FIELD_NUMBER: _builtins.int
+    BEFORE_REVISION_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The project, `projects/{project}`."""
     after_revision: _builtins.int
     """Read events after this revision; 0 from the first on."""
     page_size: _builtins.int
     """How many events the reply has at most: 1 to 1000, otherwise 50."""
+    name: _builtins.str
+    """Only the history of this model, with its versions, or of this version, by any reference. Empty: of all."""
+    newest_first: _builtins.bool
+    """Read the newest events first, and those before `before_revision` if it is given."""
+    before_revision: _builtins.int
+    """With `newest_first`: read events before this revision; 0 from the last on."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_event_pb2.EventKind.ValueType]:
+        """Only events of these kinds. None: of all."""
+
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         after_revision: _builtins.int = ...,
         page_size: _builtins.int = ...,
+        name: _builtins.str = ...,
+        kinds: _abc.Iterable[_event_pb2.EventKind.ValueType] | None = ...,
+        newest_first: _builtins.bool = ...,
+        before_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "page_size", b"page_size", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "before_revision", b"before_revision", "kinds", b"kinds", "name", b"name", "newest_first", b"newest_first", "page_size", b"page_size", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

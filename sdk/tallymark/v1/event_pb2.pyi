@@ -7,6 +7,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tallymark.v1 import artifact_pb2 as _artifact_pb2
+from tallymark.v1 import metric_pb2 as _metric_pb2
 from tallymark.v1 import model_pb2 as _model_pb2
 from tallymark.v1 import run_pb2 as _run_pb2
 import builtins as _builtins
@@ -62,6 +64,20 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """A version was deleted, and can be undeleted."""
     EVENT_KIND_VERSION_UNDELETED: _EventKind.ValueType  # 17
     """A deleted version was brought back."""
+    EVENT_KIND_VERSION_PURGED: _EventKind.ValueType  # 18
+    """A deleted version was put away for good. Its number and name stay taken."""
+    EVENT_KIND_VERSION_USED: _EventKind.ValueType  # 19
+    """A run used a version which it did not make, for the first time."""
+    EVENT_KIND_METRICS_LOGGED: _EventKind.ValueType  # 20
+    """Points of metrics were logged or taken away; what this makes of the version's metadata is told by the next event."""
+    EVENT_KIND_ARTIFACT_LINKED: _EventKind.ValueType  # 21
+    """An artifact was linked to a version."""
+    EVENT_KIND_ARTIFACT_UNLINKED: _EventKind.ValueType  # 22
+    """A link to an artifact was taken away."""
+    EVENT_KIND_STEP_STARTED: _EventKind.ValueType  # 23
+    """A step of a run was started."""
+    EVENT_KIND_STEP_FINISHED: _EventKind.ValueType  # 24
+    """A step of a run was finished."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What happened."""
@@ -102,6 +118,20 @@ EVENT_KIND_VERSION_DELETED: EventKind.ValueType  # 16
 """A version was deleted, and can be undeleted."""
 EVENT_KIND_VERSION_UNDELETED: EventKind.ValueType  # 17
 """A deleted version was brought back."""
+EVENT_KIND_VERSION_PURGED: EventKind.ValueType  # 18
+"""A deleted version was put away for good. Its number and name stay taken."""
+EVENT_KIND_VERSION_USED: EventKind.ValueType  # 19
+"""A run used a version which it did not make, for the first time."""
+EVENT_KIND_METRICS_LOGGED: EventKind.ValueType  # 20
+"""Points of metrics were logged or taken away; what this makes of the version's metadata is told by the next event."""
+EVENT_KIND_ARTIFACT_LINKED: EventKind.ValueType  # 21
+"""An artifact was linked to a version."""
+EVENT_KIND_ARTIFACT_UNLINKED: EventKind.ValueType  # 22
+"""A link to an artifact was taken away."""
+EVENT_KIND_STEP_STARTED: EventKind.ValueType  # 23
+"""A step of a run was started."""
+EVENT_KIND_STEP_FINISHED: EventKind.ValueType  # 24
+"""A step of a run was finished."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -118,6 +148,10 @@ class Event(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    RUN_STEP_FIELD_NUMBER: _builtins.int
+    METRIC_CHANGE_FIELD_NUMBER: _builtins.int
+    VERSION_USE_FIELD_NUMBER: _builtins.int
     PREVIOUS_STAGE_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     PREVIOUS_NUMBER_FIELD_NUMBER: _builtins.int
@@ -154,6 +188,22 @@ class Event(_message.Message):
     def run(self) -> _run_pb2.Run:
         """The run, after a change to a run."""
 
+    @_builtins.property
+    def artifact(self) -> _artifact_pb2.Artifact:
+        """The artifact, when it was linked or unlinked."""
+
+    @_builtins.property
+    def run_step(self) -> _run_pb2.RunStep:
+        """The step, when it was started or finished."""
+
+    @_builtins.property
+    def metric_change(self) -> _metric_pb2.MetricChange:
+        """The points of metrics that were logged or taken away."""
+
+    @_builtins.property
+    def version_use(self) -> _run_pb2.VersionUse:
+        """Which run used which version."""
+
     def __init__(
         self,
         *,
@@ -165,16 +215,20 @@ class Event(_message.Message):
         model: _model_pb2.Model | None = ...,
         model_version: _model_pb2.ModelVersion | None = ...,
         run: _run_pb2.Run | None = ...,
+        artifact: _artifact_pb2.Artifact | None = ...,
+        run_step: _run_pb2.RunStep | None = ...,
+        metric_change: _metric_pb2.MetricChange | None = ...,
+        version_use: _run_pb2.VersionUse | None = ...,
         previous_stage: _model_pb2.Stage.ValueType = ...,
         alias: _builtins.str = ...,
         previous_number: _builtins.int = ...,
         previous_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "model_version", b"model_version", "resource", b"resource", "run", b"run", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "resource", b"resource", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "kind", b"kind", "model", b"model", "model_version", b"model_version", "previous_name", b"previous_name", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "artifact", b"artifact", "kind", b"kind", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "previous_name", b"previous_name", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["model", "model_version", "run"]  # noqa: Y015
+    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["model", "model_version", "run", "artifact", "run_step", "metric_change", "version_use"]  # noqa: Y015
     _WhichOneofArgType_resource: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_resource) -> _WhichOneofReturnType_resource | None: ...
 

@@ -58,6 +58,27 @@ class Model(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___MetadataValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___MetadataValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     LICENSE_FIELD_NUMBER: _builtins.int
@@ -75,6 +96,7 @@ class Model(_message.Message):
     MOD_REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}`. The last segment is the model's name: 1 to 255 characters of
     Unicode in NFC, none of `/ @ = :`, no control character, no space at either end.
@@ -119,6 +141,12 @@ class Model(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the model was deleted, UTC; absent while it is not."""
 
+    @_builtins.property
+    def metadata(self) -> _containers.MessageMap[_builtins.str, Global___MetadataValue]:
+        """Typed facts about the model, as of versions. Keys have 1 to 255 characters; all together at most 65,535 bytes as
+        JSON.
+        """
+
     def __init__(
         self,
         *,
@@ -139,10 +167,11 @@ class Model(_message.Message):
         mod_revision: _builtins.int = ...,
         etag: _builtins.str = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
+        metadata: _abc.Mapping[_builtins.str, Global___MetadataValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "ethics", b"ethics", "last_number", b"last_number", "license", b"license", "limitations", b"limitations", "mod_revision", b"mod_revision", "name", b"name", "tags", b"tags", "trade_offs", b"trade_offs", "update_time", b"update_time", "use_cases", b"use_cases"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "ethics", b"ethics", "last_number", b"last_number", "license", b"license", "limitations", b"limitations", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "tags", b"tags", "trade_offs", b"trade_offs", "update_time", b"update_time", "use_cases", b"use_cases"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -175,6 +204,26 @@ class ModelVersion(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class SeriesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     VERSION_NAME_FIELD_NUMBER: _builtins.int
@@ -193,6 +242,7 @@ class ModelVersion(_message.Message):
     MOD_REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}/versions/{number}`. On output the last segment is always the
     number. On input it may also be `latest`, a stage (`@production`, `@staging`), `@ALIAS`, or `=NAME`.
@@ -248,6 +298,12 @@ class ModelVersion(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the version was deleted, UTC; absent while it is not."""
 
+    @_builtins.property
+    def series(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Output only. The metrics that are series, each with its highest step. The value at that step is in `metadata`; all
+        points are listed by ListMetricPoints.
+        """
+
     def __init__(
         self,
         *,
@@ -269,10 +325,11 @@ class ModelVersion(_message.Message):
         mod_revision: _builtins.int = ...,
         etag: _builtins.str = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
+        series: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "automatic", b"automatic", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "number", b"number", "run", b"run", "stage", b"stage", "step", b"step", "tags", b"tags", "update_time", b"update_time", "version_name", b"version_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "automatic", b"automatic", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "number", b"number", "run", b"run", "series", b"series", "stage", b"stage", "step", b"step", "tags", b"tags", "update_time", b"update_time", "version_name", b"version_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

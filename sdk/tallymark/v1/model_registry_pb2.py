@@ -23,10 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tallymark.v1 import artifact_pb2 as tallymark_dot_v1_dot_artifact__pb2
+from tallymark.v1 import lineage_pb2 as tallymark_dot_v1_dot_lineage__pb2
+from tallymark.v1 import metric_pb2 as tallymark_dot_v1_dot_metric__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tallymark/v1/model_registry.proto\x12\x0ctallymark.v1\x1a google/protobuf/field_mask.proto\x1a\x18tallymark/v1/model.proto\"\x85\x01\n\x12\x43reateModelRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\"\n\x05model\x18\x03 \x01(\x0b\x32\x13.tallymark.v1.Model\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"5\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x02 \x01(\x08\"p\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x04 \x01(\x08\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x89\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x31\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"y\n\x1f\x42\x61tchCreateModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x32\n\x0emodel_versions\x18\x02 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"V\n BatchCreateModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\"\x9c\x01\n\x19\x45nsureModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"`\n\x1a\x45nsureModelVersionResponse\x12\x31\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"<\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x02 \x01(\x08\"w\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x04 \x01(\x08\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\"z\n\x19ListModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x9b\x01\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05stage\x18\x02 \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\x84\x01\n\x0fSetAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\x89\x01\n\x12\x44\x65leteAliasRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\xdb\x01\n\x12LogMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x08metadata\x18\x02 \x03(\x0b\x32..tallymark.v1.LogMetadataRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65lete_keys\x18\x04 \x03(\t\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"\x94\x01\n\x12UpdateModelRequest\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.tallymark.v1.Model\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"Z\n\x12RenameModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cnew_model_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"c\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"H\n\x14UndeleteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"E\n\x11PurgeModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xaa\x01\n\x19UpdateModelVersionRequest\x12\x31\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"j\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"O\n\x1bUndeleteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t2\xfd\x0c\n\rModelRegistry\x12\x44\n\x0b\x43reateModel\x12 .tallymark.v1.CreateModelRequest\x1a\x13.tallymark.v1.Model\x12>\n\x08GetModel\x12\x1d.tallymark.v1.GetModelRequest\x1a\x13.tallymark.v1.Model\x12O\n\nListModels\x12\x1f.tallymark.v1.ListModelsRequest\x1a .tallymark.v1.ListModelsResponse\x12\x44\n\x0bUpdateModel\x12 .tallymark.v1.UpdateModelRequest\x1a\x13.tallymark.v1.Model\x12\x44\n\x0bRenameModel\x12 .tallymark.v1.RenameModelRequest\x1a\x13.tallymark.v1.Model\x12\x44\n\x0b\x44\x65leteModel\x12 .tallymark.v1.DeleteModelRequest\x1a\x13.tallymark.v1.Model\x12H\n\rUndeleteModel\x12\".tallymark.v1.UndeleteModelRequest\x1a\x13.tallymark.v1.Model\x12\x42\n\nPurgeModel\x12\x1f.tallymark.v1.PurgeModelRequest\x1a\x13.tallymark.v1.Model\x12Y\n\x12\x43reateModelVersion\x12\'.tallymark.v1.CreateModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12y\n\x18\x42\x61tchCreateModelVersions\x12-.tallymark.v1.BatchCreateModelVersionsRequest\x1a..tallymark.v1.BatchCreateModelVersionsResponse\x12g\n\x12\x45nsureModelVersion\x12\'.tallymark.v1.EnsureModelVersionRequest\x1a(.tallymark.v1.EnsureModelVersionResponse\x12S\n\x0fGetModelVersion\x12$.tallymark.v1.GetModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x64\n\x11ListModelVersions\x12&.tallymark.v1.ListModelVersionsRequest\x1a\'.tallymark.v1.ListModelVersionsResponse\x12Y\n\x12UpdateModelVersion\x12\'.tallymark.v1.UpdateModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12Y\n\x12\x44\x65leteModelVersion\x12\'.tallymark.v1.DeleteModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12]\n\x14UndeleteModelVersion\x12).tallymark.v1.UndeleteModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x45\n\x08SetStage\x12\x1d.tallymark.v1.SetStageRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x45\n\x08SetAlias\x12\x1d.tallymark.v1.SetAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0b\x44\x65leteAlias\x12 .tallymark.v1.DeleteAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0bLogMetadata\x12 .tallymark.v1.LogMetadataRequest\x1a\x1a.tallymark.v1.ModelVersionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tallymark/v1/model_registry.proto\x12\x0ctallymark.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btallymark/v1/artifact.proto\x1a\x1atallymark/v1/lineage.proto\x1a\x19tallymark/v1/metric.proto\x1a\x18tallymark/v1/model.proto\"\x85\x01\n\x12\x43reateModelRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\"\n\x05model\x18\x03 \x01(\x0b\x32\x13.tallymark.v1.Model\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\x8a\x01\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x02 \x01(\x08\x12\x17\n\rread_revision\x18\x03 \x01(\x03H\x00\x12/\n\tread_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\xd7\x01\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x04 \x01(\x08\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x17\n\rread_revision\x18\x07 \x01(\x03H\x00\x12/\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"d\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x89\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x31\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"y\n\x1f\x42\x61tchCreateModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x32\n\x0emodel_versions\x18\x02 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"V\n BatchCreateModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\"\x9c\x01\n\x19\x45nsureModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"`\n\x1a\x45nsureModelVersionResponse\x12\x31\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x91\x01\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x02 \x01(\x08\x12\x17\n\rread_revision\x18\x03 \x01(\x03H\x00\x12/\n\tread_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\xde\x01\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x04 \x01(\x08\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x17\n\rread_revision\x18\x07 \x01(\x03H\x00\x12/\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"z\n\x19ListModelVersionsResponse\x12\x32\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x9b\x01\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05stage\x18\x02 \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\x84\x01\n\x0fSetAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\x89\x01\n\x12\x44\x65leteAliasRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x12\n\x10_expected_number\"\x86\x02\n\x12LogMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12@\n\x08metadata\x18\x02 \x03(\x0b\x32..tallymark.v1.LogMetadataRequest.MetadataEntry\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65lete_keys\x18\x04 \x03(\t\x12)\n\x06points\x18\x05 \x03(\x0b\x32\x19.tallymark.v1.MetricPoint\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"\x94\x01\n\x12UpdateModelRequest\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.tallymark.v1.Model\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"Z\n\x12RenameModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cnew_model_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"c\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"H\n\x14UndeleteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"E\n\x11PurgeModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xaa\x01\n\x19UpdateModelVersionRequest\x12\x31\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"j\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"O\n\x1bUndeleteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"L\n\x18PurgeModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t2\xcd\x11\n\rModelRegistry\x12\x44\n\x0b\x43reateModel\x12 .tallymark.v1.CreateModelRequest\x1a\x13.tallymark.v1.Model\x12>\n\x08GetModel\x12\x1d.tallymark.v1.GetModelRequest\x1a\x13.tallymark.v1.Model\x12O\n\nListModels\x12\x1f.tallymark.v1.ListModelsRequest\x1a .tallymark.v1.ListModelsResponse\x12\x44\n\x0bUpdateModel\x12 .tallymark.v1.UpdateModelRequest\x1a\x13.tallymark.v1.Model\x12\x44\n\x0bRenameModel\x12 .tallymark.v1.RenameModelRequest\x1a\x13.tallymark.v1.Model\x12\x44\n\x0b\x44\x65leteModel\x12 .tallymark.v1.DeleteModelRequest\x1a\x13.tallymark.v1.Model\x12H\n\rUndeleteModel\x12\".tallymark.v1.UndeleteModelRequest\x1a\x13.tallymark.v1.Model\x12\x42\n\nPurgeModel\x12\x1f.tallymark.v1.PurgeModelRequest\x1a\x13.tallymark.v1.Model\x12Y\n\x12\x43reateModelVersion\x12\'.tallymark.v1.CreateModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12y\n\x18\x42\x61tchCreateModelVersions\x12-.tallymark.v1.BatchCreateModelVersionsRequest\x1a..tallymark.v1.BatchCreateModelVersionsResponse\x12g\n\x12\x45nsureModelVersion\x12\'.tallymark.v1.EnsureModelVersionRequest\x1a(.tallymark.v1.EnsureModelVersionResponse\x12S\n\x0fGetModelVersion\x12$.tallymark.v1.GetModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x64\n\x11ListModelVersions\x12&.tallymark.v1.ListModelVersionsRequest\x1a\'.tallymark.v1.ListModelVersionsResponse\x12Y\n\x12UpdateModelVersion\x12\'.tallymark.v1.UpdateModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12Y\n\x12\x44\x65leteModelVersion\x12\'.tallymark.v1.DeleteModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12]\n\x14UndeleteModelVersion\x12).tallymark.v1.UndeleteModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12W\n\x11PurgeModelVersion\x12&.tallymark.v1.PurgeModelVersionRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x45\n\x08SetStage\x12\x1d.tallymark.v1.SetStageRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x45\n\x08SetAlias\x12\x1d.tallymark.v1.SetAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0b\x44\x65leteAlias\x12 .tallymark.v1.DeleteAliasRequest\x1a\x1a.tallymark.v1.ModelVersion\x12K\n\x0bLogMetadata\x12 .tallymark.v1.LogMetadataRequest\x1a\x1a.tallymark.v1.ModelVersion\x12\x61\n\x10ListMetricPoints\x12%.tallymark.v1.ListMetricPointsRequest\x1a&.tallymark.v1.ListMetricPointsResponse\x12I\n\x0cLinkArtifact\x12!.tallymark.v1.LinkArtifactRequest\x1a\x16.tallymark.v1.Artifact\x12M\n\x0eUnlinkArtifact\x12#.tallymark.v1.UnlinkArtifactRequest\x1a\x16.tallymark.v1.Artifact\x12G\n\x0bGetArtifact\x12 .tallymark.v1.GetArtifactRequest\x1a\x16.tallymark.v1.Artifact\x12X\n\rListArtifacts\x12\".tallymark.v1.ListArtifactsRequest\x1a#.tallymark.v1.ListArtifactsResponse\x12U\n\x0cQueryLineage\x12!.tallymark.v1.QueryLineageRequest\x1a\".tallymark.v1.QueryLineageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,56 +39,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LOGMETADATAREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_CREATEMODELREQUEST']._serialized_start=112
-  _globals['_CREATEMODELREQUEST']._serialized_end=245
-  _globals['_GETMODELREQUEST']._serialized_start=247
-  _globals['_GETMODELREQUEST']._serialized_end=300
-  _globals['_LISTMODELSREQUEST']._serialized_start=302
-  _globals['_LISTMODELSREQUEST']._serialized_end=414
-  _globals['_LISTMODELSRESPONSE']._serialized_start=416
-  _globals['_LISTMODELSRESPONSE']._serialized_end=516
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=519
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=656
-  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_start=658
-  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_end=779
-  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_start=781
-  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_end=867
-  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_start=870
-  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_end=1026
-  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_start=1028
-  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_end=1124
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1126
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1186
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1188
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1307
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1309
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1431
-  _globals['_SETSTAGEREQUEST']._serialized_start=1434
-  _globals['_SETSTAGEREQUEST']._serialized_end=1589
-  _globals['_SETALIASREQUEST']._serialized_start=1592
-  _globals['_SETALIASREQUEST']._serialized_end=1724
-  _globals['_DELETEALIASREQUEST']._serialized_start=1727
-  _globals['_DELETEALIASREQUEST']._serialized_end=1864
-  _globals['_LOGMETADATAREQUEST']._serialized_start=1867
-  _globals['_LOGMETADATAREQUEST']._serialized_end=2086
-  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_start=2010
-  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_end=2086
-  _globals['_UPDATEMODELREQUEST']._serialized_start=2089
-  _globals['_UPDATEMODELREQUEST']._serialized_end=2237
-  _globals['_RENAMEMODELREQUEST']._serialized_start=2239
-  _globals['_RENAMEMODELREQUEST']._serialized_end=2329
-  _globals['_DELETEMODELREQUEST']._serialized_start=2331
-  _globals['_DELETEMODELREQUEST']._serialized_end=2430
-  _globals['_UNDELETEMODELREQUEST']._serialized_start=2432
-  _globals['_UNDELETEMODELREQUEST']._serialized_end=2504
-  _globals['_PURGEMODELREQUEST']._serialized_start=2506
-  _globals['_PURGEMODELREQUEST']._serialized_end=2575
-  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_start=2578
-  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_end=2748
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=2750
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=2856
-  _globals['_UNDELETEMODELVERSIONREQUEST']._serialized_start=2858
-  _globals['_UNDELETEMODELVERSIONREQUEST']._serialized_end=2937
-  _globals['_MODELREGISTRY']._serialized_start=2940
-  _globals['_MODELREGISTRY']._serialized_end=4601
+  _globals['_CREATEMODELREQUEST']._serialized_start=229
+  _globals['_CREATEMODELREQUEST']._serialized_end=362
+  _globals['_GETMODELREQUEST']._serialized_start=365
+  _globals['_GETMODELREQUEST']._serialized_end=503
+  _globals['_LISTMODELSREQUEST']._serialized_start=506
+  _globals['_LISTMODELSREQUEST']._serialized_end=721
+  _globals['_LISTMODELSRESPONSE']._serialized_start=723
+  _globals['_LISTMODELSRESPONSE']._serialized_end=823
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=826
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=963
+  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_start=965
+  _globals['_BATCHCREATEMODELVERSIONSREQUEST']._serialized_end=1086
+  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_start=1088
+  _globals['_BATCHCREATEMODELVERSIONSRESPONSE']._serialized_end=1174
+  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_start=1177
+  _globals['_ENSUREMODELVERSIONREQUEST']._serialized_end=1333
+  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_start=1335
+  _globals['_ENSUREMODELVERSIONRESPONSE']._serialized_end=1431
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1434
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1579
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1582
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1804
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1806
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1928
+  _globals['_SETSTAGEREQUEST']._serialized_start=1931
+  _globals['_SETSTAGEREQUEST']._serialized_end=2086
+  _globals['_SETALIASREQUEST']._serialized_start=2089
+  _globals['_SETALIASREQUEST']._serialized_end=2221
+  _globals['_DELETEALIASREQUEST']._serialized_start=2224
+  _globals['_DELETEALIASREQUEST']._serialized_end=2361
+  _globals['_LOGMETADATAREQUEST']._serialized_start=2364
+  _globals['_LOGMETADATAREQUEST']._serialized_end=2626
+  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_start=2550
+  _globals['_LOGMETADATAREQUEST_METADATAENTRY']._serialized_end=2626
+  _globals['_UPDATEMODELREQUEST']._serialized_start=2629
+  _globals['_UPDATEMODELREQUEST']._serialized_end=2777
+  _globals['_RENAMEMODELREQUEST']._serialized_start=2779
+  _globals['_RENAMEMODELREQUEST']._serialized_end=2869
+  _globals['_DELETEMODELREQUEST']._serialized_start=2871
+  _globals['_DELETEMODELREQUEST']._serialized_end=2970
+  _globals['_UNDELETEMODELREQUEST']._serialized_start=2972
+  _globals['_UNDELETEMODELREQUEST']._serialized_end=3044
+  _globals['_PURGEMODELREQUEST']._serialized_start=3046
+  _globals['_PURGEMODELREQUEST']._serialized_end=3115
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_start=3118
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_end=3288
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=3290
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=3396
+  _globals['_UNDELETEMODELVERSIONREQUEST']._serialized_start=3398
+  _globals['_UNDELETEMODELVERSIONREQUEST']._serialized_end=3477
+  _globals['_PURGEMODELVERSIONREQUEST']._serialized_start=3479
+  _globals['_PURGEMODELVERSIONREQUEST']._serialized_end=3555
+  _globals['_MODELREGISTRY']._serialized_start=3558
+  _globals['_MODELREGISTRY']._serialized_end=5811
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,9 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from tallymark.v1 import metric_pb2 as _metric_pb2
 from tallymark.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
@@ -70,21 +72,33 @@ class GetModelRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model, `projects/{project}/models/{model}`."""
     show_deleted: _builtins.bool
     """Whether a deleted model is found too."""
+    read_revision: _builtins.int
+    """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time, UTC."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         show_deleted: _builtins.bool = ...,
+        read_revision: _builtins.int = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "show_deleted", b"show_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_read_at: _TypeAlias = _typing.Literal["read_revision", "read_time"]  # noqa: Y015
+    _WhichOneofArgType_read_at: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_read_at) -> _WhichOneofReturnType_read_at | None: ...
 
 Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
 
@@ -99,6 +113,9 @@ class ListModelsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The project, `projects/{project}`."""
     page_size: _builtins.int
@@ -109,9 +126,19 @@ class ListModelsRequest(_message.Message):
     """Whether deleted models are listed too."""
     filter: _builtins.str
     """Which models, in the language of https://aip.dev/160: `tags:growth AND create_time > "2026-01-01T00:00:00Z"`. Fields
-    are name, description, license, audience, use_cases, limitations, trade_offs, ethics, tags, last_number, creator,
-    create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
+    are name, description, license, audience, use_cases, limitations, trade_offs, ethics, tags, metadata, last_number,
+    creator, create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
     """
+    order_by: _builtins.str
+    """In which order, as `update_time desc, name`; empty: by name. Any field of the filter but tags, of metadata one key;
+    what has no such key comes last.
+    """
+    read_revision: _builtins.int
+    """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time, UTC."""
+
     def __init__(
         self,
         *,
@@ -120,12 +147,17 @@ class ListModelsRequest(_message.Message):
         page_token: _builtins.str = ...,
         show_deleted: _builtins.bool = ...,
         filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        read_revision: _builtins.int = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_deleted", b"show_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_read_at: _TypeAlias = _typing.Literal["read_revision", "read_time"]  # noqa: Y015
+    _WhichOneofArgType_read_at: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_read_at) -> _WhichOneofReturnType_read_at | None: ...
 
 Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
@@ -333,23 +365,35 @@ class GetModelVersionRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The version, `projects/{project}/models/{model}/versions/{version}`, where the last segment is a number, `latest`,
     `@production`, `@staging`, `@ALIAS` or `=NAME`.
     """
     show_deleted: _builtins.bool
     """Whether a deleted version, or one of a deleted model, is found too."""
+    read_revision: _builtins.int
+    """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time, UTC."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         show_deleted: _builtins.bool = ...,
+        read_revision: _builtins.int = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "show_deleted", b"show_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_read_at: _TypeAlias = _typing.Literal["read_revision", "read_time"]  # noqa: Y015
+    _WhichOneofArgType_read_at: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_read_at) -> _WhichOneofReturnType_read_at | None: ...
 
 Global___GetModelVersionRequest: _TypeAlias = GetModelVersionRequest  # noqa: Y015
 
@@ -364,6 +408,9 @@ class ListModelVersionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The model, `projects/{project}/models/{model}`."""
     page_size: _builtins.int
@@ -377,6 +424,16 @@ class ListModelVersionsRequest(_message.Message):
     version_name, stage, aliases, description, tags, metadata, run, step, automatic, creator, create_time and
     update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
     """
+    order_by: _builtins.str
+    """In which order, as `metadata.auc desc, number`; empty: by number, the highest first. Any field of the filter but tags
+    and aliases, of metadata one key; what has no such key comes last.
+    """
+    read_revision: _builtins.int
+    """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time, UTC."""
+
     def __init__(
         self,
         *,
@@ -385,12 +442,17 @@ class ListModelVersionsRequest(_message.Message):
         page_token: _builtins.str = ...,
         show_deleted: _builtins.bool = ...,
         filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        read_revision: _builtins.int = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_deleted", b"show_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_read_at: _TypeAlias = _typing.Literal["read_revision", "read_time"]  # noqa: Y015
+    _WhichOneofArgType_read_at: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_read_at) -> _WhichOneofReturnType_read_at | None: ...
 
 Global___ListModelVersionsRequest: _TypeAlias = ListModelVersionsRequest  # noqa: Y015
 
@@ -583,6 +645,7 @@ class LogMetadataRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     DELETE_KEYS_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The version, by number, `latest`, `@production`, `@staging`, `@ALIAS` or `=NAME`."""
     request_id: _builtins.str
@@ -593,7 +656,13 @@ class LogMetadataRequest(_message.Message):
 
     @_builtins.property
     def delete_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The keys to take away; a key that is not there is no error. A key may not be set and taken away at once."""
+        """The keys to take away, series with all their points; a key that is not there is no error. A key may not be set and
+        taken away at once.
+        """
+
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[_metric_pb2.MetricPoint]:
+        """Points of metrics, at most 1000. A key may not be set by `metadata` and have points at once."""
 
     def __init__(
         self,
@@ -602,10 +671,11 @@ class LogMetadataRequest(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _model_pb2.MetadataValue] | None = ...,
         request_id: _builtins.str = ...,
         delete_keys: _abc.Iterable[_builtins.str] | None = ...,
+        points: _abc.Iterable[_metric_pb2.MetricPoint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_keys", b"delete_keys", "metadata", b"metadata", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_keys", b"delete_keys", "metadata", b"metadata", "name", b"name", "points", b"points", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -631,7 +701,9 @@ class UpdateModelRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: description, license, audience, use_cases, limitations, trade_offs, ethics, tags."""
+        """Which fields to change: description, license, audience, use_cases, limitations, trade_offs, ethics, tags,
+        metadata (as a whole).
+        """
 
     def __init__(
         self,
@@ -801,7 +873,7 @@ class UpdateModelVersionRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: version_name, description, tags."""
+        """Which fields to change: version_name, description, tags, metadata (as a whole, but for series)."""
 
     def __init__(
         self,
@@ -886,3 +958,33 @@ class UndeleteModelVersionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UndeleteModelVersionRequest: _TypeAlias = UndeleteModelVersionRequest  # noqa: Y015
+
+@_typing.final
+class PurgeModelVersionRequest(_message.Message):
+    """Request of PurgeModelVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The version, by number or `=NAME`."""
+    reason: _builtins.str
+    """Why, for the history. At most 65,535 bytes of UTF-8."""
+    request_id: _builtins.str
+    """Names this attempt, so that a repetition has no second effect."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeModelVersionRequest: _TypeAlias = PurgeModelVersionRequest  # noqa: Y015

@@ -3,6 +3,9 @@
 import grpc
 import warnings
 
+from tallymark.v1 import artifact_pb2 as tallymark_dot_v1_dot_artifact__pb2
+from tallymark.v1 import lineage_pb2 as tallymark_dot_v1_dot_lineage__pb2
+from tallymark.v1 import metric_pb2 as tallymark_dot_v1_dot_metric__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 from tallymark.v1 import model_registry_pb2 as tallymark_dot_v1_dot_model__registry__pb2
 
@@ -121,6 +124,11 @@ class ModelRegistryStub(object):
                 request_serializer=tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelVersionRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
                 _registered_method=True)
+        self.PurgeModelVersion = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/PurgeModelVersion',
+                request_serializer=tallymark_dot_v1_dot_model__registry__pb2.PurgeModelVersionRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+                _registered_method=True)
         self.SetStage = channel.unary_unary(
                 '/tallymark.v1.ModelRegistry/SetStage',
                 request_serializer=tallymark_dot_v1_dot_model__registry__pb2.SetStageRequest.SerializeToString,
@@ -140,6 +148,36 @@ class ModelRegistryStub(object):
                 '/tallymark.v1.ModelRegistry/LogMetadata',
                 request_serializer=tallymark_dot_v1_dot_model__registry__pb2.LogMetadataRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+                _registered_method=True)
+        self.ListMetricPoints = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/ListMetricPoints',
+                request_serializer=tallymark_dot_v1_dot_metric__pb2.ListMetricPointsRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_metric__pb2.ListMetricPointsResponse.FromString,
+                _registered_method=True)
+        self.LinkArtifact = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/LinkArtifact',
+                request_serializer=tallymark_dot_v1_dot_artifact__pb2.LinkArtifactRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.UnlinkArtifact = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/UnlinkArtifact',
+                request_serializer=tallymark_dot_v1_dot_artifact__pb2.UnlinkArtifactRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.GetArtifact = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/GetArtifact',
+                request_serializer=tallymark_dot_v1_dot_artifact__pb2.GetArtifactRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.ListArtifacts = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/ListArtifacts',
+                request_serializer=tallymark_dot_v1_dot_artifact__pb2.ListArtifactsRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_artifact__pb2.ListArtifactsResponse.FromString,
+                _registered_method=True)
+        self.QueryLineage = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/QueryLineage',
+                request_serializer=tallymark_dot_v1_dot_lineage__pb2.QueryLineageRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_lineage__pb2.QueryLineageResponse.FromString,
                 _registered_method=True)
 
 
@@ -272,6 +310,14 @@ class ModelRegistryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PurgeModelVersion(self, request, context):
+        """Puts a deleted version away for good; the log still tells of it. Its number and name stay taken.
+        VERSION_NOT_DELETED when it is not deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetStage(self, request, context):
         """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
         the request says `force`; then the holder goes to the archive in the same step.
@@ -295,7 +341,51 @@ class ModelRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LogMetadata(self, request, context):
-        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are.
+        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
+        of their own, of which `metadata` has the value of the highest step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMetricPoints(self, request, context):
+        """Lists the points of a version's metrics, by metric and step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LinkArtifact(self, request, context):
+        """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
+        same uri, digest and role, is given back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlinkArtifact(self, request, context):
+        """Takes a link away; what it refers to is not touched. ARTIFACT_NOT_FOUND when there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetArtifact(self, request, context):
+        """Reads a link. ARTIFACT_NOT_FOUND when there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListArtifacts(self, request, context):
+        """Lists the artifacts of a version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryLineage(self, request, context):
+        """Tells what a version or run came from, and what came from it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -384,6 +474,11 @@ def add_ModelRegistryServicer_to_server(servicer, server):
                     request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.UndeleteModelVersionRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
             ),
+            'PurgeModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeModelVersion,
+                    request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.PurgeModelVersionRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
             'SetStage': grpc.unary_unary_rpc_method_handler(
                     servicer.SetStage,
                     request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.SetStageRequest.FromString,
@@ -403,6 +498,36 @@ def add_ModelRegistryServicer_to_server(servicer, server):
                     servicer.LogMetadata,
                     request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.LogMetadataRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
+            'ListMetricPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMetricPoints,
+                    request_deserializer=tallymark_dot_v1_dot_metric__pb2.ListMetricPointsRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_metric__pb2.ListMetricPointsResponse.SerializeToString,
+            ),
+            'LinkArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.LinkArtifact,
+                    request_deserializer=tallymark_dot_v1_dot_artifact__pb2.LinkArtifactRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'UnlinkArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlinkArtifact,
+                    request_deserializer=tallymark_dot_v1_dot_artifact__pb2.UnlinkArtifactRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'GetArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetArtifact,
+                    request_deserializer=tallymark_dot_v1_dot_artifact__pb2.GetArtifactRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'ListArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListArtifacts,
+                    request_deserializer=tallymark_dot_v1_dot_artifact__pb2.ListArtifactsRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_artifact__pb2.ListArtifactsResponse.SerializeToString,
+            ),
+            'QueryLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryLineage,
+                    request_deserializer=tallymark_dot_v1_dot_lineage__pb2.QueryLineageRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_lineage__pb2.QueryLineageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -854,6 +979,33 @@ class ModelRegistry(object):
             _registered_method=True)
 
     @staticmethod
+    def PurgeModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/PurgeModelVersion',
+            tallymark_dot_v1_dot_model__registry__pb2.PurgeModelVersionRequest.SerializeToString,
+            tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SetStage(request,
             target,
             options=(),
@@ -951,6 +1103,168 @@ class ModelRegistry(object):
             '/tallymark.v1.ModelRegistry/LogMetadata',
             tallymark_dot_v1_dot_model__registry__pb2.LogMetadataRequest.SerializeToString,
             tallymark_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMetricPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/ListMetricPoints',
+            tallymark_dot_v1_dot_metric__pb2.ListMetricPointsRequest.SerializeToString,
+            tallymark_dot_v1_dot_metric__pb2.ListMetricPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LinkArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/LinkArtifact',
+            tallymark_dot_v1_dot_artifact__pb2.LinkArtifactRequest.SerializeToString,
+            tallymark_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlinkArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/UnlinkArtifact',
+            tallymark_dot_v1_dot_artifact__pb2.UnlinkArtifactRequest.SerializeToString,
+            tallymark_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/GetArtifact',
+            tallymark_dot_v1_dot_artifact__pb2.GetArtifactRequest.SerializeToString,
+            tallymark_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/ListArtifacts',
+            tallymark_dot_v1_dot_artifact__pb2.ListArtifactsRequest.SerializeToString,
+            tallymark_dot_v1_dot_artifact__pb2.ListArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/QueryLineage',
+            tallymark_dot_v1_dot_lineage__pb2.QueryLineageRequest.SerializeToString,
+            tallymark_dot_v1_dot_lineage__pb2.QueryLineageResponse.FromString,
             options,
             channel_credentials,
             insecure,

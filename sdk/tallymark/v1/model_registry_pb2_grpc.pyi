@@ -5,6 +5,9 @@ Models and their versions: creating, numbering, finding and promoting them."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from tallymark.v1 import artifact_pb2 as _artifact_pb2
+from tallymark.v1 import lineage_pb2 as _lineage_pb2
+from tallymark.v1 import metric_pb2 as _metric_pb2
 from tallymark.v1 import model_pb2 as _model_pb2
 from tallymark.v1 import model_registry_pb2 as _model_registry_pb2
 import abc as _abc_1
@@ -87,6 +90,10 @@ class ModelRegistryStub:
     """
     UndeleteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.UndeleteModelVersionRequest, _model_pb2.ModelVersion]
     """Brings a deleted version back. VERSION_NOT_DELETED when it is there."""
+    PurgeModelVersion: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.PurgeModelVersionRequest, _model_pb2.ModelVersion]
+    """Puts a deleted version away for good; the log still tells of it. Its number and name stay taken.
+    VERSION_NOT_DELETED when it is not deleted.
+    """
     SetStage: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.SetStageRequest, _model_pb2.ModelVersion]
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
     the request says `force`; then the holder goes to the archive in the same step.
@@ -96,7 +103,23 @@ class ModelRegistryStub:
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]
-    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are."""
+    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
+    of their own, of which `metadata` has the value of the highest step.
+    """
+    ListMetricPoints: _grpc.UnaryUnaryMultiCallable[_metric_pb2.ListMetricPointsRequest, _metric_pb2.ListMetricPointsResponse]
+    """Lists the points of a version's metrics, by metric and step."""
+    LinkArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.LinkArtifactRequest, _artifact_pb2.Artifact]
+    """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
+    same uri, digest and role, is given back.
+    """
+    UnlinkArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.UnlinkArtifactRequest, _artifact_pb2.Artifact]
+    """Takes a link away; what it refers to is not touched. ARTIFACT_NOT_FOUND when there is none."""
+    GetArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.GetArtifactRequest, _artifact_pb2.Artifact]
+    """Reads a link. ARTIFACT_NOT_FOUND when there is none."""
+    ListArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.ListArtifactsRequest, _artifact_pb2.ListArtifactsResponse]
+    """Lists the artifacts of a version."""
+    QueryLineage: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.QueryLineageRequest, _lineage_pb2.QueryLineageResponse]
+    """Tells what a version or run came from, and what came from it."""
 
 @_typing.type_check_only
 class ModelRegistryAsyncStub(ModelRegistryStub):
@@ -156,6 +179,10 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """
     UndeleteModelVersion: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.UndeleteModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Brings a deleted version back. VERSION_NOT_DELETED when it is there."""
+    PurgeModelVersion: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.PurgeModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
+    """Puts a deleted version away for good; the log still tells of it. Its number and name stay taken.
+    VERSION_NOT_DELETED when it is not deleted.
+    """
     SetStage: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.SetStageRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
     the request says `force`; then the holder goes to the archive in the same step.
@@ -165,7 +192,23 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
-    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are."""
+    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
+    of their own, of which `metadata` has the value of the highest step.
+    """
+    ListMetricPoints: _aio.UnaryUnaryMultiCallable[_metric_pb2.ListMetricPointsRequest, _metric_pb2.ListMetricPointsResponse]  # type: ignore[assignment]
+    """Lists the points of a version's metrics, by metric and step."""
+    LinkArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.LinkArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
+    same uri, digest and role, is given back.
+    """
+    UnlinkArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.UnlinkArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Takes a link away; what it refers to is not touched. ARTIFACT_NOT_FOUND when there is none."""
+    GetArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.GetArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Reads a link. ARTIFACT_NOT_FOUND when there is none."""
+    ListArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_pb2.ListArtifactsRequest, _artifact_pb2.ListArtifactsResponse]  # type: ignore[assignment]
+    """Lists the artifacts of a version."""
+    QueryLineage: _aio.UnaryUnaryMultiCallable[_lineage_pb2.QueryLineageRequest, _lineage_pb2.QueryLineageResponse]  # type: ignore[assignment]
+    """Tells what a version or run came from, and what came from it."""
 
 class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
     """Models and their versions.
@@ -320,6 +363,16 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         """Brings a deleted version back. VERSION_NOT_DELETED when it is there."""
 
     @_abc_1.abstractmethod
+    def PurgeModelVersion(
+        self,
+        request: _model_registry_pb2.PurgeModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
+        """Puts a deleted version away for good; the log still tells of it. Its number and name stay taken.
+        VERSION_NOT_DELETED when it is not deleted.
+        """
+
+    @_abc_1.abstractmethod
     def SetStage(
         self,
         request: _model_registry_pb2.SetStageRequest,
@@ -351,6 +404,58 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _model_registry_pb2.LogMetadataRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
-        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are."""
+        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
+        of their own, of which `metadata` has the value of the highest step.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMetricPoints(
+        self,
+        request: _metric_pb2.ListMetricPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_metric_pb2.ListMetricPointsResponse, _abc.Awaitable[_metric_pb2.ListMetricPointsResponse]]:
+        """Lists the points of a version's metrics, by metric and step."""
+
+    @_abc_1.abstractmethod
+    def LinkArtifact(
+        self,
+        request: _artifact_pb2.LinkArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
+        same uri, digest and role, is given back.
+        """
+
+    @_abc_1.abstractmethod
+    def UnlinkArtifact(
+        self,
+        request: _artifact_pb2.UnlinkArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Takes a link away; what it refers to is not touched. ARTIFACT_NOT_FOUND when there is none."""
+
+    @_abc_1.abstractmethod
+    def GetArtifact(
+        self,
+        request: _artifact_pb2.GetArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Reads a link. ARTIFACT_NOT_FOUND when there is none."""
+
+    @_abc_1.abstractmethod
+    def ListArtifacts(
+        self,
+        request: _artifact_pb2.ListArtifactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.ListArtifactsResponse, _abc.Awaitable[_artifact_pb2.ListArtifactsResponse]]:
+        """Lists the artifacts of a version."""
+
+    @_abc_1.abstractmethod
+    def QueryLineage(
+        self,
+        request: _lineage_pb2.QueryLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.QueryLineageResponse, _abc.Awaitable[_lineage_pb2.QueryLineageResponse]]:
+        """Tells what a version or run came from, and what came from it."""
 
 def add_ModelRegistryServicer_to_server(servicer: ModelRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,10 +3,13 @@
 isort:skip_file
 The executions of pipelines that make and use versions."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tallymark.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -52,6 +55,27 @@ class Run(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _model_pb2.MetadataValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _model_pb2.MetadataValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     PIPELINE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -63,6 +87,10 @@ class Run(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CREATE_REVISION_FIELD_NUMBER: _builtins.int
     MOD_REVISION_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/runs/{run}`. The last segment is chosen by the program that starts the run: 1 to
     100 of the characters `A-Z a-z 0-9 . _ -`.
@@ -85,6 +113,12 @@ class Run(_message.Message):
     """Output only. The revision of the project's log at which the run was started."""
     mod_revision: _builtins.int
     """Output only. The revision of the project's log at which the run was last changed."""
+    commit: _builtins.str
+    """The commit of the code that ran, as its version control names it; `-dirty` follows when files were changed since."""
+    user: _builtins.str
+    """The account on the machine under which the run was started."""
+    url: _builtins.str
+    """Where the orchestrator shows this run."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the run was started, UTC."""
@@ -92,6 +126,10 @@ class Run(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the run was finished, UTC; absent while it goes on."""
+
+    @_builtins.property
+    def parameters(self) -> _containers.MessageMap[_builtins.str, _model_pb2.MetadataValue]:
+        """What the pipeline was called with. Keys have 1 to 255 characters; all together at most 65,535 bytes as JSON."""
 
     def __init__(
         self,
@@ -107,11 +145,132 @@ class Run(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         create_revision: _builtins.int = ...,
         mod_revision: _builtins.int = ...,
+        parameters: _abc.Mapping[_builtins.str, _model_pb2.MetadataValue] | None = ...,
+        commit: _builtins.str = ...,
+        user: _builtins.str = ...,
+        url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "error", b"error", "host", b"host", "mod_revision", b"mod_revision", "model_version", b"model_version", "name", b"name", "pipeline", b"pipeline", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "error", b"error", "host", b"host", "mod_revision", b"mod_revision", "model_version", b"model_version", "name", b"name", "parameters", b"parameters", "pipeline", b"pipeline", "state", b"state", "url", b"url", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class RunStep(_message.Message):
+    """One execution of a step in a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _model_pb2.MetadataValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _model_pb2.MetadataValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_REVISION_FIELD_NUMBER: _builtins.int
+    MOD_REVISION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `projects/{project}/runs/{run}/steps/{step}`. The last segment is chosen by the program: 1 to 100 of
+    the characters `A-Z a-z 0-9 . _ -`.
+    """
+    display_name: _builtins.str
+    """What the step is called: its function's name."""
+    state: Global___RunState.ValueType
+    """Output only. How far the step has come."""
+    error: _builtins.str
+    """Output only. What went wrong, when it failed. At most 65,535 bytes of UTF-8; longer text is cut."""
+    model_version: _builtins.str
+    """Resource name of the version in force in this step; empty when there is none."""
+    create_revision: _builtins.int
+    """Output only. The revision of the project's log at which the step was started."""
+    mod_revision: _builtins.int
+    """Output only. The revision of the project's log at which the step was last changed."""
+    @_builtins.property
+    def parameters(self) -> _containers.MessageMap[_builtins.str, _model_pb2.MetadataValue]:
+        """What the step was called with, as of runs."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the step was started, UTC."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the step was finished, UTC; absent while it goes on."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        state: Global___RunState.ValueType = ...,
+        error: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        parameters: _abc.Mapping[_builtins.str, _model_pb2.MetadataValue] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        create_revision: _builtins.int = ...,
+        mod_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_revision", b"create_revision", "create_time", b"create_time", "display_name", b"display_name", "end_time", b"end_time", "error", b"error", "mod_revision", b"mod_revision", "model_version", b"model_version", "name", b"name", "parameters", b"parameters", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunStep: _TypeAlias = RunStep  # noqa: Y015
+
+@_typing.final
+class VersionUse(_message.Message):
+    """That a run used a version which it did not make."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    run: _builtins.str
+    """Resource name of the run."""
+    step: _builtins.str
+    """The step that used it first, by its function's name; empty when the pipeline itself did."""
+    model_version: _builtins.str
+    """Resource name of the version."""
+    def __init__(
+        self,
+        *,
+        run: _builtins.str = ...,
+        step: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "run", b"run", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionUse: _TypeAlias = VersionUse  # noqa: Y015

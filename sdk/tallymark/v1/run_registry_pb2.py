@@ -26,7 +26,7 @@ from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 from tallymark.v1 import run_pb2 as tallymark_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftallymark/v1/run_registry.proto\x12\x0ctallymark.v1\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\x90\x01\n\x0fStartRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x1e\n\x03run\x18\x03 \x01(\x0b\x32\x11.tallymark.v1.Run\x12)\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"v\n\x10StartRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.tallymark.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x31\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\"j\n\x10\x46inishRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"H\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.tallymark.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x32\x9d\x02\n\x0bRunRegistry\x12I\n\x08StartRun\x12\x1d.tallymark.v1.StartRunRequest\x1a\x1e.tallymark.v1.StartRunResponse\x12>\n\tFinishRun\x12\x1e.tallymark.v1.FinishRunRequest\x1a\x11.tallymark.v1.Run\x12\x38\n\x06GetRun\x12\x1b.tallymark.v1.GetRunRequest\x1a\x11.tallymark.v1.Run\x12I\n\x08ListRuns\x12\x1d.tallymark.v1.ListRunsRequest\x1a\x1e.tallymark.v1.ListRunsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftallymark/v1/run_registry.proto\x12\x0ctallymark.v1\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\x90\x01\n\x0fStartRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x1e\n\x03run\x18\x03 \x01(\x0b\x32\x11.tallymark.v1.Run\x12)\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"v\n\x10StartRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.tallymark.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x31\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\"j\n\x10\x46inishRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x81\x01\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\"l\n\x10StartStepRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12#\n\x04step\x18\x03 \x01(\x0b\x32\x15.tallymark.v1.RunStep\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"k\n\x11\x46inishStepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"I\n\x10ListStepsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x11ListStepsResponse\x12$\n\x05steps\x18\x01 \x03(\x0b\x32\x15.tallymark.v1.RunStep\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"^\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.tallymark.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x32\xf5\x03\n\x0bRunRegistry\x12I\n\x08StartRun\x12\x1d.tallymark.v1.StartRunRequest\x1a\x1e.tallymark.v1.StartRunResponse\x12>\n\tFinishRun\x12\x1e.tallymark.v1.FinishRunRequest\x1a\x11.tallymark.v1.Run\x12\x38\n\x06GetRun\x12\x1b.tallymark.v1.GetRunRequest\x1a\x11.tallymark.v1.Run\x12I\n\x08ListRuns\x12\x1d.tallymark.v1.ListRunsRequest\x1a\x1e.tallymark.v1.ListRunsResponse\x12\x42\n\tStartStep\x12\x1e.tallymark.v1.StartStepRequest\x1a\x15.tallymark.v1.RunStep\x12\x44\n\nFinishStep\x12\x1f.tallymark.v1.FinishStepRequest\x1a\x15.tallymark.v1.RunStep\x12L\n\tListSteps\x12\x1e.tallymark.v1.ListStepsRequest\x1a\x1f.tallymark.v1.ListStepsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,10 +41,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINISHRUNREQUEST']._serialized_end=472
   _globals['_GETRUNREQUEST']._serialized_start=474
   _globals['_GETRUNREQUEST']._serialized_end=503
-  _globals['_LISTRUNSREQUEST']._serialized_start=505
-  _globals['_LISTRUNSREQUEST']._serialized_end=577
-  _globals['_LISTRUNSRESPONSE']._serialized_start=579
-  _globals['_LISTRUNSRESPONSE']._serialized_end=673
-  _globals['_RUNREGISTRY']._serialized_start=676
-  _globals['_RUNREGISTRY']._serialized_end=961
+  _globals['_LISTRUNSREQUEST']._serialized_start=506
+  _globals['_LISTRUNSREQUEST']._serialized_end=635
+  _globals['_STARTSTEPREQUEST']._serialized_start=637
+  _globals['_STARTSTEPREQUEST']._serialized_end=745
+  _globals['_FINISHSTEPREQUEST']._serialized_start=747
+  _globals['_FINISHSTEPREQUEST']._serialized_end=854
+  _globals['_LISTSTEPSREQUEST']._serialized_start=856
+  _globals['_LISTSTEPSREQUEST']._serialized_end=929
+  _globals['_LISTSTEPSRESPONSE']._serialized_start=931
+  _globals['_LISTSTEPSRESPONSE']._serialized_end=1031
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1033
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1127
+  _globals['_RUNREGISTRY']._serialized_start=1130
+  _globals['_RUNREGISTRY']._serialized_end=1631
 # @@protoc_insertion_point(module_scope)

@@ -161,10 +161,126 @@ class ListRunsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The project, `projects/{project}`."""
     page_size: _builtins.int
     """How many runs a page has at most: 1 to 1000, otherwise 50."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the first page."""
+    filter: _builtins.str
+    """Which runs, in the language of https://aip.dev/160: `state = failed AND parameters.lr > 0.1`. Fields are run, pipeline,
+    state, error, parameters, commit, host, user, url, creator, create_time and end_time.
+    """
+    order_by: _builtins.str
+    """In which order, as `create_time desc`; empty: the last started first. Any field of the filter, of parameters one key;
+    what has no such key comes last.
+    """
+    model_version: _builtins.str
+    """Only runs that made or used this version, by any reference."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "model_version", b"model_version", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
+
+@_typing.final
+class StartStepRequest(_message.Message):
+    """Request of StartStep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The run, `projects/{project}/runs/{run}`."""
+    step_id: _builtins.str
+    """The step's id, which becomes the last segment of its resource name."""
+    request_id: _builtins.str
+    """Names this attempt, so that a repetition has no second effect."""
+    @_builtins.property
+    def step(self) -> _run_pb2.RunStep:
+        """The step's fields; `name` and the output only fields are ignored."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        step_id: _builtins.str = ...,
+        step: _run_pb2.RunStep | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "step", b"step", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartStepRequest: _TypeAlias = StartStepRequest  # noqa: Y015
+
+@_typing.final
+class FinishStepRequest(_message.Message):
+    """Request of FinishStep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The step, `projects/{project}/runs/{run}/steps/{step}`."""
+    state: _run_pb2.RunState.ValueType
+    """The outcome: RUN_STATE_SUCCEEDED or RUN_STATE_FAILED."""
+    error: _builtins.str
+    """What went wrong, when it failed. More than 65,535 bytes of UTF-8 are cut."""
+    request_id: _builtins.str
+    """Names this attempt, so that a repetition has no second effect."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: _run_pb2.RunState.ValueType = ...,
+        error: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "name", b"name", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishStepRequest: _TypeAlias = FinishStepRequest  # noqa: Y015
+
+@_typing.final
+class ListStepsRequest(_message.Message):
+    """Request of ListSteps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The run, `projects/{project}/runs/{run}`."""
+    page_size: _builtins.int
+    """How many steps a page has at most: 1 to 1000, otherwise 50."""
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page."""
     def __init__(
@@ -180,7 +296,39 @@ class ListRunsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
+Global___ListStepsRequest: _TypeAlias = ListStepsRequest  # noqa: Y015
+
+@_typing.final
+class ListStepsResponse(_message.Message):
+    """Reply of ListSteps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last page."""
+    revision: _builtins.int
+    """The revision of the project's log that this page shows."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.RunStep]:
+        """The steps of this page."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[_run_pb2.RunStep] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revision", b"revision", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStepsResponse: _TypeAlias = ListStepsResponse  # noqa: Y015
 
 @_typing.final
 class ListRunsResponse(_message.Message):

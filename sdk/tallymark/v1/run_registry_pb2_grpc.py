@@ -58,6 +58,21 @@ class RunRegistryStub(object):
                 request_serializer=tallymark_dot_v1_dot_run__registry__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_run__registry__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.StartStep = channel.unary_unary(
+                '/tallymark.v1.RunRegistry/StartStep',
+                request_serializer=tallymark_dot_v1_dot_run__registry__pb2.StartStepRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_run__pb2.RunStep.FromString,
+                _registered_method=True)
+        self.FinishStep = channel.unary_unary(
+                '/tallymark.v1.RunRegistry/FinishStep',
+                request_serializer=tallymark_dot_v1_dot_run__registry__pb2.FinishStepRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_run__pb2.RunStep.FromString,
+                _registered_method=True)
+        self.ListSteps = channel.unary_unary(
+                '/tallymark.v1.RunRegistry/ListSteps',
+                request_serializer=tallymark_dot_v1_dot_run__registry__pb2.ListStepsRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_run__registry__pb2.ListStepsResponse.FromString,
+                _registered_method=True)
 
 
 class RunRegistryServicer(object):
@@ -89,7 +104,28 @@ class RunRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Lists the runs of a project, last started first.
+        """Lists the runs of a project, last started first: all, or those that made or used a version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartStep(self, request, context):
+        """Starts a step of a run. What was started before under that id is given back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishStep(self, request, context):
+        """Finishes a step. STEP_FINISHED when it is finished with another outcome already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSteps(self, request, context):
+        """Lists the steps of a run in the order in which they were started.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +153,21 @@ def add_RunRegistryServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=tallymark_dot_v1_dot_run__registry__pb2.ListRunsRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_run__registry__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'StartStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartStep,
+                    request_deserializer=tallymark_dot_v1_dot_run__registry__pb2.StartStepRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_run__pb2.RunStep.SerializeToString,
+            ),
+            'FinishStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishStep,
+                    request_deserializer=tallymark_dot_v1_dot_run__registry__pb2.FinishStepRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_run__pb2.RunStep.SerializeToString,
+            ),
+            'ListSteps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSteps,
+                    request_deserializer=tallymark_dot_v1_dot_run__registry__pb2.ListStepsRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_run__registry__pb2.ListStepsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -230,6 +281,87 @@ class RunRegistry(object):
             '/tallymark.v1.RunRegistry/ListRuns',
             tallymark_dot_v1_dot_run__registry__pb2.ListRunsRequest.SerializeToString,
             tallymark_dot_v1_dot_run__registry__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.RunRegistry/StartStep',
+            tallymark_dot_v1_dot_run__registry__pb2.StartStepRequest.SerializeToString,
+            tallymark_dot_v1_dot_run__pb2.RunStep.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.RunRegistry/FinishStep',
+            tallymark_dot_v1_dot_run__registry__pb2.FinishStepRequest.SerializeToString,
+            tallymark_dot_v1_dot_run__pb2.RunStep.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSteps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.RunRegistry/ListSteps',
+            tallymark_dot_v1_dot_run__registry__pb2.ListStepsRequest.SerializeToString,
+            tallymark_dot_v1_dot_run__registry__pb2.ListStepsResponse.FromString,
             options,
             channel_credentials,
             insecure,

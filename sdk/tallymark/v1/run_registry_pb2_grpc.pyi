@@ -46,7 +46,13 @@ class RunRegistryStub:
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.GetRunRequest, _run_pb2.Run]
     """Reads a run. RUN_NOT_FOUND when there is none of that id."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.ListRunsRequest, _run_registry_pb2.ListRunsResponse]
-    """Lists the runs of a project, last started first."""
+    """Lists the runs of a project, last started first: all, or those that made or used a version."""
+    StartStep: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.StartStepRequest, _run_pb2.RunStep]
+    """Starts a step of a run. What was started before under that id is given back."""
+    FinishStep: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.FinishStepRequest, _run_pb2.RunStep]
+    """Finishes a step. STEP_FINISHED when it is finished with another outcome already."""
+    ListSteps: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.ListStepsRequest, _run_registry_pb2.ListStepsResponse]
+    """Lists the steps of a run in the order in which they were started."""
 
 @_typing.type_check_only
 class RunRegistryAsyncStub(RunRegistryStub):
@@ -65,7 +71,13 @@ class RunRegistryAsyncStub(RunRegistryStub):
     GetRun: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Reads a run. RUN_NOT_FOUND when there is none of that id."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.ListRunsRequest, _run_registry_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """Lists the runs of a project, last started first."""
+    """Lists the runs of a project, last started first: all, or those that made or used a version."""
+    StartStep: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.StartStepRequest, _run_pb2.RunStep]  # type: ignore[assignment]
+    """Starts a step of a run. What was started before under that id is given back."""
+    FinishStep: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.FinishStepRequest, _run_pb2.RunStep]  # type: ignore[assignment]
+    """Finishes a step. STEP_FINISHED when it is finished with another outcome already."""
+    ListSteps: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.ListStepsRequest, _run_registry_pb2.ListStepsResponse]  # type: ignore[assignment]
+    """Lists the steps of a run in the order in which they were started."""
 
 class RunRegistryServicer(metaclass=_abc_1.ABCMeta):
     """The executions of pipelines.
@@ -105,6 +117,30 @@ class RunRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _run_registry_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_registry_pb2.ListRunsResponse, _abc.Awaitable[_run_registry_pb2.ListRunsResponse]]:
-        """Lists the runs of a project, last started first."""
+        """Lists the runs of a project, last started first: all, or those that made or used a version."""
+
+    @_abc_1.abstractmethod
+    def StartStep(
+        self,
+        request: _run_registry_pb2.StartStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.RunStep, _abc.Awaitable[_run_pb2.RunStep]]:
+        """Starts a step of a run. What was started before under that id is given back."""
+
+    @_abc_1.abstractmethod
+    def FinishStep(
+        self,
+        request: _run_registry_pb2.FinishStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.RunStep, _abc.Awaitable[_run_pb2.RunStep]]:
+        """Finishes a step. STEP_FINISHED when it is finished with another outcome already."""
+
+    @_abc_1.abstractmethod
+    def ListSteps(
+        self,
+        request: _run_registry_pb2.ListStepsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_registry_pb2.ListStepsResponse, _abc.Awaitable[_run_registry_pb2.ListStepsResponse]]:
+        """Lists the steps of a run in the order in which they were started."""
 
 def add_RunRegistryServicer_to_server(servicer: RunRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,6 +14,7 @@ from tallymark_server.domain.errors import (
     VersionNotDeleted,
 )
 from tallymark_server.domain.events import Kind
+from tallymark_server.domain.metadata import merged
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelVersion, Stage
 from tallymark_server.domain.promotion import change_stage, check_etag, drop_alias, etag
 from tallymark_server.domain.reference import in_stage, named
@@ -72,6 +73,10 @@ def update_version(state: State, command: c.UpdateVersion, scribe: Scribe) -> Mo
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
     changes = {name: value for name, value in command.changes.items() if value != getattr(version, name)}
+    if "metadata" in changes:
+        # What series have come to is not written by hand; it ends with LogMetadata.
+        measured = {key: value for key, value in version.metadata.items() if key in version.series}
+        changes["metadata"] = merged(changes["metadata"], measured)
     if not changes:
         return version
     if "name" in changes:
@@ -107,6 +112,16 @@ def undelete_version(state: State, command: c.UndeleteVersion, scribe: Scribe) -
         raise VersionNotDeleted(state.project, version.model, version.number)
     image = scribe.changed(version, delete_time=None)
     scribe.write(Kind.VERSION_UNDELETED, image, reason=command.reason)
+    return image
+
+
+def purge_version(state: State, command: c.PurgeVersion, scribe: Scribe) -> ModelVersion:
+    """The version, of which only the number and the name stay."""
+    version = state.any_version(command.model, command.reference)
+    if version.delete_time is None:
+        raise VersionNotDeleted(state.project, version.model, version.number)
+    image = scribe.changed(version, purged=True)
+    scribe.write(Kind.VERSION_PURGED, image, reason=command.reason)
     return image
 
 

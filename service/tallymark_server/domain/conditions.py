@@ -1,4 +1,4 @@
-"""What a list may be asked to hold: conditions on the fields of what it lists."""
+"""What a list may be asked to hold, and in which order: conditions on the fields of what it lists."""
 
 from __future__ import annotations
 
@@ -58,10 +58,39 @@ MODEL_FIELDS: Fields = {
     "trade_offs": Kind.TEXT,
     "ethics": Kind.TEXT,
     "tags": Kind.LIST,
+    "metadata": Kind.FACTS,
     "last_number": Kind.NUMBER,
     "creator": Kind.TEXT,
     "create_time": Kind.TIME,
     "update_time": Kind.TIME,
+}
+RUN_FIELDS: Fields = {
+    "run": Kind.TEXT,
+    "pipeline": Kind.TEXT,
+    "state": Kind.TEXT,
+    "error": Kind.TEXT,
+    "parameters": Kind.FACTS,
+    "commit": Kind.TEXT,
+    "host": Kind.TEXT,
+    "user": Kind.TEXT,
+    "url": Kind.TEXT,
+    "creator": Kind.TEXT,
+    "create_time": Kind.TIME,
+    "end_time": Kind.TIME,
+}
+ARTIFACT_FIELDS: Fields = {
+    "artifact": Kind.TEXT,
+    "ordinal": Kind.NUMBER,
+    "type": Kind.TEXT,
+    "uri": Kind.TEXT,
+    "digest": Kind.TEXT,
+    "size_bytes": Kind.NUMBER,
+    "format": Kind.TEXT,
+    "role": Kind.TEXT,
+    "run": Kind.TEXT,
+    "step": Kind.TEXT,
+    "creator": Kind.TEXT,
+    "create_time": Kind.TIME,
 }
 
 
@@ -98,3 +127,32 @@ class Negation:
 
 
 Condition = Comparison | All | AnyOf | Negation
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A field, or a fact of it by its key, by which a list is ordered. What has no such fact comes last."""
+
+    field: str
+    kind: Kind
+    key: str | None = None
+    descending: bool = False
+
+
+SortKey = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a page of a list shows: at most `limit` things, of which the condition is true, in that order.
+
+    The last part of the order tells all things apart. `after` are the sort keys of the last thing of the page before,
+    empty for the first page. The page shows the revision `at`, None for the newest; deleted things only if asked for.
+    """
+
+    limit: int
+    order: tuple[Order, ...]
+    condition: Condition | None = None
+    after: tuple[SortKey, ...] = ()
+    at: int | None = None
+    deleted: bool = False

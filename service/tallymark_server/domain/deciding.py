@@ -10,14 +10,16 @@ from tallymark_server.domain import changing
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import RequestIdReused
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.linking import link_artifact, unlink_artifact
+from tallymark_server.domain.measuring import log_metadata
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Run, RunStep, VersionUse
 from tallymark_server.domain.numbering import create_model, create_versions, ensure_version
-from tallymark_server.domain.promotion import delete_alias, log_metadata, set_alias, set_stage
-from tallymark_server.domain.running import finish_run, start_run
+from tallymark_server.domain.promotion import delete_alias, set_alias, set_stage
+from tallymark_server.domain.running import finish_run, finish_step, start_run, start_step
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import Receipt, State
 
-Outcome = Model | ModelVersion | tuple[ModelVersion, ...] | Run | c.Ensured | c.Started
+Outcome = Model | ModelVersion | tuple[ModelVersion, ...] | Run | RunStep | Artifact | c.Ensured | c.Started
 AnyCommand = (
     c.CreateModel
     | c.CreateVersions
@@ -34,8 +36,13 @@ AnyCommand = (
     | c.UpdateVersion
     | c.DeleteVersion
     | c.UndeleteVersion
+    | c.PurgeVersion
+    | c.LinkArtifact
+    | c.UnlinkArtifact
     | c.StartRun
     | c.FinishRun
+    | c.StartStep
+    | c.FinishStep
 )
 
 
@@ -80,15 +87,18 @@ def replay(state: State, command: AnyCommand, receipt: Receipt) -> Outcome:
     match command:
         case c.CreateVersions():
             return tuple(cast("ModelVersion", event.image) for event in receipt.events)
+        case c.EnsureVersion() if isinstance(last, VersionUse):
+            return c.Ensured(_used(state, last), created=False)
         case c.EnsureVersion():
             return c.Ensured(cast("ModelVersion", last), created=True)
         case c.StartRun() if isinstance(last, Run):
             version = None if last.model is None else state.versions.get((last.model, last.number))
             return c.Started(last, created=True, version=version)
         case c.StartRun():
-            return c.Started(_known(state.runs[command.run]), created=False, version=cast("ModelVersion", last))
+            version = _used(state, last) if isinstance(last, VersionUse) else cast("ModelVersion", last)
+            return c.Started(_known(state.runs[command.run]), created=False, version=version)
         case _:
-            return last
+            return cast("Outcome", last)
 
 
 # What answers each command; every command of the union has its place here.
@@ -108,9 +118,20 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
     c.UpdateVersion: changing.update_version,
     c.DeleteVersion: changing.delete_version,
     c.UndeleteVersion: changing.undelete_version,
+    c.PurgeVersion: changing.purge_version,
+    c.LinkArtifact: link_artifact,
+    c.UnlinkArtifact: unlink_artifact,
     c.StartRun: start_run,
     c.FinishRun: finish_run,
+    c.StartStep: start_step,
+    c.FinishStep: finish_step,
 }
+
+
+def _used(state: State, use: VersionUse) -> ModelVersion:
+    version = state.versions[(use.model, use.number)]
+    assert version is not None, "a version that was used exists"  # noqa: S101
+    return version
 
 
 def _known(run: Run | None) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
+from tallymark_server.domain.model import Resource, Stage
 
 
 class Kind(enum.StrEnum):
@@ -28,6 +28,13 @@ class Kind(enum.StrEnum):
     VERSION_RENAMED = "version_renamed"
     VERSION_DELETED = "version_deleted"
     VERSION_UNDELETED = "version_undeleted"
+    VERSION_PURGED = "version_purged"
+    VERSION_USED = "version_used"
+    METRICS_LOGGED = "metrics_logged"
+    ARTIFACT_LINKED = "artifact_linked"
+    ARTIFACT_UNLINKED = "artifact_unlinked"
+    STEP_STARTED = "step_started"
+    STEP_FINISHED = "step_finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +45,7 @@ class Event:
     kind: Kind
     time: int
     actor: str
-    image: Model | ModelVersion | Run
+    image: Resource
     reason: str = ""
     previous_stage: Stage | None = None
     alias: str = ""

@@ -10,6 +10,7 @@ from tallymark_server.domain.errors import ValueTooLarge
 from tallymark_server.domain.model import Time, Uri, Value
 
 MAX_METADATA = 65_535
+MAX_POINTS = 1000
 
 
 def checked(metadata: dict[str, Value], field: str = "metadata") -> dict[str, Value]:

@@ -27,6 +27,21 @@ class RunState(enum.StrEnum):
     FAILED = "failed"
 
 
+class ArtifactType(enum.StrEnum):
+    """What an artifact is."""
+
+    DATA = "data"
+    MODEL = "model"
+    DEPLOYMENT = "deployment"
+
+
+class ArtifactRole(enum.StrEnum):
+    """How a version and an artifact belong together."""
+
+    MADE = "made"
+    USED = "used"
+
+
 @dataclass(frozen=True, slots=True)
 class Time:
     """A metadata value that is a point in time."""
@@ -56,6 +71,7 @@ class ModelCard:
     trade_offs: str = ""
     ethics: str = ""
     tags: tuple[str, ...] = ()
+    metadata: dict[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +93,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
-    """One entry in a model's line. `name` is the explicit name, None when the version is called by its number."""
+    """One entry in a model's line. `name` is the explicit name, None when the version is called by its number.
+
+    `series` are the metrics that have points, each with its highest step.
+    """
 
     model_id: int
     model: str
@@ -88,6 +107,7 @@ class ModelVersion:
     description: str = ""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Value] = field(default_factory=dict)
+    series: dict[str, int] = field(default_factory=dict)
     run: str | None = None
     step: str = ""
     automatic: bool = False
@@ -97,6 +117,53 @@ class ModelVersion:
     create_revision: int
     mod_revision: int
     delete_time: int | None = None
+    purged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measurement of a metric."""
+
+    key: str
+    step: int
+    value: float
+    time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricChange:
+    """Points logged to a version, and before that series taken away from it."""
+
+    model_id: int
+    model: str
+    number: int
+    points: tuple[Point, ...] = ()
+    deleted_keys: tuple[str, ...] = ()
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A link from a version to something kept elsewhere; the `ordinal`-th of its name."""
+
+    model_id: int
+    model: str
+    number: int
+    name: str
+    ordinal: int
+    type: ArtifactType = ArtifactType.DATA
+    uri: str
+    digest: str = ""
+    size: int = 0
+    format: str = ""
+    role: ArtifactRole = ArtifactRole.MADE
+    run: str | None = None
+    step: str = ""
+    creator: str
+    create_time: int
+    create_revision: int
+    mod_revision: int
+    unlinked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +178,46 @@ class Run:
     model: str | None = None
     number: int = 0
     host: str = ""
+    user: str = ""
+    commit: str = ""
+    url: str = ""
+    parameters: dict[str, Value] = field(default_factory=dict)
     creator: str
     create_time: int
     end_time: int | None = None
     create_revision: int
     mod_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStep:
+    """One execution of a step in a run. `model` and `number` are the version in force in it."""
+
+    run: str
+    id: str
+    name: str
+    state: RunState = RunState.RUNNING
+    error: str = ""
+    model_id: int = 0
+    model: str | None = None
+    number: int = 0
+    parameters: dict[str, Value] = field(default_factory=dict)
+    create_time: int
+    end_time: int | None = None
+    create_revision: int
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionUse:
+    """That a run used a version which it did not make."""
+
+    run: str
+    step: str = ""
+    model_id: int
+    model: str
+    number: int
+    mod_revision: int
+
+
+Resource = Model | ModelVersion | Run | RunStep | Artifact | MetricChange | VersionUse

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tallymark_server.domain.commands import Config, CreateModel, CreateVersions, Ensured, EnsureVersion, NewVersion
 from tallymark_server.domain.errors import ModelExists, RunNotFound, VersionNameTaken
 from tallymark_server.domain.events import Kind
-from tallymark_server.domain.model import Model, ModelCard, ModelVersion
+from tallymark_server.domain.model import Model, ModelCard, ModelVersion, VersionUse
 from tallymark_server.domain.reference import By, named
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import State, missing
@@ -47,6 +47,8 @@ def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, ste
     """The version that the config means in this run. A lookup that fails writes nothing, not even the model."""
     found = find(state, config, run)
     if found is not None:
+        if run is not None and config.reference is not None:
+            _tell_use(state, found, run, step, scribe)
         return Ensured(found, created=False)
     if config.reference is not None and config.reference.by is not By.NAME:
         state.model(config.model)
@@ -74,6 +76,21 @@ def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
         return None
     number = state.automatic[(run, config.model)]
     return None if number is None else state.versions[(config.model, number)]
+
+
+def _tell_use(state: State, version: ModelVersion, run: str, step: str, scribe: Scribe) -> None:
+    """Write down that the run uses a version of another's making, once."""
+    if version.run == run or version.number in state.uses.get((run, version.model), ()):
+        return
+    use = VersionUse(
+        run=run,
+        step=step,
+        model_id=version.model_id,
+        model=version.model,
+        number=version.number,
+        mod_revision=scribe.revision,
+    )
+    scribe.write(Kind.VERSION_USED, use)
 
 
 def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Model:

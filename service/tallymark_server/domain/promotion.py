@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tallymark_server.domain.commands import DeleteAlias, LogMetadata, SetAlias, SetStage
+from tallymark_server.domain.commands import DeleteAlias, SetAlias, SetStage
 from tallymark_server.domain.errors import AliasMoved, EtagMismatch, StageOccupied
 from tallymark_server.domain.events import Kind
-from tallymark_server.domain.metadata import merged
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Stage
 from tallymark_server.domain.reference import aliased, in_stage
 from tallymark_server.domain.scribe import Scribe
@@ -59,18 +58,6 @@ def delete_alias(state: State, command: DeleteAlias, scribe: Scribe) -> ModelVer
     alias = str(command.reference.value)
     _check_expected(state, holder.model, alias, holder, command.expected)
     return drop_alias(holder, alias, command.reason, scribe)
-
-
-def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVersion:
-    """The version with the metadata set over what it had, and without the keys taken away."""
-    version = state.version(command.model, command.reference)
-    kept = {key: value for key, value in version.metadata.items() if key not in command.delete_keys}
-    metadata = merged(kept, command.metadata)
-    if metadata == version.metadata:
-        return version
-    image = scribe.changed(version, metadata=metadata)
-    scribe.write(Kind.METADATA_LOGGED, image)
-    return image
 
 
 def change_stage(version: ModelVersion, stage: Stage, reason: str, scribe: Scribe) -> ModelVersion:

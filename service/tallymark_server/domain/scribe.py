@@ -7,7 +7,7 @@ from typing import Any
 
 from tallymark_server.domain.commands import Command
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
+from tallymark_server.domain.model import Model, ModelVersion, Resource, Stage
 from tallymark_server.domain.state import State
 
 
@@ -24,7 +24,7 @@ class Scribe:
     def write(
         self,
         kind: Kind,
-        image: Model | ModelVersion | Run,
+        image: Resource,
         *,
         reason: str = "",
         previous_stage: Stage | None = None,

@@ -14,7 +14,17 @@ from tallymark_server.domain.errors import (
     VersionNotFound,
 )
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelVersion, Run, Stage
+from tallymark_server.domain.model import (
+    EXCLUSIVE_STAGES,
+    Artifact,
+    MetricChange,
+    Model,
+    ModelVersion,
+    Run,
+    RunStep,
+    Stage,
+    VersionUse,
+)
 from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in_stage, named
 
 
@@ -46,6 +56,9 @@ class State:
     pointers: dict[tuple[str, Reference], int | None] = field(default_factory=dict)
     automatic: dict[tuple[str, str], int | None] = field(default_factory=dict)
     runs: dict[str, Run | None] = field(default_factory=dict)
+    uses: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    steps: dict[tuple[str, str], RunStep | None] = field(default_factory=dict)
+    artifacts: dict[tuple[str, int, str], tuple[Artifact, ...]] = field(default_factory=dict)
     receipts: dict[str, Receipt | None] = field(default_factory=dict)
 
     def model(self, name: str) -> Model:
@@ -81,7 +94,7 @@ class State:
         """The version that the reference means, deleted or not; any error that says that there is none."""
         self.model(model)
         version = self.find(model, reference)
-        if version is None:
+        if version is None or version.purged:
             raise missing(self.project, model, reference)
         return version
 
@@ -95,9 +108,26 @@ class State:
                 self.last_numbers.setdefault(model.name, model.last_number)
             case Run() as run:
                 self.runs[run.id] = run
+            case RunStep() as step:
+                self.steps[(step.run, step.id)] = step
+            case VersionUse() as use:
+                self.uses.setdefault((use.run, use.model), set()).add(use.number)
+            case Artifact() as artifact:
+                self._keep(artifact)
+            case MetricChange():
+                pass
             case ModelVersion() as version:
                 self.versions[(version.model, version.number)] = version
                 self._move_pointers(event, version)
+
+    def links(self, version: ModelVersion, name: str) -> tuple[Artifact, ...]:
+        """The artifacts of that name of the version, unlinked ones too, by their ordinals."""
+        return self.artifacts[(version.model, version.number, name)]
+
+    def _keep(self, artifact: Artifact) -> None:
+        key = (artifact.model, artifact.number, artifact.name)
+        others = [known for known in self.artifacts.get(key, ()) if known.ordinal != artifact.ordinal]
+        self.artifacts[key] = tuple(sorted((*others, artifact), key=lambda link: link.ordinal))
 
     def _move_pointers(self, event: Event, version: ModelVersion) -> None:
         model, number = version.model, version.number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -10,8 +11,11 @@ from urllib.parse import unquote
 import grpc.aio
 
 from tallymark.v1 import (
+    artifact_pb2,
     event_log_pb2,
     event_log_pb2_grpc,
+    lineage_pb2,
+    metric_pb2,
     model_pb2,
     model_registry_pb2,
     model_registry_pb2_grpc,
@@ -20,7 +24,9 @@ from tallymark.v1 import (
     run_registry_pb2_grpc,
 )
 from tallymark_server.domain import naming
-from tallymark_server.registry import Registry
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.model import ModelVersion, Run
+from tallymark_server.registry import Registry, Scope
 from tallymark_server.rpc import commands, messages, names
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -37,20 +43,16 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         return messages.model(command.project, await self._registry.execute(command))
 
     async def GetModel(self, request: model_registry_pb2.GetModelRequest, context: Context) -> model_pb2.Model:
-        project, model = names.model(request.name, "name")
-        return messages.model(project, await self._registry.model(project, model, deleted=request.show_deleted))
+        project, name = names.model(request.name, "name")
+        moment = commands.moment(request)
+        model = await self._registry.model(project, name, deleted=request.show_deleted, moment=moment)
+        return messages.model(project, model)
 
     async def ListModels(
         self, request: model_registry_pb2.ListModelsRequest, context: Context
     ) -> model_registry_pb2.ListModelsResponse:
         project = names.project(request.parent, "parent")
-        page = await self._registry.models(
-            project,
-            request.page_size,
-            request.page_token,
-            deleted=request.show_deleted,
-            filter_text=request.filter,
-        )
+        page = await self._registry.models(project, commands.asked(request))
         return model_registry_pb2.ListModelsResponse(
             models=[messages.model(project, item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -86,21 +88,15 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: model_registry_pb2.GetModelVersionRequest, context: Context
     ) -> model_pb2.ModelVersion:
         project, model, reference = names.version(request.name, "name")
-        version = await self._registry.version(project, model, reference, deleted=request.show_deleted)
+        moment = commands.moment(request)
+        version = await self._registry.version(project, model, reference, deleted=request.show_deleted, moment=moment)
         return messages.version(project, version)
 
     async def ListModelVersions(
         self, request: model_registry_pb2.ListModelVersionsRequest, context: Context
     ) -> model_registry_pb2.ListModelVersionsResponse:
         project, model = names.model(request.parent, "parent")
-        page = await self._registry.versions(
-            project,
-            model,
-            request.page_size,
-            request.page_token,
-            deleted=request.show_deleted,
-            filter_text=request.filter,
-        )
+        page = await self._registry.versions(project, model, commands.asked(request))
         return model_registry_pb2.ListModelVersionsResponse(
             model_versions=[messages.version(project, item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -167,6 +163,67 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         command = commands.undelete_version(request, actor_of(context))
         return messages.version(command.project, await self._registry.execute(command))
 
+    async def PurgeModelVersion(
+        self, request: model_registry_pb2.PurgeModelVersionRequest, context: Context
+    ) -> model_pb2.ModelVersion:
+        command = commands.purge_version(request, actor_of(context))
+        return messages.version(command.project, await self._registry.execute(command))
+
+    async def ListMetricPoints(
+        self, request: metric_pb2.ListMetricPointsRequest, context: Context
+    ) -> metric_pb2.ListMetricPointsResponse:
+        project, version = await self._version(request.parent)
+        page = await self._registry.points(project, version, request.keys, request.page_size, request.page_token)
+        return metric_pb2.ListMetricPointsResponse(
+            points=[messages.point(item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
+
+    async def LinkArtifact(self, request: artifact_pb2.LinkArtifactRequest, context: Context) -> artifact_pb2.Artifact:
+        command = commands.link_artifact(request, actor_of(context))
+        return messages.artifact(command.project, await self._registry.execute(command))
+
+    async def UnlinkArtifact(
+        self, request: artifact_pb2.UnlinkArtifactRequest, context: Context
+    ) -> artifact_pb2.Artifact:
+        command = commands.unlink_artifact(request, actor_of(context))
+        return messages.artifact(command.project, await self._registry.execute(command))
+
+    async def GetArtifact(self, request: artifact_pb2.GetArtifactRequest, context: Context) -> artifact_pb2.Artifact:
+        project, model, reference, name, ordinal = names.artifact(request.name, "name")
+        version = await self._registry.version(project, model, reference)
+        return messages.artifact(project, await self._registry.artifact(project, version, name, ordinal))
+
+    async def ListArtifacts(
+        self, request: artifact_pb2.ListArtifactsRequest, context: Context
+    ) -> artifact_pb2.ListArtifactsResponse:
+        project, version = await self._version(request.parent)
+        page = await self._registry.artifacts(project, version, commands.asked(request))
+        return artifact_pb2.ListArtifactsResponse(
+            artifacts=[messages.artifact(project, item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
+
+    async def QueryLineage(
+        self, request: lineage_pb2.QueryLineageRequest, context: Context
+    ) -> lineage_pb2.QueryLineageResponse:
+        start: ModelVersion | Run
+        if "/runs/" in request.name:
+            project, run = names.run(request.name, "name")
+            start = await self._registry.run(project, run)
+        else:
+            project, start = await self._version(request.name, "name")
+        lineage, revision = await self._registry.lineage(
+            project, start, commands.directions(request), commands.depth(request)
+        )
+        return messages.lineage(project, lineage, revision)
+
+    async def _version(self, name: str, field: str = "parent") -> tuple[str, ModelVersion]:
+        project, model, reference = names.version(name, field)
+        return project, await self._registry.version(project, model, reference)
+
 
 class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
     """The executions of pipelines."""
@@ -197,9 +254,34 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
         self, request: run_registry_pb2.ListRunsRequest, context: Context
     ) -> run_registry_pb2.ListRunsResponse:
         project = names.project(request.parent, "parent")
-        page = await self._registry.runs(project, request.page_size, request.page_token)
+        version = None
+        if request.model_version:
+            owner, model, reference = names.version(request.model_version, "model_version")
+            if owner != project:
+                raise InvalidField("model_version", request.model_version, "it belongs to another project than parent")
+            version = await self._registry.version(owner, model, reference)
+        page = await self._registry.runs(project, commands.asked(request), version)
         return run_registry_pb2.ListRunsResponse(
             runs=[messages.run(project, item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
+
+    async def StartStep(self, request: run_registry_pb2.StartStepRequest, context: Context) -> run_pb2.RunStep:
+        command = commands.start_step(request, actor_of(context))
+        return messages.step(command.project, await self._registry.execute(command))
+
+    async def FinishStep(self, request: run_registry_pb2.FinishStepRequest, context: Context) -> run_pb2.RunStep:
+        command = commands.finish_step(request, actor_of(context))
+        return messages.step(command.project, await self._registry.execute(command))
+
+    async def ListSteps(
+        self, request: run_registry_pb2.ListStepsRequest, context: Context
+    ) -> run_registry_pb2.ListStepsResponse:
+        project, run = names.run(request.parent, "parent")
+        page = await self._registry.steps(project, run, request.page_size, request.page_token)
+        return run_registry_pb2.ListStepsResponse(
+            steps=[messages.step(project, item) for item in page.items],
             next_page_token=page.next_page_token,
             revision=page.revision,
         )
@@ -215,12 +297,29 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         self, request: event_log_pb2.ListEventsRequest, context: Context
     ) -> event_log_pb2.ListEventsResponse:
         project = names.project(request.parent, "parent")
-        page = await self._registry.events(project, commands.cursor(request.after_revision), request.page_size)
+        scope = commands.scope(request)
+        if request.name:
+            scope = await self._whose(project, request.name, scope)
+        page = await self._registry.history(project, scope, request.page_size)
         return event_log_pb2.ListEventsResponse(
             events=[messages.event(project, event) for event in page.items],
             revision=page.head.revision,
             log_id=page.head.log_id,
         )
+
+    async def _whose(self, project: str, name: str, scope: Scope) -> Scope:
+        """The scope with the model, or the version, that is named."""
+        if "/versions/" in name:
+            owner, model, reference = names.version(name, "name")
+            if owner == project:
+                version = await self._registry.version(project, model, reference, deleted=True)
+                return replace(scope, model_id=version.model_id, number=version.number)
+        else:
+            owner, model = names.model(name, "name")
+            if owner == project:
+                found = await self._registry.model(project, model, deleted=True)
+                return replace(scope, model_id=found.id)
+        raise InvalidField("name", name, f"it belongs to another project than projects/{project}")
 
     async def Watch(
         self, request: event_log_pb2.WatchRequest, context: Context

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.v1 import event_pb2, model_pb2, run_pb2
+from tallymark.v1 import artifact_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model, ModelVersion, Run, RunState, Stage, Time, Uri, Value
+from tallymark_server.domain.model import (
+    Artifact,
+    MetricChange,
+    Model,
+    ModelVersion,
+    Point,
+    Run,
+    RunState,
+    RunStep,
+    Stage,
+    Time,
+    Uri,
+    Value,
+    VersionUse,
+)
 from tallymark_server.domain.promotion import etag
+from tallymark_server.registry import Lineage, NodeKey
 from tallymark_server.rpc import names
 
 _STAGES = {
@@ -45,6 +62,7 @@ def model(project: str, model: Model) -> model_pb2.Model:
         mod_revision=model.mod_revision,
         etag=etag(model.mod_revision),
         delete_time=_maybe_timestamp(model.delete_time),
+        metadata=_facts(card.metadata),
     )
 
 
@@ -59,7 +77,8 @@ def version(project: str, version: ModelVersion) -> model_pb2.ModelVersion:
         aliases=version.aliases,
         description=version.description,
         tags=version.tags,
-        metadata={key: _value(value) for key, value in version.metadata.items()} if version.metadata else None,
+        metadata=_facts(version.metadata),
+        series=version.series or None,
         run=names.of_run(project, version.run) if version.run else "",
         step=version.step,
         automatic=version.automatic,
@@ -82,12 +101,79 @@ def run(project: str, run: Run) -> run_pb2.Run:
         error=run.error,
         model_version=names.of_version(project, run.model, run.number) if run.model else "",
         host=run.host,
+        user=run.user,
+        commit=run.commit,
+        url=run.url,
+        parameters=_facts(run.parameters),
         creator=run.creator,
         create_time=_timestamp(run.create_time),
         end_time=_maybe_timestamp(run.end_time),
         create_revision=run.create_revision,
         mod_revision=run.mod_revision,
     )
+
+
+def step(project: str, step: RunStep) -> run_pb2.RunStep:
+    """The step as a message."""
+    return run_pb2.RunStep(
+        name=names.of_step(project, step.run, step.id),
+        display_name=step.name,
+        state=_RUN_STATES[step.state],
+        error=step.error,
+        model_version=names.of_version(project, step.model, step.number) if step.model else "",
+        parameters=_facts(step.parameters),
+        create_time=_timestamp(step.create_time),
+        end_time=_maybe_timestamp(step.end_time),
+        create_revision=step.create_revision,
+        mod_revision=step.mod_revision,
+    )
+
+
+def artifact(project: str, artifact: Artifact) -> artifact_pb2.Artifact:
+    """The artifact as a message."""
+    return artifact_pb2.Artifact(
+        name=names.of_artifact(project, artifact.model, artifact.number, artifact.name, artifact.ordinal),
+        ordinal=artifact.ordinal,
+        type=artifact_pb2.ArtifactType.Value(f"ARTIFACT_TYPE_{artifact.type.name}"),
+        uri=artifact.uri,
+        digest=artifact.digest,
+        size_bytes=artifact.size,
+        format=artifact.format,
+        role=artifact_pb2.ArtifactRole.Value(f"ARTIFACT_ROLE_{artifact.role.name}"),
+        run=names.of_run(project, artifact.run) if artifact.run else "",
+        step=artifact.step,
+        creator=artifact.creator,
+        create_time=_timestamp(artifact.create_time),
+        create_revision=artifact.create_revision,
+        mod_revision=artifact.mod_revision,
+    )
+
+
+def point(point: Point) -> metric_pb2.MetricPoint:
+    """The point as a message."""
+    return metric_pb2.MetricPoint(key=point.key, step=point.step, value=point.value, time=_timestamp(point.time))
+
+
+def lineage(project: str, lineage: Lineage, revision: int) -> lineage_pb2.QueryLineageResponse:
+    """What came from what as a message."""
+    ids: dict[NodeKey, str] = {}
+    nodes = []
+    for node in lineage.nodes:
+        told = lineage_pb2.LineageNode(depth=node.depth)
+        match node.resource:
+            case ModelVersion() as found:
+                told.model_version.CopyFrom(version(project, found))
+                told.id = told.model_version.name
+            case Run() as found:
+                told.run.CopyFrom(run(project, found))
+                told.id = told.run.name
+            case Artifact() as found:
+                told.artifact.CopyFrom(artifact(project, found))
+                told.id = found.digest or found.uri
+        ids[node.key] = told.id
+        nodes.append(told)
+    edges = [lineage_pb2.LineageEdge(source=ids[edge.source], target=ids[edge.target]) for edge in lineage.edges]
+    return lineage_pb2.QueryLineageResponse(nodes=nodes, edges=edges, truncated=lineage.truncated, revision=revision)
 
 
 def event(project: str, event: Event) -> event_pb2.Event:
@@ -110,6 +196,18 @@ def event(project: str, event: Event) -> event_pb2.Event:
             message.model_version.CopyFrom(version(project, event.image))
         case Run():
             message.run.CopyFrom(run(project, event.image))
+        case RunStep():
+            message.run_step.CopyFrom(step(project, event.image))
+        case Artifact():
+            message.artifact.CopyFrom(artifact(project, event.image))
+        case MetricChange() as change:
+            message.metric_change.model_version = names.of_version(project, change.model, change.number)
+            message.metric_change.points.extend(point(item) for item in change.points)
+            message.metric_change.deleted_keys.extend(change.deleted_keys)
+        case VersionUse() as use:
+            message.version_use.run = names.of_run(project, use.run)
+            message.version_use.step = use.step
+            message.version_use.model_version = names.of_version(project, use.model, use.number)
     return message
 
 
@@ -120,6 +218,10 @@ def _timestamp(micros: int) -> Timestamp:
 
 def _maybe_timestamp(micros: int | None) -> Timestamp | None:
     return None if micros is None else _timestamp(micros)
+
+
+def _facts(facts: Mapping[str, Value]) -> dict[str, model_pb2.MetadataValue] | None:
+    return {key: _value(value) for key, value in facts.items()} if facts else None
 
 
 def _value(value: Value) -> model_pb2.MetadataValue:

@@ -32,6 +32,24 @@ class RunName(NamedTuple):
     run: str
 
 
+class StepName(NamedTuple):
+    """Which step of which run."""
+
+    project: str
+    run: str
+    step: str
+
+
+class ArtifactName(NamedTuple):
+    """Which artifact of which version; without an ordinal the newest."""
+
+    project: str
+    model: str
+    reference: Reference
+    artifact: str
+    ordinal: int | None
+
+
 # The same few names are asked for again and again.
 _remembered = lru_cache(maxsize=4096)
 
@@ -62,6 +80,32 @@ def run(text: str, field: str) -> RunName:
     """The run of `projects/{project}/runs/{run}`."""
     owner, name = _segments(text, field, "projects", "runs")
     return RunName(naming.project_name(owner, field), naming.run_id(name, field))
+
+
+def step(text: str, field: str) -> StepName:
+    """The step of `projects/{project}/runs/{run}/steps/{step}`."""
+    owner, name, step = _segments(text, field, "projects", "runs", "steps")
+    return StepName(naming.project_name(owner, field), naming.run_id(name, field), naming.run_id(step, field))
+
+
+def artifact(text: str, field: str) -> ArtifactName:
+    """The artifact of `projects/{project}/models/{model}/versions/{version}/artifacts/{artifact}@{ordinal}`."""
+    *_, segment = _segments(text, field, "projects", "models", "versions", "artifacts")
+    name, at, ordinal = segment.partition("@")
+    if at and not (ordinal.isdecimal() and len(ordinal) < len(str(reference.MAX_NUMBER))):
+        raise InvalidField(field, text, "the ordinal of an artifact is a number: classifier@2")
+    owner = version(text.removesuffix(f"/artifacts/{segment}"), field)
+    return ArtifactName(*owner, naming.model_name(name, field), int(ordinal) if at else None)
+
+
+def of_step(project: str, run: str, step: str) -> str:
+    """The resource name of a step."""
+    return f"projects/{project}/runs/{run}/steps/{step}"
+
+
+def of_artifact(project: str, model: str, number: int, artifact: str, ordinal: int) -> str:
+    """The resource name of an artifact."""
+    return f"projects/{project}/models/{model}/versions/{number}/artifacts/{artifact}@{ordinal}"
 
 
 def of_model(project: str, model: str) -> str:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from tallymark_server.domain.commands import Keys
-from tallymark_server.domain.conditions import Condition
-from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.conditions import Query, SortKey
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 
@@ -46,6 +46,58 @@ class Page(Generic[T]):
     items: list[T]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed(Page[T]):
+    """A page of a list: with the sort keys of each item, and the revision that it shows."""
+
+    keys: list[tuple[SortKey, ...]]
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose events are meant: of all, of a model with its versions, or of one version; of some kinds, or of any.
+
+    After the revision `after`, in order; or, newest first, before the revision `before` (None: from the last).
+    """
+
+    model_id: int | None = None
+    number: int | None = None
+    kinds: frozenset[Kind] = frozenset()
+    after: int = 0
+    newest_first: bool = False
+    before: int | None = None
+
+
+NodeKey = tuple[str, str | int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A version, a run or an artifact, and how many edges it is from the start."""
+
+    key: NodeKey
+    depth: int
+    resource: ModelVersion | Run | Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """That the target came directly from the source."""
+
+    source: NodeKey
+    target: NodeKey
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What came from what; `truncated` if there is more."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+    truncated: bool
+
+
 class Writing(Protocol):
     """One open transaction of the one writer."""
 
@@ -63,7 +115,11 @@ class Writing(Protocol):
 
 
 class Storage(Protocol):
-    """The log of every project, and the tables that are its projection."""
+    """The log of every project, and the tables that are its projection.
+
+    Every method raises ProjectNotFound. `at` is a revision: what is read is as it was then; None is now. What was
+    purged is found by nothing but `events` and `history`.
+    """
 
     async def write(self, work: Callable[[Writing], T]) -> T:
         """Do the work in one durable transaction, and give back what it gave. An exception undoes all of it.
@@ -74,59 +130,71 @@ class Storage(Protocol):
         ...
 
     async def head(self, project: str) -> Head:
-        """Where the project's log stands; ProjectNotFound."""
+        """Where the project's log stands."""
         ...
 
-    async def model(self, project: str, name: str) -> Model | None:
-        """The model of that name, deleted, purged or not; ProjectNotFound."""
+    async def revision_at(self, project: str, time: int) -> int:
+        """The last revision at or before the time, 0 if there is none."""
+        ...
+
+    async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
+        """The model of that name, deleted or not; now, a purged one too."""
         ...
 
     async def renamed(self, project: str, old_name: str) -> str | None:
-        """What the model that was last called so is called now; ProjectNotFound."""
+        """What the model that was last called so is called now."""
         ...
 
-    async def models(
-        self, project: str, after: str, limit: int, *, deleted: bool = False, condition: Condition | None = None
-    ) -> Page[Model]:
-        """Models by name, after that name, of which the condition is true; ProjectNotFound.
-
-        Deleted ones only if that is asked for.
-        """
+    async def models(self, project: str, query: Query) -> Listed[Model]:
+        """A page of the project's models."""
         ...
 
     async def version(
-        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
-        """The version that the reference means, deleted or not; of a deleted model only if that is asked for.
-
-        ProjectNotFound.
-        """
+        """The version that the reference means, deleted or not; of a deleted model only if that is asked for."""
         ...
 
-    async def versions(
-        self,
-        project: str,
-        model: str,
-        before: int,
-        limit: int,
-        *,
-        deleted: bool = False,
-        condition: Condition | None = None,
-    ) -> Page[ModelVersion]:
-        """Versions of the model, of which the condition is true, by number from the highest down, below that number.
+    async def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
+        """A page of the model's versions."""
+        ...
 
-        ProjectNotFound. Deleted ones, and those of a deleted model, only if that is asked for.
-        """
+    async def points(
+        self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
+    ) -> Page[Point]:
+        """Points of these metrics of the version (none: of all), by metric and step, after that metric and step."""
+        ...
+
+    async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
+        """The artifact of that name of the version: of that ordinal, or the newest. None if it was unlinked."""
+        ...
+
+    async def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
+        """A page of the version's artifacts, without unlinked ones."""
         ...
 
     async def run(self, project: str, run_id: str) -> Run | None:
-        """The run of that id; ProjectNotFound."""
+        """The run of that id."""
         ...
 
-    async def runs(self, project: str, before: int, limit: int) -> Page[Run]:
-        """Runs from the last started back, started before that revision; ProjectNotFound."""
+    async def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
+        """A page of the project's runs, or of those that made or used a version."""
+        ...
+
+    async def steps(self, project: str, run_id: str, after: int, limit: int) -> Page[RunStep]:
+        """Steps of the run in the order in which they were started, started after that revision."""
         ...
 
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
-        """Events after that revision, in order; ProjectNotFound."""
+        """Events after that revision, in order."""
+        ...
+
+    async def history(self, project: str, scope: Scope, limit: int) -> Page[Event]:
+        """Events of what the scope names, in its order."""
+        ...
+
+    async def lineage(
+        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
+    ) -> Page[Lineage]:
+        """What came from what, around the start: upstream (False), downstream (True), at most so far and so much."""
         ...

@@ -3,10 +3,11 @@
 RegistryError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
 │                        InvalidFilter
-├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
+├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
+│                        StepNotFound, ArtifactNotFound
 ├── AlreadyExists        ModelExists, VersionNameTaken
-├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, ModelDeleted, VersionDeleted,
-│                        VersionInUse, ModelNotDeleted, VersionNotDeleted
+├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
+│                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable
@@ -38,11 +39,13 @@ from tallymark_server.domain.errors.branches import (
 )
 from tallymark_server.domain.errors.existence import (
     AliasNotFound,
+    ArtifactNotFound,
     ModelExists,
     ModelNotFound,
     ProjectNotFound,
     RunNotFound,
     StageEmpty,
+    StepNotFound,
     VersionNameTaken,
     VersionNotFound,
 )
@@ -62,6 +65,7 @@ from tallymark_server.domain.errors.states import (
     RequestIdReused,
     RunFinished,
     StageOccupied,
+    StepFinished,
     VersionDeleted,
     VersionInUse,
     VersionNotDeleted,
@@ -71,6 +75,7 @@ __all__ = [
     "AliasMoved",
     "AliasNotFound",
     "AlreadyExists",
+    "ArtifactNotFound",
     "Conflict",
     "EtagMismatch",
     "Incident",
@@ -99,6 +104,8 @@ __all__ = [
     "RunNotFound",
     "StageEmpty",
     "StageOccupied",
+    "StepFinished",
+    "StepNotFound",
     "Stopping",
     "StorageUnavailable",
     "Unavailable",

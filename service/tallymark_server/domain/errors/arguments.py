@@ -74,14 +74,14 @@ class InvalidPageToken(InvalidArgument):
 
 
 class InvalidFilter(InvalidArgument):
-    """A filter cannot be read."""
+    """A filter or an order cannot be read."""
 
     reason = "INVALID_FILTER"
 
-    def __init__(self, found: str, position: int, expected: str) -> None:
+    def __init__(self, field: str, found: str, position: int, expected: str) -> None:
         super().__init__(
-            f"filter cannot be read at position {position} ({shown(found)}): expected {expected}",
-            field="filter",
+            f"{field} cannot be read at position {position} ({shown(found)}): expected {expected}",
+            field=field,
             position=position,
             expected=expected,
         )

@@ -69,6 +69,35 @@ class RunNotFound(NotFound):
         )
 
 
+class ArtifactNotFound(NotFound):
+    """The version has no such artifact."""
+
+    reason = "ARTIFACT_NOT_FOUND"
+
+    def __init__(self, project: str, model: str, number: int, artifact: str) -> None:
+        super().__init__(
+            f"number {number} of model {shown(model)} has no artifact {shown(artifact)}",
+            project=project,
+            model=model,
+            number=number,
+            artifact=artifact,
+        )
+
+
+class StepNotFound(NotFound):
+    """The run has no such step."""
+
+    reason = "STEP_NOT_FOUND"
+
+    def __init__(self, project: str, run: str, step: str) -> None:
+        super().__init__(
+            f"run {shown(run)} has no step {shown(step)}; start it with StartStep first",
+            project=project,
+            run=run,
+            step=step,
+        )
+
+
 class ModelExists(AlreadyExists):
     """A model of that name exists."""
 

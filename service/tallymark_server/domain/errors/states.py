@@ -31,6 +31,21 @@ class RunFinished(Refused):
         )
 
 
+class StepFinished(Refused):
+    """The step is finished with another outcome."""
+
+    reason = "STEP_FINISHED"
+
+    def __init__(self, project: str, run: str, step: str, state: str) -> None:
+        super().__init__(
+            f"step {shown(step)} of run {shown(run)} is finished already: {state}; start another step",
+            project=project,
+            run=run,
+            step=step,
+            state=state,
+        )
+
+
 class RequestIdReused(Refused):
     """The request_id was used before, with another request."""
 

@@ -1,4 +1,4 @@
-"""What a batch has decided: events to the log, and what they make true to the tables, in one statement a table."""
+"""What a batch has decided: events, receipts, and where the log stands, each in one statement."""
 
 from __future__ import annotations
 
@@ -7,33 +7,15 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, Resource
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
+from tallymark_server.storage.sqlite.projecting import tell_tables
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 _EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_NEW_MODEL = "INSERT INTO models (project, id, name, last_number, deleted, revision) VALUES (?, ?, ?, 0, 0, ?)"
-_CHANGE_MODEL = "UPDATE models SET name = ?, deleted = ?, revision = ? WHERE project = ? AND id = ?"
-# A model created under the name of a purged one takes its place, and its line.
-_IN_PLACE_OF_PURGED = f"{_CHANGE_MODEL} AND deleted = 2"
-_RENAME = "INSERT OR REPLACE INTO renames VALUES (?, ?, ?)"
-_PURGE = (
-    "DELETE FROM versions WHERE project = ? AND model = ?",
-    "DELETE FROM aliases WHERE project = ? AND model = ?",
-)
-_NEW_VERSION = "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_CHANGE_VERSION = """
-UPDATE versions SET name = ?, stage = ?, automatic_run = ?, deleted = ?, revision = ?
-WHERE project = ? AND model = ? AND number = ?
-"""
-_COUNT = "UPDATE models SET last_number = ? WHERE project = ? AND id = ?"
-_SET_ALIAS = "INSERT INTO aliases VALUES (?, ?, ?, ?)"
-_DELETE_ALIAS = "DELETE FROM aliases WHERE project = ? AND model = ? AND alias = ?"
-_START_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?)"
-_CHANGE_RUN = "UPDATE runs SET revision = ? WHERE project = ? AND id = ?"
 _RECEIPT = "INSERT INTO receipts VALUES (?, ?, ?, ?, ?)"
 _HASH = "SELECT hash FROM projects WHERE id = ?"
 _PROJECT = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
@@ -98,77 +80,5 @@ def _event_rows(
     return rows, last_hash
 
 
-def _about(image: Model | ModelVersion | Run) -> tuple[int, int]:
-    match image:
-        case ModelVersion():
-            return image.model_id, image.number
-        case Model():
-            return image.id, image.last_number
-        case Run():
-            return image.model_id, image.number
-
-
-def tell_tables(connection: sqlite3.Connection, project: int, events: Sequence[Event]) -> None:
-    """Bring the tables to the state after the events.
-
-    New versions wait until the end of their stretch, so that a batch of creates is one statement; anything else is done
-    in its place, since the order in which a stage or an alias passes on matters to the unique indexes.
-    """
-    fresh: list[tuple[object, ...]] = []
-    last_numbers: dict[int, int] = {}
-    for event in events:
-        if event.kind is Kind.VERSION_CREATED and isinstance(event.image, ModelVersion):
-            fresh.append(_version_row(project, event.image))
-            last_numbers[event.image.model_id] = event.image.number
-            continue
-        if event.kind is not Kind.MODEL_CREATED:
-            connection.executemany(_NEW_VERSION, fresh)
-            fresh.clear()
-        _project_event(connection, project, event)
-    connection.executemany(_NEW_VERSION, fresh)
-    connection.executemany(_COUNT, [(number, project, model) for model, number in last_numbers.items()])
-
-
-def _project_event(connection: sqlite3.Connection, project: int, event: Event) -> None:
-    match event.image:
-        case Model() as model:
-            deleted = 2 if model.purged else int(model.delete_time is not None)
-            changed = (model.name, deleted, event.revision, project, model.id)
-            if event.kind is not Kind.MODEL_CREATED:
-                connection.execute(_CHANGE_MODEL, changed)
-            elif not connection.execute(_IN_PLACE_OF_PURGED, changed).rowcount:
-                connection.execute(_NEW_MODEL, (project, model.id, model.name, event.revision))
-            if event.kind is Kind.MODEL_RENAMED:
-                connection.execute(_RENAME, (project, event.previous_name, model.id))
-            elif event.kind is Kind.MODEL_PURGED:
-                for statement in _PURGE:
-                    connection.execute(statement, (project, model.id))
-        case Run() as run if event.kind is Kind.RUN_STARTED:
-            connection.execute(_START_RUN, (project, run.id, event.revision, event.revision))
-        case Run() as run:
-            connection.execute(_CHANGE_RUN, (event.revision, project, run.id))
-        case ModelVersion() as version:
-            _, _, number, *columns = _version_row(project, version)
-            connection.execute(_CHANGE_VERSION, (*columns[:-1], event.revision, project, version.model_id, number))
-            if event.kind is Kind.ALIAS_SET:
-                connection.execute(_SET_ALIAS, (project, version.model_id, event.alias, version.number))
-            elif event.kind is Kind.ALIAS_DELETED:
-                connection.execute(_DELETE_ALIAS, (project, version.model_id, event.alias))
-
-
-def _version_row(project: int, version: ModelVersion) -> tuple[object, ...]:
-    automatic_run = version.run if version.automatic else None
-    return (
-        project,
-        version.model_id,
-        version.number,
-        version.name,
-        _stage(version),
-        automatic_run,
-        int(version.delete_time is not None),
-        version.create_revision,
-    )
-
-
-def _stage(version: ModelVersion) -> str | None:
-    return None if version.stage is Stage.NONE else version.stage.value
+def _about(image: Resource) -> tuple[int, int]:
+    return (image.id, image.last_number) if isinstance(image, Model) else (image.model_id, image.number)

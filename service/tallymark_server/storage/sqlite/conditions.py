@@ -1,8 +1,11 @@
-"""Conditions to SQL. Every value, and every key of a fact, is a bound parameter; only our own words become SQL."""
+"""Conditions and orders to SQL. Every value, and every key of a fact, is bound; only our own words become SQL.
+
+Columns are those of the image that is read, so that a page as of the past is judged by what was true then.
+"""
 
 from __future__ import annotations
 
-from tallymark_server.domain.conditions import All, AnyOf, Comparator, Comparison, Condition, Kind, Negation
+from tallymark_server.domain.conditions import All, AnyOf, Comparator, Comparison, Condition, Kind, Negation, Order
 from tallymark_server.domain.model import Time
 
 
@@ -13,31 +16,58 @@ def _image(path: str, default: str = "''") -> str:
 # An image leaves out a field that has its default.
 VERSION_COLUMNS = {
     "number": "versions.number",
-    "version_name": "coalesce(versions.name, CAST(versions.number AS TEXT))",
-    "stage": "coalesce(versions.stage, 'none')",
+    "version_name": _image("name", "CAST(versions.number AS TEXT)"),
+    "stage": _image("stage", "'none'"),
     "aliases": "$.aliases",
     "description": _image("description"),
     "tags": "$.tags",
     "metadata": "$.metadata",
     "run": _image("run"),
     "step": _image("step"),
-    "automatic": "(versions.automatic_run IS NOT NULL)",
+    "automatic": _image("automatic", "FALSE"),
     "creator": _image("creator"),
     "create_time": _image("create_time", "0"),
     "update_time": _image("update_time", "0"),
 }
 MODEL_COLUMNS = {
-    "name": "models.name",
+    "name": _image("name"),
     **{
         field: _image(f"card.{field}")
         for field in ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
     },
     "tags": "$.card.tags",
+    "metadata": "$.card.metadata",
     "last_number": "models.last_number",
     "creator": _image("creator"),
     "create_time": _image("create_time", "0"),
     "update_time": _image("update_time", "0"),
 }
+RUN_COLUMNS = {
+    "run": "runs.id",
+    "state": _image("state", "'running'"),
+    "parameters": "$.parameters",
+    **{field: _image(field) for field in ("pipeline", "error", "commit", "host", "user", "url", "creator")},
+    "create_time": _image("create_time", "0"),
+    # What goes on ends later than everything that has ended.
+    "end_time": _image("end_time", str(2**62)),
+}
+ARTIFACT_COLUMNS = {
+    "artifact": "artifacts.artifact",
+    "ordinal": "artifacts.ordinal",
+    "type": _image("type", "'data'"),
+    "role": "artifacts.role",
+    "size_bytes": _image("size", "0"),
+    **{field: _image(field) for field in ("uri", "digest", "format", "run", "step", "creator")},
+    "create_time": _image("create_time", "0"),
+}
+# A text is sorted by its beginning: the sort keys of the last item become part of a page token.
+_SORTED = 255
+_FACT = f"""
+(SELECT CASE type
+    WHEN 'object' THEN coalesce(json_extract(value, '$.time'), substr(json_extract(value, '$.uri'), 1, {_SORTED}))
+    WHEN 'array' THEN NULL WHEN 'text' THEN substr(value, 1, {_SORTED}) ELSE value END
+FROM json_each(events.image, '{{}}') WHERE key = ?)
+"""
 
 Sql = tuple[str, list[object]]
 
@@ -45,6 +75,20 @@ Sql = tuple[str, list[object]]
 def where(condition: Condition | None, columns: dict[str, str]) -> Sql:
     """The condition as a term to follow WHERE …, with its parameters; what is always true for no condition."""
     return ("TRUE", []) if condition is None else _term(condition, columns)
+
+
+def sort_keys(orders: tuple[Order, ...], columns: dict[str, str]) -> list[tuple[str, list[object], bool]]:
+    """What to sort by: each a term with its parameters, and whether it descends. A fact that is missing comes last."""
+    keys: list[tuple[str, list[object], bool]] = []
+    for order in orders:
+        column = columns[order.field]
+        if order.kind is Kind.FACTS:
+            fact = _FACT.format(column)
+            keys += [(f"{fact} IS NULL", [order.key], False), (fact, [order.key], order.descending)]
+        else:
+            prose = order.kind is Kind.TEXT and column.startswith("coalesce")
+            keys.append((f"substr({column}, 1, {_SORTED})" if prose else column, [], order.descending))
+    return keys
 
 
 def _term(condition: Condition, columns: dict[str, str]) -> Sql:

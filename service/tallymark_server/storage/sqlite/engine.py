@@ -13,13 +13,13 @@ from typing import Any, Self, TypeVar
 import aiosqlite
 
 from tallymark_server.domain.commands import Keys
-from tallymark_server.domain.conditions import Condition
+from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import StorageUnavailable
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
-from tallymark_server.storage.contract import CannotOpenError, Head, Page, Writing
+from tallymark_server.storage.contract import CannotOpenError, Head, Lineage, Listed, Page, Scope, Writing
 from tallymark_server.storage.sqlite.appending import append
 from tallymark_server.storage.sqlite.loading import load
 from tallymark_server.storage.sqlite.lock import exclusive
@@ -88,56 +88,69 @@ class SqliteStorage:
         with _translated():
             return self._points.head(project)
 
-    async def model(self, project: str, name: str) -> Model | None:
+    async def revision_at(self, project: str, time: int) -> int:
         with _translated():
-            return self._points.model(project, name)
+            return self._points.revision_at(project, time)
+
+    async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
+        with _translated():
+            return self._points.model(project, name, at)
 
     async def renamed(self, project: str, old_name: str) -> str | None:
         with _translated():
             return self._points.renamed(project, old_name)
 
     async def version(
-        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
         with _translated():
-            return self._points.version(project, model, reference, of_deleted=of_deleted)
+            return self._points.version(project, model, reference, of_deleted=of_deleted, at=at)
+
+    async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
+        with _translated():
+            return self._points.artifact(project, version, name, ordinal)
 
     async def run(self, project: str, run_id: str) -> Run | None:
         with _translated():
             return self._points.run(project, run_id)
 
-    async def models(
-        self, project: str, after: str, limit: int, *, deleted: bool = False, condition: Condition | None = None
-    ) -> Page[Model]:
-        return await self._page(
-            project,
-            lambda reading: reading.models(project, after, limit, deleted=deleted, condition=condition),
-        )
+    async def models(self, project: str, query: Query) -> Listed[Model]:
+        return await self._read(lambda reading: reading.models(project, query))
 
-    async def versions(
-        self,
-        project: str,
-        model: str,
-        before: int,
-        limit: int,
-        *,
-        deleted: bool = False,
-        condition: Condition | None = None,
-    ) -> Page[ModelVersion]:
-        return await self._page(
-            project,
-            lambda reading: reading.versions(project, model, before, limit, deleted=deleted, condition=condition),
-        )
+    async def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
+        return await self._read(lambda reading: reading.versions(project, model, query))
 
-    async def runs(self, project: str, before: int, limit: int) -> Page[Run]:
-        return await self._page(project, lambda reading: reading.runs(project, before, limit))
+    async def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
+        return await self._read(lambda reading: reading.artifacts(project, version, query))
+
+    async def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
+        return await self._read(lambda reading: reading.runs(project, query, version))
+
+    async def points(
+        self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
+    ) -> Page[Point]:
+        return await self._page(project, lambda reading: reading.points(project, version, keys, after, limit))
+
+    async def steps(self, project: str, run_id: str, after: int, limit: int) -> Page[RunStep]:
+        return await self._page(project, lambda reading: reading.steps(project, run_id, after, limit))
 
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
         return await self._page(project, lambda reading: reading.events(project, after, limit))
 
+    async def history(self, project: str, scope: Scope, limit: int) -> Page[Event]:
+        return await self._page(project, lambda reading: reading.history(project, scope, limit))
+
+    async def lineage(
+        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
+    ) -> Page[Lineage]:
+        return await self._page(project, lambda reading: reading.lineage(project, start, directions, depth, limit))
+
     async def _page(self, project: str, read: Callable[[Reading], list[T]]) -> Page[T]:
+        return await self._read(lambda reading: Page(reading.head(project), read(reading)))
+
+    async def _read(self, read: Callable[[Reading], T]) -> T:
         with _translated():
-            return await self._pages.run(partial(_snapshot, project, read))
+            return await self._pages.run(partial(_snapshot, read))
 
 
 @asynccontextmanager
@@ -209,11 +222,10 @@ def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T
     return result
 
 
-def _snapshot(project: str, read: Callable[[Reading], list[T]], connection: sqlite3.Connection) -> Page[T]:
+def _snapshot(read: Callable[[Reading], T], connection: sqlite3.Connection) -> T:
     connection.execute("BEGIN")
     try:
-        reading = Reading(connection)
-        return Page(reading.head(project), read(reading))
+        return read(Reading(connection))
     finally:
         connection.execute("COMMIT")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.errors import ProjectNotFound
-from tallymark_server.domain.model import ModelVersion
-from tallymark_server.domain.reference import By, Reference
+from tallymark_server.domain.model import ModelVersion, VersionUse
+from tallymark_server.domain.reference import By, Reference, numbered
 from tallymark_server.domain.state import Receipt, State
-from tallymark_server.storage.codec import decode_model, decode_run, decode_version
+from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
 # CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
@@ -62,6 +62,32 @@ LEFT JOIN models ON models.project = :project AND models.id = events.model
 LEFT JOIN versions ON versions.project = :project AND versions.model = events.model AND versions.number = events.number
 LEFT JOIN events AS run_version ON run_version.project = :project AND run_version.revision = versions.revision
 """
+STEPS = """
+SELECT events.image, models.name
+FROM (SELECT json_extract(value, '$[0]') AS run, json_extract(value, '$[1]') AS id FROM json_each(:pairs)) AS asked
+CROSS JOIN run_steps ON run_steps.project = :project AND run_steps.run = asked.run AND run_steps.id = asked.id
+CROSS JOIN events ON events.project = :project AND events.revision = run_steps.revision
+LEFT JOIN models ON models.project = :project AND models.id = events.model
+"""
+USES = f"""
+SELECT asked.value, models.name, run_versions.number FROM {_MANY} AS asked
+CROSS JOIN models ON models.project = :project AND models.name = asked.model
+CROSS JOIN run_versions ON run_versions.project = :project AND run_versions.run = asked.value
+    AND run_versions.model = models.id
+"""
+ARTIFACTS = """
+SELECT events.image, models.name
+FROM (
+    SELECT json_extract(value, '$[0]') AS model, json_extract(value, '$[1]') AS number,
+        json_extract(value, '$[2]') AS artifact
+    FROM json_each(:pairs)
+) AS asked
+CROSS JOIN models ON models.project = :project AND models.name = asked.model
+CROSS JOIN artifacts ON artifacts.project = :project AND artifacts.model = models.id
+    AND artifacts.number = asked.number AND artifacts.artifact = asked.artifact
+CROSS JOIN events ON events.project = :project AND events.revision = artifacts.revision
+ORDER BY artifacts.model, artifacts.number, artifacts.artifact, artifacts.ordinal
+"""
 RECEIPTS = f"""
 SELECT receipts.request_id, receipts.fingerprint, {EVENT} FROM json_each(:asked) AS asked
 CROSS JOIN receipts ON receipts.project = :project AND receipts.request_id = asked.value
@@ -87,6 +113,12 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[int,
         _load_automatic(connection, project_id, keys.automatic, state)
     if keys.runs:
         _load_runs(connection, project_id, keys.runs, state)
+    if keys.steps:
+        _load_steps(connection, project_id, keys.steps, state)
+    if keys.uses:
+        _load_uses(connection, project_id, keys.uses, state)
+    if keys.artifacts:
+        _load_artifacts(connection, project_id, keys.artifacts, state)
     if keys.receipts:
         _load_receipts(connection, project_id, keys.receipts, state)
     return project_id, state
@@ -98,7 +130,8 @@ def pointed(
     """The version that the reference means; of a deleted model too, if that is asked for."""
     given = {"project": project, "model": model, "value": reference.value, "deleted": int(of_deleted)}
     for name, _, image in connection.execute(POINTED_ONE[reference.by], given):
-        return decode_version(image, name)
+        version = decode_version(image, name)
+        return None if version.purged else version
     return None
 
 
@@ -154,6 +187,33 @@ def _load_runs(connection: sqlite3.Connection, project: int, ids: set[str], stat
             state.versions[(model, run.number)] = decode_version(version, model)
 
 
+def _load_steps(connection: sqlite3.Connection, project: int, wanted: set[tuple[str, str]], state: State) -> None:
+    state.steps.update(dict.fromkeys(wanted))
+    for image, model in connection.execute(STEPS, {"project": project, "pairs": _json(wanted)}):
+        step = decode_step(image, model)
+        state.steps[(step.run, step.id)] = step
+
+
+def _load_uses(connection: sqlite3.Connection, project: int, wanted: set[tuple[str, str]], state: State) -> None:
+    state.uses.update({key: set() for key in wanted})
+    pairs = [(model, run) for run, model in wanted]
+    for run, model, number in connection.execute(USES, {"project": project, "pairs": _json(pairs)}):
+        state.uses[(run, model)].add(number)
+
+
+def _load_artifacts(
+    connection: sqlite3.Connection, project: int, wanted: set[tuple[str, Reference, str]], state: State
+) -> None:
+    for model, reference, name in wanted:
+        version = state.find(model, reference)
+        if version is not None:
+            state.artifacts[(model, version.number, name)] = ()
+    for image, model in connection.execute(ARTIFACTS, {"project": project, "pairs": _json(state.artifacts)}):
+        artifact = decode_artifact(image, model)
+        key = (model, artifact.number, artifact.name)
+        state.artifacts[key] = (*state.artifacts[key], artifact)
+
+
 def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], state: State) -> None:
     state.receipts.update(dict.fromkeys(ids))
     for request_id, fingerprint, *row in connection.execute(RECEIPTS, {"project": project, "asked": _json(ids)}):
@@ -163,6 +223,9 @@ def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], 
         for event in events:
             if isinstance(event.image, ModelVersion):
                 state.versions.setdefault((event.image.model, event.image.number), event.image)
+    used = [event.image for known in state.receipts.values() if known for event in known.events]
+    missing = {(use.model, numbered(use.number)) for use in used if isinstance(use, VersionUse)}
+    _load_versions(connection, project, missing, state)
 
 
 def _json(values: Iterable[object]) -> str:

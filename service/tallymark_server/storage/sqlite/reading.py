@@ -1,50 +1,62 @@
-"""The questions: each one statement on the read-only connection."""
+"""The questions: each a few statements on a read-only connection, which see one committed state."""
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+from collections.abc import Sequence
 
-from tallymark_server.domain.conditions import Condition
+from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import ProjectNotFound
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, ModelVersion, Run
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
 from tallymark_server.domain.reference import Reference
-from tallymark_server.storage.codec import decode_model, decode_run, decode_version
-from tallymark_server.storage.contract import Head
-from tallymark_server.storage.sqlite.conditions import MODEL_COLUMNS, VERSION_COLUMNS, where
+from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
+from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Scope
+from tallymark_server.storage.sqlite.lineage import lineage
+from tallymark_server.storage.sqlite.listing import artifacts_page, models_page, runs_page, versions_page
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
-from tallymark_server.storage.sqlite.rows import EVENT, event_of
+from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
+from tallymark_server.storage.sqlite.rows import EVENT, OF_MODELS, event_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
-_MODEL = """
+MODEL_OF_NAME = """
 SELECT events.image, models.last_number FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
-WHERE models.project = ? AND models.name
+WHERE models.project = ? AND models.name = ?
 """
-MODEL_OF_NAME = f"{_MODEL} = ?"
-# {} is the condition of a filter.
-MODELS_AFTER = f"{_MODEL} > ? AND models.deleted <= ? AND ({{}}) ORDER BY models.name LIMIT ?"
-VERSIONS_BELOW = """
-SELECT events.image, models.name FROM models
-JOIN versions ON versions.project = models.project AND versions.model = models.id
-JOIN events ON events.project = versions.project AND events.revision = versions.revision
-WHERE models.project = ? AND models.name = ? AND models.deleted <= ? AND versions.number < ? AND versions.deleted <= ?
-    AND ({})
-ORDER BY versions.number DESC LIMIT ?
-"""
-_RUN = """
+RUN_OF_ID = """
 SELECT events.image, models.name FROM runs
 JOIN events ON events.project = runs.project AND events.revision = runs.revision
 LEFT JOIN models ON models.project = runs.project AND models.id = events.model
-WHERE runs.project = ?
+WHERE runs.project = ? AND runs.id = ?
 """
-RUN_OF_ID = f"{_RUN} AND runs.id = ?"
-RUNS_BELOW = f"{_RUN} AND runs.start_revision < ? ORDER BY runs.start_revision DESC LIMIT ?"
-EVENTS_AFTER = f"""
+STEPS_AFTER = """
+SELECT events.image, models.name FROM run_steps
+CROSS JOIN events ON events.project = run_steps.project AND events.revision = run_steps.revision
+LEFT JOIN models ON models.project = run_steps.project AND models.id = events.model
+WHERE run_steps.project = ? AND run_steps.run = ? AND run_steps.start_revision > ?
+ORDER BY run_steps.start_revision LIMIT ?
+"""
+ARTIFACT_OF_NAME = """
+SELECT events.image FROM artifacts
+CROSS JOIN events ON events.project = artifacts.project AND events.revision = artifacts.revision
+WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ? AND artifacts.artifact = ?
+    AND artifacts.ordinal = coalesce(?, artifacts.ordinal) AND artifacts.unlinked = 0
+ORDER BY artifacts.ordinal DESC LIMIT 1
+"""
+POINTS_AFTER = """
+SELECT metric, step, value, time FROM points
+WHERE project = ? AND model = ? AND number = ? AND (metric, step) > (?, ?) AND {}
+ORDER BY metric, step LIMIT ?
+"""
+_EVENTS = f"""
 SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
-WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT ?
+WHERE events.project = ?
 """
+EVENTS_AFTER = f"{_EVENTS} AND events.revision > ? ORDER BY events.revision LIMIT ?"
+_AFTER_ALL = 2**63 - 1
 
 
 class Reading:
@@ -62,8 +74,10 @@ class Reading:
         self._ids[project] = row[0]
         return Head(row[1], row[2])
 
-    def model(self, project: str, name: str) -> Model | None:
+    def model(self, project: str, name: str, at: int | None) -> Model | None:
         """The model of that name."""
+        if at is not None:
+            return Past(self._connection, self._id(project), at).model(name)
         row = self._connection.execute(MODEL_OF_NAME, (self._id(project), name)).fetchone()
         return None if row is None else decode_model(*row)
 
@@ -73,45 +87,120 @@ class Reading:
         row = self._connection.execute(RENAMED, given).fetchone()
         return None if row is None else str(row[1])
 
-    def models(
-        self, project: str, after: str, limit: int, *, deleted: bool, condition: Condition | None
-    ) -> list[Model]:
-        """Models by name, after that name."""
-        sql, parameters = where(condition, MODEL_COLUMNS)
-        given = (self._id(project), after, int(deleted), *parameters, limit)
-        rows = self._connection.execute(MODELS_AFTER.format(sql), given)
-        return [decode_model(*row) for row in rows]
+    def revision_at(self, project: str, time: int) -> int:
+        """The last revision at or before the time."""
+        newest = self.head(project).revision
+        return revision_at(self._connection, self._id(project), newest, time)
 
-    def version(self, project: str, model: str, reference: Reference, *, of_deleted: bool) -> ModelVersion | None:
+    def models(self, project: str, query: Query) -> Listed[Model]:
+        """A page of models."""
+        head = self.head(project)
+        at = head.revision if query.at is None else query.at
+        since = self._connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
+        page = models_page(self._connection, self._id(project), at, query, renamed_since=since is not None)
+        return Listed(head, [decode_model(*row) for row in page.rows], page.keys, at)
+
+    def version(
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool, at: int | None
+    ) -> ModelVersion | None:
         """The version that the reference means."""
-        return pointed(self._connection, self._id(project), model, reference, of_deleted=of_deleted)
+        if at is None:
+            return pointed(self._connection, self._id(project), model, reference, of_deleted=of_deleted)
+        past = Past(self._connection, self._id(project), at)
+        found = past.model(model)
+        if found is None or (found.delete_time is not None and not of_deleted):
+            return None
+        return past.version(found, reference)
 
-    def versions(
-        self, project: str, model: str, before: int, limit: int, *, deleted: bool, condition: Condition | None
-    ) -> list[ModelVersion]:
-        """Versions of the model from the highest number down, below that number."""
-        sql, parameters = where(condition, VERSION_COLUMNS)
-        given = (self._id(project), model, int(deleted), before, int(deleted), *parameters, limit)
-        rows = self._connection.execute(VERSIONS_BELOW.format(sql), given)
-        return [decode_version(*row) for row in rows]
+    def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
+        """A page of versions of the model."""
+        head = self.head(project)
+        at = head.revision if query.at is None else query.at
+        page = versions_page(self._connection, self._id(project), model.id, at, query)
+        return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], page.keys, at)
+
+    def points(
+        self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
+    ) -> list[Point]:
+        """Points of the version's metrics."""
+        chosen = "metric IN (SELECT value FROM json_each(?))" if keys else "?"
+        given = (version.model_id, version.number, *after, json.dumps(list(keys)) if keys else True, limit)
+        rows = self._connection.execute(POINTS_AFTER.format(chosen), (self._id(project), *given))
+        return [Point(key, step, math.nan if value is None else value, time) for key, step, value, time in rows]
+
+    def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
+        """The artifact of that name."""
+        given = (self._id(project), version.model_id, version.number, name, ordinal)
+        row = self._connection.execute(ARTIFACT_OF_NAME, given).fetchone()
+        return None if row is None else decode_artifact(row[0], version.model)
+
+    def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
+        """A page of the version's artifacts."""
+        head = self.head(project)
+        page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, query)
+        items = [decode_artifact(image, version.model) for (image,) in page.rows]
+        return Listed(head, items, page.keys, head.revision)
 
     def run(self, project: str, run_id: str) -> Run | None:
         """The run of that id."""
         row = self._connection.execute(RUN_OF_ID, (self._id(project), run_id)).fetchone()
         return None if row is None else decode_run(*row)
 
-    def runs(self, project: str, before: int, limit: int) -> list[Run]:
-        """Runs from the last started back, started before that revision."""
-        rows = self._connection.execute(RUNS_BELOW, (self._id(project), before, limit))
-        return [decode_run(*row) for row in rows]
+    def runs(self, project: str, query: Query, version: ModelVersion | None) -> Listed[Run]:
+        """A page of runs."""
+        head = self.head(project)
+        at = head.revision if query.at is None else query.at
+        linked = None if version is None else (version.model_id, version.number)
+        page = runs_page(self._connection, self._id(project), at, query, linked)
+        return Listed(head, [decode_run(*row) for row in page.rows], page.keys, at)
+
+    def steps(self, project: str, run_id: str, after: int, limit: int) -> list[RunStep]:
+        """Steps of the run."""
+        rows = self._connection.execute(STEPS_AFTER, (self._id(project), run_id, after, limit))
+        return [decode_step(*row) for row in rows]
 
     def events(self, project: str, after: int, limit: int) -> list[Event]:
         """Events after that revision, in order."""
         rows = self._connection.execute(EVENTS_AFTER, (self._id(project), after, limit))
         return [event_of(row) for row in rows]
 
+    def history(self, project: str, scope: Scope, limit: int) -> list[Event]:
+        """Events of what the scope names."""
+        sql, parameters = history_statement(self._id(project), scope, limit)
+        return [event_of(row) for row in self._connection.execute(sql, parameters)]
+
+    def lineage(
+        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
+    ) -> list[Lineage]:
+        """What came from what, around the start."""
+        key: NodeKey = ("run", start.id, 0) if isinstance(start, Run) else ("version", start.model_id, start.number)
+        return [lineage(self._connection, self._id(project), key, directions, depth, limit)]
+
     def _id(self, project: str) -> int:
         # Projects are made when the file is opened, and never go away.
         if project not in self._ids:
             self.head(project)
         return self._ids[project]
+
+
+def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
+    """The statement that reads the events of a scope, with its parameters."""
+    terms = [_EVENTS]
+    bound: list[object] = [project]
+    if scope.model_id is not None:
+        terms.append("AND events.model = ?")
+        bound.append(scope.model_id)
+    if scope.number is not None:
+        # A model's events bear its last number, and are not the version's.
+        terms.append(f"AND events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
+        bound += [scope.number, *OF_MODELS]
+    if scope.kinds:
+        terms.append(f"AND events.kind IN ({', '.join('?' * len(scope.kinds))})")
+        bound += sorted(scope.kinds)
+    if scope.newest_first:
+        terms.append("AND events.revision < ? ORDER BY events.revision DESC LIMIT ?")
+        bound += [_AFTER_ALL if scope.before is None else scope.before, limit]
+    else:
+        terms.append("AND events.revision > ? ORDER BY events.revision LIMIT ?")
+        bound += [scope.after, limit]
+    return " ".join(terms), bound

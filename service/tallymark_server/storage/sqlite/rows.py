@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model, ModelVersion, Run, Stage
-from tallymark_server.storage.codec import decode_model, decode_run, decode_version
+from tallymark_server.domain.model import Resource, Stage
+from tallymark_server.storage.codec import (
+    decode_artifact,
+    decode_metric_change,
+    decode_model,
+    decode_run,
+    decode_step,
+    decode_use,
+    decode_version,
+)
 
 # What `event_of` reads.
 EVENT = """
     events.revision, events.kind, events.time, events.actor, events.reason, events.previous_stage, events.alias,
     events.previous_number, events.previous_name, events.number, events.image, models.name
 """
+_OF_A_RUN: dict[Kind, Callable[[str, str | None], Resource]] = {
+    Kind.RUN_STARTED: decode_run,
+    Kind.RUN_FINISHED: decode_run,
+    Kind.STEP_STARTED: decode_step,
+    Kind.STEP_FINISHED: decode_step,
+}
+_OF_A_VERSION: dict[Kind, Callable[[str, str], Resource]] = {
+    Kind.VERSION_USED: decode_use,
+    Kind.METRICS_LOGGED: decode_metric_change,
+    Kind.ARTIFACT_LINKED: decode_artifact,
+    Kind.ARTIFACT_UNLINKED: decode_artifact,
+}
+OF_MODELS = tuple(kind for kind in Kind if kind.startswith("model_"))
+# What is not the image of the version to which the event belongs.
+BESIDE_VERSIONS = (*OF_MODELS, *_OF_A_RUN, *_OF_A_VERSION)
 
 
 def event_of(row: Sequence[Any]) -> Event:
@@ -36,9 +59,9 @@ def event_of(row: Sequence[Any]) -> Event:
     )
 
 
-def _image_of(kind: Kind, number: int, image: str, model: str | None) -> Model | ModelVersion | Run:
-    if kind.startswith("model_"):
+def _image_of(kind: Kind, number: int, image: str, model: str | None) -> Resource:
+    if kind in OF_MODELS:
         return decode_model(image, number)
-    if kind.startswith("run_"):
-        return decode_run(image, model)
-    return decode_version(image, model or "")
+    if kind in _OF_A_RUN:
+        return _OF_A_RUN[kind](image, model)
+    return _OF_A_VERSION.get(kind, decode_version)(image, model or "")

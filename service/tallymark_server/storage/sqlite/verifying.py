@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.sqlite.appending import chained, row_of, tell_tables
+from tallymark_server.storage.sqlite.appending import chained, row_of
 from tallymark_server.storage.sqlite.migrate import migrate, steps
+from tallymark_server.storage.sqlite.projecting import tell_tables
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
-_TABLES = ("models", "renames", "versions", "aliases", "runs")
+_TABLES = ("models", "renames", "versions", "aliases", "runs", "run_versions", "run_steps", "artifacts", "points")
 _STRETCH = 1000
 _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"

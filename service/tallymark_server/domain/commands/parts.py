@@ -1,0 +1,80 @@
+"""What commands are made of: what they must know, and what they are asked with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, TypeVar
+
+from tallymark_server.domain.model import (
+    ModelCard,
+    Value,
+)
+from tallymark_server.domain.reference import Reference
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(slots=True)
+class Keys:
+    """What a batch of commands must know of one project. Storage loads exactly this, in a few statements."""
+
+    receipts: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+    versions: set[tuple[str, Reference]] = field(default_factory=set)
+    automatic: set[tuple[str, str]] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)
+    uses: set[tuple[str, str]] = field(default_factory=set)
+    steps: set[tuple[str, str]] = field(default_factory=set)
+    artifacts: set[tuple[str, Reference, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Generic[T_co]):
+    """One change asked for, which is answered with a `T_co`. `fingerprint` tells requests of one request_id apart."""
+
+    # Whether what comes after it in line must be loaded anew: it changes more than the events say of themselves.
+    changes_much: ClassVar[bool] = False
+    # Whether it must be loaded after everything before it in line: what it needs depends on what they do.
+    looks_behind: ClassVar[bool] = False
+
+    project: str
+    actor: str
+    request_id: str = ""
+    fingerprint: bytes = b""
+    validate_only: bool = False
+
+    def declare(self, keys: Keys) -> None:
+        """Add what this command must know."""
+        if self.request_id:
+            keys.receipts.add(self.request_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """A version to be created. `name` is None for a version called by its number."""
+
+    name: str | None = None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a `Model(name, version)` in a program means. `reference` is None for automatic numbering."""
+
+    model: str
+    reference: Reference | None
+    card: ModelCard
+    version: NewVersion
+
+    def declare(self, keys: Keys, run: str | None) -> None:
+        """Add what must be known to find or create this version."""
+        keys.models.add(self.model)
+        if self.reference is None:
+            if run is not None:
+                keys.automatic.add((run, self.model))
+            return
+        keys.versions.add((self.model, self.reference))
+        if run is not None:
+            keys.uses.add((run, self.model))

@@ -1,0 +1,93 @@
+"""What can be asked of runs and their steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tallymark_server.domain.commands.parts import Command, Config, Keys
+from tallymark_server.domain.model import (
+    ModelVersion,
+    Run,
+    RunState,
+    RunStep,
+    Value,
+)
+from tallymark_server.domain.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run, whether this very request started it, and the version that its config means."""
+
+    run: Run
+    created: bool
+    version: ModelVersion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun(Command[Started]):
+    """Start a run, or join it, and find or create the version that its pipeline's config means."""
+
+    run: str
+    pipeline: str
+    host: str = ""
+    user: str = ""
+    commit: str = ""
+    url: str = ""
+    parameters: dict[str, Value] = field(default_factory=dict)
+    config: Config | None = None
+
+    def declare(self, keys: Keys) -> None:
+        Command.declare(self, keys)
+        keys.runs.add(self.run)
+        if self.config is not None:
+            self.config.declare(keys, self.run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRun(Command[Run]):
+    """Finish a run."""
+
+    run: str
+    state: RunState
+    error: str = ""
+
+    def declare(self, keys: Keys) -> None:
+        Command.declare(self, keys)
+        keys.runs.add(self.run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCommand(Command[RunStep]):
+    """A change to a step of a run."""
+
+    run: str
+    step: str
+
+    def declare(self, keys: Keys) -> None:
+        Command.declare(self, keys)
+        keys.runs.add(self.run)
+        keys.steps.add((self.run, self.step))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartStep(StepCommand):
+    """Start a step of a run. `version` is the model and the number in force in it."""
+
+    name: str
+    version: tuple[str, Reference] | None = None
+    parameters: dict[str, Value] = field(default_factory=dict)
+
+    def declare(self, keys: Keys) -> None:
+        StepCommand.declare(self, keys)
+        if self.version is not None:
+            keys.models.add(self.version[0])
+            keys.versions.add(self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishStep(StepCommand):
+    """Finish a step."""
+
+    state: RunState
+    error: str = ""

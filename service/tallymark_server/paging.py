@@ -1,0 +1,53 @@
+"""The tokens by which pages of lists follow each other."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+
+from tallymark_server.domain.conditions import SortKey
+from tallymark_server.domain.errors import InvalidPageToken
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 1000
+# Three sort keys and a list's own, of 255 characters each, escaped for JSON and in base64, and what else a token holds.
+MAX_TOKEN = 16_384
+_LARGEST = 2**63 - 1
+
+
+def page_size(asked: int) -> int:
+    """How many items a page has at most."""
+    return min(asked, MAX_PAGE) if asked > 0 else DEFAULT_PAGE
+
+
+def make_token(scope: str, at: int | None, keys: tuple[SortKey, ...]) -> str:
+    """The token for what follows these sort keys in the list of that scope, as of that revision."""
+    return base64.urlsafe_b64encode(json.dumps([_mark(scope), at, *keys]).encode()).decode().rstrip("=")
+
+
+def parse_token(token: str, scope: str, kinds: tuple[type, ...]) -> tuple[int | None, tuple[SortKey, ...]]:
+    """The revision and the sort keys, of these kinds, of the token; InvalidPageToken."""
+    if len(token) > MAX_TOKEN:
+        raise InvalidPageToken
+    try:
+        found = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        raise InvalidPageToken from None
+    match found:
+        case [str(of), int() | None as at, *keys] if of == _mark(scope) and len(keys) == len(kinds):
+            if (at is None or _is_key(at, int)) and all(map(_is_key, keys, kinds)):
+                return at, tuple(keys)
+    raise InvalidPageToken
+
+
+def _is_key(key: object, kind: type) -> bool:
+    if isinstance(key, int):
+        return type(key) is int and abs(key) <= _LARGEST and issubclass(int, kind)
+    return isinstance(key, kind) and (key is None or isinstance(key, str | float))
+
+
+def _mark(scope: str) -> str:
+    """A short text for the list that a token belongs to, however long its filter."""
+    return hashlib.sha256(scope.encode()).hexdigest()[:16]

@@ -1,0 +1,61 @@
+"""Messages to commands and questions."""
+
+from tallymark_server.rpc.commands.artifacts import link_artifact, unlink_artifact
+from tallymark_server.rpc.commands.models import (
+    create_model,
+    delete_model,
+    purge_model,
+    rename_model,
+    undelete_model,
+    update_model,
+)
+from tallymark_server.rpc.commands.parts import moment
+from tallymark_server.rpc.commands.questions import asked, cursor, depth, directions, interest, kinds, scope
+from tallymark_server.rpc.commands.runs import finish_run, finish_step, start_run, start_step
+from tallymark_server.rpc.commands.versions import (
+    create_version,
+    create_versions,
+    delete_alias,
+    delete_version,
+    ensure_version,
+    log_metadata,
+    purge_version,
+    set_alias,
+    set_stage,
+    undelete_version,
+    update_version,
+)
+
+__all__ = [
+    "asked",
+    "create_model",
+    "create_version",
+    "create_versions",
+    "cursor",
+    "delete_alias",
+    "delete_model",
+    "delete_version",
+    "depth",
+    "directions",
+    "ensure_version",
+    "finish_run",
+    "finish_step",
+    "interest",
+    "kinds",
+    "link_artifact",
+    "log_metadata",
+    "moment",
+    "purge_model",
+    "purge_version",
+    "rename_model",
+    "scope",
+    "set_alias",
+    "set_stage",
+    "start_run",
+    "start_step",
+    "undelete_model",
+    "undelete_version",
+    "unlink_artifact",
+    "update_model",
+    "update_version",
+]

@@ -1,0 +1,145 @@
+"""What the messages of all services have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tallymark.v1 import (
+    model_pb2,
+)
+from tallymark_server.domain import commands as c
+from tallymark_server.domain import metadata, naming, reference
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.model import (
+    ModelCard,
+    Time,
+    Uri,
+    Value,
+)
+from tallymark_server.registry import NOW, Moment
+
+# Of the years 1 to 9999, as google.protobuf.Timestamp has it.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+_PLAIN_VERSION = c.NewVersion()
+
+
+class Attempt(TypedDict):
+    """What every command says of the attempt that it is."""
+
+    project: str
+    actor: str
+    request_id: str
+    fingerprint: bytes
+    validate_only: bool
+
+
+def attempt(request: Any, project: str, actor: str) -> Attempt:
+    """What every command says of the attempt that it is."""
+    return Attempt(
+        project=project,
+        actor=actor,
+        request_id=naming.request_id(request.request_id),
+        fingerprint=_fingerprint(request) if request.request_id else b"",
+        validate_only=getattr(request, "validate_only", False),
+    )
+
+
+def card(model: model_pb2.Model) -> ModelCard:
+    """What people write about a model."""
+    texts = {
+        name: naming.prose(getattr(model, name), f"model.{name}")
+        for name in ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
+    }
+    return ModelCard(**texts, tags=naming.tags(tuple(model.tags), "model.tags"), metadata=facts(model.metadata))
+
+
+def new_version(version: model_pb2.ModelVersion) -> c.NewVersion:
+    """A version to be created."""
+    if not version.ByteSize():
+        return _PLAIN_VERSION
+    name = naming.version_name(version.version_name, "model_version.version_name") if version.version_name else None
+    return c.NewVersion(
+        name=name,
+        description=naming.prose(version.description, "model_version.description"),
+        tags=naming.tags(tuple(version.tags), "model_version.tags"),
+        metadata=facts(version.metadata),
+    )
+
+
+def config(config: model_pb2.ModelConfig) -> c.Config:
+    """What a `Model(name, version)` in a program means."""
+    return c.Config(
+        model=naming.model_name(config.model, "config.model"),
+        reference=reference.parse_selector(config.version, "config.version"),
+        card=card(config.new_model),
+        version=new_version(config.new_version),
+    )
+
+
+def paths(asked: Iterable[str], known: Mapping[str, str]) -> list[str]:
+    """The paths of an update mask; InvalidField."""
+    paths = list(dict.fromkeys(asked))
+    if not paths:
+        raise InvalidField("update_mask", "empty", f"name the fields to change, of {', '.join(known)}")
+    for path in paths:
+        if path not in known:
+            raise InvalidField("update_mask", path, f"the fields that can be changed are {', '.join(known)}")
+    return paths
+
+
+def facts(values: Mapping[str, model_pb2.MetadataValue], field: str = "metadata") -> dict[str, Value]:
+    """Typed facts by key; InvalidField, ValueTooLarge."""
+    return metadata.checked({key: _value(key, value) for key, value in values.items()}, field) if values else {}
+
+
+def micros(time: Timestamp, field: str) -> int:
+    """The time as microseconds since 1970, UTC; InvalidField."""
+    if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < 1_000_000_000):
+        raise InvalidField(field, time.seconds, "a time is of the years 1 to 9999")
+    return time.seconds * 1_000_000 + time.nanos // 1000
+
+
+def moment(request: Any) -> Moment:
+    """As of when the request reads; InvalidField."""
+    match request.WhichOneof("read_at"):
+        case "read_revision":
+            if request.read_revision < 1:
+                raise InvalidField(
+                    "read_revision", request.read_revision, "revisions go from 1; without it, now is read"
+                )
+            return Moment(revision=request.read_revision)
+        case "read_time":
+            return Moment(time=micros(request.read_time, "read_time"))
+        case _:
+            return NOW
+
+
+def _fingerprint(request: Message) -> bytes:
+    """What tells this request from another of the same request_id: its type and its content, whatever its encoding."""
+    content = request.SerializeToString(deterministic=True)
+    return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()[:16]
+
+
+def _value(key: str, value: model_pb2.MetadataValue) -> Value:
+    match value.WhichOneof("kind"):
+        case "number":
+            return value.number
+        case "text":
+            return value.text
+        case "flag":
+            return value.flag
+        case "time":
+            return Time(micros(value.time, f"metadata[{key!r}]"))
+        case "uri":
+            return Uri(value.uri)
+        case "list":
+            return tuple(_value(key, item) for item in value.list.values)
+        case "map":
+            return {name: _value(key, item) for name, item in value.map.values.items()}
+        case None:
+            raise InvalidField(f"metadata[{key!r}]", "empty", "give it a number, text, flag, time, uri, list or map")

@@ -1,0 +1,152 @@
+"""What came from what: from runs, versions and artifacts to the next ones, a few statements for each distance."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from tallymark_server.domain.model import Artifact, ModelVersion, Run
+from tallymark_server.storage.codec import decode_artifact, decode_run, decode_version
+from tallymark_server.storage.contract import Edge, Lineage, Node, NodeKey
+
+Found = ModelVersion | Run | Artifact
+# ("version", model id, number), ("run", run id, 0) or ("artifact", digest or uri, 0)
+Key = NodeKey
+
+_ASKED = "(SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS second FROM json_each(:keys))"
+_OF_VERSIONS = "{table}.project = :project AND {table}.model = asked.first AND {table}.number = asked.second"
+
+
+class Way(NamedTuple):
+    """A step from one kind of thing to another; `found` comes from what is asked if it goes downstream."""
+
+    start: str
+    end: str
+    downstream: bool
+    sql: str
+
+
+def _to_runs(role: str) -> str:
+    return f"""
+    SELECT asked.first, asked.second, run_versions.run, 0 FROM {_ASKED} AS asked
+    CROSS JOIN run_versions INDEXED BY runs_of_versions ON {_OF_VERSIONS.format(table="run_versions")}
+        AND run_versions.role = '{role}'
+    """
+
+
+def _from_runs(role: str) -> str:
+    return f"""
+    SELECT asked.first, asked.second, run_versions.model, run_versions.number FROM {_ASKED} AS asked
+    CROSS JOIN run_versions ON run_versions.project = :project AND run_versions.run = asked.first
+        AND run_versions.role = '{role}'
+    """
+
+
+def _to_artifacts(role: str) -> str:
+    return f"""
+    SELECT asked.first, asked.second, artifacts.identity, 0 FROM {_ASKED} AS asked
+    CROSS JOIN artifacts ON {_OF_VERSIONS.format(table="artifacts")} AND artifacts.role = '{role}'
+        AND artifacts.unlinked = 0
+    """
+
+
+def _from_artifacts(role: str) -> str:
+    return f"""
+    SELECT asked.first, asked.second, artifacts.model, artifacts.number FROM {_ASKED} AS asked
+    CROSS JOIN artifacts INDEXED BY artifacts_by_identity
+    ON artifacts.project = :project AND artifacts.identity = asked.first
+        AND artifacts.role = '{role}' AND artifacts.unlinked = 0
+    """
+
+
+WAYS = (
+    Way("version", "run", downstream=False, sql=_to_runs("made")),
+    Way("version", "run", downstream=True, sql=_to_runs("used")),
+    Way("run", "version", downstream=False, sql=_from_runs("used")),
+    Way("run", "version", downstream=True, sql=_from_runs("made")),
+    Way("version", "artifact", downstream=False, sql=_to_artifacts("used")),
+    Way("version", "artifact", downstream=True, sql=_to_artifacts("made")),
+    Way("artifact", "version", downstream=False, sql=_from_artifacts("made")),
+    Way("artifact", "version", downstream=True, sql=_from_artifacts("used")),
+)
+VERSIONS = f"""
+SELECT versions.model, versions.number, events.image, models.name FROM {_ASKED} AS asked
+CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")}
+CROSS JOIN models ON models.project = :project AND models.id = versions.model
+CROSS JOIN events ON events.project = :project AND events.revision = versions.revision
+"""
+RUNS = f"""
+SELECT runs.id, 0, events.image, models.name FROM {_ASKED} AS asked
+CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first
+CROSS JOIN events ON events.project = :project AND events.revision = runs.revision
+LEFT JOIN models ON models.project = :project AND models.id = events.model
+"""
+ARTIFACTS = f"""
+SELECT artifacts.identity, 0, events.image, models.name FROM {_ASKED} AS asked
+CROSS JOIN artifacts INDEXED BY artifacts_by_identity
+    ON artifacts.project = :project AND artifacts.identity = asked.first AND artifacts.unlinked = 0
+CROSS JOIN models ON models.project = :project AND models.id = artifacts.model
+CROSS JOIN events ON events.project = :project AND events.revision = artifacts.revision
+"""
+_READ: dict[str, tuple[str, Callable[[str, str], Found]]] = {
+    "version": (VERSIONS, decode_version),
+    "run": (RUNS, decode_run),
+    "artifact": (ARTIFACTS, decode_artifact),
+}
+
+
+def lineage(
+    connection: sqlite3.Connection, project: int, start: Key, directions: frozenset[bool], depth: int, limit: int
+) -> Lineage:
+    """What is found from the start, upstream (False) and downstream (True), up to so many edges away, and so many.
+
+    The two directions are followed each by itself: what else came from the same source is neither.
+    """
+    depths: dict[Key, int] = {start: 0}
+    edges: dict[tuple[Key, Key], None] = {}
+    truncated = False
+    for downstream in sorted(directions):
+        frontier = [start]
+        seen = {start}
+        for distance in range(1, depth + 2):
+            steps = _steps(connection, project, frontier, downstream=downstream)
+            fresh = list(dict.fromkeys(key for _, key in steps if key not in seen))
+            if distance > depth or len(depths) + len(fresh) > limit:
+                truncated = truncated or bool(fresh)
+                break
+            edges.update(dict.fromkeys((one, other) if downstream else (other, one) for one, other in steps))
+            for key in fresh:
+                depths.setdefault(key, distance)
+            seen.update(fresh)
+            frontier = fresh
+    resources = _resources(connection, project, depths)
+    nodes = [Node(key, distance, resources[key]) for key, distance in depths.items() if key in resources]
+    told = [Edge(one, other) for one, other in edges if one in resources and other in resources]
+    return Lineage(sorted(nodes, key=lambda node: node.depth), told, truncated)
+
+
+def _steps(
+    connection: sqlite3.Connection, project: int, frontier: list[Key], *, downstream: bool
+) -> list[tuple[Key, Key]]:
+    found: list[tuple[Key, Key]] = []
+    for way in WAYS:
+        asked = [(key[1], key[2]) for key in frontier if key[0] == way.start]
+        if way.downstream is downstream and asked:
+            rows = connection.execute(way.sql, {"project": project, "keys": _json(asked)})
+            found += [((way.start, first, second), (way.end, end, number)) for first, second, end, number in rows]
+    return found
+
+
+def _resources(connection: sqlite3.Connection, project: int, keys: Iterable[Key]) -> dict[Key, Found]:
+    resources: dict[Key, Found] = {}
+    for kind, (sql, decode) in _READ.items():
+        asked = [(key[1], key[2]) for key in keys if key[0] == kind]
+        for first, second, image, model in connection.execute(sql, {"project": project, "keys": _json(asked)}):
+            resources[(kind, first, second)] = decode(image, model)
+    return resources
+
+
+def _json(values: list[tuple[str | int, int]]) -> str:
+    return json.dumps(values, ensure_ascii=False)

@@ -1,0 +1,166 @@
+"""Pages of lists: one statement each, by the keys of the last item, as of one revision.
+
+What has changed since that revision is read as it was: its newest image up to then. What was made since is not there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tallymark_server.domain.conditions import Query
+from tallymark_server.storage.sqlite.conditions import (
+    ARTIFACT_COLUMNS,
+    MODEL_COLUMNS,
+    RUN_COLUMNS,
+    VERSION_COLUMNS,
+    sort_keys,
+    where,
+)
+from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    return ", ".join(f"'{kind}'" for kind in kinds)
+
+
+# The newest change of a version, model or run up to a revision, which is the last parameter.
+VERSION_AS_OF = f"""
+SELECT past.revision FROM events AS past WHERE past.project = versions.project AND past.model = versions.model
+    AND past.number = versions.number AND past.revision <= ? AND past.kind NOT IN ({_listed(BESIDE_VERSIONS)})
+ORDER BY past.revision DESC LIMIT 1
+"""
+# The kinds stand here as in the index, which is used only then.
+MODEL_AS_OF = f"""
+SELECT past.revision FROM events AS past WHERE past.project = models.project AND past.model = models.id
+    AND past.revision <= ? AND past.kind IN ({_listed(OF_MODELS)})
+ORDER BY past.revision DESC LIMIT 1
+"""
+RUN_AS_OF = """
+SELECT past.revision FROM events AS past
+WHERE past.project = runs.project AND json_extract(past.image, '$.id') = runs.id AND past.revision <= ?
+    AND past.kind IN ('run_started', 'run_finished')
+ORDER BY past.revision DESC LIMIT 1
+"""
+_LAST_NUMBER_AS_OF = """
+(SELECT made.number FROM events AS made WHERE made.project = models.project AND made.model = models.id
+    AND made.revision <= ? ORDER BY made.number DESC LIMIT 1)
+"""
+_THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
+
+Part = tuple[str, list[object]]
+
+
+class Page(NamedTuple):
+    """The rows of a page, and the sort keys of each."""
+
+    rows: list[tuple[Any, ...]]
+    keys: list[tuple[Any, ...]]
+
+
+def _event(table: str, as_of: str, at: int) -> Part:
+    """The join with the event that has the image as of the revision."""
+    sql = f"""
+    CROSS JOIN events ON events.project = {table}.project AND events.revision =
+        CASE WHEN {table}.revision <= ? THEN {table}.revision ELSE ({as_of}) END
+    """
+    return sql, [at, at]
+
+
+def versions_page(connection: sqlite3.Connection, project: int, model: int, at: int, query: Query) -> Page:
+    """Images of the model's versions."""
+    join, bound = _event("versions", VERSION_AS_OF, at)
+    deleted = int(query.deleted)
+    # A version that is deleted now, and has not been changed since, is passed over without a look at its image.
+    source = f"""
+    FROM versions {join}
+    WHERE versions.project = ? AND versions.model = ? AND versions.deleted < 2
+        AND (versions.deleted <= ? OR versions.revision > ?) AND {_THERE}
+    """
+    return _page(
+        connection, "events.image", (source, [*bound, project, model, deleted, at, deleted]), VERSION_COLUMNS, query
+    )
+
+
+def models_page(connection: sqlite3.Connection, project: int, at: int, query: Query, *, renamed_since: bool) -> Page:
+    """Images of the project's models, each with its last number."""
+    join, bound = _event("models", MODEL_AS_OF, at)
+    deleted = int(query.deleted)
+    source = f"""
+    FROM models {join}
+    WHERE models.project = ? AND models.deleted < 2 AND (models.deleted <= ? OR models.revision > ?) AND {_THERE}
+    """
+    # The index tells the order of names only as they are now.
+    columns = MODEL_COLUMNS if renamed_since else {**MODEL_COLUMNS, "name": "models.name"}
+    last_number = f"CASE WHEN ? THEN models.last_number ELSE {_LAST_NUMBER_AS_OF} END"
+    is_newest = connection.execute("SELECT revision <= ? FROM projects WHERE id = ?", (at, project)).fetchone()[0]
+    if not is_newest:
+        columns = {**columns, "last_number": _LAST_NUMBER_AS_OF.replace("?", str(int(at)))}
+    selected = (f"events.image, {last_number}", [is_newest, at])
+    return _page(connection, selected, (source, [*bound, project, deleted, at, deleted]), columns, query)
+
+
+def runs_page(
+    connection: sqlite3.Connection, project: int, at: int, query: Query, version: tuple[int, int] | None
+) -> Page:
+    """Images of the project's runs, or of those that made or used a version; each with the name of its model."""
+    join, bound = _event("runs", RUN_AS_OF, at)
+    model = "(SELECT name FROM models WHERE models.project = events.project AND models.id = events.model)"
+    if version is None:
+        source: Part = (f"FROM runs {join} WHERE runs.project = ?", [*bound, project])
+    else:
+        linked = (
+            "FROM run_versions CROSS JOIN runs ON runs.project = run_versions.project AND runs.id = run_versions.run"
+        )
+        chosen = "run_versions.project = ? AND run_versions.model = ? AND run_versions.number = ?"
+        source = (f"{linked} {join} WHERE {chosen}", [*bound, project, *version])
+    columns = {**RUN_COLUMNS, "start_revision": "runs.start_revision"}
+    return _page(connection, f"events.image, {model}", source, columns, query)
+
+
+def artifacts_page(connection: sqlite3.Connection, project: int, model: int, number: int, query: Query) -> Page:
+    """Images of the version's artifacts."""
+    source = """
+    FROM artifacts CROSS JOIN events ON events.project = artifacts.project AND events.revision = artifacts.revision
+    WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ? AND artifacts.unlinked = 0
+    """
+    columns = {**ARTIFACT_COLUMNS, "start_revision": "artifacts.start_revision"}
+    return _page(connection, "events.image", (source, [project, model, number]), columns, query)
+
+
+def _page(
+    connection: sqlite3.Connection, selected: str | Part, source: Part, columns: dict[str, str], query: Query
+) -> Page:
+    sql, parameters = page_statement(selected, source, columns, query)
+    rows = connection.execute(sql, parameters).fetchall()
+    keys = len(sort_keys(query.order, columns))
+    return Page([row[:-keys] for row in rows], [row[-keys:] for row in rows])
+
+
+def page_statement(
+    selected: str | Part, source: Part, columns: dict[str, str], query: Query
+) -> tuple[str, list[object]]:
+    """The one statement of a page."""
+    what, what_bound = (selected, []) if isinstance(selected, str) else selected
+    keys = sort_keys(query.order, columns)
+    named = ", ".join(f"{term} AS k{place}" for place, (term, _, _) in enumerate(keys))
+    condition, condition_bound = where(query.condition, columns)
+    after, after_bound = _after([descending for _, _, descending in keys], query.after)
+    order = ", ".join(f"k{place}{' DESC' if descending else ''}" for place, (_, _, descending) in enumerate(keys))
+    sql = f"SELECT {what}, {named} {source[0]} AND ({condition}) AND ({after}) ORDER BY {order} LIMIT ?"
+    key_bound = [value for _, values, _ in keys for value in values]
+    return sql, [*what_bound, *key_bound, *source[1], *condition_bound, *after_bound, query.limit]
+
+
+def _after(descending: list[bool], keys: tuple[object, ...]) -> tuple[str, list[object]]:
+    """What comes after the item of those keys."""
+    if not keys:
+        return "TRUE", []
+    terms: list[str] = []
+    bound: list[object] = []
+    for place, downwards in enumerate(descending):
+        same = "".join(f"k{before} IS ? AND " for before in range(place))
+        terms.append(f"({same}k{place} {'<' if downwards else '>'} ?)")
+        bound += [*keys[:place], keys[place]]
+    return " OR ".join(terms), bound
