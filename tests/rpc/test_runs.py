@@ -4,7 +4,7 @@ import grpc
 import pytest
 from calling import PROJECT, Calls, refused
 
-from tallymark.v1 import model_pb2, run_registry_pb2
+from tallymark.v1 import model_pb2, run_pb2, run_registry_pb2
 from tallymark.v1.run_pb2 import RUN_STATE_FAILED, RUN_STATE_RUNNING, RUN_STATE_SUCCEEDED
 
 
@@ -111,3 +111,105 @@ def test_runs_are_listed_from_the_last_started(calls: Calls) -> None:
         if not token:
             break
     assert found == ["c", "a", "b"]
+
+
+def steps(calls: Calls, run: str, page_size: int = 2) -> list[run_pb2.RunStep]:
+    found: list[run_pb2.RunStep] = []
+    token = ""
+    while True:
+        request = run_registry_pb2.ListStepsRequest(
+            parent=f"{PROJECT}/runs/{run}", page_size=page_size, page_token=token
+        )
+        page = calls.runs.ListSteps(request)
+        found.extend(page.steps)
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def start_step(calls: Calls, step: str, run: str = "r1", request_id: str = "", **fields: object) -> run_pb2.RunStep:
+    request = run_registry_pb2.StartStepRequest(
+        parent=f"{PROJECT}/runs/{run}", step_id=step, step=run_pb2.RunStep(**fields), request_id=request_id
+    )
+    return calls.runs.StartStep(request)
+
+
+def finish_step(calls: Calls, step: str, state: run_pb2.RunState.ValueType, error: str = "") -> run_pb2.RunStep:
+    name = f"{PROJECT}/runs/r1/steps/{step}"
+    return calls.runs.FinishStep(run_registry_pb2.FinishStepRequest(name=name, state=state, error=error))
+
+
+def test_a_run_tells_where_and_with_what_it_ran(calls: Calls) -> None:
+    """Parameters, commit, host, user and the orchestrator's address come back as they were given."""
+    run = run_pb2.Run(
+        pipeline="training", host="gpu-1", user="ana", commit="a81f3c9-dirty", url="https://ci/1",
+        parameters={"lr": model_pb2.MetadataValue(number=0.1)},
+    )  # fmt: skip
+    request = run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="r1", run=run)
+    started = calls.runs.StartRun(request).run
+    assert (started.host, started.user, started.commit, started.url) == (
+        "gpu-1",
+        "ana",
+        "a81f3c9-dirty",
+        "https://ci/1",
+    )
+    assert started.parameters == run.parameters
+    assert calls.run("r1") == started == calls.events()[-1].run
+
+
+def test_steps_are_recorded_with_their_outcome(calls: Calls) -> None:
+    """Each step has its name, version, parameters, times and outcome, in the order in which steps were started."""
+    calls.start_run("r1", config())
+    calls.create_version("churn", "other")
+    start_step(calls, "s1", display_name="fit", model_version=f"{PROJECT}/models/churn/versions/=other")
+    start_step(calls, "s2", display_name="check", parameters={"n": model_pb2.MetadataValue(number=3)})
+    start_step(calls, "s3", display_name="fit")
+    finish_step(calls, "s2", RUN_STATE_FAILED, "ValueError: no data")
+    finish_step(calls, "s1", RUN_STATE_SUCCEEDED)
+    first, second, third = steps(calls, "r1")
+    assert [step.display_name for step in (first, second, third)] == ["fit", "check", "fit"]
+    assert [step.state for step in (first, second, third)] == [RUN_STATE_SUCCEEDED, RUN_STATE_FAILED, RUN_STATE_RUNNING]
+    assert (first.model_version, second.model_version) == (f"{PROJECT}/models/churn/versions/2", "")
+    assert (second.error, second.parameters["n"].number) == ("ValueError: no data", 3)
+    assert (first.HasField("end_time"), third.HasField("end_time")) == (True, False)
+    assert calls.events()[-1].run_step == first
+
+
+def test_a_step_starts_and_finishes_once(calls: Calls) -> None:
+    """Saying the same again changes nothing; another outcome, or a step or run that is not there, is refused."""
+    calls.start_run("r1")
+    first = start_step(calls, "s1", display_name="fit", request_id="one")
+    assert start_step(calls, "s1", display_name="else") == first
+    assert start_step(calls, "s1", display_name="fit", request_id="one") == first
+    finished = finish_step(calls, "s1", RUN_STATE_SUCCEEDED)
+    assert finish_step(calls, "s1", RUN_STATE_SUCCEEDED) == finished
+    with refused("STEP_FINISHED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
+        finish_step(calls, "s1", RUN_STATE_FAILED)
+    assert refusal.metadata == {"project": "default", "run": "r1", "step": "s1", "state": "succeeded"}
+    with refused("STEP_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        finish_step(calls, "s2", RUN_STATE_FAILED)
+    for ask in (lambda: start_step(calls, "s1", run="none"), lambda: steps(calls, "none")):
+        with refused("RUN_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+            ask()
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        finish_step(calls, "s1", RUN_STATE_RUNNING)
+
+
+def test_runs_are_filtered_and_ordered(calls: Calls) -> None:
+    """Every field can be asked for, parameters by their key; runs that go on end last."""
+    for run, rate in (("a", 0.1), ("b", 0.3), ("c", 0.2)):
+        parameters = {"lr": model_pb2.MetadataValue(number=rate)}
+        told = run_pb2.Run(pipeline="training", host=f"gpu-{run}", parameters=parameters)
+        calls.runs.StartRun(run_registry_pb2.StartRunRequest(parent=PROJECT, run_id=run, run=told))
+    calls.finish_run("b", RUN_STATE_SUCCEEDED)
+    calls.finish_run("a", RUN_STATE_FAILED, "lost")
+
+    def found(**fields: object) -> str:
+        request = run_registry_pb2.ListRunsRequest(parent=PROJECT, **fields)
+        return "".join(run.name[-1] for run in calls.runs.ListRuns(request).runs)
+
+    assert found(filter="state = failed AND error:lost") == "a"
+    assert found(filter="state = running OR parameters.lr > 0.25") == "cb"
+    assert found(filter='host = "gpu-*" AND NOT run = c') == "ba"
+    assert found(order_by="parameters.lr desc") == "bca"
+    assert found(order_by="end_time") == "bac"

@@ -42,9 +42,9 @@ def create_versions(*names: str | None, model: str = "churn", **attempt: Any) ->
     return c.CreateVersions(**{**ATTEMPT, **attempt}, model=model, versions=versions)
 
 
-def ensure(version: str | None = None, run: str | None = None, **attempt: Any) -> c.EnsureVersion:
+def ensure(version: str | None = None, run: str | None = None, model: str = "churn", **attempt: Any) -> c.EnsureVersion:
     config = c.Config(
-        model="churn", reference=named(version) if version else None, card=ModelCard(), version=c.NewVersion()
+        model=model, reference=named(version) if version else None, card=ModelCard(), version=c.NewVersion()
     )
     return c.EnsureVersion(**{**ATTEMPT, **attempt}, config=config, run=run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import subprocess
 import sys
@@ -12,9 +13,18 @@ from storage.conftest import Open
 from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark_server.domain import commands as c
-from tallymark_server.domain.model import RunState, Stage
+from tallymark_server.domain.model import ArtifactRole, ArtifactType, Point, RunState, Stage
 from tallymark_server.domain.reference import named, numbered
 from tallymark_server.storage.sqlite.verifying import verify
+
+
+POINTS = (Point("loss", 0, math.nan, 0), Point("loss", 1, 0.5, 0), Point("auc", 1, 0.9, 0))
+
+
+def link(name: str, uri: str, role: ArtifactRole = ArtifactRole.MADE) -> c.LinkArtifact:
+    return c.LinkArtifact(
+        **ATTEMPT, model="retention", reference=numbered(1), name=name, type=ArtifactType.DATA, uri=uri, role=role
+    )
 
 
 @pytest.fixture
@@ -42,6 +52,21 @@ async def file(open_storage: Open, tmp_path: Path) -> Path:
             c.DeleteModel(**ATTEMPT, model="gone"),
             c.PurgeModel(**ATTEMPT, model="gone"),
             create_model("gone"),
+            start_run("r2"),
+            ensure("b", run="r2", model="retention"),
+            c.StartStep(**ATTEMPT, run="r2", step="s1", name="fit", version=("retention", numbered(1))),
+            c.FinishStep(**ATTEMPT, run="r2", step="s1", state=RunState.SUCCEEDED),
+            link("data", "s3://data", ArtifactRole.USED),
+            link("weights", "s3://weights"),
+            link("weights", "s3://better-weights"),
+            c.UnlinkArtifact(**ATTEMPT, model="retention", reference=numbered(1), name="weights", ordinal=1),
+            c.LogMetadata(**ATTEMPT, model="retention", reference=numbered(1), metadata={}, points=POINTS),
+            c.LogMetadata(
+                **ATTEMPT, model="retention", reference=numbered(1), metadata={}, delete_keys=frozenset({"auc"})
+            ),
+            create_versions(None, model="retention"),
+            c.DeleteVersion(**ATTEMPT, model="retention", reference=numbered(5)),
+            c.PurgeVersion(**ATTEMPT, model="retention", reference=numbered(5)),
         )
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     return tmp_path / "tallymark.db"
@@ -51,7 +76,7 @@ def test_a_sound_file_is_proved(file: Path) -> None:
     """After every kind of change the tables are what the log tells, and each project's last hash is told."""
     proof = verify(file)
     assert proof.problems == []
-    assert proof.events == 22
+    assert proof.events == 37
     assert {project: len(head) for project, head in proof.heads.items()} == {"default": 64, "other": 64}
 
 
@@ -75,7 +100,7 @@ CORRUPTIONS = {
     "removed run": ("DELETE FROM runs", "table runs"),
     "forgotten rename": ("DELETE FROM renames", "table renames"),
     "removed event": ("DELETE FROM events WHERE project = 1 AND revision = 5", "events are missing"),
-    "removed last event": ("DELETE FROM events WHERE project = 1 AND revision = 21", "its head is not the last event"),
+    "removed last event": ("DELETE FROM events WHERE project = 1 AND revision = 36", "its head is not the last event"),
     "changed actor": ("UPDATE events SET actor = 'eve' WHERE revision = 3", "revision 3"),
     "changed reason": ("UPDATE events SET reason = 'worse' WHERE reason = 'better'", "its hash does not follow"),
     "changed payload": ("UPDATE events SET image = replace(image, '0.5', '0.9')", "its hash does not follow"),
@@ -93,6 +118,13 @@ CORRUPTIONS = {
     "rewritten head": ("UPDATE projects SET hash = zeroblob(32) WHERE id = 1", "its head is not the last event"),
     "forgotten model id": ("UPDATE projects SET last_model_id = 0 WHERE id = 1", "its head is not the last event"),
     "another log": ("UPDATE projects SET log_id = 'x' WHERE id = 1", "revision 1: its hash does not follow"),
+    "changed artifact": ("UPDATE artifacts SET identity = 's3://else' WHERE ordinal = 2", "table artifacts"),
+    "relinked artifact": ("UPDATE artifacts SET unlinked = 0", "table artifacts"),
+    "changed point": ("UPDATE points SET value = 0.1 WHERE step = 1", "table points"),
+    "removed point": ("DELETE FROM points", "table points"),
+    "invented use": ("UPDATE run_versions SET role = 'made'", "table run_versions"),
+    "removed step": ("DELETE FROM run_steps", "table run_steps"),
+    "unpurged version": ("UPDATE versions SET deleted = 1 WHERE number = 5", "table versions"),
     "invented receipt": ("UPDATE receipts SET last_revision = 99 WHERE request_id = 'two'", "request two"),
 }
 
@@ -117,7 +149,7 @@ def test_the_command_tells_by_its_exit_code(file: Path, tmp_path: Path) -> None:
     """0 for a sound file with its hashes, 1 with what is wrong, and one sentence for what is no file of ours."""
     sound = run_verify(file)
     assert (sound.returncode, sound.stderr) == (0, "")
-    assert "is as its log tells: 22 events" in sound.stdout
+    assert "is as its log tells: 37 events" in sound.stdout
     assert f"project default: {verify(file).heads['default']}" in sound.stdout
     database = sqlite3.connect(file)
     database.executescript("DELETE FROM runs")

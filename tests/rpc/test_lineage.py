@@ -1,0 +1,147 @@
+"""What came from what."""
+
+import grpc
+import pytest
+from calling import DEADLINE, PROJECT, Calls, refused
+
+from tallymark.v1.artifact_pb2 import (
+    ARTIFACT_ROLE_USED,
+    Artifact,
+    ArtifactRole,
+    LinkArtifactRequest,
+    UnlinkArtifactRequest,
+)
+from tallymark.v1.event_pb2 import EVENT_KIND_VERSION_USED
+from tallymark.v1.lineage_pb2 import (
+    LINEAGE_DIRECTION_DOWNSTREAM,
+    LINEAGE_DIRECTION_UPSTREAM,
+    LineageDirection,
+    QueryLineageRequest,
+    QueryLineageResponse,
+)
+from tallymark.v1.model_pb2 import STAGE_PRODUCTION, ModelConfig
+from tallymark.v1.run_registry_pb2 import ListRunsRequest
+
+
+def link(calls: Calls, version: str, name: str, uri: str, role: ArtifactRole.ValueType = 0, digest: str = "") -> None:
+    artifact = Artifact(uri=uri, role=role, digest=digest)
+    parent = f"{PROJECT}/models/{version.replace('/', '/versions/')}"
+    request = LinkArtifactRequest(parent=parent, artifact_id=name, artifact=artifact)
+    calls.models.LinkArtifact(request, timeout=DEADLINE)
+
+
+@pytest.fixture(autouse=True)
+def story(calls: Calls) -> None:
+    """A run trains base/1 on data; another run tunes tuned/1 from base/1; tuned/1 is evaluated by a third run."""
+    calls.start_run("train", ModelConfig(model="base"))
+    link(calls, "base/1", "data", "s3://data", ARTIFACT_ROLE_USED)
+    link(calls, "base/1", "weights", "s3://weights", digest="sha256:" + "0a" * 32)
+    calls.set_stage("base", 1, STAGE_PRODUCTION)
+    calls.start_run("tune", ModelConfig(model="tuned"))
+    calls.ensure("base", "production", run="tune")
+    link(calls, "tuned/1", "start", "s3://copy-of-weights", ARTIFACT_ROLE_USED, digest="sha256:" + "0a" * 32)
+    calls.start_run("check", ModelConfig(model="tuned", version="1"))
+    calls.create_model("other")
+    calls.create_version("other")
+    link(calls, "other/1", "data", "s3://data", ARTIFACT_ROLE_USED)
+
+
+def ask(calls: Calls, start: str, direction: LineageDirection.ValueType = 0, depth: int = 0) -> QueryLineageResponse:
+    request = QueryLineageRequest(name=f"{PROJECT}/{start}", direction=direction, depth=depth)
+    return calls.models.QueryLineage(request, timeout=DEADLINE)
+
+
+def short(name: str) -> str:
+    return name.removeprefix(f"{PROJECT}/").removeprefix("models/").replace("/versions/", "/")
+
+
+def nodes(reply: QueryLineageResponse) -> dict[str, int]:
+    return {short(node.id): node.depth for node in reply.nodes}
+
+
+def edges(reply: QueryLineageResponse) -> set[tuple[str, str]]:
+    return {(short(edge.source), short(edge.target)) for edge in reply.edges}
+
+
+WEIGHTS = "sha256:" + "0a" * 32
+
+
+def test_upstream_is_what_a_version_came_from(calls: Calls) -> None:
+    """The run that made it, what that run used, what it was made from, and what those came from."""
+    reply = ask(calls, "models/tuned/versions/1", LINEAGE_DIRECTION_UPSTREAM)
+    assert nodes(reply) == {"tuned/1": 0, "runs/tune": 1, WEIGHTS: 1, "base/1": 2, "runs/train": 3, "s3://data": 3}
+    assert edges(reply) == {
+        ("runs/tune", "tuned/1"), (WEIGHTS, "tuned/1"), ("base/1", "runs/tune"), ("base/1", WEIGHTS),
+        ("runs/train", "base/1"), ("s3://data", "base/1"),
+    }  # fmt: skip
+    assert not reply.truncated
+    assert reply.nodes[0].model_version == calls.version("tuned", "1")
+
+
+def test_downstream_is_what_came_from_it(calls: Calls) -> None:
+    """What used a version, and what was made of it; the same bytes are one thing, wherever they lie."""
+    reply = ask(calls, "models/base/versions/@production", LINEAGE_DIRECTION_DOWNSTREAM)
+    assert nodes(reply) == {"base/1": 0, "runs/tune": 1, WEIGHTS: 1, "tuned/1": 2, "runs/check": 3}
+    reply = ask(calls, "runs/train", LINEAGE_DIRECTION_DOWNSTREAM, depth=1)
+    assert (nodes(reply), reply.truncated) == ({"runs/train": 0, "base/1": 1}, True)
+
+
+def test_both_ways_do_not_turn_around(calls: Calls) -> None:
+    """What else came from the same data is neither up- nor downstream."""
+    found = nodes(ask(calls, "models/base/versions/1"))
+    assert found.keys() == {"base/1", "runs/train", "s3://data", "runs/tune", WEIGHTS, "tuned/1", "runs/check"}
+
+
+def test_an_unlinked_artifact_links_nothing(calls: Calls) -> None:
+    """Taking a link away takes its edge away."""
+    name = f"{PROJECT}/models/tuned/versions/1/artifacts/start"
+    calls.models.UnlinkArtifact(UnlinkArtifactRequest(name=name))
+    assert WEIGHTS not in nodes(ask(calls, "models/tuned/versions/1", LINEAGE_DIRECTION_UPSTREAM, depth=1))
+
+
+def runs_of(calls: Calls, version: str) -> list[str]:
+    name = f"{PROJECT}/models/{version.replace('/', '/versions/')}"
+    reply = calls.runs.ListRuns(ListRunsRequest(parent=PROJECT, model_version=name), timeout=DEADLINE)
+    return [run.name.rsplit("/", 1)[1] for run in reply.runs]
+
+
+def test_runs_are_found_by_what_they_made_and_used(calls: Calls) -> None:
+    """Which runs made a version, and which used it, the last started first."""
+    assert runs_of(calls, "base/1") == ["tune", "train"]
+    assert runs_of(calls, "tuned/1") == ["check", "tune"]
+    assert runs_of(calls, "other/1") == []
+
+
+def test_a_use_is_told_once(calls: Calls) -> None:
+    """Asking again for a version in the same run writes nothing; its own version is not used but made."""
+    uses = [event for event in calls.events() if event.kind == EVENT_KIND_VERSION_USED]
+    assert [(short(event.version_use.run), short(event.version_use.model_version)) for event in uses] == [
+        ("runs/tune", "base/1"), ("runs/check", "tuned/1"),
+    ]  # fmt: skip
+    before = len(calls.events())
+    calls.ensure("base", "1", run="tune")
+    calls.ensure("tuned", "1", run="tune")
+    calls.ensure("tuned", run="tune")
+    assert len(calls.events()) == before
+
+
+def test_a_repeated_use_is_answered_as_the_first(calls: Calls) -> None:
+    """The same request_id gets the version that was used then, though the stage has moved."""
+    first = calls.ensure("base", "production", run="check", request_id="one")
+    calls.create_version("base")
+    calls.set_stage("base", 2, STAGE_PRODUCTION, force=True)
+    again = calls.ensure("base", "production", run="check", request_id="one")
+    assert (first.model_version.number, again.model_version.number, again.created) == (1, 1, False)
+
+
+def test_a_bad_start_is_refused(calls: Calls) -> None:
+    """What is not there is not found, and what is neither version nor run is told."""
+    for start, reason, code in (
+        ("models/base/versions/9", "VERSION_NOT_FOUND", grpc.StatusCode.NOT_FOUND),
+        ("runs/none", "RUN_NOT_FOUND", grpc.StatusCode.NOT_FOUND),
+        ("models/base", "INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT),
+    ):
+        with refused(reason, code):
+            ask(calls, start)
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        ask(calls, "runs/train", 9)

@@ -1,0 +1,91 @@
+"""Files of earlier releases: each is opened, brought to the schema of now, and proved."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from storage.deciding import create_model, create_versions, write
+
+from tallymark_server.domain.model import Stage
+from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.storage.sqlite.migrate import steps
+from tallymark_server.storage.sqlite.verifying import verify
+
+RELEASED = sorted(Path(__file__).with_name("released").glob("*.sql"))
+
+
+@pytest.fixture(params=RELEASED, ids=lambda path: path.stem)
+def old_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A file as that release left it."""
+    path = tmp_path / "tallymark.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(request.param.read_text())
+    return path
+
+
+def schema_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as database:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+async def test_a_file_of_an_earlier_release_goes_on(old_file: Path) -> None:
+    """Models, stages, aliases, runs and the log are as they were, numbers go on, and the chain of hashes holds."""
+    assert schema_of(old_file) < steps()[-1][0]
+    async with open_sqlite(old_file, ("default", "other")) as storage:
+        model = await storage.model("default", "retention")
+        assert model is not None
+        assert (model.last_number, await storage.renamed("default", "churn")) == (4, "retention")
+        for reference, number in ((in_stage(Stage.PRODUCTION), 2), (aliased("champion"), 2), (LATEST, 4)):
+            version = await storage.version("default", "retention", reference)
+            assert version is not None
+            assert version.number == number
+        made = await storage.version("default", "retention", numbered(4))
+        assert made is not None
+        (lineage,) = (await storage.lineage("default", made, frozenset({False}), 1, 10)).items
+        assert [node.key[1] for node in lineage.nodes] == [1, "r1"]
+        (answer,) = await write(storage, create_versions(None, model="retention"))
+        assert [version.number for version in answer] == [5]
+        early = await storage.version("default", "churn", in_stage(Stage.PRODUCTION), at=12)
+        assert early is not None
+    proof = verify(old_file)
+    assert proof.problems == []
+    assert schema_of(old_file) == steps()[-1][0]
+
+
+def test_an_old_file_must_be_served_before_it_is_proved(old_file: Path) -> None:
+    """Proving does not change a file, so it says what to do first."""
+    before = old_file.read_bytes()
+    with pytest.raises(CannotOpenError, match="serve it once first"):
+        verify(old_file)
+    assert old_file.read_bytes() == before
+
+
+async def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:
+    """A file with a newer schema is told as such, and left as it is."""
+    path = tmp_path / "tallymark.db"
+    async with open_sqlite(path, ("default",)) as storage:
+        await write(storage, create_model())
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA user_version = {steps()[-1][0] + 1}")
+    with pytest.raises(CannotOpenError, match="newer Tallymark"):
+        async with open_sqlite(path, ("default",)):
+            pass
+
+
+async def test_a_step_that_fails_leaves_the_file_as_it_was(old_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration is whole or not at all: what a failed step has begun is undone."""
+    number = steps()[-1][0] + 1
+    broken = [*steps(), (number, "CREATE TABLE half (done TEXT); CREATE TABLE half (done TEXT)")]
+    monkeypatch.setattr("tallymark_server.storage.sqlite.migrate.steps", lambda: broken)
+    with pytest.raises(CannotOpenError, match="half"):
+        async with open_sqlite(old_file, ("default",)):
+            pass
+    assert schema_of(old_file) == number - 1
+    with closing(sqlite3.connect(old_file)) as database:
+        assert database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
