@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Self, TypeVar
 
 import grpc
 import grpc.aio
 
 from tallymark import calls
-from tallymark.calls import Call, Cursor, NewVersion, Page
+from tallymark.calls import Call, Cursor, NewVersion, Page, Told
 from tallymark.channel import OPTIONS, delay_before_retry, headers_of, raise_for, timeout_of
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import adjusted
@@ -273,7 +274,19 @@ class AsyncClient:
         Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
         away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
         """
-        cursor = Cursor(after_revision)
+        async with aclosing(self.watch_progress(after_revision, model=model, kinds=kinds)) as progress:
+            async for told in progress:
+                for event in told.events:
+                    yield event
+
+    async def watch_progress(
+        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+    ) -> AsyncGenerator[Told, None]:
+        """As `watch`, with how far in the log it has come: first where it begins, later also without any event."""
+        kinds = tuple(kinds)
+        # A stream waits for the service without end; a call tells within its deadline that there is none.
+        head = await self.run_call(calls.head(self._project))
+        cursor = head if after_revision is None else Cursor(after_revision, head.log_id)
         while True:
             call = calls.watch(self._project, cursor, model, kinds)
             stream = getattr(self._stub(call.service), call.method)(
@@ -282,8 +295,7 @@ class AsyncClient:
             try:
                 async for message in stream:
                     told = call.read(message)
-                    for event in told.events:
-                        yield event
+                    yield told
                     cursor = told.cursor
             except grpc.RpcError as error:
                 await asyncio.sleep(delay_before_retry(error, self._settings))

@@ -342,6 +342,12 @@ def list_events(project: str, after_revision: int) -> Call[list[Event]]:
     return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
 
 
+def head(project: str) -> Call[Cursor]:
+    """ListEvents, for how far the log has come."""
+    request = event_log_pb2.ListEventsRequest(parent=f"projects/{project}", page_size=1)
+    return Call(EventLogStub, "ListEvents", request, lambda page: Cursor(page.revision, page.log_id))
+
+
 def watch(project: str, cursor: Cursor, model: str, kinds: Sequence[str]) -> Call[Told]:
     """Watch: `read` reads each message of the stream."""
     request = event_log_pb2.WatchRequest(

@@ -71,6 +71,7 @@ class Channel:
         self._open: tuple[int, grpc.Channel] | None = None
         self._stubs: dict[type, Any] = {}
         self._lock = threading.Lock()
+        self.closing = threading.Event()
 
     def call(self, call: Call[T]) -> T:
         """The answer to the call; a TallymarkError."""
@@ -89,6 +90,8 @@ class Channel:
     def close(self) -> None:
         """Close the connection. The next call opens another."""
         with self._lock:
+            self.closing.set()
+            self.closing = threading.Event()
             if self._open is not None and self._open[0] == os.getpid():
                 self._open[1].close()
             self._open = None
@@ -118,6 +121,7 @@ class Channel:
     def after_fork(self) -> None:
         """Make the lock anew: another thread of the parent may have held it."""
         self._lock = threading.Lock()
+        self.closing = threading.Event()
 
     def __getstate__(self) -> NoReturn:
         raise TypeError("a connection cannot be sent to another process; make a Client there")

@@ -45,6 +45,15 @@ async def test_a_server_that_is_down_is_told_to_asyncio_alike() -> None:
             await client.get_model("churn")
 
 
+async def test_a_watch_of_a_server_that_is_down_is_told_alike() -> None:
+    """A watch waits for a server that goes away, not for one that was never there."""
+    with pytest.raises(errors.Unavailable, match=CLOSED):
+        next(Client(CLOSED, timeout=0.3).watch())
+    async with AsyncClient(CLOSED, timeout=0.3) as client:
+        with pytest.raises(errors.Unavailable, match=CLOSED):
+            await anext(client.watch(0, model="churn"))
+
+
 def test_a_name_that_is_no_host_is_told_alike() -> None:
     """An address that does not resolve is one that cannot be reached."""
     with pytest.raises(errors.Unavailable, match=r"no\.such\.host\.invalid:50051"):
