@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallymark.errors import InvalidField
@@ -68,6 +69,19 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
         etag=message.etag,
         delete_time=_time_of(message.delete_time) if message.HasField("delete_time") else None,
     )
+
+
+def version_text(message: model_pb2.ModelVersion) -> str:
+    """The version as JSON, which `version_of_text` reads, also in a later release."""
+    return str(json_format.MessageToJson(message, preserving_proto_field_name=True))
+
+
+def version_of_text(text: str) -> ModelVersion:
+    """The version that the JSON tells of; ValueError."""
+    try:
+        return version_of(json_format.Parse(text, model_pb2.ModelVersion(), ignore_unknown_fields=True))
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from None
 
 
 def run_of(message: run_pb2.Run) -> Run:
