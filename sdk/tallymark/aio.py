@@ -13,6 +13,7 @@ import grpc.aio
 from tallymark import calls
 from tallymark.calls import Call, Cursor, NewVersion, Page, Told
 from tallymark.channel import OPTIONS, delay_before_retry, headers_of, raise_for, timeout_of
+from tallymark.checking import checked
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import adjusted
 from tallymark.values import RunState, Stage
@@ -20,6 +21,7 @@ from tallymark.values import RunState, Stage
 T = TypeVar("T")
 
 
+@checked
 class AsyncClient:
     """Asks the registry from asyncio. It belongs to the event loop in which it is first used.
 
@@ -249,7 +251,7 @@ class AsyncClient:
 
     async def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
         """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
-        return await self.run_call(calls.finish_run(self._project, run, RunState(state), error))
+        return await self.run_call(calls.finish_run(self._project, run, state, error))
 
     async def get_run(self, run: str) -> Run:
         """The run of that id; RunNotFound."""

@@ -311,11 +311,11 @@ def start_run(project: str, run: str, pipeline: str, host: str, config: model_pb
     return Call(RunRegistryStub, "StartRun", request, _started, writes=True)
 
 
-def finish_run(project: str, run: str, state: RunState, error: str) -> Call[Run]:
+def finish_run(project: str, run: str, state: RunState | str, error: str) -> Call[Run]:
     """FinishRun."""
     request = run_registry_pb2.FinishRunRequest(
         name=run_name(project, run),
-        state=run_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}"),
+        state=m.run_state_to(state),
         error=error,
         request_id=new_request_id(),
     )

@@ -12,6 +12,7 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from tallymark.arguments import in_words_of_arguments
 from tallymark.calls import Call
 from tallymark.errors import TallymarkError, Unavailable, error_of
 from tallymark.settings import Settings
@@ -136,6 +137,7 @@ def raise_for(error: Any, settings: Settings, timeout: float) -> NoReturn:
     code, message = error.code().name, error.details() or ""
     info = _info_of(error)
     if info is not None:
+        message = in_words_of_arguments(message, info.metadata.get("field", ""))
         raise error_of(code, message, info.reason, dict(info.metadata)) from None
     if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
         raise _unreachable(code, settings, timeout) from None

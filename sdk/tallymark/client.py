@@ -13,6 +13,7 @@ import grpc
 from tallymark import calls
 from tallymark.calls import Call, Cursor, NewVersion, Page, Told
 from tallymark.channel import Channel, delay_before_retry
+from tallymark.checking import checked
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import Settings, adjusted
 from tallymark.values import RunState, Stage
@@ -20,6 +21,7 @@ from tallymark.values import RunState, Stage
 T = TypeVar("T")
 
 
+@checked
 class Client:
     """Asks the registry, and waits for its answers. Safe to share between threads, and over a fork.
 
@@ -242,7 +244,7 @@ class Client:
 
     def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
         """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
-        return self.run_call(calls.finish_run(self._project, run, RunState(state), error))
+        return self.run_call(calls.finish_run(self._project, run, state, error))
 
     def get_run(self, run: str) -> Run:
         """The run of that id; RunNotFound."""
