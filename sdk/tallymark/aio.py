@@ -12,7 +12,7 @@ import grpc.aio
 
 from tallymark import calls
 from tallymark.calls import Call, Cursor, NewVersion, Page, Told
-from tallymark.channel import OPTIONS, delay_before_retry, headers_of, raise_for, timeout_of
+from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
 from tallymark.checking import checked
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import adjusted
@@ -43,6 +43,7 @@ class AsyncClient:
         self._headers = headers_of(self._settings)
         self._channel: grpc.aio.Channel | None = None
         self._stubs: dict[type, Any] = {}
+        self._first = FirstContact(self._settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -308,10 +309,15 @@ class AsyncClient:
         """The answer to a call made by `tallymark.calls`."""
         method = getattr(self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
+        timer = self._first.timer(timeout)
         try:
             reply = await method(call.request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
             raise_for(error, self._settings, timeout)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._first.done = True
         return call.read(reply)
 
     async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
