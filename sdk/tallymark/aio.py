@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Self, TypeVar
 
 import grpc
 import grpc.aio
 
 from tallymark import calls
-from tallymark.calls import Call, Cursor, NewVersion, Page
-from tallymark.channel import OPTIONS, delay_before_retry, headers_of, raise_for, timeout_of
+from tallymark.calls import Call, Cursor, NewVersion, Page, Told
+from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
+from tallymark.checking import checked
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import adjusted
 from tallymark.values import RunState, Stage
@@ -19,6 +21,7 @@ from tallymark.values import RunState, Stage
 T = TypeVar("T")
 
 
+@checked
 class AsyncClient:
     """Asks the registry from asyncio. It belongs to the event loop in which it is first used.
 
@@ -40,6 +43,7 @@ class AsyncClient:
         self._headers = headers_of(self._settings)
         self._channel: grpc.aio.Channel | None = None
         self._stubs: dict[type, Any] = {}
+        self._first = FirstContact(self._settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -248,7 +252,7 @@ class AsyncClient:
 
     async def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
         """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
-        return await self.run_call(calls.finish_run(self._project, run, RunState(state), error))
+        return await self.run_call(calls.finish_run(self._project, run, state, error))
 
     async def get_run(self, run: str) -> Run:
         """The run of that id; RunNotFound."""
@@ -273,7 +277,19 @@ class AsyncClient:
         Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
         away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
         """
-        cursor = Cursor(after_revision)
+        async with aclosing(self.watch_progress(after_revision, model=model, kinds=kinds)) as progress:
+            async for told in progress:
+                for event in told.events:
+                    yield event
+
+    async def watch_progress(
+        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+    ) -> AsyncGenerator[Told, None]:
+        """As `watch`, with how far in the log it has come: first where it begins, later also without any event."""
+        kinds = tuple(kinds)
+        # A stream waits for the service without end; a call tells within its deadline that there is none.
+        head = await self.run_call(calls.head(self._project))
+        cursor = head if after_revision is None else Cursor(after_revision, head.log_id)
         while True:
             call = calls.watch(self._project, cursor, model, kinds)
             stream = getattr(self._stub(call.service), call.method)(
@@ -282,8 +298,7 @@ class AsyncClient:
             try:
                 async for message in stream:
                     told = call.read(message)
-                    for event in told.events:
-                        yield event
+                    yield told
                     cursor = told.cursor
             except grpc.RpcError as error:
                 await asyncio.sleep(delay_before_retry(error, self._settings))
@@ -294,10 +309,15 @@ class AsyncClient:
         """The answer to a call made by `tallymark.calls`."""
         method = getattr(self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
+        timer = self._first.timer(timeout)
         try:
             reply = await method(call.request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
             raise_for(error, self._settings, timeout)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._first.done = True
         return call.read(reply)
 
     async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:

@@ -311,11 +311,11 @@ def start_run(project: str, run: str, pipeline: str, host: str, config: model_pb
     return Call(RunRegistryStub, "StartRun", request, _started, writes=True)
 
 
-def finish_run(project: str, run: str, state: RunState, error: str) -> Call[Run]:
+def finish_run(project: str, run: str, state: RunState | str, error: str) -> Call[Run]:
     """FinishRun."""
     request = run_registry_pb2.FinishRunRequest(
         name=run_name(project, run),
-        state=run_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}"),
+        state=m.run_state_to(state),
         error=error,
         request_id=new_request_id(),
     )
@@ -340,6 +340,12 @@ def list_events(project: str, after_revision: int) -> Call[list[Event]]:
         parent=f"projects/{project}", after_revision=after_revision, page_size=PAGE_SIZE
     )
     return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
+
+
+def head(project: str) -> Call[Cursor]:
+    """ListEvents, for how far the log has come."""
+    request = event_log_pb2.ListEventsRequest(parent=f"projects/{project}", page_size=1)
+    return Call(EventLogStub, "ListEvents", request, lambda page: Cursor(page.revision, page.log_id))
 
 
 def watch(project: str, cursor: Cursor, model: str, kinds: Sequence[str]) -> Call[Told]:

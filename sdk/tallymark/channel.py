@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from typing import Any, NoReturn, TypeVar
@@ -12,17 +13,24 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from tallymark.arguments import in_words_of_arguments
 from tallymark.calls import Call
 from tallymark.errors import TallymarkError, Unavailable, error_of
 from tallymark.settings import Settings
 
 T = TypeVar("T")
 DOMAIN = "tallymark.dev"
+logger = logging.getLogger("tallymark")
 
 # Long enough for a service that is being restarted, short enough that a wrong address is noticed before training
 # starts.
 READ_TIMEOUT = 10.0
 WRITE_TIMEOUT = 20.0
+
+# Whoever waits longer than this for the first answer is told why.
+SILENCE = 2.0
+
+WHAT_TO_DO = "is `tallymark serve` running there? Set TALLYMARK_URL, or call tallymark.configure(url=...)"
 
 # Every change carries a request id, so that it may be sent again; a call that finds no connection waits for one.
 _SERVICE_CONFIG = {
@@ -62,6 +70,29 @@ def headers_of(settings: Settings) -> tuple[tuple[str, str], ...]:
     return (("tallymark-actor", quote(settings.actor, safe="@ ")),)
 
 
+class FirstContact:
+    """Tells, once, whoever waits long for the first answer of a service what is waited for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.done = False
+
+    def timer(self, timeout: float) -> threading.Timer | None:
+        """What tells it, in a thread, unless it is cancelled; None when there is nothing to tell."""
+        if self.done or timeout <= SILENCE:
+            return None
+        timer = threading.Timer(SILENCE, self.tell, (timeout,))
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def tell(self, timeout: float) -> None:
+        """Log what is waited for, and what to do about it."""
+        if not self.done:
+            self.done = True
+            logger.warning("no answer from %s yet, waiting up to %g s - %s", self._settings.url, timeout, WHAT_TO_DO)
+
+
 class Channel:
     """A channel to the service, opened at the first call, in each process anew."""
 
@@ -71,14 +102,22 @@ class Channel:
         self._open: tuple[int, grpc.Channel] | None = None
         self._stubs: dict[type, Any] = {}
         self._lock = threading.Lock()
+        self.closing = threading.Event()
+        self._first = FirstContact(settings)
 
     def call(self, call: Call[T]) -> T:
         """The answer to the call; a TallymarkError."""
         method = getattr(self._stub(call.service), call.method)
+        timeout = timeout_of(self._settings, call)
+        timer = self._first.timer(timeout)
         try:
-            reply = method(call.request, timeout=timeout_of(self._settings, call), metadata=self._headers)
+            reply = method(call.request, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as error:
-            raise_for(error, self._settings, timeout_of(self._settings, call))
+            raise_for(error, self._settings, timeout)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._first.done = True
         return call.read(reply)
 
     def stream(self, call: Call[T]) -> Any:
@@ -89,6 +128,8 @@ class Channel:
     def close(self) -> None:
         """Close the connection. The next call opens another."""
         with self._lock:
+            self.closing.set()
+            self.closing = threading.Event()
             if self._open is not None and self._open[0] == os.getpid():
                 self._open[1].close()
             self._open = None
@@ -118,6 +159,7 @@ class Channel:
     def after_fork(self) -> None:
         """Make the lock anew: another thread of the parent may have held it."""
         self._lock = threading.Lock()
+        self.closing = threading.Event()
 
     def __getstate__(self) -> NoReturn:
         raise TypeError("a connection cannot be sent to another process; make a Client there")
@@ -132,6 +174,7 @@ def raise_for(error: Any, settings: Settings, timeout: float) -> NoReturn:
     code, message = error.code().name, error.details() or ""
     info = _info_of(error)
     if info is not None:
+        message = in_words_of_arguments(message, info.metadata.get("field", ""))
         raise error_of(code, message, info.reason, dict(info.metadata)) from None
     if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
         raise _unreachable(code, settings, timeout) from None
@@ -153,10 +196,7 @@ def _unreachable(code: str, settings: Settings, timeout: float) -> TallymarkErro
         if code == "DEADLINE_EXCEEDED"
         else (f"cannot reach {settings.url}")
     )
-    return Unavailable(
-        f"{what} - is `tallymark serve` running there? Set TALLYMARK_URL, or call tallymark.configure(url=...)",
-        code=code,
-    )
+    return Unavailable(f"{what} - {WHAT_TO_DO}", code=code)
 
 
 def _info_of(error: Any) -> ErrorInfo | None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
+import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import grpc
 
 from tallymark import calls
-from tallymark.calls import Call, Cursor, NewVersion, Page
+from tallymark.calls import Call, Cursor, NewVersion, Page, Told
 from tallymark.channel import Channel, delay_before_retry
+from tallymark.checking import checked
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
 from tallymark.settings import Settings, adjusted
 from tallymark.values import RunState, Stage
@@ -20,6 +21,7 @@ from tallymark.values import RunState, Stage
 T = TypeVar("T")
 
 
+@checked
 class Client:
     """Asks the registry, and waits for its answers. Safe to share between threads, and over a fork.
 
@@ -242,7 +244,7 @@ class Client:
 
     def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
         """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
-        return self.run_call(calls.finish_run(self._project, run, RunState(state), error))
+        return self.run_call(calls.finish_run(self._project, run, state, error))
 
     def get_run(self, run: str) -> Run:
         """The run of that id; RunNotFound."""
@@ -265,18 +267,35 @@ class Client:
 
         Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
         away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
+        It ends when the client is closed.
         """
-        cursor = Cursor(after_revision)
-        while True:
+        for told in self.watch_progress(after_revision, model=model, kinds=kinds):
+            yield from told.events
+
+    def watch_progress(
+        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+    ) -> Generator[Told, None, None]:
+        """As `watch`, with how far in the log it has come: first where it begins, later also without any event."""
+        # Taken now and not at the first question, so that a client that is closed in between is noticed.
+        return self._tell(after_revision, model, tuple(kinds), self._channel.closing)
+
+    def _tell(
+        self, after_revision: int | None, model: str, kinds: Sequence[str], closing: threading.Event
+    ) -> Generator[Told, None, None]:
+        # A stream waits for the service without end; a call tells within its deadline that there is none.
+        head = self.run_call(calls.head(self._project))
+        cursor = head if after_revision is None else Cursor(after_revision, head.log_id)
+        while not closing.is_set():
             call = calls.watch(self._project, cursor, model, kinds)
             stream = self._channel.stream(call)
             try:
-                for message in stream:
+                for message in () if closing.is_set() else stream:
                     told = call.read(message)
-                    yield from told.events
+                    yield told
                     cursor = told.cursor
             except grpc.RpcError as error:
-                time.sleep(delay_before_retry(error, self._settings))
+                if not closing.is_set():
+                    closing.wait(delay_before_retry(error, self._settings))
             finally:
                 stream.cancel()
 

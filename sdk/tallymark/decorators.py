@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from tallymark.activation import Activation, Definition, drive, drive_async
+from tallymark.arguments import described, text, text_mapping
 from tallymark.errors import InvalidArgument
 from tallymark.model import Model
 
@@ -86,8 +87,12 @@ def _decorator(
     word = "@pipeline" if is_pipeline else "@step"
     if isinstance(function, Model):
         raise InvalidArgument(f"give the model by name: {word}(model=...)")
+    if isinstance(function, str):
+        raise InvalidArgument(f"give the model as a Model, by name: {word}(model=Model({function!r}))")
     if model is not None and not isinstance(model, Model):
-        raise InvalidArgument(f"{word}(model=...) takes a Model, not {type(model).__name__}")
+        raise InvalidArgument(f"{word}(model=...) takes a Model, not {described(model)}")
+    name = None if name is None else text(name, f"{word}(name=...)")
+    filled = {} if substitutions is None else text_mapping(substitutions, f"{word}(substitutions=...)")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(function, classmethod | staticmethod):
@@ -95,7 +100,7 @@ def _decorator(
         if isinstance(function, type) or not callable(function):
             raise TypeError(f"{word} decorates a function, not {function!r}")
         called = name or str(getattr(function, "__name__", type(function).__name__))
-        definition = Definition(called, model, dict(substitutions or {}), is_pipeline)
+        definition = Definition(called, model, filled, is_pipeline)
         return _wrapped(function, definition)
 
     return decorate if function is None else decorate(function)

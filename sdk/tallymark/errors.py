@@ -268,7 +268,7 @@ class RecordingDisabled(Refused):
 
 
 class EtagMismatch(Conflict):
-    """The version was changed since it was read."""
+    """The model or version was changed since it was read."""
 
     reason = "ETAG_MISMATCH"
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tallymark.arguments import described, encodable
 from tallymark.errors import InvalidField
 from tallymark.references import last_segment
 from tallymark.resources import Event, ModelInfo, ModelVersion, Run, Value
@@ -70,6 +72,19 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
     )
 
 
+def version_text(message: model_pb2.ModelVersion) -> str:
+    """The version as JSON, which `version_of_text` reads, also in a later release."""
+    return str(json_format.MessageToJson(message, preserving_proto_field_name=True))
+
+
+def version_of_text(text: str) -> ModelVersion:
+    """The version that the JSON tells of; ValueError."""
+    try:
+        return version_of(json_format.Parse(text, model_pb2.ModelVersion(), ignore_unknown_fields=True))
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from None
+
+
 def run_of(message: run_pb2.Run) -> Run:
     """The run that the message tells of."""
     _, project, _, run = message.name.split("/")
@@ -115,6 +130,14 @@ def stage_to(stage: Stage | str) -> model_pb2.Stage.ValueType:
         raise InvalidField(f"stage is {stage!r}; name one of {', '.join(Stage)}") from None
 
 
+def run_state_to(state: RunState | str) -> run_pb2.RunState.ValueType:
+    """The outcome of a run as the contract numbers it; InvalidField."""
+    try:
+        return run_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}")
+    except ValueError:
+        raise InvalidField(f"state is {state!r}; a run finishes as succeeded or failed") from None
+
+
 def kind_to(kind: str) -> event_pb2.EventKind.ValueType:
     """The kind of event as the contract numbers it; InvalidField."""
     try:
@@ -128,7 +151,7 @@ def metadata_to(metadata: Mapping[str, object]) -> dict[str, model_pb2.MetadataV
     """Metadata as messages; InvalidField for a value of a type that the registry does not keep."""
     if not all(isinstance(key, str) for key in metadata):
         raise InvalidField("metadata keys are text")
-    return {key: _value_to(key, value) for key, value in metadata.items()}
+    return {encodable(key, "a metadata key"): _value_to(key, value) for key, value in metadata.items()}
 
 
 def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
@@ -140,9 +163,9 @@ def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
         case int() | float():
             return model_pb2.MetadataValue(number=value)
         case Uri():
-            return model_pb2.MetadataValue(uri=value)
+            return model_pb2.MetadataValue(uri=encodable(value, f"metadata[{key!r}]"))
         case str():
-            return model_pb2.MetadataValue(text=value)
+            return model_pb2.MetadataValue(text=encodable(value, f"metadata[{key!r}]"))
         case datetime():
             moment = Timestamp()
             moment.FromDatetime(value.astimezone(UTC))
@@ -156,7 +179,7 @@ def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
             return _value_to(key, value.item())  # a scalar of numpy, or of a library like it
         case _:
             raise InvalidField(
-                f"metadata[{key!r}] is a {type(value).__name__}; the registry keeps numbers, text, booleans, datetimes,"
+                f"metadata[{key!r}] is {described(value)}; the registry keeps numbers, text, booleans, datetimes,"
                 " Uri, and lists and mappings of these"
             )
 

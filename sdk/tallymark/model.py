@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from tallymark.arguments import described, text, texts
 from tallymark.errors import InvalidArgument, RecordingDisabled
 from tallymark.settings import current
 from tallymark.values import Stage
@@ -82,11 +83,9 @@ class Model:
         ethics: str = "",
         tags: Iterable[str] = (),
     ) -> None:
-        if not isinstance(name, str):
-            raise InvalidArgument(f"a model's name is text, not {type(name).__name__}")
-        self.name = name
+        self.name = text(name, "Model(name=...)")
         self.version = _version_text(version)
-        self.tags = (tags,) if isinstance(tags, str) else tuple(tags)
+        self.tags = texts((tags,) if isinstance(tags, str) else tags, "Model(tags=...)")
         self.card = {
             "description": description,
             "license": license,
@@ -96,9 +95,8 @@ class Model:
             "trade_offs": trade_offs,
             "ethics": ethics,
         }
-        for field, value in (*self.card.items(), *(("tag", tag) for tag in self.tags)):
-            if not isinstance(value, str):
-                raise InvalidArgument(f"{field} of model {name!r} is text, not {type(value).__name__}")
+        for field, value in self.card.items():
+            text(value, f"Model({field}=...)")
         self.memory = Memory()
 
     def __repr__(self) -> str:
@@ -198,7 +196,7 @@ def _version_text(version: str | int | Stage | None) -> str | None:
         case None:
             return None
         case bool():
-            raise InvalidArgument("version is a number, text, a stage or None, not bool")
+            raise InvalidArgument("version is a number, text, a stage or None, not a bool")
         case int() if version < 1:
             raise InvalidArgument(f"version is {version}; numbers go from 1, and None asks for a new one")
         case int():
@@ -206,9 +204,9 @@ def _version_text(version: str | int | Stage | None) -> str | None:
         case str():
             if not version:
                 raise InvalidArgument("version is empty; None asks for a new one, numbered automatically")
-            return str(version)
+            return str(text(version, "Model(version=...)"))
         case _:
-            raise InvalidArgument(f"version is a number, text, a stage or None, not {type(version).__name__}")
+            raise InvalidArgument(f"version is a number, text, a stage or None, not {described(version)}")
 
 
 def _filled(text: str, known: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tallymark.arguments import encodable
 from tallymark.errors import InvalidSetting
 
 DEFAULT_URL = "127.0.0.1:50051"
@@ -66,7 +67,7 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     def setting(name: str, default: str = "") -> tuple[str, str]:
         """The value, and by what name to tell where it came from."""
         if name in arguments:
-            return str(arguments[name]), f"tallymark.configure({name}=...)"
+            return encodable(str(arguments[name]), f"{name}=..."), f"tallymark.configure({name}=...)"
         variable = f"TALLYMARK_{name.upper()}"
         return environment.get(variable) or default, variable
 

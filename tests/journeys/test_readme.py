@@ -7,17 +7,23 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import joblib
 import pytest
+from fastapi.testclient import TestClient
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
+from sklearn.dummy import DummyRegressor
 
+from tallymark import Client, Uri
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+[SERVICE] = [text for kind, text in BLOCKS if kind == "python" and "FastAPI" in text]
 
 
 def blocks(language: str) -> list[str]:
@@ -26,7 +32,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_programs_print_what_the_readme_says(registry_env: Server, tmp_path: Path) -> None:
     """Each Python block, run in the README's order on a fresh registry, prints the text block after it."""
-    programs = [index for index, (kind, _) in enumerate(BLOCKS) if kind == "python"]
+    programs = [index for index, block in enumerate(BLOCKS) if block[0] == "python" and block[1] != SERVICE]
     assert programs
     for index in programs:
         program = tmp_path / "train.py"
@@ -36,12 +42,37 @@ def test_the_programs_print_what_the_readme_says(registry_env: Server, tmp_path:
         assert BLOCKS[index + 1] == ("text", done.stdout)
 
 
+def test_the_service_serves_what_is_in_production(
+    registry_env: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The README's service answers with the model in production, with the next once it is promoted, and restarts."""
+    monkeypatch.chdir(tmp_path)
+    service: dict[str, Any] = {}
+    exec(SERVICE, service)
+    churn = service["churn"]
+    with Client() as registry:
+        registry.create_model("churn")
+        for number, chance in ((1, 0.25), (2, 0.75)):
+            joblib.dump(DummyRegressor(strategy="constant", constant=chance).fit([[0]], [0]), f"{number}.joblib")
+            registry.create_version("churn", metadata={"file": Uri(f"{number}.joblib")})
+        registry.set_stage("churn/1", "production")
+        with TestClient(service["app"]) as http:
+            assert http.get("/churn?age=40").json() == {"churn": 0.25, "number": 1}
+            registry.set_stage("churn/2", "production", force=True)
+            assert http.portal.call(churn.wait_for, lambda: churn.current.version.number == 2, 30)
+            assert http.get("/churn?age=40").json() == {"churn": 0.75, "number": 2}
+    registry_env.stop()
+    with TestClient(service["app"]) as http:
+        assert http.get("/churn?age=40").json() == {"churn": 0.75, "number": 2}
+
+
 def test_the_readme_keeps_its_order() -> None:
-    """What it is, install, ten lines, any language, two commands, the rooms, the promises."""
+    """What it is, install, ten lines, serving, any language, two commands, the rooms, the promises."""
     assert re.findall(r"^#+ (.*)$", README, re.MULTILINE) == [
         "Tallymark",
         "Install",
         "Ten lines",
+        "Serve what is in production",
         "From any language",
         "Two commands",
         "The rooms",

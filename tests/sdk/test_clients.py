@@ -145,6 +145,40 @@ def test_a_watch_tells_what_happens(client: Any, server: Server) -> None:
         next(client.watch(99))
 
 
+def test_a_watch_tells_how_far_it_has_come(client: Any) -> None:
+    """A watch tells its place in the log, with or without events, for those who keep it."""
+    client.create_model("churn")
+    progress = client.watch_progress(kinds=["version_created"])
+    begun = next(progress)
+    assert (begun.events, begun.cursor.revision) == ([], 1)
+    client.create_model("fraud")
+    client.create_version("churn")
+    told = next(told for told in progress if told.events)
+    assert [event.revision for event in told.events] == [told.cursor.revision] == [3]
+    assert told.cursor.log_id == begun.cursor.log_id
+
+
+def test_a_watch_ends_when_its_client_is_closed(server: Server) -> None:
+    """Closing the client, in another thread, ends a watch that waits, also while the server is away."""
+    for away in (False, True):
+        client = Client(server.address)
+        begun, seen = threading.Event(), []
+
+        def watch(client: Client = client, begun: threading.Event = begun, seen: list[Any] = seen) -> None:
+            for told in client.watch_progress():
+                seen.append(told)
+                begun.set()
+
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            assert begun.wait(30)
+            if away:
+                server.stop()
+            client.close()
+            assert watching.result(30) is None
+        assert [told.events for told in seen] == [[]]
+
+
 def test_metadata_keeps_its_types(client: Any) -> None:
     """Python's values, and numpy's scalars, come back as what they mean; times as UTC."""
     client.create_model("churn")

@@ -1,5 +1,6 @@
 """Finding the service, losing it, and being told."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -43,6 +44,41 @@ async def test_a_server_that_is_down_is_told_to_asyncio_alike() -> None:
     async with AsyncClient(CLOSED, timeout=0.3) as client:
         with pytest.raises(errors.Unavailable, match="TALLYMARK_URL"):
             await client.get_model("churn")
+
+
+async def test_a_server_that_is_waited_for_is_told_while_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits for the first answer reads after two seconds, in one line, which address it is and what to do."""
+    with pytest.raises(errors.Unavailable):
+        Client(CLOSED, timeout=2.5).get_model("churn")
+    async with AsyncClient(CLOSED, timeout=2.5) as client:
+        with pytest.raises(errors.Unavailable):
+            await asyncio.gather(client.get_model("churn"), client.get_model("fraud"))
+    told = [record for record in caplog.records if record.name.startswith("tallymark")]
+    assert [record.levelname for record in told] == ["WARNING"] * 2
+    for record in told:
+        assert "\n" not in record.getMessage()
+        for word in (CLOSED, "2.5 s", "tallymark serve", "TALLYMARK_URL"):
+            assert word in record.getMessage()
+
+
+def test_a_server_that_answers_is_not_waited_for(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Who is answered at once reads nothing, refused or not."""
+    with Client(server.address) as client:
+        with pytest.raises(errors.ModelNotFound):
+            client.get_model("churn")
+        client.create_model("churn")
+    assert [record for record in caplog.records if record.name.startswith("tallymark")] == []
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    assert all(timer.finished.is_set() for timer in timers)
+
+
+async def test_a_watch_of_a_server_that_is_down_is_told_alike() -> None:
+    """A watch waits for a server that goes away, not for one that was never there."""
+    with pytest.raises(errors.Unavailable, match=CLOSED):
+        next(Client(CLOSED, timeout=0.3).watch())
+    async with AsyncClient(CLOSED, timeout=0.3) as client:
+        with pytest.raises(errors.Unavailable, match=CLOSED):
+            await anext(client.watch(0, model="churn"))
 
 
 def test_a_name_that_is_no_host_is_told_alike() -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, assert_type
 
 from tallymark import AsyncClient, Client, Model, ModelVersion, Stage, bind, current_model, pipeline, step
+from tallymark.serving import afollow, follow
 
 model = Model(name="churn", version="1.0.5", tags=["growth"])
 
@@ -96,6 +97,25 @@ def clients() -> None:
         assert_type(client.get_version("churn@production"), ModelVersion)
         assert_type(client.list_versions("churn"), Iterator[ModelVersion])
         client.set_stage("churn", "production", True)  # type: ignore[call-arg]
+
+
+def served() -> None:
+    with follow("churn@production", on_change=lambda version: version.number, last_good="churn.json") as following:
+        version, value = following.current
+        assert_type(version, ModelVersion)
+        assert_type(value, int)
+    follow("churn", on_change=str.upper)  # type: ignore[arg-type]
+
+
+async def load(version: ModelVersion) -> bytes:
+    return version.name.encode()
+
+
+async def served_async() -> None:
+    async with afollow("churn@production", on_change=load) as following:
+        assert_type(following.current.value, bytes)
+    async with afollow("churn@production", on_change=lambda version: version.number) as plain:
+        assert_type(plain.current.value, int)
 
 
 async def async_clients() -> None:

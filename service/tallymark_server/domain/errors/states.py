@@ -78,8 +78,9 @@ class EtagMismatch(Conflict):
     reason = "ETAG_MISMATCH"
 
     def __init__(self, project: str, model: str, number: int, etag: str) -> None:
+        what = f"number {number} of model" if number else "model"
         super().__init__(
-            f"number {number} of model {shown(model)} was changed since you read it; read it again and decide again",
+            f"{what} {shown(model)} was changed since you read it; read it again and decide again",
             project=project,
             model=model,
             number=number,

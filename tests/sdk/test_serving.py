@@ -1,0 +1,374 @@
+"""`follow` and `afollow`: a service serves the version that a reference means, and the next as soon as it changes."""
+
+import asyncio
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallymark import Client, ModelVersion, NewVersion, errors
+from tallymark.serving import AsyncFollowing, Following, afollow, follow
+from tallymark.testing import Server
+
+pytestmark = pytest.mark.usefixtures("registry_env")
+SOON = 30.0
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Iterator[Client]:
+    """A client of a registry in which No.1 of churn, of three versions, is in production."""
+    with Client() as client:
+        client.create_model("churn")
+        client.create_versions("churn", [NewVersion(), NewVersion("rc"), NewVersion()])
+        client.set_stage("churn/1", "production")
+        yield client
+
+
+def promote(client: Client, number: int) -> None:
+    client.set_stage(f"churn/{number}", "production", force=True)
+
+
+def rename(client: Client, number: int, name: str) -> None:
+    client.update_version(f"churn/{number}", name=name)
+
+
+def load(version: ModelVersion) -> str:
+    return f"model {version.number}"
+
+
+def serves(served: Following[Any] | AsyncFollowing[Any], number: int) -> Callable[[], bool]:
+    return lambda: bool(served.current.version.number == number and served.error is None)
+
+
+class Loader:
+    """Loads, and fails for the numbers that are `bad`; tells which were asked for."""
+
+    def __init__(self, *bad: int) -> None:
+        self.bad = set(bad)
+        self.asked: queue.Queue[int] = queue.Queue()
+
+    def __call__(self, version: ModelVersion) -> str:
+        self.asked.put(version.number)
+        if version.number in self.bad:
+            raise OSError(f"no file of {version.number}")
+        return load(version)
+
+    def next(self) -> int:
+        return self.asked.get(timeout=SOON)
+
+
+def test_what_is_promoted_is_served(client: Client) -> None:
+    """The version in production is loaded at once, and each that is promoted later takes its place."""
+    with follow("churn@production", load) as served:
+        version, model = served.current
+        assert (version.number, version.stage.value, model) == (1, "production", "model 1")
+        for number in (2, 3, 1):
+            promote(client, number)
+            assert served.wait_for(serves(served, number), SOON)
+            assert served.current.value == f"model {number}"
+    assert served.current.value == "model 1"
+    assert served.error is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "change", "then"),
+    [
+        ("churn", lambda client: client.create_version("churn"), 4),
+        ("churn", lambda client: client.delete_version("churn/3"), 2),
+        ("churn@champion", lambda client: client.set_alias("churn/3", "champion"), 3),
+        ("churn@staging", lambda client: client.set_stage("churn/3", "staging", force=True), 3),
+        ("projects/default/models/churn/versions/@production", lambda client: promote(client, 3), 3),
+        ("churn==rc", lambda client: (rename(client, 2, ""), rename(client, 3, "rc")), 3),
+    ],
+)
+def test_every_reference_that_can_change_is_followed(
+    client: Client, reference: str, change: Callable[[Client], Any], then: int
+) -> None:
+    """Latest, alias, stage and name are followed alike, also when a version is deleted."""
+    client.set_alias("churn/2", "champion")
+    client.set_stage("churn/2", "staging")
+    with follow(reference, load) as served:
+        assert served.current.version.number != then
+        change(client)
+        assert served.wait_for(serves(served, then), SOON)
+
+
+def test_changes_that_mean_nothing_load_nothing(client: Client) -> None:
+    """Other models, other stages and metadata call nothing: each version is loaded once, in the order of promotion."""
+    loader = Loader()
+    with follow("churn@production", loader) as served:
+        client.log_metadata("churn/1", {"auc": 0.9})
+        client.set_stage("churn/2", "staging")
+        client.set_alias("churn/3", "champion")
+        client.create_model("fraud")
+        promote(client, 3)
+        assert served.wait_for(serves(served, 3), SOON)
+    assert [loader.next(), loader.next()] == [1, 3]
+    assert loader.asked.empty()
+
+
+def test_of_many_changes_at_once_only_some_are_loaded(client: Client) -> None:
+    """Promotions in a burst end at the last, and are not loaded one by one."""
+    client.create_versions("churn", [NewVersion()] * 20)
+    loader = Loader()
+    with follow("churn@production", loader) as served:
+        for number in range(2, 24):
+            promote(client, number)
+        assert served.wait_for(serves(served, 23), SOON)
+    assert loader.asked.qsize() < 12
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failing on_change is told in .error and logged, and the next change is loaded all the same."""
+    loader = Loader(2)
+    with follow("churn@production", loader, retry=600) as served:
+        promote(client, 2)
+        assert served.wait_for(lambda: served.error is not None, SOON)
+        assert (str(served.error), served.current.value) == ("no file of 2", "model 1")
+        promote(client, 3)
+        assert served.wait_for(serves(served, 3), SOON)
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.name == "tallymark.serving"
+    for word in ("churn", "@production", "no file of 2", "ModelVersion(churn No.1"):
+        assert word in record.getMessage()
+    assert record.exc_info
+
+
+def test_a_version_that_cannot_be_loaded_is_tried_again(client: Client) -> None:
+    """After a while the same version is loaded again, with no change in between."""
+    loader = Loader(2)
+    with follow("churn@production", loader, retry=0.01) as served:
+        promote(client, 2)
+        assert [loader.next() for _ in range(3)] == [1, 2, 2]
+        loader.bad.clear()
+        assert served.wait_for(serves(served, 2), SOON)
+
+
+def test_back_to_what_is_served_is_no_error(client: Client) -> None:
+    """When a bad version is taken back, what was served all the time is right again, and is not loaded again."""
+    loader = Loader(2)
+    with follow("churn@production", loader, retry=600) as served:
+        promote(client, 2)
+        assert served.wait_for(lambda: served.error is not None, SOON)
+        promote(client, 1)
+        assert served.wait_for(serves(served, 1), SOON)
+    assert [loader.next() for _ in range(loader.asked.qsize())] == [1, 2]
+
+
+def test_an_empty_stage_leaves_what_was_in_it(client: Client) -> None:
+    """When production holds nothing the last version is served on, .error says so, and the next one is heard of."""
+    with follow("churn@production", load) as served:
+        client.set_stage("churn/1", "archived")
+        assert served.wait_for(lambda: isinstance(served.error, errors.StageEmpty), SOON)
+        assert served.current.value == "model 1"
+        promote(client, 2)
+        assert served.wait_for(serves(served, 2), SOON)
+
+
+def test_nothing_to_begin_with_is_told_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty stage, a model that is not there, a load that fails: entering raises it."""
+    for reference, kind in (("churn@staging", errors.StageEmpty), ("fraud", errors.ModelNotFound)):
+        with pytest.raises(kind), follow(reference, load):
+            pass
+    with pytest.raises(OSError, match="no file of 1"), follow("churn@production", Loader(1)):
+        pass
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.3")
+    with pytest.raises(errors.Unavailable, match="TALLYMARK_URL"):
+        follow("churn", load, url="127.0.0.1:1").__enter__()
+
+
+def test_a_server_that_comes_back_is_followed_further(client: Client, registry_env: Server) -> None:
+    """A restart is not noticed by those who are served, and what is promoted after it is heard of."""
+    loader = Loader()
+    with follow("churn@production", loader) as served:
+        registry_env.restart()
+        promote(client, 2)
+        assert served.wait_for(serves(served, 2), SOON)
+        registry_env.kill()
+        assert served.current.value == "model 2"
+        registry_env.start()
+        promote(client, 3)
+        assert served.wait_for(serves(served, 3), SOON)
+    assert [loader.next() for _ in range(loader.asked.qsize())] == [1, 2, 3]
+
+
+def test_a_model_that_gets_another_name_is_followed_by_its_name(client: Client) -> None:
+    """When the model is renamed the old version stays, and a new model of the old name is followed."""
+    with follow("churn@production", load, retry=0.01) as served:
+        client.rename_model("churn", "attrition")
+        assert served.wait_for(lambda: isinstance(served.error, errors.ModelNotFound), SOON)
+        assert served.current.value == "model 1"
+        client.create_model("churn")
+        client.create_version("churn", "anew")
+        promote(client, 1)
+        assert served.wait_for(lambda: served.current.version.name == "anew", SOON)
+
+
+def test_a_service_starts_without_the_registry(
+    client: Client, registry_env: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a last-good file the last version is loaded while the registry is away, and newer ones when it is back."""
+    kept = tmp_path / "churn.json"
+    client.log_metadata("churn/1", {"auc": 0.9, "list": [1, {"a": True}]})
+    with follow("churn@production", load, last_good=kept) as served:
+        first = served.current.version
+    promote(client, 2)
+    registry_env.stop()
+    loader = Loader()
+    with follow("churn@production", loader, last_good=kept, retry=0.05) as served:
+        assert served.current == (first, "model 1")
+        assert isinstance(served.error, errors.Unavailable)
+        assert "ModelVersion" not in caplog.text.split("nothing is served")[0]
+        registry_env.start()
+        assert served.wait_for(serves(served, 2), SOON)
+    assert [loader.next() for _ in range(loader.asked.qsize())] == [1, 2]
+    assert json.loads(kept.read_text())["version"]["number"] == 2
+    assert [path.name for path in tmp_path.glob("*churn*")] == ["churn.json"]
+
+
+def test_a_service_starts_with_the_last_good_version(client: Client, tmp_path: Path) -> None:
+    """It begins with the kept version, too, when the stage is empty or the new version cannot be loaded."""
+    kept = tmp_path / "churn.json"
+    with follow("churn@production", load, last_good=kept):
+        pass
+    promote(client, 2)
+    with follow("churn@production", Loader(2), last_good=kept, retry=600) as served:
+        assert (served.current.value, str(served.error)) == ("model 1", "no file of 2")
+    client.set_stage("churn/2", "archived")
+    with follow("churn@production", load, last_good=kept) as served:
+        assert served.current.value == "model 1"
+        assert isinstance(served.error, errors.StageEmpty)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"reference": 1}', "\x00", "other"])
+def test_a_last_good_file_that_is_none_is_not_used(
+    client: Client, tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A damaged file, or that of another reference, is logged and written anew."""
+    kept = tmp_path / "kept.json"
+    if text == "other":
+        with follow("churn/3", load, last_good=kept):
+            pass
+    else:
+        kept.write_text(text)
+    with follow("churn@production", load, last_good=kept) as served:
+        assert served.current.value == "model 1"
+    assert "kept.json" in caplog.text
+    assert json.loads(kept.read_text())["reference"] == "projects/default/models/churn/versions/@production"
+
+
+def test_a_last_good_file_that_cannot_be_written_harms_nothing(
+    client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Serving goes on when the file cannot be written, and the log says so; a folder that is not there is refused."""
+    (tmp_path / "folder").mkdir()
+    with follow("churn@production", load, last_good=tmp_path / "folder") as served:
+        assert served.current.value == "model 1"
+    assert "cannot be written" in caplog.text
+    with pytest.raises(errors.InvalidArgument, match="no folder"):
+        follow("churn@production", load, last_good=tmp_path / "nowhere/churn.json")
+
+
+def test_closing_waits_for_nobody(client: Client, registry_env: Server) -> None:
+    """A block ends though a load goes on, or the server is away; what the load gives then is dropped."""
+    loading, go_on, loaded = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(version: ModelVersion) -> str:
+        if version.number == 2:
+            loading.set()
+            assert go_on.wait(SOON)
+            loaded.set()
+        return load(version)
+
+    with follow("churn@production", slow) as served:
+        promote(client, 2)
+        assert loading.wait(SOON)
+    go_on.set()
+    assert loaded.wait(SOON)
+    assert served.current.value == "model 1"
+    with follow("churn@production", load) as again:
+        registry_env.stop()
+    assert again.current.value == "model 2"
+
+
+def test_a_followed_reference_can_be_entered_again(client: Client) -> None:
+    """The same object may be used for one block after the other, not for two at once, and not outside."""
+    served = follow("churn@production", load)
+    with pytest.raises(errors.Refused, match="enter it first"):
+        _ = served.current
+    for number in (2, 3):
+        promote(client, number)
+        with served:
+            assert served.current.value == f"model {number}"
+            with pytest.raises(errors.Refused, match="make another"):
+                served.__enter__()
+    assert repr(served) == "follow('projects/default/models/churn/versions/@production')"
+
+
+def test_what_cannot_be_followed_is_refused(client: Client) -> None:
+    """Arguments of the wrong kind are told when the object is made."""
+    anything: Any = follow
+
+    async def load_async(version: ModelVersion) -> str:
+        return load(version)
+
+    for arguments in ((5, load), ("churn", "load"), ("churn", load_async)):
+        with pytest.raises(errors.InvalidArgument, match="reference is text|on_change is"):
+            anything(*arguments)
+    with pytest.raises(errors.InvalidArgument, match="retry"):
+        follow("churn", load, retry=0)
+
+
+async def test_asyncio_services_follow_too(client: Client) -> None:
+    """Within `async with`, a coroutine function is awaited in the loop, and a plain one does not hold the loop up."""
+    loop = asyncio.get_running_loop()
+
+    async def load_async(version: ModelVersion) -> str:
+        assert asyncio.get_running_loop() is loop
+        await asyncio.sleep(0)
+        return load(version)
+
+    def load_in_thread(version: ModelVersion) -> str:
+        assert threading.current_thread() is not threading.main_thread()
+        return load(version)
+
+    for number, on_change in ((2, load_async), (3, load_in_thread)):
+        async with afollow("churn@production", on_change) as served:
+            promote(client, number)
+            assert await served.wait_for(serves(served, number), SOON)
+            assert served.current.value == f"model {number}"
+
+
+async def test_an_asyncio_service_ends_at_once(client: Client) -> None:
+    """Leaving the block cancels a coroutine that still loads, and so does cancelling while it is entered."""
+    loading, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def slow(version: ModelVersion) -> str:
+        if version.number == 2:
+            loading.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+        return load(version)
+
+    async with afollow("churn@production", slow) as served:
+        promote(client, 2)
+        await asyncio.wait_for(loading.wait(), SOON)
+    await asyncio.wait_for(cancelled.wait(), SOON)
+    assert served.current.value == "model 1"
+    loading.clear()
+    cancelled.clear()
+    entering = asyncio.create_task(afollow("churn@production", slow).__aenter__())
+    await asyncio.wait_for(loading.wait(), SOON)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    await asyncio.wait_for(cancelled.wait(), SOON)
