@@ -73,6 +73,12 @@ def new_request_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(10)}"
 
 
+def trial(call: Call[T], validate_only: bool) -> Call[T]:
+    """The call, or a trial of it that changes nothing."""
+    call.request.validate_only = validate_only
+    return call
+
+
 def create_model(project: str, name: str, fields: Mapping[str, Any]) -> Call[ModelInfo]:
     """CreateModel."""
     request = model_registry_pb2.CreateModelRequest(
@@ -340,6 +346,12 @@ def list_events(project: str, after_revision: int) -> Call[list[Event]]:
         parent=f"projects/{project}", after_revision=after_revision, page_size=PAGE_SIZE
     )
     return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
+
+
+def newest_revision(project: str) -> Call[int]:
+    """ListEvents, for the newest revision of the log alone."""
+    request = event_log_pb2.ListEventsRequest(parent=f"projects/{project}", page_size=1)
+    return Call(EventLogStub, "ListEvents", request, lambda page: int(page.revision))
 
 
 def watch(project: str, cursor: Cursor, model: str, kinds: Sequence[str]) -> Call[Told]:
