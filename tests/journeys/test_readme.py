@@ -37,12 +37,13 @@ def test_the_programs_print_what_the_readme_says(registry_env: Server, tmp_path:
 
 
 def test_the_readme_keeps_its_order() -> None:
-    """What it is, install, ten lines, any language, two commands, the rooms, the promises."""
+    """What it is, install, ten lines, any language, the command line, two commands, the rooms, the promises."""
     assert re.findall(r"^#+ (.*)$", README, re.MULTILINE) == [
         "Tallymark",
         "Install",
         "Ten lines",
         "From any language",
+        "The command line",
         "Two commands",
         "The rooms",
         "The promises",
