@@ -69,7 +69,8 @@ def _value(name: str, value: Any) -> Any:
         case tuple():
             return list(value)
         case Mapping():
-            return {key: _metadata(item) for key, item in value.items()}
+            # Messages keep no order of keys; whoever compares two outputs wants one.
+            return {key: _metadata(item) for key, item in sorted(value.items())}
         case _:
             return value
 

@@ -36,7 +36,7 @@ def tag() -> None:
 @asks
 def set_tags(client: Client, printer: Printer, reference: str, tags: tuple[str, ...]) -> None:
     """Add tags to a model or to a version."""
-    printer.one(_changed(client, reference, lambda present: present | set(tags)))
+    printer.one(changed(client, reference, lambda present: present | set(tags)))
 
 
 @tag.command("unset")
@@ -45,11 +45,11 @@ def set_tags(client: Client, printer: Printer, reference: str, tags: tuple[str, 
 @asks
 def unset_tags(client: Client, printer: Printer, reference: str, tags: tuple[str, ...]) -> None:
     """Take tags of a model or of a version away. One that is not there is no error."""
-    printer.one(_changed(client, reference, lambda present: present - set(tags)))
+    printer.one(changed(client, reference, lambda present: present - set(tags)))
 
 
-def _changed(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
-    """The model or the version with other tags, and nobody else's tags lost."""
+def changed(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
+    """The model or the version with other tags, and nobody else's tags lost; Conflict if others go on and on."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return _change(client, reference, change)
