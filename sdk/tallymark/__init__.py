@@ -24,11 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tallymark import errors
-from tallymark.context import bind
-from tallymark.decorators import pipeline, step
 from tallymark.errors import TallymarkError
-from tallymark.here import current_model, current_run, log_metadata
-from tallymark.model import Model
 from tallymark.settings import configure
 from tallymark.values import RunState, Stage, Uri
 
@@ -36,6 +32,10 @@ if TYPE_CHECKING:
     from tallymark.aio import AsyncClient
     from tallymark.calls import NewVersion
     from tallymark.client import Client
+    from tallymark.context import bind
+    from tallymark.decorators import pipeline, step
+    from tallymark.here import current_model, current_run, log_metadata
+    from tallymark.model import Model
     from tallymark.resources import Event, ModelInfo, ModelVersion, Run
 
 __version__ = "0.1.0"
@@ -62,15 +62,22 @@ __all__ = [
     "step",
 ]
 
-# Names that need grpc or protobuf, and where they live.
+# Names that need grpc or protobuf, or that the command `tallymark` does without, and where they live.
 _LATER = {
     "AsyncClient": "aio",
     "Client": "client",
     "Event": "resources",
+    "Model": "model",
     "ModelInfo": "resources",
     "ModelVersion": "resources",
     "NewVersion": "calls",
     "Run": "resources",
+    "bind": "context",
+    "current_model": "here",
+    "current_run": "here",
+    "log_metadata": "here",
+    "pipeline": "decorators",
+    "step": "decorators",
 }
 
 

@@ -73,6 +73,12 @@ def new_request_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(10)}"
 
 
+def trial(call: Call[T], validate_only: bool) -> Call[T]:
+    """The call, or a trial of it that changes nothing."""
+    call.request.validate_only = validate_only
+    return call
+
+
 def create_model(project: str, name: str, fields: Mapping[str, Any]) -> Call[ModelInfo]:
     """CreateModel."""
     request = model_registry_pb2.CreateModelRequest(

@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any, NamedTuple
 
 import click
 
 from tallymark import __version__
+from tallymark.commands.asking import INTERRUPTED, Target, fail
+from tallymark.errors import TallymarkError
+from tallymark.settings import DEFAULT_URL
 
-# Commands by name: the module and the name of each, imported when it is called for.
+
+class Later(NamedTuple):
+    """A command that is imported when it is called for: its module and name there, and what `--help` says of it."""
+
+    module: str
+    name: str
+    about: str
+
+
 _COMMANDS = {
-    "serve": ("tallymark_server.command", "serve"),
-    "verify": ("tallymark_server.command", "verify"),
+    command.name: command
+    for command in (
+        Later("tallymark.commands.aliases", "alias", "Names that point at versions."),
+        Later("tallymark.commands.completion", "completion", "Print what makes a shell complete commands and names."),
+        Later(
+            "tallymark.commands.doctor", "doctor", "Tell each setting with its origin, and whether the service answers."
+        ),
+        Later("tallymark.commands.events", "events", "Tell the log: what happened, when, by whom and why."),
+        Later("tallymark.commands.metadata", "metadata", "Typed facts about versions."),
+        Later("tallymark.commands.models", "model", "Models, and what people write about them."),
+        Later("tallymark.commands.runs", "run", "Runs of pipelines."),
+        Later("tallymark_server.command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."),
+        Later("tallymark.commands.tags", "tag", "Free labels of models and versions."),
+        Later(
+            "tallymark_server.command",
+            "verify",
+            "Prove a file: that its tables are what its log tells, and that nothing in the log was changed.",
+        ),
+        Later("tallymark.commands.versions", "version", "Versions of models, their stages and their history."),
+    )
 }
 
 
@@ -28,12 +58,36 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module, name = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(module), name)
+        later = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(later.module), later.name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands in the help, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name].about) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; errors end it in one line and with the exit code of their kind."""
+        try:
+            return super().invoke(ctx)
+        except TallymarkError as error:
+            fail(error)
+        except (KeyboardInterrupt, click.Abort):
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 @click.group(cls=LazyGroup)
+@click.option("--url", metavar="HOST:PORT", help=f"Where the service is: else TALLYMARK_URL, else {DEFAULT_URL}.")
+@click.option("--project", metavar="NAME", help="Whose models are meant: else TALLYMARK_PROJECT, else default.")
+@click.option("--timeout", metavar="SECONDS", type=float, help="How long a call may take: else TALLYMARK_TIMEOUT.")
 @click.version_option(__version__, prog_name="tallymark")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context, /, **target: Any) -> None:
     """Tallymark: which versions of a model exist, what number each is, who made it, which one is in production."""
+    name = context.invoked_subcommand or ""
+    context.obj = Target(**target)
+    if context.obj != Target() and _COMMANDS[name].module == "tallymark_server.command":
+        raise click.UsageError(
+            f"--url, --project and --timeout are for commands that ask a service; see tallymark {name} --help"
+        )

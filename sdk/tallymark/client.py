@@ -27,7 +27,8 @@ class Client:
 
     Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,
     `churn==1.0.5`. Arguments that are not given come from `tallymark.configure` and the environment. Every method
-    raises a TallymarkError: NotFound, InvalidArgument, Unavailable, …
+    raises a TallymarkError: NotFound, InvalidArgument, Unavailable, … With validate_only a change is only tried: the
+    answer is what it would make, or the refusal.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Client:
         trade_offs: str = "",
         ethics: str = "",
         tags: Sequence[str] = (),
+        validate_only: bool = False,
     ) -> ModelInfo:
         """Create a model without any version; ModelExists."""
         fields = {
@@ -83,7 +85,7 @@ class Client:
             "ethics": ethics,
             "tags": tags,
         }
-        return self.run_call(calls.create_model(self._project, name, fields))
+        return self.run_call(calls.trial(calls.create_model(self._project, name, fields), validate_only))
 
     def get_model(self, name: str, *, show_deleted: bool = False) -> ModelInfo:
         """The model of that name, also a deleted one if that is asked for; ModelNotFound."""
@@ -113,6 +115,7 @@ class Client:
         ethics: str | None = None,
         tags: Sequence[str] | None = None,
         etag: str = "",
+        validate_only: bool = False,
     ) -> ModelInfo:
         """Change what people write about a model: None leaves a field, empty clears it. EtagMismatch."""
         changes = {
@@ -125,7 +128,7 @@ class Client:
             "ethics": ethics,
             "tags": tags,
         }
-        return self.run_call(calls.update_model(self._project, name, changes, etag))
+        return self.run_call(calls.trial(calls.update_model(self._project, name, changes, etag), validate_only))
 
     def rename_model(self, name: str, new_name: str, *, etag: str = "") -> ModelInfo:
         """Give a model another name; ModelExists, EtagMismatch."""
@@ -151,11 +154,11 @@ class Client:
         description: str = "",
         tags: Sequence[str] = (),
         metadata: Mapping[str, object] | None = None,
+        validate_only: bool = False,
     ) -> ModelVersion:
         """Create the next version of a model; ModelNotFound, VersionNameTaken."""
-        return self.run_call(
-            calls.create_version(self._project, model, NewVersion(name, description, tags, metadata or {}))
-        )
+        call = calls.create_version(self._project, model, NewVersion(name, description, tags, metadata or {}))
+        return self.run_call(calls.trial(call, validate_only))
 
     def create_versions(self, model: str, versions: Sequence[NewVersion]) -> list[ModelVersion]:
         """Create 1 to 1000 versions with successive numbers, all or none; ModelNotFound, VersionNameTaken."""
@@ -194,10 +197,11 @@ class Client:
         description: str | None = None,
         tags: Sequence[str] | None = None,
         etag: str = "",
+        validate_only: bool = False,
     ) -> ModelVersion:
         """Change name, description or tags of a version: None leaves a field, empty clears it. VersionNameTaken."""
         changes = {"version_name": name, "description": description, "tags": tags}
-        return self.run_call(calls.update_version(self._project, reference, changes, etag))
+        return self.run_call(calls.trial(calls.update_version(self._project, reference, changes, etag), validate_only))
 
     def delete_version(self, reference: str, *, force: bool = False, reason: str = "", etag: str = "") -> ModelVersion:
         """Delete a version, so that it can be undeleted; its number and name stay taken. VersionInUse without force."""
@@ -208,10 +212,18 @@ class Client:
         return self.run_call(calls.undelete_version(self._project, reference, reason))
 
     def set_stage(
-        self, reference: str, stage: Stage | str, *, force: bool = False, reason: str = "", etag: str = ""
+        self,
+        reference: str,
+        stage: Stage | str,
+        *,
+        force: bool = False,
+        reason: str = "",
+        etag: str = "",
+        validate_only: bool = False,
     ) -> ModelVersion:
         """Move a version to a stage; with force, the holder goes to the archive. StageOccupied, EtagMismatch."""
-        return self.run_call(calls.set_stage(self._project, reference, stage, force=force, reason=reason, etag=etag))
+        call = calls.set_stage(self._project, reference, stage, force=force, reason=reason, etag=etag)
+        return self.run_call(calls.trial(call, validate_only))
 
     def set_alias(
         self, reference: str, alias: str, *, expected_number: int | None = None, reason: str = ""
@@ -259,6 +271,10 @@ class Client:
         while events := self.run_call(calls.list_events(self._project, after_revision)):
             yield from events
             after_revision = events[-1].revision
+
+    def newest_revision(self) -> int:
+        """The revision of the log's last event, 0 before the first."""
+        return (self.run_call(calls.head(self._project))).revision or 0
 
     def watch(
         self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()

@@ -28,6 +28,13 @@ def version_name(project: str, reference: str) -> str:
     return f"projects/{project}/models/{reference}/versions/latest"
 
 
+def means_version(reference: str) -> bool:
+    """Whether it names a version by more than its model, so that it cannot mean the model itself."""
+    if reference.startswith("projects/"):
+        return "/versions/" in reference
+    return any(mark in reference for mark in ("==", "@", "/"))
+
+
 def run_name(project: str, run: str) -> str:
     """The resource name of a run, given by id or by resource name."""
     return run if run.startswith("projects/") else f"projects/{project}/runs/{run}"

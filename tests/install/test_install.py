@@ -19,7 +19,7 @@ from kept import ROOT
 pytestmark = pytest.mark.timeout(600)
 
 STUBS = sorted(f"tallymark.v1.{path.stem}" for path in (ROOT / "sdk/tallymark/v1").glob("*_pb2*.py"))
-LIGHT = {"tallymark", "click", "googleapis-common-protos", "grpcio", "protobuf"}
+LIGHT = {"tallymark", "PyYAML", "click", "googleapis-common-protos", "grpcio", "protobuf"}
 
 
 def test_the_wheel_holds_both_packages_and_the_licence(wheel: Path) -> None:

@@ -67,13 +67,14 @@ def test_the_service_serves_what_is_in_production(
 
 
 def test_the_readme_keeps_its_order() -> None:
-    """What it is, install, ten lines, serving, any language, two commands, the rooms, the promises."""
+    """What it is, install, ten lines, serving, any language, commands, two for developers, rooms, promises."""
     assert re.findall(r"^#+ (.*)$", README, re.MULTILINE) == [
         "Tallymark",
         "Install",
         "Ten lines",
         "Serve what is in production",
         "From any language",
+        "The command line",
         "Two commands",
         "The rooms",
         "The promises",

@@ -99,6 +99,21 @@ def test_stages_and_aliases(client: Any) -> None:
     assert client.delete_alias("churn", "champion").aliases == ()
 
 
+def test_a_change_is_tried_without_being_made(client: Any) -> None:
+    """With validate_only the answer is what the change would make, or the refusal, and the log does not grow."""
+    client.create_model("churn")
+    client.create_version("churn")
+    assert client.newest_revision() == 2
+    assert client.create_model("fraud", validate_only=True).name == "fraud"
+    assert client.update_model("churn", license="MIT", validate_only=True).license == "MIT"
+    assert client.create_version("churn", "rc", validate_only=True).number == 2
+    assert client.update_version("churn/1", name="1.0", validate_only=True).name == "1.0"
+    assert client.set_stage("churn/1", "production", validate_only=True).stage is Stage.PRODUCTION
+    with pytest.raises(errors.ModelExists):
+        client.create_model("churn", validate_only=True)
+    assert client.newest_revision() == 2
+
+
 def test_runs_and_events(client: Any) -> None:
     """Runs begin, are joined and end, and the log tells all of it."""
     started = client.start_run("r1", pipeline="training", host="here")

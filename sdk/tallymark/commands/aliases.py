@@ -1,0 +1,65 @@
+"""`tallymark alias`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.commands import options
+from tallymark.commands.asking import asks
+from tallymark.commands.output import Printer
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+
+
+_expected = click.option(
+    "--if-number",
+    "expected",
+    type=click.IntRange(0),
+    metavar="NUMBER",
+    help="Only if the alias points at this version now; 0: at none.",
+)
+
+
+@click.group
+def alias() -> None:
+    """Names that point at versions."""
+
+
+@alias.command("list")
+@options.model
+@asks
+def list_aliases(client: Client, printer: Printer, model: str) -> None:
+    """List the aliases of a model."""
+
+    def found() -> Iterator[dict[str, str]]:
+        for version in client.list_versions(model, filter="aliases:*"):
+            for name in version.aliases:
+                yield {"alias": name, "version": f"{version.model}/{version.number}", "stage": version.stage.value}
+
+    printer.many(sorted(found(), key=lambda row: row["alias"]))
+
+
+@alias.command("set")
+@options.reference
+@click.argument("name", metavar="ALIAS")
+@_expected
+@options.reason
+@asks
+def set_alias(client: Client, printer: Printer, reference: str, name: str, expected: int | None, reason: str) -> None:
+    """Point an alias at a version, from wherever it pointed before."""
+    printer.one(client.set_alias(reference, name, expected_number=expected, reason=reason))
+
+
+@alias.command("unset")
+@options.model
+@click.argument("name", metavar="ALIAS")
+@_expected
+@options.reason
+@asks
+def unset_alias(client: Client, printer: Printer, model: str, name: str, expected: int | None, reason: str) -> None:
+    """Take an alias away, and print the version at which it pointed."""
+    printer.one(client.delete_alias(model, name, expected_number=expected, reason=reason))

@@ -1,0 +1,38 @@
+"""`tallymark version compare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.commands import completing
+from tallymark.commands.asking import asks
+from tallymark.commands.output import Printer
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+    from tallymark.resources import ModelVersion
+
+_FIELDS = ("name", "stage", "aliases", "description", "tags", "run", "step", "creator", "create_time")
+
+
+@click.command
+@click.argument("first", metavar="REF", shell_complete=completing.references)
+@click.argument("second", metavar="REF", shell_complete=completing.references)
+@click.option("--all", "everything", is_flag=True, help="Also what is the same.")
+@asks
+def compare(client: Client, printer: Printer, first: str, second: str, everything: bool) -> None:
+    """Tell in what two versions differ, metadata included."""
+    one, other = client.get_version(first), client.get_version(second)
+    printer.many(row for row in _rows(one, other) if everything or row["first"] != row["second"])
+
+
+def _rows(one: ModelVersion, other: ModelVersion) -> list[dict[str, str]]:
+    from tallymark.commands.columns import compact, short_name, text
+
+    cells = {"version": (short_name(one), short_name(other))}
+    cells |= {field: (text(getattr(one, field)), text(getattr(other, field))) for field in _FIELDS}
+    for key in sorted(one.metadata.keys() | other.metadata.keys()):
+        cells[f"metadata.{key}"] = (compact(one.metadata.get(key)), compact(other.metadata.get(key)))
+    return [{"field": field, "first": first, "second": second} for field, (first, second) in cells.items()]

@@ -1,0 +1,96 @@
+"""What the registry keeps, as JSON: the JSON of the contract's messages, which every gRPC tool prints too.
+
+As protobuf's JSON has it, revisions, which are 64 bits wide, are texts, and fields that are not set are left out only
+where the contract tells set from empty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from tallymark.resources import Event, ModelInfo, ModelVersion, Run
+from tallymark.values import RunState, Stage, Uri
+
+
+def document(item: Any) -> dict[str, Any]:
+    """The JSON object that tells the item."""
+    match item:
+        case ModelInfo():
+            return {"name": item.resource_name} | _fields(item, {"project", "name"})
+        case ModelVersion():
+            run = f"projects/{item.project}/runs/{item.run}" if item.run else ""
+            named = {"name": item.resource_name, "number": item.number, "versionName": item.name, "run": run}
+            return named | _fields(item, {"project", "model", "name", "run"})
+        case Run():
+            named = {"name": item.resource_name, "modelVersion": item.model_version or ""}
+            return named | _fields(item, {"project", "id", "model_version"})
+        case Event():
+            which = {ModelInfo: "model", ModelVersion: "modelVersion", Run: "run"}[type(item.resource)]
+            stage = item.previous_stage
+            return _fields(item, {"kind", "resource", "previous_stage"}) | {
+                "kind": f"EVENT_KIND_{item.kind.upper()}",
+                which: document(item.resource),
+                "previousStage": f"STAGE_{stage.name if stage else 'UNSPECIFIED'}",
+            }
+        case _:
+            return dict(item)
+
+
+def time_text(moment: datetime) -> str:
+    """A time, as protobuf's JSON has it: with no, three or six digits after the second."""
+    digits = "microseconds" if moment.microsecond % 1000 else "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=digits).replace("+00:00", "Z")
+
+
+def _fields(item: Any, without: set[str]) -> dict[str, Any]:
+    values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item) if field.name not in without}
+    return {_camel(name): _value(name, value) for name, value in values.items() if value is not None}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _value(name: str, value: Any) -> Any:
+    match value:
+        case Stage():
+            return f"STAGE_{value.name}"
+        case RunState():
+            return f"RUN_STATE_{value.name}"
+        case datetime():
+            return time_text(value)
+        case int() if name.endswith("revision"):
+            return str(value)
+        case tuple():
+            return list(value)
+        case Mapping():
+            # Messages keep no order of keys; whoever compares two outputs wants one.
+            return {key: _metadata(item) for key, item in sorted(value.items())}
+        case _:
+            return value
+
+
+def _metadata(value: Any) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"flag": value}
+        case int() | float():
+            return {"number": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
+        case datetime():
+            return {"time": time_text(value)}
+        case Uri():
+            return {"uri": str(value)}
+        case list():
+            return {"list": {"values": [_metadata(item) for item in value]}}
+        case Mapping():
+            return {"map": {"values": {key: _metadata(item) for key, item in value.items()}}}
+        case _:
+            return {"text": value}
+
+
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

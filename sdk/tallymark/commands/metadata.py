@@ -1,0 +1,117 @@
+"""`tallymark metadata`, and how the command line says typed values."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tallymark.commands import options
+from tallymark.commands.asking import asks
+from tallymark.commands.output import Printer
+from tallymark.values import Uri
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+
+
+def plain(value: str) -> object:
+    """What a value is that says it by its form: a number, true or false as JSON writes them, and otherwise text."""
+    try:
+        found = json.loads(value, parse_constant=_refuse)
+    except ValueError:
+        return value
+    return found if isinstance(found, bool | int | float) and math.isfinite(found) else value
+
+
+def from_json(value: str) -> object:
+    """What the JSON says; ValueError."""
+    return json.loads(value, parse_constant=_refuse)
+
+
+def _time(value: str) -> datetime:
+    """The time, in UTC unless it says otherwise; ValueError."""
+    found = datetime.fromisoformat(value)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _refuse(word: str) -> None:
+    """Python's reader takes NaN and Infinity for numbers, and JSON does not."""
+    raise ValueError(f"{word} is not JSON")
+
+
+def _pair(form: str, read: Callable[[str], object], example: str) -> Callable[[str], tuple[str, object]]:
+    """A reader of KEY=VALUE with a reader for the value, as a type of click."""
+
+    def pair(given: str) -> tuple[str, object]:
+        key, _, value = given.partition("=")
+        if not key or "=" not in given:
+            raise click.BadParameter(f"{given!r} is not {form}, such as {example}")
+        try:
+            return key, read(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{given!r} is not {form}, such as {example}: {error}") from None
+
+    return pair
+
+
+PLAIN = _pair("KEY=VALUE", plain, "auc=0.91")
+
+_FORMS: tuple[tuple[str, Callable[[str], object], str, str], ...] = (
+    ("text", str, "commit=12e5", "Text as it stands, though it looks like a number."),
+    ("json", from_json, "layers=[64,32]", "Any JSON: lists and objects too."),
+    ("uri", Uri, "data=s3://bucket/train.parquet", "A reference to something elsewhere."),
+    ("time", _time, "trained=2026-01-31T12:00:00Z", "A moment, in UTC unless it says otherwise."),
+)
+
+
+@click.group
+def metadata() -> None:
+    """Typed facts about versions."""
+
+
+def _typed(command: Any) -> Any:
+    for name, read, example, about in reversed(_FORMS):
+        form = f"KEY={name.upper()}"
+        pair = _pair(form, read, example)
+        option = click.option(f"--{name}", f"{name}_pairs", type=pair, multiple=True, metavar=form, help=about)
+        command = option(command)
+    return command
+
+
+@metadata.command("set")
+@options.reference
+@click.argument("pairs", type=PLAIN, metavar="[KEY=VALUE]...", nargs=-1)
+@_typed
+@asks
+def set_metadata(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    pairs: tuple[tuple[str, object], ...],
+    **typed: tuple[tuple[str, object], ...],
+) -> None:
+    """Set metadata of a version by key.
+
+    A VALUE that is a number, true or false in JSON is that, and any other is text. The options say otherwise; each may
+    be given several times.
+    """
+    given = [pair for some in (pairs, *typed.values()) for pair in some]
+    if not given:
+        raise click.UsageError("give KEY=VALUE, such as auc=0.91")
+    if len(dict(given)) < len(given):
+        raise click.UsageError("each key can be set once")
+    printer.one(client.log_metadata(reference, dict(given)))
+
+
+@metadata.command("unset")
+@options.reference
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@asks
+def unset_metadata(client: Client, printer: Printer, reference: str, keys: tuple[str, ...]) -> None:
+    """Take metadata of a version away. A key that is not there is no error."""
+    printer.one(client.log_metadata(reference, {}, delete_keys=keys))

@@ -1,0 +1,128 @@
+"""`tallymark version`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.commands import options
+from tallymark.commands.asking import asks
+from tallymark.commands.comparing import compare
+from tallymark.commands.deleting import delete_version, undelete_version
+from tallymark.commands.metadata import PLAIN
+from tallymark.commands.moving import promote, rollback
+from tallymark.commands.output import Printer
+from tallymark.commands.waiting import wait, watch
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+
+
+@click.group
+def version() -> None:
+    """Versions of models, their stages and their history.
+
+    A REF is MODEL (its latest version), MODEL/NUMBER, MODEL@STAGE, MODEL@ALIAS or MODEL==NAME.
+    """
+
+
+for _command in (compare, delete_version, promote, rollback, undelete_version, wait, watch):
+    version.add_command(_command)
+
+
+@version.command("list")
+@options.model
+@options.where
+@options.show_deleted
+@options.limit
+@options.watching
+@asks
+def list_versions(
+    client: Client, printer: Printer, model: str, where: str, show_deleted: bool, limit: int | None, watching: bool
+) -> None:
+    """List the versions of a model, the highest number first."""
+    if where and watching:
+        raise click.UsageError("--watch tells every change, so it does not go with --filter")
+    found = client.list_versions(model, filter=where, show_deleted=show_deleted)
+    if not watching:
+        printer.many(islice(found, limit))
+        return
+    from tallymark.commands.following import then_changes
+    from tallymark.resources import ModelVersion
+
+    printer.stream(islice(then_changes(client, found, ModelVersion, model), limit))
+
+
+@version.command("get")
+@options.reference
+@options.show_deleted
+@asks
+def get_version(client: Client, printer: Printer, reference: str, show_deleted: bool) -> None:
+    """Print one version."""
+    printer.one(client.get_version(reference, show_deleted=show_deleted))
+
+
+@version.command("create")
+@options.model
+@click.option("--name", default="", help="What to call it beside its number.")
+@click.option("--description", default="", metavar="TEXT")
+@options.tags
+@click.option("--metadata", "pairs", type=PLAIN, metavar="KEY=VALUE", multiple=True, help="May be given several times.")
+@options.dry_run
+@asks
+def create_version(
+    client: Client,
+    printer: Printer,
+    model: str,
+    name: str,
+    description: str,
+    tags: tuple[str, ...],
+    pairs: tuple[tuple[str, object], ...],
+    dry_run: bool,
+) -> None:
+    """Create the next version of a model."""
+    made = client.create_version(
+        model, name, description=description, tags=tags, metadata=dict(pairs), validate_only=dry_run
+    )
+    options.tell_trial(dry_run=dry_run)
+    printer.one(made)
+
+
+@version.command("update")
+@options.reference
+@click.option("--name", help="What to call it beside its number; empty: by its number alone.")
+@click.option("--description", metavar="TEXT")
+@options.if_etag
+@options.dry_run
+@asks
+def update_version(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    name: str | None,
+    description: str | None,
+    etag: str,
+    dry_run: bool,
+) -> None:
+    """Change the name or the description of a version. Empty text clears it."""
+    if name is None and description is None:
+        raise click.UsageError(
+            "say what to change, --name or --description; `tallymark tag` and `tallymark metadata` change the rest"
+        )
+    changed = client.update_version(reference, name=name, description=description, etag=etag, validate_only=dry_run)
+    options.tell_trial(dry_run=dry_run)
+    printer.one(changed)
+
+
+@version.command("history")
+@options.reference
+@options.limit
+@asks
+def history(client: Client, printer: Printer, reference: str, limit: int | None) -> None:
+    """Tell what happened to a version."""
+    from tallymark.commands.following import history_of_version
+
+    found = client.get_version(reference, show_deleted=True)
+    printer.many(islice(history_of_version(client, found), limit))

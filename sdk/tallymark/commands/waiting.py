@@ -1,0 +1,66 @@
+"""`tallymark version wait` and `watch`: what becomes of versions."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.commands import options
+from tallymark.commands.asking import asks, target
+from tallymark.commands.output import Printer
+from tallymark.errors import NotFound, Unavailable
+from tallymark.references import version_name
+from tallymark.values import Stage
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+    from tallymark.resources import ModelVersion
+
+
+@click.command
+@options.reference
+@click.option("--stage", type=click.Choice([stage.value for stage in Stage]), help="Until it is in this stage.")
+@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Give up after this; exit code 8.")
+@asks
+def wait(client: Client, printer: Printer, reference: str, stage: str | None, timeout: float | None) -> None:
+    """Wait until there is such a version, and print it."""
+    from tallymark.commands.following import model_of, within
+
+    # Read before the version is looked for, so that nothing happens unseen in between.
+    after = client.newest_revision()
+    found = _as_awaited(client, reference, stage)
+    if found is None:
+        model = version_name(target().settings().project, reference).split("/")[3]
+        for event in within(client.watch(after), timeout):
+            found = _as_awaited(client, reference, stage) if model_of(event) == model else None
+            if found is not None:
+                break
+        else:
+            what = f"{reference} in {stage}" if stage else reference
+            raise Unavailable(f"no {what} within {timeout:g} s; wait longer with --timeout")
+    printer.one(found)
+
+
+def _as_awaited(client: Client, reference: str, stage: str | None) -> ModelVersion | None:
+    try:
+        version = client.get_version(reference)
+    except NotFound:
+        return None
+    return version if stage in {None, version.stage.value} else None
+
+
+@click.command
+@options.model
+@options.since
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", help="Only such events, as stage_changed; several may be."
+)
+@options.limit
+@asks
+def watch(
+    client: Client, printer: Printer, model: str, since: int | None, kinds: tuple[str, ...], limit: int | None
+) -> None:
+    """Tell what happens to a model and its versions, until Ctrl-C."""
+    printer.stream(islice(client.watch(since, model=model, kinds=kinds), limit))

@@ -1,0 +1,167 @@
+"""What commands refuse, how they say it, and what they ask first."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tallymark import Client, Stage
+from tallymark.commands.tags import changed
+from tallymark.testing import Server
+
+
+def one_line(done: Any) -> str:
+    """The error in one line; nothing else was printed, but for the usage that click tells before it."""
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith(("Usage:", "Try "))]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("Error: ")
+    return str(lines[0])
+
+
+REFUSALS: list[tuple[int, str, list[str]]] = [
+    (2, "Missing argument", ["version", "get"]),
+    (2, "No such command", ["version", "transmute", "churn"]),
+    (2, "No such option", ["model", "list", "--bogus"]),
+    (2, "'xml' is not one of", ["model", "list", "-o", "xml"]),
+    (2, "--limit", ["model", "list", "--limit", "0"]),
+    (2, "latest", ["version", "get", "churn/abc"]),
+    (2, "number", ["version", "get", "churn/"]),
+    (2, "empty", ["version", "get", ""]),
+    (2, "form", ["model", "get", "churn/1"]),
+    (2, "at position", ["version", "list", "churn", "--filter", "stage = "]),
+    (2, "--watch", ["version", "list", "churn", "--filter", "number > 1", "--watch"]),
+    (2, "HOST:PORT", ["--url", "nowhere", "model", "list"]),
+    (2, "--timeout", ["--timeout", "0", "model", "list"]),
+    (2, "a/b", ["--project", "a/b", "model", "list"]),
+    (2, "for commands that ask a service", ["--url", "127.0.0.1:1", "serve"]),
+    (2, "KEY=VALUE", ["metadata", "set", "churn", "auc"]),
+    (2, "KEY=VALUE", ["metadata", "set", "churn", "=1"]),
+    (2, "KEY=VALUE", ["metadata", "set", "churn"]),
+    (2, "each key", ["metadata", "set", "churn", "a=1", "--text", "a=2"]),
+    (2, "KEY=JSON", ["metadata", "set", "churn", "--json", "a={"]),
+    (2, "NaN", ["metadata", "set", "churn", "--json", "a=[NaN]"]),
+    (2, "KEY=TIME", ["metadata", "set", "churn", "--time", "a=noon"]),
+    (2, "NoneType", ["metadata", "set", "churn", "--json", "a=null"]),
+    (2, "what to change", ["model", "update", "churn"]),
+    (2, "what to change", ["version", "update", "churn/1"]),
+    (2, "stage_changed", ["version", "watch", "churn", "--kind", "promotion"]),
+    (4, "fraud", ["model", "get", "fraud"]),
+    (4, "no version 9", ["version", "get", "churn/9"]),
+    (4, "staging", ["version", "get", "churn@staging"]),
+    (4, "nobody", ["version", "get", "churn@nobody"]),
+    (4, "r9", ["run", "get", "r9"]),
+    (5, "churn", ["model", "create", "churn"]),
+    (5, "rc", ["version", "create", "churn", "--name", "rc"]),
+    (6, "--force", ["version", "promote", "churn/3", "--yes"]),
+    (6, "--force", ["version", "delete", "churn/2", "--yes"]),
+    (6, "--force", ["model", "delete", "churn", "--yes"]),
+    (6, "deleted", ["model", "purge", "churn", "--yes"]),
+    (6, "changed since", ["version", "promote", "churn/3", "--force", "--if-etag", "r1", "--yes"]),
+    (6, "changed since", ["model", "update", "churn", "--license", "x", "--if-etag", "r0"]),
+    (6, "champion", ["alias", "set", "churn/1", "champion", "--if-number", "0"]),
+    (6, "99", ["events", "--follow", "--since", "99"]),
+]
+
+
+def test_a_refusal_has_an_exit_code_and_one_line(run: Any, churn: Client) -> None:
+    """Programs learn the kind of an error by the exit code, people learn in one line what to do."""
+    before = churn.newest_revision()
+    for code, words, command in REFUSALS:
+        done = run(*command)
+        assert (done.exit_code, words in one_line(done)) == (code, True), (command, done.stderr)
+    assert churn.newest_revision() == before
+    assert {code for code, _, _ in REFUSALS} == {2, 4, 5, 6}
+
+
+def test_a_service_that_does_not_answer(run: Any) -> None:
+    """Nobody there, and somebody who does not answer: exit code 8, with the address and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for address in ("127.0.0.1:1", "{}:{}".format(*silent.getsockname())):
+            done = run("--url", address, "--timeout", "0.3", "model", "list")
+            told = one_line(done)
+            assert done.exit_code == 8
+            assert address in told
+            assert "tallymark serve" in told
+            assert "--url" in told
+            assert "configure" not in told
+
+
+def test_a_model_that_was_renamed(run: Any, churn: Client) -> None:
+    """Who asks for the old name is told the new one."""
+    churn.rename_model("churn", "leavers")
+    done = run("version", "get", "churn@production")
+    assert done.exit_code == 4
+    assert "leavers" in one_line(done)
+
+
+CAREFUL = {
+    ("version", "promote", "churn/3", "--force"): ("Move churn/3 from none to production?", "production"),
+    ("version", "rollback", "churn"): ("Put churn/1 back into production, and churn/2 into the archive?", "archived"),
+    ("version", "delete", "churn/3"): ("Delete churn/3?", "none"),
+    ("model", "delete", "churn", "--force"): ("Delete the model churn and its versions?", "none"),
+}
+
+
+@pytest.mark.parametrize("command", CAREFUL, ids=" ".join)
+def test_a_person_is_asked_first(on_terminal: Any, churn: Client, command: tuple[str, ...]) -> None:
+    """On a terminal there is a question, and only yes is a yes."""
+    before = churn.newest_revision()
+    for typed in ("n\n", "\n"):
+        code, shown = on_terminal(*command, typed=typed)
+        assert (code, churn.newest_revision()) == (1, before)
+        assert CAREFUL[command][0] in shown
+        assert shown.endswith("Error: nothing was changed, as you wished\n")
+    code, shown = on_terminal(*command, typed="y\n")
+    assert (code, churn.newest_revision() > before) == (0, True), shown
+
+
+@pytest.mark.parametrize("command", CAREFUL, ids=" ".join)
+def test_a_program_must_say_yes(run: Any, on_terminal: Any, churn: Client, command: tuple[str, ...]) -> None:
+    """Where there is nobody to ask, --yes must have been given; with it, nobody is asked on a terminal either."""
+    before = churn.newest_revision()
+    done = run(*command)
+    assert (done.exit_code, churn.newest_revision()) == (2, before)
+    assert one_line(done) == (
+        f"Error: {CAREFUL[command][0]} There is no terminal to ask on: add --yes, and nothing is asked"
+    )
+    code, shown = on_terminal(*command, "--yes")
+    assert (code, churn.newest_revision() > before) == (0, True), shown
+    assert "?" not in shown
+
+
+def test_a_purge_is_asked_for(run: Any, on_terminal: Any, churn: Client) -> None:
+    """Putting away for good is asked for, and told so."""
+    churn.delete_model("churn", force=True)
+    assert run("model", "purge", "churn").exit_code == 2
+    code, shown = on_terminal("model", "purge", "churn", typed="y\n")
+    assert (code, "for good?" in shown) == (0, True)
+    assert list(churn.list_models(show_deleted=True)) == []
+
+
+def test_what_is_gone_is_told_before_anything_is_asked(run: Any, churn: Client) -> None:
+    """Nobody is asked whether to delete what is not there."""
+    assert run("version", "delete", "churn/9").exit_code == 4
+    assert run("model", "delete", "fraud").exit_code == 4
+
+
+def test_what_was_asked_about_is_what_is_moved(on_terminal: Any, churn: Client) -> None:
+    """A reference means what it meant when the question was asked, whatever it means when the answer comes."""
+    code, shown = on_terminal("version", "promote", "churn", "--stage", "staging", typed="y\n")
+    assert (code, "Move churn/3 from none to staging?" in shown) == (0, True)
+    assert churn.get_version("churn/3").stage is Stage.STAGING
+
+
+def test_tags_that_others_change_are_not_lost(churn: Client, registry: Server) -> None:
+    """Tags set at the same time by several people are all there in the end."""
+
+    def add(number: int) -> None:
+        with Client(registry.address) as other:
+            changed(other, "churn/1", lambda present: present | {f"t{number}"})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert churn.get_version("churn/1").tags == ("t0", "t1", "t2", "t3")

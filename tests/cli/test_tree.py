@@ -1,0 +1,103 @@
+"""The tree of commands, as `--help` and the README tell it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tallymark.cli import main
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SECTION = README.partition("## The command line\n")[2].partition("\n## ")[0]
+
+# What every command that prints data has, and the README says once.
+EVERYWHERE = {"--output", "--no-headers", "--help"}
+
+
+def leaves(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """Every command that does something, by its path."""
+    if not isinstance(command, click.Group):
+        yield command, context
+        return
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        assert below is not None
+        yield from leaves(below, click.Context(below, info_name=name, parent=context))
+
+
+COMMANDS = {
+    context.command_path: command for command, context in leaves(main, click.Context(main, info_name="tallymark"))
+}
+
+
+def usage(path: str) -> tuple[str, set[str]]:
+    """How `--help` says that the command is called, and the options it tells."""
+    done = CliRunner().invoke(main, [*path.split()[1:], "--help"], prog_name="tallymark")
+    assert (done.exit_code, done.stderr) == (0, "")
+    first, _, rest = done.stdout.partition("\n")
+    options = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", rest, re.MULTILINE))
+    return " ".join(first.removeprefix("Usage: ").replace(" [OPTIONS]", "").split()), options
+
+
+def readme_reference() -> dict[str, set[str]]:
+    """The commands of the README's reference with their options."""
+    (block,) = re.findall(r"^```text\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+    joined = re.sub(r"\n {10,}", " ", block)
+    split = [re.fullmatch(r"(.*?)(?:\s+(--.*))?", line) for line in joined.splitlines()]
+    return {f"tallymark {found[1].strip()}": set((found[2] or "").split()) for found in split if found}
+
+
+def test_the_readme_tells_every_command_and_every_option() -> None:
+    """The README's reference is what `--help` tells: each command, its arguments, its options, and none besides."""
+    told = dict(map(usage, COMMANDS))
+    assert readme_reference() == {call: options - EVERYWHERE for call, options in told.items()}
+
+
+def test_commands_that_print_data_have_the_same_options() -> None:
+    """Whoever knows the formats of one command knows them of all."""
+    without = {path for path in COMMANDS if not usage(path)[1] >= EVERYWHERE}
+    assert without == {"tallymark serve", "tallymark verify", "tallymark completion"}
+
+
+def test_the_help_tells_of_each_command_what_the_command_tells() -> None:
+    """`tallymark --help`, which imports no command, says the same as the help of each."""
+    shown = " ".join(CliRunner().invoke(main, ["--help"]).stdout.split())
+    context = click.Context(main, info_name="tallymark")
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
+        assert f" {name} {command.get_short_help_str(200)}" in shown
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path.count(" ") > 1])
+def test_every_command_says_in_one_line_what_it_does(path: str) -> None:
+    """No description is cut off in the list of commands of a noun."""
+    assert not COMMANDS[path].get_short_help_str(64).endswith("...")
+
+
+def test_every_option_that_the_readme_names_is_there() -> None:
+    """What the README says of options is true of some command."""
+    named = set(re.findall(r"`(-{1,2}[a-z][\w-]*)`", SECTION))
+    there = {name for command in (main, *COMMANDS.values()) for param in command.params for name in param.opts}
+    assert named
+    assert named <= there | {"--help"}
+
+
+def test_help_loads_nothing_that_asks_a_service() -> None:
+    """`--help` of any command is fast: grpc, protobuf and YAML are imported when a command needs them."""
+    heavy = {"grpc", "google", "yaml", "aiosqlite", "tallymark.client"}
+    code = (
+        "import sys; from tallymark.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    for path in ([], ["version", "list"], ["serve"], ["metadata", "set"], ["doctor"]):
+        done = subprocess.run([sys.executable, "-c", code, *path, "--help"], capture_output=True, text=True, check=True)
+        assert "Usage:" in done.stdout
+        assert heavy & set(done.stderr.split()) == set()
