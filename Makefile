@@ -13,7 +13,7 @@ setup: .venv/.ready ## create the environment in .venv (every other command does
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tallymark needs Python 3.11 or newer; name one with PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[server]' --group dev
+	$(BIN)/pip install --quiet --editable '.[server,artifacts]' --group dev
 	@touch $@
 
 demo: setup ## start a server, train a model through the decorators several times, print the versions

@@ -47,7 +47,7 @@ HOMES = {
     "messages of the SDK": (
         ["sdk"],
         r"\b\w+_pb2",
-        [f"sdk/tallymark/{module}.py" for module in ("calls", "channel", "messages")],
+        ["sdk/tallymark/calls/", "sdk/tallymark/channel.py", "sdk/tallymark/messages.py"],
     ),
 }
 

@@ -26,29 +26,37 @@ from typing import TYPE_CHECKING
 from tallymark import errors
 from tallymark.errors import TallymarkError
 from tallymark.settings import configure
-from tallymark.values import RunState, Stage, Uri
+from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 if TYPE_CHECKING:
     from tallymark.aio import AsyncClient
+    from tallymark.artifacts import Artifact
     from tallymark.calls import NewVersion
     from tallymark.client import Client
     from tallymark.context import bind
     from tallymark.decorators import pipeline, step
-    from tallymark.here import current_model, current_run, log_metadata
+    from tallymark.here import current_model, current_run, log_metadata, log_metric
     from tallymark.model import Model
-    from tallymark.resources import Event, ModelInfo, ModelVersion, Run
+    from tallymark.resources import ArtifactInfo, Event, Lineage, MetricPoint, ModelInfo, ModelVersion, Run, RunStep
 
 __version__ = "0.1.0"
 __all__ = [
+    "Artifact",
+    "ArtifactInfo",
+    "ArtifactRole",
+    "ArtifactType",
     "AsyncClient",
     "Client",
     "Event",
+    "Lineage",
+    "MetricPoint",
     "Model",
     "ModelInfo",
     "ModelVersion",
     "NewVersion",
     "Run",
     "RunState",
+    "RunStep",
     "Stage",
     "TallymarkError",
     "Uri",
@@ -58,12 +66,19 @@ __all__ = [
     "current_run",
     "errors",
     "log_metadata",
+    "log_metric",
     "pipeline",
     "step",
 ]
 
 # Names that need grpc or protobuf, or that the command `tallymark` does without, and where they live.
 _LATER = {
+    "Artifact": "artifacts",
+    "ArtifactInfo": "resources",
+    "Lineage": "resources",
+    "MetricPoint": "resources",
+    "RunStep": "resources",
+    "log_metric": "here",
     "AsyncClient": "aio",
     "Client": "client",
     "Event": "resources",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Generator, Mapping
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -21,27 +22,33 @@ from tallymark.context import (
 from tallymark.settings import Settings, current
 
 if TYPE_CHECKING:
+    from tallymark.artifacts import Output
     from tallymark.model import Model
 
 
 class Definition(NamedTuple):
-    """What a decorator says of its function."""
+    """What a decorator says of its function. `outputs` are the artifacts that it returns."""
 
     name: str
     model: Model | None
     substitutions: Mapping[str, str]
     is_pipeline: bool
+    outputs: Callable[[], tuple[Output, ...]]
 
 
 class Activation:
     """One call of a decorated function, as a context around it.
 
-    With `sets_context` the code within belongs to the call; a generator, whose caller's code runs in between, sets the
-    context itself, by `drive`.
+    `parameters` gives what the function is called with. With `sets_context` the code within belongs to the call; a
+    generator, whose caller's code runs in between, sets the context itself, by `drive`.
     """
 
-    def __init__(self, definition: Definition, *, sets_context: bool = True) -> None:
+    def __init__(
+        self, definition: Definition, parameters: Callable[[], Mapping[str, object]], *, sets_context: bool = True
+    ) -> None:
         self._definition = definition
+        self._parameters = parameters
+        self._step = ""
         self._sets_context = sets_context
         self._within: AbstractContextManager[None] | None = None
         self._starts_run = False
@@ -80,6 +87,13 @@ class Activation:
         await asyncio.to_thread(self._close, error)
         self._end()
 
+    def keep(self, result: Any) -> None:
+        """Save what the function returned, as far as its annotation says that these are artifacts."""
+        if not current().disabled:
+            from tallymark.artifacts import keep_outputs
+
+            keep_outputs(self._definition.outputs(), result, self.frame)
+
     def _set(self) -> None:
         if self._sets_context:
             self._within = within(self.frame)
@@ -111,24 +125,25 @@ class Activation:
     def _open_pipeline(self) -> None:
         from tallymark import recording
 
-        name, model, substitutions, _ = self._definition
+        name, model, substitutions, *_ = self._definition
         outer = own_frame()
         if outer is not None:
             self.frame = recording.join_run(outer.run, model, outer.model, substitutions)
         else:
-            self._begin(recording.start_run(name, model, substitutions))
+            self._begin(recording.start_run(name, model, substitutions, self._parameters()))
 
     def _open_step(self) -> None:
-        from tallymark import recording
+        from tallymark import recording, stepping
 
-        name, model, substitutions, _ = self._definition
+        name, model, substitutions, *_ = self._definition
         outer = current_frame(recording.joined_frame)
         if outer is None:
-            self._begin(recording.start_run(name, model, substitutions)._replace(step=name))
-            return
-        if model is not None:
-            recording.resolve_for_step(model, outer.run, name, substitutions)
-        self.frame = Frame(outer.run, model or outer.model, name)
+            self._begin(recording.start_run(name, model, substitutions, self._parameters())._replace(step=name))
+        else:
+            if model is not None:
+                recording.resolve_for_step(model, outer.run, name, substitutions)
+            self.frame = Frame(outer.run, model or outer.model, name)
+        self._step = stepping.start_step(self.frame, name, self._parameters())
 
     def _begin(self, frame: Frame) -> None:
         self.frame = frame
@@ -140,10 +155,19 @@ class Activation:
         error = None if _is_no_failure(error) else error
         if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
             run.failed_with, run.failed_step = error, self._definition.name
+        if "tallymark.measuring" in sys.modules:
+            from tallymark import measuring
+
+            measuring.flush_all(run)
+        # A child of a fork that unwinds through here has started neither step nor run.
+        is_ours = os.getpid() == self._process
+        if self._step and is_ours:
+            from tallymark import stepping
+
+            stepping.finish_step(run, self._step, error)
         if self._starts_run:
             forgotten(run)
-            # A child of a fork that unwinds through here has not started the run.
-            if run.owned and os.getpid() == self._process:
+            if run.owned and is_ours:
                 from tallymark import recording
 
                 recording.finish_run(run, error)

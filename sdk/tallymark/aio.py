@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import grpc
 import grpc.aio
 
 from tallymark import calls
-from tallymark.calls import Call, Cursor, NewVersion, Page, Told
+from tallymark.aio_tracking import AsyncTracking
+from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told
 from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
 from tallymark.checking import checked
-from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
+from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion
 from tallymark.settings import adjusted
-from tallymark.values import RunState, Stage
+from tallymark.values import Stage
 
 T = TypeVar("T")
 
 
 @checked
-class AsyncClient:
+class AsyncClient(AsyncTracking):
     """Asks the registry from asyncio. It belongs to the event loop in which it is first used.
 
     Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,
@@ -74,6 +76,7 @@ class AsyncClient:
         trade_offs: str = "",
         ethics: str = "",
         tags: Sequence[str] = (),
+        metadata: Mapping[str, object] | None = None,
         validate_only: bool = False,
     ) -> ModelInfo:
         """Create a model without any version; ModelExists."""
@@ -86,23 +89,31 @@ class AsyncClient:
             "trade_offs": trade_offs,
             "ethics": ethics,
             "tags": tags,
+            "metadata": metadata or {},
         }
         return await self.run_call(calls.trial(calls.create_model(self._project, name, fields), validate_only))
 
-    async def get_model(self, name: str, *, show_deleted: bool = False) -> ModelInfo:
-        """The model of that name, also a deleted one if that is asked for; ModelNotFound."""
-        return await self.run_call(calls.get_model(self._project, name, show_deleted=show_deleted))
+    async def get_model(self, name: str, *, show_deleted: bool = False, at: int | datetime | None = None) -> ModelInfo:
+        """The model of that name, also a deleted one if that is asked for; ModelNotFound.
+
+        `at` is a revision or a time: the model is read as it was then.
+        """
+        return await self.run_call(calls.get_model(self._project, name, show_deleted=show_deleted, at=at))
 
     def list_models(
         self,
         *,
         filter: str = "",  # noqa: A002 - the contract's word
+        order_by: str = "",
         show_deleted: bool = False,
+        at: int | datetime | None = None,
     ) -> AsyncIterator[ModelInfo]:
-        """All models by name of which the filter (https://aip.dev/160) is true; InvalidFilter."""
-        return self._pages(
-            lambda token: calls.list_models(self._project, token, show_deleted=show_deleted, where=filter)
-        )
+        """All models of which the filter (https://aip.dev/160) is true, by name or in that order; InvalidFilter.
+
+        Every page shows the same moment: the one at which the list is begun, or the revision or time `at`.
+        """
+        listed = Listed(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_models(self._project, token, listed))
 
     async def update_model(
         self,
@@ -116,6 +127,7 @@ class AsyncClient:
         trade_offs: str | None = None,
         ethics: str | None = None,
         tags: Sequence[str] | None = None,
+        metadata: Mapping[str, object] | None = None,
         etag: str = "",
         validate_only: bool = False,
     ) -> ModelInfo:
@@ -129,6 +141,7 @@ class AsyncClient:
             "trade_offs": trade_offs,
             "ethics": ethics,
             "tags": tags,
+            "metadata": metadata,
         }
         return await self.run_call(calls.trial(calls.update_model(self._project, name, changes, etag), validate_only))
 
@@ -171,25 +184,32 @@ class AsyncClient:
         config = calls.config(model, version)
         return await self.run_call(calls.ensure_version(self._project, config, run, step, calls.new_request_id()))
 
-    async def get_version(self, reference: str, *, show_deleted: bool = False) -> ModelVersion:
-        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound."""
-        return await self.run_call(calls.get_version(self._project, reference, show_deleted=show_deleted))
+    async def get_version(
+        self, reference: str, *, show_deleted: bool = False, at: int | datetime | None = None
+    ) -> ModelVersion:
+        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound.
+
+        `at` is a revision or a time: reference and version are read as they were then.
+        """
+        return await self.run_call(calls.get_version(self._project, reference, show_deleted=show_deleted, at=at))
 
     def list_versions(
         self,
         model: str,
         *,
         filter: str = "",  # noqa: A002 - the contract's word
+        order_by: str = "",
         show_deleted: bool = False,
+        at: int | datetime | None = None,
     ) -> AsyncIterator[ModelVersion]:
-        """All versions of a model, the highest number first; ModelNotFound.
+        """All versions of a model, the highest number first, or ordered by such as `metadata.auc desc`; ModelNotFound.
 
         With a filter (https://aip.dev/160), such as `stage = "staging" AND metadata.auc > 0.9`, those of which it is
-        true; InvalidFilter.
+        true; InvalidFilter. Every page shows the same moment: the one at which the list is begun, or the revision or
+        time `at`.
         """
-        return self._pages(
-            lambda token: calls.list_versions(self._project, model, token, show_deleted=show_deleted, where=filter)
-        )
+        listed = Listed(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_versions(self._project, model, token, listed))
 
     async def update_version(
         self,
@@ -198,11 +218,12 @@ class AsyncClient:
         name: str | None = None,
         description: str | None = None,
         tags: Sequence[str] | None = None,
+        metadata: Mapping[str, object] | None = None,
         etag: str = "",
         validate_only: bool = False,
     ) -> ModelVersion:
-        """Change name, description or tags of a version: None leaves a field, empty clears it. VersionNameTaken."""
-        changes = {"version_name": name, "description": description, "tags": tags}
+        """Change what people write about a version: None leaves a field, empty clears it. VersionNameTaken."""
+        changes = {"version_name": name, "description": description, "tags": tags, "metadata": metadata}
         return await self.run_call(
             calls.trial(calls.update_version(self._project, reference, changes, etag), validate_only)
         )
@@ -218,6 +239,10 @@ class AsyncClient:
     async def undelete_version(self, reference: str, *, reason: str = "") -> ModelVersion:
         """Bring a deleted version back; VersionNotDeleted."""
         return await self.run_call(calls.undelete_version(self._project, reference, reason))
+
+    async def purge_version(self, reference: str, *, reason: str = "") -> ModelVersion:
+        """Put a deleted version away for good; its number and name stay taken. VersionNotDeleted."""
+        return await self.run_call(calls.purge_version(self._project, reference, reason))
 
     async def set_stage(
         self,
@@ -249,37 +274,20 @@ class AsyncClient:
             calls.delete_alias(self._project, model, alias, expected_number=expected_number, reason=reason)
         )
 
-    async def log_metadata(
-        self, reference: str, metadata: Mapping[str, object], *, delete_keys: Sequence[str] = ()
-    ) -> ModelVersion:
-        """Set metadata of a version by key, and take keys away.
-
-        Values are numbers, text, booleans, datetimes, Uri, lists and mappings of these.
-        """
-        return await self.run_call(calls.log_metadata(self._project, reference, metadata, delete_keys))
-
-    async def start_run(self, run: str, *, pipeline: str = "", host: str = "") -> Started:
-        """Start a run, or join it when it was started before."""
-        return await self.run_call(calls.start_run(self._project, run, pipeline, host, None))
-
-    async def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
-        """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
-        return await self.run_call(calls.finish_run(self._project, run, state, error))
-
-    async def get_run(self, run: str) -> Run:
-        """The run of that id; RunNotFound."""
-        return await self.run_call(calls.get_run(self._project, run))
-
-    def list_runs(self) -> AsyncIterator[Run]:
-        """All runs, the last started first."""
-        return self._pages(lambda token: calls.list_runs(self._project, token))
-
     async def list_events(self, after_revision: int = 0) -> AsyncIterator[Event]:
         """All events of the log after a revision, in order; RevisionInFuture."""
         while events := await self.run_call(calls.list_events(self._project, after_revision)):
             for event in events:
                 yield event
             after_revision = events[-1].revision
+
+    async def history(self, reference: str, *, kinds: Sequence[str] = ()) -> AsyncIterator[Event]:
+        """Events of a model (`churn`) with its versions, or of one version (`churn/41`), the newest first."""
+        before = 0
+        while events := await self.run_call(calls.history(self._project, reference, kinds, before)):
+            for event in events:
+                yield event
+            before = events[-1].revision
 
     async def newest_revision(self) -> int:
         """The revision of the log's last event, 0 before the first."""

@@ -50,6 +50,16 @@ def encodable(value: str, what: str) -> str:
     return value
 
 
+def number(value: object, what: str) -> int:
+    """The value, if it is a whole number from 0; InvalidArgument."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidArgument(f"{what} takes a whole number, not {described(value)}")
+    index = int(value)
+    if not 0 <= index < 2**63:
+        raise InvalidArgument(f"{what} takes a number from 0, not {index}")
+    return index
+
+
 def texts(value: object, what: str) -> tuple[str, ...]:
     """The value, if it is a list of texts; InvalidArgument."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):

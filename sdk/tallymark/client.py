@@ -6,23 +6,25 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import grpc
 
 from tallymark import calls
-from tallymark.calls import Call, Cursor, NewVersion, Page, Told
+from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told
 from tallymark.channel import Channel, delay_before_retry
 from tallymark.checking import checked
-from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion, Run, Started
+from tallymark.client_tracking import Tracking
+from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion
 from tallymark.settings import Settings, adjusted
-from tallymark.values import RunState, Stage
+from tallymark.values import Stage
 
 T = TypeVar("T")
 
 
 @checked
-class Client:
+class Client(Tracking):
     """Asks the registry, and waits for its answers. Safe to share between threads, and over a fork.
 
     Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,
@@ -72,6 +74,7 @@ class Client:
         trade_offs: str = "",
         ethics: str = "",
         tags: Sequence[str] = (),
+        metadata: Mapping[str, object] | None = None,
         validate_only: bool = False,
     ) -> ModelInfo:
         """Create a model without any version; ModelExists."""
@@ -84,23 +87,31 @@ class Client:
             "trade_offs": trade_offs,
             "ethics": ethics,
             "tags": tags,
+            "metadata": metadata or {},
         }
         return self.run_call(calls.trial(calls.create_model(self._project, name, fields), validate_only))
 
-    def get_model(self, name: str, *, show_deleted: bool = False) -> ModelInfo:
-        """The model of that name, also a deleted one if that is asked for; ModelNotFound."""
-        return self.run_call(calls.get_model(self._project, name, show_deleted=show_deleted))
+    def get_model(self, name: str, *, show_deleted: bool = False, at: int | datetime | None = None) -> ModelInfo:
+        """The model of that name, also a deleted one if that is asked for; ModelNotFound.
+
+        `at` is a revision or a time: the model is read as it was then.
+        """
+        return self.run_call(calls.get_model(self._project, name, show_deleted=show_deleted, at=at))
 
     def list_models(
         self,
         *,
         filter: str = "",  # noqa: A002 - the contract's word
+        order_by: str = "",
         show_deleted: bool = False,
+        at: int | datetime | None = None,
     ) -> Iterator[ModelInfo]:
-        """All models by name of which the filter (https://aip.dev/160) is true; InvalidFilter."""
-        return self._pages(
-            lambda token: calls.list_models(self._project, token, show_deleted=show_deleted, where=filter)
-        )
+        """All models of which the filter (https://aip.dev/160) is true, by name or in that order; InvalidFilter.
+
+        Every page shows the same moment: the one at which the list is begun, or the revision or time `at`.
+        """
+        listed = Listed(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_models(self._project, token, listed))
 
     def update_model(
         self,
@@ -114,6 +125,7 @@ class Client:
         trade_offs: str | None = None,
         ethics: str | None = None,
         tags: Sequence[str] | None = None,
+        metadata: Mapping[str, object] | None = None,
         etag: str = "",
         validate_only: bool = False,
     ) -> ModelInfo:
@@ -127,6 +139,7 @@ class Client:
             "trade_offs": trade_offs,
             "ethics": ethics,
             "tags": tags,
+            "metadata": metadata,
         }
         return self.run_call(calls.trial(calls.update_model(self._project, name, changes, etag), validate_only))
 
@@ -169,25 +182,32 @@ class Client:
         config = calls.config(model, version)
         return self.run_call(calls.ensure_version(self._project, config, run, step, calls.new_request_id()))
 
-    def get_version(self, reference: str, *, show_deleted: bool = False) -> ModelVersion:
-        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound."""
-        return self.run_call(calls.get_version(self._project, reference, show_deleted=show_deleted))
+    def get_version(
+        self, reference: str, *, show_deleted: bool = False, at: int | datetime | None = None
+    ) -> ModelVersion:
+        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound.
+
+        `at` is a revision or a time: reference and version are read as they were then.
+        """
+        return self.run_call(calls.get_version(self._project, reference, show_deleted=show_deleted, at=at))
 
     def list_versions(
         self,
         model: str,
         *,
         filter: str = "",  # noqa: A002 - the contract's word
+        order_by: str = "",
         show_deleted: bool = False,
+        at: int | datetime | None = None,
     ) -> Iterator[ModelVersion]:
-        """All versions of a model, the highest number first; ModelNotFound.
+        """All versions of a model, the highest number first, or ordered by such as `metadata.auc desc`; ModelNotFound.
 
         With a filter (https://aip.dev/160), such as `stage = "staging" AND metadata.auc > 0.9`, those of which it is
-        true; InvalidFilter.
+        true; InvalidFilter. Every page shows the same moment: the one at which the list is begun, or the revision or
+        time `at`.
         """
-        return self._pages(
-            lambda token: calls.list_versions(self._project, model, token, show_deleted=show_deleted, where=filter)
-        )
+        listed = Listed(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_versions(self._project, model, token, listed))
 
     def update_version(
         self,
@@ -196,11 +216,12 @@ class Client:
         name: str | None = None,
         description: str | None = None,
         tags: Sequence[str] | None = None,
+        metadata: Mapping[str, object] | None = None,
         etag: str = "",
         validate_only: bool = False,
     ) -> ModelVersion:
-        """Change name, description or tags of a version: None leaves a field, empty clears it. VersionNameTaken."""
-        changes = {"version_name": name, "description": description, "tags": tags}
+        """Change what people write about a version: None leaves a field, empty clears it. VersionNameTaken."""
+        changes = {"version_name": name, "description": description, "tags": tags, "metadata": metadata}
         return self.run_call(calls.trial(calls.update_version(self._project, reference, changes, etag), validate_only))
 
     def delete_version(self, reference: str, *, force: bool = False, reason: str = "", etag: str = "") -> ModelVersion:
@@ -210,6 +231,10 @@ class Client:
     def undelete_version(self, reference: str, *, reason: str = "") -> ModelVersion:
         """Bring a deleted version back; VersionNotDeleted."""
         return self.run_call(calls.undelete_version(self._project, reference, reason))
+
+    def purge_version(self, reference: str, *, reason: str = "") -> ModelVersion:
+        """Put a deleted version away for good; its number and name stay taken. VersionNotDeleted."""
+        return self.run_call(calls.purge_version(self._project, reference, reason))
 
     def set_stage(
         self,
@@ -241,36 +266,18 @@ class Client:
             calls.delete_alias(self._project, model, alias, expected_number=expected_number, reason=reason)
         )
 
-    def log_metadata(
-        self, reference: str, metadata: Mapping[str, object], *, delete_keys: Sequence[str] = ()
-    ) -> ModelVersion:
-        """Set metadata of a version by key, and take keys away.
-
-        Values are numbers, text, booleans, datetimes, Uri, lists and mappings of these.
-        """
-        return self.run_call(calls.log_metadata(self._project, reference, metadata, delete_keys))
-
-    def start_run(self, run: str, *, pipeline: str = "", host: str = "") -> Started:
-        """Start a run, or join it when it was started before."""
-        return self.run_call(calls.start_run(self._project, run, pipeline, host, None))
-
-    def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
-        """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
-        return self.run_call(calls.finish_run(self._project, run, state, error))
-
-    def get_run(self, run: str) -> Run:
-        """The run of that id; RunNotFound."""
-        return self.run_call(calls.get_run(self._project, run))
-
-    def list_runs(self) -> Iterator[Run]:
-        """All runs, the last started first."""
-        return self._pages(lambda token: calls.list_runs(self._project, token))
-
     def list_events(self, after_revision: int = 0) -> Iterator[Event]:
         """All events of the log after a revision, in order; RevisionInFuture."""
         while events := self.run_call(calls.list_events(self._project, after_revision)):
             yield from events
             after_revision = events[-1].revision
+
+    def history(self, reference: str, *, kinds: Sequence[str] = ()) -> Iterator[Event]:
+        """Events of a model (`churn`) with its versions, or of one version (`churn/41`), the newest first."""
+        before = 0
+        while events := self.run_call(calls.history(self._project, reference, kinds, before)):
+            yield from events
+            before = events[-1].revision
 
     def newest_revision(self) -> int:
         """The revision of the log's last event, 0 before the first."""

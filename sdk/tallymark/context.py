@@ -47,6 +47,7 @@ class ActiveRun:
         self.owned = owned
         self.failed_with: BaseException | None = None
         self.failed_step = ""
+        self.steps_lost = False
 
     def __repr__(self) -> str:
         return f"run {self.id}"

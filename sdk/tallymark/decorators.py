@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from tallymark.activation import Activation, Definition, drive, drive_async
 from tallymark.arguments import described, text, text_mapping
 from tallymark.errors import InvalidArgument
 from tallymark.model import Model
+
+if TYPE_CHECKING:
+    from tallymark.artifacts import Output
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,7 +103,7 @@ def _decorator(
         if isinstance(function, type) or not callable(function):
             raise TypeError(f"{word} decorates a function, not {function!r}")
         called = name or str(getattr(function, "__name__", type(function).__name__))
-        definition = Definition(called, model, filled, is_pipeline)
+        definition = Definition(called, model, filled, is_pipeline, _outputs_of(function))
         return _wrapped(function, definition)
 
     return decorate if function is None else decorate(function)
@@ -120,11 +123,39 @@ def _wrapped(function: Callable[..., Any], definition: Definition) -> Callable[.
     return _recorded(function, definition)
 
 
+def _outputs_of(function: Callable[..., Any]) -> Callable[[], tuple[Output, ...]]:
+    """The artifacts that the function returns, read at its first call: it may name what is defined further down."""
+
+    @functools.cache
+    def outputs() -> tuple[Output, ...]:
+        if "return" not in getattr(function, "__annotations__", {}):
+            return ()
+        from tallymark.artifacts import outputs_of
+
+        return outputs_of(function)
+
+    return outputs
+
+
+def _told(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[], Mapping[str, object]]:
+    """What the function is called with, when it is asked for."""
+
+    def parameters() -> Mapping[str, object]:
+        from tallymark.surroundings import parameters_of
+
+        return parameters_of(function, args, kwargs)
+
+    return parameters
+
+
 def _recorded(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
     @functools.wraps(function)
     def recorded(*args: Any, **kwargs: Any) -> Any:
-        with Activation(definition):
-            return function(*args, **kwargs)
+        with Activation(definition, _told(function, args, kwargs)) as activation:
+            result = function(*args, **kwargs)
+            if definition.outputs():
+                activation.keep(result)
+            return result
 
     return recorded
 
@@ -132,8 +163,13 @@ def _recorded(function: Callable[..., Any], definition: Definition) -> Callable[
 def _recorded_coroutine(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
     @functools.wraps(function)
     async def recorded(*args: Any, **kwargs: Any) -> Any:
-        async with Activation(definition):
-            return await function(*args, **kwargs)
+        async with Activation(definition, _told(function, args, kwargs)) as activation:
+            result = await function(*args, **kwargs)
+            if definition.outputs():
+                import asyncio
+
+                await asyncio.to_thread(activation.keep, result)
+            return result
 
     return recorded
 
@@ -141,7 +177,7 @@ def _recorded_coroutine(function: Callable[..., Any], definition: Definition) ->
 def _recorded_generator(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
     @functools.wraps(function)
     def recorded(*args: Any, **kwargs: Any) -> Any:
-        with Activation(definition, sets_context=False) as activation:
+        with Activation(definition, _told(function, args, kwargs), sets_context=False) as activation:
             return (yield from drive(function(*args, **kwargs), activation.frame))
 
     return recorded
@@ -150,7 +186,7 @@ def _recorded_generator(function: Callable[..., Any], definition: Definition) ->
 def _recorded_async_generator(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
     @functools.wraps(function)
     async def recorded(*args: Any, **kwargs: Any) -> Any:
-        async with Activation(definition, sets_context=False) as activation:
+        async with Activation(definition, _told(function, args, kwargs), sets_context=False) as activation:
             driven = drive_async(function(*args, **kwargs), activation.frame)
             async with contextlib.aclosing(driven):
                 async for item in driven:

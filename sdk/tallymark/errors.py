@@ -8,10 +8,10 @@ TallymarkError
 ├── AlreadyExists        ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel,
-│                        NoCurrentRun, AmbiguousRun, RecordingDisabled
+│                        NoCurrentRun, AmbiguousRun, RecordingDisabled, DigestMismatch
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
-├── Unavailable          Overloaded, Stopping, StorageUnavailable
+├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable
 ├── Unauthenticated
 ├── Forbidden
 └── Internal             Incident
@@ -209,6 +209,10 @@ class StepFinished(Refused):
     reason = "STEP_FINISHED"
 
 
+class DigestMismatch(Refused):
+    """The bytes of an artifact are not those that were linked."""
+
+
 class RequestIdReused(Refused):
     """The request id was used before, with another request."""
 
@@ -295,6 +299,10 @@ class Stopping(Unavailable):
     """The service is stopping."""
 
     reason = "STOPPING"
+
+
+class StoreUnavailable(Unavailable):
+    """The store of artifacts cannot be read or written."""
 
 
 class StorageUnavailable(Unavailable):

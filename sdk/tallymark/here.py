@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tallymark.context import Frame, current_frame
-from tallymark.errors import NoCurrentModel, NoCurrentRun
+from tallymark.errors import AmbiguousRun, NoCurrentModel, NoCurrentRun
 from tallymark.settings import current
 
 if TYPE_CHECKING:
@@ -27,6 +27,20 @@ def current_run() -> str:
     if frame is None:
         raise NoCurrentRun("this code runs in no step or pipeline")
     return frame.run.id
+
+
+def current_frame_or_none() -> Frame | None:
+    """What this code belongs to; None outside a run, or when that cannot be told."""
+    try:
+        return current_frame(_joined)
+    except AmbiguousRun:
+        return None
+
+
+def log_metric(key: str, value: float, *, step: int) -> None:
+    """Log a point of a metric of the version in force here; NoCurrentModel outside a step or pipeline with a model."""
+    if not current().disabled:
+        current_model().log_metric(key, value, step=step)
 
 
 def log_metadata(metadata: Mapping[str, object]) -> None:

@@ -13,11 +13,26 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tallymark.arguments import described, encodable
 from tallymark.errors import InvalidField
 from tallymark.references import last_segment
-from tallymark.resources import Event, ModelInfo, ModelVersion, Run, Value
-from tallymark.v1 import event_pb2, model_pb2, run_pb2
-from tallymark.values import RunState, Stage, Uri
+from tallymark.resources import (
+    ArtifactInfo,
+    Event,
+    Lineage,
+    LineageNode,
+    MetricChange,
+    MetricPoint,
+    ModelInfo,
+    ModelVersion,
+    Run,
+    RunStep,
+    Value,
+    VersionUse,
+)
+from tallymark.v1 import artifact_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
+from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 _STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
+_ARTIFACT_TYPES = {getattr(artifact_pb2, f"ARTIFACT_TYPE_{kind.name}"): kind for kind in ArtifactType}
+_ARTIFACT_ROLES = {getattr(artifact_pb2, f"ARTIFACT_ROLE_{role.name}"): role for role in ArtifactRole}
 _RUN_STATES = {getattr(run_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
 
 
@@ -35,6 +50,7 @@ def model_of(message: model_pb2.Model) -> ModelInfo:
         trade_offs=message.trade_offs,
         ethics=message.ethics,
         tags=tuple(message.tags),
+        metadata=_facts_of(message.metadata),
         last_number=message.last_number,
         creator=message.creator,
         create_time=_time_of(message.create_time),
@@ -58,7 +74,8 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
         aliases=tuple(message.aliases),
         description=message.description,
         tags=tuple(message.tags),
-        metadata={key: _value_of(value) for key, value in message.metadata.items()},
+        metadata=_facts_of(message.metadata),
+        series=dict(message.series),
         run=last_segment(message.run) if message.run else None,
         step=message.step,
         automatic=message.automatic,
@@ -96,6 +113,10 @@ def run_of(message: run_pb2.Run) -> Run:
         error=message.error,
         model_version=message.model_version or None,
         host=message.host,
+        user=message.user,
+        commit=message.commit,
+        url=message.url,
+        parameters=_facts_of(message.parameters),
         creator=message.creator,
         create_time=_time_of(message.create_time),
         end_time=_time_of(message.end_time) if message.HasField("end_time") else None,
@@ -104,9 +125,92 @@ def run_of(message: run_pb2.Run) -> Run:
     )
 
 
+def step_of(message: run_pb2.RunStep) -> RunStep:
+    """The step that the message tells of."""
+    _, project, _, run, _, step = message.name.split("/")
+    return RunStep(
+        project=project,
+        run=run,
+        id=step,
+        name=message.display_name,
+        state=_RUN_STATES[message.state],
+        error=message.error,
+        model_version=message.model_version or None,
+        parameters=_facts_of(message.parameters),
+        create_time=_time_of(message.create_time),
+        end_time=_time_of(message.end_time) if message.HasField("end_time") else None,
+        create_revision=message.create_revision,
+        mod_revision=message.mod_revision,
+    )
+
+
+def artifact_of(message: artifact_pb2.Artifact) -> ArtifactInfo:
+    """The artifact that the message tells of."""
+    _, project, _, model, _, number, _, name = message.name.split("/")
+    return ArtifactInfo(
+        project=project,
+        model=model,
+        number=int(number),
+        name=name.rpartition("@")[0],
+        ordinal=message.ordinal,
+        type=_ARTIFACT_TYPES[message.type],
+        uri=message.uri,
+        digest=message.digest,
+        size=message.size_bytes,
+        format=message.format,
+        role=_ARTIFACT_ROLES[message.role],
+        run=last_segment(message.run) if message.run else None,
+        step=message.step,
+        creator=message.creator,
+        create_time=_time_of(message.create_time),
+        create_revision=message.create_revision,
+        mod_revision=message.mod_revision,
+    )
+
+
+def point_of(message: metric_pb2.MetricPoint) -> MetricPoint:
+    """The point that the message tells of."""
+    return MetricPoint(message.key, message.step, message.value, _time_of(message.time))
+
+
+def lineage_of(message: lineage_pb2.QueryLineageResponse) -> Lineage:
+    """What came from what, as the message tells it."""
+    readers: dict[str, Any] = {"model_version": version_of, "run": run_of, "artifact": artifact_of}
+    nodes = []
+    for node in message.nodes:
+        which = node.WhichOneof("resource") or ""
+        nodes.append(LineageNode(id=node.id, depth=node.depth, resource=readers[which](getattr(node, which))))
+    return Lineage(
+        nodes=tuple(nodes),
+        edges=tuple((edge.source, edge.target) for edge in message.edges),
+        truncated=message.truncated,
+        revision=message.revision,
+    )
+
+
+def _metric_change_of(message: metric_pb2.MetricChange) -> MetricChange:
+    return MetricChange(
+        model_version=message.model_version,
+        points=tuple(point_of(point) for point in message.points),
+        deleted_keys=tuple(message.deleted_keys),
+    )
+
+
+def _use_of(message: run_pb2.VersionUse) -> VersionUse:
+    return VersionUse(run=message.run, step=message.step, model_version=message.model_version)
+
+
 def event_of(message: event_pb2.Event) -> Event:
     """The event that the message tells of."""
-    readers: dict[str, Any] = {"model": model_of, "model_version": version_of, "run": run_of}
+    readers: dict[str, Any] = {
+        "model": model_of,
+        "model_version": version_of,
+        "run": run_of,
+        "run_step": step_of,
+        "artifact": artifact_of,
+        "metric_change": _metric_change_of,
+        "version_use": _use_of,
+    }
     which = message.WhichOneof("resource") or ""
     return Event(
         revision=message.revision,
@@ -136,6 +240,30 @@ def run_state_to(state: RunState | str) -> run_pb2.RunState.ValueType:
         return run_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}")
     except ValueError:
         raise InvalidField(f"state is {state!r}; a run finishes as succeeded or failed") from None
+
+
+def artifact_type_to(kind: ArtifactType | str) -> artifact_pb2.ArtifactType.ValueType:
+    """The type of artifact as the contract numbers it; InvalidField."""
+    try:
+        return artifact_pb2.ArtifactType.Value(f"ARTIFACT_TYPE_{ArtifactType(kind).name}")
+    except ValueError:
+        raise InvalidField(f"type is {kind!r}; name one of {', '.join(ArtifactType)}") from None
+
+
+def artifact_role_to(role: ArtifactRole | str) -> artifact_pb2.ArtifactRole.ValueType:
+    """The role of an artifact as the contract numbers it; InvalidField."""
+    try:
+        return artifact_pb2.ArtifactRole.Value(f"ARTIFACT_ROLE_{ArtifactRole(role).name}")
+    except ValueError:
+        raise InvalidField(f"role is {role!r}; name one of {', '.join(ArtifactRole)}") from None
+
+
+def point_to(point: MetricPoint) -> metric_pb2.MetricPoint:
+    """The point as a message."""
+    message = metric_pb2.MetricPoint(key=point.key, step=point.step, value=point.value)
+    if point.time is not None:
+        message.time.FromDatetime(point.time.astimezone(UTC))
+    return message
 
 
 def kind_to(kind: str) -> event_pb2.EventKind.ValueType:
@@ -182,6 +310,10 @@ def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
                 f"metadata[{key!r}] is {described(value)}; the registry keeps numbers, text, booleans, datetimes,"
                 " Uri, and lists and mappings of these"
             )
+
+
+def _facts_of(messages: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Value]:
+    return {key: _value_of(value) for key, value in messages.items()}
 
 
 def _value_of(message: model_pb2.MetadataValue) -> Value:

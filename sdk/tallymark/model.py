@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from tallymark.arguments import described, text, texts
+from tallymark.arguments import described, number, text, texts
 from tallymark.errors import InvalidArgument, RecordingDisabled
+from tallymark.resources import MetricPoint
 from tallymark.settings import current
 from tallymark.values import Stage
 
 if TYPE_CHECKING:
     from tallymark.client import Client
     from tallymark.context import ActiveRun
-    from tallymark.resources import ModelVersion
+    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.values import ArtifactType
 
 # A version in one of these is another one tomorrow, so each run asks again.
 _MOVING = ("latest", Stage.STAGING.value, Stage.PRODUCTION.value)
@@ -136,12 +139,85 @@ class Model:
     @property
     def info(self) -> ModelVersion:
         """The version as it is now, read anew."""
+        if "tallymark.measuring" in sys.modules:
+            from tallymark import measuring
+
+            measuring.flush(current(), self.id)
         return self._client().get_version(self.id)
 
     @property
     def stage(self) -> Stage:
         """The version's stage now, read anew."""
         return self.info.stage
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """The version's metadata now, read anew."""
+        return self.info.metadata
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The aliases that point at the version now, read anew."""
+        return self.info.aliases
+
+    @property
+    def artifacts(self) -> list[ArtifactInfo]:
+        """What the version made and was made from, read anew, in the order in which it was linked."""
+        return list(self._client().list_artifacts(self.id))
+
+    def save(
+        self,
+        name: str,
+        value: object,
+        *,
+        format: str | None = None,  # noqa: A002 - the contract's word
+        type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
+    ) -> ArtifactInfo | None:
+        """Save a value to the store, and link it as an artifact that the version made; None when nothing is recorded.
+
+        What the value is decides the format, unless one is named: numbers, lists and mappings of these become JSON,
+        arrays npy, estimators of scikit-learn skops, mappings of tensors safetensors, tables parquet, a pathlib.Path
+        the file that it names. `joblib`, a pickle, must be asked for by name. InvalidArgument, StoreUnavailable.
+        """
+        if current().disabled:
+            return None
+        from tallymark import artifacts, here
+
+        frame = here.current_frame_or_none()
+        linking = {} if frame is None else {"run": frame.run.id, "step": frame.step}
+        return artifacts.save(self._client(), self._resolve(), name, value, format=format, type=type, **linking)
+
+    def load(
+        self,
+        name: str,
+        *,
+        format: str | None = None,  # noqa: A002 - the contract's word
+        trusted: Sequence[str] = (),
+    ) -> Any:
+        """The value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
+
+        Within a step or pipeline, its model's version is linked to the artifact as made from it. ArtifactNotFound,
+        DigestMismatch, StoreUnavailable.
+        """
+        from tallymark import artifacts, here
+
+        found = self._client().get_artifact(self.id, name)
+        value = artifacts.load(found, format=format, trusted=trusted)
+        artifacts.tell_use(here.current_frame_or_none(), found)
+        return value
+
+    def log_metric(self, key: str, value: float, *, step: int) -> None:
+        """Log a point of a metric: what was measured at a step, such as an epoch or a batch.
+
+        Points are gathered, and sent together after a second, and at the end of the step or the run at the latest. The
+        version's metadata has the value of the highest step.
+        """
+        settings = current()
+        if not settings.disabled:
+            from tallymark import measuring
+
+            point = MetricPoint(text(key, "log_metric(key=...)"), number(step, "log_metric(step=...)"), float(value))
+            measuring.log_metric(settings, self.id, point)
 
     def log_metadata(self, metadata: Mapping[str, object]) -> None:
         """Set metadata of the version by key: numbers, text, booleans, datetimes, Uri, lists and mappings of these."""
@@ -155,6 +231,10 @@ class Model:
     def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
         """Point an alias at the version; AliasMoved if it is not where it is expected (0: nowhere)."""
         return self._client().set_alias(self.id, alias, expected_number=expected_number, reason=reason)
+
+    def known_in(self, run: ActiveRun) -> ModelVersion | None:
+        """The version that it was found to mean in the run, if it was asked for there."""
+        return self.memory.versions.get(run.key)
 
     def _client(self) -> Client:
         from tallymark.client import shared

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +25,7 @@ from tallymark.errors import RunNotFound, TallymarkError
 from tallymark.model import Model
 from tallymark.resources import ModelVersion
 from tallymark.settings import Settings, current
+from tallymark.surroundings import surroundings
 from tallymark.values import RunState
 
 # A run id begins with its start, so that every process of the run knows it to the microsecond.
@@ -45,6 +45,11 @@ def resolve(model: Model, settings: Settings) -> ModelVersion:
     return _resolve(model, frame.run.settings, frame.run, frame.step, {})
 
 
+def version_in(frame: Frame, model: Model) -> tuple[Client, ModelVersion]:
+    """The version that the model means in the frame's run, and the client that is asked about it."""
+    return shared(frame.run.settings), _resolve(model, frame.run.settings, frame.run, frame.step, {})
+
+
 def resolve_for_step(model: Model, run: ActiveRun, step: str, substitutions: Mapping[str, str]) -> ModelVersion:
     """The version that a step's own model means in its run."""
     return _resolve(model, run.settings, run, step, substitutions)
@@ -53,16 +58,23 @@ def resolve_for_step(model: Model, run: ActiveRun, step: str, substitutions: Map
 def _resolve(
     model: Model, settings: Settings, run: ActiveRun | None, step: str, substitutions: Mapping[str, str]
 ) -> ModelVersion:
-    registry = (settings.url, settings.project)
-    key = registry if run is None or not _differs_by_run(model) else run.key
+    # In every run it is asked for anew, so that the registry knows which runs use a version.
+    key = (settings.url, settings.project) if run is None else run.key
     found = model.memory.versions.get(key)
     if found is None:
         config = config_of(model, key, run, substitutions)
         request_id = model.memory.request_ids.setdefault(key, calls.new_request_id())
         call = calls.ensure_version(settings.project, config, run.id if run else None, step, request_id)
         found = shared(settings).run_call(call).version
-        model.memory.keep(key, found)
+        _keep(model, key, found)
     return found
+
+
+def _keep(model: Model, key: tuple[str, ...], version: ModelVersion) -> None:
+    """Keep what the model means in a run; outside runs too, if it means the same there."""
+    model.memory.keep(key, version)
+    if not _differs_by_run(model):
+        model.memory.keep(key[:2], version)
 
 
 def _differs_by_run(model: Model) -> bool:
@@ -75,7 +87,9 @@ def config_of(model: Model, key: tuple[str, ...], run: ActiveRun | None, substit
     return calls.config(name, version, model.card, model.tags)
 
 
-def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) -> Frame:
+def start_run(
+    name: str, model: Model | None, substitutions: Mapping[str, str], parameters: Mapping[str, object]
+) -> Frame:
     """Start a run of the pipeline of that name, or join the run that the environment names.
 
     The version that the pipeline's model means is found or created in the same step, so that a run that could not be
@@ -84,19 +98,25 @@ def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) 
     settings = current()
     outer = outer_run_id()
     if outer:
-        return _start_named_run(outer, name, model, settings, substitutions)
+        return _start_named_run(outer, name, model, settings, substitutions, parameters)
     start = utc_now()
     run_id = f"{start.strftime(_START_FORMAT)}-{secrets.token_hex(3)}"
     run = ActiveRun(run_id, settings, start, dict(substitutions), owned=True)
     config = config_of(model, run.key, run, {}) if model is not None else None
-    started = _client(run).run_call(calls.start_run(settings.project, run_id, name, socket.gethostname(), config))
+    told = {"pipeline": name, **surroundings(), "parameters": parameters}
+    started = _client(run).run_call(calls.start_run(settings.project, run_id, told, config))
     if model is not None and started.version is not None:
-        model.memory.keep(run.key if _differs_by_run(model) else run.key[:2], started.version)
+        _keep(model, run.key, started.version)
     return Frame(run, model, "")
 
 
 def _start_named_run(
-    run_id: str, name: str, model: Model | None, settings: Settings, substitutions: Mapping[str, str]
+    run_id: str,
+    name: str,
+    model: Model | None,
+    settings: Settings,
+    substitutions: Mapping[str, str],
+    parameters: Mapping[str, object],
 ) -> Frame:
     known = {**outer_substitutions(), **substitutions}
     run = ActiveRun(run_id, settings, _start_of(run_id, utc_now()), known, owned=False)
@@ -104,8 +124,8 @@ def _start_named_run(
     # be there before its version is asked for.
     templated = model is not None and "{" in model.name + (model.version or "")
     config = config_of(model, run.key, run, {}) if model is not None and not templated else None
-    call = calls.start_run(settings.project, run_id, name, socket.gethostname(), config)
-    started = shared(settings).run_call(call)
+    told = {"pipeline": name, **surroundings(), "parameters": parameters}
+    started = shared(settings).run_call(calls.start_run(settings.project, run_id, told, config))
     run.start, run.owned = _start_of(run_id, started.run.create_time), started.created
     if model is not None:
         _resolve(model, settings, run, "", {})

@@ -28,6 +28,11 @@ def version_name(project: str, reference: str) -> str:
     return f"projects/{project}/models/{reference}/versions/latest"
 
 
+def artifact_name(project: str, reference: str, artifact: str) -> str:
+    """The resource name of an artifact of a version; `artifact` may end in `@` and its ordinal."""
+    return f"{version_name(project, reference)}/artifacts/{artifact}"
+
+
 def means_version(reference: str) -> bool:
     """Whether it names a version by more than its model, so that it cannot mean the model itself."""
     if reference.startswith("projects/"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from tallymark.values import RunState, Stage, Uri
+from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 Value = float | bool | str | datetime | Uri | list["Value"] | dict[str, "Value"]
 
@@ -25,6 +26,7 @@ class ModelInfo:
     trade_offs: str
     ethics: str
     tags: tuple[str, ...]
+    metadata: Mapping[str, Value]
     last_number: int
     creator: str
     create_time: datetime
@@ -48,7 +50,8 @@ class ModelVersion:
     """One version of a model.
 
     `name` is its explicit name, or its number as text. `run` is the id of the run that made it, None outside a run;
-    `automatic` tells the one version that was numbered automatically for the run and model.
+    `automatic` tells the one version that was numbered automatically for the run and model. `series` are the metrics
+    that have points, each with its highest step.
     """
 
     project: str
@@ -60,6 +63,7 @@ class ModelVersion:
     description: str
     tags: tuple[str, ...]
     metadata: Mapping[str, Value]
+    series: Mapping[str, int]
     run: str | None
     step: str
     automatic: bool
@@ -93,6 +97,10 @@ class Run:
     error: str
     model_version: str | None
     host: str
+    user: str
+    commit: str
+    url: str
+    parameters: Mapping[str, Value]
     creator: str
     create_time: datetime
     end_time: datetime | None
@@ -109,12 +117,134 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RunStep:
+    """One execution of a step. `model_version` is the resource name of the version in force in it."""
+
+    project: str
+    run: str
+    id: str
+    name: str
+    state: RunState
+    error: str
+    model_version: str | None
+    parameters: Mapping[str, Value]
+    create_time: datetime
+    end_time: datetime | None
+    create_revision: int
+    mod_revision: int
+
+    @property
+    def resource_name(self) -> str:
+        """`projects/{project}/runs/{run}/steps/{step}`."""
+        return f"projects/{self.project}/runs/{self.run}/steps/{self.id}"
+
+    def __repr__(self) -> str:
+        return f"RunStep({self.run} {self.name!r} {self.state.value})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ArtifactInfo:
+    """Something kept elsewhere that a version made or was made from: the `ordinal`-th of its name.
+
+    `digest` is `sha256:` and 64 hexadecimal digits, or empty; `size` is in bytes, 0 when not known; `format` says how
+    its bytes are to be read.
+    """
+
+    project: str
+    model: str
+    number: int
+    name: str
+    ordinal: int
+    type: ArtifactType
+    uri: str
+    digest: str
+    size: int
+    format: str
+    role: ArtifactRole
+    run: str | None
+    step: str
+    creator: str
+    create_time: datetime
+    create_revision: int
+    mod_revision: int
+
+    @property
+    def resource_name(self) -> str:
+        """`projects/{project}/models/{model}/versions/{number}/artifacts/{name}@{ordinal}`."""
+        version = f"projects/{self.project}/models/{self.model}/versions/{self.number}"
+        return f"{version}/artifacts/{self.name}@{self.ordinal}"
+
+    def __repr__(self) -> str:
+        return f"ArtifactInfo({self.model} No.{self.number} {self.role.value} {self.name}@{self.ordinal} {self.uri})"
+
+
+class MetricPoint(NamedTuple):
+    """One measurement of a metric. Without a time, when it is logged."""
+
+    key: str
+    step: int
+    value: float
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricChange:
+    """Points logged to a version (its resource name), and the metrics whose points were taken away before that."""
+
+    model_version: str
+    points: tuple[MetricPoint, ...]
+    deleted_keys: tuple[str, ...]
+
+    @property
+    def resource_name(self) -> str:
+        """The version's."""
+        return self.model_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionUse:
+    """That a run used a version which it did not make; both by resource name."""
+
+    run: str
+    step: str
+    model_version: str
+
+    @property
+    def resource_name(self) -> str:
+        """The version's."""
+        return self.model_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageNode:
+    """A version, a run or an artifact, and how many edges it is from where the question began."""
+
+    id: str
+    depth: int
+    resource: ModelVersion | Run | ArtifactInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """What came from what: `edges` go from the id of a source to the id of what came from it.
+
+    `truncated` tells that there is more than was asked for, or than is told at once.
+    """
+
+    nodes: tuple[LineageNode, ...]
+    edges: tuple[tuple[str, str], ...]
+    truncated: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Event:
     """What one revision of the log changed, and what the resource became.
 
     `kind` is one of model_created, model_updated, model_renamed, model_deleted, model_undeleted, model_purged,
-    version_created, version_updated, version_renamed, version_deleted, version_undeleted, stage_changed, alias_set,
-    alias_deleted, metadata_logged, run_started, run_finished.
+    version_created, version_updated, version_renamed, version_deleted, version_undeleted, version_purged, version_used,
+    stage_changed, alias_set, alias_deleted, metadata_logged, metrics_logged, artifact_linked, artifact_unlinked,
+    run_started, run_finished, step_started, step_finished.
     """
 
     revision: int
@@ -122,7 +252,7 @@ class Event:
     time: datetime
     actor: str
     reason: str
-    resource: ModelInfo | ModelVersion | Run
+    resource: ModelInfo | ModelVersion | Run | RunStep | ArtifactInfo | MetricChange | VersionUse
     previous_stage: Stage | None
     alias: str
     previous_number: int

@@ -10,17 +10,22 @@ from tallymark.arguments import encodable
 from tallymark.errors import InvalidSetting
 
 DEFAULT_URL = "127.0.0.1:50051"
+DEFAULT_STORE = "tallymark-artifacts"
 MODES = ("online", "disabled")
 
 
 class Settings(NamedTuple):
-    """How the registry is asked. `timeout` is in seconds, None for the default of each kind of call."""
+    """How the registry is asked. `timeout` is in seconds, None for the default of each kind of call.
+
+    `store` is the folder, or the uri of one, in which artifacts are saved.
+    """
 
     url: str
     project: str
     mode: str
     timeout: float | None
     actor: str
+    store: str
 
     @property
     def disabled(self) -> bool:
@@ -38,15 +43,16 @@ def configure(
     mode: str | None = None,
     timeout: float | None = None,
     actor: str | None = None,
+    store: str | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment; None leaves a setting as it is.
 
     `url` is HOST:PORT of the service (TALLYMARK_URL), `project` whose models are meant (TALLYMARK_PROJECT), `mode`
     `online`, or `disabled` to record nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take
-    (TALLYMARK_TIMEOUT), `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host).
-    InvalidSetting.
+    (TALLYMARK_TIMEOUT), `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host), `store` the
+    folder or uri in which artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts). InvalidSetting.
     """
-    given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor}
+    given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor, "store": store}
     chosen = {name: value for name, value in given.items() if value is not None}
     _settle({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
@@ -76,7 +82,8 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     project, source = setting("project", "default")
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
-    return Settings(url, project, mode, timeout, setting("actor")[0] or _whoami())
+    actor, store = setting("actor")[0] or _whoami(), setting("store", DEFAULT_STORE)[0]
+    return Settings(url, project, mode, timeout, actor, store)
 
 
 def _checked_url(url: str, source: str) -> str:

@@ -14,6 +14,21 @@ class Stage(enum.StrEnum):
     ARCHIVED = "archived"
 
 
+class ArtifactType(enum.StrEnum):
+    """What an artifact is."""
+
+    DATA = "data"
+    MODEL = "model"
+    DEPLOYMENT = "deployment"
+
+
+class ArtifactRole(enum.StrEnum):
+    """Whether a version made an artifact or was made from it."""
+
+    MADE = "made"
+    USED = "used"
+
+
 class RunState(enum.StrEnum):
     """How far a run has come."""
 

@@ -83,7 +83,7 @@ def _change(event: Event) -> str:
         case "alias_deleted":
             return f"{event.alias}: gone"
         case "model_renamed" | "version_renamed":
-            return f"{event.previous_name} -> {event.resource.name}" if not isinstance(event.resource, Run) else ""
+            return f"{event.previous_name} -> {getattr(event.resource, 'name', '')}"
         case _:
             return ""
 

@@ -71,7 +71,7 @@ def _texts(command: Any) -> Any:
 @options.dry_run
 @asks
 def create_model(
-    client: Client, printer: Printer, model: str, tags: tuple[str, ...], dry_run: bool, **texts: str | None
+    client: Client, printer: Printer, model: str, tags: tuple[str, ...], dry_run: bool, **texts: Any
 ) -> None:
     """Create a model without any version."""
     given = {name: text for name, text in texts.items() if text is not None}
@@ -86,7 +86,7 @@ def create_model(
 @options.if_etag
 @options.dry_run
 @asks
-def update_model(client: Client, printer: Printer, model: str, etag: str, dry_run: bool, **texts: str | None) -> None:
+def update_model(client: Client, printer: Printer, model: str, etag: str, dry_run: bool, **texts: Any) -> None:
     """Change what people write about a model. Empty text clears a field."""
     if all(text is None for text in texts.values()):
         raise click.UsageError("say what to change, such as --description TEXT; tags are changed by `tallymark tag`")

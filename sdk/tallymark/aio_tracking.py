@@ -1,0 +1,161 @@
+"""The methods of the client for asyncio about what runs make and use: artifacts, metrics, runs, steps and lineage."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from tallymark import calls
+from tallymark.calls import Call, Listed, Page
+from tallymark.checking import checked
+from tallymark.resources import ArtifactInfo, Lineage, MetricPoint, ModelVersion, Run, RunStep, Started
+from tallymark.values import ArtifactRole, ArtifactType, RunState
+
+T = TypeVar("T")
+# As many as one request takes.
+MAX_POINTS = 1000
+
+
+@checked
+class AsyncTracking(ABC):
+    """What a client asks about runs, and about what they make and use."""
+
+    _project: str
+
+    @abstractmethod
+    async def run_call(self, call: Call[T]) -> T:
+        """The answer to a call made by `tallymark.calls`."""
+
+    @abstractmethod
+    def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]: ...
+
+    async def log_metadata(
+        self, reference: str, metadata: Mapping[str, object], *, delete_keys: Sequence[str] = ()
+    ) -> ModelVersion:
+        """Set metadata of a version by key, and take keys away, series with all their points.
+
+        Values are numbers, text, booleans, datetimes, Uri, lists and mappings of these.
+        """
+        return await self.run_call(calls.log_metadata(self._project, reference, metadata, delete_keys))
+
+    async def log_metrics(self, reference: str, points: Sequence[MetricPoint]) -> None:
+        """Log points of metrics of a version, of which its metadata has the values at the highest steps.
+
+        A step measured again replaces what was measured before. More than 1000 points go in several requests.
+        """
+        for start in range(0, len(points), MAX_POINTS):
+            some = points[start : start + MAX_POINTS]
+            await self.run_call(calls.log_metadata(self._project, reference, {}, (), some))
+
+    async def list_metrics(self, reference: str, *keys: str) -> AsyncIterator[MetricPoint]:
+        """All points of these metrics of a version (none: of all), by metric and step."""
+        return self._pages(lambda token: calls.list_metrics(self._project, reference, token, keys))
+
+    async def link_artifact(
+        self,
+        reference: str,
+        name: str,
+        uri: str,
+        *,
+        type: ArtifactType | str = ArtifactType.DATA,  # noqa: A002 - the contract's word
+        digest: str = "",
+        size: int = 0,
+        format: str = "",  # noqa: A002 - the contract's word
+        role: ArtifactRole | str = ArtifactRole.MADE,
+        run: str | None = None,
+        step: str = "",
+    ) -> ArtifactInfo:
+        """Link something kept elsewhere to a version that made or used it; what is linked already is given back.
+
+        `size` is in bytes; `digest` has the form `sha256:` and hexadecimal digits.
+        """
+        told = {
+            "type": type,
+            "uri": uri,
+            "digest": digest,
+            "size_bytes": size,
+            "format": format,
+            "role": role,
+            "run": run,
+            "step": step,
+        }
+        return await self.run_call(calls.link_artifact(self._project, reference, name, told))
+
+    async def unlink_artifact(self, reference: str, name: str, *, reason: str = "") -> ArtifactInfo:
+        """Take a link away, by `classifier` (the newest) or `classifier@2`; ArtifactNotFound."""
+        return await self.run_call(calls.unlink_artifact(self._project, reference, name, reason))
+
+    async def get_artifact(self, reference: str, name: str) -> ArtifactInfo:
+        """The artifact of a version, by `classifier` (the newest) or `classifier@2`; ArtifactNotFound."""
+        return await self.run_call(calls.get_artifact(self._project, reference, name))
+
+    async def list_artifacts(
+        self,
+        reference: str,
+        *,
+        filter: str = "",  # noqa: A002 - the contract's word
+    ) -> AsyncIterator[ArtifactInfo]:
+        """The artifacts of a version of which the filter is true, in the order in which they were linked."""
+        return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, filter))
+
+    async def lineage(
+        self, reference: str = "", *, run: str | None = None, direction: str = "both", depth: int = 4
+    ) -> Lineage:
+        """What a version or a run came from (`upstream`), what came from it (`downstream`), or both, so far away."""
+        return await self.run_call(calls.lineage(self._project, reference, run, direction, depth))
+
+    async def start_run(
+        self,
+        run: str,
+        *,
+        pipeline: str = "",
+        host: str = "",
+        user: str = "",
+        commit: str = "",
+        url: str = "",
+        parameters: Mapping[str, object] | None = None,
+    ) -> Started:
+        """Start a run, or join it when it was started before."""
+        told = {
+            "pipeline": pipeline,
+            "host": host,
+            "user": user,
+            "commit": commit,
+            "url": url,
+            "parameters": parameters or {},
+        }
+        return await self.run_call(calls.start_run(self._project, run, told, None))
+
+    async def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
+        """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
+        return await self.run_call(calls.finish_run(self._project, run, state, error))
+
+    async def get_run(self, run: str) -> Run:
+        """The run of that id; RunNotFound."""
+        return await self.run_call(calls.get_run(self._project, run))
+
+    async def list_runs(
+        self,
+        *,
+        version: str = "",
+        filter: str = "",  # noqa: A002 - the contract's word
+        order_by: str = "",
+    ) -> AsyncIterator[Run]:
+        """All runs, or those that made or used a version, of which the filter is true; the last started first."""
+        listed = Listed(filter, order_by)
+        return self._pages(lambda token: calls.list_runs(self._project, token, listed, version))
+
+    async def start_step(
+        self, run: str, step: str, *, name: str = "", version: str = "", parameters: Mapping[str, object] | None = None
+    ) -> RunStep:
+        """Start a step of a run under an id; `version` is the version in force in it. RunNotFound."""
+        return await self.run_call(calls.start_step(self._project, run, step, name, version, parameters or {}))
+
+    async def finish_step(self, run: str, step: str, state: RunState | str, *, error: str = "") -> RunStep:
+        """Finish a step as `succeeded` or `failed`; StepNotFound, StepFinished."""
+        return await self.run_call(calls.finish_step(self._project, run, step, state, error))
+
+    def list_steps(self, run: str) -> AsyncIterator[RunStep]:
+        """The steps of a run in the order in which they were started; RunNotFound."""
+        return self._pages(lambda token: calls.list_steps(self._project, run, token))

@@ -1,0 +1,88 @@
+"""One function for each method of the service: what to send, and how to read the answer.
+
+No I/O happens here: both clients use these. Each change carries a request id of its own, so that it may be sent again,
+by gRPC or by whoever holds it, and still has one effect.
+"""
+
+from tallymark.calls.artifacts import get_artifact, lineage, link_artifact, list_artifacts, unlink_artifact
+from tallymark.calls.log import head, history, list_events, watch
+from tallymark.calls.models import (
+    create_model,
+    delete_model,
+    get_model,
+    list_models,
+    purge_model,
+    rename_model,
+    undelete_model,
+    update_model,
+)
+from tallymark.calls.parts import Call, Cursor, Listed, NewVersion, Page, Told, new_request_id, trial
+from tallymark.calls.runs import finish_run, finish_step, get_run, list_runs, list_steps, start_run, start_step
+from tallymark.calls.versions import (
+    config,
+    create_version,
+    create_versions,
+    delete_alias,
+    delete_version,
+    ensure_version,
+    get_version,
+    list_metrics,
+    list_versions,
+    log_metadata,
+    purge_version,
+    set_alias,
+    set_stage,
+    undelete_version,
+    update_version,
+)
+
+__all__ = [
+    "PAGE_SIZE",
+    "Call",
+    "Cursor",
+    "Listed",
+    "NewVersion",
+    "Page",
+    "Told",
+    "config",
+    "create_model",
+    "create_version",
+    "create_versions",
+    "delete_alias",
+    "delete_model",
+    "delete_version",
+    "ensure_version",
+    "finish_run",
+    "finish_step",
+    "get_artifact",
+    "get_model",
+    "get_run",
+    "get_version",
+    "head",
+    "history",
+    "lineage",
+    "link_artifact",
+    "list_artifacts",
+    "list_events",
+    "list_metrics",
+    "list_models",
+    "list_runs",
+    "list_steps",
+    "list_versions",
+    "log_metadata",
+    "new_request_id",
+    "purge_model",
+    "purge_version",
+    "rename_model",
+    "set_alias",
+    "set_stage",
+    "start_run",
+    "start_step",
+    "trial",
+    "undelete_model",
+    "undelete_version",
+    "unlink_artifact",
+    "update_model",
+    "update_version",
+    "watch",
+]
