@@ -77,7 +77,11 @@ class LazyGroup(click.Group):
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-@click.group(cls=LazyGroup)
+@click.group(
+    cls=LazyGroup,
+    epilog="Exit codes: 0 done, 1 any other error, 2 used wrongly, 4 not found, 5 exists already, 6 refused by the"
+    " present state or changed by somebody else, 7 not allowed, 8 no answer in time, 130 Ctrl-C.",
+)
 @click.option("--url", metavar="HOST:PORT", help=f"Where the service is: else TALLYMARK_URL, else {DEFAULT_URL}.")
 @click.option("--project", metavar="NAME", help="Whose models are meant: else TALLYMARK_PROJECT, else default.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="How long a call may take: else TALLYMARK_TIMEOUT.")

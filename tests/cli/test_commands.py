@@ -181,7 +181,15 @@ def test_tags(say: Say, churn: Client) -> None:
 def test_metadata_is_typed(say: Say, churn: Client) -> None:
     """A value is what it looks like, or what the option says that it is."""
     plain = {"i=3": 3, "f=-0.5e3": -500, "t=true": True, "w=True": "True", "v=1.0.5": "1.0.5", "n=NaN": "NaN"}
-    plain |= {"e=": "", "s=a=b c": "a=b c", "z=null": "null", "l=[1]": "[1]", "h=1e999": "1e999", "q=007": "007"}
+    plain |= {
+        "e=": "",
+        "s=a=b c": "a=b c",
+        "z=null": "null",
+        "l=[1]": "[1]",
+        "h=1e999": "1e999",
+        f"d={'9' * 400}": "9" * 400,
+        "q=007": "007",
+    }
     special = {
         "--text": ("commit=12e5", "12e5"),
         "--json": ('nested={"a": [1, "x", false]}', {"a": [1, "x", False]}),

@@ -6,9 +6,11 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import click
 import pytest
 
-from tallymark import Client, Stage
+from tallymark import Client, Stage, errors
+from tallymark.commands.asking import fail
 from tallymark.commands.tags import changed
 from tallymark.testing import Server
 
@@ -75,6 +77,16 @@ def test_a_refusal_has_an_exit_code_and_one_line(run: Any, churn: Client) -> Non
         assert (done.exit_code, words in one_line(done)) == (code, True), (command, done.stderr)
     assert churn.newest_revision() == before
     assert {code for code, _, _ in REFUSALS} == {2, 4, 5, 6}
+
+
+@pytest.mark.parametrize("branch", errors.TallymarkError.__subclasses__())
+def test_every_kind_of_error_has_its_exit_code(branch: type[errors.TallymarkError]) -> None:
+    """Each branch of the tree of errors ends a command with the code that the README tells, defects with 1."""
+    codes = {"InvalidArgument": 2, "NotFound": 4, "AlreadyExists": 5, "Refused": 6, "Conflict": 6, "OutOfRange": 6}
+    codes |= {"Unauthenticated": 7, "Forbidden": 7, "Unavailable": 8, "Internal": 1}
+    with pytest.raises(click.exceptions.Exit) as ended:
+        fail(branch("why"))
+    assert ended.value.exit_code == codes[branch.__name__]
 
 
 def test_a_service_that_does_not_answer(run: Any) -> None:

@@ -46,6 +46,10 @@ def usage(path: str) -> tuple[str, set[str]]:
     return " ".join(first.removeprefix("Usage: ").replace(" [OPTIONS]", "").split()), options
 
 
+def top_help() -> str:
+    return CliRunner().invoke(main, ["--help"]).stdout
+
+
 def readme_reference() -> dict[str, set[str]]:
     """The commands of the README's reference with their options."""
     (block,) = re.findall(r"^```text\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
@@ -68,7 +72,7 @@ def test_commands_that_print_data_have_the_same_options() -> None:
 
 def test_the_help_tells_of_each_command_what_the_command_tells() -> None:
     """`tallymark --help`, which imports no command, says the same as the help of each."""
-    shown = " ".join(CliRunner().invoke(main, ["--help"]).stdout.split())
+    shown = " ".join(top_help().split())
     context = click.Context(main, info_name="tallymark")
     for name in main.list_commands(context):
         command = main.get_command(context, name)
@@ -88,6 +92,14 @@ def test_every_option_that_the_readme_names_is_there() -> None:
     there = {name for command in (main, *COMMANDS.values()) for param in command.params for name in param.opts}
     assert named
     assert named <= there | {"--help"}
+
+
+def test_the_readme_and_the_help_tell_the_same_exit_codes() -> None:
+    """Whoever writes a script finds the exit codes in either place."""
+    told = [re.search(r"Exit codes: (0 .*? 130 Ctrl-C\.)", " ".join(text.split())) for text in (SECTION, top_help())]
+    assert told[0]
+    assert told[1]
+    assert told[0][1] == told[1][1]
 
 
 def test_help_loads_nothing_that_asks_a_service() -> None:

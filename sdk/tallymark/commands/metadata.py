@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 def plain(value: str) -> object:
     """What a value is that says it by its form: a number, true or false as JSON writes them, and otherwise text."""
     try:
-        found = json.loads(value, parse_constant=_refuse)
-    except ValueError:
+        found = from_json(value)
+        return found if isinstance(found, bool | int | float) and math.isfinite(found) else value
+    except (ValueError, OverflowError):
         return value
-    return found if isinstance(found, bool | int | float) and math.isfinite(found) else value
 
 
 def from_json(value: str) -> object:
     """What the JSON says; ValueError."""
-    return json.loads(value, parse_constant=_refuse)
+    try:
+        return json.loads(value, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _time(value: str) -> datetime:

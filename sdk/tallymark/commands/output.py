@@ -123,7 +123,9 @@ class _Table:
         if not self._terminal:
             return "\t".join(line)
         padding = [" " * (width - _columns(cell)) for cell, width in zip(line, self._widths, strict=True)]
-        styled = [click.style(cell, fg=_COLOURS.get(cell)) if self._coloured else cell for cell in line]
+        styled = [
+            click.style(cell, fg=_COLOURS[cell]) if self._coloured and cell in _COLOURS else cell for cell in line
+        ]
         return "  ".join(map("".join, zip(styled, padding, strict=True))).rstrip()
 
 
