@@ -48,7 +48,7 @@ class AsyncTracking(ABC):
             some = points[start : start + MAX_POINTS]
             await self.run_call(calls.log_metadata(self._project, reference, {}, (), some))
 
-    async def list_metrics(self, reference: str, *keys: str) -> AsyncIterator[MetricPoint]:
+    def list_metrics(self, reference: str, *keys: str) -> AsyncIterator[MetricPoint]:
         """All points of these metrics of a version (none: of all), by metric and step."""
         return self._pages(lambda token: calls.list_metrics(self._project, reference, token, keys))
 
@@ -90,7 +90,7 @@ class AsyncTracking(ABC):
         """The artifact of a version, by `classifier` (the newest) or `classifier@2`; ArtifactNotFound."""
         return await self.run_call(calls.get_artifact(self._project, reference, name))
 
-    async def list_artifacts(
+    def list_artifacts(
         self,
         reference: str,
         *,
@@ -135,7 +135,7 @@ class AsyncTracking(ABC):
         """The run of that id; RunNotFound."""
         return await self.run_call(calls.get_run(self._project, run))
 
-    async def list_runs(
+    def list_runs(
         self,
         *,
         version: str = "",

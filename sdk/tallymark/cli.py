@@ -25,11 +25,13 @@ _COMMANDS = {
     command.name: command
     for command in (
         Later("tallymark.commands.aliases", "alias", "Names that point at versions."),
+        Later("tallymark.commands.artifacts", "artifact", "What versions made and were made from."),
         Later("tallymark.commands.completion", "completion", "Print what makes a shell complete commands and names."),
         Later(
             "tallymark.commands.doctor", "doctor", "Tell each setting with its origin, and whether the service answers."
         ),
         Later("tallymark.commands.events", "events", "Tell the log: what happened, when, by whom and why."),
+        Later("tallymark.commands.lineage", "lineage", "Tell what a version came from, and what came from it."),
         Later("tallymark.commands.metadata", "metadata", "Typed facts about versions."),
         Later("tallymark.commands.models", "model", "Models, and what people write about them."),
         Later("tallymark.commands.runs", "run", "Runs of pipelines."),

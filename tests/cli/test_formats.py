@@ -14,9 +14,9 @@ import pytest
 import yaml
 from google.protobuf.json_format import MessageToDict
 
-from tallymark import Client, Uri
+from tallymark import Client, MetricPoint, Uri
 from tallymark.testing import Server
-from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+from tallymark.v1 import artifact_pb2, event_log_pb2, metric_pb2, model_registry_pb2, run_registry_pb2
 from tallymark.v1.event_log_pb2_grpc import EventLogStub
 from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
 from tallymark.v1.run_registry_pb2_grpc import RunRegistryStub
@@ -48,6 +48,16 @@ def everything(churn: Client) -> Client:
     churn.delete_alias("churn", "champion")
     churn.update_version("churn/3", name="final", tags=["x"])
     churn.delete_version("churn/3", reason="a mistake")
+    churn.start_step("r1", "s1", name="fit", version="churn/1", parameters={"n": 1})
+    churn.finish_step("r1", "s1", "failed", error="lost")
+    churn.link_artifact("churn/1", "data", "s3://data", role="used", size=7, run="r1", step="fit")
+    churn.unlink_artifact("churn/1", "data")
+    churn.link_artifact("churn/1", "model", "s3://model", type="model", format="skops", digest=f"sha256:{'0a' * 32}")
+    churn.log_metrics("churn/1", [MetricPoint("loss", step, value) for step, value in enumerate((0.5, math.nan))])
+    churn.log_metadata("churn/1", {}, delete_keys=["loss"])
+    churn.log_metrics("churn/1", [MetricPoint("auc", 3, 0.5)])
+    churn.ensure_version("churn", "1", run="r1")
+    churn.update_model("churn", metadata={"owner": "ana"})
     churn.rename_model("churn", "leavers")
     return churn
 
@@ -68,6 +78,15 @@ def test_json_is_that_of_the_contract(say: Say, everything: Client, registry: Se
     listed = say("version", "list", "leavers", "--show-deleted", "-o", "json")
     assert json.loads(listed) == [mapped(version) for version in versions]
     assert json.loads(say("events", "-o", "json")) == [mapped(event) for event in events]
+    with grpc.insecure_channel(registry.address) as channel:
+        models, runs = ModelRegistryStub(channel), RunRegistryStub(channel)
+        version = f"{name}/versions/1"
+        steps = runs.ListSteps(run_registry_pb2.ListStepsRequest(parent="projects/default/runs/r1")).steps
+        artifacts = models.ListArtifacts(artifact_pb2.ListArtifactsRequest(parent=version)).artifacts
+        points = models.ListMetricPoints(metric_pb2.ListMetricPointsRequest(parent=version)).points
+    assert json.loads(say("run", "steps", "r1", "-o", "json")) == [mapped(step) for step in steps]
+    assert json.loads(say("artifact", "list", "leavers/1", "-o", "json")) == [mapped(each) for each in artifacts]
+    assert json.loads(say("metadata", "points", "leavers/1", "-o", "json")) == [mapped(point) for point in points]
 
 
 def test_jsonl_and_yaml_say_what_json_says(say: Say, everything: Client) -> None:

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 from tallymark.commands.documents import time_text
 from tallymark.references import last_segment
-from tallymark.resources import Event, ModelInfo, ModelVersion, Run
+from tallymark.resources import (
+    ArtifactInfo,
+    Event,
+    MetricChange,
+    MetricPoint,
+    ModelInfo,
+    ModelVersion,
+    Run,
+    RunStep,
+    VersionUse,
+)
 
 
 class Column(NamedTuple):
@@ -27,8 +37,12 @@ def short_name(item: Any) -> str:
             return item.name
         case ModelVersion():
             return f"{item.model}/{item.number}"
-        case Run():
+        case Run() | RunStep():
             return item.id
+        case ArtifactInfo():
+            return f"{item.name}@{item.ordinal}"
+        case MetricPoint():
+            return item.key
         case Event():
             return str(item.revision)
         case _:
@@ -82,17 +96,38 @@ def _change(event: Event) -> str:
             return f"{event.alias}: {event.previous_number or 'new'} -> {event.resource.number}"
         case "alias_deleted":
             return f"{event.alias}: gone"
+        case "artifact_linked" | "artifact_unlinked" if isinstance(event.resource, ArtifactInfo):
+            return f"{short_name(event.resource)}{'' if event.kind == 'artifact_linked' else ': gone'}"
+        case "metrics_logged" if isinstance(event.resource, MetricChange):
+            return f"{len(event.resource.points)} points"
+        case "version_used" if isinstance(event.resource, VersionUse):
+            return f"by {last_segment(event.resource.run)}"
+        case "step_started" | "step_finished" if isinstance(event.resource, RunStep):
+            return f"{event.resource.name}: {event.resource.state}"
         case "model_renamed" | "version_renamed":
             return f"{event.previous_name} -> {getattr(event.resource, 'name', '')}"
         case _:
             return ""
 
 
-def _made_by(run: Run) -> str:
-    """The run's version as people write it."""
-    if not run.model_version:
+def _about(event: Event) -> str:
+    """What the event is about: of a version's parts, the version."""
+    match event.resource:
+        case MetricChange() | VersionUse():
+            return _written(event.resource.model_version)
+        case ArtifactInfo():
+            return f"{event.resource.model}/{event.resource.number}"
+        case RunStep():
+            return event.resource.run
+        case _:
+            return short_name(event.resource)
+
+
+def _written(version: str | None) -> str:
+    """A version's resource name as people write it."""
+    if not version:
         return ""
-    model, _, number = run.model_version.split("/")[3:]
+    model, _, number = version.split("/")[3:]
     return f"{model}/{last_segment(number)}"
 
 
@@ -130,18 +165,51 @@ COLUMNS: dict[type, list[Column]] = {
         Column("RUN", short_name),
         Column("PIPELINE", lambda run: run.pipeline),
         Column("STATE", lambda run: run.state),
-        Column("VERSION", _made_by),
+        Column("VERSION", lambda run: _written(run.model_version)),
         Column("STARTED", lambda run: run.create_time),
         Column("ENDED", lambda run: run.end_time),
         Column("HOST", lambda run: run.host, wide=True),
         Column("CREATOR", lambda run: run.creator, wide=True),
+        Column("USER", lambda run: run.user, wide=True),
+        Column("COMMIT", lambda run: run.commit, wide=True),
+        Column("URL", lambda run: run.url, wide=True),
+        Column("PARAMETERS", lambda run: run.parameters, wide=True),
         Column("ERROR", lambda run: run.error, wide=True),
+    ],
+    RunStep: [
+        Column("STEP", lambda step: step.name),
+        Column("STATE", lambda step: step.state),
+        Column("VERSION", lambda step: _written(step.model_version)),
+        Column("STARTED", lambda step: step.create_time),
+        Column("ENDED", lambda step: step.end_time),
+        Column("ERROR", lambda step: step.error),
+        Column("ID", short_name, wide=True),
+        Column("PARAMETERS", lambda step: step.parameters, wide=True),
+    ],
+    ArtifactInfo: [
+        Column("ARTIFACT", short_name),
+        Column("TYPE", lambda artifact: artifact.type),
+        Column("ROLE", lambda artifact: artifact.role),
+        Column("FORMAT", lambda artifact: artifact.format),
+        Column("BYTES", lambda artifact: artifact.size or None),
+        Column("URI", lambda artifact: artifact.uri),
+        Column("DIGEST", lambda artifact: artifact.digest, wide=True),
+        Column("RUN", lambda artifact: artifact.run, wide=True),
+        Column("STEP", lambda artifact: artifact.step, wide=True),
+        Column("LINKED", lambda artifact: artifact.create_time, wide=True),
+        Column("CREATOR", lambda artifact: artifact.creator, wide=True),
+    ],
+    MetricPoint: [
+        Column("METRIC", short_name),
+        Column("STEP", lambda point: point.step),
+        Column("VALUE", lambda point: point.value),
+        Column("TIME", lambda point: point.time),
     ],
     Event: [
         Column("REVISION", short_name),
         Column("TIME", lambda event: event.time),
         Column("KIND", lambda event: event.kind),
-        Column("ABOUT", lambda event: short_name(event.resource)),
+        Column("ABOUT", _about),
         Column("CHANGE", _change),
         Column("ACTOR", lambda event: event.actor),
         Column("REASON", lambda event: event.reason),

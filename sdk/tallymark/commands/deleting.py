@@ -73,6 +73,22 @@ def delete_version(
     printer.one(client.delete_version(here, force=force, reason=reason, etag=etag))
 
 
+@click.command("purge")
+@options.reference
+@options.reason
+@options.yes
+@asks
+def purge_version(client: Client, printer: Printer, reference: str, reason: str, yes: bool) -> None:
+    """Put a deleted version away for good.
+
+    Its number and its name stay taken. REF is MODEL/NUMBER or MODEL==NAME.
+    """
+    version = client.get_version(reference, show_deleted=True)
+    here = f"{version.model}/{version.number}"
+    confirm(f"Put {here} away for good?", agreed=yes)
+    printer.one(client.purge_version(here, reason=reason))
+
+
 @click.command("undelete")
 @options.reference
 @options.reason

@@ -12,8 +12,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from tallymark.resources import Event, ModelInfo, ModelVersion, Run
-from tallymark.values import RunState, Stage, Uri
+from tallymark.resources import (
+    ArtifactInfo,
+    Event,
+    MetricChange,
+    MetricPoint,
+    ModelInfo,
+    ModelVersion,
+    Run,
+    RunStep,
+    VersionUse,
+)
+from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 
 def document(item: Any) -> dict[str, Any]:
@@ -28,14 +38,29 @@ def document(item: Any) -> dict[str, Any]:
         case Run():
             named = {"name": item.resource_name, "modelVersion": item.model_version or ""}
             return named | _fields(item, {"project", "id", "model_version"})
+        case RunStep():
+            named = {"name": item.resource_name, "displayName": item.name, "modelVersion": item.model_version or ""}
+            return named | _fields(item, {"project", "run", "id", "name", "model_version"})
+        case ArtifactInfo():
+            run = f"projects/{item.project}/runs/{item.run}" if item.run else ""
+            named = {"name": item.resource_name, "sizeBytes": str(item.size), "run": run}
+            return named | _fields(item, {"project", "model", "number", "name", "size", "run"})
+        case MetricPoint():
+            time = {} if item.time is None else {"time": time_text(item.time)}
+            return {"key": item.key, "step": str(item.step), "value": _finite(item.value)} | time
+        case MetricChange():
+            points = [document(point) for point in item.points]
+            return {"modelVersion": item.model_version, "points": points, "deletedKeys": list(item.deleted_keys)}
         case Event():
-            which = {ModelInfo: "model", ModelVersion: "modelVersion", Run: "run"}[type(item.resource)]
+            which = _EVENT_FIELDS[type(item.resource)]
             stage = item.previous_stage
             return _fields(item, {"kind", "resource", "previous_stage"}) | {
                 "kind": f"EVENT_KIND_{item.kind.upper()}",
                 which: document(item.resource),
                 "previousStage": f"STAGE_{stage.name if stage else 'UNSPECIFIED'}",
             }
+        case VersionUse():
+            return _fields(item, set())
         case _:
             return dict(item)
 
@@ -62,12 +87,18 @@ def _value(name: str, value: Any) -> Any:
             return f"STAGE_{value.name}"
         case RunState():
             return f"RUN_STATE_{value.name}"
+        case ArtifactType():
+            return f"ARTIFACT_TYPE_{value.name}"
+        case ArtifactRole():
+            return f"ARTIFACT_ROLE_{value.name}"
         case datetime():
             return time_text(value)
         case int() if name.endswith("revision"):
             return str(value)
         case tuple():
             return list(value)
+        case Mapping() if name == "series":
+            return {key: str(step) for key, step in sorted(value.items())}
         case Mapping():
             # Messages keep no order of keys; whoever compares two outputs wants one.
             return {key: _metadata(item) for key, item in sorted(value.items())}
@@ -80,7 +111,7 @@ def _metadata(value: Any) -> dict[str, Any]:
         case bool():
             return {"flag": value}
         case int() | float():
-            return {"number": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
+            return {"number": _finite(value)}
         case datetime():
             return {"time": time_text(value)}
         case Uri():
@@ -93,4 +124,17 @@ def _metadata(value: Any) -> dict[str, Any]:
             return {"text": value}
 
 
+def _finite(value: float) -> float | str:
+    return value if math.isfinite(value) else _NOT_FINITE[str(value)]
+
+
+_EVENT_FIELDS: dict[type, str] = {
+    ModelInfo: "model",
+    ModelVersion: "modelVersion",
+    Run: "run",
+    RunStep: "runStep",
+    ArtifactInfo: "artifact",
+    MetricChange: "metricChange",
+    VersionUse: "versionUse",
+}
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

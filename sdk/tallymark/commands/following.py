@@ -29,45 +29,6 @@ def then_changes(
             yield resource
 
 
-def model_of(event: Event) -> str | None:
-    """The name, at that time, of the model that the event is about."""
-    from tallymark.resources import ModelInfo, ModelVersion
-
-    match event.resource:
-        case ModelInfo():
-            return event.resource.name
-        case ModelVersion():
-            return event.resource.model
-        case _:
-            return None
-
-
-def history(client: Client, model: ModelInfo) -> Iterator[Event]:
-    """All events of a model and its versions, whatever it was called then."""
-    from tallymark.resources import ModelInfo, ModelVersion
-
-    called = None
-    for event in client.list_events(model.create_revision - 1):
-        match event.resource:
-            # Models are told by the name of that time, and versions by their model's present one.
-            case ModelInfo(name=name):
-                if event.revision == model.create_revision or event.previous_name == called:
-                    called = name
-                if name == called:
-                    yield event
-            case ModelVersion(model=name) if name == model.name:
-                yield event
-
-
-def history_of_version(client: Client, version: ModelVersion) -> Iterator[Event]:
-    """All events of one version."""
-    for event in client.list_events(version.create_revision - 1):
-        if event.revision > version.mod_revision:
-            return
-        if event.resource.resource_name == version.resource_name:
-            yield event
-
-
 def within(events: Iterator[Event], seconds: float | None) -> Iterator[Event]:
     """The events that come within so many seconds; without a number, without end."""
     if seconds is None:

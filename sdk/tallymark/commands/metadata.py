@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -118,3 +119,13 @@ def set_metadata(
 def unset_metadata(client: Client, printer: Printer, reference: str, keys: tuple[str, ...]) -> None:
     """Take metadata of a version away. A key that is not there is no error."""
     printer.one(client.log_metadata(reference, {}, delete_keys=keys))
+
+
+@metadata.command("points")
+@options.reference
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@options.limit
+@asks
+def list_points(client: Client, printer: Printer, reference: str, keys: tuple[str, ...], limit: int | None) -> None:
+    """List the points of a version's metrics, by metric and step."""
+    printer.many(islice(client.list_metrics(reference, *keys), limit))

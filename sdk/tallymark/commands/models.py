@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +30,25 @@ for _command in (delete_model, undelete_model, purge_model):
 
 @model.command("list")
 @options.where
+@options.order_by
+@options.at
 @options.show_deleted
 @options.limit
 @options.watching
 @asks
 def list_models(
-    client: Client, printer: Printer, where: str, show_deleted: bool, limit: int | None, watching: bool
+    client: Client,
+    printer: Printer,
+    where: str,
+    order_by: str,
+    at: int | datetime | None,
+    show_deleted: bool,
+    limit: int | None,
+    watching: bool,
 ) -> None:
     """List the models by name."""
-    if where and watching:
-        raise click.UsageError("--watch tells every change, so it does not go with --filter")
-    found = client.list_models(filter=where, show_deleted=show_deleted)
+    options.check_watching(watching=watching, where=where, order_by=order_by, at=at)
+    found = client.list_models(filter=where, order_by=order_by, show_deleted=show_deleted, at=at)
     if not watching:
         printer.many(islice(found, limit))
         return
@@ -52,10 +61,11 @@ def list_models(
 @model.command("get")
 @options.model
 @options.show_deleted
+@options.at
 @asks
-def get_model(client: Client, printer: Printer, model: str, show_deleted: bool) -> None:
+def get_model(client: Client, printer: Printer, model: str, show_deleted: bool, at: int | datetime | None) -> None:
     """Print one model."""
-    printer.one(client.get_model(model, show_deleted=show_deleted))
+    printer.one(client.get_model(model, show_deleted=show_deleted, at=at))
 
 
 def _texts(command: Any) -> Any:
@@ -110,8 +120,5 @@ def rename_model(client: Client, printer: Printer, model: str, new_name: str, et
 @options.limit
 @asks
 def history_of_model(client: Client, printer: Printer, model: str, limit: int | None) -> None:
-    """Tell what happened to a model and its versions."""
-    from tallymark.commands.following import history
-
-    found = client.get_model(model, show_deleted=True)
-    printer.many(islice(history(client, found), limit))
+    """Tell what happened to a model and its versions, the newest first."""
+    printer.many(islice(client.history(model), limit))

@@ -79,18 +79,13 @@ def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason
 
 def _holder_before(client: Client, present: ModelVersion) -> int:
     """The number of the version that was in production before the present one, by the log; StageEmpty."""
-    from tallymark.commands.following import history
     from tallymark.resources import ModelVersion
 
-    found = 0
-    for event in history(client, client.get_model(present.model)):
+    for event in client.history(present.model, kinds=["stage_changed"]):
         version = event.resource
-        if event.kind == "stage_changed" and isinstance(version, ModelVersion):
-            entered = version.stage is Stage.PRODUCTION and version.number != present.number
-            found = version.number if entered else found
-    if not found:
-        raise StageEmpty(
-            f"no version of {present.model} was in production before {present.number}; promote the one you want:"
-            f" tallymark version promote {present.model}/NUMBER --force"
-        )
-    return found
+        if isinstance(version, ModelVersion) and version.stage is Stage.PRODUCTION and version.number != present.number:
+            return version.number
+    raise StageEmpty(
+        f"no version of {present.model} was in production before {present.number}; promote the one you want:"
+        f" tallymark version promote {present.model}/NUMBER --force"
+    )

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from tallymark.commands import completing
 
+
+class Moment(click.ParamType[int | datetime]):
+    """A revision, or a time; without a time zone, UTC."""
+
+    name = "REVISION|TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | datetime:
+        """The revision or the time that the text means."""
+        if isinstance(value, int | datetime):
+            return value
+        if str(value).isdecimal() and len(str(value)) < 19:
+            return int(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a revision nor a time such as 2026-01-31T12:00:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 model = click.argument("model", shell_complete=completing.models)
 reference = click.argument("reference", metavar="REF", shell_complete=completing.references)
 
 where = click.option("--filter", "where", default="", help="Only those of which this is true (https://aip.dev/160).")
+order_by = click.option("--order-by", default="", metavar="FIELDS", help="In which order, such as 'update_time desc'.")
+at = click.option("--at", type=Moment(), help="As it was after this revision, or at this time.")
 show_deleted = click.option("--show-deleted", is_flag=True, help="Also what is deleted.")
 limit = click.option("--limit", type=click.IntRange(1), metavar="N", help="Print so many at most.")
 watching = click.option("-w", "--watch", "watching", is_flag=True, help="Go on with each change, until Ctrl-C.")
@@ -22,6 +45,13 @@ if_etag = click.option("--if-etag", "etag", default="", metavar="ETAG", help="On
 dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; tell what it would become, or the refusal.")
 yes = click.option("--yes", is_flag=True, help="Do not ask first. Needed where there is no terminal to ask on.")
 tags = click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
+
+
+def check_watching(*, watching: bool, where: str, order_by: str = "", at: object = None) -> None:
+    """A watch tells every change as it happens: neither some of them, nor in another order, nor the past."""
+    given = [name for name, value in (("--filter", where), ("--order-by", order_by), ("--at", at)) if value]
+    if watching and given:
+        raise click.UsageError(f"--watch tells every change, so it does not go with {given[0]}")
 
 
 class NobodyToAskError(click.ClickException):

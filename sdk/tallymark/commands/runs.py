@@ -21,12 +21,24 @@ def run() -> None:
 
 
 @run.command("list")
+@click.option("--version", "reference", default="", metavar="REF", help="Only those that made or used this version.")
+@options.where
+@options.order_by
 @options.limit
 @options.watching
 @asks
-def list_runs(client: Client, printer: Printer, limit: int | None, watching: bool) -> None:
+def list_runs(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    where: str,
+    order_by: str,
+    limit: int | None,
+    watching: bool,
+) -> None:
     """List the runs, the last started first."""
-    found = client.list_runs()
+    options.check_watching(watching=watching, where=where or reference, order_by=order_by)
+    found = client.list_runs(version=reference, filter=where, order_by=order_by)
     if not watching:
         printer.many(islice(found, limit))
         return
@@ -42,3 +54,12 @@ def list_runs(client: Client, printer: Printer, limit: int | None, watching: boo
 def get_run(client: Client, printer: Printer, name: str) -> None:
     """Print one run."""
     printer.one(client.get_run(name))
+
+
+@run.command("steps")
+@click.argument("name", metavar="RUN", shell_complete=completing.runs)
+@options.limit
+@asks
+def list_steps(client: Client, printer: Printer, name: str, limit: int | None) -> None:
+    """List the steps of a run in the order in which they were started."""
+    printer.many(islice(client.list_steps(name), limit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from tallymark.commands import options
 from tallymark.commands.asking import asks
 from tallymark.commands.comparing import compare
-from tallymark.commands.deleting import delete_version, undelete_version
+from tallymark.commands.deleting import delete_version, purge_version, undelete_version
 from tallymark.commands.metadata import PLAIN
 from tallymark.commands.moving import promote, rollback
 from tallymark.commands.output import Printer
@@ -28,24 +29,33 @@ def version() -> None:
     """
 
 
-for _command in (compare, delete_version, promote, rollback, undelete_version, wait, watch):
+for _command in (compare, delete_version, promote, purge_version, rollback, undelete_version, wait, watch):
     version.add_command(_command)
 
 
 @version.command("list")
 @options.model
 @options.where
+@options.order_by
+@options.at
 @options.show_deleted
 @options.limit
 @options.watching
 @asks
 def list_versions(
-    client: Client, printer: Printer, model: str, where: str, show_deleted: bool, limit: int | None, watching: bool
+    client: Client,
+    printer: Printer,
+    model: str,
+    where: str,
+    order_by: str,
+    at: int | datetime | None,
+    show_deleted: bool,
+    limit: int | None,
+    watching: bool,
 ) -> None:
     """List the versions of a model, the highest number first."""
-    if where and watching:
-        raise click.UsageError("--watch tells every change, so it does not go with --filter")
-    found = client.list_versions(model, filter=where, show_deleted=show_deleted)
+    options.check_watching(watching=watching, where=where, order_by=order_by, at=at)
+    found = client.list_versions(model, filter=where, order_by=order_by, show_deleted=show_deleted, at=at)
     if not watching:
         printer.many(islice(found, limit))
         return
@@ -58,10 +68,13 @@ def list_versions(
 @version.command("get")
 @options.reference
 @options.show_deleted
+@options.at
 @asks
-def get_version(client: Client, printer: Printer, reference: str, show_deleted: bool) -> None:
+def get_version(
+    client: Client, printer: Printer, reference: str, show_deleted: bool, at: int | datetime | None
+) -> None:
     """Print one version."""
-    printer.one(client.get_version(reference, show_deleted=show_deleted))
+    printer.one(client.get_version(reference, show_deleted=show_deleted, at=at))
 
 
 @version.command("create")
@@ -121,8 +134,6 @@ def update_version(
 @options.limit
 @asks
 def history(client: Client, printer: Printer, reference: str, limit: int | None) -> None:
-    """Tell what happened to a version."""
-    from tallymark.commands.following import history_of_version
-
+    """Tell what happened to a version, the newest first."""
     found = client.get_version(reference, show_deleted=True)
-    printer.many(islice(history_of_version(client, found), limit))
+    printer.many(islice(client.history(f"{found.model}/{found.number}"), limit))

@@ -16,7 +16,7 @@ from tallymark.values import Stage
 
 if TYPE_CHECKING:
     from tallymark.client import Client
-    from tallymark.resources import ModelVersion
+    from tallymark.resources import Event, ModelVersion
 
 
 @click.command
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @asks
 def wait(client: Client, printer: Printer, reference: str, stage: str | None, timeout: float | None) -> None:
     """Wait until there is such a version, and print it."""
-    from tallymark.commands.following import model_of, within
+    from tallymark.commands.following import within
 
     # Read before the version is looked for, so that nothing happens unseen in between.
     after = client.newest_revision()
@@ -34,13 +34,18 @@ def wait(client: Client, printer: Printer, reference: str, stage: str | None, ti
     if found is None:
         model = version_name(target().settings().project, reference).split("/")[3]
         for event in within(client.watch(after), timeout):
-            found = _as_awaited(client, reference, stage) if model_of(event) == model else None
+            found = _as_awaited(client, reference, stage) if _is_about(event, model) else None
             if found is not None:
                 break
         else:
             what = f"{reference} in {stage}" if stage else reference
             raise Unavailable(f"no {what} within {timeout:g} s; wait longer with --timeout")
     printer.one(found)
+
+
+def _is_about(event: Event, model: str) -> bool:
+    resource = event.resource
+    return model == getattr(resource, "model", getattr(resource, "name", None))
 
 
 def _as_awaited(client: Client, reference: str, stage: str | None) -> ModelVersion | None:

@@ -1,0 +1,129 @@
+"""`tallymark artifact`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.commands import options
+from tallymark.commands.asking import asks
+from tallymark.commands.output import Printer
+from tallymark.values import ArtifactRole, ArtifactType
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+
+_name = click.argument("name", metavar="NAME")
+
+
+@click.group
+def artifact() -> None:
+    """What versions made and were made from.
+
+    A NAME is that of an artifact of the version, such as classifier (the newest link of that name) or classifier@2.
+    """
+
+
+@artifact.command("list")
+@options.reference
+@options.where
+@options.limit
+@asks
+def list_artifacts(client: Client, printer: Printer, reference: str, where: str, limit: int | None) -> None:
+    """List the artifacts of a version, in the order in which they were linked."""
+    printer.many(islice(client.list_artifacts(reference, filter=where), limit))
+
+
+@artifact.command("get")
+@options.reference
+@_name
+@asks
+def get_artifact(client: Client, printer: Printer, reference: str, name: str) -> None:
+    """Print one artifact."""
+    printer.one(client.get_artifact(reference, name))
+
+
+@artifact.command("add")
+@options.reference
+@_name
+@click.argument("uri", metavar="URI")
+@click.option(
+    "--type", "kind", type=click.Choice([each.value for each in ArtifactType]), default="data", help="What it is."
+)
+@click.option("--role", type=click.Choice([*ArtifactRole]), default="made", help="Made or used.")
+@click.option("--digest", default="", metavar="sha256:HEX", help="The fingerprint of its bytes.")
+@click.option("--size", type=click.IntRange(0), default=0, metavar="BYTES", help="How large it is.")
+@click.option("--format", "format_", default="", metavar="NAME", help="How it is read, such as json or skops.")
+@asks
+def add_artifact(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    name: str,
+    uri: str,
+    kind: str,
+    role: str,
+    digest: str,
+    size: int,
+    format_: str,
+) -> None:
+    """Link something kept elsewhere to a version that made or used it."""
+    told = {"type": kind, "role": role, "digest": digest, "format": format_}
+    printer.one(client.link_artifact(reference, name, uri, size=size, **told))
+
+
+@artifact.command("remove")
+@options.reference
+@_name
+@options.reason
+@asks
+def remove_artifact(client: Client, printer: Printer, reference: str, name: str, reason: str) -> None:
+    """Take a link away; what it refers to stays."""
+    printer.one(client.unlink_artifact(reference, name, reason=reason))
+
+
+@artifact.command("download")
+@options.reference
+@_name
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", help="The folder to put it into."
+)
+@asks
+def download_artifact(client: Client, printer: Printer, reference: str, name: str, folder: Path) -> None:
+    """Fetch the file of an artifact, and verify it by its digest."""
+    from tallymark.artifacts import download
+
+    found = client.get_artifact(reference, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = download(found, folder)
+    printer.one({"path": str(path), "artifact": f"{found.name}@{found.ordinal}", "digest": found.digest})
+
+
+@artifact.command("verify")
+@options.reference
+@asks
+def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
+    """Fetch every artifact of a version that has a digest, and tell whether its bytes are those that were linked."""
+    import tempfile
+
+    from tallymark.artifacts import download
+    from tallymark.errors import DigestMismatch, StoreUnavailable
+
+    broken = 0
+    rows = []
+    for found in client.list_artifacts(reference, filter='digest != ""'):
+        with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
+            try:
+                download(found, Path(folder))
+                state = "as linked"
+            except DigestMismatch:
+                broken, state = broken + 1, "changed"
+            except StoreUnavailable:
+                broken, state = broken + 1, "not there"
+        rows.append({"artifact": f"{found.name}@{found.ordinal}", "state": state, "uri": found.uri})
+    printer.many(rows)
+    if broken:
+        raise click.ClickException(f"{broken} of {len(rows)} artifacts are not what was linked")

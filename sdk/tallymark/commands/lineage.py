@@ -1,0 +1,53 @@
+"""`tallymark lineage`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.commands import completing
+from tallymark.commands.asking import asks
+from tallymark.commands.output import Printer
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+
+
+@click.command
+@click.argument("reference", metavar="[REF]", default="", shell_complete=completing.references)
+@click.option("--run", metavar="RUN", help="Begin with this run instead of a version.")
+@click.option(
+    "--direction",
+    type=click.Choice(["both", "upstream", "downstream"]),
+    default="both",
+    show_default=True,
+    help="What it came from, what came from it, or both.",
+)
+@click.option("--depth", type=click.IntRange(1, 20), default=4, show_default=True, help="How far to go.")
+@asks
+def lineage(client: Client, printer: Printer, reference: str, run: str | None, direction: str, depth: int) -> None:
+    """Tell what a version came from, and what came from it."""
+    if bool(reference) is bool(run):
+        raise click.UsageError("name a version or --run RUN")
+    found = client.lineage(reference, run=run, direction=direction, depth=depth)
+    names = {node.id: _called(node.id) for node in found.nodes}
+    printer.many(
+        {
+            "distance": node.depth,
+            "what": names[node.id],
+            "kind": {"ModelVersion": "version", "Run": "run"}.get(type(node.resource).__name__, "artifact"),
+            "from": [names[source] for source, target in found.edges if target == node.id],
+        }
+        for node in found.nodes
+    )
+    if found.truncated:
+        click.echo("there is more: ask for a greater --depth, or begin further away", err=True)
+
+
+def _called(name: str) -> str:
+    """A version or a run as people write it; an artifact by its digest or uri."""
+    _, _, rest = name.partition("/models/")
+    if name.startswith("projects/") and rest:
+        return rest.replace("/versions/", "/")
+    return name.rpartition("/runs/")[2] if name.startswith("projects/") else name

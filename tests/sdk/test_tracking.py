@@ -1,0 +1,249 @@
+"""What the decorators record of runs besides their versions: steps, parameters, surroundings and series of metrics."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tallymark import (
+    AsyncClient,
+    Client,
+    MetricPoint,
+    Model,
+    RunState,
+    configure,
+    current_model,
+    current_run,
+    log_metric,
+    pipeline,
+    step,
+)
+from tallymark.errors import InvalidArgument, NotFound, Unavailable
+from tallymark.testing import Server
+
+
+def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Server) -> None:
+    """Each step has its name, outcome, version and parameters; the run has those of the pipeline."""
+    own = Model("own", "1.0")
+
+    @step(model=own)
+    def prepare(rows: int, *, shuffle: bool = True, frame: object = None) -> int:
+        return rows
+
+    @step
+    def fit(rate: float = 0.1, layers: tuple[int, ...] = (3, 2)) -> None:
+        raise ValueError("no data")
+
+    @pipeline(model=Model("churn"))
+    def training(kind: str) -> None:
+        prepare(5, frame=object())
+        fit()
+
+    with pytest.raises(ValueError, match="no data"):
+        training("nightly")
+    with Client() as client:
+        (run,) = client.list_runs(filter='parameters.kind = "nightly"')
+        first, second = client.list_steps(run.id)
+    assert (run.pipeline, run.state, run.error) == ("training", RunState.FAILED, "step fit: ValueError: no data")
+    assert (first.name, first.state, first.parameters) == ("prepare", RunState.SUCCEEDED, {"rows": 5, "shuffle": True})
+    assert first.model_version == own.id
+    assert (second.name, second.state, second.error) == ("fit", RunState.FAILED, "ValueError: no data")
+    assert second.parameters == {"rate": 0.1, "layers": [3, 2]}
+    assert second.model_version == run.model_version
+
+
+def test_a_run_tells_where_it_ran(registry_env: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host, account, commit of the code, changed or not, and the page of the orchestrator."""
+    for variable in ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "GITHUB_RUN_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TALLYMARK_RUN_URL", "https://airflow/runs/7")
+    (tmp_path / "code.py").write_text("1")
+    who = ["-c", "user.name=ana", "-c", "user.email=ana@example.com"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+
+    @pipeline
+    def training() -> None: ...
+
+    training()
+    (tmp_path / "code.py").write_text("2")
+    training()
+    monkeypatch.setenv("GITHUB_SHA", "a81f3c9")
+    training()
+    with Client() as client:
+        runs = list(client.list_runs())
+    assert [run.commit for run in runs] == ["a81f3c9", f"{commit}-dirty", commit]
+    assert {run.url for run in runs} == {"https://airflow/runs/7"}
+    assert all(run.host and run.user for run in runs)
+
+
+def test_a_series_is_gathered_and_complete_at_the_end(registry_env: Server) -> None:
+    """Ten thousand points, from several threads, are all there when the run has ended, in few requests."""
+    model = Model("churn")
+
+    @pipeline(model=model)
+    def training() -> None:
+        def measure(part: int) -> None:
+            for index in range(2500):
+                current_model().log_metric("loss", 1 / (index + 1), step=part * 2500 + index)
+
+        threads = [threading.Thread(target=measure, args=(part,)) for part in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        log_metric("auc", 0.5, step=0)
+        log_metric("auc", 0.75, step=1)
+        assert model.metadata["auc"] == 0.75
+
+    training()
+    with Client() as client:
+        version = client.get_version("churn")
+        assert version.series == {"loss": 9999, "auc": 1}
+        assert [point.step for point in client.list_metrics("churn", "loss")] == list(range(10_000))
+        told = list(client.history("churn/1", kinds=["metrics_logged"]))
+    assert len(told) < 100
+
+
+def test_points_outside_a_run_are_sent_when_the_program_ends(registry_env: Server) -> None:
+    """A program that ends sends what it has gathered."""
+    program = "from tallymark import Model; m = Model('churn'); [m.log_metric('loss', i, step=i) for i in range(5)]"
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ.copy())
+    with Client() as client:
+        assert [point.value for point in client.list_metrics("churn")] == [0, 1, 2, 3, 4]
+
+
+def test_a_training_outlives_its_registry(registry_env: Server) -> None:
+    """When the registry goes away, steps and metrics are told as lost in warnings, and the training goes on."""
+    configure(timeout=0.5)
+    done = []
+
+    @step
+    def fit(epoch: int) -> None:
+        log_metric("loss", 0.5, step=epoch)
+        done.append(epoch)
+
+    @pipeline(model=Model("churn"))
+    def training() -> None:
+        fit(0)
+        registry_env.stop()
+        for epoch in range(1, 50):
+            fit(epoch)
+
+    with pytest.warns(RuntimeWarning) as warned:
+        training()
+    assert done == list(range(50))
+    messages = [str(each.message) for each in warned]
+    assert sum("steps of run" in message for message in messages) == 1
+    assert any("points of metrics" in message and "are lost" in message for message in messages)
+
+
+@pytest.mark.parametrize(("key", "at"), [(5, 1), ("loss", -1), ("loss", 1.5), ("loss", None), ("loss", True)])
+def test_a_bad_point_is_refused_where_it_is_logged(registry_env: Server, key: object, at: object) -> None:
+    """Not when it is sent."""
+    with pytest.raises(InvalidArgument, match="log_metric"):
+        Model("churn").log_metric(key, 1.0, step=at)
+
+
+def test_a_named_version_is_used_by_each_run_that_asks_for_it(registry_env: Server) -> None:
+    """A fixed version is linked to every run in which it is in force, also in one process."""
+    with Client() as client:
+        client.create_model("churn")
+        client.create_version("churn", "gold")
+        fixed = Model("churn", "gold")
+
+        @pipeline(model=fixed)
+        def predict() -> str:
+            return current_run()
+
+        runs = [predict(), predict()]
+        assert [run.id for run in client.list_runs(version="churn==gold")] == runs[::-1]
+    assert fixed.number == 1
+
+
+def test_both_clients_ask_the_same(registry_env: Server) -> None:
+    """Artifacts, metrics, steps, lineage, history and the past, by the blocking client and the one for asyncio."""
+    with Client() as client:
+        client.create_model("churn", metadata={"owner": "ana"})
+        client.create_version("churn", metadata={"auc": 0.5})
+        then = client.newest_revision()
+        client.set_stage("churn/1", "production", reason="first")
+        client.start_run("r1", pipeline="training", user="ana", commit="abc", url="https://x", parameters={"lr": 0.1})
+        client.start_step("r1", "s1", name="fit", version="churn/1", parameters={"n": 1})
+        client.finish_step("r1", "s1", "failed", error="lost")
+        client.log_metrics("churn/1", [MetricPoint("loss", 1, 0.5, datetime(2026, 1, 1, tzinfo=UTC))] * 1500)
+        client.link_artifact("churn/1", "data", "s3://data", role="used", run="r1", step="fit")
+        client.update_version("churn/1", metadata={"auc": 0.9})
+        client.update_model("churn", metadata={})
+
+        def sync(name: str, *args: object, **kwargs: object) -> object:
+            found = getattr(client, name)(*args, **kwargs)
+            return list(found) if hasattr(found, "__next__") else found
+
+        asked: list[tuple[str, tuple[object, ...], dict[str, object]]] = [
+            ("get_model", ("churn",), {"at": then}),
+            ("get_version", ("churn",), {"at": datetime.now(UTC)}),
+            ("list_models", (), {"order_by": "name desc", "at": then}),
+            (
+                "list_versions",
+                ("churn",),
+                {"order_by": "metadata.auc desc", "filter": "metadata.auc > 0.1", "at": then},
+            ),
+            ("list_metrics", ("churn", "loss"), {}),
+            ("list_artifacts", ("churn",), {"filter": "role = used"}),
+            ("get_artifact", ("churn", "data@1"), {}),
+            ("lineage", ("churn",), {"direction": "upstream", "depth": 2}),
+            ("lineage", (), {"run": "r1"}),
+            ("list_runs", (), {"filter": "state = running", "order_by": "parameters.lr desc"}),
+            ("list_steps", ("r1",), {}),
+            ("history", ("churn",), {"kinds": ["stage_changed"]}),
+            ("history", ("churn/1",), {}),
+        ]
+        expected = [sync(name, *args, **kwargs) for name, args, kwargs in asked]
+
+        async def ask() -> list[object]:
+            found = []
+            async with AsyncClient() as other:
+                for name, args, kwargs in asked:
+                    answer = getattr(other, name)(*args, **kwargs)
+                    found.append([item async for item in answer] if hasattr(answer, "__anext__") else await answer)
+                await other.unlink_artifact("churn", "data")
+                await other.delete_version("churn/1", force=True)
+                await other.purge_version("churn/1")
+            return found
+
+        assert asyncio.run(ask()) == expected
+        assert expected[0].metadata == {"owner": "ana"}
+        assert expected[3][0].metadata == {"auc": 0.5}
+        assert [event.reason for event in expected[11]] == ["first"]
+        with pytest.raises(NotFound):
+            client.get_version("churn/1", show_deleted=True)
+        for bad in ({"at": "yesterday"}, {"at": True}):
+            with pytest.raises(InvalidArgument):
+                client.get_model("churn", **bad)
+        with pytest.raises(InvalidArgument, match="name one of both, upstream, downstream"):
+            client.lineage("churn", direction="sideways")
+        with pytest.raises(InvalidArgument, match="name one of them"):
+            client.lineage("churn", run="r1")
+
+
+def test_an_unreachable_registry_fails_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline does not begin when its version could not be numbered."""
+    monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.2")
+    begun = []
+
+    @pipeline(model=Model("churn"))
+    def training() -> None:
+        begun.append(1)
+
+    with pytest.raises(Unavailable):
+        training()
+    assert begun == []
