@@ -114,7 +114,7 @@ class Activation:
         name, model, substitutions, _ = self._definition
         outer = own_frame()
         if outer is not None:
-            self.frame = recording.join_run(outer.run, model, outer.model, substitutions)
+            self.frame = recording.join_run(outer, model, substitutions)
         else:
             self._begin(recording.start_run(name, model, substitutions))
 
@@ -126,9 +126,11 @@ class Activation:
         if outer is None:
             self._begin(recording.start_run(name, model, substitutions)._replace(step=name))
             return
-        if model is not None:
+        if model is None:
+            self.frame = outer._replace(step=name)
+        else:
             recording.resolve_for_step(model, outer.run, name, substitutions)
-        self.frame = Frame(outer.run, model or outer.model, name)
+            self.frame = Frame(outer.run, model, name, substitutions)
 
     def _begin(self, frame: Frame) -> None:
         self.frame = frame

@@ -6,8 +6,7 @@ TallymarkError
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound
 ├── AlreadyExists        ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, RequestIdReused, LogReplaced, ModelDeleted, VersionDeleted,
-│                        VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel, NoCurrentRun, AmbiguousRun,
-│                        RecordingDisabled
+│                        VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel, NoCurrentRun, AmbiguousRun
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable
@@ -242,10 +241,6 @@ class NoCurrentRun(Refused):
 
 class AmbiguousRun(Refused):
     """Several runs go on in this process, and the thread belongs to none of them."""
-
-
-class RecordingDisabled(Refused):
-    """Nothing is recorded, so there is no number to tell."""
 
 
 class EtagMismatch(Conflict):

@@ -15,7 +15,7 @@ from tallymark.errors import InvalidField
 from tallymark.references import last_segment
 from tallymark.resources import Event, ModelInfo, ModelVersion, Run, Value
 from tallymark.v1 import event_pb2, model_pb2, run_pb2
-from tallymark.values import RunState, Stage, Uri
+from tallymark.values import RunState, Stage, Uri, stage_of
 
 _STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
 _RUN_STATES = {getattr(run_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
@@ -124,10 +124,7 @@ def event_of(message: event_pb2.Event) -> Event:
 
 def stage_to(stage: Stage | str) -> model_pb2.Stage.ValueType:
     """The stage as the contract numbers it; InvalidField."""
-    try:
-        return model_pb2.Stage.Value(f"STAGE_{Stage(stage).name}")
-    except ValueError:
-        raise InvalidField(f"stage is {stage!r}; name one of {', '.join(Stage)}") from None
+    return model_pb2.Stage.Value(f"STAGE_{stage_of(stage).name}")
 
 
 def run_state_to(state: RunState | str) -> run_pb2.RunState.ValueType:

@@ -23,13 +23,17 @@ from tallymark.context import (
     utc_now,
 )
 from tallymark.errors import RunNotFound, TallymarkError
-from tallymark.model import Model
+from tallymark.memory import filled
+from tallymark.model import Model, card_of, memory_of
 from tallymark.resources import ModelVersion
 from tallymark.settings import Settings, current
-from tallymark.values import RunState
+from tallymark.values import RunState, Stage
 
 # A run id begins with its start, so that every process of the run knows it to the microsecond.
 _START_FORMAT = "%Y%m%d-%H%M%S-%f"
+
+# A version in one of these is another one tomorrow, so each run asks again.
+_MOVING = ("latest", Stage.STAGING.value, Stage.PRODUCTION.value)
 
 
 def resolve(model: Model, settings: Settings) -> ModelVersion:
@@ -37,12 +41,12 @@ def resolve(model: Model, settings: Settings) -> ModelVersion:
     frame = current_frame(joined_frame)
     if frame is None:
         registry = (settings.url, settings.project)
-        if model.version is None and registry not in model.memory.versions:
-            made = model.memory.of_run(ended_run(), registry)
+        if model.version is None and registry not in memory_of(model).versions:
+            made = memory_of(model).of_run(ended_run(), registry)
             if made is not None:
                 return made
         return _resolve(model, settings, None, "", {})
-    return _resolve(model, frame.run.settings, frame.run, frame.step, {})
+    return _resolve(model, frame.run.settings, frame.run, frame.step, frame.substitutions)
 
 
 def resolve_for_step(model: Model, run: ActiveRun, step: str, substitutions: Mapping[str, str]) -> ModelVersion:
@@ -53,26 +57,43 @@ def resolve_for_step(model: Model, run: ActiveRun, step: str, substitutions: Map
 def _resolve(
     model: Model, settings: Settings, run: ActiveRun | None, step: str, substitutions: Mapping[str, str]
 ) -> ModelVersion:
-    registry = (settings.url, settings.project)
-    key = registry if run is None or not _differs_by_run(model) else run.key
-    found = model.memory.versions.get(key)
+    memory, key = memory_of(model), _key(model, settings, run, substitutions)
+    found = memory.versions.get(key)
     if found is None:
-        config = config_of(model, key, run, substitutions)
-        request_id = model.memory.request_ids.setdefault(key, calls.new_request_id())
+        config = _config(model, settings, run, substitutions)
+        request_id = memory.request_ids.setdefault(key, calls.new_request_id())
         call = calls.ensure_version(settings.project, config, run.id if run else None, step, request_id)
         found = shared(settings).run_call(call).version
-        model.memory.keep(key, found)
+        memory.keep(key, found)
     return found
 
 
-def _differs_by_run(model: Model) -> bool:
-    return model.version is None or model.moves or "{" in model.name + model.version
+def _key(model: Model, settings: Settings, run: ActiveRun | None, substitutions: Mapping[str, str]) -> tuple[str, ...]:
+    """By what the model's memory knows the version: the same for all who mean the same."""
+    version = model.version
+    differs_by_run = version in (None, *_MOVING) or version.startswith("@") or "{" in model.name + version
+    if run is None or not differs_by_run:
+        return (settings.url, settings.project)
+    return (*run.key, *_texts(model, settings, run, substitutions))
 
 
-def config_of(model: Model, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]) -> Any:
+def _texts(
+    model: Model, settings: Settings, run: ActiveRun | None, substitutions: Mapping[str, str]
+) -> tuple[str, str]:
+    """Name and version with their templates filled in: in a run by its start, outside once for the object."""
+    if run is not None:
+        known = {**run.substitutions, **substitutions}
+        return filled(model.name, run.start, known), filled(model.version or "", run.start, known)
+    texts, registry, now = memory_of(model).texts, (settings.url, settings.project), utc_now()
+    if registry not in texts:
+        texts.setdefault(registry, (filled(model.name, now, {}), filled(model.version or "", now, {})))
+    return texts[registry]
+
+
+def _config(model: Model, settings: Settings, run: ActiveRun | None, substitutions: Mapping[str, str]) -> Any:
     """What the registry is asked for."""
-    name, version = model.texts(key, run, substitutions)
-    return calls.config(name, version, model.card, model.tags)
+    name, version = _texts(model, settings, run, substitutions)
+    return calls.config(name, version, card_of(model), model.tags)
 
 
 def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) -> Frame:
@@ -88,10 +109,10 @@ def start_run(name: str, model: Model | None, substitutions: Mapping[str, str]) 
     start = utc_now()
     run_id = f"{start.strftime(_START_FORMAT)}-{secrets.token_hex(3)}"
     run = ActiveRun(run_id, settings, start, dict(substitutions), owned=True)
-    config = config_of(model, run.key, run, {}) if model is not None else None
+    config = _config(model, settings, run, {}) if model is not None else None
     started = _client(run).run_call(calls.start_run(settings.project, run_id, name, socket.gethostname(), config))
     if model is not None and started.version is not None:
-        model.memory.keep(run.key if _differs_by_run(model) else run.key[:2], started.version)
+        memory_of(model).keep(_key(model, settings, run, {}), started.version)
     return Frame(run, model, "")
 
 
@@ -103,7 +124,7 @@ def _start_named_run(
     # Every process that joins fills in templates by the time at which the registry has the run started, so the run must
     # be there before its version is asked for.
     templated = model is not None and "{" in model.name + (model.version or "")
-    config = config_of(model, run.key, run, {}) if model is not None and not templated else None
+    config = _config(model, settings, run, {}) if model is not None and not templated else None
     call = calls.start_run(settings.project, run_id, name, socket.gethostname(), config)
     started = shared(settings).run_call(call)
     run.start, run.owned = _start_of(run_id, started.run.create_time), started.created
@@ -112,12 +133,12 @@ def _start_named_run(
     return Frame(run, model or _model_of(started.version), "")
 
 
-def join_run(run: ActiveRun, model: Model | None, outer: Model | None, substitutions: Mapping[str, str]) -> Frame:
+def join_run(outer: Frame, model: Model | None, substitutions: Mapping[str, str]) -> Frame:
     """Let a pipeline within a run belong to it; its model replaces the outer one."""
     if model is None:
-        return Frame(run, outer, "")
-    _resolve(model, run.settings, run, "", substitutions)
-    return Frame(run, model, "")
+        return outer._replace(step="")
+    _resolve(model, outer.run.settings, outer.run, "", substitutions)
+    return Frame(outer.run, model, "", substitutions)
 
 
 def joined_frame(run_id: str) -> Frame:
