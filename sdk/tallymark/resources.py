@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from tallymark.notebook import model_table, run_table, version_table
 from tallymark.values import RunState, Stage, Uri
 
 Value = float | bool | str | datetime | Uri | list["Value"] | dict[str, "Value"]
@@ -41,6 +42,9 @@ class ModelInfo:
 
     def __repr__(self) -> str:
         return f"ModelInfo({self.name}, {self.last_number} versions)"
+
+    def _repr_html_(self) -> str:
+        return model_table(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -81,6 +85,9 @@ class ModelVersion:
         stage = "" if self.stage is Stage.NONE else f" {self.stage.value}"
         return f"ModelVersion({self.model} No.{self.number}{name}{stage})"
 
+    def _repr_html_(self) -> str:
+        return version_table(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
@@ -106,6 +113,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.id} {self.pipeline!r} {self.state.value})"
+
+    def _repr_html_(self) -> str:
+        return run_table(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
