@@ -33,6 +33,7 @@ from tallymark.settings import configure
 from tallymark.values import RunState, Stage, Uri
 
 if TYPE_CHECKING:
+    from tallymark import serving
     from tallymark.aio import AsyncClient
     from tallymark.calls import NewVersion
     from tallymark.client import Client
@@ -59,6 +60,7 @@ __all__ = [
     "errors",
     "log_metadata",
     "pipeline",
+    "serving",
     "step",
 ]
 
@@ -71,13 +73,15 @@ _LATER = {
     "ModelVersion": "resources",
     "NewVersion": "calls",
     "Run": "resources",
+    "serving": "serving",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    module = import_module(f"{__name__}.{_LATER[name]}")
+    found = module if name == _LATER[name] else getattr(module, name)
     globals()[name] = found
     return found
 
