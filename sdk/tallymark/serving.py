@@ -98,7 +98,7 @@ def _followed(
     reference: str,
     on_change: Callable[[ModelVersion], T],
     last_good: str | os.PathLike[str] | None,
-    retry: float,
+    retry: object,
     url: str | None,
     project: str | None,
 ) -> Followed[T]:
