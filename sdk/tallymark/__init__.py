@@ -29,6 +29,7 @@ from tallymark.settings import configure
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 if TYPE_CHECKING:
+    from tallymark import serving
     from tallymark.aio import AsyncClient
     from tallymark.artifacts import Artifact
     from tallymark.calls import NewVersion
@@ -68,6 +69,7 @@ __all__ = [
     "log_metadata",
     "log_metric",
     "pipeline",
+    "serving",
     "step",
 ]
 
@@ -93,13 +95,15 @@ _LATER = {
     "log_metadata": "here",
     "pipeline": "decorators",
     "step": "decorators",
+    "serving": "serving",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    module = import_module(f"{__name__}.{_LATER[name]}")
+    found = module if name == _LATER[name] else getattr(module, name)
     globals()[name] = found
     return found
 

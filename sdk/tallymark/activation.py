@@ -128,7 +128,7 @@ class Activation:
         name, model, substitutions, *_ = self._definition
         outer = own_frame()
         if outer is not None:
-            self.frame = recording.join_run(outer.run, model, outer.model, substitutions)
+            self.frame = recording.join_run(outer, model, substitutions)
         else:
             self._begin(recording.start_run(name, model, substitutions, self._parameters()))
 
@@ -139,10 +139,11 @@ class Activation:
         outer = current_frame(recording.joined_frame)
         if outer is None:
             self._begin(recording.start_run(name, model, substitutions, self._parameters())._replace(step=name))
+        elif model is None:
+            self.frame = outer._replace(step=name)
         else:
-            if model is not None:
-                recording.resolve_for_step(model, outer.run, name, substitutions)
-            self.frame = Frame(outer.run, model or outer.model, name)
+            recording.resolve_for_step(model, outer.run, name, substitutions)
+            self.frame = Frame(outer.run, model, name, substitutions)
         self._step = stepping.start_step(self.frame, name, self._parameters())
 
     def _begin(self, frame: Frame) -> None:

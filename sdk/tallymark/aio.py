@@ -300,6 +300,7 @@ class AsyncClient(AsyncTracking):
 
         Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
         away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
+        It ends when the client is closed.
         """
         async with aclosing(self.watch_progress(after_revision, model=model, kinds=kinds)) as progress:
             async for told in progress:
@@ -319,11 +320,18 @@ class AsyncClient(AsyncTracking):
             stream = getattr(self._stub(call.service), call.method)(
                 call.request, metadata=self._headers, wait_for_ready=True
             )
+            channel = self._channel
             try:
                 async for message in stream:
                     told = call.read(message)
                     yield told
                     cursor = told.cursor
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._channel is channel or (task is not None and task.cancelling()):
+                    raise
+                # gRPC cancels what goes on over a channel that is closed; whoever watches was not cancelled.
+                return
             except grpc.RpcError as error:
                 await asyncio.sleep(delay_before_retry(error, self._settings))
             finally:

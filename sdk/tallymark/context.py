@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
@@ -64,11 +64,15 @@ class ActiveRun:
 
 
 class Frame(NamedTuple):
-    """What the code belongs to: a run, the model in force, and the step, empty in the pipeline itself."""
+    """What the code belongs to: a run, the model in force, and the step, empty in the pipeline itself.
+
+    `substitutions` are those that came with the model, beside the run's.
+    """
 
     run: ActiveRun
     model: Model | None
     step: str
+    substitutions: Mapping[str, str] = {}
 
 
 class Ended(NamedTuple):

@@ -8,7 +8,7 @@ TallymarkError
 ├── AlreadyExists        ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel,
-│                        NoCurrentRun, AmbiguousRun, RecordingDisabled, DigestMismatch
+│                        NoCurrentRun, AmbiguousRun, DigestMismatch
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable
@@ -265,10 +265,6 @@ class NoCurrentRun(Refused):
 
 class AmbiguousRun(Refused):
     """Several runs go on in this process, and the thread belongs to none of them."""
-
-
-class RecordingDisabled(Refused):
-    """Nothing is recorded, so there is no number to tell."""
 
 
 class EtagMismatch(Conflict):

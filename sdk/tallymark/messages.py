@@ -28,7 +28,7 @@ from tallymark.resources import (
     VersionUse,
 )
 from tallymark.v1 import artifact_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
-from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
+from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri, stage_of
 
 _STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
 _ARTIFACT_TYPES = {getattr(artifact_pb2, f"ARTIFACT_TYPE_{kind.name}"): kind for kind in ArtifactType}
@@ -228,10 +228,7 @@ def event_of(message: event_pb2.Event) -> Event:
 
 def stage_to(stage: Stage | str) -> model_pb2.Stage.ValueType:
     """The stage as the contract numbers it; InvalidField."""
-    try:
-        return model_pb2.Stage.Value(f"STAGE_{Stage(stage).name}")
-    except ValueError:
-        raise InvalidField(f"stage is {stage!r}; name one of {', '.join(Stage)}") from None
+    return model_pb2.Stage.Value(f"STAGE_{stage_of(stage).name}")
 
 
 def run_state_to(state: RunState | str) -> run_pb2.RunState.ValueType:

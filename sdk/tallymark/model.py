@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-import string
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallymark.arguments import described, number, text, texts
-from tallymark.errors import InvalidArgument, RecordingDisabled
+from tallymark.errors import InvalidArgument
+from tallymark.memory import Memory
 from tallymark.resources import MetricPoint
 from tallymark.settings import current
-from tallymark.values import Stage
+from tallymark.values import Stage, stage_of
 
 if TYPE_CHECKING:
     from tallymark.client import Client
-    from tallymark.context import ActiveRun
     from tallymark.resources import ArtifactInfo, ModelVersion
     from tallymark.values import ArtifactType
-
-# A version in one of these is another one tomorrow, so each run asks again.
-_MOVING = ("latest", Stage.STAGING.value, Stage.PRODUCTION.value)
-
-
-# A registry is known by its url and project, a run by these and its id.
-RUN_KEY = 3
-REMEMBERED_RUNS = 64
-
-
-class Memory:
-    """What a `Model` was found to mean: by run, or by registry outside a run.
-
-    What is known outside a run is never forgotten: it would be numbered a second time.
-    """
-
-    def __init__(self) -> None:
-        self.versions: dict[tuple[str, ...], ModelVersion] = {}
-        self.request_ids: dict[tuple[str, ...], str] = {}
-        self.texts: dict[tuple[str, ...], tuple[str, str]] = {}
-
-    def of_run(self, run: tuple[str, ...] | None, registry: tuple[str, ...]) -> ModelVersion | None:
-        """What that run of the registry has made of the model, or else the last run that is remembered."""
-        if run is not None and run[:2] == registry and run in self.versions:
-            return self.versions[run]
-        runs = [key for key in self.versions if len(key) == RUN_KEY and key[:2] == registry]
-        return self.versions[runs[-1]] if runs else None
-
-    def keep(self, key: tuple[str, ...], version: ModelVersion) -> None:
-        """Keep what the model means, for the next question; of long-gone runs, forget it."""
-        self.versions.pop(key, None)
-        self.versions[key] = version
-        for kept in (self.versions, self.request_ids, self.texts):
-            runs = [known for known in kept if len(known) == RUN_KEY]
-            for forgotten in runs[:-REMEMBERED_RUNS]:
-                kept.pop(forgotten, None)
 
 
 class Model:
@@ -69,7 +32,8 @@ class Model:
 
     `name` and `version` may contain `{date}` and `{time}` (of the run's start, UTC), and what `substitutions` of the
     pipeline or the step name. The other fields describe a model that is created by its first use; `tags` are given to
-    the version too.
+    the version too. While nothing is recorded (TALLYMARK_MODE=disabled) nothing is asked: the number is the one that
+    was given, else 0.
     """
 
     def __init__(
@@ -89,7 +53,7 @@ class Model:
         self.name = text(name, "Model(name=...)")
         self.version = _version_text(version)
         self.tags = texts((tags,) if isinstance(tags, str) else tags, "Model(tags=...)")
-        self.card = {
+        self._card = {
             "description": description,
             "license": license,
             "audience": audience,
@@ -98,9 +62,9 @@ class Model:
             "trade_offs": trade_offs,
             "ethics": ethics,
         }
-        for field, value in self.card.items():
+        for field, value in self._card.items():
             text(value, f"Model({field}=...)")
-        self.memory = Memory()
+        self._memory = Memory()
 
     def __repr__(self) -> str:
         return f"Model({self.name!r})" if self.version is None else f"Model({self.name!r}, {self.version!r})"
@@ -114,7 +78,7 @@ class Model:
 
     @property
     def number(self) -> int:
-        """The version's number, asked for at the first use; NotFound, InvalidArgument, Unavailable, RecordingDisabled.
+        """The version's number, asked for at the first use; NotFound, InvalidArgument, Unavailable.
 
         This waits for the registry, so in asyncio code use `await model.anumber()`.
         """
@@ -139,6 +103,8 @@ class Model:
     @property
     def info(self) -> ModelVersion:
         """The version as it is now, read anew."""
+        if current().disabled:
+            return self._resolve()
         if "tallymark.measuring" in sys.modules:
             from tallymark import measuring
 
@@ -226,15 +192,15 @@ class Model:
 
     def set_stage(self, stage: Stage | str, *, force: bool = False, reason: str = "") -> ModelVersion:
         """Move the version to a stage; with force, its holder goes to the archive. StageOccupied."""
+        if current().disabled:
+            return self._unrecorded(stage=stage_of(stage))
         return self._client().set_stage(self.id, stage, force=force, reason=reason)
 
     def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
         """Point an alias at the version; AliasMoved if it is not where it is expected (0: nowhere)."""
+        if current().disabled:
+            return self._unrecorded(aliases=(alias,))
         return self._client().set_alias(self.id, alias, expected_number=expected_number, reason=reason)
-
-    def known_in(self, run: ActiveRun) -> ModelVersion | None:
-        """The version that it was found to mean in the run, if it was asked for there."""
-        return self.memory.versions.get(run.key)
 
     def _client(self) -> Client:
         from tallymark.client import shared
@@ -244,31 +210,25 @@ class Model:
     def _resolve(self) -> ModelVersion:
         settings = current()
         if settings.disabled:
-            raise RecordingDisabled(f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no number")
+            return self._unrecorded()
         from tallymark.recording import resolve
 
         return resolve(self, settings)
 
-    def texts(self, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]) -> tuple[str, str]:
-        """Name and version with their templates filled in, the same for one run (or one object) however often asked."""
-        texts = self.memory.texts
-        if key not in texts:
-            from tallymark.context import utc_now
+    def _unrecorded(self, **changes: Any) -> ModelVersion:
+        from tallymark.unrecorded import unrecorded
 
-            moment = run.start if run is not None else utc_now()
-            known = {
-                "date": moment.strftime("%Y_%m_%d"),
-                "time": moment.strftime("%H_%M_%S_%f"),
-                **(run.substitutions if run is not None else {}),
-                **substitutions,
-            }
-            texts.setdefault(key, (_filled(self.name, known), _filled(self.version or "", known)))
-        return texts[key]
+        return unrecorded(self.name, self.version, current(), **changes)
 
-    @property
-    def moves(self) -> bool:
-        """Whether it means another version tomorrow."""
-        return self.version in _MOVING or (self.version or "").startswith("@")
+
+def memory_of(model: Model) -> Memory:
+    """What the model was found to mean."""
+    return model._memory  # noqa: SLF001 - users should not see it among what a model has
+
+
+def card_of(model: Model) -> Mapping[str, str]:
+    """The fields that describe a model which is created."""
+    return model._card  # noqa: SLF001 - users should not see it among what a model has
 
 
 def _version_text(version: str | int | Stage | None) -> str | None:
@@ -287,16 +247,3 @@ def _version_text(version: str | int | Stage | None) -> str | None:
             return str(text(version, "Model(version=...)"))
         case _:
             raise InvalidArgument(f"version is a number, text, a stage or None, not {described(version)}")
-
-
-def _filled(text: str, known: Mapping[str, str]) -> str:
-    """The text with its templates filled in; InvalidArgument."""
-    if "{" not in text:
-        return text
-    try:
-        return string.Formatter().vformat(text, (), known)
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        names = ", ".join(f"{{{name}}}" for name in sorted(known))
-        raise InvalidArgument(
-            f"{text!r} cannot be filled in ({error}); it may contain {names}, and what substitutions= names"
-        ) from None

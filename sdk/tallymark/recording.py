@@ -22,7 +22,8 @@ from tallymark.context import (
     utc_now,
 )
 from tallymark.errors import RunNotFound, TallymarkError
-from tallymark.model import Model
+from tallymark.memory import REGISTRY_KEY, filled
+from tallymark.model import Model, card_of, memory_of
 from tallymark.resources import ModelVersion
 from tallymark.settings import Settings, current
 from tallymark.surroundings import surroundings
@@ -31,23 +32,33 @@ from tallymark.values import RunState
 # A run id begins with its start, so that every process of the run knows it to the microsecond.
 _START_FORMAT = "%Y%m%d-%H%M%S-%f"
 
+# A version in one of these is another one tomorrow, so each run asks again.
+_MOVING = ("latest", "staging", "production")
+
 
 def resolve(model: Model, settings: Settings) -> ModelVersion:
     """The version that the model means here, found once for each run, or once for the object outside a run."""
     frame = current_frame(joined_frame)
     if frame is None:
         registry = (settings.url, settings.project)
-        if model.version is None and registry not in model.memory.versions:
-            made = model.memory.of_run(ended_run(), registry)
+        if model.version is None and registry not in memory_of(model).versions:
+            made = memory_of(model).of_run(ended_run(), registry)
             if made is not None:
                 return made
         return _resolve(model, settings, None, "", {})
-    return _resolve(model, frame.run.settings, frame.run, frame.step, {})
+    return _resolve(model, frame.run.settings, frame.run, frame.step, frame.substitutions)
 
 
 def version_in(frame: Frame, model: Model) -> tuple[Client, ModelVersion]:
     """The version that the model means in the frame's run, and the client that is asked about it."""
-    return shared(frame.run.settings), _resolve(model, frame.run.settings, frame.run, frame.step, {})
+    return shared(frame.run.settings), _resolve(model, frame.run.settings, frame.run, frame.step, frame.substitutions)
+
+
+def known_in(frame: Frame) -> ModelVersion | None:
+    """The version in force in the frame, if it was asked for already."""
+    if frame.model is None:
+        return None
+    return memory_of(frame.model).versions.get(_key(frame.model, frame.run.settings, frame.run, frame.substitutions))
 
 
 def resolve_for_step(model: Model, run: ActiveRun, step: str, substitutions: Mapping[str, str]) -> ModelVersion:
@@ -58,12 +69,11 @@ def resolve_for_step(model: Model, run: ActiveRun, step: str, substitutions: Map
 def _resolve(
     model: Model, settings: Settings, run: ActiveRun | None, step: str, substitutions: Mapping[str, str]
 ) -> ModelVersion:
-    # In every run it is asked for anew, so that the registry knows which runs use a version.
-    key = (settings.url, settings.project) if run is None else run.key
-    found = model.memory.versions.get(key)
+    memory, key = memory_of(model), _key(model, settings, run, substitutions)
+    found = memory.versions.get(key)
     if found is None:
-        config = config_of(model, key, run, substitutions)
-        request_id = model.memory.request_ids.setdefault(key, calls.new_request_id())
+        config = _config(model, settings, run, substitutions)
+        request_id = memory.request_ids.setdefault(key, calls.new_request_id())
         call = calls.ensure_version(settings.project, config, run.id if run else None, step, request_id)
         found = shared(settings).run_call(call).version
         _keep(model, key, found)
@@ -72,19 +82,43 @@ def _resolve(
 
 def _keep(model: Model, key: tuple[str, ...], version: ModelVersion) -> None:
     """Keep what the model means in a run; outside runs too, if it means the same there."""
-    model.memory.keep(key, version)
+    memory_of(model).keep(key, version)
     if not _differs_by_run(model):
-        model.memory.keep(key[:2], version)
+        memory_of(model).keep(key[:REGISTRY_KEY], version)
 
 
 def _differs_by_run(model: Model) -> bool:
-    return model.version is None or model.moves or "{" in model.name + model.version
+    version = model.version
+    return version in (None, *_MOVING) or version.startswith("@") or "{" in model.name + version
 
 
-def config_of(model: Model, key: tuple[str, ...], run: ActiveRun | None, substitutions: Mapping[str, str]) -> Any:
+def _key(model: Model, settings: Settings, run: ActiveRun | None, substitutions: Mapping[str, str]) -> tuple[str, ...]:
+    """By what the model's memory knows the version: the same for all who mean the same.
+
+    In every run it is asked for anew, so that the registry knows which runs use a version.
+    """
+    if run is None:
+        return (settings.url, settings.project)
+    return (*run.key, *_texts(model, settings, run, substitutions))
+
+
+def _texts(
+    model: Model, settings: Settings, run: ActiveRun | None, substitutions: Mapping[str, str]
+) -> tuple[str, str]:
+    """Name and version with their templates filled in: in a run by its start, outside once for the object."""
+    if run is not None:
+        known = {**run.substitutions, **substitutions}
+        return filled(model.name, run.start, known), filled(model.version or "", run.start, known)
+    texts, registry, now = memory_of(model).texts, (settings.url, settings.project), utc_now()
+    if registry not in texts:
+        texts.setdefault(registry, (filled(model.name, now, {}), filled(model.version or "", now, {})))
+    return texts[registry]
+
+
+def _config(model: Model, settings: Settings, run: ActiveRun | None, substitutions: Mapping[str, str]) -> Any:
     """What the registry is asked for."""
-    name, version = model.texts(key, run, substitutions)
-    return calls.config(name, version, model.card, model.tags)
+    name, version = _texts(model, settings, run, substitutions)
+    return calls.config(name, version, card_of(model), model.tags)
 
 
 def start_run(
@@ -102,11 +136,11 @@ def start_run(
     start = utc_now()
     run_id = f"{start.strftime(_START_FORMAT)}-{secrets.token_hex(3)}"
     run = ActiveRun(run_id, settings, start, dict(substitutions), owned=True)
-    config = config_of(model, run.key, run, {}) if model is not None else None
+    config = _config(model, settings, run, {}) if model is not None else None
     told = {"pipeline": name, **surroundings(), "parameters": parameters}
     started = _client(run).run_call(calls.start_run(settings.project, run_id, told, config))
     if model is not None and started.version is not None:
-        _keep(model, run.key, started.version)
+        _keep(model, _key(model, settings, run, {}), started.version)
     return Frame(run, model, "")
 
 
@@ -123,7 +157,7 @@ def _start_named_run(
     # Every process that joins fills in templates by the time at which the registry has the run started, so the run must
     # be there before its version is asked for.
     templated = model is not None and "{" in model.name + (model.version or "")
-    config = config_of(model, run.key, run, {}) if model is not None and not templated else None
+    config = _config(model, settings, run, {}) if model is not None and not templated else None
     told = {"pipeline": name, **surroundings(), "parameters": parameters}
     started = shared(settings).run_call(calls.start_run(settings.project, run_id, told, config))
     run.start, run.owned = _start_of(run_id, started.run.create_time), started.created
@@ -132,12 +166,12 @@ def _start_named_run(
     return Frame(run, model or _model_of(started.version), "")
 
 
-def join_run(run: ActiveRun, model: Model | None, outer: Model | None, substitutions: Mapping[str, str]) -> Frame:
+def join_run(outer: Frame, model: Model | None, substitutions: Mapping[str, str]) -> Frame:
     """Let a pipeline within a run belong to it; its model replaces the outer one."""
     if model is None:
-        return Frame(run, outer, "")
-    _resolve(model, run.settings, run, "", substitutions)
-    return Frame(run, model, "")
+        return outer._replace(step="")
+    _resolve(model, outer.run.settings, outer.run, "", substitutions)
+    return Frame(outer.run, model, "", substitutions)
 
 
 def joined_frame(run_id: str) -> Frame:

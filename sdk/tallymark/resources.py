@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from tallymark.notebook import model_table, run_table, version_table
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 Value = float | bool | str | datetime | Uri | list["Value"] | dict[str, "Value"]
@@ -43,6 +44,9 @@ class ModelInfo:
 
     def __repr__(self) -> str:
         return f"ModelInfo({self.name}, {self.last_number} versions)"
+
+    def _repr_html_(self) -> str:
+        return model_table(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -85,6 +89,9 @@ class ModelVersion:
         stage = "" if self.stage is Stage.NONE else f" {self.stage.value}"
         return f"ModelVersion({self.model} No.{self.number}{name}{stage})"
 
+    def _repr_html_(self) -> str:
+        return version_table(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
@@ -114,6 +121,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.id} {self.pipeline!r} {self.state.value})"
+
+    def _repr_html_(self) -> str:
+        return run_table(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Generic, Self, TypeVar, overload
 
+from tallymark.arguments import described, text
 from tallymark.errors import InvalidArgument, Refused
 from tallymark.following import Followed, Follower, Served
 from tallymark.lastgood import LastGood
@@ -97,18 +98,16 @@ def _followed(
     reference: str,
     on_change: Callable[[ModelVersion], T],
     last_good: str | os.PathLike[str] | None,
-    retry: float,
+    retry: object,
     url: str | None,
     project: str | None,
 ) -> Followed[T]:
-    if not isinstance(reference, str):
-        raise InvalidArgument(f"reference is text, such as 'churn@production', not {type(reference).__name__}")
     if not callable(on_change):
-        raise InvalidArgument(f"on_change is a function that takes a ModelVersion, not {on_change!r}")
-    if not retry > 0:
-        raise InvalidArgument(f"retry is {retry!r}, which is no number of seconds above 0")
+        raise InvalidArgument(f"follow(on_change=...) takes a function of a ModelVersion, not {described(on_change)}")
+    if not isinstance(retry, int | float) or not retry > 0:
+        raise InvalidArgument(f"follow(retry=...) takes a number of seconds above 0, not {retry!r}")
     settings = adjusted(url=url, project=project)
-    name = version_name(settings.project, reference)
+    name = version_name(settings.project, text(reference, "follow(reference=...)"))
     return Followed(name, on_change, settings.url, LastGood(last_good, name) if last_good else None, retry)
 
 

@@ -16,13 +16,14 @@ from tallymark.calls import Call
 from tallymark.client import shared
 from tallymark.context import ActiveRun, Frame
 from tallymark.errors import TallymarkError
+from tallymark.recording import known_in
 from tallymark.values import RunState
 
 
 def start_step(frame: Frame, name: str, parameters: Mapping[str, object]) -> str:
     """The id of the step that is started; empty when it could not be recorded."""
     run = frame.run
-    version = frame.model.known_in(run) if frame.model is not None else None
+    version = known_in(frame)
     step = f"{name_part(name)}-{secrets.token_hex(4)}"
     where = version.resource_name if version is not None else ""
     told = _tell(run, calls.start_step(run.settings.project, run.id, step, name, where, parameters))

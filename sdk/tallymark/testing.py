@@ -6,7 +6,7 @@
         training_pipeline()
         assert Model("churn", version="latest").number == 1
 
-Needs the service: `pip install 'tallymark[server]'`.
+Needs the service and pytest: `pip install 'tallymark[server]' pytest`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-import pytest
+try:
+    import pytest
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("tallymark.testing needs pytest: pip install pytest", name="pytest") from None
 
 STOP_TIMEOUT = 30.0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from tallymark.errors import InvalidField
+
 
 class Stage(enum.StrEnum):
     """The lifecycle state of a version. Staging and production hold one version of a model."""
@@ -27,6 +29,14 @@ class ArtifactRole(enum.StrEnum):
 
     MADE = "made"
     USED = "used"
+
+
+def stage_of(text: str) -> Stage:
+    """The stage of that name; InvalidField."""
+    try:
+        return Stage(text)
+    except ValueError:
+        raise InvalidField(f"stage is {text!r}; name one of {', '.join(Stage)}") from None
 
 
 class RunState(enum.StrEnum):

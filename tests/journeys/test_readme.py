@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -40,6 +41,17 @@ def test_the_programs_print_what_the_readme_says(registry_env: Server, tmp_path:
         done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         assert BLOCKS[index + 1] == ("text", done.stdout)
+
+
+def test_the_programs_run_without_the_registry_when_recording_is_disabled(tmp_path: Path) -> None:
+    """With TALLYMARK_MODE=disabled the README's programs come to their end, with 0 for each number."""
+    environment = {**os.environ, "TALLYMARK_MODE": "disabled", "TALLYMARK_URL": "127.0.0.1:1"}
+    for program in blocks("python"):
+        if program != SERVICE:
+            command = [sys.executable, "-c", program]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "is number 0" in done.stdout
 
 
 def test_the_service_serves_what_is_in_production(

@@ -194,6 +194,29 @@ def test_a_watch_ends_when_its_client_is_closed(server: Server) -> None:
         assert [told.events for told in seen] == [[]]
 
 
+async def test_an_asyncio_watch_ends_when_its_client_is_closed(server: Server) -> None:
+    """Closing the client ends the watch of another task, which is not cancelled by that; cancelling it cancels it."""
+    client = AsyncClient(server.address)
+    begun = asyncio.Event()
+
+    async def watch() -> str:
+        async for _ in client.watch_progress():
+            begun.set()
+        return "ended"
+
+    watching = asyncio.create_task(watch())
+    await asyncio.wait_for(begun.wait(), 30)
+    await client.close()
+    assert await asyncio.wait_for(watching, 30) == "ended"
+    begun.clear()
+    watching = asyncio.create_task(watch())
+    await asyncio.wait_for(begun.wait(), 30)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    await client.close()
+
+
 def test_metadata_keeps_its_types(client: Any) -> None:
     """Python's values, and numpy's scalars, come back as what they mean; times as UTC."""
     client.create_model("churn")

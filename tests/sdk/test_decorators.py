@@ -13,6 +13,7 @@ from sdk import pipelines
 from tallymark import (
     Client,
     Model,
+    Stage,
     current_model,
     current_run,
     errors,
@@ -279,8 +280,24 @@ def test_nothing_is_recorded_when_recording_is_disabled(monkeypatch: pytest.Monk
         return fit()
 
     assert training() == "my_model"
-    with pytest.raises(errors.RecordingDisabled, match="TALLYMARK_MODE"):
-        _ = model.number
+
+
+async def test_models_answer_for_themselves_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_MODE=disabled a number that was not given is 0, and what is set is told, and kept nowhere."""
+    monkeypatch.setenv("TALLYMARK_MODE", "disabled")
+    monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
+    assert (model.number, await model.anumber(), model.version_name) == (0, 0, "0")
+    assert (Model("churn", 7).number, Model("churn", "7").number) == (7, 7)
+    named = Model("churn", "1.0.5")
+    assert (named.number, named.version_name, named.stage) == (0, "1.0.5", Stage.NONE)
+    assert repr(named.set_stage("production", force=True)) == "ModelVersion(churn No.0 '1.0.5' production)"
+    assert named.set_alias("champion").aliases == ("champion",)
+    assert named.stage is Stage.NONE
+    assert Model("churn", "production").stage is Stage.PRODUCTION
+    assert Model("churn", "@champion").info.aliases == ("champion",)
+    assert named.id == "projects/default/models/churn/versions/0"
+    with pytest.raises(errors.InvalidField, match="none, staging"):
+        named.set_stage("prod")
 
 
 def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:

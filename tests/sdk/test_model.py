@@ -36,6 +36,14 @@ def test_making_and_showing_a_model_asks_nothing(registry_env: Server) -> None:
     assert len({Model("churn"), Model("churn"), Model("churn", "a")}) == 2
 
 
+def test_a_model_shows_what_users_may_ask_of_it() -> None:
+    """What is listed of a model, for example by a notebook, is what it is, what it gives, and what it does."""
+    assert {name for name in dir(Model("churn")) if not name.startswith("_")} == {
+        "name", "version", "tags", "number", "anumber", "version_name", "id", "info", "stage", "log_metadata",
+        "set_stage", "set_alias",
+    }  # fmt: skip
+
+
 def test_each_kind_of_version_means_what_it_says(client: Client) -> None:
     """Number, digits, name, stage, alias and latest find the version; a name that is missing is created."""
     for name in ("", "rc", ""):
@@ -152,7 +160,7 @@ def test_a_model_used_in_many_runs_does_not_grow(client: Client) -> None:
         return outside.number and model.number
 
     assert [training() for _ in range(100)] == list(range(1, 101))
-    assert len(model.memory.versions) < 100
+    assert len(model._memory.versions) < 100
     assert outside.number == number
 
 

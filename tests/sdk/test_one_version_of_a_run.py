@@ -215,6 +215,37 @@ def test_a_step_may_fill_in_templates_of_its_own(client: Client) -> None:
     assert training().startswith("svc-20")
 
 
+def test_steps_fill_in_the_same_model_each_in_its_way(client: Client) -> None:
+    """Two steps that share a Model object, with substitutions of their own, each have their own version of it."""
+    shared = Model("my_model", "{kind} of {date}")
+
+    @step(model=shared, substitutions={"kind": "svc"})
+    def svc() -> tuple[str, str, str]:
+        return current_model().version_name, shared.version_name, inner()
+
+    @step(model=shared, substitutions={"kind": "forest"})
+    def forest() -> tuple[str, str, str]:
+        return current_model().version_name, shared.version_name, inner()
+
+    @step
+    def inner() -> str:
+        return current_model().version_name
+
+    @pipeline(model=shared, substitutions={"kind": "nested"})
+    def nested() -> tuple[str, str]:
+        return shared.version_name, Model("my_model", "{kind} of {date}").version_name
+
+    @pipeline(model=shared, substitutions={"kind": "any"})
+    def training() -> list[tuple[str, ...]]:
+        return [(shared.version_name,), svc(), forest(), svc(), nested(), (shared.version_name,)]
+
+    found = training()
+    assert [{name.split(" of ")[0] for name in names} for names in found] == [
+        {"any"}, {"svc"}, {"forest"}, {"svc"}, {"nested"}, {"any"},
+    ]  # fmt: skip
+    assert client.get_model("my_model").last_number == 4
+
+
 def test_models_asked_for_in_a_run_belong_to_it(client: Client) -> None:
     """`Model(name).number` in a step is the run's version of that model, however many objects ask."""
 

@@ -205,6 +205,15 @@ def test_a_reason_from_the_future_is_the_error_of_its_code(
         assert type(caught.value) is kind
 
 
+def test_the_fixture_without_pytest_says_what_to_install() -> None:
+    """`import tallymark.testing` in an environment without pytest ends in one sentence with the fix."""
+    code = "import sys; sys.modules['pytest'] = None; import tallymark.testing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = "ModuleNotFoundError: tallymark.testing needs pytest: pip install pytest"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, said)
+    assert "During handling" not in done.stderr
+
+
 def test_importing_loads_nothing_heavy() -> None:
     """`import tallymark` loads neither grpc, protobuf, asyncio, click nor the service; nor does decorating."""
     code = (
