@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallymark.arguments import described, number, text, texts
-from tallymark.errors import InvalidArgument
+from tallymark.errors import ArtifactNotFound, InvalidArgument
 from tallymark.memory import Memory
-from tallymark.resources import MetricPoint
 from tallymark.settings import current
 from tallymark.values import Stage, stage_of
 
@@ -129,7 +128,7 @@ class Model:
     @property
     def artifacts(self) -> list[ArtifactInfo]:
         """What the version made and was made from, read anew, in the order in which it was linked."""
-        return list(self._client().list_artifacts(self.id))
+        return [] if current().disabled else list(self._client().list_artifacts(self.id))
 
     def save(
         self,
@@ -167,6 +166,10 @@ class Model:
         """
         from tallymark import artifacts, here
 
+        if current().disabled:
+            raise ArtifactNotFound(
+                f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
+            )
         found = self._client().get_artifact(self.id, name)
         value = artifacts.load(found, format=format, trusted=trusted)
         artifacts.tell_use(here.current_frame_or_none(), found)
@@ -181,6 +184,7 @@ class Model:
         settings = current()
         if not settings.disabled:
             from tallymark import measuring
+            from tallymark.resources import MetricPoint
 
             point = MetricPoint(text(key, "log_metric(key=...)"), number(step, "log_metric(step=...)"), float(value))
             measuring.log_metric(settings, self.id, point)

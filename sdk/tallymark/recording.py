@@ -184,7 +184,10 @@ def joined_frame(run_id: str) -> Frame:
         version = client.get_version(run.model_version) if run.model_version else None
         start = _start_of(run_id, run.create_time)
         active = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
-        return Frame(active, _model_of(version), "")
+        frame = Frame(active, _model_of(version), "")
+        if frame.model is not None and version is not None:
+            _keep(frame.model, _key(frame.model, settings, active, {}), version)
+        return frame
 
     try:
         return remembered((settings.url, settings.project, run_id), join)

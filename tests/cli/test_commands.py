@@ -9,19 +9,10 @@ from typing import Any
 
 import pytest
 
+from cli.tables import column, rows
 from tallymark import Client, Uri
 
 Say = Callable[..., str]
-
-
-def rows(table: str) -> list[dict[str, str]]:
-    """A table, printed for a program, as its rows by title."""
-    titles, *lines = [line.split("\t") for line in table.splitlines()]
-    return [dict(zip(titles, line, strict=True)) for line in lines]
-
-
-def column(table: str, title: str) -> list[str]:
-    return [row[title] for row in rows(table)]
 
 
 def test_models(say: Say, client: Client) -> None:
@@ -238,12 +229,15 @@ def test_history(say: Say, churn: Client) -> None:
     churn.create_model("churn")
     churn.set_alias("leavers/3", "next")
     kinds = column(say("model", "history", "leavers"), "KIND")
-    assert kinds[0] == "model_created"
-    assert kinds[-2:] == ["model_renamed", "alias_set"]
+    assert kinds[-1] == "model_created"
+    assert kinds[:2] == ["alias_set", "model_renamed"]
     assert set(column(say("model", "history", "leavers"), "ABOUT")) & {"fraud", "fraud/1"} == set()
     assert column(say("model", "history", "churn"), "KIND") == ["model_created"]
-    assert column(say("version", "history", "leavers/3"), "KIND") == ["version_created", "alias_set"]
-    assert column(say("version", "history", "leavers==1.0.5", "--limit", "2"), "CHANGE") == ["-", "none -> production"]
+    assert column(say("version", "history", "leavers/3"), "KIND") == ["alias_set", "version_created"]
+    assert column(say("version", "history", "leavers==1.0.5", "--limit", "2"), "CHANGE") == [
+        "production -> archived",
+        "none -> production",
+    ]
 
 
 def test_comparison(say: Say, churn: Client) -> None:
@@ -266,7 +260,7 @@ def test_doctor(run: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TALLYMARK_ACTOR", "ana")
     done = run("--timeout", "5", "doctor", "-o", "json")
     told = {row["what"]: (row["value"], row["origin"]) for row in json.loads(done.stdout)}
-    assert told.keys() == {"url", "project", "mode", "timeout", "actor", "service"}
+    assert told.keys() == {"url", "project", "mode", "timeout", "actor", "store", "service"}
     assert told["url"][1] == "TALLYMARK_URL"
     assert told["project"] == ("default", "default")
     assert told["timeout"] == ("5.0", "--timeout")

@@ -1,12 +1,13 @@
 """What the decorators record of runs besides their versions: steps, parameters, surroundings and series of metrics."""
 
-import asyncio
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,12 +169,12 @@ def test_a_named_version_is_used_by_each_run_that_asks_for_it(registry_env: Serv
     assert fixed.number == 1
 
 
-def test_both_clients_ask_the_same(registry_env: Server) -> None:
-    """Artifacts, metrics, steps, lineage, history and the past, by the blocking client and the one for asyncio."""
+@pytest.fixture
+def story(registry_env: Server) -> Iterator[Client]:
+    """A model of which everything can be asked; its second revision is its version's first."""
     with Client() as client:
         client.create_model("churn", metadata={"owner": "ana"})
         client.create_version("churn", metadata={"auc": 0.5})
-        then = client.newest_revision()
         client.set_stage("churn/1", "production", reason="first")
         client.start_run("r1", pipeline="training", user="ana", commit="abc", url="https://x", parameters={"lr": 0.1})
         client.start_step("r1", "s1", name="fit", version="churn/1", parameters={"n": 1})
@@ -182,56 +183,76 @@ def test_both_clients_ask_the_same(registry_env: Server) -> None:
         client.link_artifact("churn/1", "data", "s3://data", role="used", run="r1", step="fit")
         client.update_version("churn/1", metadata={"auc": 0.9})
         client.update_model("churn", metadata={})
+        yield client
 
-        def sync(name: str, *args: object, **kwargs: object) -> object:
-            found = getattr(client, name)(*args, **kwargs)
-            return list(found) if hasattr(found, "__next__") else found
 
-        asked: list[tuple[str, tuple[object, ...], dict[str, object]]] = [
-            ("get_model", ("churn",), {"at": then}),
-            ("get_version", ("churn",), {"at": datetime.now(UTC)}),
-            ("list_models", (), {"order_by": "name desc", "at": then}),
-            (
-                "list_versions",
-                ("churn",),
-                {"order_by": "metadata.auc desc", "filter": "metadata.auc > 0.1", "at": then},
-            ),
-            ("list_metrics", ("churn", "loss"), {}),
-            ("list_artifacts", ("churn",), {"filter": "role = used"}),
-            ("get_artifact", ("churn", "data@1"), {}),
-            ("lineage", ("churn",), {"direction": "upstream", "depth": 2}),
-            ("lineage", (), {"run": "r1"}),
-            ("list_runs", (), {"filter": "state = running", "order_by": "parameters.lr desc"}),
-            ("list_steps", ("r1",), {}),
-            ("history", ("churn",), {"kinds": ["stage_changed"]}),
-            ("history", ("churn/1",), {}),
-        ]
-        expected = [sync(name, *args, **kwargs) for name, args, kwargs in asked]
+QUESTIONS: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
+    "model then": ("get_model", ("churn",), {"at": 2}),
+    "version at a time": ("get_version", ("churn",), {"at": datetime(2100, 1, 1, tzinfo=UTC)}),
+    "models": ("list_models", (), {"order_by": "name desc", "at": 2}),
+    "versions then": (
+        "list_versions",
+        ("churn",),
+        {"order_by": "metadata.auc", "filter": "metadata.auc > 0.1", "at": 2},
+    ),
+    "metrics": ("list_metrics", ("churn", "loss"), {}),
+    "artifacts": ("list_artifacts", ("churn",), {"filter": "role = used"}),
+    "artifact": ("get_artifact", ("churn", "data@1"), {}),
+    "upstream": ("lineage", ("churn",), {"direction": "upstream", "depth": 2}),
+    "of a run": ("lineage", (), {"run": "r1"}),
+    "runs": ("list_runs", (), {"filter": "state = running", "order_by": "parameters.lr desc"}),
+    "steps": ("list_steps", ("r1",), {}),
+    "moves": ("history", ("churn",), {"kinds": ["stage_changed"]}),
+    "history": ("history", ("churn/1",), {}),
+}
 
-        async def ask() -> list[object]:
-            found = []
-            async with AsyncClient() as other:
-                for name, args, kwargs in asked:
-                    answer = getattr(other, name)(*args, **kwargs)
-                    found.append([item async for item in answer] if hasattr(answer, "__anext__") else await answer)
-                await other.unlink_artifact("churn", "data")
-                await other.delete_version("churn/1", force=True)
-                await other.purge_version("churn/1")
-            return found
 
-        assert asyncio.run(ask()) == expected
-        assert expected[0].metadata == {"owner": "ana"}
-        assert expected[3][0].metadata == {"auc": 0.5}
-        assert [event.reason for event in expected[11]] == ["first"]
-        with pytest.raises(NotFound):
-            client.get_version("churn/1", show_deleted=True)
-        for bad in ({"at": "yesterday"}, {"at": True}):
-            with pytest.raises(InvalidArgument):
-                client.get_model("churn", **bad)
-        with pytest.raises(InvalidArgument, match="name one of both, upstream, downstream"):
-            client.lineage("churn", direction="sideways")
-        with pytest.raises(InvalidArgument, match="name one of them"):
-            client.lineage("churn", run="r1")
+def asked_of(client: Client, question: str) -> Any:
+    name, args, kwargs = QUESTIONS[question]
+    found = getattr(client, name)(*args, **kwargs)
+    return list(found) if hasattr(found, "__next__") else found
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_both_clients_are_answered_the_same(story: Client, question: str) -> None:
+    """Artifacts, metrics, steps, lineage, history and the past, by the blocking client and the one for asyncio."""
+    name, args, kwargs = QUESTIONS[question]
+    async with AsyncClient() as client:
+        answer = getattr(client, name)(*args, **kwargs)
+        found = [item async for item in answer] if hasattr(answer, "__anext__") else await answer
+    assert found == asked_of(story, question)
+    assert found
+
+
+def test_the_past_is_told_as_it_was(story: Client) -> None:
+    """By revision or time, metadata of model and version are those of then; a history has its reasons."""
+    assert asked_of(story, "model then").metadata == {"owner": "ana"}
+    assert asked_of(story, "versions then")[0].metadata == {"auc": 0.5}
+    assert story.get_version("churn").metadata == {"auc": 0.9, "loss": 0.5}
+    assert [event.reason for event in asked_of(story, "moves")] == ["first"]
+
+
+async def test_what_is_taken_away_is_gone(story: Client) -> None:
+    """An artifact that is unlinked, and a version that is purged."""
+    async with AsyncClient() as client:
+        await client.unlink_artifact("churn", "data")
+        assert asked_of(story, "artifacts") == []
+        await client.delete_version("churn/1", force=True)
+        await client.purge_version("churn/1")
+    with pytest.raises(NotFound):
+        story.get_version("churn/1", show_deleted=True)
+
+
+def test_a_question_that_makes_no_sense_is_told(story: Client) -> None:
+    """A moment that is none, a direction that is none, two beginnings."""
+    anything: Any = story
+    for bad in ("yesterday", True):
+        with pytest.raises(InvalidArgument, match="revision or a datetime"):
+            anything.get_model("churn", at=bad)
+    with pytest.raises(InvalidArgument, match="name one of both, upstream, downstream"):
+        story.lineage("churn", direction="sideways")
+    with pytest.raises(InvalidArgument, match="name one of them"):
+        story.lineage("churn", run="r1")
 
 
 def test_an_unreachable_registry_fails_before_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from storage.conftest import Open
@@ -27,47 +28,57 @@ def link(name: str, uri: str, role: ArtifactRole = ArtifactRole.MADE) -> c.LinkA
     )
 
 
+PRODUCTION: dict[str, Any] = {"stage": Stage.PRODUCTION, "force": True}
+
+
+def first_half() -> list[Any]:
+    """What could happen in the first release."""
+    return [
+        create_model(request_id="one", fingerprint=b"1"),
+        create_model(project="other"),
+        create_versions("a", None, None, request_id="two", fingerprint=b"2"),
+        start_run("r1"),
+        ensure(run="r1"),
+        c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED, error="lost"),
+        c.SetStage(**ATTEMPT, model="churn", reference=numbered(1), **PRODUCTION),
+        c.SetStage(**ATTEMPT, model="churn", reference=numbered(2), **PRODUCTION, reason="better"),
+        c.SetAlias(**ATTEMPT, model="churn", reference=numbered(1), alias="champion"),
+        c.SetAlias(**ATTEMPT, model="churn", reference=numbered(2), alias="champion"),
+        c.LogMetadata(**ATTEMPT, model="churn", reference=named("a"), metadata={"auc": 0.5}),
+        c.UpdateVersion(**ATTEMPT, model="churn", reference=named("a"), changes={"name": "b"}),
+        c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(3)),
+        c.RenameModel(**ATTEMPT, model="churn", name="retention"),
+        create_model("gone"),
+        c.DeleteModel(**ATTEMPT, model="gone"),
+        c.PurgeModel(**ATTEMPT, model="gone"),
+        create_model("gone"),
+    ]
+
+
+def second_half() -> list[Any]:
+    """What can happen since."""
+    return [
+        start_run("r2"),
+        ensure("b", run="r2", model="retention"),
+        c.StartStep(**ATTEMPT, run="r2", step="s1", name="fit", version=("retention", numbered(1))),
+        c.FinishStep(**ATTEMPT, run="r2", step="s1", state=RunState.SUCCEEDED),
+        link("data", "s3://data", ArtifactRole.USED),
+        link("weights", "s3://weights"),
+        link("weights", "s3://better-weights"),
+        c.UnlinkArtifact(**ATTEMPT, model="retention", reference=numbered(1), name="weights", ordinal=1),
+        c.LogMetadata(**ATTEMPT, model="retention", reference=numbered(1), metadata={}, points=POINTS),
+        c.LogMetadata(**ATTEMPT, model="retention", reference=numbered(1), metadata={}, delete_keys=frozenset({"auc"})),
+        create_versions(None, model="retention"),
+        c.DeleteVersion(**ATTEMPT, model="retention", reference=numbered(5)),
+        c.PurgeVersion(**ATTEMPT, model="retention", reference=numbered(5)),
+    ]
+
+
 @pytest.fixture
 async def file(open_storage: Open, tmp_path: Path) -> Path:
     """A file in which everything has happened once."""
-    production = {"stage": Stage.PRODUCTION, "force": True}
     async with open_storage() as storage:
-        answers = await write(
-            storage,
-            create_model(request_id="one", fingerprint=b"1"),
-            create_model(project="other"),
-            create_versions("a", None, None, request_id="two", fingerprint=b"2"),
-            start_run("r1"),
-            ensure(run="r1"),
-            c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED, error="lost"),
-            c.SetStage(**ATTEMPT, model="churn", reference=numbered(1), **production),
-            c.SetStage(**ATTEMPT, model="churn", reference=numbered(2), **production, reason="better"),
-            c.SetAlias(**ATTEMPT, model="churn", reference=numbered(1), alias="champion"),
-            c.SetAlias(**ATTEMPT, model="churn", reference=numbered(2), alias="champion"),
-            c.LogMetadata(**ATTEMPT, model="churn", reference=named("a"), metadata={"auc": 0.5}),
-            c.UpdateVersion(**ATTEMPT, model="churn", reference=named("a"), changes={"name": "b"}),
-            c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(3)),
-            c.RenameModel(**ATTEMPT, model="churn", name="retention"),
-            create_model("gone"),
-            c.DeleteModel(**ATTEMPT, model="gone"),
-            c.PurgeModel(**ATTEMPT, model="gone"),
-            create_model("gone"),
-            start_run("r2"),
-            ensure("b", run="r2", model="retention"),
-            c.StartStep(**ATTEMPT, run="r2", step="s1", name="fit", version=("retention", numbered(1))),
-            c.FinishStep(**ATTEMPT, run="r2", step="s1", state=RunState.SUCCEEDED),
-            link("data", "s3://data", ArtifactRole.USED),
-            link("weights", "s3://weights"),
-            link("weights", "s3://better-weights"),
-            c.UnlinkArtifact(**ATTEMPT, model="retention", reference=numbered(1), name="weights", ordinal=1),
-            c.LogMetadata(**ATTEMPT, model="retention", reference=numbered(1), metadata={}, points=POINTS),
-            c.LogMetadata(
-                **ATTEMPT, model="retention", reference=numbered(1), metadata={}, delete_keys=frozenset({"auc"})
-            ),
-            create_versions(None, model="retention"),
-            c.DeleteVersion(**ATTEMPT, model="retention", reference=numbered(5)),
-            c.PurgeVersion(**ATTEMPT, model="retention", reference=numbered(5)),
-        )
+        answers = await write(storage, *first_half(), *second_half())
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     return tmp_path / "tallymark.db"
 

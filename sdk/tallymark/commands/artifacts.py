@@ -33,7 +33,7 @@ def artifact() -> None:
 @options.limit
 @asks
 def list_artifacts(client: Client, printer: Printer, reference: str, where: str, limit: int | None) -> None:
-    """List the artifacts of a version, in the order in which they were linked."""
+    """List the artifacts of a version, the first linked first."""
     printer.many(islice(client.list_artifacts(reference, filter=where), limit))
 
 
@@ -53,7 +53,7 @@ def get_artifact(client: Client, printer: Printer, reference: str, name: str) ->
 @click.option(
     "--type", "kind", type=click.Choice([each.value for each in ArtifactType]), default="data", help="What it is."
 )
-@click.option("--role", type=click.Choice([*ArtifactRole]), default="made", help="Made or used.")
+@click.option("--role", type=click.Choice([each.value for each in ArtifactRole]), default="made", help="Made or used.")
 @click.option("--digest", default="", metavar="sha256:HEX", help="The fingerprint of its bytes.")
 @click.option("--size", type=click.IntRange(0), default=0, metavar="BYTES", help="How large it is.")
 @click.option("--format", "format_", default="", metavar="NAME", help="How it is read, such as json or skops.")
@@ -106,7 +106,10 @@ def download_artifact(client: Client, printer: Printer, reference: str, name: st
 @options.reference
 @asks
 def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
-    """Fetch every artifact of a version that has a digest, and tell whether its bytes are those that were linked."""
+    """Tell whether artifacts are what was linked.
+
+    Fetches every artifact of the version that has a digest, and compares its bytes with it. Exit code 1 if one differs.
+    """
     import tempfile
 
     from tallymark.artifacts import download

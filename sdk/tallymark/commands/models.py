@@ -120,5 +120,5 @@ def rename_model(client: Client, printer: Printer, model: str, new_name: str, et
 @options.limit
 @asks
 def history_of_model(client: Client, printer: Printer, model: str, limit: int | None) -> None:
-    """Tell what happened to a model and its versions, the newest first."""
+    """Tell what happened to a model and its versions, newest first."""
     printer.many(islice(client.history(model), limit))

@@ -1,0 +1,107 @@
+"""Artifacts, lineage, steps, metrics, orders and the past on the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.tables import column, rows
+
+from tallymark import Client, MetricPoint
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A file, in a store that is a folder."""
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"12345")
+    return path
+
+
+def test_artifacts(say: Say, run: Any, churn: Client, weights: Path, tmp_path: Path) -> None:
+    """They are added, listed, fetched, verified and removed; changed bytes are told, with exit code 1."""
+    digest = f"sha256:{hashlib.sha256(b'12345').hexdigest()}"
+    say("artifact", "add", "churn/2", "weights", weights.as_uri(), "--type", "model", "--digest", digest, "--size", "5")
+    say("artifact", "add", "churn/2", "train", "s3://data/train", "--role", "used")
+    assert column(say("artifact", "list", "churn/2"), "ARTIFACT") == ["weights@1", "train@1"]
+    assert column(say("artifact", "list", "churn/2", "--filter", "role = used"), "URI") == ["s3://data/train"]
+    assert json.loads(say("artifact", "get", "churn@champion", "weights", "-o", "json"))["sizeBytes"] == "5"
+    say("artifact", "download", "churn/2", "weights", "--to", str(tmp_path / "here"))
+    assert (tmp_path / "here" / "weights.bin").read_bytes() == b"12345"
+    assert column(say("artifact", "verify", "churn/2"), "STATE") == ["as linked"]
+    weights.write_bytes(b"54321")
+    for command in (["verify", "churn/2"], ["download", "churn/2", "weights"]):
+        assert run("artifact", *command).exit_code in {1, 6}
+    say("artifact", "remove", "churn/2", "train", "--reason", "wrong")
+    assert column(say("artifact", "list", "churn/2"), "ARTIFACT") == ["weights@1"]
+    assert run("artifact", "get", "churn/2", "train").exit_code == 4
+
+
+def test_lineage(say: Say, run: Any, churn: Client) -> None:
+    """What a version or a run came from, and what came from it, by distance."""
+    churn.start_run("r1", pipeline="tune")
+    churn.ensure_version("churn", "2", run="r1")
+    churn.ensure_version("tuned", run="r1")
+    churn.link_artifact("churn/2", "data", "s3://data", role="used")
+    told = rows(say("lineage", "tuned", "--direction", "upstream"))
+    assert [(row["DISTANCE"], row["WHAT"], row["KIND"], row["FROM"]) for row in told] == [
+        ("0", "tuned/1", "version", "r1"),
+        ("1", "r1", "run", "churn/2"),
+        ("2", "churn/2", "version", "s3://data"),
+        ("3", "s3://data", "artifact", "-"),
+    ]
+    shallow = run("lineage", "--run", "r1", "--direction", "upstream", "--depth", "1")
+    assert column(shallow.stdout, "WHAT") == ["r1", "churn/2"]
+    assert "greater --depth" in shallow.stderr
+    assert run("lineage").exit_code == 2
+
+
+def test_steps_and_metrics(say: Say, churn: Client) -> None:
+    """The steps of a run and the points of a version's metrics."""
+    churn.start_run("r1", pipeline="training")
+    churn.start_step("r1", "s1", name="fit", version="churn/1")
+    churn.finish_step("r1", "s1", "failed", error="lost")
+    (step,) = rows(say("run", "steps", "r1"))
+    assert (step["STEP"], step["STATE"], step["VERSION"], step["ERROR"]) == ("fit", "failed", "churn/1", "lost")
+    churn.log_metrics("churn/1", [MetricPoint("loss", step, 1 / (step + 1)) for step in range(3)])
+    assert column(say("metadata", "points", "churn/1", "loss"), "STEP") == ["0", "1", "2"]
+    assert column(say("metadata", "points", "churn/1", "--limit", "1"), "VALUE") == ["1"]
+
+
+def test_orders_filters_and_the_past(say: Say, run: Any, churn: Client) -> None:
+    """Lists are ordered and filtered by the service; --at shows what was, by revision or time."""
+    assert column(say("version", "list", "churn", "--order-by", "metadata.auc"), "VERSION") == [
+        "churn/1",
+        "churn/2",
+        "churn/3",
+    ]
+    before = next(event.revision for event in churn.history("churn", kinds=["stage_changed"])) - 2
+    assert column(say("version", "get", "churn@production", "--at", str(before)), "VERSION") == ["churn/1"]
+    assert "production" not in column(say("version", "list", "churn", "--at", "3"), "STAGE")
+    assert run("version", "get", "churn/1", "--at", "2000-01-01").exit_code == 4
+    assert run("version", "get", "churn/1", "--at", "yesterday").exit_code == 2
+    churn.start_run("r1", pipeline="a")
+    churn.start_run("r2", pipeline="b")
+    churn.ensure_version("churn", "1", run="r2")
+    assert column(say("run", "list", "--filter", "pipeline = a"), "RUN") == ["r1"]
+    assert column(say("run", "list", "--order-by", "pipeline"), "RUN") == ["r1", "r2"]
+    assert column(say("run", "list", "--version", "churn/1"), "RUN") == ["r2"]
+    for command in (["run", "list", "--filter", "run = a"], ["version", "list", "churn", "--at", "1"]):
+        assert run(*command, "--watch").exit_code == 2
+
+
+def test_a_version_is_purged(say: Say, run: Any, churn: Client) -> None:
+    """After it was deleted, and only with a yes."""
+    assert run("version", "purge", "churn/3").exit_code == 2
+    assert run("version", "purge", "churn/3", "--yes").exit_code == 6
+    say("version", "delete", "churn/3", "--yes")
+    say("version", "purge", "churn/3", "--yes", "--reason", "privacy")
+    assert run("version", "get", "churn/3", "--show-deleted").exit_code == 4
+    (event,) = [row for row in rows(say("events")) if row["KIND"] == "version_purged"]
+    assert (event["ABOUT"], event["REASON"]) == ("churn/3", "privacy")
