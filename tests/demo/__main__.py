@@ -35,7 +35,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         with Server(given.db, address=given.listen) as server:
-            configure(url=server.address)
+            configure(url=server.address, store=f"{given.db}.artifacts")
             print(f"tallymark serves {given.db} on {server.address}\n")
             from demo.training import training_pipeline
 
@@ -45,6 +45,8 @@ def main() -> None:
             print()
             with Client() as client:
                 print_versions(client)
+                (forest,) = client.list_artifacts("breast_cancer")
+                print(f"\nthe last forest: {forest.size:,} bytes at {forest.uri}")
             if given.keep:
                 input(f"\nThe service still answers on {server.address}; press Enter to stop it. ")
     except ServerError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from tallymark import Model, log_metadata, pipeline, step
+from tallymark import Artifact, Model, log_metadata, pipeline, step
 
 model = Model(name="breast_cancer", description="Tells malignant from benign tumours", license="Apache-2.0")
 
@@ -20,7 +22,7 @@ def split_data():
 
 
 @step
-def train_forest(cases, labels, trees: int, depth: int) -> RandomForestClassifier:
+def train_forest(cases, labels, trees: int, depth: int) -> Annotated[RandomForestClassifier, Artifact("forest")]:
     log_metadata({"trees": trees, "depth": depth})
     return RandomForestClassifier(n_estimators=trees, max_depth=depth, random_state=7).fit(cases, labels)
 

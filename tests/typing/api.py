@@ -6,9 +6,24 @@ Checked by mypy --strict, to which an ignore that ignores nothing is an error.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
-from tallymark import AsyncClient, Client, Model, ModelVersion, Stage, bind, current_model, pipeline, step
+from tallymark import (
+    Artifact,
+    ArtifactInfo,
+    AsyncClient,
+    Client,
+    Lineage,
+    MetricPoint,
+    Model,
+    ModelVersion,
+    Stage,
+    bind,
+    current_model,
+    log_metric,
+    pipeline,
+    step,
+)
 from tallymark.serving import afollow, follow
 
 model = Model(name="churn", version="1.0.5", tags=["growth"])
@@ -39,6 +54,11 @@ async def generated_async(x: int) -> AsyncIterator[int]:
     yield x
 
 
+@step
+def annotated(x: int) -> Annotated[list[int], Artifact("numbers", format="json")]:
+    return [x]
+
+
 @pipeline
 def training_pipeline(x: int) -> None: ...
 
@@ -62,6 +82,7 @@ def results() -> None:
     assert_type(waiting.pop(), Coroutine[Any, Any, str])  # type: ignore[unused-coroutine]
     assert_type(generated(1), Iterator[int])
     assert_type(generated_async(1), AsyncIterator[int])
+    assert_type(annotated(1), list[int])
     assert_type(Trainer().fit(1), Trainer)
     assert_type(Trainer.made(), Trainer)
     bound: Callable[[int], str] = bind(with_arguments)
@@ -90,6 +111,12 @@ def models() -> None:
     assert_type(current_model(), Model)
     assert_type(Model("churn", Stage.PRODUCTION).set_stage("archived", reason="old"), ModelVersion)
     model.number = 3  # type: ignore[misc]
+    assert_type(model.artifacts, list[ArtifactInfo])
+    assert_type(model.save("weights", b""), ArtifactInfo | None)
+    model.log_metric("loss", 0.5, step=1)
+    model.log_metric("loss", 0.5)  # type: ignore[call-arg]
+    log_metric("loss", "low", step=1)  # type: ignore[arg-type]
+    Artifact(3)  # type: ignore[arg-type]
 
 
 def clients() -> None:
@@ -97,6 +124,9 @@ def clients() -> None:
         assert_type(client.get_version("churn@production"), ModelVersion)
         assert_type(client.list_versions("churn"), Iterator[ModelVersion])
         client.set_stage("churn", "production", True)  # type: ignore[call-arg]
+        assert_type(client.lineage("churn", direction="upstream"), Lineage)
+        assert_type(client.list_metrics("churn", "loss"), Iterator[MetricPoint])
+        client.get_version("churn", at="yesterday")  # type: ignore[arg-type]
 
 
 def served() -> None:
@@ -121,4 +151,6 @@ async def served_async() -> None:
 async def async_clients() -> None:
     async with AsyncClient() as client:
         assert_type(await client.get_version("churn@production"), ModelVersion)
-        assert_type(client.list_versions("churn"), AsyncIterator[ModelVersion])
+        assert_type(client.list_versions("churn", order_by="number"), AsyncIterator[ModelVersion])
+        assert_type(await client.get_artifact("churn", "weights"), ArtifactInfo)
+        assert_type(client.list_artifacts("churn"), AsyncIterator[ArtifactInfo])
