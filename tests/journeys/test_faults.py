@@ -115,7 +115,11 @@ def filled(message: Any, choose: random.Random, depth: int = 0) -> Any:
         if choose.random() < 0.4 or depth > 3:
             continue
         if field.message_type and field.message_type.GetOptions().map_entry:
-            filled(getattr(message, field.name)[choose.choice(TEXTS)], choose, depth + 1)
+            entries = getattr(message, field.name)
+            if field.message_type.fields_by_name["value"].message_type:
+                filled(entries[choose.choice(TEXTS)], choose, depth + 1)
+            else:
+                entries[choose.choice(TEXTS)] = choose.choice(NUMBERS)
         elif field.message_type:
             inner = getattr(message, field.name)
             filled(inner.add() if field.is_repeated else inner, choose, depth + 1)
