@@ -145,3 +145,22 @@ def test_readers_do_not_disturb_each_other(calls: Calls, readers: int) -> None:
     for stream in streams:
         assert [event.revision for event in events_of(stream, 21)] == list(range(1, 22))
     assert [event.revision for event in events_of(idle, 21)] == list(range(1, 22))
+
+
+def test_large_pages_come_in_parts(calls: Calls) -> None:
+    """A client with the default limit of 4 MiB receives every page, and everything over pages, whatever was written."""
+    calls.create_model("churn")
+    for index in range(100):
+        calls.create_version("churn", description=f"{index:<60000}")
+    assert [version.number for version in calls.versions("churn", page_size=1000)] == list(range(100, 0, -1))
+    revisions: list[int] = []
+    while events := calls.events(after=revisions[-1] if revisions else 0):
+        assert sum(event.ByteSize() for event in events) < 2 * 1024 * 1024
+        revisions += [event.revision for event in events]
+    assert revisions == list(range(1, 102))
+    stream = calls.log.Watch(WatchRequest(parent=PROJECT, after_revision=0), timeout=60)
+    told: list[int] = []
+    while len(told) < 101:
+        told += [event.revision for event in next(stream).events]
+    assert told == revisions
+    stream.cancel()

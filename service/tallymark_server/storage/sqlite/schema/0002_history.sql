@@ -2,6 +2,8 @@
 
 CREATE INDEX events_of_versions ON events (project, model, number, revision);
 CREATE INDEX events_of_models ON events (project, model, revision);
+CREATE INDEX rare_events ON events (project, model, revision)
+    WHERE kind NOT IN ('metadata_logged', 'metrics_logged', 'version_created');
 CREATE INDEX changes_of_models ON events (project, model, revision) WHERE kind IN (
     'model_created', 'model_updated', 'model_renamed', 'model_deleted', 'model_undeleted', 'model_purged'
 );
