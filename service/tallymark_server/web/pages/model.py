@@ -1,0 +1,142 @@
+"""A model: where it stands, its numbers, a metric by number, and its versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from tallymark_server.domain.errors import InvalidFilter
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, ModelVersion, Stage
+from tallymark_server.registry import MAX_PAGE, Listing
+from tallymark_server.rpc import messages
+from tallymark_server.web import drawing, history, snippets
+from tallymark_server.web.formats import numeric
+from tallymark_server.web.pages import searching
+from tallymark_server.web.pages.models import holder, metrics
+from tallymark_server.web.visits import Answer, View, Visit
+
+# How many numbers are drawn; the table has all.
+DRAWN = 120
+BY_NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A stage that one version holds, and the event by which it came there, when that is not too long ago to find."""
+
+    stage: Stage
+    version: ModelVersion | None
+    since: Event | None
+
+
+async def page(visit: Visit) -> Answer:
+    """The model."""
+    model = await visit.registry.model(visit.project, visit.model, deleted=True)
+    recent = await visit.registry.versions(visit.project, model.name, DRAWN, "", deleted=True)
+    alive = [version for version in recent.items if version.delete_time is None]
+    keys = metrics(alive)
+    metric = visit.text("metric") or next(iter(keys), "")
+    lanes = [await _lane(visit, model, stage) for stage in (Stage.PRODUCTION, Stage.STAGING)]
+    table = await _table(visit, model, metric)
+    facts: dict[str, Any] = {
+        "title": model.name,
+        "model": model,
+        "lanes": lanes,
+        "latest": alive[0] if alive else None,
+        "aliases": sorted((alias, version) for version in alive for alias in version.aliases),
+        "tally": drawing.tally({version.number: version for version in recent.items}, model.last_number, DRAWN),
+        "metric": metric,
+        "metrics": keys,
+        "plot": drawing.plot(
+            [(each, value) for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
+        ),
+        "snippets": snippets.for_model(visit, model.name),
+        **table,
+    }
+    return View(
+        template="model.html",
+        facts=facts,
+        data=lambda: _plain(visit, model, lanes, table["versions"], table["token"]),
+        revision=recent.revision,
+        problem=table["problem"],
+        status=200 if table["problem"] is None else 400,
+    )
+
+
+async def _lane(visit: Visit, model: Model, stage: Stage) -> Lane:
+    version = await holder(visit, model, stage)
+    if version is None:
+        return Lane(stage, None, None)
+    moved = await history.past(
+        visit.registry,
+        visit.project,
+        version.mod_revision + 1,
+        history.moved_to(stage, model.id, version.number),
+        limit=1,
+        oldest=version.create_revision,
+        reading=history.WINDOW,
+    )
+    return Lane(stage, version, moved.events[0] if moved.events else None)
+
+
+async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
+    """The versions that the viewer asks for: found, in order, of one page."""
+    search, deleted = visit.text("q"), visit.text("deleted") == "yes"
+    sort = visit.text("sort") if visit.text("sort") in (BY_NUMBER, "metric", "-metric") else BY_NUMBER
+    problem, more = None, False
+    try:
+        found = await _listed(
+            visit, model, searching.versions(search), sort, deleted=deleted or bool(model.delete_time)
+        )
+        versions, token = found.items, found.next_page_token
+        if sort != BY_NUMBER:
+            versions, token, more = _in_order(visit, found, metric, down=sort == "-metric")
+    except InvalidFilter as error:
+        versions, token, problem = [], "", error
+    return {
+        "versions": versions,
+        "token": token,
+        "next": visit.here(page=token) if token else "",
+        "search": search,
+        "sort": sort,
+        "deleted": deleted,
+        "problem": problem,
+        "more": more,
+        "chosen": set(visit.texts("number")),
+    }
+
+
+async def _listed(visit: Visit, model: Model, filter_text: str, sort: str, *, deleted: bool) -> Listing[ModelVersion]:
+    size, token = (visit.page_size, visit.text("page")) if sort == BY_NUMBER else (MAX_PAGE, "")
+    return await visit.registry.versions(
+        visit.project, model.name, size, token, deleted=deleted, filter_text=filter_text
+    )
+
+
+def _in_order(
+    visit: Visit, found: Listing[ModelVersion], metric: str, *, down: bool
+) -> tuple[list[ModelVersion], str, bool]:
+    """A page of the versions by their metric, the next one's token, and whether there are more than were put in order."""
+    start, size = visit.whole("page"), visit.page_size
+
+    def key(version: ModelVersion) -> tuple[bool, float]:
+        value = numeric(version.metadata.get(metric))
+        return (value is None, 0.0 if value is None else -value if down else value)
+
+    ordered = sorted(found.items, key=key)
+    token = str(start + size) if start + size < len(ordered) else ""
+    return ordered[start : start + size], token, bool(found.next_page_token)
+
+
+def _plain(
+    visit: Visit, model: Model, lanes: list[Lane], versions: list[ModelVersion], token: str
+) -> dict[str, object]:
+    return {
+        "model": MessageToDict(messages.model(visit.project, model)),
+        "stages": {lane.stage.value: lane.version.number if lane.version else None for lane in lanes},
+        "modelVersions": [MessageToDict(messages.version(visit.project, version)) for version in versions],
+        "nextPageToken": token,
+    }

@@ -1,0 +1,172 @@
+"""Which address is answered by which page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tallymark_server.domain.errors import RegistryError
+from tallymark_server.web.addresses import JSON
+from tallymark_server.web.bridge import Bridge
+from tallymark_server.web.live import MAX_VIEWERS, Live
+from tallymark_server.web.pages import activity, compare, model, models, moment, settings, version
+from tallymark_server.web.problems import code_name, http_status, incident
+from tallymark_server.web.rendering import STATIC, render
+from tallymark_server.web.safety import Safety
+from tallymark_server.web.visits import Answer, Elsewhere, Page, Surroundings, View, Visit
+
+PAGES: dict[str, Page] = {
+    "/": models.page,
+    "/go": models.go,
+    "/activity": activity.page,
+    "/settings": settings.page,
+    "/models/{model}": model.page,
+    "/models/{model}/at": moment.page,
+    "/models/{model}/compare": compare.page,
+    "/models/{model}/versions/{reference}": version.page,
+}
+FOREVER = "public, max-age=31536000, immutable"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Files(StaticFiles):
+    """The static files, which a browser may keep for ever under the address that names their content."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # handed on - as they came
+        response.headers["cache-control"] = FOREVER
+        return response
+
+
+class Suffixes:
+    """Takes `.json` off addresses, and says that JSON is asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.endswith(JSON) and not path.startswith("/static/"):
+            # The list of models is `/`, and as JSON `/models.json`.
+            short = path.removesuffix(JSON)
+            short = short.removesuffix("models") if short.count("/") in (1, 3) and short.endswith("/models") else short
+            scope = {**scope, "path": short, "raw_path": None, "tallymark.json": True}
+        await self._app(scope, receive, send)
+
+
+def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
+    """The whole of what is answered over HTTP."""
+    bridge = Bridge(around.registry)
+    routes = [Route(path, _endpoint(page, around)) for path, page in PAGES.items()]
+    routes.append(Route("/live", _stream(around, live)))
+    app = Starlette(
+        routes=[
+            Mount("/static", Files(directory=STATIC)),
+            Route("/favicon.ico", _favicon),
+            Route("/{service}/{method}", bridge.answer, methods=["POST"]),
+            Mount("/projects/{project}", routes=routes),
+            *routes,
+        ],
+        exception_handlers={404: _nothing(around)},
+    )
+    return Safety(GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=5), names)
+
+
+def _endpoint(page: Page, around: Surroundings) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(request, around)
+        return respond(visit, await _answered(page, visit))
+
+    return endpoint
+
+
+async def _answered(page: Page, visit: Visit) -> Answer:
+    try:
+        return await page(visit)
+    except RegistryError as error:
+        return _problem(error)
+    except Exception as error:  # noqa: BLE001 - whatever happens, the viewer is told, and the operator finds it logged
+        return _problem(incident(visit.path, error))
+
+
+def _problem(error: RegistryError) -> View:
+    return View(
+        template="problem.html",
+        facts={"title": "That did not work", "error": error, "live": False},
+        data=lambda: {"code": code_name(error), "message": str(error)},
+        status=http_status(error),
+        problem=error,
+    )
+
+
+def respond(visit: Visit, answer: Answer) -> Response:
+    """The answer as HTTP has it."""
+    if isinstance(answer, Elsewhere):
+        address = answer.address
+        if visit.as_json:
+            path, mark, query = address.partition("?")
+            address = f"{path}{JSON}{mark}{query}"
+        return RedirectResponse(address, answer.status)
+    headers = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie", **answer.headers}
+    if visit.as_json:
+        return JSONResponse(_with_reason(answer), answer.status, headers)
+    text = render(
+        answer.template,
+        **{"live": True, **answer.facts},
+        visit=visit,
+        to=visit.to,
+        revision=answer.revision,
+        layout="fragment.html" if visit.fragment else "page.html",
+    )
+    return Response(text, answer.status, headers, "text/html")
+
+
+def _with_reason(answer: View) -> object:
+    error = answer.problem
+    if error is None:
+        return answer.data()
+    return {"code": code_name(error), "reason": error.reason, "message": str(error), "metadata": error.metadata}
+
+
+def _stream(around: Surroundings, live: Live) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(request, around)
+        if live.viewers >= MAX_VIEWERS:
+            return Response("too many pages are open; this one is as it was when it was loaded\n", 503)
+        cursor = request.headers.get("last-event-id") or visit.text("after")
+        try:
+            model_id = None
+            if name := visit.text("model"):
+                model_id = (await visit.registry.model(visit.project, name, deleted=True)).id
+        except RegistryError as error:
+            return Response(f"{error}\n", http_status(error))
+        stream: AsyncIterator[str] = live.stream(visit.project, cursor, model_id)
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    return endpoint
+
+
+async def _favicon(_: Request) -> Response:
+    return RedirectResponse("/static/icon.svg", 301)
+
+
+def _nothing(around: Surroundings) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, _: Exception) -> Response:
+        visit = Visit(request, around)
+        view = View(
+            template="nothing.html",
+            facts={"title": "Nothing here", "live": False},
+            data=lambda: {"code": "not_found", "message": f"there is no page {visit.path}"},
+            status=404,
+        )
+        return respond(visit, view)
+
+    return answer
