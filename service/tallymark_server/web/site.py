@@ -13,6 +13,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tallymark_server.domain.errors import RegistryError
+from tallymark_server.domain.model import ModelVersion, Stage
+from tallymark_server.web.actions import deleting, stages, words
+from tallymark_server.web.actions.forms import Action, sent
 from tallymark_server.web.addresses import JSON
 from tallymark_server.web.bridge import Bridge
 from tallymark_server.web.live import MAX_VIEWERS, Live
@@ -32,7 +35,23 @@ PAGES: dict[str, Page] = {
     "/models/{model}/compare": compare.page,
     "/models/{model}/versions/{reference}": version.page,
 }
+MODEL, VERSION = "/models/{model}", "/models/{model}/versions/{number:int}"
+ACTIONS: dict[str, Action] = {
+    f"{MODEL}/rollback": stages.ROLLBACK,
+    f"{MODEL}/describe": words.CARD_FORM,
+    f"{MODEL}/tags": words.MODEL_TAGS,
+    f"{MODEL}/delete": deleting.MODEL,
+    f"{MODEL}/undelete": deleting.MODEL_BACK,
+    f"{VERSION}/stage": stages.STAGE,
+    f"{VERSION}/aliases": words.ALIASES,
+    f"{VERSION}/tags": words.VERSION_TAGS,
+    f"{VERSION}/describe": words.DESCRIPTION,
+    f"{VERSION}/delete": deleting.VERSION,
+    f"{VERSION}/undelete": deleting.VERSION_BACK,
+}
 FOREVER = "public, max-age=31536000, immutable"
+
+YEAR = 365 * 86_400
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -66,6 +85,10 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
     """The whole of what is answered over HTTP."""
     bridge = Bridge(around.registry)
     routes = [Route(path, _endpoint(page, around)) for path, page in PAGES.items()]
+    for path, action in ACTIONS.items():
+        routes.append(Route(path, _endpoint(action.page, around)))
+        routes.append(Route(path, _endpoint(_posted(action), around), methods=["POST"]))
+    routes.append(Route("/settings", _endpoint(settings.keep, around), methods=["POST"]))
     routes.append(Route("/live", _stream(around, live)))
     app = Starlette(
         routes=[
@@ -83,18 +106,44 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
 def _endpoint(page: Page, around: Surroundings) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         visit = Visit(request, around)
-        return respond(visit, await _answered(page, visit))
+        try:
+            return await _answered(page, visit)
+        except RegistryError as error:
+            return respond(visit, _problem(error))
+        except Exception as error:  # noqa: BLE001 - whatever happens, the viewer is told, and the operator finds it logged
+            return respond(visit, _problem(incident(visit.path, error)))
 
     return endpoint
 
 
-async def _answered(page: Page, visit: Visit) -> Answer:
+def _posted(action: Action) -> Page:
+    async def post(visit: Visit) -> Answer:
+        return await action.post(visit, await sent(visit.request))
+
+    return post
+
+
+async def _answered(page: Page, visit: Visit) -> Response:
+    answer = await page(visit)
+    done = await _done(visit) if isinstance(answer, View) and not visit.as_json else {}
+    return respond(visit, answer, **done)
+
+
+async def _done(visit: Visit) -> dict[str, object]:
+    """What the viewer has just done, as the log has it, and how to undo it."""
+    revision = visit.whole("done")
+    if not revision:
+        return {}
     try:
-        return await page(visit)
-    except RegistryError as error:
-        return _problem(error)
-    except Exception as error:  # noqa: BLE001 - whatever happens, the viewer is told, and the operator finds it logged
-        return _problem(incident(visit.path, error))
+        events = (await visit.registry.events(visit.project, revision - 1, 1)).items
+    except RegistryError:
+        return {}
+    if not events:
+        return {}
+    image = events[0].image
+    promoted = isinstance(image, ModelVersion) and image.stage is Stage.PRODUCTION
+    undo = visit.to.model(image.model, "rollback") if isinstance(image, ModelVersion) and promoted else ""
+    return {"done": events[0], "undo": undo}
 
 
 def _problem(error: RegistryError) -> View:
@@ -107,24 +156,27 @@ def _problem(error: RegistryError) -> View:
     )
 
 
-def respond(visit: Visit, answer: Answer) -> Response:
+def respond(visit: Visit, answer: Answer, **done: object) -> Response:
     """The answer as HTTP has it."""
     if isinstance(answer, Elsewhere):
         address = answer.address
         if visit.as_json:
             path, mark, query = address.partition("?")
             address = f"{path}{JSON}{mark}{query}"
-        return RedirectResponse(address, answer.status)
+        response = RedirectResponse(address, answer.status)
+        for name, value in answer.cookies.items():
+            response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax")
+        return response
     headers = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie", **answer.headers}
     if visit.as_json:
         return JSONResponse(_with_reason(answer), answer.status, headers)
     text = render(
         answer.template,
-        **{"live": True, **answer.facts},
+        **{"live": True, "done": None, "undo": "", **done, **answer.facts},
         visit=visit,
         to=visit.to,
         revision=answer.revision,
-        layout="fragment.html" if visit.fragment else "page.html",
+        layout=visit.layout,
     )
     return Response(text, answer.status, headers, "text/html")
 

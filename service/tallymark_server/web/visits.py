@@ -43,7 +43,13 @@ class Visit:
         self.path: str = request.scope["path"]
         self.now = time.time_ns() // 1000
         self.as_json: bool = request.scope.get("tallymark.json", False)
-        self.fragment = request.headers.get("hx-request") == "true"
+
+    @property
+    def layout(self) -> str:
+        """How much of the page is asked for: all of it, its own part, or what a dialog shows."""
+        if self.request.headers.get("hx-request") != "true":
+            return "page.html"
+        return "dialog.html" if "#dialog" in self.request.headers.get("hx-target", "") else "fragment.html"
 
     @property
     def model(self) -> str:
@@ -113,6 +119,7 @@ class Elsewhere:
 
     address: str
     status: int = 303
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
 
 Answer = View | Elsewhere

@@ -119,7 +119,7 @@ async def _listed(visit: Visit, model: Model, filter_text: str, sort: str, *, de
 def _in_order(
     visit: Visit, found: Listing[ModelVersion], metric: str, *, down: bool
 ) -> tuple[list[ModelVersion], str, bool]:
-    """A page of the versions by their metric, the next one's token, and whether there are more than were put in order."""
+    """A page of the versions by their metric, the next one's token, and whether there are more than were ordered."""
     start, size = visit.whole("page"), visit.page_size
 
     def key(version: ModelVersion) -> tuple[bool, float]:
