@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tallymark_server.domain.errors import RegistryError
 from tallymark_server.domain.model import ModelVersion, Stage
+from tallymark_server.domain.reference import in_stage
 from tallymark_server.web.actions import deleting, stages, words
 from tallymark_server.web.actions.forms import Action, sent
 from tallymark_server.web.addresses import JSON
@@ -140,9 +142,15 @@ async def _done(visit: Visit) -> dict[str, object]:
         return {}
     if not events:
         return {}
-    image = events[0].image
-    promoted = isinstance(image, ModelVersion) and image.stage is Stage.PRODUCTION
-    undo = visit.to.model(image.model, "rollback") if isinstance(image, ModelVersion) and promoted else ""
+    undo = ""
+    match events[0].image:
+        case ModelVersion(stage=Stage.PRODUCTION, model=name, mod_revision=then):
+            with suppress(RegistryError):
+                now = await visit.registry.version(visit.project, name, in_stage(Stage.PRODUCTION))
+                # What was changed since is not undone.
+                undo = visit.to.model(name, "rollback") if now.mod_revision == then else ""
+        case _:
+            pass
     return {"done": events[0], "undo": undo}
 
 

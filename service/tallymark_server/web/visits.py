@@ -49,7 +49,7 @@ class Visit:
         """How much of the page is asked for: all of it, its own part, or what a dialog shows."""
         if self.request.headers.get("hx-request") != "true":
             return "page.html"
-        return "dialog.html" if "#dialog" in self.request.headers.get("hx-target", "") else "fragment.html"
+        return "dialog.html" if "#dialog" in self.request.headers.get("hx-source", "") else "fragment.html"
 
     @property
     def model(self) -> str:

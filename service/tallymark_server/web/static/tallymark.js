@@ -5,6 +5,16 @@
 const page = () => document.getElementById("page");
 const here = () => location.pathname + location.search;
 
+// The page as its address has it, put in place of what is there without losing focus or what was entered.
+const renew = () => htmx.ajax("GET", here(), { source: "#page", target: "#page", swap: "outerMorph" });
+
+// What was just done is told once, not at every reload.
+const address = new URL(location.href);
+if (address.searchParams.has("done")) {
+  address.searchParams.delete("done");
+  history.replaceState(null, "", address);
+}
+
 // -- Following the log. The stream says that something changed; the page then asks for itself, as its address has it.
 
 const light = document.querySelector(".live");
@@ -54,7 +64,7 @@ async function ask() {
   last = performance.now();
   const before = new Set([...document.querySelectorAll("#page [id]")].map(({ id }) => id));
   try {
-    await htmx.ajax("GET", here(), { target: "#page", swap: "outerMorph" });
+    await renew();
   } finally {
     asking = false;
     // A page that is slow to make is asked for less often.
@@ -81,7 +91,7 @@ function filter(event) {
     const given = [...new FormData(form)].filter(([, value]) => value !== "");
     const query = new URLSearchParams(given).toString();
     history.replaceState(null, "", location.pathname + (query && `?${query}`));
-    await htmx.ajax("GET", here(), { target: "#page", swap: "outerMorph" });
+    await renew();
   }, event.type === "submit" ? 0 : 250);
 }
 for (const kind of ["input", "submit"]) document.addEventListener(kind, filter);
@@ -98,7 +108,7 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-dialog]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  await htmx.ajax("GET", link.href, { target: "#dialog", swap: "innerHTML" });
+  await htmx.ajax("GET", link.href, { source: "#dialog", target: "#dialog", swap: "innerHTML" });
   document.getElementById("dialog").showModal();
 });
 document.addEventListener("click", ({ target }) => {
