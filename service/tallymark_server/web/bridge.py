@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tallymark_server.domain.errors import MalformedRequest, RegistryError
+from tallymark_server.domain.errors import InvalidField, MalformedRequest, RegistryError
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry, RunRegistry
 from tallymark_server.web.problems import HTTP_STATUS, code_name, incident, packed_details
@@ -79,7 +79,9 @@ def _decoded(method: MethodDescriptor, kind: str, body: bytes) -> Message:
             message.ParseFromString(body)
         else:
             Parse(body or b"{}", message)
-    except (DecodeError, ParseError, UnicodeDecodeError, RecursionError):
+    except ParseError as error:
+        raise InvalidField("request", body.decode(errors="replace"), str(error)) from None
+    except (DecodeError, UnicodeError, RecursionError):
         raise MalformedRequest(method.input_type.name) from None
     return message
 

@@ -30,10 +30,6 @@ HEADERS = {
 }
 
 
-class TooLargeError(Exception):
-    """The body of the request is larger than any that is taken."""
-
-
 class Safety:
     """Refuses requests that another site may have caused, and gives every answer the headers that browsers heed.
 
@@ -50,11 +46,7 @@ class Safety:
         if refusal is not None:
             await refusal(scope, receive, _with_headers(send))
             return
-        try:
-            await self._app(scope, _bounded(receive), _with_headers(send))
-        except TooLargeError:
-            too_large = PlainTextResponse(f"a request has at most {MAX_BODY:,} bytes\n", 413)
-            await too_large(scope, receive, _with_headers(send))
+        await self._app(scope, receive, _with_headers(send))
 
     def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
         host = headers.get("host", "")
@@ -65,6 +57,8 @@ class Safety:
             )
         if method not in SAFE_METHODS and not _same_origin(headers, host):
             return PlainTextResponse("changes are taken from this server's own pages only, not from other sites\n", 403)
+        if method not in SAFE_METHODS:
+            return _too_long(headers)
         return None
 
     def _is_ours(self, host: str) -> bool:
@@ -80,6 +74,15 @@ class Safety:
         except ValueError:
             return False
         return True
+
+
+def _too_long(headers: Headers) -> PlainTextResponse | None:
+    length = headers.get("content-length")
+    if length is None or not length.isdecimal():
+        return PlainTextResponse("a request says how long it is, by content-length\n", 411)
+    if len(length) > 9 or int(length) > MAX_BODY:
+        return PlainTextResponse(f"a request has at most {MAX_BODY:,} bytes\n", 413, {"connection": "close"})
+    return None
 
 
 def _same_origin(headers: Headers, host: str) -> bool:
@@ -100,17 +103,3 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
-
-
-def _bounded(receive: Receive) -> Receive:
-    size = 0
-
-    async def receiving() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY:
-            raise TooLargeError
-        return message
-
-    return receiving

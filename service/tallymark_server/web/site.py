@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tallymark_server.domain.errors import RegistryError
+from tallymark_server.domain.errors import InvalidFilter, RegistryError
 from tallymark_server.domain.model import ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
 from tallymark_server.web.actions import deleting, stages, words
@@ -186,7 +186,9 @@ def respond(visit: Visit, answer: Answer, **done: object) -> Response:
         revision=answer.revision,
         layout=visit.layout,
     )
-    return Response(text, answer.status, headers, "text/html")
+    # A filter that is half written is no failure of the page that asks while it is written.
+    status = 200 if isinstance(answer.problem, InvalidFilter) and visit.layout != "page.html" else answer.status
+    return Response(text, status, headers, "text/html")
 
 
 def _with_reason(answer: View) -> object:
