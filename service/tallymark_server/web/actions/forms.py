@@ -22,6 +22,10 @@ MAX_FIELDS = 400
 SHOWN_CHANGES = 5
 
 
+class AskAgainError(Exception):
+    """What was entered has a consequence that the form has not shown yet: it is shown, and sent once more."""
+
+
 class Attempt(TypedDict):
     """What every command says of the attempt that it is."""
 
@@ -37,6 +41,9 @@ class Form:
     def __init__(self, fields: dict[str, list[str]], path: str) -> None:
         self._fields = fields
         self._path = path
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._fields
 
     def text(self, key: str) -> str:
         """The text of the field, without space around it; empty if it was not sent."""
@@ -98,6 +105,8 @@ class Action:
         """Where the change is seen; the form again, with the reason, when it was refused."""
         try:
             return await self.apply(visit, form)
+        except AskAgainError:
+            return self._view(visit, await self.show(visit, form), None)
         except RegistryError as error:
             refusal = error
         facts = await self.show(visit, form)

@@ -12,7 +12,7 @@ from tallymark_server.domain.errors import AliasNotFound
 from tallymark_server.domain.model import ModelCard
 from tallymark_server.domain.reference import aliased, numbered
 from tallymark_server.web.actions import subjects
-from tallymark_server.web.actions.forms import Action, Form
+from tallymark_server.web.actions.forms import Action, AskAgainError, Form
 from tallymark_server.web.visits import Elsewhere, Visit
 
 CARD = {field.name: field.name.replace("_", " ").capitalize() for field in fields(ModelCard) if field.name != "tags"}
@@ -102,6 +102,9 @@ async def apply_aliases(visit: Visit, form: Form) -> Elsewhere:
             )
         )
         return subjects.seen(visit, dropped)
+    points = await _points(visit, form.text("alias"))
+    if points and "points" not in form:
+        raise AskAgainError
     pointed = await visit.registry.execute(
         SetAlias(
             **form.attempt(visit),
