@@ -51,6 +51,15 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for tests that leave it as it is, with an empty model `churn`."""
+    with Server(tmp_path_factory.mktemp("standing") / "tallymark.db", http="127.0.0.1:0") as running:
+        with grpc.insecure_channel(running.address) as channel:
+            Calls(channel).create_model("churn")
+        yield running
+
+
 @pytest.fixture
 def calls(server: Server) -> Iterator[Calls]:
     """Calls to the server over one channel."""

@@ -62,32 +62,31 @@ def test_protobuf_is_taken_too(server: Server, calls: Calls) -> None:
     ],
 )
 def test_refusals_are_those_of_the_protocol(
-    server: Server, calls: Calls, method: str, request_: dict[str, str], status: int, code: str
+    standing: Server, method: str, request_: dict[str, str], status: int, code: str
 ) -> None:
     """A refused call has the code, the sentence and the status of the Connect protocol."""
-    calls.create_model("churn")
-    answer = call(server.dashboard, method, request_)
+    answer = call(standing.dashboard, method, request_)
     assert (answer.status, answer.json["code"]) == (status, code)
     assert answer.json["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"name": 7}', b"\xff", b'{"name": "\\ud800"}', b"[" * 100_000])
-def test_no_body_is_an_incident(server: Server, body: bytes) -> None:
+def test_no_body_is_an_incident(standing: Server, body: bytes) -> None:
     """Whatever is sent as JSON is answered or refused cleanly."""
     answer = ask(
-        server.dashboard, "/tallymark.v1.ModelRegistry/GetModel", "POST", body, content_type="application/json"
+        standing.dashboard, "/tallymark.v1.ModelRegistry/GetModel", "POST", body, content_type="application/json"
     )
     assert (answer.status, answer.json["code"]) == (400, "invalid_argument")
 
 
-def test_forms_of_other_sites_cannot_call(server: Server) -> None:
+def test_forms_of_other_sites_cannot_call(standing: Server) -> None:
     """The types that a form of any site can send without asking are not taken."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
-        answer = ask(server.dashboard, "/tallymark.v1.ModelRegistry/GetModel", "POST", "{}", content_type=kind)
+        answer = ask(standing.dashboard, "/tallymark.v1.ModelRegistry/GetModel", "POST", "{}", content_type=kind)
         assert answer.status == 415
 
 
-def test_every_method_of_the_contract_is_there(server: Server) -> None:
+def test_every_method_of_the_contract_is_there(standing: Server) -> None:
     """No method is served over gRPC alone, but for streams."""
     modules = (model_registry_pb2, run_registry_pb2, event_log_pb2)
     services = [service for module in modules for service in module.DESCRIPTOR.services_by_name.values()]
@@ -95,7 +94,7 @@ def test_every_method_of_the_contract_is_there(server: Server) -> None:
     assert len(methods) > 20
     for method in methods:
         answer = ask(
-            server.dashboard,
+            standing.dashboard,
             f"/{method.containing_service.full_name}/{method.name}",
             "POST",
             "{}",

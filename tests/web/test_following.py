@@ -10,6 +10,7 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model
 from tallymark_server.watching import Interest, Progress
 from tallymark_server.web.live import KEPT, Live
+from tallymark_server.web.sharing import Sharing
 
 
 class Log:
@@ -76,3 +77,23 @@ async def test_streams_end_with_the_service() -> None:
     log.told.put_nowait(None)
     assert [message async for message in each] in ([], [""])
     await live.close()
+
+
+async def test_what_many_ask_for_at_once_is_made_once() -> None:
+    """Pages that ask for the same part at the same revision get one answer, also when the first of them goes away."""
+    sharing: Sharing[int] = Sharing()
+    made: list[int] = []
+    ready = asyncio.Event()
+
+    async def make() -> int:
+        made.append(len(made))
+        await ready.wait()
+        return made[-1]
+
+    asking = [asyncio.ensure_future(sharing.answer("/", 1, make)) for _ in range(50)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    ready.set()
+    assert await asyncio.gather(*asking[1:]) == [0] * 49
+    assert await sharing.answer("/", 2, make) == 1
+    assert await sharing.answer("/models/churn", 2, make) == 2

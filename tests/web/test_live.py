@@ -11,6 +11,7 @@ from calling import Calls
 from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server
+from tallymark.v1 import model_pb2
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -104,3 +105,28 @@ def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:
             told = stack.enter_context(stream(server.dashboard, "/live?after=99"))
             assert next(told)["kind"] == "refresh"
         server.stop()
+
+
+def test_rows_do_not_move_under_the_mouse(page: Page, calls: Calls) -> None:
+    """While somebody points at the activity, what is new waits, is counted, and comes when it is asked for."""
+    furnished(calls)
+    page.goto("/activity")
+    expect(page.locator(".live")).to_have_text("live")
+    first = page.locator(".events li").first
+    revision = first.get_attribute("id")
+    first.hover()
+    calls.create_version("churn")
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    expect(first).to_have_attribute("id", str(revision))
+    page.get_by_role("button", name="1 new").click()
+    expect(first).to_contain_text("created churn No. 13")
+
+
+def test_quick_filters(page: Page, calls: Calls) -> None:
+    """What is asked for often is one click away."""
+    furnished(calls)
+    calls.start_run("r", model_pb2.ModelConfig(model="churn"))
+    page.goto("/models/churn")
+    for name, numbers in (("archived", ["2"]), ("aliased", ["5"]), ("of runs", ["13"])):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.locator(".versions th .no")).to_have_text(numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from web.asking import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, number
@@ -22,30 +23,30 @@ STATIC = ROOT / "service/tallymark_server/web/static"
 CHURN = "/models/churn"
 
 
-def test_every_answer_carries_the_policy(server: Server) -> None:
+def test_every_answer_carries_the_policy(standing: Server) -> None:
     """Pages, files, refusals and calls alike forbid scripts, styles, frames and forms of anybody else."""
     for path in ("/", "/models.json", "/static/tallymark.css", "/nothing", "/models/nobody"):
-        policy = ask(server.dashboard, path).headers["content-security-policy"]
+        policy = ask(standing.dashboard, path).headers["content-security-policy"]
         directives = dict(part.strip().partition(" ")[::2] for part in policy.split(";"))
         assert directives["default-src"] == directives["base-uri"] == directives["frame-ancestors"] == "'none'"
         assert set(directives.values()) == {"'none'", "'self'"}
-    assert call(server.dashboard, "ModelRegistry/Nothing", {}).headers["content-security-policy"]
+    assert call(standing.dashboard, "ModelRegistry/Nothing", {}).headers["content-security-policy"]
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", "", "localhost.evil", "[", "a@b"]
 )
-def test_other_names_are_refused(server: Server, host: str) -> None:
+def test_other_names_are_refused(standing: Server, host: str) -> None:
     """A name that somebody else owns and points here gets nothing."""
-    assert ask(server.dashboard, "/", host=host).status in (400, 421)
+    assert ask(standing.dashboard, "/", host=host).status in (400, 421)
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:99", "127.0.0.1", "[::1]:8080", "10.1.2.3", "churn.localhost"]
 )
-def test_own_names_are_answered(server: Server, host: str) -> None:
+def test_own_names_are_answered(standing: Server, host: str) -> None:
     """Addresses and localhost are nobody else's."""
-    assert ask(server.dashboard, "/", host=host).status == 200
+    assert ask(standing.dashboard, "/", host=host).status == 200
 
 
 def test_the_operator_names_the_server(tmp_path: Path) -> None:
@@ -85,13 +86,13 @@ def test_own_pages_and_programs_may_change(server: Server, calls: Calls) -> None
         assert ask(server.dashboard, f"{CHURN}/undelete", "POST", "", content_type=FORM, **headers).status == 303
 
 
-def test_a_huge_request_is_refused(server: Server) -> None:
+def test_a_huge_request_is_refused(standing: Server) -> None:
     """More than 4 MiB is not even read."""
     for length, status in ((str(4 * 1024 * 1024 + 1), 413), ("9" * 18, 413), ("x", 400)):
-        answer = ask(server.dashboard, f"{CHURN}/tags", "POST", content_type=FORM, content_length=length)
+        answer = ask(standing.dashboard, f"{CHURN}/tags", "POST", content_type=FORM, content_length=length)
         assert answer.status == status
-    assert ask(server.dashboard, f"{CHURN}/tags", "POST", iter([b"x"]), content_type=FORM).status == 411
-    assert ask(server.dashboard, "/").status == 200
+    assert ask(standing.dashboard, f"{CHURN}/tags", "POST", iter([b"x"]), content_type=FORM).status == 411
+    assert ask(standing.dashboard, "/").status == 200
 
 
 @pytest.mark.parametrize(
@@ -105,23 +106,38 @@ def test_a_huge_request_is_refused(server: Server) -> None:
         "/" + "a" * 20_000,
     ],
 )
-def test_hostile_addresses_get_clean_answers(server: Server, path: str) -> None:
+def test_hostile_addresses_get_clean_answers(standing: Server, path: str) -> None:
     """No address gives a file that is not meant to be given, or an incident."""
-    assert ask(server.dashboard, path).status in (400, 404, 414)
-    assert "incident" not in server.log_file.read_text()
+    assert ask(standing.dashboard, path).status in (400, 404, 414)
+    assert "incident" not in standing.log_file.read_text()
 
 
-def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
-    """Markup in every field that somebody else can write is shown as it was written, on every page that shows it."""
-    metadata = (("tallymark-actor", "%3Cb%3E%22%27%3Cscript%3E"),)
-    name = HOSTILE_NAME
+SHOWING = (
+    "",
+    *(f"/versions/2{tab}" for tab in ("", "?tab=metrics", "?tab=metadata", "?tab=history", "?tab=raw")),
+    "/versions/3",
+    "/versions/2/aliases",
+    "/versions/2/stage",
+    "/versions/2/tags",
+    "/versions/2/describe",
+    "/tags",
+    "/describe",
+    "/rollback",
+    "/at",
+    "/compare?number=1&number=2",
+)
+ALIVE = "#page :is(script, img, style, [onerror], [onclick], [onload], a[href^=javascript])"
+
+
+def infest(calls: Calls, name: str) -> None:
+    """A model of that name, with hostile text wherever somebody can write."""
     calls.models.CreateModel(
         model_registry_pb2.CreateModelRequest(
             parent="projects/default",
             model_id=name,
             model=model_pb2.Model(description=HOSTILE, license=HOSTILE, ethics=HOSTILE, tags=[HOSTILE]),
         ),
-        metadata=metadata,
+        metadata=(("tallymark-actor", quote(HOSTILE)),),
     )
     facts = {
         HOSTILE: model_pb2.MetadataValue(text=HOSTILE),
@@ -133,39 +149,25 @@ def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
     calls.set_alias(name, 2, name, reason=HOSTILE)
     calls.set_stage(name, 1, model_pb2.STAGE_PRODUCTION, reason=HOSTILE)
     calls.start_run("r", model_pb2.ModelConfig(model=name), pipeline=HOSTILE)
+
+
+def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
+    """Markup in every field that somebody else can write is shown as it was written, on every page that shows it."""
+    infest(calls, HOSTILE_NAME)
     page.goto("/")
     page.locator("[data-open]").click()
     model = page.url
-    paths = [f"{model}/versions/2{tab}" for tab in ("", "?tab=metrics", "?tab=metadata", "?tab=history", "?tab=raw")]
-    paths += [
-        f"{model}/versions/3",
-        f"{model}/versions/2/{'aliases'}",
-        f"{model}/versions/2/stage",
-        f"{model}/versions/2/tags",
-    ]
-    paths += [
-        f"{model}/describe",
-        f"{model}/rollback",
-        f"{model}/at",
-        f"{model}/compare?number=1&number=2",
-        "/activity",
-        "/",
-        model,
-    ]
-    for path in paths:
+    for path in ["/", "/activity", *(model + part for part in SHOWING), model]:
         response = page.goto(path)
         assert response
         assert response.status == 200, path
         assert page.title().endswith("· tallymark"), path
-        assert (
-            page.locator("#page script, #page img, #page [onerror], #page [onclick], a[href^='javascript']").count()
-            == 0
-        ), path
-        assert "49" not in re.sub(r"\d{3,}|\d+-\d+-\d+", "", page.locator("h1").inner_text()), path
+        assert page.locator(ALIVE).count() == 0, path
+        assert "{{ 7 * 7 }}" in page.locator("#page").inner_text() or path.endswith(("raw", "metrics")), path
     expect(page.locator(".prose").first).to_contain_text('document.title = "stolen"')
     # What comes by the stream is no exception.
     expect(page.locator(".live")).to_have_text("live")
-    calls.create_version(name, name + "4")
+    calls.create_version(HOSTILE_NAME, HOSTILE_NAME + "4")
     expect(page.locator("#v4")).to_contain_text("<b onclick>")
 
 

@@ -33,7 +33,7 @@ SILENCE = 15.0
 MAX_VIEWERS = 1000
 # So many pages may ask anew at the same moment; with more, each waits a random part of so many milliseconds a page.
 AT_ONCE = 8
-SPREAD = 20
+SPREAD = 40
 RETRY = 1.0
 
 _log = structlog.get_logger()
@@ -133,6 +133,11 @@ class Live:
         follower = self._followers[project]
         await follower.begun()
         return follower
+
+    def revision(self, project: str) -> int | None:
+        """The revision up to which open pages have been told; None when nobody follows the project."""
+        follower = self._followers.get(project)
+        return follower.revision if follower and not follower.ended else None
 
     async def close(self) -> None:
         """End every stream."""

@@ -25,6 +25,7 @@ from tallymark_server.web.pages import activity, compare, model, models, moment,
 from tallymark_server.web.problems import code_name, http_status, incident
 from tallymark_server.web.rendering import STATIC, render
 from tallymark_server.web.safety import Safety
+from tallymark_server.web.sharing import Sharing
 from tallymark_server.web.visits import Answer, Elsewhere, Page, Surroundings, View, Visit
 
 PAGES: dict[str, Page] = {
@@ -86,7 +87,8 @@ class Suffixes:
 def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
     """The whole of what is answered over HTTP."""
     bridge = Bridge(around.registry)
-    routes = [Route(path, _endpoint(page, around)) for path, page in PAGES.items()]
+    sharing: Sharing[tuple[str, int, dict[str, str]]] = Sharing()
+    routes = [Route(path, _shared(page, around, live, sharing)) for path, page in PAGES.items()]
     for path, action in ACTIONS.items():
         routes.append(Route(path, _endpoint(action.page, around)))
         routes.append(Route(path, _endpoint(_posted(action), around), methods=["POST"]))
@@ -114,6 +116,28 @@ def _endpoint(page: Page, around: Surroundings) -> Endpoint:
             return respond(visit, _problem(error))
         except Exception as error:  # noqa: BLE001 - whatever happens, the viewer is told, and the operator finds it logged
             return respond(visit, _problem(incident(visit.path, error)))
+
+    return endpoint
+
+
+def _shared(
+    page: Page, around: Surroundings, live: Live, sharing: Sharing[tuple[str, int, dict[str, str]]]
+) -> Endpoint:
+    """The page; those who follow the log and ask for the same part of it get one answer."""
+    alone = _endpoint(page, around)
+
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(request, around)
+        revision = live.revision(visit.project)
+        if visit.layout != "fragment.html" or visit.as_json or revision is None:
+            return await alone(request)
+
+        async def make() -> tuple[str, int, dict[str, str]]:
+            made = await alone(request)
+            return bytes(made.body).decode(), made.status_code, dict(made.headers)
+
+        text, status, headers = await sharing.answer((visit.path, request.url.query), revision, make)
+        return Response(text, status, headers)
 
     return endpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ async def page(visit: Visit) -> Answer:
         "model": model,
         "lanes": lanes,
         "latest": alive[0] if alive else None,
-        "aliases": sorted((alias, version) for version in alive for alias in version.aliases),
+        "aliases": _aliases([*alive, *(lane.version for lane in lanes if lane.version)]),
         "tally": drawing.tally({version.number: version for version in recent.items}, model.last_number, DRAWN),
         "metric": metric,
         "metrics": keys,
@@ -64,6 +65,11 @@ async def page(visit: Visit) -> Answer:
         problem=table["problem"],
         status=200 if table["problem"] is None else 400,
     )
+
+
+def _aliases(versions: Iterable[ModelVersion]) -> list[tuple[str, ModelVersion]]:
+    found = {alias: version for version in versions for alias in version.aliases}
+    return sorted(found.items(), key=lambda pair: pair[0])
 
 
 async def _lane(visit: Visit, model: Model, stage: Stage) -> Lane:

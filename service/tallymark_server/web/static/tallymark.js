@@ -37,7 +37,8 @@ function follow() {
   stream.onopen = () => shown("live");
   stream.onmessage = ({ data, lastEventId }) => {
     place = lastEventId || place;
-    const { spread } = JSON.parse(data);
+    const { spread, revision } = JSON.parse(data);
+    news.add(revision);
     pause = Math.max(250, spread);
     refresh(Math.random() * spread);
   };
@@ -57,7 +58,28 @@ function refresh(wait) {
 
 let last = -1000;
 
+// Rows do not move away under the mouse of who reads them: new ones wait to be asked for.
+const news = new Set();
+function held() {
+  if (!("feed" in page().dataset)) return false;
+  return document.querySelector(".events:hover") !== null || scrollY > 120;
+}
+document.addEventListener("click", ({ target }) => {
+  if (target.id !== "news") return;
+  news.clear();
+  scrollTo(0, 0);
+  renew();
+});
+
 async function ask() {
+  const button = document.getElementById("news");
+  if (held() && button) {
+    due = 0;
+    button.hidden = false;
+    button.textContent = `${news.size} new`;
+    return;
+  }
+  news.clear();
   if (asking) { due = 0; return refresh(50); }
   asking = true;
   due = 0;
