@@ -177,6 +177,10 @@ class Registry:
         page = await self._storage.lineage(project, start, directions, depth, MAX_NODES)
         return page.items[0], page.head.revision
 
+    async def revision_at(self, project: str, time: int) -> int:
+        """The last revision at or before the time, 0 if there is none."""
+        return await self._storage.revision_at(project, time)
+
     async def watch(self, project: str, model: str, interest: Interest) -> AsyncIterator[Progress]:
         """Every event that is wanted, of one model if it is named, once and in order, without end; ModelNotFound."""
         if model:

@@ -72,6 +72,7 @@ def test_a_file_locked_by_another_program_refuses_writes_until_it_is_free(server
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     """When standard error cannot be written, the server serves, refuses and stops as ever."""
     command = [sys.executable, "-m", "tallymark_server", "--db", str(tmp_path / "t.db"), "--listen", "127.0.0.1:0"]
+    command.append("--no-ui")
     with Path("/dev/full").open("w") as full:
         process = subprocess.Popen([*command, "--log-level", "debug"], stdout=subprocess.PIPE, stderr=full, text=True)
     assert process.stdout is not None
