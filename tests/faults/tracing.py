@@ -167,5 +167,7 @@ def interrupted(server: Server, fault: str) -> Iterator[None]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
         assert tracer.stderr is not None
         assert "attached" in (said := tracer.stderr.readline()), said
-        yield
-        tracer.send_signal(signal.SIGINT)
+        try:
+            yield
+        finally:
+            tracer.send_signal(signal.SIGINT)
