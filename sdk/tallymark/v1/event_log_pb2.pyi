@@ -83,7 +83,9 @@ class ListEventsResponse(_message.Message):
     """Names the log, to tell it from the log of another registry."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """The events, by revision. Ask for more after the last one's revision."""
+        """The events, in the order asked for; fewer than asked for when they are large. Ask for more after (or, newest first,
+        before) the last one's revision, until there are none.
+        """
 
     def __init__(
         self,
