@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import By, Reference
