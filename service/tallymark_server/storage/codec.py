@@ -35,7 +35,6 @@ from tallymark_server.domain.model import (
 )
 
 _encoder = msgspec.json.Encoder()
-_decode = msgspec.json.decode
 
 
 def encode(image: Resource) -> str:
@@ -96,6 +95,13 @@ def decode_metric_change(text: str, model: str) -> MetricChange:
     raw = _decode(text)
     points = tuple(Point(key, step, _number(value), time) for key, step, value, time in raw.pop("points"))
     return MetricChange(**_typed(raw), points=points, model=model)
+
+
+def _decode(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _plain(facts: Mapping[str, Value]) -> dict[str, object]:

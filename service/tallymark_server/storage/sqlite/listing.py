@@ -18,7 +18,7 @@ from tallymark_server.storage.sqlite.conditions import (
     sort_keys,
     where,
 )
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed
+from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
 
 # The newest change of a version, model or run up to a revision, which is the last parameter.
 VERSION_AS_OF = f"""
@@ -26,16 +26,15 @@ SELECT past.revision FROM events AS past WHERE past.project = versions.project A
     AND past.number = versions.number AND past.revision <= ? AND past.kind NOT IN ({listed(BESIDE_VERSIONS)})
 ORDER BY past.revision DESC LIMIT 1
 """
-# The kinds stand here as in the index, which is used only then.
 MODEL_AS_OF = f"""
 SELECT past.revision FROM events AS past WHERE past.project = models.project AND past.model = models.id
-    AND past.revision <= ? AND past.kind IN ({listed(OF_MODELS)})
+    AND past.revision <= ? AND {one_of("past.kind", OF_MODELS)}
 ORDER BY past.revision DESC LIMIT 1
 """
 RUN_AS_OF = """
 SELECT past.revision FROM events AS past
 WHERE past.project = runs.project AND json_extract(past.image, '$.id') = runs.id AND past.revision <= ?
-    AND past.kind IN ('run_started', 'run_finished')
+    AND (past.kind = 'run_started' OR past.kind = 'run_finished')
 ORDER BY past.revision DESC LIMIT 1
 """
 _LAST_NUMBER_AS_OF = """
