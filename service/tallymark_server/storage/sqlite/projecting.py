@@ -18,6 +18,7 @@ from tallymark_server.domain.model import (
     Stage,
     VersionUse,
 )
+from tallymark_server.storage.sqlite.finding import write_facts
 from tallymark_server.storage.sqlite.inserting import insert
 
 _NEW_MODEL = "INSERT INTO models (project, id, name, last_number, deleted, revision) VALUES (?, ?, ?, 0, 0, ?)"
@@ -27,11 +28,11 @@ _IN_PLACE_OF_PURGED = f"{_CHANGE_MODEL} AND deleted = 2"
 _RENAME = "INSERT OR REPLACE INTO renames VALUES (?, ?, ?)"
 _PURGE = tuple(
     f"DELETE FROM {table} WHERE project = ? AND model = ?"
-    for table in ("versions", "aliases", "artifacts", "points", "run_versions")
+    for table in ("versions", "aliases", "artifacts", "points", "run_versions", "facts")
 )
 _PURGE_VERSION = tuple(
     f"DELETE FROM {table} WHERE project = ? AND model = ? AND number = ?"
-    for table in ("artifacts", "points", "run_versions")
+    for table in ("artifacts", "points", "run_versions", "facts")
 )
 _CHANGE_VERSION = """
 UPDATE versions SET name = ?, stage = ?, automatic_run = ?, deleted = ?, revision = ?
@@ -83,6 +84,9 @@ def _create_versions(connection: sqlite3.Connection, project: int, versions: Seq
         if version.run is not None
     ]
     insert(connection, "run_versions", made)
+    for version in versions:
+        if version.tags or version.metadata:
+            write_facts(connection, project, version, new=True)
 
 
 def _project_event(connection: sqlite3.Connection, project: int, event: Event) -> None:
@@ -129,6 +133,8 @@ def _project_version(connection: sqlite3.Connection, project: int, event: Event,
         connection.execute(_SET_ALIAS, (project, version.model_id, event.alias, version.number))
     elif event.kind is Kind.ALIAS_DELETED:
         connection.execute(_DELETE_ALIAS, (project, version.model_id, event.alias))
+    elif event.kind in (Kind.METADATA_LOGGED, Kind.VERSION_UPDATED):
+        write_facts(connection, project, version)
     elif event.kind is Kind.VERSION_PURGED:
         for statement in _PURGE_VERSION:
             connection.execute(statement, (project, version.model_id, version.number))

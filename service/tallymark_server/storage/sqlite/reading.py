@@ -116,7 +116,7 @@ class Reading:
         """A page of versions of the model."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
-        page = versions_page(self._connection, self._id(project), model.id, at, query)
+        page = versions_page(self._connection, self._id(project), model.id, at, head.revision, query)
         return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], page.keys, at, page.more)
 
     def points(

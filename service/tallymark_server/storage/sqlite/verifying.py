@@ -17,7 +17,18 @@ from tallymark_server.storage.sqlite.migrate import migrate, steps
 from tallymark_server.storage.sqlite.projecting import tell_tables
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
-_TABLES = ("models", "renames", "versions", "aliases", "runs", "run_versions", "run_steps", "artifacts", "points")
+_TABLES = (
+    "models",
+    "renames",
+    "versions",
+    "aliases",
+    "runs",
+    "run_versions",
+    "run_steps",
+    "artifacts",
+    "points",
+    "facts",
+)
 _STRETCH = 1000
 _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"

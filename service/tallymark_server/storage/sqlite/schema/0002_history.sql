@@ -75,3 +75,34 @@ CREATE TABLE run_steps (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX steps_by_start ON run_steps (project, run, start_revision);
+
+-- By what versions are found: their tags, and their facts by `metadata.KEY`. Of a text its beginning, of a flag 0 or 1,
+-- and of what cannot be compared only that it is there.
+CREATE TABLE facts (
+    project INTEGER NOT NULL,
+    model   INTEGER NOT NULL,
+    key     TEXT    NOT NULL,
+    value   ANY     NOT NULL,
+    number  INTEGER NOT NULL,
+    PRIMARY KEY (project, model, key, value, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX facts_of_versions ON facts (project, model, number);
+CREATE UNIQUE INDEX live_versions ON versions (project, model, number) WHERE deleted = 0;
+
+INSERT OR IGNORE INTO facts
+SELECT versions.project, versions.model, 'tags', substr(tag.value, 1, 255), versions.number
+FROM versions JOIN events ON events.project = versions.project AND events.revision = versions.revision
+JOIN json_each(events.image, '$.tags') AS tag;
+
+INSERT INTO facts
+SELECT versions.project, versions.model, 'metadata.' || fact.key,
+    CASE
+        WHEN fact.type IN ('integer', 'real', 'true', 'false') THEN CAST(fact.value AS REAL)
+        WHEN fact.type = 'text' THEN substr(fact.value, 1, 255)
+        WHEN fact.type = 'object' THEN coalesce(substr(json_extract(fact.value, '$.uri'), 1, 255), '')
+        ELSE ''
+    END,
+    versions.number
+FROM versions JOIN events ON events.project = versions.project AND events.revision = versions.revision
+JOIN json_each(events.image, '$.metadata') AS fact;
