@@ -1,0 +1,145 @@
+"""The commands on files: backup, export and import."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+_file = click.Path(path_type=Path, dir_okay=False)
+_file_or_dash = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+_DASH = Path("-")
+_db = click.option(
+    "--db",
+    type=_file,
+    default="tallymark.db",
+    envvar="TALLYMARK_DB",
+    show_default=True,
+    show_envvar=True,
+    help="The SQLite file.",
+)
+
+
+@click.command
+@_db
+@click.option("--to", type=_file, required=True, help="The copy; a file that is not there yet.")
+def backup(db: Path, to: Path) -> None:
+    """Copy a file to a new one, while a server serves it or not.
+
+    The copy is the registry as it was at one moment, and comes to be as a whole or not at all. To restore it, serve it:
+    tallymark serve --db COPY
+    """
+    with _refusals():
+        from tallymark_server.storage.sqlite.copying import backup as copy
+
+        with _bar("copying") as bar:
+
+            def tell(done: int, pages: int) -> None:
+                bar.length = pages
+                bar.update(done - bar.pos)
+
+            revisions = copy(db, to, tell)
+    _say(f"{to} is a copy of {db}: {_told(revisions)}")
+
+
+@click.command
+@_db
+@click.option("--project", metavar="NAME", help="The project to export; without it, all of them.")
+@click.option("--at", metavar="REVISION", type=click.IntRange(1), help="Export what there was at this revision.")
+@click.option("--to", type=_file_or_dash, required=True, help="A file that is not there yet; - is standard output.")
+def export(db: Path, project: str | None, at: int | None, to: Path) -> None:
+    """Write the whole registry, or a project, as JSON Lines, while a server serves it or not.
+
+    Each project begins with a line of its own; each event of its log is a line, with the hash that proves it. The same
+    log gives the same bytes, and `tallymark import` makes the same log of them. Requests and what they did are told
+    too, so that one that is repeated after an import has no second effect.
+    """
+    with _refusals():
+        from tallymark_server.storage.sqlite.exporting import exported
+
+        with exported(db, project, at) as told, _sink(to) as stream, _bar("exporting", told.events) as bar:
+            for line in told.lines:
+                stream.write(line)
+                bar.update(1)
+    _say(f"exported {told.events:,} events of {db}", err=to == _DASH)
+
+
+@click.command("import")
+@_db
+@click.option("--from", "source", type=_file_or_dash, required=True, help="An export; - is standard input.")
+def import_(db: Path, source: Path) -> None:
+    """Make the projects of an export again, in a file that no server holds, or in a new one.
+
+    Every event is replayed and proved on its way in: its order, its number, its hash. A line that was changed, lost or
+    added is told by its number, and then nothing is imported at all. A project that has events already is refused.
+    """
+    with _refusals():
+        from tallymark_server.storage.sqlite.importing import import_log
+
+        with _source(source) as stream, _bar("importing", _size(source)) as bar:
+            revisions = import_log(db, stream, bar.update)
+    _say(f"imported into {db}: {_told(revisions)}")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What goes wrong with files, as one sentence."""
+    try:
+        from tallymark_server.storage.contract import CannotOpenError
+        from tallymark_server.storage.placing import CannotPlaceError
+        from tallymark_server.storage.sqlite.exporting import CannotExportError
+        from tallymark_server.storage.sqlite.importing import CannotImportError
+    except ImportError as error:
+        raise click.ClickException(
+            f"this needs {error.name}, which is not installed: pip install 'tallymark[server]'"
+        ) from None
+    try:
+        yield
+    except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError) as error:
+        raise click.ClickException(str(error)) from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from None
+
+
+@contextmanager
+def _sink(to: Path) -> Iterator[BinaryIO]:
+    from tallymark_server.storage.placing import placed
+
+    if to == _DASH:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        with placed(to) as partial, partial.open("wb") as stream:
+            yield stream
+
+
+@contextmanager
+def _source(source: Path) -> Iterator[BinaryIO]:
+    if source == _DASH:
+        yield sys.stdin.buffer
+    else:
+        with source.open("rb") as stream:
+            yield stream
+
+
+def _bar(label: str, length: int | None = None) -> Any:
+    """A progress bar for people; programs are told nothing."""
+    return click.progressbar(length=length or 0, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
+def _size(source: Path) -> int | None:
+    return source.stat().st_size if source.is_file() else None
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    click.echo(text, err=err)
+
+
+def _told(revisions: dict[str, int]) -> str:
+    return ", ".join(f"project {project} at revision {revision:,}" for project, revision in revisions.items())
