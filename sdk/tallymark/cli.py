@@ -44,6 +44,18 @@ _COMMANDS = {
             "Make the projects of an export again, in a file that no server holds, or in a new one.",
             "import_",
         ),
+        Later(
+            "tallymark_server.files",
+            "import-mlflow",
+            "Import the models of an MLflow registry: URI is what MLflow calls its tracking or registry URI.",
+            "import_mlflow",
+        ),
+        Later(
+            "tallymark_server.files",
+            "import-zenml",
+            "Import the models of a ZenML store: DATABASE is its SQLite file, of ZenML 0.80 or later.",
+            "import_zenml",
+        ),
         Later("tallymark.commands.lineage", "lineage", "Tell what a version came from, and what came from it."),
         Later("tallymark.commands.metadata", "metadata", "Typed facts about versions."),
         Later("tallymark.commands.models", "model", "Models, and what people write about them."),

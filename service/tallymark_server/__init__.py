@@ -9,6 +9,7 @@ registry    the door for every edge: commands go to the writer, questions to sto
 watching    the bell and the loop by which readers follow the log
 rpc/        the gRPC edge: messages to commands, results to messages, errors to statuses
 settings    what an operator can set
-files       the commands on files: backup, export, import
+foreign/    other registries, told to the log by the same rules, with the times of then
+files       the commands on files: backup, export, import, import from other registries
 app         puts the rooms together, starts them and stops them in order
 """

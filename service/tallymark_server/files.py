@@ -1,10 +1,11 @@
-"""The commands on files: backup, export and import."""
+"""The commands on files: backup, export, import, and imports from other registries."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,12 +38,7 @@ def backup(db: Path, to: Path) -> None:
         from tallymark_server.storage.sqlite.copying import backup as copy
 
         with _bar("copying") as bar:
-
-            def tell(done: int, pages: int) -> None:
-                bar.length = pages
-                bar.update(done - bar.pos)
-
-            revisions = copy(db, to, tell)
+            revisions = copy(db, to, partial(_move, bar))
     _say(f"{to} is a copy of {db}: {_told(revisions)}")
 
 
@@ -85,10 +81,101 @@ def import_(db: Path, source: Path) -> None:
     _say(f"imported into {db}: {_told(revisions)}")
 
 
+def _into(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every import from another registry."""
+    options = (
+        _db,
+        click.option("--project", metavar="NAME", default="default", show_default=True, help="One without events yet."),
+        click.option("--dry-run", is_flag=True, help="Only tell what would be imported, and what cannot be kept."),
+        click.option("--strict", is_flag=True, help="Import nothing if there is anything that cannot be kept."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command
+@click.argument("uri", metavar="URI")
+@click.option("--runs", metavar="URI", help="Where the runs are tracked, if it is not where the models are.")
+@_into
+def import_mlflow(uri: str, runs: str | None, **into: Any) -> None:
+    """Import the models of an MLflow registry: URI is what MLflow calls its tracking or registry URI.
+
+    Numbers, stages, aliases, descriptions, users and times are kept; tags become metadata, and those without a value
+    labels; the run that made a version comes with its parameters, and with its metrics as series of the version. Every
+    change is decided by the rules of this registry at the time at which it was made there. A number that is no longer
+    there is given and purged, so that those after it stay. What cannot be kept is told on standard error.
+
+    Numbers and times are given by the line, so this cannot be done through a service: it needs the file, without a
+    server on it. All is imported or nothing.
+    """
+    with _refusals():
+        from tallymark_server.foreign import from_mlflow
+
+        _import_foreign(from_mlflow.MAKER, partial(from_mlflow.find, uri, runs), **into)
+
+
+@click.command
+@click.argument("database", metavar="DATABASE")
+@click.option("--from-project", metavar="NAME", help="The project of ZenML, if several have models.")
+@_into
+def import_zenml(database: str, from_project: str | None, **into: Any) -> None:
+    """Import the models of a ZenML store: DATABASE is its SQLite file, of ZenML 0.80 or later.
+
+    Numbers, names, stages, tags, texts, users and times are kept, and metadata with every value that it ever had; the
+    links to artifacts, and the runs that made and used a version. Every change is decided by the rules of this registry
+    at the time at which it was made there. A number that is no longer there is given and purged, so that those after it
+    stay. What cannot be kept is told on standard error.
+
+    Numbers and times are given by the line, so this cannot be done through a service: it needs the file, without a
+    server on it. All is imported or nothing.
+    """
+    with _refusals():
+        from tallymark_server.foreign import from_zenml
+
+        _import_foreign(from_zenml.MAKER, partial(from_zenml.find, database, from_project), **into)
+
+
+def _import_foreign(
+    maker: str, find: Callable[[Any, Any], list[Any]], *, db: Path, project: str, dry_run: bool, strict: bool
+) -> None:
+    from tallymark_server.domain.naming import project_name
+    from tallymark_server.foreign.bringing import bring
+    from tallymark_server.foreign.found import Report
+    from tallymark_server.foreign.telling import tell
+    from tallymark_server.storage.sqlite.offline import writing
+
+    report = Report()
+    with _bar("reading") as bar:
+        models = find(report, partial(_move, bar))
+    told = tell(models, project_name(project), maker, report)
+    for loss in report.losses:
+        _say(loss, err=True)
+    versions = [version for model in models for version in model.versions]
+    runs = {run.id for version in versions for run in (version.run, *version.used_by) if run}
+    counts = f"{len(models):,} models, {len(versions):,} versions, {len(runs):,} runs; not kept: {len(report.losses):,}"
+    if strict and report.losses:
+        raise click.ClickException(f"not everything can be kept, so nothing was imported: {counts}")
+    if dry_run:
+        _say(f"would import {counts}")
+        return
+    with writing(db, project) as line, _bar("importing", len(told)) as bar:
+        bring(line, told, bar.update)
+    _say(f"imported into project {project} of {db}: {counts}")
+
+
+def _move(bar: Any, done: int, of: int) -> None:
+    bar.length = of
+    bar.update(done - bar.pos)
+
+
 @contextmanager
 def _refusals() -> Iterator[None]:
     """What goes wrong with files, as one sentence."""
     try:
+        from tallymark_server.domain.errors import InvalidField
+        from tallymark_server.foreign.bringing import CannotBringError
+        from tallymark_server.foreign.found import CannotReadError
         from tallymark_server.storage.contract import CannotOpenError
         from tallymark_server.storage.placing import CannotPlaceError
         from tallymark_server.storage.sqlite.exporting import CannotExportError
@@ -100,6 +187,8 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError) as error:
+        raise click.ClickException(str(error)) from None
+    except (CannotReadError, CannotBringError, InvalidField) as error:
         raise click.ClickException(str(error)) from None
     except BrokenPipeError:
         raise

@@ -1,0 +1,223 @@
+"""Finds in MLflow: registered models, their versions, and the runs that made them, by MLflow's own client."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tallymark_server.domain import naming
+from tallymark_server.domain.model import ArtifactType, ModelCard, Point, RunState, Stage, Uri, Value
+from tallymark_server.foreign.fitting import fit_facts, fit_name, fit_run_id, fit_tags, fit_text, share_stages
+from tallymark_server.foreign.found import (
+    CannotReadError,
+    FoundArtifact,
+    FoundModel,
+    FoundRun,
+    FoundVersion,
+    Report,
+)
+
+MAKER = "mlflow"
+_STATES = {"FINISHED": RunState.SUCCEEDED, "FAILED": RunState.FAILED, "KILLED": RunState.FAILED}
+# Tags by which MLflow tells what is a field here.
+_FIELDS = {"mlflow.user", "mlflow.source.git.commit", "mlflow.note.content"}
+
+
+def find(uri: str, runs: str | None, report: Report, tell: Callable[[int, int], None]) -> list[FoundModel]:
+    """Every registered model at the URI; runs are asked for at `runs`, or there too. CannotReadError.
+
+    `tell` is called with how many models are done, and how many there are.
+    """
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        # MLflow would make it.
+        raise CannotReadError(f"there is no file {uri.removeprefix('sqlite:///')}")
+    try:
+        mlflow = import_module("mlflow")
+    except ImportError:
+        raise CannotReadError("this needs MLflow's client: pip install 'tallymark[mlflow]'") from None
+    with warnings.catch_warnings():
+        # Stages are deprecated there, and here they are read.
+        warnings.simplefilter("ignore")
+        try:
+            client = mlflow.MlflowClient(tracking_uri=runs or uri, registry_uri=uri)
+            return _Finder(client, mlflow.exceptions.MlflowException, report).models(tell)
+        except mlflow.exceptions.MlflowException as error:
+            raise CannotReadError(f"cannot read {uri}: {str(error).splitlines()[0]}") from None
+
+
+def _pages(ask: Callable[..., Any], **asked: Any) -> Iterator[Any]:
+    token = None
+    while True:
+        page = ask(page_token=token, **asked)
+        yield from page
+        if not (token := page.token):
+            return
+
+
+class _Finder:
+    def __init__(self, client: Any, missing: type[Exception], report: Report) -> None:
+        self._client = client
+        self._missing = missing
+        self._report = report
+        self._runs: dict[str, tuple[FoundRun, list[Point]] | None] = {}
+        self._experiments: dict[str, str] = {}
+
+    def models(self, tell: Callable[[int, int], None]) -> list[FoundModel]:
+        found = list(_pages(self._client.search_registered_models))
+        taken: set[str] = set()
+        models = []
+        for done, model in enumerate(found, 1):
+            models.append(self._model(model, taken))
+            tell(done, len(found))
+        return models
+
+    def _model(self, model: Any, taken: set[str]) -> FoundModel:
+        where = f"model {model.name}"
+        name = fit_name(model.name, naming.model_name, taken, self._report, where)
+        taken.add(name)
+        quoted = model.name.replace("'", "''")
+        versions = list(_pages(self._client.search_model_versions, filter_string=f"name='{quoted}'"))
+        aliases: dict[int, list[str]] = {}
+        for alias, number in sorted(model.aliases.items()):
+            known = [one for ones in aliases.values() for one in ones]
+            fitting = fit_name(alias, naming.version_name, known, self._report, where, "alias")
+            aliases.setdefault(int(number), []).append(fitting)
+        tags, metadata = self._tags(model.tags, where, ())
+        card = ModelCard(
+            description=fit_text(model.description or "", self._report, f"{where}: its description"),
+            tags=tags,
+            metadata=metadata,
+        )
+        found = [self._version(version, aliases.get(int(version.version), [])) for version in versions]
+        found.sort(key=lambda version: version.number)
+        share_stages(name, found, self._report)
+        created = _micros(model.creation_timestamp)
+        return FoundModel(
+            name=name,
+            card=card,
+            creator=next((version.creator for version in found), MAKER),
+            create_time=created,
+            update_time=max(created, _micros(model.last_updated_timestamp)),
+            versions=found,
+        )
+
+    def _version(self, version: Any, aliases: Sequence[str]) -> FoundVersion:
+        where = f"version {version.name}/{version.version}"
+        run, points = (version.run_id and self._run(version.run_id, where)) or (None, [])
+        measured = {point.key for point in points}
+        points = [*points, *self._points(version.metrics or [], where, without=measured)]
+        tags, metadata = self._tags(version.tags, where, {point.key for point in points})
+        more: dict[str, Value] = {"mlflow.source": Uri(version.source)} if version.source else {}
+        more |= {"mlflow.run_id": version.run_id} if version.run_id else {}
+        more |= {"mlflow.model_id": version.model_id} if getattr(version, "model_id", None) else {}
+        if version.status != "READY":
+            more["mlflow.status"] = f"{version.status} {version.status_message or ''}".strip()
+        metadata |= fit_facts(more, self._report, where, metadata)
+        created = _micros(version.creation_timestamp)
+        return FoundVersion(
+            number=int(version.version),
+            stage=self._stage(version.current_stage, where),
+            aliases=tuple(aliases),
+            description=fit_text(version.description or "", self._report, f"{where}: its description"),
+            tags=tags,
+            metadata=metadata,
+            points=points,
+            artifacts=self._artifacts(version, where, created),
+            run=run,
+            creator=version.user_id or (run.creator if run else MAKER),
+            create_time=created,
+            update_time=max(created, _micros(version.last_updated_timestamp)),
+        )
+
+    def _artifacts(self, version: Any, where: str, time: int) -> list[FoundArtifact]:
+        try:
+            uri = self._client.get_model_version_download_uri(version.name, version.version)
+        except self._missing:
+            uri = version.source
+        if not uri:
+            self._report.lost(where, "has no place where its model is")
+            return []
+        return [FoundArtifact(name="model", type=ArtifactType.MODEL, uri=uri, time=time)]
+
+    def _stage(self, name: str | None, where: str) -> Stage:
+        try:
+            return Stage((name or "none").lower())
+        except ValueError:
+            self._report.lost(where, f"stage {name!r} is unknown here")
+            return Stage.NONE
+
+    def _tags(
+        self, tags: dict[str, str], where: str, metrics: Sequence[str] | set[str]
+    ) -> tuple[tuple[str, ...], dict[str, Value]]:
+        """Tags without a value are labels, and those with one are metadata."""
+        labels = [key for key, value in tags.items() if not value]
+        facts: dict[str, Value] = {
+            f"tag.{key}" if key in metrics else key: value for key, value in tags.items() if value
+        }
+        return fit_tags(labels, self._report, where), fit_facts(facts, self._report, where)
+
+    def _run(self, run_id: str, where: str) -> tuple[FoundRun, list[Point]] | None:
+        if run_id not in self._runs:
+            try:
+                self._runs[run_id] = self._read_run(self._client.get_run(run_id))
+            except self._missing:
+                self._runs[run_id] = None
+        if self._runs[run_id] is None:
+            self._report.lost(where, f"its run {run_id} is not there; its metrics and parameters are not known")
+        return self._runs[run_id]
+
+    def _read_run(self, run: Any) -> tuple[FoundRun, list[Point]]:
+        info, data, where = run.info, run.data, f"run {run.info.run_id}"
+        state = _STATES.get(info.status, RunState.RUNNING)
+        parameters: dict[str, Value] = {**data.params}
+        parameters |= {key: value for key, value in data.tags.items() if key not in _FIELDS and value}
+        found = FoundRun(
+            id=fit_run_id(info.run_id),
+            pipeline=self._experiment(info.experiment_id),
+            state=state,
+            error="it was killed" if info.status == "KILLED" else "",
+            user=info.user_id or data.tags.get("mlflow.user", ""),
+            commit=data.tags.get("mlflow.source.git.commit", ""),
+            parameters=fit_facts(parameters, self._report, where),
+            creator=info.user_id or MAKER,
+            start=_micros(info.start_time),
+            end=_micros(info.end_time) if info.end_time else None,
+        )
+        points: list[Point] = []
+        for key in data.metrics:
+            points += self._points(self._client.get_metric_history(info.run_id, key), where)
+        return found, points
+
+    def _experiment(self, experiment_id: str) -> str:
+        if experiment_id not in self._experiments:
+            try:
+                self._experiments[experiment_id] = self._client.get_experiment(experiment_id).name
+            except self._missing:
+                self._experiments[experiment_id] = experiment_id
+        return self._experiments[experiment_id]
+
+    def _points(self, metrics: Sequence[Any], where: str, without: set[str] | None = None) -> list[Point]:
+        """Points by metric and step; of several at one step, the last."""
+        by_step: dict[tuple[str, int], Point] = {}
+        for metric in sorted(metrics, key=lambda one: (one.timestamp, one.step)):
+            if metric.key in (without or ()):
+                continue
+            point = Point(metric.key, metric.step, float(metric.value), _micros(metric.timestamp))
+            place = (metric.key, metric.step)
+            if metric.step < 0:
+                self._report.lost(where, f"metric {metric.key!r} has points at steps before 0, which are left out")
+            elif not fit_facts({metric.key: math.nan}, self._report, where):
+                continue
+            else:
+                if place in by_step and by_step[place].value != point.value:
+                    self._report.lost(where, f"metric {metric.key!r} has several points at one step: the last is kept")
+                by_step[place] = point
+        return list(by_step.values())
+
+
+def _micros(milliseconds: int | None) -> int:
+    return (milliseconds or 0) * 1000
