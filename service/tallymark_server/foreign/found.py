@@ -70,7 +70,7 @@ class FoundArtifact:
 
 @dataclass(kw_only=True)
 class FoundVersion:
-    """A version. `metadata` is what it is now, `facts` what was told of it in time; `run` made it, `used_by` used it."""
+    """A version. `metadata` is as of now, `facts` tells what was said of it when; `run` made it, `used_by` used it."""
 
     number: int
     name: str | None = None

@@ -8,7 +8,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -126,7 +125,9 @@ class _Finder:
         where = f"model {row['name']}"
         name = fit_name(row["name"], naming.model_name, taken, self._report, where)
         taken.add(name)
-        texts = {field: fit_text(row[field] or "", self._report, f"{where}: its {field}") for field in _CARD}
+        texts: dict[str, Any] = {
+            field: fit_text(row[field] or "", self._report, f"{where}: its {field}") for field in _CARD
+        }
         if not row["save_models_to_registry"]:
             self._report.lost(where, "that it is not saved to model registries is a setting of ZenML")
         names: set[str] = set()
@@ -135,7 +136,7 @@ class _Finder:
         created = _micros(row["created"])
         return FoundModel(
             name=name,
-            card=replace(ModelCard(tags=self._tags(row["id"], "model", where)), **texts),
+            card=ModelCard(**texts, tags=self._tags(row["id"], "model", where)),
             creator=self._user(row["user_id"]),
             create_time=created,
             update_time=_changed(row),
