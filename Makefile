@@ -25,8 +25,12 @@ serve: setup ## run the service on ./tallymark.db until Ctrl-C
 test: setup ## run the whole test suite
 	$(BIN)/pytest $(TESTS)
 
-soak: setup ## compare a plain model of the rules with a real server over many thousand random commands
+soak: setup ## the long tests: a plain model of the rules over many thousand commands, 200 rounds of faults, 1,000 losses of power
 	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 tests/journeys/test_state_machine.py
+	TALLYMARK_TEST_ROUNDS=$(or $(ROUNDS),200) TALLYMARK_TEST_REPORT=.cache/soak \
+		$(BIN)/pytest tests/journeys/test_exactly_once.py
+	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
+	@cat .cache/soak/exactly-once.txt
 
 check: setup ## format, lint, types, import contracts, the contract, generated stubs up to date
 	$(BIN)/ruff format --check

@@ -13,7 +13,7 @@ import grpc.aio
 
 from tallymark import calls
 from tallymark.aio_tracking import AsyncTracking
-from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told
+from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
 from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
 from tallymark.checking import checked
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion
@@ -294,29 +294,43 @@ class AsyncClient(AsyncTracking):
         return (await self.run_call(calls.head(self._project))).revision or 0
 
     async def watch(
-        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+        self,
+        after_revision: int | None = None,
+        *,
+        model: str = "",
+        kinds: Sequence[str] = (),
+        stages: Sequence[str] = (),
+        log_id: str = "",
     ) -> AsyncIterator[Event]:
         """Events after a revision (None: from now on), as they happen, without end; each once, and in order.
 
-        Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
-        away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
-        It ends when the client is closed.
+        Only those about a model, only those of some kinds (`Event.kind`), and only moves into or out of some stages, if
+        these are given. When the service goes away, this waits for it and goes on where it was; RevisionInFuture and
+        LogReplaced if it came back as another, or is another than the one whose `log_id` is given. It ends when the
+        client is closed.
         """
-        async with aclosing(self.watch_progress(after_revision, model=model, kinds=kinds)) as progress:
+        told_all = self.watch_progress(after_revision, model=model, kinds=kinds, stages=stages, log_id=log_id)
+        async with aclosing(told_all) as progress:
             async for told in progress:
                 for event in told.events:
                     yield event
 
     async def watch_progress(
-        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+        self,
+        after_revision: int | None = None,
+        *,
+        model: str = "",
+        kinds: Sequence[str] = (),
+        stages: Sequence[str] = (),
+        log_id: str = "",
     ) -> AsyncGenerator[Told, None]:
         """As `watch`, with how far in the log it has come: first where it begins, later also without any event."""
-        kinds = tuple(kinds)
+        wanted = Wanted(model, tuple(kinds), tuple(stages))
         # A stream waits for the service without end; a call tells within its deadline that there is none.
         head = await self.run_call(calls.head(self._project))
-        cursor = head if after_revision is None else Cursor(after_revision, head.log_id)
+        cursor = Cursor(head.revision if after_revision is None else after_revision, log_id or head.log_id)
         while True:
-            call = calls.watch(self._project, cursor, model, kinds)
+            call = calls.watch(self._project, cursor, wanted)
             stream = getattr(self._stub(call.service), call.method)(
                 call.request, metadata=self._headers, wait_for_ready=True
             )

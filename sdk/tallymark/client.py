@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from tallymark import calls
-from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told
+from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
 from tallymark.channel import Channel, delay_before_retry
 from tallymark.checking import checked
 from tallymark.client_tracking import Tracking
@@ -284,32 +284,44 @@ class Client(Tracking):
         return (self.run_call(calls.head(self._project))).revision or 0
 
     def watch(
-        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+        self,
+        after_revision: int | None = None,
+        *,
+        model: str = "",
+        kinds: Sequence[str] = (),
+        stages: Sequence[str] = (),
+        log_id: str = "",
     ) -> Iterator[Event]:
         """Events after a revision (None: from now on), as they happen, without end; each once, and in order.
 
-        Only those about a model, and only those of some kinds (`Event.kind`), if these are given. When the service goes
-        away, this waits for it and goes on where it was; RevisionInFuture and LogReplaced if it came back as another.
-        It ends when the client is closed.
+        Only those about a model, only those of some kinds (`Event.kind`), and only moves into or out of some stages, if
+        these are given. When the service goes away, this waits for it and goes on where it was; RevisionInFuture and
+        LogReplaced if it came back as another, or is another than the one whose `log_id` is given. It ends when the
+        client is closed.
         """
-        for told in self.watch_progress(after_revision, model=model, kinds=kinds):
+        for told in self.watch_progress(after_revision, model=model, kinds=kinds, stages=stages, log_id=log_id):
             yield from told.events
 
     def watch_progress(
-        self, after_revision: int | None = None, *, model: str = "", kinds: Sequence[str] = ()
+        self,
+        after_revision: int | None = None,
+        *,
+        model: str = "",
+        kinds: Sequence[str] = (),
+        stages: Sequence[str] = (),
+        log_id: str = "",
     ) -> Generator[Told, None, None]:
         """As `watch`, with how far in the log it has come: first where it begins, later also without any event."""
         # Taken now and not at the first question, so that a client that is closed in between is noticed.
-        return self._tell(after_revision, model, tuple(kinds), self._channel.closing)
+        wanted = Wanted(model, tuple(kinds), tuple(stages))
+        return self._tell(Cursor(after_revision, log_id), wanted, self._channel.closing)
 
-    def _tell(
-        self, after_revision: int | None, model: str, kinds: Sequence[str], closing: threading.Event
-    ) -> Generator[Told, None, None]:
+    def _tell(self, begin: Cursor, wanted: Wanted, closing: threading.Event) -> Generator[Told, None, None]:
         # A stream waits for the service without end; a call tells within its deadline that there is none.
         head = self.run_call(calls.head(self._project))
-        cursor = head if after_revision is None else Cursor(after_revision, head.log_id)
+        cursor = Cursor(head.revision if begin.revision is None else begin.revision, begin.log_id or head.log_id)
         while not closing.is_set():
-            call = calls.watch(self._project, cursor, model, kinds)
+            call = calls.watch(self._project, cursor, wanted)
             stream = self._channel.stream(call)
             try:
                 for message in () if closing.is_set() else stream:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallymark.arguments import described, encodable
@@ -91,11 +90,15 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
 
 def version_text(message: model_pb2.ModelVersion) -> str:
     """The version as JSON, which `version_of_text` reads, also in a later release."""
+    from google.protobuf import json_format  # takes as long to import as a third of grpc, and is rarely needed
+
     return str(json_format.MessageToJson(message, preserving_proto_field_name=True))
 
 
 def version_of_text(text: str) -> ModelVersion:
     """The version that the JSON tells of; ValueError."""
+    from google.protobuf import json_format
+
     try:
         return version_of(json_format.Parse(text, model_pb2.ModelVersion(), ignore_unknown_fields=True))
     except json_format.ParseError as error:

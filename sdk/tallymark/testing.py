@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Self
+from urllib.parse import urlsplit
 
 try:
     import pytest
@@ -35,12 +36,16 @@ class Server:
     """A Tallymark server in a process of its own.
 
     `db` is its SQLite file. `address` is HOST:PORT; it stays the same when the server is restarted. `options` are
-    further flags of `tallymark serve`.
+    further flags of `tallymark serve`. `http` is HOST:PORT for a dashboard, which is then at `dashboard`.
     """
 
-    def __init__(self, db: Path, options: Sequence[str] = (), *, address: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, db: Path, options: Sequence[str] = (), *, address: str = "127.0.0.1:0", http: str | None = None
+    ) -> None:
         self.db = db
         self.address = address
+        self.dashboard = ""
+        self._http = http
         self._options = options
         self._process: subprocess.Popen[str] | None = None
 
@@ -70,6 +75,7 @@ class Server:
     def start(self) -> None:
         """Start, and return when it answers; ServerError."""
         command = [sys.executable, "-m", "tallymark_server", "--db", str(self.db), "--listen", self.address]
+        command += ["--no-ui"] if self._http is None else ["--http", self._http]
         try:
             log = self.log_file.open("a")
         except OSError as error:
@@ -84,6 +90,9 @@ class Server:
             _lines(self._process).close()
             raise ServerError(self._last_word())
         self.address = announced.rsplit(" on ", 1)[1].strip()
+        if self._http is not None:
+            self.dashboard = _lines(self._process).readline().rsplit(" at ", 1)[1].strip()
+            self._http = urlsplit(self.dashboard).netloc
 
     def stop(self) -> None:
         """Stop gracefully: what waits is answered first; ServerError if it does not end well."""

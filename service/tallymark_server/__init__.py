@@ -8,6 +8,7 @@ writer      the one line: takes commands in turn, decides a batch, commits once,
 registry    the door for every edge: commands go to the writer, questions to storage
 watching    the bell and the loop by which readers follow the log
 rpc/        the gRPC edge: messages to commands, results to messages, errors to statuses
+web/        the dashboard, on a port of its own, and the same methods over plain HTTP
 settings    what an operator can set
 foreign/    other registries, told to the log by the same rules, with the times of then
 files       the commands on files: backup, export, import, import from other registries

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from tallymark_server.rpc.serving import GrpcServer
 from tallymark_server.settings import Settings
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.watching import Bell
+from tallymark_server.web.serving import HttpServer
 from tallymark_server.writer import Writer
 
 # The storage's thread and the event loop take turns at the interpreter: with the default of 5 ms each statement of a
@@ -33,16 +34,17 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers. `failed` is done when it can go on no longer."""
+    """A server that answers. `dashboard` is where, empty if nowhere. `failed` is done when it can go on no longer."""
 
     host: str
     port: int
+    dashboard: str
     failed: asyncio.Future[None]
 
     @property
     def address(self) -> str:
         """HOST:PORT."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _address(self.host, self.port)
 
 
 @asynccontextmanager
@@ -54,18 +56,38 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with open_sqlite(settings.db, settings.projects) as storage:
         bell = Bell()
         writer = Writer(storage, bell, lambda: time.time_ns() // 1000, settings.max_waiting)
-        server = GrpcServer(Registry(storage, writer, bell, settings.heartbeat))
+        registry = Registry(storage, writer, bell, settings.heartbeat)
+        server, web = GrpcServer(registry), HttpServer(registry, settings.projects, settings.http_names)
         line = asyncio.create_task(writer.serve())
         try:
+            dashboard = "" if settings.http is None else _url(settings.http[0], web.listen(*settings.http))
             port = await server.start(settings.host, settings.port)
-            yield Running(settings.host, port, asyncio.ensure_future(asyncio.shield(line)))
+            tasks = [line, asyncio.create_task(web.serve(port))] if dashboard else [line]
+            yield Running(settings.host, port, dashboard, asyncio.ensure_future(_failed(tasks)))
             await server.refuse()
         finally:
             writer.stop()
             bell.close()
+            await web.stop()
             await asyncio.wait((line,))
             await _tell_the_late(writer, settings.grace)
             await server.stop(settings.grace)
+
+
+async def _failed(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Done when the first of the tasks is, and failed as it is."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _url(host: str, port: int) -> str:
+    # What listens everywhere is found here.
+    return f"http://{_address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}/"  # noqa: S104 - compared
 
 
 async def _tell_the_late(writer: Writer, grace: float) -> None:
@@ -78,8 +100,8 @@ async def _tell_the_late(writer: Writer, grace: float) -> None:
         await asyncio.sleep(FAREWELL)
 
 
-async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `announce` is told the address when the server answers."""
+async def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
+    """Serve until SIGINT or SIGTERM. `announce` is told the address, and the dashboard's, when the server answers."""
     telemetry.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
     loop = asyncio.get_running_loop()
@@ -89,8 +111,15 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     async with running(settings) as server:
         # What lives now lives to the end: the collector need not look at it again.
         gc.freeze()
-        announce(server.address)
-        _log.info("serving", address=server.address, db=str(settings.db), projects=settings.projects, pid=os.getpid())
+        announce(server.address, server.dashboard)
+        _log.info(
+            "serving",
+            address=server.address,
+            dashboard=server.dashboard,
+            db=str(settings.db),
+            projects=settings.projects,
+            pid=os.getpid(),
+        )
         asked = asyncio.create_task(stopped.wait())
         await asyncio.wait((asked, server.failed), return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()

@@ -16,7 +16,7 @@ import click
 
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
-from tallymark_server.settings import DEFAULT_LISTEN, InvalidSettingError, Settings, parse_listen
+from tallymark_server.settings import DEFAULT_HTTP, DEFAULT_LISTEN, InvalidSettingError, Settings, parse_listen
 
 
 def _with_default(projects: tuple[str, ...]) -> tuple[str, ...]:
@@ -49,6 +49,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     context.default_map = {**(context.default_map or {}), **settings}
 
 
+def _announce(db: Path, address: str, dashboard: str) -> None:
+    click.echo(f"tallymark serves {db} on {address}")
+    if dashboard:
+        click.echo(f"and its dashboard at {dashboard}")
+
+
 _setting = partial(click.option, show_envvar=True)
 
 
@@ -74,6 +80,20 @@ _setting = partial(click.option, show_envvar=True)
     default=DEFAULT_LISTEN,
     help="Where to answer gRPC calls. Port 0 picks a free one and prints it.",
 )
+@_setting(
+    "--http",
+    metavar="HOST:PORT",
+    default=DEFAULT_HTTP,
+    help="Where to answer browsers, and calls as JSON. Port 0 picks a free one and prints it.",
+)
+@_setting(
+    "--http-name",
+    "http_names",
+    metavar="NAME",
+    multiple=True,
+    help="A host name, beside addresses and localhost, by which browsers may call this server.",
+)
+@_setting("--ui/--no-ui", default=True, help="Whether to answer browsers, and calls as JSON, at all.")
 @_setting(
     "--project",
     "projects",
@@ -114,14 +134,15 @@ _setting = partial(click.option, show_envvar=True)
     default="console",
     help="Logs for people or for programs, on standard error.",
 )
-def serve(listen: str, projects: tuple[str, ...], **given: Any) -> None:
+def serve(listen: str, http: str, ui: bool, projects: tuple[str, ...], **given: Any) -> None:
     """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
 
     Only one server can hold a file. When it stops, changes that wait in line are still made and answered.
     """
     try:
         host, port = parse_listen(listen)
-        settings = Settings(host=host, port=port, projects=_with_default(projects), **given)
+        seen = parse_listen(http) if ui else None
+        settings = Settings(host=host, port=port, http=seen, projects=_with_default(projects), **given)
     except InvalidSettingError as error:
         raise click.BadParameter(str(error)) from None
     # gRPC's core would tell a taken port a second time, in its own words.
@@ -135,7 +156,7 @@ def serve(listen: str, projects: tuple[str, ...], **given: Any) -> None:
             f"the service needs {error.name}, which is not installed: pip install 'tallymark[server]'"
         ) from None
     try:
-        _run(run(settings, lambda address: click.echo(f"tallymark serves {settings.db} on {address}")))
+        _run(run(settings, partial(_announce, settings.db)))
     except (CannotOpenError, CannotListenError) as error:
         raise click.ClickException(str(error)) from None
 

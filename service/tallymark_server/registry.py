@@ -105,14 +105,14 @@ class Registry:
     async def models(self, project: str, asked: Asked) -> Listing[Model]:
         """The project's models of which the filter is true; InvalidFilter."""
         query, scope = await self._query(project, f"models of {project}", asked, MODEL_FIELDS, _BY_NAME)
-        return _listing(await self._storage.models(project, query), query, scope)
+        return _listing(await self._storage.models(project, query), scope)
 
     async def versions(self, project: str, model: str, asked: Asked) -> Listing[ModelVersion]:
         """The model's versions of which the filter is true; ModelNotFound, InvalidFilter."""
         of = f"versions of {project}/{model}"
         query, scope = await self._query(project, of, asked, VERSION_FIELDS, _BY_NUMBER)
         found = await self.model(project, model, deleted=asked.deleted, moment=Moment(query.at))
-        return _listing(await self._storage.versions(project, found, query), query, scope)
+        return _listing(await self._storage.versions(project, found, query), scope)
 
     async def points(
         self, project: str, version: ModelVersion, keys: Sequence[str], size: int, token: str
@@ -135,7 +135,7 @@ class Registry:
         """The version's artifacts of which the filter is true; InvalidFilter."""
         of = f"artifacts of {project}/{version.model}/{version.number}"
         query, scope = await self._query(project, of, asked, ARTIFACT_FIELDS, _BY_START)
-        return _listing(await self._storage.artifacts(project, version, query), query, scope)
+        return _listing(await self._storage.artifacts(project, version, query), scope)
 
     async def run(self, project: str, run_id: str) -> Run:
         """The run of that id; RunNotFound."""
@@ -148,7 +148,7 @@ class Registry:
         """The project's runs, or those that made or used a version, of which the filter is true; InvalidFilter."""
         of = f"runs of {project} {version and (version.model_id, version.number)}"
         query, scope = await self._query(project, of, asked, RUN_FIELDS, _BY_LATEST_START)
-        return _listing(await self._storage.runs(project, query, version), query, scope)
+        return _listing(await self._storage.runs(project, query, version), scope)
 
     async def steps(self, project: str, run_id: str, size: int, token: str) -> Listing[RunStep]:
         """The run's steps in the order in which they were started; RunNotFound."""
@@ -177,6 +177,10 @@ class Registry:
         page = await self._storage.lineage(project, start, directions, depth, MAX_NODES)
         return page.items[0], page.head.revision
 
+    async def revision_at(self, project: str, time: int) -> int:
+        """The last revision at or before the time, 0 if there is none."""
+        return await self._storage.revision_at(project, time)
+
     async def watch(self, project: str, model: str, interest: Interest) -> AsyncIterator[Progress]:
         """Every event that is wanted, of one model if it is named, once and in order, without end; ModelNotFound."""
         if model:
@@ -201,7 +205,7 @@ class Registry:
             at = await self._revision(project, Moment(at))
         else:
             at, after = await self._revision(project, asked.moment), ()
-        limit = page_size(asked.page_size) + 1
+        limit = page_size(asked.page_size)
         query = Query(limit=limit, order=order, condition=condition, after=after, at=at, deleted=asked.deleted)
         return query, scope
 
@@ -225,10 +229,9 @@ def _check_past(revision: int, head: Head) -> None:
         raise RevisionInFuture(revision, min(1, head.revision), head.revision)
 
 
-def _listing(page: Listed[T], query: Query, scope: str) -> Listing[T]:
-    size = query.limit - 1
-    token = make_token(scope, page.at, page.keys[size - 1]) if len(page.items) > size else ""
-    return Listing(page.items[:size], token, page.at)
+def _listing(page: Listed[T], scope: str) -> Listing[T]:
+    token = make_token(scope, page.at, page.keys[-1]) if page.more else ""
+    return Listing(page.items, token, page.at)
 
 
 def _piece(page: Page[T], size: int, scope: str, key: Callable[[T], tuple[SortKey, ...]]) -> Listing[T]:

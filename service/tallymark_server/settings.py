@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
+DEFAULT_HTTP = "127.0.0.1:8080"
 
 
 class InvalidSettingError(Exception):
@@ -14,11 +15,13 @@ class InvalidSettingError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an operator can set. Times are in seconds."""
+    """What an operator can set. Times are in seconds. `http` is where the dashboard listens, None for no dashboard."""
 
     db: Path = Path("tallymark.db")
     host: str = "127.0.0.1"
     port: int = 50051
+    http: tuple[str, int] | None = None
+    http_names: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("default",)
     max_waiting: int = 10_000
     heartbeat: float = 15.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tallymark_server.domain.errors import LogReplaced, RevisionInFuture, Stopping
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model
+from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.storage.contract import Storage
 
 PAGE = 500
@@ -57,20 +57,28 @@ class Interest:
     """What a reader wants to be told.
 
     Events after a revision (None: from now on) of the log of that id, if one is given; only those about one model, by
-    its id, and only those of some kinds, if any are given.
+    its id, only those of some kinds, and only changes into or out of some stages, if any are given.
     """
 
     after: int | None = None
     log_id: str = ""
     model_id: int | None = None
     kinds: frozenset[Kind] = frozenset()
+    stages: frozenset[Stage] = frozenset()
 
     def includes(self, event: Event) -> bool:
         """Whether the event is wanted."""
         if self.kinds and event.kind not in self.kinds:
             return False
         image = event.image
+        if self.stages and not (event.kind is Kind.STAGE_CHANGED and self.stages & _stages_of(event)):
+            return False
         return self.model_id is None or self.model_id == (image.id if isinstance(image, Model) else image.model_id)
+
+
+def _stages_of(event: Event) -> set[Stage | None]:
+    """The stage that the version left, and the one into which it came."""
+    return {event.previous_stage, event.image.stage if isinstance(event.image, ModelVersion) else None}
 
 
 async def watch(
@@ -83,7 +91,7 @@ async def watch(
     """
     head = await storage.head(project)
     if interest.log_id and interest.log_id != head.log_id:
-        raise LogReplaced(head.log_id)
+        raise LogReplaced(head.log_id, min(1, head.revision), head.revision)
     cursor = head.revision if interest.after is None else interest.after
     if cursor > head.revision:
         raise RevisionInFuture(cursor, min(1, head.revision), head.revision)

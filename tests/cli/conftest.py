@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,6 +101,7 @@ def start(registry: Server) -> Iterator[Callable[..., Process]]:
 def pseudo_terminal() -> Iterator[tuple[int, int]]:
     """Both ends of a terminal: the one of the person, and the one of the program."""
     person, program = pty.openpty()
+    termios.tcsetwinsize(program, (40, 200))
     try:
         yield person, program
     finally:

@@ -62,6 +62,14 @@ def test_a_watch_of_some_kinds(run: Any, churn: Client) -> None:
     ]
 
 
+def test_a_watch_of_a_stage(run: Any, churn: Client) -> None:
+    """`version watch --stage` tells what comes into a stage or leaves it."""
+    command = ["version", "watch", "churn", "--since", "0", "--stage", "production", "--limit", "1", "-o", "jsonl"]
+    (line,) = run(*command).stdout.splitlines()
+    assert "STAGE_PRODUCTION" in line
+    assert run("version", "watch", "churn", "--stage", "live").exit_code == 2
+
+
 def test_yaml_of_a_watch_is_a_document_each(run: Any, churn: Client) -> None:
     """What has no end is printed as one YAML document after the other, and as one JSON object after the other."""
     shown = run("version", "list", "churn", "--watch", "--limit", "3", "-o", "yaml").stdout

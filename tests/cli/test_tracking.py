@@ -105,3 +105,15 @@ def test_a_version_is_purged(say: Say, run: Any, churn: Client) -> None:
     assert run("version", "get", "churn/3", "--show-deleted").exit_code == 4
     (event,) = [row for row in rows(say("events")) if row["KIND"] == "version_purged"]
     assert (event["ABOUT"], event["REASON"]) == ("churn/3", "privacy")
+
+
+def test_a_long_transfer_shows_its_progress(on_terminal: Any, say: Say, churn: Client, tmp_path: Path) -> None:
+    """Twenty megabytes, fetched on a terminal, show how far they have come; a short file shows nothing."""
+    for name, size in (("large", 20_000_000), ("small", 5)):
+        path = tmp_path / name
+        path.write_bytes(b"x" * size)
+        digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        say("artifact", "add", "churn/1", name, path.as_uri(), "--digest", digest, "--size", str(size))
+    fetch = ["artifact", "download", "churn/1"]
+    assert "loading large" in on_terminal(*fetch, "large", "--to", str(tmp_path / "there"))[1]
+    assert "loading small" not in on_terminal(*fetch, "small", "--to", str(tmp_path / "there"))[1]

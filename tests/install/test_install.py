@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def test_without_the_service_serve_says_what_to_install(light: Environment) -> N
 def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> None:
     """What `pip install 'tallymark[server]'` brings is all that the service needs to serve, and to stop."""
     command = [full.bin / "tallymark", "serve", "--db", tmp_path / "tallymark.db", "--listen", "127.0.0.1:0"]
+    command += ["--http", "127.0.0.1:0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout
@@ -90,6 +92,9 @@ def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> N
                 calls = Calls(channel)
                 calls.create_model("churn")
                 assert calls.create_version("churn").number == 1, full
+            dashboard = server.stdout.readline().split()[-1]
+            with urllib.request.urlopen(dashboard, timeout=30) as page:
+                assert "churn" in page.read().decode(), full
             server.send_signal(signal.SIGTERM)
             said = server.communicate()[1]
         finally:

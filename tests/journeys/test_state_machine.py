@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from journeys.plain_rules import Plain, RefusedError, Version
 
 from tallymark.testing import Server
 from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2
@@ -31,140 +31,6 @@ STAGES = st.sampled_from(["none", "staging", "production", "archived"])
 REFERENCES = st.sampled_from(
     ["1", "2", "3", "latest", "@production", "@staging", "@champion", "@canary", "=rc", "=1.0", "=gold"]
 )
-EXCLUSIVE = ("staging", "production")
-
-
-class RefusedError(Exception):
-    """What the model refuses, for the reason that the server should give."""
-
-
-@dataclass
-class Version:
-    number: int
-    name: str
-    stage: str = "none"
-    run: str = ""
-    aliases: set[str] = field(default_factory=set)
-    metadata: dict[str, float] = field(default_factory=dict)
-    deleted: bool = False
-    automatic: bool = False
-
-
-class Plain:
-    """The rules of the registry, as simply as they can be written."""
-
-    def __init__(self) -> None:
-        self.models: dict[str, list[Version]] = {}
-        self.runs: set[str] = set()
-
-    def versions(self, model: str) -> list[Version]:
-        if model not in self.models:
-            raise RefusedError("MODEL_NOT_FOUND")
-        return self.models[model]
-
-    def create_model(self, model: str) -> None:
-        if model in self.models:
-            raise RefusedError("MODEL_EXISTS")
-        self.models[model] = []
-
-    def create(self, model: str, name: str, run: str = "") -> Version:
-        versions = self.versions(model)
-        if name and any(version.name == name for version in versions):
-            raise RefusedError("VERSION_NAME_TAKEN")
-        versions.append(Version(len(versions) + 1, name, run=run))
-        return versions[-1]
-
-    def find(self, model: str, reference: str) -> Version:
-        """The version that the reference means, for whoever reads."""
-        version = self.any(model, reference)
-        if version.deleted:
-            raise RefusedError("VERSION_NOT_FOUND")
-        return version
-
-    def change(self, model: str, reference: str) -> Version:
-        """The version that the reference means, for whoever changes it."""
-        version = self.any(model, reference)
-        if version.deleted:
-            raise RefusedError("VERSION_DELETED")
-        return version
-
-    def any(self, model: str, reference: str) -> Version:
-        found = [version for version in self.versions(model) if self.means(model, version, reference)]
-        if found:
-            return found[-1]
-        if reference in ("@production", "@staging"):
-            raise RefusedError("STAGE_EMPTY")
-        raise RefusedError("ALIAS_NOT_FOUND" if reference.startswith("@") else "VERSION_NOT_FOUND")
-
-    def means(self, model: str, version: Version, reference: str) -> bool:
-        if reference == "latest":
-            return not version.deleted and all(other.deleted for other in self.models[model][version.number :])
-        if reference.startswith("@"):
-            return reference[1:] in version.aliases or (version.stage == reference[1:] and reference[1:] in EXCLUSIVE)
-        return (version.name == reference[1:]) if reference.startswith("=") else version.number == int(reference)
-
-    def ensure(self, model: str, reference: str, run: str) -> tuple[Version, bool]:
-        if run and run not in self.runs:
-            raise RefusedError("RUN_NOT_FOUND")
-        if reference and not reference.startswith("="):
-            return self.change(model, reference), False
-        for version in self.models.get(model, []):
-            if reference and version.name == reference[1:]:
-                return self.change(model, reference), False
-            if not reference and run and version.run == run and version.automatic:
-                return version, False
-        self.models.setdefault(model, [])
-        version = self.create(model, reference[1:], run)
-        version.automatic = bool(run and not reference)
-        return version, True
-
-    def set_stage(self, model: str, reference: str, stage: str, force: bool) -> Version:
-        version = self.change(model, reference)
-        holders = [other for other in self.models[model] if other.stage == stage and other is not version]
-        if stage in EXCLUSIVE and holders and version.stage != stage:
-            if not force:
-                raise RefusedError("STAGE_OCCUPIED")
-            holders[0].stage = "archived"
-        version.stage = stage
-        return version
-
-    def set_alias(self, model: str, reference: str, alias: str, expected: int | None) -> Version:
-        version = self.change(model, reference)
-        holder = next((other for other in self.models[model] if alias in other.aliases), None)
-        if expected is not None and expected != (holder.number if holder else 0):
-            raise RefusedError("ALIAS_MOVED")
-        if holder:
-            holder.aliases.discard(alias)
-        version.aliases.add(alias)
-        return version
-
-    def delete_alias(self, model: str, alias: str) -> Version:
-        version = self.change(model, f"@{alias}")
-        version.aliases.discard(alias)
-        return version
-
-    def delete(self, model: str, reference: str, force: bool) -> Version:
-        version = self.change(model, reference)
-        if version.stage == "production" and not force:
-            raise RefusedError("VERSION_IN_USE")
-        version.stage = "archived" if version.stage in EXCLUSIVE else version.stage
-        version.aliases.clear()
-        version.deleted, version.automatic = True, False
-        return version
-
-    def undelete(self, model: str, reference: str) -> Version:
-        version = self.any(model, reference)
-        if not version.deleted:
-            raise RefusedError("VERSION_NOT_DELETED")
-        version.deleted = False
-        return version
-
-    def rename(self, model: str, reference: str, name: str) -> Version:
-        version = self.change(model, reference)
-        if name and any(other.name == name for other in self.models[model] if other is not version):
-            raise RefusedError("VERSION_NAME_TAKEN")
-        version.name = name
-        return version
 
 
 class RegistryMachine(RuleBasedStateMachine):
@@ -213,6 +79,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert found.stage == model_pb2.Stage.Value(f"STAGE_{expected.stage.upper()}")
         assert list(found.aliases) == sorted(expected.aliases)
         assert {key: value.number for key, value in found.metadata.items()} == expected.metadata
+        assert found.series == expected.series
         assert found.run == (f"{PROJECT}/runs/{expected.run}" if expected.run else "")
 
     @rule(model=MODELS)
@@ -287,6 +154,13 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: self.plain.undelete(model, reference), lambda: self.calls.models.UndeleteModelVersion(request)
         )
 
+    @rule(model=MODELS, reference=REFERENCES)
+    def purge_version(self, model: str, reference: str) -> None:
+        request = model_registry_pb2.PurgeModelVersionRequest(
+            name=f"{PROJECT}/models/{model}/versions/{reference}", request_id=self.request_id()
+        )
+        self.same(lambda: self.plain.purge(model, reference), lambda: self.calls.models.PurgeModelVersion(request))
+
     @rule(model=MODELS, reference=REFERENCES, name=NAMES)
     def rename_version(self, model: str, reference: str, name: str) -> None:
         request = model_registry_pb2.UpdateModelVersionRequest(
@@ -300,15 +174,24 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: self.plain.rename(model, reference, name), lambda: self.calls.models.UpdateModelVersion(request)
         )
 
-    @rule(model=MODELS, reference=REFERENCES, key=st.sampled_from("xy"), value=st.integers(0, 3))
-    def log_metadata(self, model: str, reference: str, key: str, value: int) -> None:
-        def expect() -> Version:
-            version = self.plain.change(model, reference)
-            version.metadata[key] = value
-            return version
-
-        message = model_pb2.MetadataValue(number=value)
-        self.same(expect, lambda: self.calls.log_metadata(model, reference, **{key: message}), repeatable=False)
+    @rule(
+        model=MODELS,
+        reference=REFERENCES,
+        key=st.sampled_from("xy"),
+        value=st.integers(0, 3),
+        step=st.none() | st.integers(0, 3),
+    )
+    def log_metadata(self, model: str, reference: str, key: str, value: int, step: int | None) -> None:
+        request = model_registry_pb2.LogMetadataRequest(
+            name=f"{PROJECT}/models/{model}/versions/{reference}", request_id=self.request_id()
+        )
+        if step is None:
+            request.metadata[key].number = value
+        else:
+            request.points.add(key=key, value=value, step=step)
+        self.same(
+            lambda: self.plain.log(model, reference, key, value, step), lambda: self.calls.models.LogMetadata(request)
+        )
 
     @rule(model=MODELS, reference=REFERENCES)
     def get_version(self, model: str, reference: str) -> None:

@@ -19,7 +19,8 @@ from tallymark.v1.lineage_pb2 import (
     QueryLineageRequest,
     QueryLineageResponse,
 )
-from tallymark.v1.model_pb2 import STAGE_PRODUCTION, ModelConfig
+from tallymark.v1.model_pb2 import STAGE_PRODUCTION, ModelConfig, ModelVersion
+from tallymark.v1.model_registry_pb2 import BatchCreateModelVersionsRequest
 from tallymark.v1.run_registry_pb2 import ListRunsRequest
 
 
@@ -145,3 +146,30 @@ def test_a_bad_start_is_refused(calls: Calls) -> None:
             ask(calls, start)
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
         ask(calls, "runs/train", 9)
+
+
+def test_a_wide_lineage_ends(calls: Calls) -> None:
+    """What half of the world came from is told as far as it fits, and that there is more."""
+    calls.create_model("wide")
+    request = BatchCreateModelVersionsRequest(parent=f"{PROJECT}/models/wide", model_versions=[ModelVersion()] * 1000)
+    calls.models.BatchCreateModelVersions(request)
+    calls.create_version("wide")
+    futures = [
+        calls.models.LinkArtifact.future(
+            LinkArtifactRequest(
+                parent=f"{PROJECT}/models/wide/versions/{number}",
+                artifact_id="data",
+                artifact=Artifact(uri="s3://data", role=ARTIFACT_ROLE_USED),
+            )
+        )
+        for number in range(1, 1002)
+    ]
+    assert all(future.result() for future in futures)
+    reply = ask(calls, "runs/train", LINEAGE_DIRECTION_DOWNSTREAM)
+    assert not reply.truncated
+    link(calls, "tuned/1", "data", "s3://data")
+    reply = ask(calls, "models/tuned/versions/1", LINEAGE_DIRECTION_DOWNSTREAM)
+    assert reply.truncated
+    assert 900 < len(reply.nodes) <= 1000
+    ids = {node.id for node in reply.nodes}
+    assert all({edge.source, edge.target} <= ids for edge in reply.edges)

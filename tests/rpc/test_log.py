@@ -9,8 +9,8 @@ from calling import PROJECT, Calls, refused
 from tallymark.testing import Server
 from tallymark.v1 import event_pb2
 from tallymark.v1.event_log_pb2 import ListEventsRequest, WatchRequest, WatchResponse
-from tallymark.v1.model_pb2 import STAGE_PRODUCTION
-from tallymark.v1.model_registry_pb2 import RenameModelRequest
+from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_PRODUCTION, STAGE_STAGING
+from tallymark.v1.model_registry_pb2 import DeleteModelVersionRequest, RenameModelRequest
 
 
 def events_of(stream: Iterator[WatchResponse], count: int) -> list[event_pb2.Event]:
@@ -102,7 +102,11 @@ def test_a_cursor_of_another_log_is_refused(calls: Calls) -> None:
     assert next(watch(calls, after_revision=0, log_id=log_id)).log_id == log_id
     with refused("LOG_REPLACED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
         next(watch(calls, after_revision=0, log_id="another"))
-    assert refusal.metadata == {"log_id": log_id}
+    assert refusal.metadata == {"log_id": log_id, "oldest": "0", "newest": "0"}
+    calls.create_model("churn")
+    with refused("LOG_REPLACED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
+        next(watch(calls, after_revision=99, log_id="another"))
+    assert refusal.metadata == {"log_id": log_id, "oldest": "1", "newest": "1"}
 
 
 def test_a_stopping_server_ends_its_watches(calls: Calls, server: Server) -> None:
@@ -129,9 +133,33 @@ def test_a_watch_may_ask_for_some_events_only(calls: Calls) -> None:
     assert [event.revision for event in events_of(promotions, 1)] == [7]
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         next(watch(calls, model=f"{PROJECT}/models/none"))
-    for wrong in ({"model": "projects/other/models/churn"}, {"kinds": [99]}):
+    for wrong in ({"model": "projects/other/models/churn"}, {"kinds": [99]}, {"stages": [99]}, {"stages": [0]}):
         with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
             next(watch(calls, **wrong))
+
+
+def test_a_watch_may_ask_for_some_stages_only(calls: Calls) -> None:
+    """What comes into one of the stages, or leaves it, is told, whoever moved it; nothing else is."""
+    calls.create_model("churn")
+    for stage in (STAGE_PRODUCTION, STAGE_STAGING):
+        calls.set_stage("churn", calls.create_version("churn").number, stage)
+    calls.set_alias("churn", 1, "champion")
+    calls.set_stage("churn", 2, STAGE_PRODUCTION, force=True)
+    calls.set_stage("churn", calls.create_version("churn").number, STAGE_ARCHIVED)
+    calls.models.DeleteModelVersion(DeleteModelVersionRequest(name=f"{PROJECT}/models/churn/versions/2", force=True))
+    calls.create_model("last")
+    wanted = {
+        (STAGE_PRODUCTION,): [3, 7, 8, 11],
+        (STAGE_STAGING,): [5, 8],
+        (STAGE_PRODUCTION, STAGE_STAGING): [3, 5, 7, 8, 11],
+        (STAGE_ARCHIVED,): [7, 10, 11],
+    }
+    for stages, revisions in wanted.items():
+        events = events_of(watch(calls, after_revision=0, stages=stages), len(revisions))
+        assert [event.revision for event in events] == revisions
+        assert {event.kind for event in events} == {event_pb2.EVENT_KIND_STAGE_CHANGED}
+    both = watch(calls, after_revision=0, stages=[STAGE_STAGING], kinds=[event_pb2.EVENT_KIND_STAGE_CHANGED])
+    assert [event.revision for event in events_of(both, 2)] == [5, 8]
 
 
 @pytest.mark.parametrize("readers", [50])
@@ -145,3 +173,22 @@ def test_readers_do_not_disturb_each_other(calls: Calls, readers: int) -> None:
     for stream in streams:
         assert [event.revision for event in events_of(stream, 21)] == list(range(1, 22))
     assert [event.revision for event in events_of(idle, 21)] == list(range(1, 22))
+
+
+def test_large_pages_come_in_parts(calls: Calls) -> None:
+    """A client with the default limit of 4 MiB receives every page, and everything over pages, whatever was written."""
+    calls.create_model("churn")
+    for index in range(100):
+        calls.create_version("churn", description=f"{index:<60000}")
+    assert [version.number for version in calls.versions("churn", page_size=1000)] == list(range(100, 0, -1))
+    revisions: list[int] = []
+    while events := calls.events(after=revisions[-1] if revisions else 0):
+        assert sum(event.ByteSize() for event in events) < 2 * 1024 * 1024
+        revisions += [event.revision for event in events]
+    assert revisions == list(range(1, 102))
+    stream = calls.log.Watch(WatchRequest(parent=PROJECT, after_revision=0), timeout=60)
+    told: list[int] = []
+    while len(told) < 101:
+        told += [event.revision for event in next(stream).events]
+    assert told == revisions
+    stream.cancel()

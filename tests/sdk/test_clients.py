@@ -154,10 +154,15 @@ def test_a_watch_tells_what_happens(client: Any, server: Server) -> None:
     assert [event.revision for event in itertools.islice(events, 5)] == [3, 4, 5, 6, 7]
     promotions = client.watch(0, model="churn", kinds=["stage_changed"])
     assert repr(next(promotions)) == "Event(7 stage_changed ModelVersion(churn No.2 production))"
+    moves = client.watch(0, stages=[Stage.PRODUCTION])
+    assert next(moves).revision == 7
     with pytest.raises(errors.InvalidField, match="stage_changed"):
         next(client.watch(kinds=["promotion"]))
-    with pytest.raises(errors.RevisionInFuture):
+    with pytest.raises(errors.InvalidField, match="production"):
+        next(client.watch(stages=["live"]))
+    with pytest.raises(errors.RevisionInFuture) as future:
         next(client.watch(99))
+    assert future.value.metadata == {"revision": "99", "oldest": "1", "newest": "7"}
 
 
 def test_a_watch_tells_how_far_it_has_come(client: Any) -> None:
@@ -168,9 +173,14 @@ def test_a_watch_tells_how_far_it_has_come(client: Any) -> None:
     assert (begun.events, begun.cursor.revision) == ([], 1)
     client.create_model("fraud")
     client.create_version("churn")
+    client.create_version("churn")
     told = next(told for told in progress if told.events)
     assert [event.revision for event in told.events] == [told.cursor.revision] == [3]
     assert told.cursor.log_id == begun.cursor.log_id
+    assert next(client.watch(told.cursor.revision, log_id=told.cursor.log_id)).revision == 4
+    with pytest.raises(errors.LogReplaced) as replaced:
+        next(client.watch(1, log_id="another"))
+    assert replaced.value.metadata == {"log_id": told.cursor.log_id, "oldest": "1", "newest": "4"}
 
 
 def test_a_watch_ends_when_its_client_is_closed(server: Server) -> None:

@@ -314,6 +314,8 @@ def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkey
     with pytest.warns(RuntimeWarning, match="could not be recorded"):
         assert training() == "trained"
     registry_env.start()
+    # Other settings have another connection, which has not just been refused.
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "2")
     with pytest.raises(ValueError, match="lost") as caught:
         training(ValueError("lost"))
     assert "could not be recorded" in caught.value.__notes__[0]

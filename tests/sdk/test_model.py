@@ -40,7 +40,7 @@ def test_a_model_shows_what_users_may_ask_of_it() -> None:
     """What is listed of a model, for example by a notebook, is what it is, what it gives, and what it does."""
     assert {name for name in dir(Model("churn")) if not name.startswith("_")} == {
         "name", "version", "tags", "number", "anumber", "version_name", "id", "info", "stage", "log_metadata",
-        "set_stage", "set_alias",
+        "set_stage", "set_alias", "aliases", "metadata", "log_metric", "artifacts", "save", "load",
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tallymark.calls.models import (
     undelete_model,
     update_model,
 )
-from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Listed, NewVersion, Page, Told, new_request_id, trial
+from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Listed, NewVersion, Page, Told, Wanted, new_request_id, trial
 from tallymark.calls.runs import finish_run, finish_step, get_run, list_runs, list_steps, start_run, start_step
 from tallymark.calls.versions import (
     config,
@@ -44,6 +44,7 @@ __all__ = [
     "NewVersion",
     "Page",
     "Told",
+    "Wanted",
     "config",
     "create_model",
     "create_version",

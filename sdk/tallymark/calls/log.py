@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallymark import messages as m
-from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Told
+from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Told, Wanted
 from tallymark.references import means_version, model_name, version_name
 from tallymark.resources import (
     Event,
@@ -30,14 +30,15 @@ def head(project: str) -> Call[Cursor]:
     return Call(EventLogStub, "ListEvents", request, lambda page: Cursor(page.revision, page.log_id))
 
 
-def watch(project: str, cursor: Cursor, model: str, kinds: Sequence[str]) -> Call[Told]:
+def watch(project: str, cursor: Cursor, wanted: Wanted) -> Call[Told]:
     """Watch: `read` reads each message of the stream."""
     request = event_log_pb2.WatchRequest(
         parent=f"projects/{project}",
         after_revision=cursor.revision,
         log_id=cursor.log_id,
-        model=model_name(project, model) if model else "",
-        kinds=[m.kind_to(kind) for kind in kinds],
+        model=model_name(project, wanted.model) if wanted.model else "",
+        kinds=[m.kind_to(kind) for kind in wanted.kinds],
+        stages=[m.stage_to(stage) for stage in wanted.stages],
     )
     return Call(
         EventLogStub,

@@ -46,6 +46,14 @@ class Cursor(NamedTuple):
     log_id: str = ""
 
 
+class Wanted(NamedTuple):
+    """Of which events a watch shall tell: about which model, of which kinds, of moves into or out of which stages."""
+
+    model: str = ""
+    kinds: Sequence[str] = ()
+    stages: Sequence[str] = ()
+
+
 class Told(NamedTuple):
     """Events that a watch tells, and where it has come to."""
 

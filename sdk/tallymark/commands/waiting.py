@@ -62,10 +62,23 @@ def _as_awaited(client: Client, reference: str, stage: str | None) -> ModelVersi
 @click.option(
     "--kind", "kinds", multiple=True, metavar="KIND", help="Only such events, as stage_changed; several may be."
 )
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    type=click.Choice([stage.value for stage in Stage]),
+    help="Only moves into or out of this stage; several may be.",
+)
 @options.limit
 @asks
 def watch(
-    client: Client, printer: Printer, model: str, since: int | None, kinds: tuple[str, ...], limit: int | None
+    client: Client,
+    printer: Printer,
+    model: str,
+    since: int | None,
+    kinds: tuple[str, ...],
+    stages: tuple[str, ...],
+    limit: int | None,
 ) -> None:
     """Tell what happens to a model and its versions, until Ctrl-C."""
-    printer.stream(islice(client.watch(since, model=model, kinds=kinds), limit))
+    printer.stream(islice(client.watch(since, model=model, kinds=kinds, stages=stages), limit))

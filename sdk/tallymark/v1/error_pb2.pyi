@@ -63,7 +63,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 17
     """FAILED_PRECONDITION. The request_id was used before, with another request. Keys: project, request_id."""
     ERROR_REASON_LOG_REPLACED: _ErrorReason.ValueType  # 18
-    """FAILED_PRECONDITION. The cursor belongs to another log than this one: the registry was replaced. Keys: log_id."""
+    """FAILED_PRECONDITION. The cursor belongs to another log than this one: the registry was replaced. Keys: log_id,
+    oldest, newest.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 19
     """ABORTED. The resource was changed since the etag was read. Keys: project, model, number, etag."""
     ERROR_REASON_ALIAS_MOVED: _ErrorReason.ValueType  # 20
@@ -150,7 +152,9 @@ ERROR_REASON_RUN_FINISHED: ErrorReason.ValueType  # 16
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 17
 """FAILED_PRECONDITION. The request_id was used before, with another request. Keys: project, request_id."""
 ERROR_REASON_LOG_REPLACED: ErrorReason.ValueType  # 18
-"""FAILED_PRECONDITION. The cursor belongs to another log than this one: the registry was replaced. Keys: log_id."""
+"""FAILED_PRECONDITION. The cursor belongs to another log than this one: the registry was replaced. Keys: log_id,
+oldest, newest.
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 19
 """ABORTED. The resource was changed since the etag was read. Keys: project, model, number, etag."""
 ERROR_REASON_ALIAS_MOVED: ErrorReason.ValueType  # 20

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from tallymark.v1 import event_pb2 as _event_pb2
+from tallymark.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -37,7 +38,7 @@ class ListEventsRequest(_message.Message):
     after_revision: _builtins.int
     """Read events after this revision; 0 from the first on."""
     page_size: _builtins.int
-    """How many events the reply has at most: 1 to 1000, otherwise 50."""
+    """How many events the reply has at most: 1 to 1000, otherwise 50. It has fewer when they are large, but one at least."""
     name: _builtins.str
     """Only the history of this model, with its versions, or of this version, by any reference. Empty: of all."""
     newest_first: _builtins.bool
@@ -82,7 +83,9 @@ class ListEventsResponse(_message.Message):
     """Names the log, to tell it from the log of another registry."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """The events, by revision. Ask for more after the last one's revision."""
+        """The events, in the order asked for; fewer than asked for when they are large. Ask for more after (or, newest first,
+        before) the last one's revision, until there are none.
+        """
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class WatchRequest(_message.Message):
     LOG_ID_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The project, `projects/{project}`."""
     after_revision: _builtins.int
@@ -126,6 +130,12 @@ class WatchRequest(_message.Message):
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_event_pb2.EventKind.ValueType]:
         """Only events of these kinds. None: of all."""
 
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedScalarFieldContainer[_model_pb2.Stage.ValueType]:
+        """Only changes of stage, and of these only those by which a version comes into one of these stages or leaves it. None:
+        every event.
+        """
+
     def __init__(
         self,
         *,
@@ -134,10 +144,11 @@ class WatchRequest(_message.Message):
         log_id: _builtins.str = ...,
         model: _builtins.str = ...,
         kinds: _abc.Iterable[_event_pb2.EventKind.ValueType] | None = ...,
+        stages: _abc.Iterable[_model_pb2.Stage.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "kinds", b"kinds", "log_id", b"log_id", "model", b"model", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "after_revision", b"after_revision", "kinds", b"kinds", "log_id", b"log_id", "model", b"model", "parent", b"parent", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_revision: _TypeAlias = _typing.Literal["after_revision"]  # noqa: Y015
     _WhichOneofArgType__after_revision: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision"]  # noqa: Y015

@@ -60,8 +60,9 @@ class EventLogServicer(object):
 
     def Watch(self, request, context):
         """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-        request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
-        server stops; resume after the last revision received.
+        request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
+        cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+        resume after the last revision received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

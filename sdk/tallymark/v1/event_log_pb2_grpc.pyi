@@ -37,8 +37,9 @@ class EventLogStub:
     """Reads events after a revision, in order. REVISION_IN_FUTURE when the log has not come that far."""
     Watch: _grpc.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]
     """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
-    server stops; resume after the last revision received.
+    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
+    cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+    resume after the last revision received.
     """
 
 @_typing.type_check_only
@@ -50,8 +51,9 @@ class EventLogAsyncStub(EventLogStub):
     """Reads events after a revision, in order. REVISION_IN_FUTURE when the log has not come that far."""
     Watch: _aio.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]  # type: ignore[assignment]
     """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
-    server stops; resume after the last revision received.
+    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
+    cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+    resume after the last revision received.
     """
 
 class EventLogServicer(metaclass=_abc_1.ABCMeta):
@@ -72,8 +74,9 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_log_pb2.WatchResponse], _abc.AsyncIterator[_event_log_pb2.WatchResponse]]:
         """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-        request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's cursor moves. Ends with STOPPING when the
-        server stops; resume after the last revision received.
+        request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
+        cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+        resume after the last revision received.
         """
 
 def add_EventLogServicer_to_server(servicer: EventLogServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

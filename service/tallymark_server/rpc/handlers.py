@@ -302,7 +302,7 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
             scope = await self._whose(project, request.name, scope)
         page = await self._registry.history(project, scope, request.page_size)
         return event_log_pb2.ListEventsResponse(
-            events=[messages.event(project, event) for event in page.items],
+            events=next(messages.in_pieces(messages.event(project, event) for event in page.items), []),
             revision=page.head.revision,
             log_id=page.head.log_id,
         )
@@ -326,11 +326,13 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
     ) -> AsyncIterator[event_log_pb2.WatchResponse]:
         project, model, interest = commands.interest(request)
         async for progress in self._registry.watch(project, model, interest):
-            yield event_log_pb2.WatchResponse(
-                events=[messages.event(project, event) for event in progress.events],
-                revision=progress.revision,
-                log_id=progress.log_id,
-            )
+            told = 0
+            for piece in messages.in_pieces(messages.event(project, event) for event in progress.events):
+                told += len(piece)
+                revision = progress.revision if told == len(progress.events) else piece[-1].revision
+                yield event_log_pb2.WatchResponse(events=piece, revision=revision, log_id=progress.log_id)
+            if not progress.events:
+                yield event_log_pb2.WatchResponse(revision=progress.revision, log_id=progress.log_id)
 
 
 def actor_of(context: Context) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -26,6 +26,9 @@ from tallymark_server.domain.model import (
 from tallymark_server.domain.promotion import etag
 from tallymark_server.registry import Lineage, NodeKey
 from tallymark_server.rpc import names
+
+# Clients take messages of up to 4 MiB unless they are told otherwise, and one event is far smaller than half of that.
+MAX_PIECE = 2 * 1024 * 1024
 
 _STAGES = {
     Stage.NONE: model_pb2.STAGE_NONE,
@@ -209,6 +212,20 @@ def event(project: str, event: Event) -> event_pb2.Event:
             message.version_use.step = use.step
             message.version_use.model_version = names.of_version(project, use.model, use.number)
     return message
+
+
+def in_pieces(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Event]]:
+    """The events in pieces that clients take, each with one at least; none at all when there are none."""
+    piece: list[event_pb2.Event] = []
+    size = 0
+    for each in events:
+        size += each.ByteSize()
+        if piece and size > MAX_PIECE:
+            yield piece
+            piece, size = [], each.ByteSize()
+        piece.append(each)
+    if piece:
+        yield piece
 
 
 def _timestamp(micros: int) -> Timestamp:

@@ -40,7 +40,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some of the things asked for, and where the log stood when they were read."""
+    """Some of the things asked for, and where the log stood when they were read.
+
+    There may be fewer than were asked for, and never none though there are some: what is large comes in several pages.
+    """
 
     head: Head
     items: list[T]
@@ -48,10 +51,11 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Listed(Page[T]):
-    """A page of a list: with the sort keys of each item, and the revision that it shows."""
+    """A page of a list: with the sort keys of each item, the revision that it shows, and whether more follow."""
 
     keys: list[tuple[SortKey, ...]]
     at: int
+    more: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+# What is quoted from a request must not make a status that clients refuse as too large; no valid name is cut.
+MESSAGE_LIMIT = 1000
+VALUE_LIMIT = 300
+
 
 class RegistryError(Exception):
     """A request that the registry does not fulfil."""
@@ -11,8 +15,8 @@ class RegistryError(Exception):
     reason: ClassVar[str]
 
     def __init__(self, message: str, **metadata: object) -> None:
-        super().__init__(message)
-        self.metadata = {key: str(value) for key, value in metadata.items()}
+        super().__init__(shortened(message, MESSAGE_LIMIT))
+        self.metadata = {key: shortened(value, VALUE_LIMIT) for key, value in metadata.items()}
 
 
 class InvalidArgument(RegistryError):
@@ -51,10 +55,10 @@ class Internal(RegistryError):
     """A defect of the server."""
 
 
-def shortened(value: object) -> str:
-    """The value as text, cut to a length that fits a status's metadata."""
+def shortened(value: object, limit: int = 80) -> str:
+    """The value as text, of at most so many characters."""
     text = str(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def shown(value: object) -> str:

@@ -65,10 +65,13 @@ class LogReplaced(Refused):
 
     reason = "LOG_REPLACED"
 
-    def __init__(self, log_id: str) -> None:
+    def __init__(self, log_id: str, oldest: int, newest: int) -> None:
         super().__init__(
-            f"the cursor belongs to another log; this one is {log_id}: read the present state, then watch from it",
+            f"the cursor belongs to another log; this one is {log_id} and goes from {oldest} to {newest}: read the"
+            " present state, then watch from it",
             log_id=log_id,
+            oldest=oldest,
+            newest=newest,
         )
 
 

@@ -17,6 +17,7 @@ from tallymark_server.domain import metadata, naming, reference
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.model import (
     ModelCard,
+    Stage,
     Time,
     Uri,
     Value,
@@ -26,6 +27,12 @@ from tallymark_server.registry import NOW, Moment
 # Of the years 1 to 9999, as google.protobuf.Timestamp has it.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 _PLAIN_VERSION = c.NewVersion()
+_STAGES = {
+    model_pb2.STAGE_NONE: Stage.NONE,
+    model_pb2.STAGE_STAGING: Stage.STAGING,
+    model_pb2.STAGE_PRODUCTION: Stage.PRODUCTION,
+    model_pb2.STAGE_ARCHIVED: Stage.ARCHIVED,
+}
 
 
 class Attempt(TypedDict):
@@ -47,6 +54,13 @@ def attempt(request: Any, project: str, actor: str) -> Attempt:
         fingerprint=_fingerprint(request) if request.request_id else b"",
         validate_only=getattr(request, "validate_only", False),
     )
+
+
+def stage(given: model_pb2.Stage.ValueType, field: str) -> Stage:
+    """The stage that is named; InvalidField."""
+    if given not in _STAGES:
+        raise InvalidField(field, given, "name one of none, staging, production, archived")
+    return _STAGES[given]
 
 
 def card(model: model_pb2.Model) -> ModelCard:

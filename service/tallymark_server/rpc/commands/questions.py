@@ -9,12 +9,14 @@ from tallymark.v1 import (
     event_log_pb2,
     event_pb2,
     lineage_pb2,
+    model_pb2,
 )
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.events import Kind
+from tallymark_server.domain.model import Stage
 from tallymark_server.registry import NOW, Asked, Scope
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.parts import moment
+from tallymark_server.rpc.commands.parts import moment, stage
 from tallymark_server.watching import Interest
 
 MAX_DEPTH = 20
@@ -44,6 +46,7 @@ def interest(request: event_log_pb2.WatchRequest) -> tuple[str, str, Interest]:
             after=cursor(request.after_revision) if request.HasField("after_revision") else None,
             log_id=request.log_id,
             kinds=kinds(request.kinds),
+            stages=stages(request.stages),
         ),
     )
 
@@ -61,6 +64,11 @@ def kinds(given: Iterable[event_pb2.EventKind.ValueType]) -> frozenset[Kind]:
         if kind not in _KINDS:
             raise InvalidField("kinds", kind, "name kinds of events")
     return frozenset(_KINDS[kind] for kind in given)
+
+
+def stages(given: Iterable[model_pb2.Stage.ValueType]) -> frozenset[Stage]:
+    """The stages that are named; InvalidField."""
+    return frozenset(stage(each, "stages") for each in given)
 
 
 def asked(request: Any) -> Asked:

@@ -14,19 +14,12 @@ from tallymark_server.domain import metadata, naming, reference
 from tallymark_server.domain.errors import InvalidField, ValueTooLarge
 from tallymark_server.domain.model import (
     Point,
-    Stage,
 )
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.parts import attempt, config, facts, micros, new_version, paths
+from tallymark_server.rpc.commands.parts import attempt, config, facts, micros, new_version, paths, stage
 
 MAX_BATCH = 1000
 
-_STAGES = {
-    model_pb2.STAGE_NONE: Stage.NONE,
-    model_pb2.STAGE_STAGING: Stage.STAGING,
-    model_pb2.STAGE_PRODUCTION: Stage.PRODUCTION,
-    model_pb2.STAGE_ARCHIVED: Stage.ARCHIVED,
-}
 # Fields of the contract, and what the domain calls them.
 _VERSION_FIELDS = {"version_name": "name", "description": "description", "tags": "tags", "metadata": "metadata"}
 
@@ -62,13 +55,11 @@ def ensure_version(request: model_registry_pb2.EnsureModelVersionRequest, actor:
 def set_stage(request: model_registry_pb2.SetStageRequest, actor: str) -> c.SetStage:
     """What SetStage asks for."""
     project, model, which = names.version(request.name, "name")
-    if request.stage not in _STAGES:
-        raise InvalidField("stage", request.stage, "name one of none, staging, production, archived")
     return c.SetStage(
         **attempt(request, project, actor),
         model=model,
         reference=which,
-        stage=_STAGES[request.stage],
+        stage=stage(request.stage, "stage"),
         force=request.force,
         reason=naming.prose(request.reason, "reason"),
         etag=request.etag,

@@ -72,7 +72,7 @@ class Transaction(Writing):
 
 
 class SqliteStorage:
-    """The storage on one SQLite file: a writing connection, one for pages, and one for points.
+    """The storage on one SQLite file: a writing connection, one for pages and the past, and one for points.
 
     A point read takes some ten microseconds, a thirtieth of a hand-over to a thread, and is done where it is asked for.
     """
@@ -91,10 +91,11 @@ class SqliteStorage:
             return self._points.head(project)
 
     async def revision_at(self, project: str, time: int) -> int:
-        with _translated():
-            return self._points.revision_at(project, time)
+        return await self._read(lambda reading: reading.revision_at(project, time))
 
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
+        if at is not None:
+            return await self._read(lambda reading: reading.model(project, name, at))
         with _translated():
             return self._points.model(project, name, at)
 
@@ -105,6 +106,10 @@ class SqliteStorage:
     async def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
+        if at is not None:
+            return await self._read(
+                lambda reading: reading.version(project, model, reference, of_deleted=of_deleted, at=at)
+            )
         with _translated():
             return self._points.version(project, model, reference, of_deleted=of_deleted, at=at)
 

@@ -83,12 +83,14 @@ CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first
 CROSS JOIN events ON events.project = :project AND events.revision = runs.revision
 LEFT JOIN models ON models.project = :project AND models.id = events.model
 """
+# Any of the links tells what an artifact is.
 ARTIFACTS = f"""
-SELECT artifacts.identity, 0, events.image, models.name FROM {_ASKED} AS asked
-CROSS JOIN artifacts INDEXED BY artifacts_by_identity
-    ON artifacts.project = :project AND artifacts.identity = asked.first AND artifacts.unlinked = 0
-CROSS JOIN models ON models.project = :project AND models.id = artifacts.model
-CROSS JOIN events ON events.project = :project AND events.revision = artifacts.revision
+SELECT asked.first, 0, events.image, models.name FROM {_ASKED} AS asked
+CROSS JOIN events ON events.project = :project AND events.revision = (
+    SELECT artifacts.revision FROM artifacts INDEXED BY artifacts_by_identity
+    WHERE artifacts.project = :project AND artifacts.identity = asked.first AND artifacts.unlinked = 0 LIMIT 1
+)
+CROSS JOIN models ON models.project = :project AND models.id = events.model
 """
 _READ: dict[str, tuple[str, Callable[[str, str], Found]]] = {
     "version": (VERSIONS, decode_version),
@@ -111,11 +113,16 @@ def lineage(
         frontier = [start]
         seen = {start}
         for distance in range(1, depth + 2):
-            steps = _steps(connection, project, frontier, downstream=downstream)
+            steps = _steps(connection, project, frontier, limit + 1, downstream=downstream)
             fresh = list(dict.fromkeys(key for _, key in steps if key not in seen))
-            if distance > depth or len(depths) + len(fresh) > limit:
+            if distance > depth:
                 truncated = truncated or bool(fresh)
                 break
+            room = limit - len(depths)
+            if len(fresh) > room or len(steps) > limit:
+                truncated, fresh = True, fresh[:room]
+                kept = seen | set(fresh)
+                steps = [step for step in steps if step[1] in kept]
             edges.update(dict.fromkeys((one, other) if downstream else (other, one) for one, other in steps))
             for key in fresh:
                 depths.setdefault(key, distance)
@@ -128,13 +135,15 @@ def lineage(
 
 
 def _steps(
-    connection: sqlite3.Connection, project: int, frontier: list[Key], *, downstream: bool
+    connection: sqlite3.Connection, project: int, frontier: list[Key], limit: int, *, downstream: bool
 ) -> list[tuple[Key, Key]]:
     found: list[tuple[Key, Key]] = []
     for way in WAYS:
         asked = [(key[1], key[2]) for key in frontier if key[0] == way.start]
         if way.downstream is downstream and asked:
-            rows = connection.execute(way.sql, {"project": project, "keys": _json(asked)})
+            rows = connection.execute(
+                f"{way.sql} LIMIT :limit", {"project": project, "keys": _json(asked), "limit": limit}
+            )
             found += [((way.start, first, second), (way.end, end, number)) for first, second, end, number in rows]
     return found
 

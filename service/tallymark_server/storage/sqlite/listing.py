@@ -6,7 +6,7 @@ What has changed since that revision is read as it was: its newest image up to t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tallymark_server.domain.conditions import Query
@@ -18,29 +18,23 @@ from tallymark_server.storage.sqlite.conditions import (
     sort_keys,
     where,
 )
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS
-
-
-def _listed(kinds: Sequence[str]) -> str:
-    return ", ".join(f"'{kind}'" for kind in kinds)
-
+from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
 
 # The newest change of a version, model or run up to a revision, which is the last parameter.
 VERSION_AS_OF = f"""
 SELECT past.revision FROM events AS past WHERE past.project = versions.project AND past.model = versions.model
-    AND past.number = versions.number AND past.revision <= ? AND past.kind NOT IN ({_listed(BESIDE_VERSIONS)})
+    AND past.number = versions.number AND past.revision <= ? AND past.kind NOT IN ({listed(BESIDE_VERSIONS)})
 ORDER BY past.revision DESC LIMIT 1
 """
-# The kinds stand here as in the index, which is used only then.
 MODEL_AS_OF = f"""
 SELECT past.revision FROM events AS past WHERE past.project = models.project AND past.model = models.id
-    AND past.revision <= ? AND past.kind IN ({_listed(OF_MODELS)})
+    AND past.revision <= ? AND {one_of("past.kind", OF_MODELS)}
 ORDER BY past.revision DESC LIMIT 1
 """
 RUN_AS_OF = """
 SELECT past.revision FROM events AS past
 WHERE past.project = runs.project AND json_extract(past.image, '$.id') = runs.id AND past.revision <= ?
-    AND past.kind IN ('run_started', 'run_finished')
+    AND (past.kind = 'run_started' OR past.kind = 'run_finished')
 ORDER BY past.revision DESC LIMIT 1
 """
 _LAST_NUMBER_AS_OF = """
@@ -50,13 +44,16 @@ _LAST_NUMBER_AS_OF = """
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
 Part = tuple[str, list[object]]
+# In characters of JSON: with the default limit of 4 MiB a client must be able to receive any page.
+MAX_PAGE_SIZE = 1_000_000
 
 
 class Page(NamedTuple):
-    """The rows of a page, and the sort keys of each."""
+    """The rows of a page, the sort keys of each, and whether more follow."""
 
     rows: list[tuple[Any, ...]]
     keys: list[tuple[Any, ...]]
+    more: bool
 
 
 def _event(table: str, as_of: str, at: int) -> Part:
@@ -133,9 +130,21 @@ def _page(
     connection: sqlite3.Connection, selected: str | Part, source: Part, columns: dict[str, str], query: Query
 ) -> Page:
     sql, parameters = page_statement(selected, source, columns, query)
-    rows = connection.execute(sql, parameters).fetchall()
+    rows, more = cut(connection.execute(sql, parameters), query.limit, 0)
     keys = len(sort_keys(query.order, columns))
-    return Page([row[:-keys] for row in rows], [row[-keys:] for row in rows])
+    return Page([row[:-keys] for row in rows], [row[-keys:] for row in rows], more)
+
+
+def cut(rows: Iterable[tuple[Any, ...]], limit: int, image: int) -> tuple[list[tuple[Any, ...]], bool]:
+    """As many rows as a page has, of which the one column is the image, and whether there are more."""
+    kept: list[tuple[Any, ...]] = []
+    size = 0
+    for row in rows:
+        size += len(row[image])
+        if len(kept) == limit or (kept and size > MAX_PAGE_SIZE):
+            return kept, True
+        kept.append(row)
+    return kept, False
 
 
 def page_statement(
@@ -148,7 +157,7 @@ def page_statement(
     condition, condition_bound = where(query.condition, columns)
     after, after_bound = _after([descending for _, _, descending in keys], query.after)
     order = ", ".join(f"k{place}{' DESC' if descending else ''}" for place, (_, _, descending) in enumerate(keys))
-    sql = f"SELECT {what}, {named} {source[0]} AND ({condition}) AND ({after}) ORDER BY {order} LIMIT ?"
+    sql = f"SELECT {what}, {named} {source[0]} AND ({condition}) AND ({after}) ORDER BY {order} LIMIT ? + 1"
     key_bound = [value for _, values, _ in keys for value in values]
     return sql, [*what_bound, *key_bound, *source[1], *condition_bound, *after_bound, query.limit]
 

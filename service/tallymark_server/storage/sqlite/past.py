@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import By, Reference
 from tallymark_server.storage.codec import decode_model, decode_version
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS
-
-
-def _listed(kinds: tuple[str, ...]) -> str:
-    return ", ".join(f"'{kind}'" for kind in kinds)
-
+from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
 
 REVISION_AT = "SELECT time FROM events WHERE project = ? AND revision = ?"
 MODEL_AT = f"""
-SELECT image FROM events WHERE project = ? AND model = ? AND revision <= ? AND kind IN ({_listed(OF_MODELS)})
+SELECT image FROM events WHERE project = ? AND model = ? AND revision <= ? AND {one_of("kind", OF_MODELS)}
 ORDER BY revision DESC LIMIT 1
 """
 # A name may have belonged to a model that is called otherwise since, and was another's before.
@@ -37,7 +33,7 @@ ORDER BY revision LIMIT 1
 """
 VERSION_AT = f"""
 SELECT image FROM events
-WHERE project = ? AND model = ? AND number = ? AND revision <= ? AND kind NOT IN ({_listed(BESIDE_VERSIONS)})
+WHERE project = ? AND model = ? AND number = ? AND revision <= ? AND kind NOT IN ({listed(BESIDE_VERSIONS)})
 ORDER BY revision DESC LIMIT 1
 """
 PURGED = "SELECT 1 FROM versions WHERE project = ? AND model = ? AND number = ? AND deleted < 2"

@@ -15,10 +15,10 @@ from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
 from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Scope
 from tallymark_server.storage.sqlite.lineage import lineage
-from tallymark_server.storage.sqlite.listing import artifacts_page, models_page, runs_page, versions_page
+from tallymark_server.storage.sqlite.listing import artifacts_page, cut, models_page, runs_page, versions_page
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
-from tallymark_server.storage.sqlite.rows import EVENT, OF_MODELS, event_of
+from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, none_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 MODEL_OF_NAME = """
@@ -52,10 +52,10 @@ WHERE project = ? AND model = ? AND number = ? AND (metric, step) > (?, ?) AND {
 ORDER BY metric, step LIMIT ?
 """
 _EVENTS = f"""
-SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
+SELECT {EVENT} FROM events {{}} LEFT JOIN models ON models.project = events.project AND models.id = events.model
 WHERE events.project = ?
 """
-EVENTS_AFTER = f"{_EVENTS} AND events.revision > ? ORDER BY events.revision LIMIT ?"
+EVENTS_AFTER = f"{_EVENTS.format('')} AND events.revision > ? ORDER BY events.revision LIMIT ?"
 _AFTER_ALL = 2**63 - 1
 
 
@@ -98,7 +98,7 @@ class Reading:
         at = head.revision if query.at is None else query.at
         since = self._connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
         page = models_page(self._connection, self._id(project), at, query, renamed_since=since is not None)
-        return Listed(head, [decode_model(*row) for row in page.rows], page.keys, at)
+        return Listed(head, [decode_model(*row) for row in page.rows], page.keys, at, page.more)
 
     def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool, at: int | None
@@ -117,7 +117,7 @@ class Reading:
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         page = versions_page(self._connection, self._id(project), model.id, at, query)
-        return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], page.keys, at)
+        return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], page.keys, at, page.more)
 
     def points(
         self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
@@ -139,7 +139,7 @@ class Reading:
         head = self.head(project)
         page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, query)
         items = [decode_artifact(image, version.model) for (image,) in page.rows]
-        return Listed(head, items, page.keys, head.revision)
+        return Listed(head, items, page.keys, head.revision, page.more)
 
     def run(self, project: str, run_id: str) -> Run | None:
         """The run of that id."""
@@ -152,7 +152,7 @@ class Reading:
         at = head.revision if query.at is None else query.at
         linked = None if version is None else (version.model_id, version.number)
         page = runs_page(self._connection, self._id(project), at, query, linked)
-        return Listed(head, [decode_run(*row) for row in page.rows], page.keys, at)
+        return Listed(head, [decode_run(*row) for row in page.rows], page.keys, at, page.more)
 
     def steps(self, project: str, run_id: str, after: int, limit: int) -> list[RunStep]:
         """Steps of the run."""
@@ -161,13 +161,14 @@ class Reading:
 
     def events(self, project: str, after: int, limit: int) -> list[Event]:
         """Events after that revision, in order."""
-        rows = self._connection.execute(EVENTS_AFTER, (self._id(project), after, limit))
+        rows, _ = cut(self._connection.execute(EVENTS_AFTER, (self._id(project), after, limit)), limit, IMAGE)
         return [event_of(row) for row in rows]
 
     def history(self, project: str, scope: Scope, limit: int) -> list[Event]:
         """Events of what the scope names."""
         sql, parameters = history_statement(self._id(project), scope, limit)
-        return [event_of(row) for row in self._connection.execute(sql, parameters)]
+        rows, _ = cut(self._connection.execute(sql, parameters), limit, IMAGE)
+        return [event_of(row) for row in rows]
 
     def lineage(
         self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
@@ -185,11 +186,14 @@ class Reading:
 
 def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
     """The statement that reads the events of a scope, with its parameters."""
-    terms = [_EVENTS]
+    rare = bool(scope.kinds) and not scope.kinds & COMMON
+    terms = [_EVENTS.format("INDEXED BY rare_events" if rare and scope.model_id is not None else "")]
     bound: list[object] = [project]
     if scope.model_id is not None:
         terms.append("AND events.model = ?")
         bound.append(scope.model_id)
+    if rare:
+        terms.append(f"AND {none_of('events.kind', sorted(COMMON))}")
     if scope.number is not None:
         # A model's events bear its last number, and are not the version's.
         terms.append(f"AND events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")

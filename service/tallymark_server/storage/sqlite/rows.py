@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tallymark_server.domain.events import Event, Kind
@@ -22,6 +22,8 @@ EVENT = """
     events.revision, events.kind, events.time, events.actor, events.reason, events.previous_stage, events.alias,
     events.previous_number, events.previous_name, events.number, events.image, models.name
 """
+# Which of these is the image.
+IMAGE = 10
 _OF_A_RUN: dict[Kind, Callable[[str, str | None], Resource]] = {
     Kind.RUN_STARTED: decode_run,
     Kind.RUN_FINISHED: decode_run,
@@ -37,6 +39,24 @@ _OF_A_VERSION: dict[Kind, Callable[[str, str], Resource]] = {
 OF_MODELS = tuple(kind for kind in Kind if kind.startswith("model_"))
 # What is not the image of the version to which the event belongs.
 BESIDE_VERSIONS = (*OF_MODELS, *_OF_A_RUN, *_OF_A_VERSION)
+# Of these there are many; all others are found by an index of their own.
+COMMON = frozenset({Kind.VERSION_CREATED, Kind.METADATA_LOGGED, Kind.METRICS_LOGGED})
+
+
+def listed(kinds: Iterable[str]) -> str:
+    """Kinds as they stand in a statement."""
+    return ", ".join(f"'{kind}'" for kind in kinds)
+
+
+def one_of(column: str, kinds: Iterable[str]) -> str:
+    """That the column is one of these, as it stands in an index of some kinds, which is used only then."""
+    joined = " OR ".join(f"{column} = '{kind}'" for kind in kinds)
+    return f"({joined})"
+
+
+def none_of(column: str, kinds: Iterable[str]) -> str:
+    """That the column is none of these, as it stands in an index of the other kinds, which is used only then."""
+    return " AND ".join(f"{column} <> '{kind}'" for kind in kinds)
 
 
 def event_of(row: Sequence[Any]) -> Event:

@@ -1,0 +1,20 @@
+"""The dashboard, and the methods over plain HTTP: one more edge of the registry, on a port of its own.
+
+serving     the listener: starts with the service, stops with it, and imports the rest when somebody may need it
+site        which address is answered by which page, and by which form
+addresses   the links of the dashboard, and how names are written in them
+visits      one request as pages see it, and what pages answer
+safety      what keeps other sites out: hosts, origins, sizes, and the policy that browsers enforce
+live        the stream by which open pages hear that something changed
+sharing     what many pages ask for at the same moment, made once
+history     what the log tells of the past, read backwards and bounded
+drawing     the geometry of the pictures; templates put the ink on it
+bridge      the methods of the contract as the Connect protocol has them, for curl and for browsers
+problems    refusals over HTTP
+rendering   templates to text; `formats` and `prose` write values and descriptions for people
+snippets    the same question in other languages, to copy
+pages/      one module a page: what it shows, and what it is as JSON
+actions/    one module a subject: forms that change the registry
+templates/  the text of the pages
+static/     style, script and the vendored library; nothing is loaded from elsewhere
+"""

@@ -1,0 +1,155 @@
+"""What was entered into a form, and how a form is answered."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+
+from tallymark_server.domain import naming
+from tallymark_server.domain.errors import Conflict, InvalidField, MalformedRequest, RegistryError, StageOccupied
+from tallymark_server.domain.events import Event
+from tallymark_server.web import history
+from tallymark_server.web.problems import http_status
+from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
+
+MAX_FIELDS = 400
+SHOWN_CHANGES = 5
+
+
+class AskAgainError(Exception):
+    """What was entered has a consequence that the form has not shown yet: it is shown, and sent once more."""
+
+
+class Attempt(TypedDict):
+    """What every command says of the attempt that it is."""
+
+    project: str
+    actor: str
+    request_id: str
+    fingerprint: bytes
+
+
+class Form:
+    """The fields of a form, as they were sent."""
+
+    def __init__(self, fields: dict[str, list[str]], path: str) -> None:
+        self._fields = fields
+        self._path = path
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._fields
+
+    def text(self, key: str) -> str:
+        """The text of the field, without space around it; empty if it was not sent."""
+        # Browsers send the line ends of DOS.
+        return self._fields.get(key, [""])[0].replace("\r\n", "\n").strip()
+
+    def lines(self, key: str) -> tuple[str, ...]:
+        """The lines of the field that are not empty."""
+        return tuple(line.strip() for line in self.text(key).splitlines() if line.strip())
+
+    def whole(self, key: str) -> int:
+        """The whole number in the field, 0 if there is none."""
+        text = self.text(key)
+        return int(text) if text.isdecimal() and len(text) < 16 else 0
+
+    def ticked(self, key: str) -> bool:
+        """Whether the box was ticked."""
+        return self.text(key) == "yes"
+
+    @property
+    def reason(self) -> str:
+        """Why it is done, as the log keeps it; ValueTooLarge."""
+        return naming.prose(self.text("reason"), "reason")
+
+    def attempt(self, visit: Visit) -> Attempt:
+        """What a command says of this sending of the form: the same one sent twice has its effect once."""
+        content = repr((self._path, sorted(self._fields.items()))).encode()
+        return Attempt(
+            project=visit.project,
+            actor=visit.actor,
+            request_id=naming.request_id(self.text("request_id")),
+            fingerprint=hashlib.sha256(content).digest()[:16],
+        )
+
+
+async def sent(request: Request) -> Form:
+    """The form that was sent; MalformedRequest."""
+    body = await request.body()
+    try:
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise MalformedRequest("form") from None
+    return Form(fields, request.url.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A form: its template, what it shows (again, with what was entered, when it was refused), and what it does."""
+
+    template: str
+    show: Callable[[Visit, Form | None], Awaitable[dict[str, Any]]]
+    apply: Callable[[Visit, Form], Awaitable[Elsewhere]]
+
+    async def page(self, visit: Visit) -> Answer:
+        """The empty form."""
+        return self._view(visit, await self.show(visit, None), None)
+
+    async def post(self, visit: Visit, form: Form) -> Answer:
+        """Where the change is seen; the form again, with the reason, when it was refused."""
+        try:
+            return await self.apply(visit, form)
+        except AskAgainError:
+            return self._view(visit, await self.show(visit, form), None)
+        except RegistryError as error:
+            refusal = error
+        facts = await self.show(visit, form)
+        if isinstance(refusal, Conflict | StageOccupied):
+            facts["changes"] = await _changes(visit, facts, form.text("etag"))
+        return self._view(visit, facts, refusal)
+
+    def _view(self, visit: Visit, facts: dict[str, Any], problem: RegistryError | None) -> View:
+        return View(
+            template=self.template,
+            facts={
+                "changes": [],
+                **facts,
+                "problem": problem,
+                "live": False,
+                "request_id": f"web-{secrets.token_urlsafe(12)}",
+                "action": visit.path,
+            },
+            data=lambda: {"form": facts["title"]},
+            problem=problem,
+            status=200 if problem is None else http_status(problem),
+        )
+
+
+async def _changes(visit: Visit, facts: dict[str, Any], etag: str) -> list[Event]:
+    """What happened to the form's subject since its etag was read."""
+    revision = etag.removeprefix("r")
+    if not revision.isdecimal() or len(revision) > 18:
+        return []
+    version = facts.get("version")
+    past = await history.of(
+        visit.registry,
+        visit.project,
+        facts["model"].id,
+        version.number if version else None,
+        2**63 - 1,
+        limit=SHOWN_CHANGES,
+    )
+    return [event for event in past.events if event.revision > int(revision)]
+
+
+def chosen(text: str, among: dict[str, Any], field: str) -> Any:
+    """What the text chooses; InvalidField if it is none of the choices."""
+    if text not in among:
+        raise InvalidField(field, text, f"choose one of {', '.join(among)}")
+    return among[text]

@@ -1,0 +1,107 @@
+"""Moving versions between stages: what happens to whom is shown before it is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallymark_server.domain.commands import SetStage
+from tallymark_server.domain.errors import StageEmpty, StageOccupied
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelVersion, Stage
+from tallymark_server.domain.reference import numbered
+from tallymark_server.web import history
+from tallymark_server.web.actions import subjects
+from tallymark_server.web.actions.forms import Action, Form, chosen
+from tallymark_server.web.pages.models import holder
+from tallymark_server.web.visits import Elsewhere, Visit
+
+STAGES = {stage.value: stage for stage in (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE)}
+
+
+async def show_stage(visit: Visit, form: Form | None) -> dict[str, Any]:
+    """The stages to which the version can go, and who is there."""
+    facts = await subjects.facts(visit, f"Move No. {visit.number} of {visit.model}")
+    to = form.text("to") if form else visit.text("to")
+    return {
+        **facts,
+        "stages": list(STAGES),
+        "goal": to if to in STAGES else Stage.PRODUCTION.value,
+        "holders": {stage.value: await holder(visit, facts["model"], stage) for stage in EXCLUSIVE_STAGES},
+        "reason": form.text("reason") if form else "",
+    }
+
+
+async def apply_stage(visit: Visit, form: Form) -> Elsewhere:
+    """Move the version, if the stage is held by whom the form has shown."""
+    stage = chosen(form.text("to"), STAGES, "to")
+    model = await subjects.model(visit)
+    held = form.whole(f"held-{stage.value}")
+    await _check_holder(visit, model, stage, visit.number, held)
+    moved = await visit.registry.execute(
+        SetStage(
+            **form.attempt(visit),
+            model=model.name,
+            reference=numbered(visit.number),
+            stage=stage,
+            # Without it the line itself refuses when somebody has come into the empty stage.
+            force=bool(held),
+            reason=form.reason,
+            etag=form.text("etag"),
+        )
+    )
+    return subjects.seen(visit, moved)
+
+
+async def show_rollback(visit: Visit, form: Form | None) -> dict[str, Any]:
+    """Who is in production, and who was before."""
+    facts = await subjects.facts(visit, f"Roll back {visit.model}")
+    now = await holder(visit, facts["model"], Stage.PRODUCTION)
+    number = now.number if now else 0
+    before = await history.holder_before(visit.registry, visit.project, facts["model"], number)
+    return {
+        **facts,
+        "now": now,
+        "version": await _present(visit, before),
+        "reason": form.text("reason") if form else "",
+    }
+
+
+async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
+    """Bring the version that the form has shown back into production."""
+    model = await subjects.model(visit)
+    number, held = form.whole("number"), form.whole("held-production")
+    if not number:
+        raise StageEmpty(visit.project, model.name, "production before")
+    await _check_holder(visit, model, Stage.PRODUCTION, number, held)
+    moved = await visit.registry.execute(
+        SetStage(
+            **form.attempt(visit),
+            model=model.name,
+            reference=numbered(number),
+            stage=Stage.PRODUCTION,
+            force=bool(held),
+            reason=form.reason,
+            etag=form.text("etag"),
+        )
+    )
+    return subjects.seen(visit, moved)
+
+
+async def _check_holder(visit: Visit, model: Model, stage: Stage, number: int, held: int) -> None:
+    """StageOccupied if the stage is held by another version than the one that the form has shown."""
+    if stage not in EXCLUSIVE_STAGES:
+        return
+    now = await holder(visit, model, stage)
+    if now is not None and now.number not in (held, number):
+        raise StageOccupied(visit.project, model.name, stage.value, now.number)
+
+
+async def _present(visit: Visit, version: ModelVersion | None) -> ModelVersion | None:
+    """The version as it is now, None if it is deleted."""
+    if version is None:
+        return None
+    found = await visit.registry.version(visit.project, version.model, numbered(version.number), deleted=True)
+    return None if found.delete_time else found
+
+
+STAGE = Action(template="stage.html", show=show_stage, apply=apply_stage)
+ROLLBACK = Action(template="rollback.html", show=show_rollback, apply=apply_rollback)

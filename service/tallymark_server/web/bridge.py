@@ -1,0 +1,103 @@
+"""The methods of the contract over plain HTTP: `POST /tallymark.v1.ModelRegistry/GetModel`, as JSON or protobuf.
+
+After https://connectrpc.com/docs/protocol, the unary calls of it, so that curl and every Connect client can call. What
+answers is the code that answers over gRPC.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tallymark_server.domain.errors import InvalidField, MalformedRequest, RegistryError
+from tallymark_server.registry import Registry
+from tallymark_server.rpc.handlers import EventLog, ModelRegistry, RunRegistry
+from tallymark_server.web.problems import HTTP_STATUS, code_name, incident, packed_details
+
+JSON, PROTO = "application/json", "application/proto"
+# A page of another site can send neither type without asking first, and is not answered when it asks.
+TYPES = (JSON, PROTO)
+
+
+class Call:
+    """What a method may ask of its call."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        """The headers."""
+        return self._request.headers.items()
+
+
+class Bridge:
+    """The methods of every service, by service and name."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._methods: dict[tuple[str, str], tuple[MethodDescriptor, Any]] = {}
+        for servicer in (ModelRegistry(registry), RunRegistry(registry), EventLog(registry)):
+            service = Default().FindServiceByName(f"tallymark.v1.{type(servicer).__name__}")
+            for method in service.methods:
+                self._methods[service.full_name, method.name] = (method, getattr(servicer, method.name))
+
+    async def answer(self, request: Request) -> Response:
+        """The method's answer, or its refusal."""
+        found = self._methods.get((request.path_params["service"], request.path_params["method"]))
+        if found is None:
+            return _refusal(
+                "unimplemented", f"no method {request.path_params['service']}/{request.path_params['method']}"
+            )
+        method, handle = found
+        if method.server_streaming:
+            return _refusal("unimplemented", f"{method.name} is a stream; over HTTP it is /live, and over gRPC itself")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in TYPES:
+            return Response(status_code=415, headers={"accept-post": ", ".join(TYPES)})
+        if request.headers.get("content-encoding", "identity") != "identity":
+            return _refusal("unimplemented", "compressed requests are not taken; send it as it is")
+        try:
+            message = _decoded(method, kind, await request.body())
+            return _answer(kind, await handle(message, Call(request)))
+        except RegistryError as error:
+            return _refused(error)
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
+            return _refused(incident(method.full_name, error))
+
+
+def _decoded(method: MethodDescriptor, kind: str, body: bytes) -> Message:
+    message = GetMessageClass(method.input_type)()
+    try:
+        if kind == PROTO:
+            message.ParseFromString(body)
+        else:
+            Parse(body or b"{}", message)
+    except ParseError as error:
+        raise InvalidField("request", body.decode(errors="replace"), str(error)) from None
+    except (DecodeError, UnicodeError, RecursionError):
+        raise MalformedRequest(method.input_type.name) from None
+    return message
+
+
+def _answer(kind: str, message: Message) -> Response:
+    if kind == PROTO:
+        return Response(message.SerializeToString(), media_type=PROTO)
+    return Response(MessageToJson(message, indent=None), media_type=JSON)
+
+
+def _refused(error: RegistryError) -> Response:
+    details = [
+        {"type": name, "value": base64.b64encode(value).decode().rstrip("=")} for name, value in packed_details(error)
+    ]
+    return _refusal(code_name(error), str(error), details)
+
+
+def _refusal(code: str, message: str, details: list[dict[str, str]] | None = None) -> Response:
+    return JSONResponse({"code": code, "message": message, "details": details or []}, HTTP_STATUS[code])

@@ -1,0 +1,113 @@
+"""How values are written for people."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from tallymark_server.domain.model import Time, Uri, Value
+
+# As wide as the plus sign.
+MINUS = "\N{MINUS SIGN}"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STEPS = ((60, "s", 1), (3600, "min", 60), (86_400, "h", 3600), (60 * 86_400, "d", 86_400))
+
+
+def moment(micros: int) -> datetime:
+    """The time as Python has it; beyond the years 1 to 9999, the nearest that it has."""
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if micros > 0 else datetime.min.replace(tzinfo=UTC)
+
+
+def iso(micros: int) -> str:
+    """2026-03-01T12:00:00Z, with the fraction of a second if there is one."""
+    return moment(micros).isoformat().replace("+00:00", "Z")
+
+
+def stamp(micros: int) -> str:
+    """2026-03-01 12:00:00 UTC."""
+    return moment(micros).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def ago(micros: int, now: int) -> str:
+    """How long ago that was: `now`, `12 min ago`, or the day when it is long ago."""
+    seconds = (now - micros) // 1_000_000
+    if seconds < 2:
+        return "now"
+    for limit, unit, size in _STEPS:
+        if seconds < limit:
+            return f"{seconds // size} {unit} ago"
+    return moment(micros).strftime("%-d %b %Y")
+
+
+def number(value: float) -> str:
+    """A number as a person reads it: at most six digits that matter."""
+    return f"{value:,.0f}" if value == int_of(value) and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def int_of(value: float) -> float:
+    """The whole number nearest to zero from it; itself if it is no finite number."""
+    return float(int(value)) if abs(value) < 1e15 else value
+
+
+def change(value: float) -> str:
+    """A difference with its sign."""
+    return "±0" if value == 0 else f"{'+' if value > 0 else MINUS}{number(abs(value))}"
+
+
+def value(of: Value) -> str:
+    """A metadata value as a person reads it."""
+    match of:
+        case bool():
+            return "yes" if of else "no"
+        case float():
+            return number(of)
+        case str():
+            return of
+        case Time(micros):
+            return stamp(micros)
+        case Uri(text):
+            return text
+        case _:
+            return json.dumps(plain(of), ensure_ascii=False)
+
+
+def plain(of: Value) -> object:
+    """A metadata value as JSON has it."""
+    match of:
+        case Time(micros):
+            return iso(micros)
+        case Uri(text):
+            return text
+        case tuple():
+            return [plain(item) for item in of]
+        case dict():
+            return {key: plain(item) for key, item in of.items()}
+        case _:
+            return of
+
+
+def kind(of: Value) -> str:
+    """The type of a metadata value, in a word."""
+    match of:
+        case bool():
+            return "flag"
+        case float():
+            return "number"
+        case str():
+            return "text"
+        case Time():
+            return "time"
+        case Uri():
+            return "uri"
+        case tuple():
+            return "list"
+        case _:
+            return "map"
+
+
+def numeric(of: Value | None) -> float | None:
+    """The number that the value is, if it is a finite one."""
+    return of if isinstance(of, float) and abs(of) < float("inf") else None

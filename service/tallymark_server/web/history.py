@@ -1,0 +1,114 @@
+"""What the log tells of the past.
+
+What happened to a model or a version, and of one kind, is found by the registry's indexes. What one actor did is not:
+the log is read backwards in windows for it, and never more of it than a page may cost; what is older is a click away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Model, ModelVersion, Stage
+from tallymark_server.registry import Registry, Scope
+
+WINDOW = 500
+MAX_READ = 5000
+# Moves between stages that are looked through for one into a certain stage.
+MAX_MOVES = 1000
+
+Wanted = Callable[[Event], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Events, the newest first. `before` is the revision from which to read on, 0 at the beginning of the log."""
+
+    events: list[Event]
+    before: int
+
+
+async def past(registry: Registry, project: str, before: int, wanted: Wanted, *, limit: int) -> Past:
+    """The last `limit` wanted events before that revision, as far as the log is read for them."""
+    found: list[Event] = []
+    end = max(before - MAX_READ, 1)
+    while before > end:
+        page = await registry.history(project, Scope(newest_first=True, before=before), WINDOW)
+        for event in page.items:
+            before = event.revision
+            if wanted(event):
+                found.append(event)
+            if len(found) == limit or before <= end:
+                return Past(found, before if before > 1 else 0)
+        if not page.items:
+            return Past(found, 0)
+    return Past(found, before if before > 1 else 0)
+
+
+async def of(registry: Registry, project: str, model_id: int, number: int | None, before: int, *, limit: int) -> Past:
+    """The last `limit` events of the model, or of that version of it, before that revision."""
+    scope = Scope(model_id=model_id, number=number, newest_first=True, before=before)
+    found = (await registry.history(project, scope, limit + 1)).items
+    more = len(found) > limit
+    return Past(found[:limit], found[limit - 1].revision if more else 0)
+
+
+async def head(registry: Registry, project: str) -> int:
+    """The revision of the project's log."""
+    return (await registry.events(project, 0, 1)).head.revision
+
+
+async def entered(registry: Registry, project: str, version: ModelVersion, stage: Stage) -> Event | None:
+    """The event by which the version came into that stage last."""
+    scope = Scope(
+        model_id=version.model_id, number=version.number, kinds=frozenset({Kind.STAGE_CHANGED}), newest_first=True
+    )
+    for event in (await registry.history(project, scope, 10)).items:
+        if isinstance(event.image, ModelVersion) and event.image.stage is stage:
+            return event
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reign:
+    """What put a version into production, or production out of use, last. `event` is None when nothing did."""
+
+    event: Event | None
+
+    @property
+    def holder(self) -> ModelVersion | None:
+        """The version that was in production from then on."""
+        image = None if self.event is None else self.event.image
+        return image if isinstance(image, ModelVersion) and image.stage is Stage.PRODUCTION else None
+
+
+async def production(registry: Registry, project: str, model: Model, before: int) -> Reign:
+    """Who came into production, or left it empty, last before that revision."""
+    async for event in _moves(registry, project, model, before):
+        if isinstance(event.image, ModelVersion) and Stage.PRODUCTION in (event.image.stage, event.previous_stage):
+            return Reign(event)
+    return Reign(None)
+
+
+async def holder_before(registry: Registry, project: str, model: Model, number: int) -> ModelVersion | None:
+    """The last version, not of that number, that was in production."""
+    async for event in _moves(registry, project, model, None):
+        image = event.image
+        if isinstance(image, ModelVersion) and event.previous_stage is Stage.PRODUCTION and image.number != number:
+            return image
+    return None
+
+
+async def _moves(registry: Registry, project: str, model: Model, before: int | None) -> AsyncIterator[Event]:
+    """Moves of the model's versions between stages, the newest first."""
+    read = 0
+    while read < MAX_MOVES:
+        kinds = frozenset({Kind.STAGE_CHANGED})
+        scope = Scope(model_id=model.id, kinds=kinds, newest_first=True, before=before)
+        page = (await registry.history(project, scope, 50)).items
+        for event in page:
+            yield event
+        if not page:
+            return
+        read, before = read + len(page), page[-1].revision

@@ -1,0 +1,127 @@
+"""A model: where it stands, its numbers, a metric by number, and its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from tallymark_server.domain.errors import InvalidFilter
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, ModelVersion, Stage
+from tallymark_server.registry import Asked
+from tallymark_server.rpc import messages
+from tallymark_server.web import drawing, history, snippets
+from tallymark_server.web.formats import numeric
+from tallymark_server.web.pages import searching
+from tallymark_server.web.pages.models import holder, metrics
+from tallymark_server.web.visits import Answer, View, Visit
+
+# How many numbers are drawn; the table has all.
+DRAWN = 120
+BY_NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A stage that one version holds, and the event by which it came there."""
+
+    stage: Stage
+    version: ModelVersion | None
+    since: Event | None
+
+
+async def page(visit: Visit) -> Answer:
+    """The model."""
+    model = await visit.registry.model(visit.project, visit.model, deleted=True)
+    recent = await visit.registry.versions(visit.project, model.name, Asked(page_size=DRAWN, deleted=True))
+    alive = [version for version in recent.items if version.delete_time is None]
+    keys = metrics(alive)
+    metric = visit.text("metric") or next(iter(keys), "")
+    lanes = [await _lane(visit, model, stage) for stage in (Stage.PRODUCTION, Stage.STAGING)]
+    table = await _table(visit, model, metric)
+    facts: dict[str, Any] = {
+        "title": model.name,
+        "model": model,
+        "lanes": lanes,
+        "latest": alive[0] if alive else None,
+        "aliases": _aliases([*alive, *(lane.version for lane in lanes if lane.version)]),
+        "tally": drawing.tally({version.number: version for version in recent.items}, model.last_number, DRAWN),
+        "metric": metric,
+        "metrics": keys,
+        "plot": drawing.plot(
+            [(each, value) for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
+        ),
+        "snippets": snippets.for_model(visit, model.name),
+        **table,
+    }
+    return View(
+        template="model.html",
+        facts=facts,
+        data=lambda: _plain(visit, model, lanes, table["versions"], table["token"]),
+        revision=recent.revision,
+        problem=table["problem"],
+        status=200 if table["problem"] is None else 400,
+    )
+
+
+def _aliases(versions: Iterable[ModelVersion]) -> list[tuple[str, ModelVersion]]:
+    found = {alias: version for version in versions for alias in version.aliases}
+    return sorted(found.items(), key=lambda pair: pair[0])
+
+
+async def _lane(visit: Visit, model: Model, stage: Stage) -> Lane:
+    version = await holder(visit, model, stage)
+    if version is None:
+        return Lane(stage, None, None)
+    return Lane(stage, version, await history.entered(visit.registry, visit.project, version, stage))
+
+
+async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
+    """The versions that the viewer asks for: found, in order, of one page."""
+    search, deleted = visit.text("q"), visit.text("deleted") == "yes"
+    sort = visit.text("sort") if visit.text("sort") in (BY_NUMBER, "metric", "-metric") else BY_NUMBER
+    problem = None
+    asked = Asked(
+        page_size=visit.page_size,
+        page_token=visit.text("page"),
+        filter=searching.versions(search),
+        order_by=_order(sort, metric),
+        deleted=deleted or bool(model.delete_time),
+    )
+    try:
+        found = await visit.registry.versions(visit.project, model.name, asked)
+        versions, token = found.items, found.next_page_token
+    except InvalidFilter as error:
+        versions, token, problem = [], "", error
+    return {
+        "versions": versions,
+        "token": token,
+        "next": visit.here(page=token) if token else "",
+        "search": search,
+        "sort": sort,
+        "deleted": deleted,
+        "problem": problem,
+        "chosen": set(visit.texts("number")),
+    }
+
+
+def _order(sort: str, metric: str) -> str:
+    """The order of the table, as the registry takes it."""
+    if sort == BY_NUMBER or not metric:
+        return ""
+    key = metric.replace("\\", "\\\\").replace('"', '\\"')
+    return f'metadata."{key}"{" desc" if sort == "-metric" else ""}'
+
+
+def _plain(
+    visit: Visit, model: Model, lanes: list[Lane], versions: list[ModelVersion], token: str
+) -> dict[str, object]:
+    return {
+        "model": MessageToDict(messages.model(visit.project, model)),
+        "stages": {lane.stage.value: lane.version.number if lane.version else None for lane in lanes},
+        "modelVersions": [MessageToDict(messages.version(visit.project, version)) for version in versions],
+        "nextPageToken": token,
+    }

@@ -1,0 +1,153 @@
+"""The list of models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from google.protobuf.json_format import MessageToDict
+
+from tallymark_server.domain.errors import InvalidFilter, StageEmpty
+from tallymark_server.domain.model import Model, ModelVersion, Stage
+from tallymark_server.domain.reference import in_stage
+from tallymark_server.registry import Asked, Listing
+from tallymark_server.rpc import messages
+from tallymark_server.web import drawing, snippets
+from tallymark_server.web.formats import numeric
+from tallymark_server.web.pages import searching
+from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
+
+RECENT = 20
+SORTS = {
+    "name": "name",
+    "versions": "most versions",
+    "newest": "newest first",
+}
+ORDERS = {"versions": "last_number desc", "newest": "create_time desc"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model, and of its versions what tells where it stands."""
+
+    model: Model
+    latest: ModelVersion | None
+    production: ModelVersion | None
+    staging: ModelVersion | None
+    tally: list[list[drawing.Stroke]]
+    metric: str
+    value: float | None
+    spark: str
+
+    @property
+    def changed(self) -> int:
+        """When something last happened to the model, or to its latest version."""
+        return max(self.model.update_time, self.latest.update_time if self.latest else 0)
+
+
+async def page(visit: Visit) -> Answer:
+    """The models by name, or in another order."""
+    search, sort = visit.text("q"), visit.text("sort")
+    sort = sort if sort in SORTS else "name"
+    deleted = visit.text("deleted") == "yes"
+    problem = None
+    filter_text = searching.models(search)
+    try:
+        found = await _listed(visit, filter_text, sort, deleted=deleted)
+    except InvalidFilter as error:
+        found, problem = Listing([], "", 0), error
+    token, revision = found.next_page_token, found.revision
+    rows = [await _row(visit, model) for model in found.items]
+    facts = {
+        "title": "Models",
+        "rows": rows,
+        "search": search,
+        "sort": sort,
+        "sorts": SORTS,
+        "deleted": deleted,
+        "next": visit.here(page=token) if token else "",
+        "problem": problem,
+        "snippets": snippets.first_version(visit),
+        "bare": not (rows or search or visit.text("page") or deleted),
+    }
+    return View(
+        template="models.html",
+        facts=facts,
+        data=lambda: {
+            "models": [_plain(visit, row) for row in rows],
+            "nextPageToken": token,
+            "revision": str(revision),
+        },
+        revision=revision,
+        problem=problem,
+        status=200 if problem is None else 400,
+    )
+
+
+async def go(visit: Visit) -> Answer:
+    """Where the search field of every page leads: to the version that is meant, or to the models that are found."""
+    search = visit.text("q")
+    if (found := searching.short(search)) is not None:
+        name, reference = found
+        version = await visit.registry.version(visit.project, name, reference, deleted=True)
+        return Elsewhere(visit.to.version(version.model, version.number))
+    return Elsewhere(visit.to.models(q=search))
+
+
+async def _listed(visit: Visit, filter_text: str, sort: str, *, deleted: bool) -> Listing[Model]:
+    asked = Asked(
+        page_size=visit.page_size,
+        page_token=visit.text("page"),
+        filter=filter_text,
+        order_by=ORDERS.get(sort, ""),
+        deleted=deleted,
+    )
+    return await visit.registry.models(visit.project, asked)
+
+
+async def _row(visit: Visit, model: Model) -> Row:
+    found = await visit.registry.versions(visit.project, model.name, Asked(page_size=RECENT, deleted=True))
+    alive = [version for version in found.items if version.delete_time is None]
+    metric = main_metric(alive)
+    values = [value for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
+    return Row(
+        model,
+        alive[0] if alive else None,
+        await holder(visit, model, Stage.PRODUCTION),
+        await holder(visit, model, Stage.STAGING),
+        drawing.tally({version.number: version for version in found.items}, model.last_number, RECENT - 5),
+        metric,
+        values[-1] if values else None,
+        drawing.spark(values),
+    )
+
+
+async def holder(visit: Visit, model: Model, stage: Stage) -> ModelVersion | None:
+    """The version in that stage, if there is one."""
+    with suppress(StageEmpty):
+        return await visit.registry.version(
+            visit.project, model.name, in_stage(stage), deleted=model.delete_time is not None
+        )
+    return None
+
+
+def metrics(versions: Iterable[ModelVersion]) -> list[str]:
+    """The keys under which these versions keep numbers, those of the most versions first."""
+    counted = Counter(
+        key for version in versions for key, value in version.metadata.items() if numeric(value) is not None
+    )
+    return sorted(counted, key=lambda key: (-counted[key], key))
+
+
+def main_metric(versions: Iterable[ModelVersion]) -> str:
+    """The key that says most of these versions; empty if they keep no numbers."""
+    return next(iter(metrics(versions)), "")
+
+
+def _plain(visit: Visit, row: Row) -> dict[str, object]:
+    found: dict[str, object] = MessageToDict(messages.model(visit.project, row.model))
+    for stage, version in (("latest", row.latest), ("production", row.production), ("staging", row.staging)):
+        found[stage] = version.number if version else None
+    return found

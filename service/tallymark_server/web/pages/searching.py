@@ -1,0 +1,50 @@
+"""What is written into a search field, as a filter of the contract."""
+
+from __future__ import annotations
+
+import re
+
+from tallymark_server.domain import reference
+from tallymark_server.domain.errors import RegistryError
+from tallymark_server.domain.naming import model_name
+from tallymark_server.domain.reference import Reference
+
+# What only a filter has; anything else is a word to look for.
+_FILTER = re.compile(r"[=<>:]|\b(AND|OR|NOT)\b")
+# `churn/41`, `churn@champion`, `churn==1.0.5`: as the README writes it for people.
+_SHORT = re.compile(r"([^/@=:]+)(?:/([^/@=:]+)|(@[^/@=:]+)|=(=[^/@=:]+))")
+
+
+def quoted(text: str) -> str:
+    """The text as a filter writes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def models(search: str) -> str:
+    """The filter of models that the search means: a filter itself, or a part of a name, a tag or a creator."""
+    return search if not search or _FILTER.search(search) else _any_of(search, "name", "description", "creator")
+
+
+def versions(search: str) -> str:
+    """The filter of versions that the search means; a number is that number."""
+    number = search.lower().removeprefix("no.").removeprefix("#").strip()
+    if number.isdecimal() and len(number) < 11:
+        return f"number = {number}"
+    return search if not search or _FILTER.search(search) else _any_of(search, "version_name", "creator", "run")
+
+
+def _any_of(search: str, *fields: str) -> str:
+    part = quoted(f"*{search}*")
+    return " OR ".join([*(f"{field} = {part}" for field in fields), f"tags:{quoted(search)}"])
+
+
+def short(text: str) -> tuple[str, Reference] | None:
+    """The model and version that a short reference means; None if the text is none."""
+    found = _SHORT.fullmatch(text)
+    if found is None:
+        return None
+    name, number, pointer, named = found.groups()
+    try:
+        return model_name(name), reference.parse(number or pointer or named)
+    except RegistryError:
+        return None

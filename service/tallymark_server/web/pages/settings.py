@@ -1,0 +1,27 @@
+"""What a viewer can set: the colours, and by which name the log knows them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from tallymark_server.domain import naming
+from tallymark_server.web.actions.forms import chosen, sent
+from tallymark_server.web.visits import ACTOR_COOKIE, ANONYMOUS, THEME_COOKIE, THEMES, Answer, Elsewhere, View, Visit
+
+
+async def page(visit: Visit) -> Answer:
+    """The settings of this browser."""
+    return View(
+        template="settings.html",
+        facts={"title": "Settings", "themes": THEMES, "live": False},
+        data=lambda: {"theme": visit.theme, "actor": visit.actor, "projects": list(visit.around.projects)},
+    )
+
+
+async def keep(visit: Visit) -> Answer:
+    """Keep the settings in this browser; InvalidField."""
+    form = await sent(visit.request)
+    theme = chosen(form.text("theme"), {each: each for each in THEMES}, "theme")
+    actor = naming.plain_label(form.text("actor") or ANONYMOUS, "actor")
+    cookies = {THEME_COOKIE: theme, ACTOR_COOKIE: quote(actor)}
+    return Elsewhere(visit.to.page("settings"), cookies=cookies)

@@ -1,0 +1,56 @@
+"""Templates to text."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tallymark_server.domain.promotion import etag
+from tallymark_server.web import formats
+from tallymark_server.web.prose import prose
+
+STATIC = Path(str(importlib.resources.files("tallymark_server.web"))) / "static"
+
+
+@lru_cache(maxsize=1)
+def templates() -> Environment:
+    """The templates, in which whatever comes from outside is escaped, and a fact that is missing is an error."""
+    found = Environment(
+        loader=PackageLoader("tallymark_server.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    found.filters.update(
+        {
+            "ago": formats.ago,
+            "iso": formats.iso,
+            "stamp": formats.stamp,
+            "num": formats.number,
+            "change": formats.change,
+            "value": formats.value,
+            "kind": formats.kind,
+            "prose": prose,
+        }
+    )
+    found.globals.update({"static": static, "etag": etag})
+    return found
+
+
+@lru_cache(maxsize=64)
+def static(name: str) -> str:
+    """The address of a static file, which is another one when the file is another one."""
+    mark = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={mark}"
+
+
+def render(template: str, **facts: Any) -> str:
+    """The template with these facts in it."""
+    return templates().get_template(template).render(facts)

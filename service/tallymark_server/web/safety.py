@@ -1,0 +1,105 @@
+"""What keeps other sites out.
+
+There is no authentication yet: whoever reaches the port may do anything. So what a browser does here must have been
+asked for by a page of ours, and a page of another site must not be able to pretend to be one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 4 * 1024 * 1024
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Safety:
+    """Refuses requests that another site may have caused, and gives every answer the headers that browsers heed.
+
+    `names` are the host names, beside addresses and localhost, by which this server may be called.
+    """
+
+    def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
+        self._app = app
+        self._names = frozenset(name.lower() for name in names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope["method"], headers)
+        if refusal is not None:
+            await refusal(scope, receive, _with_headers(send))
+            return
+        await self._app(scope, receive, _with_headers(send))
+
+    def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            # A name that an attacker owns can be made to lead here; then the attacker's page would be of this origin.
+            return PlainTextResponse(
+                f"this server is not called {host!r}; if it is, start it with --http-name NAME\n", 421
+            )
+        if method not in SAFE_METHODS and not _same_origin(headers, host):
+            return PlainTextResponse("changes are taken from this server's own pages only, not from other sites\n", 403)
+        if method not in SAFE_METHODS:
+            return _too_long(headers)
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            _ = urlsplit(f"//{host}").port
+        except ValueError:
+            return False
+        if name in self._names or name == "localhost" or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _too_long(headers: Headers) -> PlainTextResponse | None:
+    length = headers.get("content-length")
+    if length is None or not length.isdecimal():
+        return PlainTextResponse("a request says how long it is, by content-length\n", 411)
+    if len(length) > 9 or int(length) > MAX_BODY:
+        return PlainTextResponse(f"a request has at most {MAX_BODY:,} bytes\n", 413, {"connection": "close"})
+    return None
+
+
+def _same_origin(headers: Headers, host: str) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = headers.get("origin")
+    # Programs that are no browsers send neither.
+    return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

@@ -1,0 +1,108 @@
+"""The listener of the dashboard: its port is taken at once; what answers on it is loaded while gRPC answers already."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tallymark_server.registry import Registry
+from tallymark_server.rpc.serving import CannotListenError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from tallymark_server.web.live import Live
+
+BACKLOG = 512
+# What importing takes would stand in the way of those who wait for gRPC, so it is done beside it.
+_SLOW = ("uvicorn", "uvicorn.protocols.http.h11_impl", "tallymark_server.web.site", "tallymark_server.web.rendering")
+
+
+class HttpServer:
+    """The dashboard and the bridge on one port. Whoever comes before they are loaded waits in the port's own line."""
+
+    def __init__(self, registry: Registry, projects: tuple[str, ...], names: tuple[str, ...]) -> None:
+        self._registry = registry
+        self._projects = projects
+        self._names = names
+        self._socket: socket.socket | None = None
+        self._server: uvicorn.Server | None = None
+        self._live: Live | None = None
+        self._serving = self._stopping = False
+        self._ended = asyncio.Event()
+
+    def listen(self, host: str, port: int) -> int:
+        """Take the port, and give it, which the system chooses when it is asked for 0; CannotListenError."""
+        shown = f"[{host}]" if ":" in host else host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise CannotListenError(
+                f"the dashboard cannot listen on {shown}:{port}: {error.strerror or error}; name another port with"
+                " --http HOST:PORT (port 0 picks a free one), or do without it with --no-ui"
+            ) from None
+        chosen: int = self._socket.getsockname()[1]
+        return chosen
+
+    async def serve(self, grpc_port: int) -> None:
+        """Answer until `stop`."""
+        self._serving = True
+        try:
+            await asyncio.to_thread(_load)
+            if not self._stopping:
+                await self._answer(grpc_port)
+        finally:
+            self._taken().close()
+            self._ended.set()
+
+    async def _answer(self, grpc_port: int) -> None:
+        import uvicorn
+
+        from tallymark_server.web.live import Live
+        from tallymark_server.web.site import site
+        from tallymark_server.web.visits import Surroundings
+
+        class Server(uvicorn.Server):
+            """A server that leaves signals to those who started it."""
+
+            @contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                yield
+
+        self._live = Live(self._registry)
+        config: dict[str, Any] = {"http": "h11", "ws": "none", "lifespan": "off", "loop": "none", "backlog": BACKLOG}
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
+        around = Surroundings(self._registry, self._projects, grpc_port)
+        app = site(around, self._live, self._names)
+        self._server = Server(uvicorn.Config(app, **config, **quiet, timeout_graceful_shutdown=1))
+        await self._server.serve([self._taken()])
+
+    async def stop(self) -> None:
+        """Take no more requests, and end every stream."""
+        self._stopping = True
+        if self._live is not None:
+            await self._live.close()
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._serving:
+            await self._ended.wait()
+        elif self._socket is not None:
+            self._socket.close()
+
+    def _taken(self) -> socket.socket:
+        assert self._socket is not None, "listen comes before serve"  # noqa: S101
+        return self._socket
+
+
+def _load() -> None:
+    # Its words are for its own command line; what goes wrong in an answer is logged by the site.
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+    logging.getLogger("uvicorn").propagate = False
+    for module in _SLOW:
+        import_module(module)

@@ -1,0 +1,258 @@
+"""Which address is answered by which page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tallymark_server.domain.errors import InvalidFilter, RegistryError
+from tallymark_server.domain.model import ModelVersion, Stage
+from tallymark_server.domain.reference import in_stage
+from tallymark_server.web.actions import deleting, stages, words
+from tallymark_server.web.actions.forms import Action, sent
+from tallymark_server.web.addresses import JSON
+from tallymark_server.web.bridge import Bridge
+from tallymark_server.web.live import MAX_VIEWERS, Live
+from tallymark_server.web.pages import activity, compare, model, models, moment, settings, version
+from tallymark_server.web.problems import code_name, http_status, incident
+from tallymark_server.web.rendering import STATIC, render
+from tallymark_server.web.safety import Safety
+from tallymark_server.web.sharing import Sharing
+from tallymark_server.web.visits import Answer, Elsewhere, Page, Surroundings, View, Visit
+
+PAGES: dict[str, Page] = {
+    "/": models.page,
+    "/go": models.go,
+    "/activity": activity.page,
+    "/settings": settings.page,
+    "/models/{model}": model.page,
+    "/models/{model}/at": moment.page,
+    "/models/{model}/compare": compare.page,
+    "/models/{model}/versions/{reference}": version.page,
+}
+MODEL, VERSION = "/models/{model}", "/models/{model}/versions/{number:int}"
+ACTIONS: dict[str, Action] = {
+    f"{MODEL}/rollback": stages.ROLLBACK,
+    f"{MODEL}/describe": words.CARD_FORM,
+    f"{MODEL}/tags": words.MODEL_TAGS,
+    f"{MODEL}/delete": deleting.MODEL,
+    f"{MODEL}/undelete": deleting.MODEL_BACK,
+    f"{VERSION}/stage": stages.STAGE,
+    f"{VERSION}/aliases": words.ALIASES,
+    f"{VERSION}/tags": words.VERSION_TAGS,
+    f"{VERSION}/describe": words.DESCRIPTION,
+    f"{VERSION}/delete": deleting.VERSION,
+    f"{VERSION}/undelete": deleting.VERSION_BACK,
+}
+FOREVER = "public, max-age=31536000, immutable"
+
+YEAR = 365 * 86_400
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Files(StaticFiles):
+    """The static files, which a browser may keep for ever under the address that names their content."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # handed on - as they came
+        response.headers["cache-control"] = FOREVER
+        return response
+
+
+class Suffixes:
+    """Takes `.json` off addresses, and says that JSON is asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.endswith(JSON) and not path.startswith("/static/"):
+            # The list of models is `/`, and as JSON `/models.json`.
+            short = path.removesuffix(JSON)
+            short = short.removesuffix("models") if short.count("/") in (1, 3) and short.endswith("/models") else short
+            scope = {**scope, "path": short, "raw_path": None, "tallymark.json": True}
+        await self._app(scope, receive, send)
+
+
+def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
+    """The whole of what is answered over HTTP."""
+    bridge = Bridge(around.registry)
+    sharing: Sharing[tuple[str, int, dict[str, str]]] = Sharing()
+    routes = [Route(path, _shared(page, around, live, sharing)) for path, page in PAGES.items()]
+    for path, action in ACTIONS.items():
+        routes.append(Route(path, _endpoint(action.page, around)))
+        routes.append(Route(path, _endpoint(_posted(action), around), methods=["POST"]))
+    routes.append(Route("/settings", _endpoint(settings.keep, around), methods=["POST"]))
+    routes.append(Route("/live", _stream(around, live)))
+    app = Starlette(
+        routes=[
+            Mount("/static", Files(directory=STATIC)),
+            Route("/favicon.ico", _favicon),
+            Route("/{service}/{method}", bridge.answer, methods=["POST"]),
+            Mount("/projects/{project}", routes=routes),
+            *routes,
+        ],
+        exception_handlers={404: _nothing(around)},
+    )
+    return Safety(GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=5), names)
+
+
+def _endpoint(page: Page, around: Surroundings) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(request, around)
+        try:
+            return await _answered(page, visit)
+        except RegistryError as error:
+            return respond(visit, _problem(error))
+        except Exception as error:  # noqa: BLE001 - whatever happens, the viewer is told, and the operator finds it logged
+            return respond(visit, _problem(incident(visit.path, error)))
+
+    return endpoint
+
+
+def _shared(
+    page: Page, around: Surroundings, live: Live, sharing: Sharing[tuple[str, int, dict[str, str]]]
+) -> Endpoint:
+    """The page; those who follow the log and ask for the same part of it get one answer."""
+    alone = _endpoint(page, around)
+
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(request, around)
+        revision = live.revision(visit.project)
+        if visit.layout != "fragment.html" or visit.as_json or revision is None:
+            return await alone(request)
+
+        async def make() -> tuple[str, int, dict[str, str]]:
+            made = await alone(request)
+            return bytes(made.body).decode(), made.status_code, dict(made.headers)
+
+        text, status, headers = await sharing.answer((visit.path, request.url.query), revision, make)
+        return Response(text, status, headers)
+
+    return endpoint
+
+
+def _posted(action: Action) -> Page:
+    async def post(visit: Visit) -> Answer:
+        return await action.post(visit, await sent(visit.request))
+
+    return post
+
+
+async def _answered(page: Page, visit: Visit) -> Response:
+    answer = await page(visit)
+    done = await _done(visit) if isinstance(answer, View) and not visit.as_json else {}
+    return respond(visit, answer, **done)
+
+
+async def _done(visit: Visit) -> dict[str, object]:
+    """What the viewer has just done, as the log has it, and how to undo it."""
+    revision = visit.whole("done")
+    if not revision:
+        return {}
+    try:
+        events = (await visit.registry.events(visit.project, revision - 1, 1)).items
+    except RegistryError:
+        return {}
+    if not events:
+        return {}
+    undo = ""
+    match events[0].image:
+        case ModelVersion(stage=Stage.PRODUCTION, model=name, mod_revision=then):
+            with suppress(RegistryError):
+                now = await visit.registry.version(visit.project, name, in_stage(Stage.PRODUCTION))
+                # What was changed since is not undone.
+                undo = visit.to.model(name, "rollback") if now.mod_revision == then else ""
+        case _:
+            pass
+    return {"done": events[0], "undo": undo}
+
+
+def _problem(error: RegistryError) -> View:
+    return View(
+        template="problem.html",
+        facts={"title": "That did not work", "error": error, "live": False},
+        data=lambda: {"code": code_name(error), "message": str(error)},
+        status=http_status(error),
+        problem=error,
+    )
+
+
+def respond(visit: Visit, answer: Answer, **done: object) -> Response:
+    """The answer as HTTP has it."""
+    if isinstance(answer, Elsewhere):
+        address = answer.address
+        if visit.as_json:
+            path, mark, query = address.partition("?")
+            address = f"{path}{JSON}{mark}{query}"
+        response = RedirectResponse(address, answer.status)
+        for name, value in answer.cookies.items():
+            response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax")
+        return response
+    headers = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie", **answer.headers}
+    if visit.as_json:
+        return JSONResponse(_with_reason(answer), answer.status, headers)
+    text = render(
+        answer.template,
+        **{"live": True, "done": None, "undo": "", **done, **answer.facts},
+        visit=visit,
+        to=visit.to,
+        revision=answer.revision,
+        layout=visit.layout,
+    )
+    # A filter that is half written is no failure of the page that asks while it is written.
+    status = 200 if isinstance(answer.problem, InvalidFilter) and visit.layout != "page.html" else answer.status
+    return Response(text, status, headers, "text/html")
+
+
+def _with_reason(answer: View) -> object:
+    error = answer.problem
+    if error is None:
+        return answer.data()
+    return {"code": code_name(error), "reason": error.reason, "message": str(error), "metadata": error.metadata}
+
+
+def _stream(around: Surroundings, live: Live) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(request, around)
+        if live.viewers >= MAX_VIEWERS:
+            return Response("too many pages are open; this one is as it was when it was loaded\n", 503)
+        cursor = request.headers.get("last-event-id") or visit.text("after")
+        try:
+            model_id = None
+            if name := visit.text("model"):
+                model_id = (await visit.registry.model(visit.project, name, deleted=True)).id
+        except RegistryError as error:
+            return Response(f"{error}\n", http_status(error))
+        stream: AsyncIterator[str] = live.stream(visit.project, cursor, model_id)
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    return endpoint
+
+
+async def _favicon(_: Request) -> Response:
+    return RedirectResponse("/static/icon.svg", 301)
+
+
+def _nothing(around: Surroundings) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, _: Exception) -> Response:
+        visit = Visit(request, around)
+        view = View(
+            template="nothing.html",
+            facts={"title": "Nothing here", "live": False},
+            data=lambda: {"code": "not_found", "message": f"there is no page {visit.path}"},
+            status=404,
+        )
+        return respond(visit, view)
+
+    return answer

@@ -1,0 +1,76 @@
+"""How to ask for exactly what a page shows, in other ways: lines to copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from tallymark_server.rpc import names
+from tallymark_server.web.visits import Visit
+
+SERVICE = "tallymark.v1.ModelRegistry"
+
+
+class Snippet(NamedTuple):
+    """Lines to copy, and in what they are written."""
+
+    language: str
+    text: str
+
+
+def for_model(visit: Visit, name: str) -> list[Snippet]:
+    """How to ask for the model."""
+    return _snippets(visit, f"Model({name!r})", "GetModel", names.of_model(visit.project, name))
+
+
+def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
+    """How to ask for the version."""
+    what = names.of_version(visit.project, name, number)
+    return _snippets(visit, f"Model({name!r}, version={number})", "GetModelVersion", what)
+
+
+def first_version(visit: Visit) -> list[Snippet]:
+    """How to make the first version of all."""
+    host = _hosts(visit)[0]
+    lines = [
+        "import tallymark",
+        "",
+        f"tallymark.configure(url={host!r})",
+        'print(tallymark.Model("churn").number)  # 1',
+    ]
+    body = json.dumps({"parent": f"projects/{visit.project}", "config": {"model": "churn"}})
+    return [Snippet("Python", "\n".join(lines)), _grpcurl(host, "EnsureModelVersion", body)]
+
+
+def _snippets(visit: Visit, python: str, method: str, resource: str) -> list[Snippet]:
+    grpc, http = _hosts(visit)
+    body = json.dumps({"name": resource}, ensure_ascii=False)
+    lines = [
+        "import tallymark",
+        "from tallymark import Model",
+        "",
+        f"tallymark.configure(url={grpc!r})",
+        f"model = {python}",
+    ]
+    lines.append("print(model.info)" if "version" in python else "print(model.number)")
+    curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} \\\n    {http}/{SERVICE}/{method}"
+    page = f"curl {shlex.quote(http + visit.path + '.json')}"
+    return [
+        Snippet("Python", "\n".join(lines)),
+        _grpcurl(grpc, method, body),
+        Snippet("curl", curl),
+        Snippet("JSON", page),
+    ]
+
+
+def _grpcurl(host: str, method: str, body: str) -> Snippet:
+    return Snippet("grpcurl", f"grpcurl -plaintext -d {shlex.quote(body)} \\\n    {host} {SERVICE}/{method}")
+
+
+def _hosts(visit: Visit) -> tuple[str, str]:
+    """Where the viewer reaches gRPC and this page: the same host, as the viewer's browser names it."""
+    base = f"{visit.request.url.scheme}://{visit.request.headers.get('host', '')}"
+    host = urlsplit(base).hostname or "127.0.0.1"
+    return f"{f'[{host}]' if ':' in host else host}:{visit.around.grpc_port}", base

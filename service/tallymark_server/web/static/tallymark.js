@@ -1,0 +1,199 @@
+// What the pages do beyond links and forms, which work without it: they follow the log, open forms in a dialog, answer
+// to keys, and copy.
+"use strict";
+
+const page = () => document.getElementById("page");
+const here = () => location.pathname + location.search;
+
+// The page as its address has it, put in place of what is there without losing focus or what was entered.
+const renew = () => htmx.ajax("GET", here(), { source: "#page", target: "#page", swap: "outerMorph" });
+
+// What was just done is told once, not at every reload.
+const address = new URL(location.href);
+if (address.searchParams.has("done")) {
+  address.searchParams.delete("done");
+  history.replaceState(null, "", address);
+}
+
+// -- Following the log. The stream says that something changed; the page then asks for itself, as its address has it.
+
+const light = document.querySelector(".live");
+let stream, place, asking = false, due = 0, pause = 250;
+
+function shown(text, away) {
+  light.hidden = !text;
+  light.textContent = text;
+  light.classList.toggle("away", Boolean(away));
+}
+
+function follow() {
+  const { live, model, revision } = page().dataset;
+  stream?.close();
+  stream = undefined;
+  if (!live || document.hidden) return;
+  place ??= revision;
+  const query = new URLSearchParams({ after: place, ...(model ? { model } : {}) });
+  stream = new EventSource(`${live}?${query}`);
+  stream.onopen = () => shown("live");
+  stream.onmessage = ({ data, lastEventId }) => {
+    place = lastEventId || place;
+    const { spread, revision } = JSON.parse(data);
+    news.add(revision);
+    pause = Math.max(250, spread);
+    refresh(Math.random() * spread);
+  };
+  stream.onerror = () => {
+    shown("away", true);
+    // Where the browser has given up, it is asked again.
+    if (stream?.readyState === EventSource.CLOSED) setTimeout(follow, 1000);
+  };
+}
+
+function refresh(wait) {
+  const now = performance.now();
+  if (due > now) return;
+  due = Math.max(now + wait, last + pause);
+  setTimeout(ask, due - now);
+}
+
+let last = -1000;
+
+// Rows do not move away under the mouse of who reads them: new ones wait to be asked for.
+const news = new Set();
+function held() {
+  if (!("feed" in page().dataset)) return false;
+  return document.querySelector(".events:hover") !== null || scrollY > 120;
+}
+document.addEventListener("click", ({ target }) => {
+  if (target.id !== "news") return;
+  news.clear();
+  scrollTo(0, 0);
+  renew();
+});
+
+async function ask() {
+  const button = document.getElementById("news");
+  if (held() && button) {
+    due = 0;
+    button.hidden = false;
+    button.textContent = `${news.size} new`;
+    return;
+  }
+  news.clear();
+  if (asking) { due = 0; return refresh(50); }
+  asking = true;
+  due = 0;
+  last = performance.now();
+  const before = new Set([...document.querySelectorAll("#page [id]")].map(({ id }) => id));
+  try {
+    await renew();
+  } finally {
+    asking = false;
+    // A page that is slow to make is asked for less often.
+    pause = Math.max(pause, 8 * (performance.now() - last));
+  }
+  for (const row of document.querySelectorAll("#page tr[id], #page li[id]")) {
+    if (!before.has(row.id)) row.classList.add("fresh");
+  }
+}
+
+document.addEventListener("visibilitychange", follow);
+window.addEventListener("pageshow", follow);
+window.addEventListener("pagehide", () => stream?.close());
+
+// -- Filters are applied while they are written; the address says what is shown.
+
+let typing;
+function filter(event) {
+  const form = event.target.closest("form[data-filter]");
+  if (!form) return;
+  event.preventDefault();
+  clearTimeout(typing);
+  typing = setTimeout(async () => {
+    const given = [...new FormData(form)].filter(([, value]) => value !== "");
+    const query = new URLSearchParams(given).toString();
+    history.replaceState(null, "", location.pathname + (query && `?${query}`));
+    await renew();
+  }, event.type === "submit" ? 0 : 250);
+}
+for (const kind of ["input", "submit"]) document.addEventListener(kind, filter);
+
+// -- Forms that are pages of their own open in a dialog.
+
+document.addEventListener("click", async (event) => {
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    await navigator.clipboard.writeText(copy.parentElement.querySelector("code").textContent);
+    copy.textContent = "copied";
+    return;
+  }
+  const link = event.target.closest("a[data-dialog]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  await htmx.ajax("GET", link.href, { source: "#dialog", target: "#dialog", swap: "innerHTML" });
+  document.getElementById("dialog").showModal();
+});
+document.addEventListener("click", ({ target }) => {
+  if (target.closest("[data-close]")) target.closest("dialog")?.close();
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;
+});
+
+// -- Keys.
+
+const rows = () => [...document.querySelectorAll("#page [data-row]")];
+const current = () => document.querySelector("#page [data-row][aria-current]");
+
+function step(by) {
+  const all = rows(), at = all.indexOf(current());
+  const next = all[Math.min(all.length - 1, Math.max(0, at + by))];
+  current()?.removeAttribute("aria-current");
+  next?.setAttribute("aria-current", "true");
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+const keys = {
+  j: () => step(1),
+  k: () => step(-1),
+  Enter: () => current()?.querySelector("[data-open]")?.click(),
+  x: () => current()?.querySelector("input[type=checkbox]")?.click(),
+  y: () => navigator.clipboard.writeText(location.href).then(() => shown("copied")),
+  "?": () => document.getElementById("keys").showModal(),
+  "g m": () => { location.href = document.querySelector(".mark").href; },
+  "g a": () => { location.href = document.querySelectorAll(".top nav a")[1].href; },
+};
+
+let prefix = "";
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
+  const key = prefix + event.key;
+  prefix = event.key === "g" ? "g " : "";
+  const marked = [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
+  if (!keys[key] && !marked) return;
+  event.preventDefault();
+  if (keys[key]) keys[key]();
+  else if (marked.matches("input")) marked.select();
+  else marked.click();
+});
+
+// -- Times go on.
+
+function told(seconds) {
+  if (seconds < 2) return "now";
+  for (const [limit, unit, size] of [[60, "s", 1], [3600, "min", 60], [86400, "h", 3600], [5184000, "d", 86400]]) {
+    if (seconds < limit) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+}
+setInterval(() => {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const text = told((Date.now() - Date.parse(time.dateTime)) / 1000);
+    if (text && text !== time.textContent) time.textContent = text;
+  }
+}, 10000);
+
+function enable() {
+  for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+}
+document.addEventListener("htmx:after:swap", enable);
+enable();

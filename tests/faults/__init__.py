@@ -1,0 +1,1 @@
+"""What the world does to a service and its clients, by a seed: lost answers, cut connections, lost power."""

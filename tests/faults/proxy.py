@@ -1,0 +1,93 @@
+"""A TCP proxy that cuts connections, in the middle of a message too, by a plan that a seed decides."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from typing import Self
+
+CHUNK = 65_536
+
+
+class CuttingProxy:
+    """Stands between clients and a server. Each connection is cut after so many bytes, drawn anew for either way.
+
+    `address` is where clients find it. Bytes, and not time, decide, so that a fast machine and a slow one cut alike.
+    """
+
+    def __init__(self, server: Callable[[], str], seed: str) -> None:
+        self._server = server
+        self._choose = random.Random(seed)
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._over = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self.address = ""
+        self.cuts = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as pumps:
+
+            async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                task = pumps.create_task(self._connection(reader, writer))
+                connections.add(task)
+                task.add_done_callback(connections.discard)
+
+            connections: set[asyncio.Task[None]] = set()
+            server = await asyncio.start_server(accept, "127.0.0.1", 0)
+            host, port = server.sockets[0].getsockname()
+            self.address = f"{host}:{port}"
+            self._ready.set()
+            await self._over.wait()
+            server.close()
+            for task in connections:
+                task.cancel()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = self._server().rsplit(":", 1)
+        try:
+            there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        except OSError:  # the server is away
+            writer.transport.abort()
+            return
+        pumps = (
+            asyncio.create_task(self._pump(reader, there_writer, self._budget())),
+            asyncio.create_task(self._pump(there_reader, writer, self._budget())),
+        )
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            writer.transport.abort()
+            there_writer.transport.abort()
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    def _budget(self) -> int:
+        """How many bytes pass before the cut: a few, many, or so many that the connection lives."""
+        return int(10 ** self._choose.uniform(2.5, 5.5))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int) -> None:
+        """Pass bytes on until either end closes the connection, or the budget is spent."""
+        try:
+            while data := await reader.read(CHUNK):
+                writer.write(data[:budget])
+                await writer.drain()
+                budget -= len(data)
+                if budget <= 0:
+                    self.cuts += 1
+                    return
+        except OSError:
+            return

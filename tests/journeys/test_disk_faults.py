@@ -1,0 +1,147 @@
+"""What a disk does to a server: no room, no writing, no syncing, a damaged page. It refuses, reads on, and recovers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from calling import Calls, refusal_of, refused
+
+from faults.tracing import interrupted
+from tallymark.testing import Server, ServerError
+from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
+from tallymark_server.storage.sqlite.verifying import verify
+
+BIG = MetadataValue(text="x" * 30_000)
+PAGE = 4096
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    """A file system of its own, which only root may make."""
+    folder.mkdir()
+    command = ["mount", *options, str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a file system can be mounted by root alone; the same faults are injected by the other tests")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def write_page(db: Path, place: int, content: bytes) -> None:
+    with db.open("r+b") as file:
+        file.seek(place)
+        file.write(content)
+
+
+def serves_reads_and_refuses_writes(calls: Calls, last: int) -> None:
+    """Reads of every kind go on; a write is refused for a reason, and may be tried again."""
+    with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
+        calls.create_version("churn", metadata={"big": BIG})
+    assert refusal.metadata["retry_after_ms"] == "1000"
+    assert calls.model("churn").last_number == last
+    assert [version.number for version in calls.versions("churn")] == list(range(last, 0, -1))
+    assert calls.version("churn", "latest").number == last
+
+
+def recovered(server: Server, calls: Calls, last: int) -> None:
+    """Writes go on without a gap, and what is there proves, before and after the server is killed."""
+    assert calls.create_version("churn", metadata={"big": BIG}).number == last + 1
+    assert calls.set_stage("churn", last + 1, STAGE_PRODUCTION, force=True).number == last + 1
+    assert verify(server.db).problems == []
+    server.kill()
+    assert verify(server.db).problems == []
+    server.start()
+    with grpc.insecure_channel(server.address) as channel:
+        again = Calls(channel)
+        assert [version.number for version in again.versions("churn")] == list(range(last + 1, 0, -1))
+        assert again.create_version("churn").number == last + 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "pwrite64:error=ENOSPC",
+        "pwrite64:error=ENOSPC:when=4+",
+        "pwrite64:error=EROFS",
+        "pwrite64:error=EIO:when=2+2",
+        "fsync,fdatasync:error=EIO",
+    ],
+    ids=["full", "full in the middle of a commit", "read-only", "every other write fails", "no sync"],
+)
+def test_a_disk_that_fails_refuses_writes_until_it_works(server: Server, calls: Calls, fault: str) -> None:
+    """Whichever call to the disk fails, writes are refused, reads are served, and then all goes on by itself."""
+    calls.create_model("churn")
+    calls.create_version("churn")
+    with interrupted(server, fault):
+        for _ in range(3):
+            serves_reads_and_refuses_writes(calls, 1)
+    recovered(server, calls, 1)
+
+
+def test_a_full_disk_refuses_writes_until_there_is_room(tmp_path: Path) -> None:
+    """On a small file system that is full, writes are refused and reads served; room that is made is used."""
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as folder:
+        ballast = folder / "ballast"
+        ballast.write_bytes(bytes(1_000_000))
+        with Server(folder / "tallymark.db") as server, grpc.insecure_channel(server.address) as channel:
+            calls = Calls(channel)
+            calls.create_model("churn")
+            created = 0
+            with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
+                while True:
+                    created = calls.create_version("churn", metadata={"big": BIG}).number
+            assert "full" in refusal.message
+            serves_reads_and_refuses_writes(calls, created)
+            ballast.unlink()
+            recovered(server, calls, created)
+
+
+def test_a_file_that_may_only_be_read_is_refused_at_the_start(tmp_path: Path) -> None:
+    """A server does not start on a file system that is read-only, and says so in one sentence."""
+    with mounted(tmp_path / "readonly", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as folder:
+        with Server(folder / "tallymark.db"):
+            pass
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        with pytest.raises(ServerError, match="Error: .*cannot write .*--db|Error: .*Read-only"):
+            Server(folder / "tallymark.db").start()
+
+
+def test_a_damaged_page_fails_what_reads_it_and_nothing_else(server: Server, calls: Calls) -> None:
+    """Until the page is as it was, reads that need it are refused for a reason; others, and writes, are answered."""
+    calls.create_model("churn")
+    for _ in range(20):
+        calls.create_version("churn", metadata={"big": BIG})
+    calls.create_model("fraud")
+    server.restart()
+    content = server.db.read_bytes()
+    damaged = next(
+        place for place in range(0, len(content), PAGE) if set(content[place + 4 : place + PAGE]) == {b"x"[0]}
+    )
+    write_page(server.db, damaged, b"\xff" * PAGE)
+    outcomes: dict[int, str] = {}
+    with grpc.insecure_channel(server.address) as channel:
+        again = Calls(channel)
+        for number in range(1, 21):
+            try:
+                outcomes[number] = again.version("churn", str(number)).version_name
+            except grpc.RpcError as error:
+                outcomes[number] = refusal_of(error).info.reason
+        for read in (lambda: again.versions("churn"), again.events):
+            with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
+                read()
+            assert "malformed" in refusal.message
+        assert again.create_version("fraud").number == 1
+        write_page(server.db, damaged, content[damaged : damaged + PAGE])
+        assert [version.number for version in again.versions("churn")] == list(range(20, 0, -1))
+        assert again.create_version("churn").number == 21
+    failed = [number for number, outcome in outcomes.items() if outcome == "STORAGE_UNAVAILABLE"]
+    assert 0 < len(failed) < 10
+    assert all(outcome == str(number) for number, outcome in outcomes.items() if number not in failed)
+    assert verify(server.db).problems == []

@@ -1,0 +1,78 @@
+"""Those who watch: very many, very slow, crashed and back again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc.aio
+from calling import PROJECT, Calls
+
+from tallymark.testing import Server
+from tallymark.v1.event_log_pb2 import WatchRequest, WatchResponse
+from tallymark.v1.event_log_pb2_grpc import EventLogStub
+from tallymark.v1.model_pb2 import MetadataValue
+from tallymark.v1.model_registry_pb2 import CreateModelVersionRequest
+from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
+
+MANY = 1000
+BIG = MetadataValue(text="x" * 50_000)
+PARENT = f"{PROJECT}/models/churn"
+
+
+Stream = grpc.aio.UnaryStreamCall[WatchRequest, WatchResponse]
+
+
+async def revisions_of(stream: Stream, last: int) -> list[int]:
+    """The revisions that the stream tells, up to the last."""
+    found: list[int] = []
+    while not found or found[-1] < last:
+        found += [event.revision for event in (await stream.read()).events]
+    return found
+
+
+async def test_a_thousand_watchers_are_told_everything(server: Server, calls: Calls) -> None:
+    """Each of a thousand who watch at once is told each event once and in order, while the log grows."""
+    calls.create_model("churn")
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        streams = [EventLogStub(channel).Watch(WatchRequest(parent=PROJECT, after_revision=0)) for _ in range(MANY)]
+        for stream in streams:
+            assert (await stream.read()).revision == 0
+        told = [asyncio.create_task(revisions_of(stream, 21)) for stream in streams]
+        models = ModelRegistryStub(channel)
+        for _ in range(20):
+            await models.CreateModelVersion(CreateModelVersionRequest(parent=PARENT))
+        for revisions in await asyncio.gather(*told):
+            assert revisions == list(range(1, 22))
+
+
+def test_a_slow_reader_holds_up_nobody_and_misses_nothing(calls: Calls) -> None:
+    """While one reads a message for every thirty writes, of which each is large, all are written, and all are told."""
+    calls.create_model("churn")
+    stream = calls.log.Watch(WatchRequest(parent=PROJECT, after_revision=0), timeout=60)
+    told: list[int] = []
+    for number in range(1, 301):
+        assert calls.create_version("churn", metadata={"big": BIG}).number == number
+        if number % 30 == 0:
+            told += [event.revision for event in next(stream).events]
+    assert told[-1] < 150, "the reader was not slow"
+    while told[-1] < 301:
+        told += [event.revision for event in next(stream).events]
+    assert told == list(range(1, 302))
+
+
+def test_a_reader_that_comes_late_is_told_in_messages_that_clients_take(calls: Calls) -> None:
+    """However much has happened, and however large it is, no message is larger than clients take by default."""
+    calls.create_model("churn")
+    for _ in range(150):
+        calls.create_version("churn", metadata={"big": BIG})
+    stream = calls.log.Watch(WatchRequest(parent=PROJECT, after_revision=0), timeout=60)
+    told: list[int] = []
+    while not told or told[-1] < 151:
+        message = next(stream)
+        told += [event.revision for event in message.events]
+        assert message.revision == (told[-1] if told else 0)
+    assert told == list(range(1, 152))
+    listed = calls.events()
+    while listed[-1].revision < 151:
+        listed += calls.events(listed[-1].revision)
+    assert [event.revision for event in listed] == told

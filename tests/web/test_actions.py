@@ -1,0 +1,304 @@
+"""The forms that change the registry: as dialogs, as plain pages without JavaScript, and when the page is stale."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import grpc
+import pytest
+from calling import Calls
+from playwright.sync_api import Page, expect
+
+from tallymark.testing import Server
+from tallymark.v1 import model_pb2, model_registry_pb2
+from web.asking import FORM, ask, furnished
+
+pytestmark = pytest.mark.timeout(600)
+
+CHURN = "/models/churn"
+PRODUCTION, STAGING, ARCHIVED = model_pb2.STAGE_PRODUCTION, model_pb2.STAGE_STAGING, model_pb2.STAGE_ARCHIVED
+
+
+@pytest.fixture(params=["page", "plain"])
+def viewer(request: pytest.FixtureRequest, calls: Calls) -> Page:
+    """A page with JavaScript, and one without, before a furnished registry."""
+    furnished(calls)
+    found: Page = request.getfixturevalue(request.param)
+    return found
+
+
+def choose(viewer: Page, name: str) -> None:
+    """Follow a link of the menu."""
+    viewer.locator("summary", has_text="Change").click()
+    viewer.get_by_role("link", name=name, exact=True).click()
+
+
+def give_reason(viewer: Page, reason: str) -> None:
+    viewer.get_by_label("Why, for the log").fill(reason)
+
+
+def press(viewer: Page, name: str) -> None:
+    """Send the form, and wait until what was done is told."""
+    viewer.get_by_role("button", name=name).click()
+    expect(viewer.locator(".toast")).to_be_visible()
+
+
+def test_promoting_tells_before_what_it_does(viewer: Page, calls: Calls) -> None:
+    """The form says who leaves production; then the version is there, the other archived, and the log knows why."""
+    viewer.goto(f"{CHURN}/versions/5")
+    viewer.get_by_role("link", name="Promote").click()
+    expect(viewer.get_by_label("production")).to_be_checked()
+    expect(viewer.locator("fieldset")).to_contain_text("No. 3 leaves it for the archive")
+    give_reason(viewer, "A/B won")
+    press(viewer, "Move No. 5")
+    assert calls.version("churn", "@production").number == 5
+    assert calls.version("churn", "3").stage == ARCHIVED
+    assert calls.events()[-1].reason == "A/B won"
+    expect(viewer.locator(".toast")).to_contain_text("moved churn No. 5 from none to production")
+
+
+def test_a_promotion_is_undone(viewer: Page, calls: Calls) -> None:
+    """Right after a promotion the way back is offered, and brings the one before back."""
+    viewer.goto(f"{CHURN}/versions/5/stage?to=production")
+    press(viewer, "Move No. 5")
+    viewer.get_by_role("link", name="Undo").click()
+    give_reason(viewer, "it was worse")
+    press(viewer, "Bring No. 3 back")
+    assert calls.version("churn", "@production").number == 3
+    assert calls.version("churn", "5").stage == ARCHIVED
+    assert calls.events()[-1].reason == "it was worse"
+
+
+def test_rolling_back(viewer: Page, calls: Calls) -> None:
+    """From the model's page the version that was in production before comes back."""
+    viewer.goto(CHURN)
+    viewer.get_by_role("link", name="Roll back").click()
+    expect(viewer.locator("form.form")).to_contain_text("No. 3 leaves for the archive")
+    press(viewer, "Bring No. 2 back")
+    assert calls.version("churn", "@production").number == 2
+
+
+def test_archiving(viewer: Page, calls: Calls) -> None:
+    """A version is put into the archive from its menu."""
+    viewer.goto(f"{CHURN}/versions/4")
+    choose(viewer, "Archive")
+    press(viewer, "Move No. 4")
+    assert calls.version("churn", "4").stage == ARCHIVED
+
+
+def test_an_alias_is_moved_knowingly(viewer: Page, calls: Calls) -> None:
+    """A new alias is pointed at once; one that points elsewhere only after the form has told from where."""
+    viewer.goto(f"{CHURN}/versions/7")
+    choose(viewer, "Aliases")
+    viewer.get_by_label("Alias that points here").fill("champion")
+    viewer.get_by_role("button", name="Point it here").click()
+    expect(viewer.locator("#page form.form")).to_contain_text("points at No. 5 now")
+    press(viewer, "Move it")
+    assert calls.version("churn", "@champion").number == 7
+    viewer.goto(f"{CHURN}/versions/7/aliases")
+    viewer.get_by_label("Alias that points here").fill("challenger")
+    press(viewer, "Point it here")
+    assert calls.version("churn", "7").aliases == ["challenger", "champion"]
+
+
+def test_an_alias_is_taken_away(viewer: Page, calls: Calls) -> None:
+    """Each alias of a version can be taken away."""
+    viewer.goto(f"{CHURN}/versions/5")
+    choose(viewer, "Aliases")
+    press(viewer, "Take champion away")
+    assert calls.version("churn", "5").aliases == []
+
+
+@pytest.mark.parametrize("where", ["", "/versions/5"])
+def test_tags_are_edited(viewer: Page, calls: Calls, where: str) -> None:
+    """The tags of a model and of a version are lines of text."""
+    viewer.goto(CHURN + where)
+    choose(viewer, "Tags")
+    viewer.get_by_label("Tags, one a line").fill("zeta\n  alpha beta \n\nzeta")
+    press(viewer, "Keep")
+    found = calls.version("churn", "5") if where else calls.model("churn")
+    assert found.tags == ["alpha beta", "zeta"]
+
+
+def test_a_version_is_described(viewer: Page, calls: Calls) -> None:
+    """What is written as Markdown is kept as written, and shown laid out."""
+    viewer.goto(f"{CHURN}/versions/5")
+    choose(viewer, "Description")
+    viewer.get_by_label("Description").fill("Trained on **all** of\n\n- 2025")
+    press(viewer, "Keep")
+    assert calls.version("churn", "5").description == "Trained on **all** of\n\n- 2025"
+    expect(viewer.locator(".prose strong")).to_have_text("all")
+
+
+def test_a_model_is_described(viewer: Page, calls: Calls) -> None:
+    """Every field of the model's card can be written."""
+    viewer.goto(CHURN)
+    choose(viewer, "Description and card")
+    for field in ("Description", "License", "Audience", "Use cases", "Limitations", "Trade offs", "Ethics"):
+        viewer.get_by_label(field, exact=True).fill(f"new {field}")
+    press(viewer, "Keep")
+    model = calls.model("churn")
+    assert (model.description, model.trade_offs, model.ethics) == ("new Description", "new Trade offs", "new Ethics")
+
+
+def test_a_version_is_deleted_and_brought_back(viewer: Page, calls: Calls) -> None:
+    """A deleted version is no longer found, its page says so, and brings it back."""
+    viewer.goto(f"{CHURN}/versions/7")
+    choose(viewer, "Delete")
+    give_reason(viewer, "leaked labels")
+    press(viewer, "Delete")
+    assert [version.number for version in calls.versions("churn")][4:7] == [8, 6, 5]
+    expect(viewer.locator(".stage.deleted")).to_be_visible()
+    viewer.get_by_role("link", name="Undelete").click()
+    press(viewer, "Undelete")
+    assert calls.version("churn", "7").number == 7
+
+
+def test_what_is_in_production_is_deleted_on_purpose_only(viewer: Page, calls: Calls) -> None:
+    """A version in production is not deleted unless that is said in so many words."""
+    viewer.context.clear_cookies()
+    viewer.goto(f"{CHURN}/versions/3/delete")
+    viewer.get_by_label("delete it all the same").check()
+    press(viewer, "Delete")
+    assert calls.events()[-1].model_version.delete_time.seconds > 0
+
+
+def test_a_model_is_deleted_and_brought_back(viewer: Page, calls: Calls) -> None:
+    """A model is deleted with its versions, and comes back with them."""
+    viewer.goto(CHURN)
+    choose(viewer, "Delete")
+    viewer.get_by_label("delete the model all the same").check()
+    press(viewer, "Delete")
+    with pytest.raises(grpc.RpcError):
+        calls.model("churn")
+    viewer.get_by_role("link", name="Undelete").click()
+    press(viewer, "Undelete")
+    assert calls.model("churn").last_number == 12
+
+
+def test_a_stale_page_is_refused_and_shows_what_changed(lenient: Page, calls: Calls) -> None:
+    """A form that was opened before somebody's change does nothing, tells the change, and can be sent again."""
+    furnished(calls)
+    lenient.goto(f"{CHURN}/versions/5")
+    lenient.get_by_role("link", name="Promote").click()
+    expect(lenient.get_by_label("production")).to_be_checked()
+    calls.set_stage("churn", 5, STAGING, reason="not yet", force=True)
+    lenient.get_by_role("button", name="Move No. 5").click()
+    expect(lenient.get_by_role("alert")).to_contain_text("changed since you read it")
+    expect(lenient.locator(".events")).to_contain_text("not yet")
+    assert calls.version("churn", "@production").number == 3
+    press(lenient, "Move No. 5")
+    assert calls.version("churn", "@production").number == 5
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_swap_with_somebody_else_than_was_shown_is_refused(lenient: Page, calls: Calls, emptied: bool) -> None:
+    """Who promotes over No. 3 does not thereby throw out No. 6, which came into production meanwhile."""
+    furnished(calls)
+    if emptied:
+        calls.set_stage("churn", 3, ARCHIVED)
+    lenient.goto(f"{CHURN}/versions/5/stage?to=production")
+    calls.set_stage("churn", 6, PRODUCTION, force=True)
+    lenient.get_by_role("button", name="Move No. 5").click()
+    expect(lenient.get_by_role("alert")).to_contain_text("number 6 of model 'churn' is in production")
+    assert calls.version("churn", "@production").number == 6
+    press(lenient, "Move No. 5")
+    assert calls.version("churn", "@production").number == 5
+
+
+def test_a_form_sent_twice_has_its_effect_once(server: Server, calls: Calls) -> None:
+    """The second of two clicks gets the answer of the first."""
+    furnished(calls)
+    form = urlencode({"tags": "once", "etag": calls.version("churn", "5").etag, "request_id": "web-1"})
+    path = f"{CHURN}/versions/5/tags"
+    first, second = (ask(server.dashboard, path, "POST", form, content_type=FORM) for _ in range(2))
+    assert first.status == second.status == 303
+    assert first.headers["location"] == second.headers["location"]
+    other = form.replace("once", "twice")
+    assert ask(server.dashboard, path, "POST", other, content_type=FORM).status == 400
+    assert calls.version("churn", "5").tags == ["once"]
+
+
+@pytest.mark.parametrize("fields", [{"to": "heaven"}, {}, {"to": "production", "reason": "x" * 70_000}])
+def test_bad_forms_are_refused_in_a_sentence(server: Server, calls: Calls, fields: dict[str, str]) -> None:
+    """What no form of ours sends is refused, and told."""
+    furnished(calls)
+    answer = ask(server.dashboard, f"{CHURN}/versions/5/stage", "POST", urlencode(fields), content_type=FORM)
+    assert answer.status == 400
+    assert 'role="alert"' in answer.text
+    assert calls.version("churn", "5").stage == model_pb2.STAGE_NONE
+
+
+@pytest.mark.parametrize("body", [b"\xff=\xff", b"&".join(b"a=1" for _ in range(500))])
+def test_bodies_that_are_no_form_are_refused(server: Server, calls: Calls, body: bytes) -> None:
+    """Bytes that no browser sends get a clean answer."""
+    furnished(calls)
+    assert ask(server.dashboard, f"{CHURN}/tags", "POST", body, content_type=FORM).status == 400
+
+
+def test_who_did_it_is_who_they_said(page: Page, calls: Calls) -> None:
+    """The name of the settings page is the actor of what its browser changes."""
+    furnished(calls)
+    page.goto("/settings")
+    page.get_by_label("Your name").fill("Ana Ł")
+    page.get_by_role("button", name="Keep").click()
+    page.goto(f"{CHURN}/versions/5/stage")
+    press(page, "Move No. 5")
+    assert calls.events()[-1].actor == "Ana Ł"
+
+
+def test_keys_reach_what_is_done_often(page: Page, calls: Calls) -> None:
+    """Rows are walked, chosen, compared and opened, and a version promoted, with the keyboard alone."""
+    furnished(calls)
+    page.goto(CHURN)
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    for key in ("j", "x", "j", "x", "c"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/compare?number=12&number=11")
+    page.go_back()
+    for key in ("j", "j", "k", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/versions/12")
+    page.keyboard.press("p")
+    expect(page.locator("#dialog h1")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#dialog")).to_be_hidden()
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+    page.wait_for_url("**/activity")
+
+
+def test_lines_to_copy_are_about_this_very_object(page: Page, server: Server, calls: Calls) -> None:
+    """Python, grpcurl and curl are told for the version that is shown, at the addresses of this server."""
+    furnished(calls)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{CHURN}/versions/5")
+    page.locator("summary", has_text="Copy").click()
+    lines = page.locator(".copy code")
+    expect(lines.nth(0)).to_contain_text("Model('churn', version=5)")
+    expect(lines.nth(1)).to_contain_text(f"{server.address} tallymark.v1.ModelRegistry/GetModelVersion")
+    expect(lines.nth(2)).to_contain_text(f"{server.dashboard}tallymark.v1.ModelRegistry/GetModelVersion")
+    page.get_by_role("button", name="copy").nth(3).click()
+    expect(page.get_by_role("button", name="copied")).to_be_visible()
+    page.goto("/settings")
+    page.get_by_label("Your name").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Control+V")
+    expect(page.get_by_label("Your name")).to_have_value(f"curl {server.dashboard}models/churn/versions/5.json")
+
+
+def test_the_command_line_offers_what_the_page_does(server: Server, calls: Calls) -> None:
+    """A change over gRPC and one in the browser are told alike in the log."""
+    furnished(calls)
+    request = model_registry_pb2.SetStageRequest(
+        name="projects/default/models/churn/versions/7", stage=STAGING, force=True, reason="same"
+    )
+    calls.models.SetStage(request)
+    first = calls.events()[-1]
+    etag = calls.version("churn", "8").etag
+    form = urlencode({"to": "staging", "held-staging": "7", "reason": "same", "etag": etag})
+    ask(server.dashboard, f"{CHURN}/versions/8/stage", "POST", form, content_type=FORM)
+    second = calls.events()[-1]
+    assert (first.kind, first.reason, first.actor) == (second.kind, second.reason, second.actor)

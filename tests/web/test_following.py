@@ -1,0 +1,99 @@
+"""The one reader of the log that all open pages share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from tallymark_server.domain.errors import Stopping
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Model
+from tallymark_server.watching import Interest, Progress
+from tallymark_server.web.live import KEPT, Live
+from tallymark_server.web.sharing import Sharing
+
+
+class Log:
+    """A log of which the test decides when it grows, in place of the registry's."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[Progress | None] = asyncio.Queue()
+        self.readers = 0
+
+    async def watch(self, project: str, model: str, interest: Interest) -> AsyncIterator[Progress]:
+        self.readers += 1
+        yield Progress("log", 0, [])
+        while (progress := await self.told.get()) is not None:
+            yield progress
+        raise Stopping
+
+    def grow(self, *revisions: int) -> None:
+        image = Model(
+            id=1, name="churn", creator="ana", create_time=0, update_time=0, create_revision=1, mod_revision=1
+        )
+        events = [Event(revision=at, kind=Kind.MODEL_UPDATED, time=0, actor="ana", image=image) for at in revisions]
+        self.told.put_nowait(Progress("log", revisions[-1], events))
+
+
+async def test_many_pages_are_one_reader_of_the_log() -> None:
+    """However many pages are open, the log is read once, and all of them are told."""
+    log = Log()
+    live = Live(log)
+    streams = [live.stream("default", "", None) for _ in range(300)]
+    for each in streams:
+        assert await anext(each) == "retry: 300\n\n"
+    heard = [asyncio.ensure_future(anext(each)) for each in streams]
+    log.grow(1)
+    assert {'"revision": 1' in message for message in await asyncio.gather(*heard)} == {True}
+    assert log.readers == 1
+    assert live.viewers == 300
+    for each in streams:
+        await each.aclose()
+    assert live.viewers == 0
+    await live.close()
+
+
+async def test_a_page_that_missed_too_much_is_told_to_ask_anew() -> None:
+    """A page that is far behind costs no memory: it hears one word instead of all that it missed."""
+    log = Log()
+    live = Live(log)
+    slow = live.stream("default", "0.log", None)
+    await anext(slow)
+    log.grow(*range(1, 2 * KEPT))
+    message = await anext(slow)
+    while '"kind": "refresh"' not in message:
+        message = await anext(slow)
+    assert message.startswith(f"id: {2 * KEPT - 1}.log\n")
+    await slow.aclose()
+    await live.close()
+
+
+async def test_streams_end_with_the_service() -> None:
+    """When the log is told no more, every stream ends."""
+    log = Log()
+    live = Live(log)
+    each = live.stream("default", "", None)
+    await anext(each)
+    log.told.put_nowait(None)
+    assert [message async for message in each] in ([], [""])
+    await live.close()
+
+
+async def test_what_many_ask_for_at_once_is_made_once() -> None:
+    """Pages that ask for the same part at the same revision get one answer, also when the first of them goes away."""
+    sharing: Sharing[int] = Sharing()
+    made: list[int] = []
+    ready = asyncio.Event()
+
+    async def make() -> int:
+        made.append(len(made))
+        await ready.wait()
+        return made[-1]
+
+    asking = [asyncio.ensure_future(sharing.answer("/", 1, make)) for _ in range(50)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    ready.set()
+    assert await asyncio.gather(*asking[1:]) == [0] * 49
+    assert await sharing.answer("/", 2, make) == 1
+    assert await sharing.answer("/models/churn", 2, make) == 2

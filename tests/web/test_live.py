@@ -1,0 +1,132 @@
+"""Open pages follow the log: at once, as the viewer has them, through a restart, and however many there are."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from web.asking import ask, furnished, number, stream
+from calling import Calls
+from playwright.sync_api import Page, expect
+
+from tallymark.testing import Server
+from tallymark.v1 import model_pb2
+
+pytestmark = pytest.mark.timeout(600)
+
+CHURN = "/models/churn"
+
+
+def test_a_new_version_appears_by_itself(page: Page, calls: Calls) -> None:
+    """A version created over gRPC is in the open page of its model, and in the list, without a reload."""
+    furnished(calls)
+    page.goto(CHURN)
+    expect(page.locator(".live")).to_have_text("live")
+    calls.create_version("churn", metadata={"auc": number(0.99)})
+    expect(page.locator("#v13")).to_be_visible()
+    expect(page.locator(".tally path:not(.hit)")).to_have_count(13)
+    calls.create_version("churn")
+    expect(page.locator("#v14")).to_be_visible()
+
+
+def test_what_the_viewer_chose_stays(page: Page, calls: Calls) -> None:
+    """Filter, order, ticked rows and an open menu stay as they are when the page follows the log."""
+    furnished(calls)
+    page.goto(f"{CHURN}?q=metadata.auc+%3E+0.75&sort=metric&metric=auc")
+    expect(page.locator(".live")).to_have_text("live")
+    page.get_by_label("Choose No. 7", exact=True).check()
+    page.locator("summary", has_text="Change").click()
+    calls.create_version("churn", metadata={"auc": number(0.1)})
+    calls.create_version("churn", metadata={"auc": number(0.755)})
+    expect(page.locator("#v14")).to_be_visible()
+    assert page.locator(".versions th .no").first.text_content() == "14"
+    expect(page.locator("#v13")).to_have_count(0)
+    expect(page.get_by_label("Choose No. 7", exact=True)).to_be_checked()
+    expect(page.get_by_role("link", name="Description and card")).to_be_visible()
+
+
+def test_another_model_is_not_told_of(server: Server, calls: Calls) -> None:
+    """The stream of a model tells of that model alone, and of what happened, never of its content."""
+    furnished(calls)
+    calls.create_model("fraud")
+    with stream(server.dashboard, "/live?model=churn") as told:
+        # The stream has begun when it tells the first thing, so something must happen until then.
+        calls.create_version("fraud", "secret")
+        made = calls.create_version("churn", "1.99", description="secret")
+        event = next(told)
+        assert event.pop("id").startswith(str(made.create_revision))
+        assert event == {
+            "revision": made.create_revision,
+            "model": "churn",
+            "number": 13,
+            "kind": "version_created",
+            "spread": 0,
+        }
+
+
+def test_a_stream_goes_on_where_it_was_left(server: Server, calls: Calls) -> None:
+    """Who comes back with the last id it heard is told what happened since, once."""
+    calls.create_model("churn")
+    with stream(server.dashboard, "/live") as told:
+        calls.create_version("churn")
+        last = next(told)["id"]
+        calls.create_version("churn")
+        next(told)
+    with stream(server.dashboard, "/live", last_event_id=last) as told:
+        calls.create_version("churn")
+        assert [next(told)["number"] for _ in range(2)] == [2, 3]
+
+
+def test_a_restart_loses_nothing(lenient: Page, server: Server, calls: Calls) -> None:
+    """A page that was open while the server was away shows what it missed, and goes on following."""
+    furnished(calls)
+    page = lenient
+    page.goto(CHURN)
+    expect(page.locator(".live")).to_have_text("live")
+    server.stop()
+    expect(page.locator(".live")).to_have_text("away")
+    server.start()
+    answer = ask(
+        server.dashboard,
+        "/tallymark.v1.ModelRegistry/CreateModelVersion",
+        "POST",
+        '{"parent": "projects/default/models/churn"}',
+        content_type="application/json",
+    )
+    assert answer.json["number"] == 13
+    expect(page.locator("#v13")).to_be_visible(timeout=30_000)
+
+
+def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:
+    """Streams that are open do not hold up the end of the server."""
+    with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server, ExitStack() as stack:
+        for _ in range(20):
+            told = stack.enter_context(stream(server.dashboard, "/live?after=99"))
+            assert next(told)["kind"] == "refresh"
+        server.stop()
+
+
+def test_rows_do_not_move_under_the_mouse(page: Page, calls: Calls) -> None:
+    """While somebody points at the activity, what is new waits, is counted, and comes when it is asked for."""
+    furnished(calls)
+    page.goto("/activity")
+    expect(page.locator(".live")).to_have_text("live")
+    first = page.locator(".events li").first
+    revision = first.get_attribute("id")
+    first.hover()
+    calls.create_version("churn")
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    expect(first).to_have_attribute("id", str(revision))
+    page.get_by_role("button", name="1 new").click()
+    expect(first).to_contain_text("created churn No. 13")
+
+
+def test_quick_filters(page: Page, calls: Calls) -> None:
+    """What is asked for often is one click away."""
+    furnished(calls)
+    calls.start_run("r", model_pb2.ModelConfig(model="churn"))
+    page.goto("/models/churn")
+    for name, numbers in (("archived", ["2"]), ("aliased", ["5"]), ("of runs", ["13"])):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.locator(".versions th .no")).to_have_text(numbers)

@@ -1,0 +1,239 @@
+"""What other sites and hostile contents can do to the dashboard: nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from web.asking import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, number
+from calling import Calls
+from playwright.sync_api import Page, expect
+
+from kept import ROOT
+from tallymark.testing import Server
+from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2
+from tallymark_server.web.prose import prose
+
+pytestmark = pytest.mark.timeout(600)
+
+STATIC = ROOT / "service/tallymark_server/web/static"
+CHURN = "/models/churn"
+
+
+def test_every_answer_carries_the_policy(standing: Server) -> None:
+    """Pages, files, refusals and calls alike forbid scripts, styles, frames and forms of anybody else."""
+    for path in ("/", "/models.json", "/static/tallymark.css", "/nothing", "/models/nobody"):
+        policy = ask(standing.dashboard, path).headers["content-security-policy"]
+        directives = dict(part.strip().partition(" ")[::2] for part in policy.split(";"))
+        assert directives["default-src"] == directives["base-uri"] == directives["frame-ancestors"] == "'none'"
+        assert set(directives.values()) == {"'none'", "'self'"}
+    assert call(standing.dashboard, "ModelRegistry/Nothing", {}).headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", "", "localhost.evil", "[", "a@b"]
+)
+def test_other_names_are_refused(standing: Server, host: str) -> None:
+    """A name that somebody else owns and points here gets nothing."""
+    assert ask(standing.dashboard, "/", host=host).status in (400, 421)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:99", "127.0.0.1", "[::1]:8080", "10.1.2.3", "churn.localhost"]
+)
+def test_own_names_are_answered(standing: Server, host: str) -> None:
+    """Addresses and localhost are nobody else's."""
+    assert ask(standing.dashboard, "/", host=host).status == 200
+
+
+def test_the_operator_names_the_server(tmp_path: Path) -> None:
+    """By --http-name a server behind a name of its own answers to it."""
+    with Server(tmp_path / "t.db", ["--http-name", "registry.corp"], http="127.0.0.1:0") as server:
+        assert ask(server.dashboard, "/", host="registry.corp").status == 200
+        assert ask(server.dashboard, "/", host="registry.corp.evil").status == 421
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+        {"sec_fetch_site": "none"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec_fetch_site": "cross-site", "origin": "same"},
+    ],
+)
+def test_changes_from_other_sites_are_refused(server: Server, calls: Calls, headers: dict[str, str]) -> None:
+    """A form or a script of another site changes nothing, whatever it says of itself."""
+    calls.create_model("churn")
+    own = server.dashboard.rstrip("/")
+    headers = {name: own if value == "same" else value for name, value in headers.items()}
+    assert ask(server.dashboard, f"{CHURN}/delete", "POST", "", content_type=FORM, **headers).status == 403
+    request = {"name": "projects/default/models/churn"}
+    assert call(server.dashboard, "ModelRegistry/DeleteModel", request, **headers).status == 403
+    assert calls.model("churn").last_number == 0
+
+
+def test_own_pages_and_programs_may_change(server: Server, calls: Calls) -> None:
+    """A page of this server may, and so may a program that is no browser."""
+    calls.create_model("churn")
+    for headers in ({"sec_fetch_site": "same-origin"}, {"origin": server.dashboard.rstrip("/")}, {}):
+        assert ask(server.dashboard, f"{CHURN}/delete", "POST", "", content_type=FORM, **headers).status == 303
+        assert ask(server.dashboard, f"{CHURN}/undelete", "POST", "", content_type=FORM, **headers).status == 303
+
+
+def test_a_huge_request_is_refused(standing: Server) -> None:
+    """More than 4 MiB is not even read."""
+    for length, status in ((str(4 * 1024 * 1024 + 1), 413), ("9" * 18, 413), ("x", 400)):
+        answer = ask(standing.dashboard, f"{CHURN}/tags", "POST", content_type=FORM, content_length=length)
+        assert answer.status == status
+    assert ask(standing.dashboard, f"{CHURN}/tags", "POST", iter([b"x"]), content_type=FORM).status == 411
+    assert ask(standing.dashboard, "/").status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../serving.py",
+        "/static/%2e%2e/serving.py",
+        "/static//etc/passwd",
+        "/models/%00",
+        "/models/a%2Fb",
+        "/" + "a" * 20_000,
+    ],
+)
+def test_hostile_addresses_get_clean_answers(standing: Server, path: str) -> None:
+    """No address gives a file that is not meant to be given, or an incident."""
+    assert ask(standing.dashboard, path).status in (400, 404, 414)
+    assert "incident" not in standing.log_file.read_text()
+
+
+SHOWING = (
+    "",
+    *(f"/versions/2{tab}" for tab in ("", "?tab=metrics", "?tab=metadata", "?tab=history", "?tab=raw")),
+    "/versions/3",
+    "/versions/2/aliases",
+    "/versions/2/stage",
+    "/versions/2/tags",
+    "/versions/2/describe",
+    "/tags",
+    "/describe",
+    "/rollback",
+    "/at",
+    "/compare?number=1&number=2",
+)
+ALIVE = "#page :is(script, img, style, [onerror], [onclick], [onload], a[href^=javascript])"
+
+
+def infest(calls: Calls, name: str) -> None:
+    """A model of that name, with hostile text wherever somebody can write."""
+    calls.models.CreateModel(
+        model_registry_pb2.CreateModelRequest(
+            parent="projects/default",
+            model_id=name,
+            model=model_pb2.Model(description=HOSTILE, license=HOSTILE, ethics=HOSTILE, tags=[HOSTILE]),
+        ),
+        metadata=(("tallymark-actor", quote(HOSTILE)),),
+    )
+    facts = {
+        HOSTILE: model_pb2.MetadataValue(text=HOSTILE),
+        "auc<b>": number(0.5),
+        "uri": model_pb2.MetadataValue(uri="javascript:alert(1)"),
+    }
+    for version in (name, name + "2"):
+        calls.create_version(name, version, description=HOSTILE, tags=[HOSTILE], metadata=facts)
+    calls.set_alias(name, 2, name, reason=HOSTILE)
+    calls.set_stage(name, 1, model_pb2.STAGE_PRODUCTION, reason=HOSTILE)
+    calls.start_run("r", model_pb2.ModelConfig(model=name), pipeline=HOSTILE)
+
+
+def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
+    """Markup in every field that somebody else can write is shown as it was written, on every page that shows it."""
+    infest(calls, HOSTILE_NAME)
+    page.goto("/")
+    page.locator("[data-open]").click()
+    model = page.url
+    for path in ["/", "/activity", *(model + part for part in SHOWING), model]:
+        response = page.goto(path)
+        assert response
+        assert response.status == 200, path
+        assert page.title().endswith("· tallymark"), path
+        assert page.locator(ALIVE).count() == 0, path
+        assert "{{ 7 * 7 }}" in page.locator("#page").inner_text() or path.endswith(("raw", "metrics")), path
+    expect(page.locator(".prose").first).to_contain_text('document.title = "stolen"')
+    # What comes by the stream is no exception.
+    expect(page.locator(".live")).to_have_text("live")
+    calls.create_version(HOSTILE_NAME, HOSTILE_NAME + "4")
+    expect(page.locator("#v4")).to_contain_text("<b onclick>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[x](javascript:alert(1))",
+        "![x](https://evil.example/pixel.png)",
+        "<script>alert(1)</script>",
+        "<a href=x hx-get=/ onclick=alert(1)>x</a>",
+        "[x](data:text/html,<script>alert(1)</script>)",
+        "<style>*{display:none}</style>",
+        "<iframe src=https://evil.example></iframe>",
+        '[x](https://a.example "onmouseover=alert(1)")',
+    ],
+)
+def test_descriptions_can_do_nothing(text: str) -> None:
+    """Of Markdown only text, lists, tables and plain links are left, and a link tells nothing of where it stands."""
+    html = prose(text)
+    found = set(re.findall(r"<([a-z0-9]+)", html))
+    assert found <= {"p", "a", "em"}
+    assert set(re.findall(r"<[^>]* ([a-z-]+)=", html)) <= {"href", "rel", "title"}
+    assert "javascript:" not in re.sub(r">[^<]*<", "><", html)
+
+
+def test_descriptions_are_laid_out() -> None:
+    """Emphasis, lists, code, tables and links of a description are what they look like."""
+    html = prose("# One\n\n- *a*\n- `b`\n\n| x |\n|---|\n| 1 |\n\n[c](https://example.com)")
+    for part in (
+        "<h3>One</h3>",
+        "<em>a</em>",
+        "<code>b</code>",
+        "<td>1</td>",
+        'href="https://example.com"',
+        "noreferrer",
+    ):
+        assert part in html
+
+
+def test_a_program_watching_is_not_disturbed_by_hostile_cursors(server: Server, calls: Calls) -> None:
+    """A cursor that nobody was given leads to a fresh look, never to an incident."""
+    furnished(calls)
+    for cursor in ("9" * 30, "-1", "x", "1.other", "%00"):
+        answer = ask(server.dashboard, f"/live?after={cursor}&model=nobody")
+        assert answer.status == 404
+    assert "incident" not in server.log_file.read_text()
+    assert calls.log.ListEvents(event_log_pb2.ListEventsRequest(parent="projects/default")).revision > 0
+
+
+def test_vendored_files_are_what_they_were() -> None:
+    """What others wrote is as they published it, with its licence, and listed in the manifest."""
+    vendor = STATIC / "vendor"
+    listed = dict(reversed(line.split()) for line in (vendor / "SHA256SUMS").read_text().splitlines())
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in vendor.iterdir()}
+    assert {name: digest for name, digest in found.items() if name != "SHA256SUMS"} == listed
+    assert "Zero-Clause BSD" in (vendor / "htmx.LICENSE.txt").read_text()
+
+
+def test_nothing_of_ours_asks_for_what_the_policy_forbids() -> None:
+    """No template has a style or a script within it, and nothing is named that lies on another host."""
+    templates = STATIC.parent / "templates"
+    texts = {
+        path.name: path.read_text()
+        for path in [*templates.iterdir(), STATIC / "tallymark.css", STATIC / "tallymark.js"]
+    }
+    assert texts
+    for name, text in texts.items():
+        assert not re.search(r"style=|<script>|<style|\son\w+=|hx-on|https?://(?!www\.w3\.org)", text), name
+        assert "|safe" not in text.replace("'&amp;only=differences'|safe", ""), name
