@@ -36,14 +36,14 @@ HOMES = {
         ["sdk", "service"],
         r"""["'(\s](SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX)|PRAGMA|BEGIN IMMEDIATE)\s""",
         # The tables of another registry are no business of our storage.
-        ["service/tallymark_server/storage/", "service/tallymark_server/foreign/from_zenml.py"],
+        ["service/tallymark_server/storage/", "service/tallymark_server/foreign/"],
     ),
     "opening a database": (
         ["sdk", "service"],
         r"sqlite3?\.connect\(",
         [
             f"service/tallymark_server/{module}.py"
-            for module in ("foreign/from_zenml", "storage/sqlite/engine", "storage/sqlite/verifying")
+            for module in ("foreign/opened", "storage/sqlite/engine", "storage/sqlite/verifying")
         ],
     ),
     "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -146,22 +146,27 @@ def _import_foreign(
     from tallymark_server.storage.sqlite.offline import writing
 
     report = Report()
-    with _bar("reading") as bar:
-        models = find(report, partial(_move, bar))
-    told = tell(models, project_name(project), maker, report)
-    for loss in report.losses:
-        _say(loss, err=True)
+    with ExitStack() as stack:
+        # What reading takes an hour to find must not be refused after it, so the file is taken first.
+        line = None if dry_run else stack.enter_context(writing(db, project_name(project)))
+        with _bar("reading") as bar:
+            models = find(report, partial(_move, bar))
+        told = tell(models, project_name(project), maker, report)
+        for text in (*report.losses, *(f"not imported: {what}" for what in report.staying)):
+            _say(text, err=True)
+        counts = _counted(models, report)
+        if strict and report.losses:
+            raise click.ClickException(f"not everything can be kept, so nothing was imported: {counts}")
+        if line is not None:
+            with _bar("importing", len(told)) as bar:
+                bring(line, told, bar.update)
+    _say(f"would import {counts}" if dry_run else f"imported into project {project} of {db}: {counts}")
+
+
+def _counted(models: list[Any], report: Any) -> str:
     versions = [version for model in models for version in model.versions]
     runs = {run.id for version in versions for run in (version.run, *version.used_by) if run}
-    counts = f"{len(models):,} models, {len(versions):,} versions, {len(runs):,} runs; not kept: {len(report.losses):,}"
-    if strict and report.losses:
-        raise click.ClickException(f"not everything can be kept, so nothing was imported: {counts}")
-    if dry_run:
-        _say(f"would import {counts}")
-        return
-    with writing(db, project) as line, _bar("importing", len(told)) as bar:
-        bring(line, told, bar.update)
-    _say(f"imported into project {project} of {db}: {counts}")
+    return f"{len(models):,} models, {len(versions):,} versions, {len(runs):,} runs; not kept: {len(report.losses):,}"
 
 
 def _move(bar: Any, done: int, of: int) -> None:

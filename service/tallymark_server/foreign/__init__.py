@@ -8,6 +8,7 @@ found        what there is in another registry, whatever its make
 fitting      what a name, a label or a value becomes here
 telling      what was found, as commands with their times
 bringing     has the commands decided
+opened       the SQLite file of another registry, read and never written
 from_mlflow  finds in MLflow
 from_zenml   finds in a database of ZenML
 """

@@ -22,14 +22,19 @@ class CannotReadError(Exception):
 
 @dataclass
 class Report:
-    """What cannot be kept as it was, in the order in which it was met."""
+    """What cannot be kept as it was, in the order in which it was met, and what is no matter of this registry."""
 
     losses: list[str] = field(default_factory=list)
+    staying: list[str] = field(default_factory=list)
 
     def lost(self, where: str, what: str) -> None:
         """Note that something is not here as it was there; once, however often it is met."""
         if (line := f"{where}: {what}") not in self.losses:
             self.losses.append(line)
+
+    def stays(self, what: str) -> None:
+        """Note that something there has no place here, whatever it is like."""
+        self.staying.append(what)
 
 
 @dataclass(kw_only=True)

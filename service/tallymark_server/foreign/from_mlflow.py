@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,19 @@ from tallymark_server.foreign.found import (
     FoundVersion,
     Report,
 )
+from tallymark_server.foreign.opened import copied
 
 MAKER = "mlflow"
+_TABLES = ("alembic_version", "model_versions", "registered_models")
+_PROMPTS = "tag.`mlflow.prompt.is_prompt` = 'true'"
+# Registries that MLflow knows by a word alone.
+_WORDS = {"databricks", "databricks-uc", "uc"}
+# A server that is not there is told in seconds, not in minutes; and a folder is only read, and not made the store.
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+}
 _STATES = {"FINISHED": RunState.SUCCEEDED, "FAILED": RunState.FAILED, "KILLED": RunState.FAILED}
 # Tags by which MLflow tells what is a field here.
 _FIELDS = {"mlflow.user", "mlflow.source.git.commit", "mlflow.note.content"}
@@ -30,23 +43,46 @@ _FIELDS = {"mlflow.user", "mlflow.source.git.commit", "mlflow.note.content"}
 def find(uri: str, runs: str | None, report: Report, tell: Callable[[int, int], None]) -> list[FoundModel]:
     """Every registered model at the URI; runs are asked for at `runs`, or there too. CannotReadError.
 
-    `tell` is called with how many models are done, and how many there are.
+    `tell` is called with how many versions are done, and how many there are.
     """
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        # MLflow would make it.
-        raise CannotReadError(f"there is no file {uri.removeprefix('sqlite:///')}")
-    try:
-        mlflow = import_module("mlflow")
-    except ImportError:
-        raise CannotReadError("this needs MLflow's client: pip install 'tallymark[mlflow]'") from None
-    with warnings.catch_warnings():
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with ExitStack() as stack:
+        registry = stack.enter_context(_readable(uri))
+        tracking = stack.enter_context(_readable(runs)) if runs else registry
         # Stages are deprecated there, and here they are read.
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         try:
-            client = mlflow.MlflowClient(tracking_uri=runs or uri, registry_uri=uri)
+            mlflow = import_module("mlflow")
+            client = mlflow.MlflowClient(tracking_uri=tracking, registry_uri=registry)
             return _Finder(client, mlflow.exceptions.MlflowException, report).models(tell)
-        except mlflow.exceptions.MlflowException as error:
-            raise CannotReadError(f"cannot read {uri}: {str(error).splitlines()[0]}") from None
+        except ImportError as error:
+            # MLflow's client for servers is light, and needs more for what lies in a database.
+            what = "'tallymark[mlflow]'" if error.name == "mlflow" else f"mlflow {error.name}"
+            raise CannotReadError(f"this needs {error.name}, which is not installed: pip install {what}") from None
+        except Exception as error:
+            if not _is_theirs(error):
+                raise
+            raise CannotReadError(f"cannot read {uri}: {str(error).strip().splitlines()[0]}") from None
+
+
+def _is_theirs(error: Exception) -> bool:
+    """Whether the error comes from MLflow, or from what MLflow is made of."""
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in {"mlflow", "sqlalchemy", "yaml"}
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[str]:
+    """The URI, or that of a copy: MLflow makes what is not there, and makes its tables in any database."""
+    scheme, _, rest = uri.rpartition("://")
+    if scheme == "sqlite" or (not scheme and Path(uri).is_file()):
+        with copied(Path(rest.removeprefix("/") if scheme else uri), _TABLES, "a database of MLflow") as copy:
+            yield f"sqlite:///{copy}"
+    elif scheme in ("", "file") and uri not in _WORDS and not Path(rest, "models").is_dir():
+        raise CannotReadError(f"{uri or 'an empty text'} is no MLflow server, database, or folder with models in it")
+    else:
+        yield uri
 
 
 def _pages(ask: Callable[..., Any], **asked: Any) -> Iterator[Any]:
@@ -67,43 +103,63 @@ class _Finder:
         self._experiments: dict[str, str] = {}
 
     def models(self, tell: Callable[[int, int], None]) -> list[FoundModel]:
-        found = list(_pages(self._client.search_registered_models))
+        listed = [(model, self._versions(model.name)) for model in _pages(self._client.search_registered_models)]
+        count, done = sum(len(versions) for _, versions in listed), 0
         taken: set[str] = set()
         models = []
-        for done, model in enumerate(found, 1):
-            models.append(self._model(model, taken))
-            tell(done, len(found))
+        for model, versions in listed:
+            found = self._model(model, taken)
+            aliases = self._aliases(model)
+            for version in versions:
+                found.versions.append(self._version(version, aliases.get(int(version.version), [])))
+                tell(done := done + 1, count)
+            found.creator = next((version.creator for version in found.versions), MAKER)
+            share_stages(found.name, found.versions, self._report)
+            models.append(found)
+        self._tell_what_stays()
         return models
+
+    def _tell_what_stays(self) -> None:
+        if prompts := len(list(_pages(self._client.search_registered_models, filter_string=_PROMPTS))):
+            self._report.lost("prompts", f"{prompts} are not imported: they are no models")
+        if self._runs:
+            self._report.stays("of the runs: their artifacts, inputs and traces")
 
     def _model(self, model: Any, taken: set[str]) -> FoundModel:
         where = f"model {model.name}"
         name = fit_name(model.name, naming.model_name, taken, self._report, where)
         taken.add(name)
-        quoted = model.name.replace("'", "''")
-        versions = list(_pages(self._client.search_model_versions, filter_string=f"name='{quoted}'"))
-        aliases: dict[int, list[str]] = {}
-        for alias, number in sorted(model.aliases.items()):
-            known = [one for ones in aliases.values() for one in ones]
-            fitting = fit_name(alias, naming.version_name, known, self._report, where, "alias")
-            aliases.setdefault(int(number), []).append(fitting)
         tags, metadata = self._tags(model.tags, where, ())
         card = ModelCard(
             description=fit_text(model.description or "", self._report, f"{where}: its description"),
             tags=tags,
             metadata=metadata,
         )
-        found = [self._version(version, aliases.get(int(version.version), [])) for version in versions]
-        found.sort(key=lambda version: version.number)
-        share_stages(name, found, self._report)
         created = _micros(model.creation_timestamp)
         return FoundModel(
             name=name,
             card=card,
-            creator=next((version.creator for version in found), MAKER),
+            creator=MAKER,
             create_time=created,
             update_time=max(created, _micros(model.last_updated_timestamp)),
-            versions=found,
         )
+
+    def _aliases(self, model: Any) -> dict[int, list[str]]:
+        where = f"model {model.name}"
+        aliases: dict[int, list[str]] = {}
+        for alias, number in sorted(model.aliases.items()):
+            known = [one for ones in aliases.values() for one in ones]
+            fitting = fit_name(alias, naming.version_name, known, self._report, where, "alias")
+            aliases.setdefault(int(number), []).append(fitting)
+        return aliases
+
+    def _versions(self, model: str) -> list[Any]:
+        """The versions in the order of their numbers."""
+        # There is no escape in MLflow's filters: what has both quotes cannot be asked for.
+        quote = next((quote for quote in "'\"" if quote not in model), None)
+        asked = {"filter_string": f"name={quote}{model}{quote}"} if quote else {}
+        found = [one for one in _pages(self._client.search_model_versions, **asked) if one.name == model]
+        return sorted(found, key=lambda version: int(version.version))
 
     def _version(self, version: Any, aliases: Sequence[str]) -> FoundVersion:
         where = f"version {version.name}/{version.version}"

@@ -7,8 +7,9 @@ now. So a version is created with what cannot have changed, and what it is now i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Any, NamedTuple
+
+from msgspec.structs import asdict
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.deciding import AnyCommand
@@ -92,7 +93,7 @@ class _Teller:
             c.CreateModel(**self._by(model.creator), model=model.name, card=self._first(model.card, model)),
         )
         if model.update_time > model.create_time and model.card != ModelCard():
-            changes = {field.name: value for field in fields(model.card) if (value := getattr(model.card, field.name))}
+            changes = {name: value for name, value in asdict(model.card).items() if value}
             yield Told(model.update_time, c.UpdateModel(**self._by(self._maker), model=model.name, changes=changes))
         number = 0
         for version, time in self._times(model):
