@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 MANY = 101
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 QUOTED = ("it's @ last", 'it\'s a "quote"')
 
 
@@ -31,7 +32,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         *("--default-artifact-root", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", "0"),
         *("--workers", "1", "--gunicorn-opts", "--no-control-socket"),
     ]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     assert process.stderr
     try:
@@ -52,8 +53,10 @@ def mlflow_server(folder: Path) -> Iterator[str]:
 def filled(uri: str) -> dict[str, Any]:
     """What MLflow says is in the registry, after it was filled."""
     command = [sys.executable, "-W", "ignore", "-m", "foreign.mlflow_server", uri]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "MLFLOW_ALLOW_FILE_STORE": "true"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=environment)
+    settings = {"PYTHONPATH": str(Path(__file__).parents[1]), "MLFLOW_ALLOW_FILE_STORE": "true"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=90, env={**os.environ, **QUIET, **settings}
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -87,6 +90,10 @@ def fill(client: Any) -> None:
     for name in QUOTED:
         client.create_registered_model(name)
         client.create_model_version(name, "s3://bucket/6")
+    logged = client.create_logged_model(experiment, name="net", params={"rate": "0.1"}, tags={"kind": "dense"})
+    client.log_metric(client.create_run(experiment).info.run_id, "acc", 0.9, step=2, model_id=logged.model_id)
+    client.create_registered_model("net")
+    client.create_model_version("net", f"models:/{logged.model_id}", model_id=logged.model_id)
     for number in range(MANY):
         client.create_registered_model(f"many-{number}")
 
@@ -113,8 +120,13 @@ def told(client: Any) -> dict[str, Any]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient, set_tracking_uri
 
-    mlflow = MlflowClient(tracking_uri=sys.argv[1], registry_uri=sys.argv[1])
+    # By this MLflow finds the logged model of a version, whatever its client was told.
+    set_tracking_uri(sys.argv[1])
+    mlflow = MlflowClient()
     fill(mlflow)
+    if sys.argv[1].startswith("http"):
+        # The folders of old have no place for prompts.
+        mlflow.register_prompt("greeting", "Hello {{name}}")
     print(json.dumps(told(mlflow)))

@@ -99,10 +99,21 @@ def test_the_run_comes_with_its_parameters_and_its_metrics(mlflow: Live, registr
     assert (run.create_time, run.end_time) == (time(begun), time(begun + 60_000))
 
 
+def test_a_logged_model_comes_with_its_parameters_and_metrics(registry: Client) -> None:
+    """What MLflow 3 keeps of the model itself, and not of a run, belongs to the version that was made of it."""
+    version = registry.get_version("net/1")
+    assert {key: version.metadata[key] for key in ("rate", "kind", "acc")} == {
+        "rate": "0.1",
+        "kind": "dense",
+        "acc": 0.9,
+    }
+    assert [(point.key, point.step) for point in registry.list_metrics("net/1")] == [("acc", 2)]
+
+
 def test_every_model_of_a_long_list_is_there(registry: Client) -> None:
     """More models than one answer of MLflow holds are all imported, and names with quotes have their versions."""
     models = {model.name: model.last_number for model in registry.list_models()}
-    assert len(models) == MANY + 1 + len(QUOTED)
+    assert len(models) == MANY + 2 + len(QUOTED)
     assert (models["it's - last"], models['it\'s a "quote"']) == (1, 1)
 
 
@@ -111,7 +122,7 @@ def test_what_cannot_be_kept_is_told(mlflow: Live, tmp_path: Path) -> None:
     db = tmp_path / "tallymark.db"
     done = tallymark("import-mlflow", mlflow.uri, "--db", db, "--strict")
     assert (done.returncode, done.stdout, db.exists()) == (1, "", False)
-    counts = f"{MANY + 3} models, 6 versions, 1 runs; not kept: 7"
+    counts = f"{MANY + 4} models, 7 versions, 1 runs; not kept: 8"
     assert f"not everything can be kept, so nothing was imported: {counts}\n" in done.stderr
     for words in (
         "model churn: its alias 'production' cannot be one here; it is 'name-production' now",
@@ -121,6 +132,7 @@ def test_what_cannot_be_kept_is_told(mlflow: Live, tmp_path: Path) -> None:
         "version churn/2: was in production together with version 4; only one can be, so it is archived",
         'model it\'s @ last: its name "it\'s @ last" cannot be one here; it is "it\'s - last" now',
         "made it too: a run makes one automatic version of a model, and that is 1",
+        "prompts: 1 are not imported: they are no models",
         "not imported: of the runs: their artifacts, inputs and traces",
     ):
         assert words in done.stderr
@@ -139,11 +151,13 @@ def test_the_database_is_read_beside_its_server_and_never_written(
 
 
 def test_a_folder_of_mlflow_is_imported(tmp_path: Path) -> None:
-    """The files that MLflow kept its registry in before it had a database are read too."""
+    """The files that MLflow kept its registry in before it had a database are read too, and stay as they were."""
     folder = tmp_path / "mlruns"
     told = filled(folder.as_uri())
+    there = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     db = tmp_path / "tallymark.db"
     imported(db, "import-mlflow", str(folder))
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == there
     with served(db) as client:
         found = {str(version.number): version.create_time for version in client.list_versions("churn")}
     assert found == {number: time(version["times"][0]) for number, version in told["churn"]["versions"].items()}

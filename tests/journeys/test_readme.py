@@ -87,6 +87,7 @@ def test_the_readme_keeps_its_order() -> None:
         "From any language",
         "The command line",
         "Backup, export, import",
+        "Moving from MLflow or ZenML",
         "Two commands",
         "The rooms",
         "The promises",

@@ -26,11 +26,13 @@ from tallymark_server.foreign.opened import copied
 
 MAKER = "mlflow"
 _TABLES = ("alembic_version", "model_versions", "registered_models")
+_LOGGED = "models:/m-"
 _PROMPTS = "tag.`mlflow.prompt.is_prompt` = 'true'"
 # Registries that MLflow knows by a word alone.
 _WORDS = {"databricks", "databricks-uc", "uc"}
-# A server that is not there is told in seconds, not in minutes; and a folder is only read, and not made the store.
+# A server that is not there is told in seconds, not in minutes; a folder may be read; and nobody is told of the import.
 _SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ALLOW_FILE_STORE": "true",
@@ -165,11 +167,11 @@ class _Finder:
         where = f"version {version.name}/{version.version}"
         run, points = (version.run_id and self._run(version.run_id, where)) or (None, [])
         measured = {point.key for point in points}
-        points = [*points, *self._points(version.metrics or [], where, without=measured)]
-        tags, metadata = self._tags(version.tags, where, {point.key for point in points})
+        metrics, facts = self._logged(version, where)
+        points = [*points, *self._points(metrics, where, without=measured)]
+        tags, metadata = self._tags({**facts, **version.tags}, where, {point.key for point in points})
         more: dict[str, Value] = {"mlflow.source": Uri(version.source)} if version.source else {}
         more |= {"mlflow.run_id": version.run_id} if version.run_id else {}
-        more |= {"mlflow.model_id": version.model_id} if getattr(version, "model_id", None) else {}
         if version.status != "READY":
             more["mlflow.status"] = f"{version.status} {version.status_message or ''}".strip()
         metadata |= fit_facts(more, self._report, where, metadata)
@@ -188,6 +190,22 @@ class _Finder:
             create_time=created,
             update_time=max(created, _micros(version.last_updated_timestamp)),
         )
+
+    def _logged(self, version: Any, where: str) -> tuple[Sequence[Any], dict[str, str]]:
+        """Metrics and facts of the logged model from which the version was made; since MLflow 3 there are such."""
+        source = version.source or ""
+        if not source.startswith(_LOGGED):
+            return [], {}
+        logged = source.removeprefix("models:/")
+        try:
+            model = self._client.get_logged_model(logged)
+        except self._missing:
+            self._report.lost(
+                where, f"its logged model {logged} is not there; its metrics and parameters are not known"
+            )
+            return [], {}
+        told = {key: value for key, value in model.tags.items() if not key.startswith("mlflow.")}
+        return model.metrics or [], {**told, **model.params}
 
     def _artifacts(self, version: Any, where: str, time: int) -> list[FoundArtifact]:
         try:
