@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -83,11 +83,11 @@ class SqliteStorage:
         self._points = Reading(points)
 
     async def write(self, work: Callable[[Writing], T]) -> T:
-        with _translated():
+        with _translated:
             return await self._writer.run(partial(_transact, work))
 
     async def head(self, project: str) -> Head:
-        with _translated():
+        with _translated:
             return self._points.head(project)
 
     async def revision_at(self, project: str, time: int) -> int:
@@ -96,11 +96,11 @@ class SqliteStorage:
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         if at is not None:
             return await self._read(lambda reading: reading.model(project, name, at))
-        with _translated():
+        with _translated:
             return self._points.model(project, name, at)
 
     async def renamed(self, project: str, old_name: str) -> str | None:
-        with _translated():
+        with _translated:
             return self._points.renamed(project, old_name)
 
     async def version(
@@ -110,15 +110,15 @@ class SqliteStorage:
             return await self._read(
                 lambda reading: reading.version(project, model, reference, of_deleted=of_deleted, at=at)
             )
-        with _translated():
+        with _translated:
             return self._points.version(project, model, reference, of_deleted=of_deleted, at=at)
 
     async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
-        with _translated():
+        with _translated:
             return self._points.artifact(project, version, name, ordinal)
 
     async def run(self, project: str, run_id: str) -> Run | None:
-        with _translated():
+        with _translated:
             return self._points.run(project, run_id)
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
@@ -156,7 +156,7 @@ class SqliteStorage:
         return await self._read(lambda reading: Page(reading.head(project), read(reading)))
 
     async def _read(self, read: Callable[[Reading], T]) -> T:
-        with _translated():
+        with _translated:
             return await self._pages.run(partial(_snapshot, read))
 
 
@@ -245,12 +245,19 @@ def _snapshot(read: Callable[[Reading], T], connection: sqlite3.Connection) -> T
         connection.execute("COMMIT")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        code: Any = getattr(error, "sqlite_errorcode", None)
-        if code is None or code & 0xFF not in _WORLDLY:
-            raise
-        raise StorageUnavailable(str(error)) from error
+class _Translated:
+    """Turns what the world does to the file into StorageUnavailable. A class, since a point read is hardly dearer."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            code: Any = getattr(error, "sqlite_errorcode", None)
+            if code is not None and code & 0xFF in _WORLDLY:
+                raise StorageUnavailable(str(error)) from error
+
+
+_translated = _Translated()
