@@ -35,12 +35,16 @@ HOMES = {
     "SQL": (
         ["sdk", "service"],
         r"""["'(\s](SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX)|PRAGMA|BEGIN IMMEDIATE)\s""",
-        ["service/tallymark_server/storage/"],
+        # The tables of another registry are no business of our storage.
+        ["service/tallymark_server/storage/", "service/tallymark_server/foreign/"],
     ),
     "opening a database": (
         ["sdk", "service"],
         r"sqlite3?\.connect\(",
-        [f"service/tallymark_server/storage/sqlite/{module}.py" for module in ("engine", "verifying")],
+        [
+            f"service/tallymark_server/{module}.py"
+            for module in ("foreign/opened", "storage/sqlite/engine", "storage/sqlite/verifying")
+        ],
     ),
     "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),
     "messages of the service": (["service"], r"\b\w+_pb2", ["service/tallymark_server/rpc/"]),

@@ -86,6 +86,8 @@ def test_the_readme_keeps_its_order() -> None:
         "Serve what is in production",
         "From any language",
         "The command line",
+        "Backup, export, import",
+        "Moving from MLflow or ZenML",
         "Two commands",
         "The rooms",
         "The promises",

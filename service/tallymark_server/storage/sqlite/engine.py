@@ -56,7 +56,9 @@ class ThreadedConnection(aiosqlite.Connection):
         return self
 
 
-class _Transaction(Writing):
+class Transaction(Writing):
+    """One open transaction of the one writer, on this connection."""
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._ids: dict[str, int] = {}
@@ -161,21 +163,21 @@ class SqliteStorage:
 @asynccontextmanager
 async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[SqliteStorage]:
     """The storage on that file, made if it is not there, with at least these projects; CannotOpenError."""
-    path = _real_file(path)
+    path = real_file(path)
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive(path))
         try:
             writer = await stack.enter_async_context(_connect(path, read_only=False))
-            await writer.run(partial(_prepare, path=path, projects=projects))
+            await writer.run(partial(prepare, path=path, projects=projects))
             pages = await stack.enter_async_context(_connect(path, read_only=True))
         except sqlite3.Error as error:
             raise CannotOpenError(f"cannot open {path}: {error}; name another file with --db") from None
-        points = _connector(path, read_only=True)()
+        points = connector(path, read_only=True)()
         stack.callback(points.close)
         yield SqliteStorage(writer, pages, points)
 
 
-def _real_file(path: Path) -> Path:
+def real_file(path: Path) -> Path:
     """The one path of the file, whatever links lead to it, so that its lock is one; CannotOpenError."""
     path = path.absolute().resolve()
     if not path.parent.is_dir():
@@ -186,10 +188,12 @@ def _real_file(path: Path) -> Path:
 
 
 def _connect(path: Path, *, read_only: bool) -> ThreadedConnection:
-    return ThreadedConnection(_connector(path, read_only=read_only), iter_chunk_size=64)
+    return ThreadedConnection(connector(path, read_only=read_only), iter_chunk_size=64)
 
 
-def _connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
+def connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
+    """What connects to the file."""
+
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}",
@@ -204,11 +208,17 @@ def _connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connectio
     return connect
 
 
-def _prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
+def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
+    """Bring the file to what the contract needs, with at least these projects; CannotOpenError."""
     migrate(connection, str(path))
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit is on the disk before it is answered.
     connection.execute("PRAGMA synchronous = FULL")
+    add_projects(connection, projects)
+
+
+def add_projects(connection: sqlite3.Connection, projects: Sequence[str]) -> None:
+    """Make those of the projects that are not there."""
     connection.executemany(
         "INSERT INTO projects (name, log_id) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
         [(name, secrets.token_hex(8)) for name in projects],
@@ -218,7 +228,7 @@ def _prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[s
 def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        result = work(_Transaction(connection))
+        result = work(Transaction(connection))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
