@@ -11,11 +11,11 @@ from google.protobuf.json_format import MessageToDict
 from tallymark_server.domain.errors import RunNotFound, VersionNotFound
 from tallymark_server.domain.model import Model, ModelVersion, Run, Stage, Value
 from tallymark_server.domain.reference import By, numbered, parse
-from tallymark_server.registry import Asked, Lineage, NodeKey
 from tallymark_server.rpc import messages
-from tallymark_server.web import drawing, history, snippets, tracing
+from tallymark_server.web import history, snippets
 from tallymark_server.web.addresses import named
 from tallymark_server.web.formats import numeric
+from tallymark_server.web.pages import tabs
 from tallymark_server.web.pages.models import holder
 from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
 
@@ -28,11 +28,6 @@ TABS = {
     "history": "History",
     "raw": "Raw",
 }
-EVENTS = 50
-MAX_REVISION = 2**63 - 1
-DEPTH = 4
-MOST_SERIES = 12
-MOST_POINTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +60,18 @@ async def page(visit: Visit) -> Answer:
         **await _neighbours(visit, model, version),
     }
     facts["metrics"] = list(_metrics(version, facts["previous"], facts["production"]))
-    if tab == "metrics":
-        facts["series"] = [await _series(visit, version, key) for key in sorted(version.series)[:MOST_SERIES]]
-    if tab == "artifacts":
-        asked = Asked(page_size=visit.page_size, page_token=visit.text("page"))
-        listed = await visit.registry.artifacts(visit.project, version, asked)
-        facts["artifacts"] = listed.items
-        facts["next"] = visit.here(page=listed.next_page_token) if listed.next_page_token else ""
-    if tab == "lineage":
-        found, _ = await visit.registry.lineage(visit.project, version, frozenset({False, True}), DEPTH)
-        facts["lineage"], facts["picture"], facts["called"] = found, tracing.picture(found), tracing.called
-        facts["sources"] = _sources(found)
-    if tab == "history":
-        facts["past"] = await past(visit, version)
+    data = plain(visit, version)
+    if tab in tabs.PARTS:
+        shown, data = await tabs.PARTS[tab](visit, version)
+        facts |= shown
     if tab == "raw":
-        facts["raw"] = json.dumps(plain(visit, version), indent=2, ensure_ascii=False)
+        facts["raw"] = json.dumps(data, indent=2, ensure_ascii=False)
     return View(
         template="version.html",
         facts=facts,
-        data=lambda: plain(visit, version),
+        data=lambda: data,
         revision=await history.head(visit.registry, visit.project),
     )
-
-
-async def _series(visit: Visit, version: ModelVersion, key: str) -> tuple[str, drawing.Curve]:
-    """The curve of a metric, of which the first thousand points are drawn."""
-    page = await visit.registry.points(visit.project, version, [key], MOST_POINTS, "")
-    return key, drawing.curve([(point.step, point.value) for point in page.items])
-
-
-def _sources(found: Lineage) -> dict[NodeKey, list[str]]:
-    """What each thing came from directly, as it is called."""
-    names = {node.key: tracing.called(node.resource) for node in found.nodes}
-    return {key: [names[edge.source] for edge in found.edges if edge.target == key] for key in names}
-
-
-async def past(visit: Visit, version: ModelVersion) -> history.Past:
-    """What happened to the version, the newest first."""
-    before = visit.whole("before") or MAX_REVISION
-    return await history.of(visit.registry, visit.project, version.model_id, version.number, before, limit=EVENTS)
 
 
 def plain(visit: Visit, version: ModelVersion) -> dict[str, Any]:
