@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from calling import Calls
 
+from tallymark import Client, MetricPoint
 from tallymark.v1 import model_pb2
 
 TIMEOUT = 30
@@ -95,3 +96,23 @@ def furnished(calls: Calls, versions: int = 12) -> None:
     calls.set_stage("churn", 3, model_pb2.STAGE_PRODUCTION, reason="better", force=True)
     calls.set_stage("churn", 4, model_pb2.STAGE_STAGING)
     calls.set_alias("churn", 5, "champion")
+
+
+def traced(address: str) -> int:
+    """The number of a version of `churn` that a run with parameters made of data and of another version.
+
+    Everything that people can name is hostile: the pipeline, the step, a metric, an artifact and where it is.
+    """
+    with Client(address) as client:
+        client.create_model("events")
+        source = client.create_version("events")
+        client.start_run("r7", pipeline=HOSTILE, commit="c0ffee" * 7, parameters={HOSTILE_NAME: HOSTILE, "depth": 6})
+        made = client.ensure_version("churn", run="r7", step=HOSTILE_NAME).version
+        client.ensure_version("events", str(source.number), run="r7")
+        client.log_metrics(
+            made.resource_name, [MetricPoint(HOSTILE_NAME, value=0.5 + step / 100, step=step) for step in range(9)]
+        )
+        used = {"digest": f"sha256:{'0' * 64}", "size": 4096, "role": "used", "run": "r7"}
+        client.link_artifact(made.resource_name, "training data", "s3://bucket/train.parquet", **used)
+        client.link_artifact(made.resource_name, HOSTILE_NAME, f"s3://bucket/{HOSTILE}", type="model", run="r7")
+        return int(made.number)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.asking import ask, furnished, number
+from web.asking import ask, furnished, number, traced
 from calling import Calls
 from playwright.sync_api import Browser, Page, expect
 
@@ -27,9 +27,13 @@ PAGES = {
     "version": f"{CHURN}/versions/5",
     "metrics": f"{CHURN}/versions/5?tab=metrics",
     "metadata": f"{CHURN}/versions/5?tab=metadata",
+    "traced": f"{CHURN}/versions/13",
+    "curves": f"{CHURN}/versions/13?tab=metrics",
+    "artifacts": f"{CHURN}/versions/13?tab=artifacts",
+    "lineage": f"{CHURN}/versions/13?tab=lineage",
     "history": f"{CHURN}/versions/3?tab=history",
     "raw": f"{CHURN}/versions/3?tab=raw",
-    "compare": f"{CHURN}/compare?number=3&number=5",
+    "compare": f"{CHURN}/compare?number=3&number=5&number=13",
     "activity": "/activity",
     "moment": f"{CHURN}/at",
     "settings": "/settings",
@@ -67,9 +71,12 @@ def contexts(browser: Browser, server: Server) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_can_be_read_by_everybody(contexts: Any, calls: Calls, rules: str, scheme: str) -> None:
+def test_every_page_can_be_read_by_everybody(
+    contexts: Any, calls: Calls, server: Server, rules: str, scheme: str
+) -> None:
     """No page breaks a rule of accessibility that can be checked, in light and in dark, and none complains."""
     furnished(calls)
+    traced(server.address)
     # The rules are put into the page from outside, which its own policy would not let in.
     page = contexts(color_scheme=scheme, bypass_csp=True)
     wrong: list[str] = []
@@ -82,9 +89,10 @@ def test_every_page_can_be_read_by_everybody(contexts: Any, calls: Calls, rules:
     assert wrong == []
 
 
-def test_no_page_complains(page: Page, calls: Calls) -> None:
+def test_no_page_complains(page: Page, calls: Calls, server: Server) -> None:
     """Each page loads from this server alone, within its policy, without an error on the console."""
     furnished(calls)
+    traced(server.address)
     for name, address in PAGES.items():
         if name not in ("nothing", "no model", "bad filter"):
             response = page.goto(address)
@@ -93,13 +101,14 @@ def test_no_page_complains(page: Page, calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 820, 1400])
-def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, width: int) -> None:
+def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, server: Server, width: int) -> None:
     """Nobody must scroll sideways to read a page, on a phone or at a desk, however long the names are."""
     furnished(calls)
+    traced(server.address)
     calls.create_model("m" * 255, tags=["t" * 255])
     calls.create_version("churn", "v" * 255, description="d" * 999, metadata={"k" * 255: number(1e300)})
     page = contexts(viewport={"width": width, "height": 800})
-    for name, address in {**PAGES, "long": f"{CHURN}/versions/13?tab=metadata", "wide": f"/models/{'m' * 255}"}.items():
+    for name, address in {**PAGES, "long": f"{CHURN}/versions/14?tab=metadata", "wide": f"/models/{'m' * 255}"}.items():
         page.goto(address)
         wide = page.evaluate(
             """(width) => document.documentElement.scrollWidth <= width ? [] : [...document.querySelectorAll("#page *")]

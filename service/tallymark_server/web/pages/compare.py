@@ -8,13 +8,15 @@ from typing import Any
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.model import ModelVersion, Stage
 from tallymark_server.domain.reference import numbered
+from tallymark_server.registry import Asked
 from tallymark_server.web import formats, history
 from tallymark_server.web.formats import numeric
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.pages.version import plain
+from tallymark_server.web.pages.version import plain, run_of
 from tallymark_server.web.visits import Answer, View, Visit
 
 MOST = 6
+MOST_ARTIFACTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,13 @@ async def page(visit: Visit) -> Answer:
     only = visit.text("only") == "differences"
     sections = {
         name: [row for row in rows if row.differs or not only]
-        for name, rows in (("Metrics", _metrics(versions)), ("Metadata", _facts(versions)), ("About", _about(versions)))
+        for name, rows in (
+            ("Metrics", _metrics(versions)),
+            ("Parameters of the run", await _parameters(visit, versions)),
+            ("Metadata", _facts(versions)),
+            ("Artifacts", await _artifacts(visit, versions)),
+            ("About", _about(versions)),
+        )
     }
     production = await holder(visit, model, Stage.PRODUCTION)
     facts: dict[str, Any] = {
@@ -100,6 +108,26 @@ def _facts(versions: list[ModelVersion]) -> list[Row]:
         if all(numeric(value) is None for value in values):
             rows.append(Row(key, [Cell(None if value is None else formats.value(value)) for value in values]))
     return rows
+
+
+async def _parameters(visit: Visit, versions: list[ModelVersion]) -> list[Row]:
+    runs = [await run_of(visit, version) for version in versions]
+    told = [{} if run is None else {key: formats.value(value) for key, value in run.parameters.items()} for run in runs]
+    return _beside(told)
+
+
+async def _artifacts(visit: Visit, versions: list[ModelVersion]) -> list[Row]:
+    """What is linked by each name: the same digest is the same thing."""
+    told: list[dict[str, str]] = []
+    for version in versions:
+        listed = await visit.registry.artifacts(visit.project, version, Asked(page_size=MOST_ARTIFACTS))
+        told.append({artifact.name: artifact.digest or artifact.uri for artifact in listed.items})
+    return _beside(told)
+
+
+def _beside(told: list[dict[str, str]]) -> list[Row]:
+    keys = sorted({key for texts in told for key in texts})
+    return [Row(key, [Cell(texts.get(key)) for texts in told]) for key in keys]
 
 
 def _about(versions: list[ModelVersion]) -> list[Row]:

@@ -48,7 +48,7 @@ async def page(visit: Visit) -> Answer:
         return Elsewhere(visit.to.version(version.model, version.number), 302)
     model = await visit.registry.model(visit.project, version.model, deleted=True)
     tab = visit.text("tab") if visit.text("tab") in TABS else ""
-    run = await _run(visit, version)
+    run = await run_of(visit, version)
     facts: dict[str, Any] = {
         "title": f"{model.name} No. {version.number}",
         "model": model,
@@ -80,7 +80,8 @@ def plain(visit: Visit, version: ModelVersion) -> dict[str, Any]:
     return found
 
 
-async def _run(visit: Visit, version: ModelVersion) -> Run | None:
+async def run_of(visit: Visit, version: ModelVersion) -> Run | None:
+    """The run that made the version, if one did."""
     if version.run is None:
         return None
     try:
