@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help setup demo serve test soak check bench protos clean
+.PHONY: help setup demo serve test soak screenshots check bench protos clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -31,6 +31,10 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 		$(BIN)/pytest tests/journeys/test_exactly_once.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
 	@cat .cache/soak/exactly-once.txt
+
+screenshots: setup ## make the pictures of the dashboard that README shows
+	@mkdir -p docs
+	TALLYMARK_TEST_PICTURES=docs $(BIN)/pytest tests/web/test_screenshots.py
 
 check: setup ## format, lint, types, import contracts, the contract, generated stubs up to date
 	$(BIN)/ruff format --check

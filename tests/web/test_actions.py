@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlencode
 
 import grpc
 import pytest
 from calling import Calls
+from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
+from tallymark.cli import main
 from tallymark.testing import Server
 from tallymark.v1 import model_pb2, model_registry_pb2
 from web.asking import FORM, ask, furnished
@@ -271,16 +274,19 @@ def test_keys_reach_what_is_done_often(page: Page, calls: Calls) -> None:
 
 
 def test_lines_to_copy_are_about_this_very_object(page: Page, server: Server, calls: Calls) -> None:
-    """Python, grpcurl and curl are told for the version that is shown, at the addresses of this server."""
+    """Python, the command, grpcurl and curl are told for the version that is shown, at this server's addresses."""
     furnished(calls)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{CHURN}/versions/5")
     page.locator("summary", has_text="Copy").click()
     lines = page.locator(".copy code")
     expect(lines.nth(0)).to_contain_text("Model('churn', version=5)")
-    expect(lines.nth(1)).to_contain_text(f"{server.address} tallymark.v1.ModelRegistry/GetModelVersion")
-    expect(lines.nth(2)).to_contain_text(f"{server.dashboard}tallymark.v1.ModelRegistry/GetModelVersion")
-    page.get_by_role("button", name="copy").nth(3).click()
+    _, *command = (lines.nth(1).text_content() or "").split()
+    told = CliRunner().invoke(main, [*command, "--output", "json"], catch_exceptions=False)
+    assert json.loads(told.stdout)["number"] == 5
+    expect(lines.nth(2)).to_contain_text(f"{server.address} tallymark.v1.ModelRegistry/GetModelVersion")
+    expect(lines.nth(3)).to_contain_text(f"{server.dashboard}tallymark.v1.ModelRegistry/GetModelVersion")
+    page.get_by_role("button", name="copy").nth(4).click()
     expect(page.get_by_role("button", name="copied")).to_be_visible()
     page.goto("/settings")
     page.get_by_label("Your name").focus()

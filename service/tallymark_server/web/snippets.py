@@ -22,13 +22,15 @@ class Snippet(NamedTuple):
 
 def for_model(visit: Visit, name: str) -> list[Snippet]:
     """How to ask for the model."""
-    return _snippets(visit, f"Model({name!r})", "GetModel", names.of_model(visit.project, name))
+    command = f"model get {shlex.quote(name)}"
+    return _snippets(visit, f"Model({name!r})", command, "GetModel", names.of_model(visit.project, name))
 
 
 def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
     """How to ask for the version."""
     what = names.of_version(visit.project, name, number)
-    return _snippets(visit, f"Model({name!r}, version={number})", "GetModelVersion", what)
+    command = f"version get {shlex.quote(f'{name}/{number}')}"
+    return _snippets(visit, f"Model({name!r}, version={number})", command, "GetModelVersion", what)
 
 
 def first_version(visit: Visit) -> list[Snippet]:
@@ -44,7 +46,7 @@ def first_version(visit: Visit) -> list[Snippet]:
     return [Snippet("Python", "\n".join(lines)), _grpcurl(host, "EnsureModelVersion", body)]
 
 
-def _snippets(visit: Visit, python: str, method: str, resource: str) -> list[Snippet]:
+def _snippets(visit: Visit, python: str, command: str, method: str, resource: str) -> list[Snippet]:
     grpc, http = _hosts(visit)
     body = json.dumps({"name": resource}, ensure_ascii=False)
     lines = [
@@ -55,10 +57,12 @@ def _snippets(visit: Visit, python: str, method: str, resource: str) -> list[Sni
         f"model = {python}",
     ]
     lines.append("print(model.info)" if "version" in python else "print(model.number)")
+    project = "" if visit.project == "default" else f" --project {shlex.quote(visit.project)}"
     curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} \\\n    {http}/{SERVICE}/{method}"
     page = f"curl {shlex.quote(http + visit.path + '.json')}"
     return [
         Snippet("Python", "\n".join(lines)),
+        Snippet("Command", f"tallymark --url {grpc}{project} {command}"),
         _grpcurl(grpc, method, body),
         Snippet("curl", curl),
         Snippet("JSON", page),
