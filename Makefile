@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help setup demo serve test soak screenshots check bench protos clean
+.PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers protos clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -43,10 +43,17 @@ check: setup ## format, lint, types, import contracts, the contract, generated s
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/python protos/breaking.py
+	PYTHONPATH=tests $(BIN)/python -m bench.report --check
 	$(BIN)/python protos/generate.py --check
 
-bench: setup ## measure speed as ratios to a bare gRPC echo, in one run
+bench: setup ## measure speed as ratios to a bare gRPC echo, in one run; OPTIONS=--quick in under three minutes
 	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
+
+bench-growth: setup ## measure what becomes slower with 1,000, 100,000 and 1,000,000 versions
+	@PYTHONPATH=tests $(BIN)/python -m bench.growth $(OPTIONS)
+
+bench-peers: setup ## the same work for Tallymark and for an MLflow server, side by side
+	@PYTHONPATH=tests $(BIN)/python -m bench.peers $(OPTIONS)
 
 protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py
