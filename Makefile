@@ -31,6 +31,7 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 		$(BIN)/pytest tests/journeys/test_exactly_once.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
 	@cat .cache/soak/exactly-once.txt
+	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json > .cache/soak/report.md
 
 screenshots: setup ## make the pictures of the dashboard that README shows
 	@mkdir -p docs

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import sdk, throughput
 from bench.load import GENERATOR
-from bench.report import keep, publish
+from bench.report import PUBLISHED, keep, publish
 from bench.servers import UnverifiedError
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turns")
     parser.add_argument("--calls", type=int, default=4000, help="calls of one measurement, fewer where they are slow")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 1000 calls: under three minutes")
-    parser.add_argument("--into", type=Path, default=Path("docs/bench"), help="the folder of the report")
+    parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     given = parser.parse_args()
     rounds, calls = (3, 1000) if given.quick else (given.rounds, given.calls)
     begun = time.monotonic()

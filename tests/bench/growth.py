@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 from calling import PROJECT, Calls
 
-from bench.report import keep, publish
+from bench.report import PUBLISHED, keep, publish
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2
 from tallymark_server.domain import commands as c
@@ -193,7 +193,7 @@ def main() -> None:
     """Measure each size, and add it to the report."""
     parser = argparse.ArgumentParser(prog="make bench-growth", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="how many versions, half in one model")
-    parser.add_argument("--into", type=Path, default=Path("docs/bench"), help="the folder of the report")
+    parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     given = parser.parse_args()
     found = {str(size): measure(size, lambda text: print(text, flush=True)) for size in given.sizes}
     keep(given.into, growth=found)

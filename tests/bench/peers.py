@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from foreign.mlflow_server import mlflow_server
 
-from bench.report import keep, publish
+from bench.report import PUBLISHED, keep, publish
 from tallymark import Client
 from tallymark.testing import Server
 
@@ -133,7 +133,9 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
             for peer in peers:
                 if peer.count() != created[peer.name]:
                     raise SystemExit(f"bench: {peer.name} answered {created[peer.name]} creates and has {peer.count()}")
-    settings = f"{rounds} rounds of {seconds:g} s; both on SQLite; MLflow over REST with one worker, Tallymark over gRPC."
+    settings = (
+        f"{rounds} rounds of {seconds:g} s; both on SQLite; MLflow over REST with one worker, Tallymark over gRPC."
+    )
     return {"callers": CALLERS, "rates": rates, "settings": settings}
 
 
@@ -142,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-peers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--into", type=Path, default=Path("docs/bench"), help="the folder of the report")
+    parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     given = parser.parse_args()
     found = measure(given.rounds, given.seconds)
     keep(given.into, peers=found)

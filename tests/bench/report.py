@@ -21,6 +21,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 JSON, PAGE = "bench.json", "report.md"
+README = Path(__file__).parents[2] / "README.md"
+PUBLISHED = README.parent / "docs/bench"
+BEGIN, END = "<!-- written by make bench -->", "<!-- until here -->"
 # What a create should reach beside an echo, by concurrency.
 GOALS = {"1": 0.5, "8": 0.7, "64": 0.9, "512": 0.85}
 LOOKS = {"echo": ("an echo that does nothing", "#999999"), "create": ("Tallymark, durable", "#b23a2e"),
@@ -58,11 +61,36 @@ def publish(folder: Path) -> str:
     found = load(folder)
     if "throughput" in found:
         by_concurrency = found["throughput"]["found"]["by_concurrency"]
-        _plot(folder / "throughput.svg", by_concurrency, "per_second", "calls per second")
-        _plot(folder / "p99.svg", by_concurrency, "p99", "99th percentile, ms")
+        _plot(folder / "throughput.svg", by_concurrency, "per_second", "calls per second", "linear")
+        _plot(folder / "p99.svg", by_concurrency, "p99", "99th percentile, ms", "log")
     text = page(found)
     (folder / PAGE).write_text(text)
+    if folder.resolve() == PUBLISHED and "throughput" in found:
+        README.write_text(in_readme(README.read_text(), found))
     return text
+
+
+def summary(found: dict[str, Any]) -> str:
+    """The few lines that README shows."""
+    measured = found["throughput"]["found"]
+    lines = [
+        "| calls at once | create/s | echo/s | create/echo | create, against a transaction each |",
+        "|--:|--:|--:|--:|--:|",
+    ]
+    for concurrency, kinds in measured["by_concurrency"].items():
+        lines.append(
+            f"| {concurrency} | {_median(kinds, 'create'):,.0f} | {_median(kinds, 'echo'):,.0f}"
+            f" | {_ratio(kinds, 'create', 'echo')} | {_ratio(kinds, 'create', 'naive')} |"
+        )
+    on = found["throughput"]["on"]
+    return "\n".join([*lines, "", f"Measured on {on['when']} with {on['machine']}."])
+
+
+def in_readme(readme: str, found: dict[str, Any]) -> str:
+    """README with the summary between its two marks."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{summary(found)}\n{END}{after}"
 
 
 def page(found: dict[str, Any]) -> str:
@@ -72,7 +100,13 @@ def page(found: dict[str, Any]) -> str:
         "Made by `make bench`, `make bench-growth` and `make bench-peers` from `bench.json`, figures and all.",
         "",
     ]
-    for name, section in (("throughput", _throughput), ("sdk", _sdk), ("growth", _growth), ("peers", _peers)):
+    for name, section in (
+        ("throughput", _throughput),
+        ("sdk", _sdk),
+        ("growth", _growth),
+        ("peers", _peers),
+        ("faults", _faults),
+    ):
         if name in found:
             on = found[name]["on"]
             lines += [*section(found[name]["found"]), "", f"{on['when']}: {on['machine']}; {on['versions']}.", ""]
@@ -152,6 +186,25 @@ def _peers(found: dict[str, Any]) -> Iterator[str]:
         yield f"| {name} | {create:,.1f} | {get:,.1f} | {ratios[0]:,.1f} | {ratios[1]:,.1f} |"
 
 
+def _faults(found: dict[str, Any]) -> Iterator[str]:
+    total = found["total"]
+    yield "## Faults"
+    yield ""
+    yield (
+        f"`make soak`, seed {found['seed']}: {total['rounds']} rounds in which answers are lost, connections cut and"
+        " the server killed under load, each proved by the whole log, its file and three watchers."
+    )
+    yield ""
+    yield f"| {' | '.join(name.replace('_', ' ') for name in total)} |"
+    yield f"|{'--:|' * len(total)}"
+    rounds = found["rounds"]
+    step = max(1, len(rounds) // 10)
+    for first in range(0, len(rounds), step):
+        tenth = rounds[first : first + step]
+        yield f"| {' | '.join(f'{sum(each[name] for each in tenth):,}' for name in total)} |"
+    yield f"| {' | '.join(f'**{value:,}**' for value in total.values())} |"
+
+
 def _median(kinds: dict[str, list[dict[str, float]]], kind: str, field: str = "per_second") -> float:
     return statistics.median(one[field] for one in kinds[kind])
 
@@ -161,7 +214,7 @@ def _ratio(kinds: dict[str, list[dict[str, float]]], one: str, other: str, field
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
-def _plot(path: Path, by_concurrency: dict[str, Any], field: str, label: str) -> None:
+def _plot(path: Path, by_concurrency: dict[str, Any], field: str, label: str, scale: str) -> None:
     """A line for each server. The same figures make the same bytes."""
     with mpl.rc_context({"svg.hashsalt": "tallymark", "svg.fonttype": "none", "font.size": 11}):
         figure = Figure(figsize=(5.2, 3.4), layout="constrained")
@@ -171,7 +224,9 @@ def _plot(path: Path, by_concurrency: dict[str, Any], field: str, label: str) ->
             axes.plot(list(by_concurrency), values, marker="o", color=colour, label=name)
         axes.set_xlabel("calls at once")
         axes.set_ylabel(label)
-        axes.set_yscale("log")
+        axes.set_yscale(scale)
+        if scale == "linear":
+            axes.set_ylim(bottom=0)
         axes.grid(visible=True, axis="y", alpha=0.3)
         axes.legend(frameon=False)
         figure.savefig(path, metadata={"Date": None})
@@ -185,13 +240,20 @@ def _cpu_lines() -> list[str]:
 def main(tell: Callable[[str], None] = print) -> None:
     """Write the page from the JSON, or check that it was."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("--into", type=Path, default=Path("docs/bench"), help="the folder of the report")
+    parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
+    parser.add_argument("--faults", type=Path, help="also take in what `make soak` did")
     parser.add_argument("--check", action="store_true", help="only tell whether the page is what the JSON tells")
     given = parser.parse_args()
+    if given.faults:
+        keep(given.into, faults=json.loads(given.faults.read_text()))
     if not given.check:
         tell(publish(given.into))
-    elif (given.into / PAGE).read_text() != page(load(given.into)):
+        return
+    found = load(given.into)
+    if (given.into / PAGE).read_text() != page(found):
         raise SystemExit(f"{given.into / PAGE} is not what {JSON} tells: run python -m bench.report")
+    if given.into.resolve() == PUBLISHED and README.read_text() != in_readme(README.read_text(), found):
+        raise SystemExit(f"README.md does not tell what {JSON} does: run python -m bench.report")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ def test_the_readme_keeps_its_order() -> None:
         "The command line",
         "Backup, export, import",
         "Moving from MLflow or ZenML",
+        "What it costs",
         "Two commands",
         "The rooms",
         "The promises",
