@@ -53,7 +53,7 @@ bench: setup ## measure speed as ratios to a bare gRPC echo, in one run; OPTIONS
 bench-growth: setup ## measure what becomes slower with 1,000, 100,000 and 1,000,000 versions
 	@PYTHONPATH=tests $(BIN)/python -m bench.growth $(OPTIONS)
 
-bench-peers: setup ## the same work for Tallymark and for an MLflow server, side by side
+bench-peers: setup ## the same work for Tallymark, for MLflow and for ZenML, side by side
 	@PYTHONPATH=tests $(BIN)/python -m bench.peers $(OPTIONS)
 
 protos: setup ## generate the stubs from protos/ into sdk/

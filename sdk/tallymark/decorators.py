@@ -48,9 +48,8 @@ def step(
     """Make a function a step of a pipeline.
 
     `model` replaces the pipeline's for this step; its version is found or created before the function runs. Without
-    one,
-    the pipeline's is in force. A step called outside a pipeline is a run of its own. `name` is what the step is called,
-    by default as the function.
+    one, the pipeline's is in force. A step called outside a pipeline is a run of its own. `name` is what the step is
+    called, by default as the function.
     """
     return _decorator(function, model, name, substitutions, is_pipeline=False)
 

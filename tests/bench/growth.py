@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from urllib.request import urlopen
 
 import grpc
 from calling import PROJECT, Calls
@@ -76,8 +77,8 @@ def measure(size: int, tell: Callable[[str], None]) -> dict[str, float]:
         asyncio.run(fill(path, size))
         found = {"database_bytes_per_version": path.stat().st_size / size}
         tell("asking")
-        with Server(path) as server, grpc.insecure_channel(server.address) as channel:
-            found |= _asked(Calls(channel), size // 2)
+        with Server(path, http="127.0.0.1:0") as server, grpc.insecure_channel(server.address) as channel:
+            found |= _asked(Calls(channel), size // 2, server.dashboard)
             found["watch_events_per_second"] = _watched(Calls(channel), size)
             found |= _memory(server)
             server.stop()
@@ -91,7 +92,7 @@ def measure(size: int, tell: Callable[[str], None]) -> dict[str, float]:
     return found
 
 
-def _asked(calls: Calls, last: int) -> dict[str, float]:
+def _asked(calls: Calls, last: int, dashboard: str) -> dict[str, float]:
     parent = f"{PROJECT}/models/{BIG}"
     calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
     token = _deep_token(calls, last)
@@ -119,6 +120,7 @@ def _asked(calls: Calls, last: int) -> dict[str, float]:
         "filter by metric": page(filter="metadata.auc > 0.95"),
         "get as of the past": as_of("latest", last // 2),
         "history of a model": lambda: calls.log.ListEvents(history),
+        "dashboard of a model": lambda: urlopen(f"{dashboard}models/{BIG}").read(),
         "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),
     }
     return {f"{name}_ms": _median(ask) for name, ask in questions.items()}

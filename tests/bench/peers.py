@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from http.client import HTTPConnection
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from foreign.mlflow_server import mlflow_server
@@ -23,15 +28,16 @@ from tallymark.testing import Server
 CALLERS = 8
 Work = Callable[[], object]
 MODEL = "bench"
+ZENML_VERSION = "0.98.0"
+ZENML = PUBLISHED.parents[1] / f".cache/peers/zenml-{ZENML_VERSION}"
 
 
-class Peer:
-    """A registry: makes for each caller what creates a version, and what gets the first one."""
+class Peer(NamedTuple):
+    """A registry: how many calls of a kind it answers in a second, with how many there were, and how many it has."""
 
-    def __init__(self, name: str, caller: Callable[[], tuple[Work, Work]], count: Callable[[], int]) -> None:
-        self.name = name
-        self.caller = caller
-        self.count = count
+    name: str
+    rate: Callable[[str, float], tuple[float, int]]
+    count: Callable[[], int]
 
 
 @contextmanager
@@ -40,11 +46,11 @@ def tallymark(folder: Path) -> Iterator[Peer]:
     with Server(folder / "tallymark.db") as server, Client(server.address) as client:
         client.create_model(MODEL)
 
-        def caller() -> tuple[Work, Work]:
+        def caller() -> dict[str, Work]:
             own = Client(server.address)
-            return lambda: own.create_version(MODEL), lambda: own.get_version(f"{MODEL}/1")
+            return {"create": lambda: own.create_version(MODEL), "get": lambda: own.get_version(f"{MODEL}/1")}
 
-        yield Peer("Tallymark", caller, lambda: client.get_model(MODEL).last_number)
+        yield Peer("Tallymark", partial(threaded, caller), lambda: client.get_model(MODEL).last_number)
 
 
 @contextmanager
@@ -66,13 +72,13 @@ def mlflow(folder: Path) -> Iterator[Peer]:
                 raise SystemExit(f"bench: MLflow answered {response.status}: {found}")
             return found
 
-        def caller() -> tuple[Work, Work]:
+        def caller() -> dict[str, Work]:
             own = HTTPConnection(host)
             new, first = {"name": MODEL, "source": "s3://bucket/model"}, {"name": MODEL, "version": "1"}
-            return (
-                lambda: ask(own, "POST", "model-versions/create", new),
-                lambda: ask(own, "GET", "model-versions/get", first),
-            )
+            return {
+                "create": lambda: ask(own, "POST", "model-versions/create", new),
+                "get": lambda: ask(own, "GET", "model-versions/get", first),
+            }
 
         connection = HTTPConnection(host)
         ask(connection, "POST", "registered-models/create", {"name": MODEL})
@@ -82,17 +88,48 @@ def mlflow(folder: Path) -> Iterator[Peer]:
             found = ask(connection, "POST", "registered-models/get-latest-versions", latest)
             return int(found["model_versions"][0]["version"])  # type: ignore[index]
 
-        yield Peer(f"MLflow {version('mlflow-skinny')}", caller, count)
+        yield Peer(f"MLflow {version('mlflow-skinny')}, its server over REST", partial(threaded, caller), count)
 
 
-def rate(peer: Peer, place: int, seconds: float) -> tuple[float, int]:
+@contextmanager
+def zenml(folder: Path) -> Iterator[Peer]:
+    """ZenML's local store, by its own client, in an environment of its own, which is made when it is not there."""
+    python = ZENML / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(ZENML)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", f"zenml[local]=={ZENML_VERSION}"], check=True)
+    environment = {
+        **os.environ,
+        "ZENML_CONFIG_PATH": str(folder),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_LOGGING_VERBOSITY": "ERROR",
+    }
+    environment.pop("PYTHONPATH", None)
+    work = Path(__file__).with_name("zenml_work.py")
+
+    def run(kind: str, seconds: float) -> dict[str, float]:
+        command = [str(python), "-W", "ignore", str(work), kind, str(CALLERS), str(seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+        if done.returncode != 0:
+            raise SystemExit(f"bench: ZenML failed: {done.stderr}")
+        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def rate(kind: str, seconds: float) -> tuple[float, int]:
+        found = run(kind, seconds)
+        return found["per_second"], int(found["count"])
+
+    yield Peer(f"ZenML {ZENML_VERSION}, its local store in process", rate, lambda: int(run("count", 0)["count"]))
+
+
+def threaded(caller: Callable[[], dict[str, Work]], kind: str, seconds: float) -> tuple[float, int]:
     """How many calls all callers together got answered in a second, and how many in all."""
     done = [0] * CALLERS
     begin = threading.Barrier(CALLERS + 1)
     failures: list[BaseException] = []
 
     def calling(number: int) -> None:
-        work = peer.caller()[place]
+        work = caller()[kind]
         begin.wait()
         until = time.perf_counter() + seconds
         try:
@@ -110,32 +147,31 @@ def rate(peer: Peer, place: int, seconds: float) -> tuple[float, int]:
     for thread in threads:
         thread.join()
     if failures:
-        raise SystemExit(f"bench: a call to {peer.name} failed: {failures[0]!r}")
+        raise SystemExit(f"bench: a call failed: {failures[0]!r}")
     return sum(done) / (time.perf_counter() - begun), sum(done)
 
 
 def measure(rounds: int, seconds: float) -> dict[str, object]:
     """The rates of each, in turns."""
-    with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = Path(folder, "ours"), Path(folder, "theirs")
-        ours.mkdir()
-        theirs.mkdir()
-        with tallymark(ours) as first, mlflow(theirs) as second:
-            peers = (first, second)
-            rates: dict[str, dict[str, list[float]]] = {peer.name: {"create": [], "get": []} for peer in peers}
-            created = dict.fromkeys(rates, 0)
-            for _ in range(rounds):
-                for peer in peers:
-                    per_second, count = rate(peer, 0, seconds)
-                    rates[peer.name]["create"].append(per_second)
-                    created[peer.name] += count
-                    rates[peer.name]["get"].append(rate(peer, 1, seconds)[0])
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        peers = []
+        for place, begin in enumerate((tallymark, mlflow, zenml)):
+            folder = root / str(place)
+            folder.mkdir()
+            peers.append(stack.enter_context(begin(folder)))
+        rates: dict[str, dict[str, list[float]]] = {peer.name: {"create": [], "get": []} for peer in peers}
+        created = dict.fromkeys(rates, 0)
+        for _ in range(rounds):
             for peer in peers:
-                if peer.count() != created[peer.name]:
-                    raise SystemExit(f"bench: {peer.name} answered {created[peer.name]} creates and has {peer.count()}")
-    settings = (
-        f"{rounds} rounds of {seconds:g} s; both on SQLite; MLflow over REST with one worker, Tallymark over gRPC."
-    )
+                per_second, count = peer.rate("create", seconds)
+                rates[peer.name]["create"].append(per_second)
+                created[peer.name] += count
+                rates[peer.name]["get"].append(peer.rate("get", seconds)[0])
+        for peer in peers:
+            if peer.count() != created[peer.name]:
+                raise SystemExit(f"bench: {peer.name} answered {created[peer.name]} creates and has {peer.count()}")
+    settings = f"{rounds} rounds of {seconds:g} s; all on SQLite; MLflow with one worker."
     return {"callers": CALLERS, "rates": rates, "settings": settings}
 
 

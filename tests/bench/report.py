@@ -149,7 +149,7 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _sdk(found: dict[str, float]) -> Iterator[str]:
-    yield "## The SDK"
+    yield "## Starting, and the SDK"
     yield ""
     yield "| | |"
     yield "|---|--:|"
@@ -175,7 +175,7 @@ def _growth(found: dict[str, dict[str, float]]) -> Iterator[str]:
 def _peers(found: dict[str, Any]) -> Iterator[str]:
     yield "## Beside others"
     yield ""
-    yield f"{found['callers']} callers in Python at once, each registry in its own server. {found['settings']}"
+    yield f"{found['callers']} callers in Python at once. {found['settings']}"
     yield ""
     yield "| | creates/s | gets/s | creates, Tallymark/it | gets, Tallymark/it |"
     yield "|---|--:|--:|--:|--:|"
@@ -226,7 +226,8 @@ def _plot(path: Path, by_concurrency: dict[str, Any], field: str, label: str, sc
         axes.set_ylabel(label)
         axes.set_yscale(scale)
         if scale == "linear":
-            axes.set_ylim(bottom=0)
+            # From nothing on, with room for the legend.
+            axes.set_ylim(0, 1.45 * max(line.get_ydata().max() for line in axes.get_lines()))
         axes.grid(visible=True, axis="y", alpha=0.3)
         axes.legend(frameon=False)
         figure.savefig(path, metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""What the SDK costs the program that uses it."""
+"""What the SDK costs the program that uses it, and how soon a server answers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tallymark.testing import Server
 STARTS = 11
 CALLS = 300
 IMPORT = "import tallymark"
+STUBS = "import grpc; from tallymark.v1 import event_log_pb2_grpc, model_registry_pb2_grpc, run_registry_pb2_grpc"
 COLD = "from tallymark import Model; print(Model(name='cold').number)"
 # A step that does nothing, plain and decorated, in one run; prints microseconds a call.
 STEPS = """
@@ -43,6 +44,9 @@ def measure(rounds: int) -> dict[str, float]:
             "bare_python_ms": bare,
             "import_tallymark_above_bare_ms": _starts(IMPORT, {}, starts) - bare,
             "import_grpc_above_bare_ms": _starts("import grpc", {}, starts) - bare,
+            "import_grpc_and_stubs_above_bare_ms": _starts(STUBS, {}, starts) - bare,
+            "server_start_ms": _server_start(Path(folder, "start.db")),
+            "command_model_list_above_bare_ms": _command(asked, starts) - bare,
             "first_number_above_bare_ms": _starts(COLD, asked, starts) - bare,
             "warm_call_p50_ms": _warm(server.address),
             "recorded_step_us": _printed(STEPS.replace("COUNT", "200"), asked),
@@ -55,10 +59,30 @@ def _starts(code: str, environment: dict[str, str], count: int) -> float:
     return statistics.median(_timed(lambda: _run(code, environment)) for _ in range(count))
 
 
+def _command(environment: dict[str, str], count: int) -> float:
+    program = Path(sys.executable).with_name("tallymark")
+    called = [program, "model", "list"]
+    environment = {**os.environ, **environment}
+    return statistics.median(
+        _timed(lambda: subprocess.run(called, env=environment, stdout=subprocess.DEVNULL, check=True))
+        for _ in range(count)
+    )
+
+
 def _timed(do: Callable[[], object]) -> float:
     begun = time.perf_counter()
     do()
     return (time.perf_counter() - begun) * 1000
+
+
+def _server_start(path: Path) -> float:
+    """From the start of the process until it announces that it answers, on a file that is there, with the dashboard."""
+    server = Server(path, http="127.0.0.1:0")
+    taken = []
+    for _ in range(6):
+        taken.append(_timed(server.start))
+        server.stop()
+    return statistics.median(taken[1:])
 
 
 def _printed(code: str, environment: dict[str, str]) -> float:

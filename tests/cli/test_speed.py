@@ -1,31 +1,29 @@
-"""How long a command takes, beside what it cannot do without."""
+"""What a command does not wait for. How long it takes is measured by `make bench`."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tallymark import Client
 
 PROGRAM = Path(sys.executable).with_name("tallymark")
-ROUNDS = 40
 
 
-def seconds(*command: str | Path) -> float:
-    begun = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - begun
+def test_a_command_loads_the_client_alone(churn: Client) -> None:
+    """`tallymark version list`, answer included, loads no library beyond click, grpc and protobuf."""
+    needed = loaded_by(sys.executable, "-c", "import click, grpc, google.protobuf.json_format")
+    loaded = loaded_by(PROGRAM, "version", "list", "churn")
+    assert "grpc" in loaded
+    assert loaded - needed - sys.stdlib_module_names == {"tallymark"}
 
 
-def test_a_command_takes_less_than_twice_the_import_of_grpc(churn: Client) -> None:
-    """`tallymark version list`, answer included, ends within twice the time of `python -c "import grpc"`."""
-    asked, imported = [], []
-    # The best of both tells what they cost when nothing else runs; on a busy machine that takes several rounds.
-    for _ in range(ROUNDS):
-        asked.append(seconds(PROGRAM, "version", "list", "churn"))
-        imported.append(seconds(sys.executable, "-c", "import grpc"))
-        if len(asked) > 4 and min(asked) < 2 * min(imported):
-            return
-    raise AssertionError(f"{min(asked):.3f} s, and the import takes {min(imported):.3f} s")
+def loaded_by(*command: str | Path) -> set[str]:
+    """The packages that a process imports, as Python itself tells."""
+    told = subprocess.run(
+        command, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}, capture_output=True, text=True, check=True
+    ).stderr
+    modules = [line.rsplit("|", 1)[1].strip() for line in told.splitlines() if line.startswith("import time:")]
+    return {module.partition(".")[0] for module in modules[1:]}

@@ -9,15 +9,15 @@ from pathlib import Path
 from tallymark_server.command import serve
 from tallymark_server.storage.sqlite import engine
 
-_prepare = engine._prepare
+prepare = engine.prepare
 
 
 def hurried(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
     """As the server prepares its connection, but for the one promise."""
-    _prepare(connection, path=path, projects=projects)
+    prepare(connection, path=path, projects=projects)
     connection.execute("PRAGMA synchronous = OFF")
 
 
 if __name__ == "__main__":
-    engine._prepare = hurried
+    engine.prepare = hurried
     serve()

@@ -15,6 +15,7 @@ from calling import PROJECT, Calls
 from faults.power import Disk
 from faults.tracing import Step, TracedServer, answered_too_early
 from tallymark.v1 import model_pb2, model_registry_pb2
+from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import ModelVersion
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.verifying import verify
@@ -110,7 +111,9 @@ def restored(folder: Path, left: dict[str, bytes]) -> Path:
 async def held(folder: Path) -> set[str]:
     """The tokens that are there when a server is started on the folder, of which the file must prove."""
     async with open_sqlite(folder / "traced.db", ["default"]) as storage:
-        events = (await storage.events("default", 0, 1000)).items
+        events: list[Event] = []
+        while page := (await storage.events("default", len(events), 1000)).items:
+            events.extend(page)
     assert verify(folder / "traced.db").problems == []
     return {event.image.description for event in events if isinstance(event.image, ModelVersion)}
 

@@ -177,7 +177,7 @@ def test_the_service_speaks_of_the_argument_that_was_given(registry_env: Server)
         "name 'e/f'": lambda: client.update_version("churn/1", name="e/f"),
         "new_name 'a/b'": lambda: client.rename_model("churn", "a/b"),
         "run is 'a/b'": lambda: client.start_run("a/b"),
-        "versions is '0'": lambda: client.create_versions("churn", []),
+        "versions is '0 versions'": lambda: client.create_versions("churn", []),
     }
     for begins, act in refused.items():
         with pytest.raises(errors.InvalidArgument) as caught:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-# What is quoted from a request must not make a status that clients refuse as too large; no valid name is cut.
-MESSAGE_LIMIT = 1000
-VALUE_LIMIT = 300
+# What is quoted from a request must not make a status of 8 kB, which clients refuse. A status holds the message up to
+# three times, once with three characters for each byte that is not ASCII. No valid name is cut.
+MESSAGE_BYTES = 700
+VALUE_BYTES = 1020
 
 
 class RegistryError(Exception):
@@ -15,8 +16,8 @@ class RegistryError(Exception):
     reason: ClassVar[str]
 
     def __init__(self, message: str, **metadata: object) -> None:
-        super().__init__(shortened(message, MESSAGE_LIMIT))
-        self.metadata = {key: shortened(value, VALUE_LIMIT) for key, value in metadata.items()}
+        super().__init__(fitting(message, MESSAGE_BYTES))
+        self.metadata = {key: fitting(value, VALUE_BYTES) for key, value in metadata.items()}
 
 
 class InvalidArgument(RegistryError):
@@ -59,6 +60,12 @@ def shortened(value: object, limit: int = 80) -> str:
     """The value as text, of at most so many characters."""
     text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def fitting(value: object, limit: int) -> str:
+    """The value as text, of at most so many bytes in UTF-8."""
+    encoded = str(value).encode(errors="replace")
+    return str(value) if len(encoded) <= limit else encoded[: limit - 3].decode(errors="ignore") + "…"
 
 
 def shown(value: object) -> str:
