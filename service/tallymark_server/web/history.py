@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Stage
@@ -89,6 +90,30 @@ async def production(registry: Registry, project: str, model: Model, before: int
         if isinstance(event.image, ModelVersion) and Stage.PRODUCTION in (event.image.stage, event.previous_stage):
             return Reign(event)
     return Reign(None)
+
+
+class Held(NamedTuple):
+    """That a version was in production, since an event and until a time, which is None while it is."""
+
+    since: Event
+    version: ModelVersion
+    until: int | None
+
+
+async def held(registry: Registry, project: str, model: Model, limit: int) -> list[Held]:
+    """Who was in production last, the latest first."""
+    found: list[Held] = []
+    until: int | None = None
+    async for event in _moves(registry, project, model, None):
+        image = event.image
+        if not isinstance(image, ModelVersion) or Stage.PRODUCTION not in (image.stage, event.previous_stage):
+            continue
+        if image.stage is Stage.PRODUCTION:
+            found.append(Held(event, image, until))
+        until = event.time
+        if len(found) == limit:
+            break
+    return found
 
 
 async def holder_before(registry: Registry, project: str, model: Model, number: int) -> ModelVersion | None:

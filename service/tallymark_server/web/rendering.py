@@ -37,6 +37,8 @@ def templates() -> Environment:
             "change": formats.change,
             "value": formats.value,
             "kind": formats.kind,
+            "size": formats.size,
+            "lasted": formats.lasted,
             "prose": prose,
         }
     )

@@ -123,7 +123,8 @@ for (const kind of ["input", "submit"]) document.addEventListener(kind, filter);
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
-    await navigator.clipboard.writeText(copy.parentElement.querySelector("code").textContent);
+    const code = copy.parentElement.querySelector("code");
+    await navigator.clipboard.writeText(code.dataset.whole ?? code.textContent);
     copy.textContent = "copied";
     return;
   }
