@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
-from calling import Calls
+from calling import PROJECT, Calls
 
-from tallymark.v1 import model_pb2
+from tallymark.v1 import artifact_pb2, metric_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 
 TIMEOUT = 30
 FORM = "application/x-www-form-urlencoded"
 HOSTILE = """<script>document.title = "stolen"</script><img src=x onerror="alert(1)">"'{{ 7 * 7 }}&amp;"""
+DATA, WEIGHTS = f"sha256:{'d' * 64}", f"sha256:{'e' * 64}"
 # What a name can hold of it: it has no `/ @ = :`.
 HOSTILE_NAME = """<b onclick>"'&lt;{{ 7 * 7 }}.."""
 
@@ -95,3 +97,62 @@ def furnished(calls: Calls, versions: int = 12) -> None:
     calls.set_stage("churn", 3, model_pb2.STAGE_PRODUCTION, reason="better", force=True)
     calls.set_stage("churn", 4, model_pb2.STAGE_STAGING)
     calls.set_alias("churn", 5, "champion")
+
+
+def link(calls: Calls, model: str, version: str | int, name: str, **fields: Any) -> artifact_pb2.Artifact:
+    request = artifact_pb2.LinkArtifactRequest(
+        parent=f"{PROJECT}/models/{model}/versions/{version}",
+        artifact_id=name,
+        artifact=artifact_pb2.Artifact(**fields),
+    )
+    return calls.models.LinkArtifact(request)
+
+
+def measure(calls: Calls, model: str, version: str | int, key: str, values: Sequence[float]) -> None:
+    """The values as points of the metric, at steps 0, 10, 20 ..."""
+    points = [metric_pb2.MetricPoint(key=key, step=10 * at, value=value) for at, value in enumerate(values)]
+    name = f"{PROJECT}/models/{model}/versions/{version}"
+    calls.models.LogMetadata(model_registry_pb2.LogMetadataRequest(name=name, points=points))
+
+
+def take_step(calls: Calls, run: str, step: str, state: run_pb2.RunState.ValueType, error: str = "") -> None:
+    """A step of the run, of that name, from its start to its end."""
+    identity = re.sub(r"[^a-z]", "-", step)[:99]
+    calls.runs.StartStep(
+        run_registry_pb2.StartStepRequest(
+            parent=f"{PROJECT}/runs/{run}", step_id=identity, step=run_pb2.RunStep(display_name=step)
+        )
+    )
+    name = f"{PROJECT}/runs/{run}/steps/{identity}"
+    calls.runs.FinishStep(run_registry_pb2.FinishStepRequest(name=name, state=state, error=error))
+
+
+def traced(calls: Calls) -> None:
+    """More of `churn`: a run made the next version of it from `features` No. 1, with artifacts, a metric by step, and steps."""
+    calls.create_model("features")
+    calls.create_version("features", "w46")
+    link(
+        calls,
+        "features",
+        1,
+        "customers",
+        uri="s3://lake/w46.parquet",
+        digest=DATA,
+        format="parquet",
+        size_bytes=300_000_000,
+    )
+    parameters = {"rounds": number(400)}
+    run = run_pb2.Run(pipeline="training", host="gpu-03", user="ml", commit="c0ffee" * 6, parameters=parameters)
+    config = model_pb2.ModelConfig(model="churn")
+    made = calls.runs.StartRun(
+        run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="train-7", run=run, config=config)
+    ).model_version.number
+    calls.ensure("features", version="1", run="train-7")
+    take_step(calls, "train-7", "load", run_pb2.RUN_STATE_SUCCEEDED)
+    take_step(calls, "train-7", "fit", run_pb2.RUN_STATE_FAILED, "out of memory")
+    link(calls, "churn", made, "customers", uri="s3://lake/w46.parquet", digest=DATA, format="parquet",
+         size_bytes=300_000_000, role=artifact_pb2.ARTIFACT_ROLE_USED)  # fmt: skip
+    link(calls, "churn", made, "classifier", uri="s3://models/7.skops", digest=WEIGHTS, format="skops",
+         size_bytes=1_482_311, type=artifact_pb2.ARTIFACT_TYPE_MODEL)  # fmt: skip
+    measure(calls, "churn", made, "loss", [0.9, 0.5, 0.4])
+    measure(calls, "churn", 3, "loss", [0.8, 0.6])

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from calling import PROJECT, Calls
+from web.asking import link, number
 
 from tallymark.v1 import artifact_pb2, metric_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 
@@ -55,22 +56,8 @@ class _Saying(grpc.UnaryUnaryClientInterceptor):
         return continuation(details, request)
 
 
-def number(value: float) -> model_pb2.MetadataValue:
-    return model_pb2.MetadataValue(number=value)
-
-
 def text(value: str) -> model_pb2.MetadataValue:
     return model_pb2.MetadataValue(text=value)
-
-
-def link(calls: Calls, model: str, version: str | int, name: str, **fields: Any) -> artifact_pb2.Artifact:
-    return calls.models.LinkArtifact(
-        artifact_pb2.LinkArtifactRequest(
-            parent=f"{PROJECT}/models/{model}/versions/{version}",
-            artifact_id=name,
-            artifact=artifact_pb2.Artifact(**fields),
-        )
-    )
 
 
 def digest(of: int) -> str:
@@ -211,6 +198,8 @@ def _curves(calls: Calls, at: int) -> None:
         noise = 0.006 * math.sin(step * 1.7 + at)
         loss = 0.5 * math.exp(-step / (80 + at)) + 0.21
         points.append(metric_pb2.MetricPoint(key="train_loss", step=step, value=loss + noise))
-        points.append(metric_pb2.MetricPoint(key="holdout_loss", step=step, value=loss + 0.03 + step / 9000 + noise / 2))
+        points.append(
+            metric_pb2.MetricPoint(key="holdout_loss", step=step, value=loss + 0.03 + step / 9000 + noise / 2)
+        )
     request = model_registry_pb2.LogMetadataRequest(name=f"{PROJECT}/models/churn/versions/{at}", points=points)
     calls.models.LogMetadata(request)

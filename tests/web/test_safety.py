@@ -8,13 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from web.asking import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, number
-from calling import Calls
+from web.asking import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, link, measure, number, take_step
+from calling import PROJECT, Calls
 from playwright.sync_api import Page, expect
 
 from kept import ROOT
 from tallymark.testing import Server
-from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2
+from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 from tallymark_server.web.prose import prose
 
 pytestmark = pytest.mark.timeout(600)
@@ -114,8 +114,11 @@ def test_hostile_addresses_get_clean_answers(standing: Server, path: str) -> Non
 
 SHOWING = (
     "",
-    *(f"/versions/2{tab}" for tab in ("", "?tab=metrics", "?tab=metadata", "?tab=history", "?tab=raw")),
-    "/versions/3",
+    *(
+        f"/versions/2{tab}"
+        for tab in ("", *(f"?tab={tab}" for tab in ("metrics", "metadata", "artifacts", "lineage", "history", "raw")))
+    ),
+    *(f"/versions/3{tab}" for tab in ("", "?tab=lineage")),
     "/versions/2/aliases",
     "/versions/2/stage",
     "/versions/2/tags",
@@ -124,7 +127,7 @@ SHOWING = (
     "/describe",
     "/rollback",
     "/at",
-    "/compare?number=1&number=2",
+    "/compare?number=1&number=2&number=3",
 )
 ALIVE = "#page :is(script, img, style, [onerror], [onclick], [onload], a[href^=javascript])"
 
@@ -148,7 +151,17 @@ def infest(calls: Calls, name: str) -> None:
         calls.create_version(name, version, description=HOSTILE, tags=[HOSTILE], metadata=facts)
     calls.set_alias(name, 2, name, reason=HOSTILE)
     calls.set_stage(name, 1, model_pb2.STAGE_PRODUCTION, reason=HOSTILE)
-    calls.start_run("r", model_pb2.ModelConfig(model=name), pipeline=HOSTILE)
+    measure(calls, name, 2, HOSTILE + "by step", [0.5, float("nan"), 1e308])
+    for uri in (HOSTILE, "javascript:alert(1)"):
+        link(calls, name, 2, name, uri=uri, format=HOSTILE, digest="sha256:" + "0" * 64, size_bytes=2**63 - 1)
+    run = run_pb2.Run(
+        pipeline=HOSTILE, host=HOSTILE, user=HOSTILE, commit=HOSTILE, url="javascript:alert(1)", parameters=facts
+    )
+    config = model_pb2.ModelConfig(model=name)
+    calls.runs.StartRun(run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="r", run=run, config=config))
+    calls.ensure(name, version=name, run="r")
+    take_step(calls, "r", HOSTILE, run_pb2.RUN_STATE_FAILED, HOSTILE)
+    calls.finish_run("r", run_pb2.RUN_STATE_FAILED, HOSTILE)
 
 
 def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:

@@ -47,6 +47,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == int_of(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
+def short(value: float) -> str:
+    """A number where many stand beside each other: at most four digits that matter, but all of a whole number."""
+    return number(value) if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def int_of(value: float) -> float:
     """The whole number nearest to zero from it; itself if it is no finite number."""
     return float(int(value)) if abs(value) < 1e15 else value

@@ -37,6 +37,7 @@ def templates() -> Environment:
             "change": formats.change,
             "value": formats.value,
             "kind": formats.kind,
+            "short": formats.short,
             "size": formats.size,
             "lasted": formats.lasted,
             "prose": prose,

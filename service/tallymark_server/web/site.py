@@ -181,7 +181,11 @@ async def _done(visit: Visit) -> dict[str, object]:
 def _problem(error: RegistryError) -> View:
     return View(
         template="problem.html",
-        facts={"title": "Nothing here" if http_status(error) == 404 else "That did not work", "error": error, "live": False},
+        facts={
+            "title": "Nothing here" if http_status(error) == 404 else "That did not work",
+            "error": error,
+            "live": False,
+        },
         data=lambda: {"code": code_name(error), "message": str(error)},
         status=http_status(error),
         problem=error,

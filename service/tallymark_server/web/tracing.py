@@ -11,7 +11,7 @@ from tallymark_server.registry import Lineage, NodeKey
 
 # In the picture's own units.
 ACROSS, DOWN, WIDTH, HEIGHT, MARGIN = 216, 60, 172, 46, 4
-LONGEST = 23
+LONGEST = 21
 # More are told by the table alone.
 MOST = 60
 
@@ -38,7 +38,7 @@ class Box(NamedTuple):
     @property
     def about(self) -> str:
         """What else there is room for."""
-        return _short(about(self.resource), LONGEST + 4)
+        return _short(about(self.resource), LONGEST + 5)
 
 
 class Picture(NamedTuple):

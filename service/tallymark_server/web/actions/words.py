@@ -15,7 +15,11 @@ from tallymark_server.web.actions import subjects
 from tallymark_server.web.actions.forms import Action, AskAgainError, Form
 from tallymark_server.web.visits import Elsewhere, Visit
 
-CARD = {field.name: field.name.replace("_", " ").capitalize() for field in fields(ModelCard) if field.name not in ("tags", "metadata")}
+CARD = {
+    field.name: field.name.replace("_", " ").capitalize()
+    for field in fields(ModelCard)
+    if field.name not in ("tags", "metadata")
+}
 
 
 async def show_card(visit: Visit, form: Form | None) -> dict[str, Any]:

@@ -81,7 +81,9 @@ async def page(visit: Visit) -> Answer:
         facts=facts,
         data=lambda: {
             "modelVersions": [plain(visit, version) for version in versions],
-            "artifacts": [[MessageToDict(messages.artifact(visit.project, each)) for each in all_] for all_ in artifacts],
+            "artifacts": [
+                [MessageToDict(messages.artifact(visit.project, each)) for each in all_] for all_ in artifacts
+            ],
             "differences": {
                 name: {row.name: [cell.text for cell in row.cells] for row in rows if row.differs}
                 for name, rows in compared.items()
