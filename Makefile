@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help setup demo serve test soak check bench protos clean
+.PHONY: help setup demo serve test soak check bench bench-dashboard screenshots protos clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -43,6 +43,12 @@ check: setup ## format, lint, types, import contracts, the contract, generated s
 
 bench: setup ## measure speed as ratios to a bare gRPC echo, in one run
 	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
+
+bench-dashboard: setup ## measure pages over 100,000 versions, and creates beside 500 open pages
+	@PYTHONPATH=tests $(BIN)/python -m bench.dashboard $(OPTIONS)
+
+screenshots: setup ## make the pictures of the README anew
+	TALLYMARK_TEST_PICTURES=.github/pictures $(BIN)/pytest tests/web/test_pictures.py
 
 protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py

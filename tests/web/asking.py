@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import selectors
+import socket
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,7 +131,7 @@ def take_step(calls: Calls, run: str, step: str, state: run_pb2.RunState.ValueTy
 
 
 def traced(calls: Calls) -> None:
-    """More of `churn`: a run made the next version of it from `features` No. 1, with artifacts, a metric by step, and steps."""
+    """More of `churn`: a run made its next version of `features` No. 1, with steps, artifacts and a metric by step."""
     calls.create_model("features")
     calls.create_version("features", "w46")
     link(
@@ -156,3 +159,34 @@ def traced(calls: Calls) -> None:
          size_bytes=1_482_311, type=artifact_pb2.ARTIFACT_TYPE_MODEL)  # fmt: skip
     measure(calls, "churn", made, "loss", [0.9, 0.5, 0.4])
     measure(calls, "churn", 3, "loss", [0.8, 0.6])
+
+
+@contextmanager
+def held_open(url: str, path: str, many: int) -> Iterator[None]:
+    """So many streams at once, of which whatever comes is read and thrown away by a thread."""
+    host = urlsplit(url).netloc
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    name, _, port = host.partition(":")
+    with selectors.DefaultSelector() as readable, ExitStack() as stack:
+        for _ in range(many):
+            opened = stack.enter_context(socket.create_connection((name, int(port)), timeout=TIMEOUT))
+            opened.sendall(request)
+            # The line that begins every stream: from then on it is one that is open.
+            begun = b""
+            while b"retry:" not in begun:
+                begun += opened.recv(4096)
+            readable.register(opened, selectors.EVENT_READ)
+        ended = threading.Event()
+
+        def drain() -> None:
+            while not ended.is_set():
+                for key, _ in readable.select(0.1):
+                    key.fileobj.recv(65536)  # type: ignore[union-attr]
+
+        thread = threading.Thread(target=drain)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()

@@ -1,4 +1,4 @@
-"""A registry as it looks after some weeks of work: what the pictures of the README show, and who looks at the pages wants.
+"""A registry as it looks after some weeks of work, for the pictures of the README and for who looks at the pages.
 
 Three people and a nightly job work on four models. `churn` has a long line, with metrics by step, artifacts and runs;
 `features` is what `churn` was made from.

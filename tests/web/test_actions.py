@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import grpc
 import pytest
@@ -271,22 +275,38 @@ def test_keys_reach_what_is_done_often(page: Page, calls: Calls) -> None:
 
 
 def test_lines_to_copy_are_about_this_very_object(page: Page, server: Server, calls: Calls) -> None:
-    """Python, grpcurl and curl are told for the version that is shown, at the addresses of this server."""
+    """Python, command line, grpcurl and curl are told for the version that is shown, at this server's addresses."""
     furnished(calls)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{CHURN}/versions/5")
     page.locator("summary", has_text="Copy").click()
     lines = page.locator(".copy code")
     expect(lines.nth(0)).to_contain_text("Model('churn', version=5)")
-    expect(lines.nth(1)).to_contain_text(f"{server.address} tallymark.v1.ModelRegistry/GetModelVersion")
-    expect(lines.nth(2)).to_contain_text(f"{server.dashboard}tallymark.v1.ModelRegistry/GetModelVersion")
-    page.get_by_role("button", name="copy").nth(3).click()
+    expect(lines.nth(1)).to_have_text(f"tallymark --url {server.address} version get churn/5")
+    expect(lines.nth(2)).to_contain_text(f"{server.address} tallymark.v1.ModelRegistry/GetModelVersion")
+    expect(lines.nth(3)).to_contain_text(f"{server.dashboard}tallymark.v1.ModelRegistry/GetModelVersion")
+    page.get_by_role("button", name="copy").nth(4).click()
     expect(page.get_by_role("button", name="copied")).to_be_visible()
     page.goto("/settings")
     page.get_by_label("Your name").focus()
     page.keyboard.press("Control+A")
     page.keyboard.press("Control+V")
     expect(page.get_by_label("Your name")).to_have_value(f"curl {server.dashboard}models/churn/versions/5.json")
+
+
+def test_lines_to_copy_work(page: Page, calls: Calls) -> None:
+    """What is copied runs as it stands, in a shell and in Python, also for names that a shell would read otherwise."""
+    path = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for name in ("churn", "-x '$(touch y)' \"`z`"):
+        calls.create_model(name)
+        calls.create_version(name, description="found it")
+        page.goto(f"/models/{quote(name, safe='')}/versions/1")
+        for what, program in (("Python", sys.executable), ("Command line", "sh"), ("curl", "sh")):
+            lines = page.locator(".copy section").filter(has=page.get_by_text(what, exact=True)).locator("code")
+            text = str(lines.text_content())
+            done = subprocess.run([program, "-c", text], capture_output=True, text=True, env=path, check=False)
+            assert done.returncode == 0, (what, text, done.stderr)
+            assert name in done.stdout.replace("\\", ""), (what, done.stdout)
 
 
 def test_the_command_line_offers_what_the_page_does(server: Server, calls: Calls) -> None:

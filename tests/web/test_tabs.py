@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from web.asking import DATA, WEIGHTS, ask, furnished, link, measure, traced
@@ -26,7 +27,7 @@ def _registry(calls: Calls) -> None:
 
 
 def test_artifacts_are_listed(page: Page) -> None:
-    """Each artifact is told with what it is, how large, where and with which fingerprint, in the order of its linking."""
+    """Each artifact is told with what it is, how large, where, and with its fingerprint, in the order of linking."""
     page.goto(f"{MADE}?tab=artifacts")
     rows = page.locator(".artifacts tbody tr")
     expect(rows).to_have_count(2)
@@ -93,8 +94,7 @@ def test_what_cannot_be_drawn_is_a_gap(page: Page, calls: Calls) -> None:
         paths[key] = str(drawn.get_attribute("d"))
     assert (paths["gap"].count("M"), paths["gap"].count("L")) == (2, 2)
     assert (paths["dot"].count("M"), paths["dot"].count("h0")) == (1, 1)
-    assert "nan" not in (drawn := paths["huge"])
-    assert "inf" not in drawn
+    assert not re.search("nan|inf", paths["huge"])
     expect(page.locator(".curves section").filter(has_text="none by step")).to_contain_text("No finite number")
 
 

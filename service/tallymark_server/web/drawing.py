@@ -120,7 +120,7 @@ class Curve:
 
 
 def curve(points: Steps, behind: Steps = ()) -> Curve | None:
-    """The points of a metric in the order of their steps; None if none is a finite number, and where one is not, a gap."""
+    """The points of a metric in the order of their steps, with gaps; None if none of them is a finite number."""
     if not any(math.isfinite(value) for _, value in points):
         return None
     drawn = [*points, *behind]

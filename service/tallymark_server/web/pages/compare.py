@@ -170,7 +170,7 @@ def _about(versions: list[ModelVersion], runs: list[Run | None]) -> list[Row]:
         "created": [formats.stamp(version.create_time) for version in versions],
         "run": [version.run for version in versions],
         "step": [version.step for version in versions],
-        "commit": [run and run.commit for run in runs],
+        "commit": [run.commit if run else None for run in runs],
     }
     return [Row(name, [Cell(text or None) for text in texts]) for name, texts in rows.items() if any(texts)]
 

@@ -10,7 +10,6 @@ from tallymark_server.web.formats import iso
 from tallymark_server.web.pages.tabs import plain
 from tallymark_server.web.visits import Answer, View, Visit
 
-
 SHOWN = 50
 
 
