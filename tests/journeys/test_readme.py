@@ -77,7 +77,7 @@ def test_the_service_serves_what_is_in_production(
 
 
 def test_the_readme_keeps_its_order() -> None:
-    """What it is, install, ten lines, what else is recorded, serving, languages, commands, rooms, promises."""
+    """What it is, install, ten lines, what else is recorded, serving, languages, dashboard, commands, rooms, proofs."""
     assert re.findall(r"^#+ (.*)$", README, re.MULTILINE) == [
         "Tallymark",
         "Install",
@@ -85,6 +85,7 @@ def test_the_readme_keeps_its_order() -> None:
         "Artifacts, metrics, lineage",
         "Serve what is in production",
         "From any language",
+        "The dashboard",
         "The command line",
         "Two commands",
         "The rooms",

@@ -18,6 +18,7 @@ from web.asking import link, number
 from tallymark.v1 import artifact_pb2, metric_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 
 VERSIONS = 41
+FAILED = 22
 CARD = """Who will **leave** within thirty days.
 
 - trained nightly on the events of the last twelve weeks
@@ -119,49 +120,12 @@ def _churn(calls: Calls, speaker: As) -> None:
 
 
 def _version(calls: Calls, speaker: As, at: int) -> None:
-    auc = 0.79 + 0.15 * (1 - math.exp(-at / 14)) + 0.009 * math.sin(at * 2.1)
-    facts = {
-        "auc": number(round(auc, 4)),
-        "log_loss": number(round(0.62 - auc / 3, 4)),
-        "precision@0.8": number(round(0.6 + auc / 4, 4)),
-        "rows": number(2_000_000 + 31_000 * at),
-        "schema": text("tenure: double, plan: string, calls: int32" + (", region: string" if at > 30 else "")),
-        "framework": text("lightgbm 4.5" if at > 20 else "scikit-learn 1.7"),
-        "calibrated": model_pb2.MetadataValue(flag=at % 3 == 0),
-        "report": model_pb2.MetadataValue(uri=f"https://reports.example.com/churn/{at}"),
-    }
     if at % 5 == 0 or at in (1, 38):
         speaker.who = "bo" if at % 2 else "ana"
-        calls.create_version("churn", f"1.{at}.0", description=WORDS[at % 3], metadata=facts, tags=["release"])
+        calls.create_version("churn", f"1.{at}.0", description=WORDS[at % 3], metadata=_facts(at), tags=["release"])
     else:
         speaker.who = "nightly"
-        run = f"train-{1080 + at}"
-        calls.runs.StartRun(
-            run_registry_pb2.StartRunRequest(
-                parent=PROJECT,
-                run_id=run,
-                run=run_pb2.Run(
-                    pipeline="training",
-                    host="gpu-03",
-                    user="ml",
-                    commit=digest(at)[7:47],
-                    parameters={"rounds": number(400), "lr": number(0.05), "seed": number(at)},
-                ),
-                config=model_pb2.ModelConfig(model="churn"),
-            )
-        )
-        calls.models.EnsureModelVersion(
-            model_registry_pb2.EnsureModelVersionRequest(
-                parent=PROJECT,
-                config=model_pb2.ModelConfig(model="features", version=str(min(6, at // 7 + 1))),
-                run=f"{PROJECT}/runs/{run}",
-                step="load",
-            )
-        )
-        _steps(calls, run, at)
-        calls.log_metadata("churn", at, **facts)
-        calls.finish_run(run, run_pb2.RUN_STATE_FAILED if at == 22 else run_pb2.RUN_STATE_SUCCEEDED,
-                         "out of memory in fit" if at == 22 else "")  # fmt: skip
+        _nightly(calls, f"train-{1080 + at}", at)
     if at > VERSIONS - 5:
         _curves(calls, at)
     week = min(6, at // 7 + 1)
@@ -172,6 +136,40 @@ def _version(calls: Calls, speaker: As, at: int) -> None:
     link(calls, "churn", at, "report", uri=f"s3://models/churn/{at}/report.html", size_bytes=48_120 + at)
 
 
+def _facts(at: int) -> dict[str, model_pb2.MetadataValue]:
+    auc = 0.79 + 0.15 * (1 - math.exp(-at / 14)) + 0.009 * math.sin(at * 2.1)
+    return {
+        "auc": number(round(auc, 4)),
+        "log_loss": number(round(0.62 - auc / 3, 4)),
+        "precision@0.8": number(round(0.6 + auc / 4, 4)),
+        "rows": number(2_000_000 + 31_000 * at),
+        "schema": text("tenure: double, plan: string, calls: int32" + (", region: string" if at > 30 else "")),
+        "framework": text("lightgbm 4.5" if at > 20 else "scikit-learn 1.7"),
+        "calibrated": model_pb2.MetadataValue(flag=at % 3 == 0),
+        "report": model_pb2.MetadataValue(uri=f"https://reports.example.com/churn/{at}"),
+    }
+
+
+def _nightly(calls: Calls, run: str, at: int) -> None:
+    parameters = {"rounds": number(400), "lr": number(0.05), "seed": number(at)}
+    calls.runs.StartRun(
+        run_registry_pb2.StartRunRequest(
+            parent=PROJECT,
+            run_id=run,
+            run=run_pb2.Run(
+                pipeline="training", host="gpu-03", user="ml", commit=digest(at)[7:47], parameters=parameters
+            ),
+            config=model_pb2.ModelConfig(model="churn"),
+        )
+    )
+    calls.ensure("features", version=f"2026-w{40 + min(6, at // 7 + 1)}", run=run)
+    _steps(calls, run, at)
+    calls.log_metadata("churn", at, **_facts(at))
+    failed = at == FAILED
+    outcome = run_pb2.RUN_STATE_FAILED if failed else run_pb2.RUN_STATE_SUCCEEDED
+    calls.finish_run(run, outcome, "out of memory in fit" if failed else "")
+
+
 def _steps(calls: Calls, run: str, at: int) -> None:
     for place, name in enumerate(("load", "split", "fit", "evaluate")):
         step = run_registry_pb2.StartStepRequest(
@@ -180,7 +178,7 @@ def _steps(calls: Calls, run: str, at: int) -> None:
             step=run_pb2.RunStep(display_name=name, model_version=f"{PROJECT}/models/churn/versions/{at}"),
         )
         calls.runs.StartStep(step)
-        failed = at == 22 and name == "fit"
+        failed = at == FAILED and name == "fit"
         calls.runs.FinishStep(
             run_registry_pb2.FinishStepRequest(
                 name=f"{PROJECT}/runs/{run}/steps/{place}-{name}",

@@ -32,7 +32,7 @@ def test_the_readme_shows_what_is_there(browser: Browser, server: Server, tmp_pa
     with browser.new_context(
         base_url=server.dashboard,
         color_scheme=scheme,
-        viewport={"width": 1180, "height": 860},  # type: ignore[arg-type]
+        viewport={"width": 1180, "height": 832},  # type: ignore[arg-type]
     ) as context:
         page = context.new_page()
         page.goto("/models/churn")

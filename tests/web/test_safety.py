@@ -112,6 +112,32 @@ def test_hostile_addresses_get_clean_answers(standing: Server, path: str) -> Non
     assert "incident" not in standing.log_file.read_text()
 
 
+@pytest.mark.parametrize("path", [f"{CHURN}/tags", f"{CHURN}/describe", "/settings"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
+def test_only_forms_are_taken_as_forms(server: Server, calls: Calls, path: str, kind: str) -> None:
+    """A body of another type, or a form without its fields, changes nothing: it is not taken for an emptied form."""
+    calls.create_model("churn", description="kept", tags=["kept"])
+    for body, content_type in ((b"tags=&description=", kind), (b"{}", kind), (b"unknown=1", FORM)):
+        assert ask(server.dashboard, path, "POST", body, content_type=content_type).status == 400
+    assert (calls.model("churn").description, calls.model("churn").tags) == ("kept", ["kept"])
+
+
+@pytest.mark.parametrize("what", ["stage", "tags", "describe", "delete", "aliases"])
+def test_numbers_that_no_version_has_are_refused(standing: Server, what: str) -> None:
+    """A number beyond all that can be given is refused as any other that is missing, not an incident."""
+    for number_, status in (("0", 400), ("7", 404), ("9" * 9, 404), ("9" * 25, 400)):
+        path = f"{CHURN}/versions/{number_}/{what}"
+        assert ask(standing.dashboard, path).status == status
+        assert ask(standing.dashboard, path, "POST", "", content_type=FORM).status in (400, 404)
+
+
+def test_pages_tell_which_methods_they_have(standing: Server) -> None:
+    """A page is read and a form is sent; any other method is refused with those that there are."""
+    for method in ("PUT", "DELETE", "PATCH", "TRACE"):
+        answer = ask(standing.dashboard, CHURN, method, content_length="0")
+        assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
 SHOWING = (
     "",
     *(

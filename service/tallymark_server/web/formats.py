@@ -134,6 +134,11 @@ def kind(of: Value) -> str:
             return "map"
 
 
+def is_web(address: str) -> bool:
+    """Whether it is an address that a browser may be sent to; others, such as javascript:, do things."""
+    return address.startswith(("https://", "http://"))
+
+
 def numeric(of: Value | None) -> float | None:
     """The number that the value is, if it is a finite one."""
     return of if isinstance(of, float) and abs(of) < float("inf") else None

@@ -40,6 +40,7 @@ def templates() -> Environment:
             "short": formats.short,
             "size": formats.size,
             "lasted": formats.lasted,
+            "is_web": formats.is_web,
             "prose": prose,
         }
     )

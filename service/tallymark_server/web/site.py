@@ -98,9 +98,10 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
         routes=[
             Mount("/static", Files(directory=STATIC)),
             Route("/favicon.ico", _favicon),
-            Route("/{service}/{method}", bridge.answer, methods=["POST"]),
             Mount("/projects/{project}", routes=routes),
             *routes,
+            # The last, for its pattern is also that of pages, which tell themselves which methods they have.
+            Route("/{service}/{method}", bridge.answer, methods=["POST"]),
         ],
         exception_handlers={404: _nothing(around)},
     )

@@ -56,15 +56,7 @@ async def page(visit: Visit) -> Answer:
     ]
     only = visit.text("only") == "differences"
     artifacts = [await _artifacts(visit, version) for version in versions]
-    runs = [await _run(visit, version) for version in versions]
-    compared = {
-        "Metrics": _metrics(versions),
-        "Schema": _facts(versions, schema=True),
-        "Parameters of the run": _parameters(runs),
-        "Metadata": _facts(versions, schema=False),
-        "Artifacts": _linked(artifacts),
-        "About": _about(versions, runs),
-    }
+    compared = _compared(versions, artifacts, [await _run(visit, version) for version in versions])
     sections = {name: [row for row in rows if row.differs or not only] for name, rows in compared.items()}
     production = await holder(visit, model, Stage.PRODUCTION)
     facts: dict[str, Any] = {
@@ -79,18 +71,37 @@ async def page(visit: Visit) -> Answer:
     return View(
         template="compare.html",
         facts=facts,
-        data=lambda: {
-            "modelVersions": [plain(visit, version) for version in versions],
-            "artifacts": [
-                [MessageToDict(messages.artifact(visit.project, each)) for each in all_] for all_ in artifacts
-            ],
-            "differences": {
-                name: {row.name: [cell.text for cell in row.cells] for row in rows if row.differs}
-                for name, rows in compared.items()
-            },
-        },
+        data=lambda: _data(visit, versions, artifacts, compared),
         revision=await history.head(visit.registry, visit.project),
     )
+
+
+def _compared(
+    versions: list[ModelVersion], artifacts: list[list[Artifact]], runs: list[Run | None]
+) -> dict[str, list[Row]]:
+    return {
+        "Metrics": _metrics(versions),
+        "Schema": _facts(versions, schema=True),
+        "Parameters of the run": _parameters(runs),
+        "Metadata": _facts(versions, schema=False),
+        "Artifacts": _linked(artifacts),
+        "About": _about(versions, runs),
+    }
+
+
+def _data(
+    visit: Visit, versions: list[ModelVersion], artifacts: list[list[Artifact]], compared: dict[str, list[Row]]
+) -> dict[str, object]:
+    return {
+        "modelVersions": [plain(visit, version) for version in versions],
+        "artifacts": [
+            [MessageToDict(messages.artifact(visit.project, each)) for each in linked] for linked in artifacts
+        ],
+        "differences": {
+            name: {row.name: [cell.text for cell in row.cells] for row in rows if row.differs}
+            for name, rows in compared.items()
+        },
+    }
 
 
 def _numbers(visit: Visit) -> list[int]:
