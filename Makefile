@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help setup demo serve test soak check bench bench-dashboard screenshots protos clean
+.PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers bench-dashboard protos clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -31,6 +31,11 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 		$(BIN)/pytest tests/journeys/test_exactly_once.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
 	@cat .cache/soak/exactly-once.txt
+	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json > .cache/soak/report.md
+
+screenshots: setup ## make the pictures of the dashboard that README shows
+	@mkdir -p docs
+	TALLYMARK_TEST_PICTURES=docs $(BIN)/pytest tests/web/test_screenshots.py
 
 check: setup ## format, lint, types, import contracts, the contract, generated stubs up to date
 	$(BIN)/ruff format --check
@@ -39,16 +44,20 @@ check: setup ## format, lint, types, import contracts, the contract, generated s
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/python protos/breaking.py
+	PYTHONPATH=tests $(BIN)/python -m bench.report --check
 	$(BIN)/python protos/generate.py --check
 
-bench: setup ## measure speed as ratios to a bare gRPC echo, in one run
+bench: setup ## measure speed as ratios to a bare gRPC echo, in one run; OPTIONS=--quick in under three minutes
 	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
+
+bench-growth: setup ## measure what becomes slower with 1,000, 100,000 and 1,000,000 versions
+	@PYTHONPATH=tests $(BIN)/python -m bench.growth $(OPTIONS)
+
+bench-peers: setup ## the same work for Tallymark and for an MLflow server, side by side
+	@PYTHONPATH=tests $(BIN)/python -m bench.peers $(OPTIONS)
 
 bench-dashboard: setup ## measure pages over 100,000 versions, and creates beside 500 open pages
 	@PYTHONPATH=tests $(BIN)/python -m bench.dashboard $(OPTIONS)
-
-screenshots: setup ## make the pictures of the README anew
-	TALLYMARK_TEST_PICTURES=.github/pictures $(BIN)/pytest tests/web/test_pictures.py
 
 protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py

@@ -106,6 +106,7 @@ def save(
     """Save a value to the store, and link it to the version that made it; InvalidArgument, StoreUnavailable."""
     from tallymark import formats, store
 
+    arguments.text(name, "save(name=...)")
     chosen = formats.format_for(value, format)
     with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
         path = Path(folder, f"artifact{chosen.suffix_of(value)}")

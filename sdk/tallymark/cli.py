@@ -14,11 +14,12 @@ from tallymark.settings import DEFAULT_URL
 
 
 class Later(NamedTuple):
-    """A command that is imported when it is called for: its module and name there, and what `--help` says of it."""
+    """A command that is imported when it is called for: where it is, its name, and what `--help` says of it."""
 
     module: str
     name: str
     about: str
+    attribute: str = ""
 
 
 _COMMANDS = {
@@ -26,11 +27,35 @@ _COMMANDS = {
     for command in (
         Later("tallymark.commands.aliases", "alias", "Names that point at versions."),
         Later("tallymark.commands.artifacts", "artifact", "What versions made and were made from."),
+        Later("tallymark_server.files", "backup", "Copy a file to a new one, while a server serves it or not."),
         Later("tallymark.commands.completion", "completion", "Print what makes a shell complete commands and names."),
         Later(
             "tallymark.commands.doctor", "doctor", "Tell each setting with its origin, and whether the service answers."
         ),
         Later("tallymark.commands.events", "events", "Tell the log: what happened, when, by whom and why."),
+        Later(
+            "tallymark_server.files",
+            "export",
+            "Write the whole registry, or a project, as JSON Lines, while a server serves it or not.",
+        ),
+        Later(
+            "tallymark_server.files",
+            "import",
+            "Make the projects of an export again, in a file that no server holds, or in a new one.",
+            "import_",
+        ),
+        Later(
+            "tallymark_server.files",
+            "import-mlflow",
+            "Import the models of an MLflow registry: URI is what MLflow calls its tracking or registry URI.",
+            "import_mlflow",
+        ),
+        Later(
+            "tallymark_server.files",
+            "import-zenml",
+            "Import the models of a ZenML store: DATABASE is its SQLite file, of ZenML 0.80 or later.",
+            "import_zenml",
+        ),
         Later("tallymark.commands.lineage", "lineage", "Tell what a version came from, and what came from it."),
         Later("tallymark.commands.metadata", "metadata", "Typed facts about versions."),
         Later("tallymark.commands.models", "model", "Models, and what people write about them."),
@@ -61,7 +86,7 @@ class LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         later = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(later.module), later.name)
+        command: click.Command = getattr(import_module(later.module), later.attribute or later.name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -93,7 +118,7 @@ def main(context: click.Context, /, **target: Any) -> None:
     """Tallymark: which versions of a model exist, what number each is, who made it, which one is in production."""
     name = context.invoked_subcommand or ""
     context.obj = Target(**target)
-    if context.obj != Target() and _COMMANDS[name].module == "tallymark_server.command":
+    if context.obj != Target() and _COMMANDS[name].module.startswith("tallymark_server."):
         raise click.UsageError(
             f"--url, --project and --timeout are for commands that ask a service; see tallymark {name} --help"
         )

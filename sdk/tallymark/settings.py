@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -34,6 +35,8 @@ class Settings(NamedTuple):
 
 
 _arguments: dict[str, str | float] = {}
+# Of the environment: the settings, and what may say who somebody is.
+_VARIABLES = (*(f"TALLYMARK_{name.upper()}" for name in Settings._fields), "LOGNAME", "USER")
 
 
 def configure(
@@ -60,7 +63,14 @@ def configure(
 
 def current() -> Settings:
     """The settings in force; InvalidSetting."""
-    return _settle(_arguments, os.environ)
+    # Every call of a decorated function asks for them, and what they are made of hardly ever changes.
+    environment = tuple([(name, os.environ.get(name, "")) for name in _VARIABLES])
+    return _settled(tuple(_arguments.items()), environment)
+
+
+@functools.lru_cache(maxsize=16)
+def _settled(arguments: tuple[tuple[str, str | float], ...], environment: tuple[tuple[str, str], ...]) -> Settings:
+    return _settle(dict(arguments), dict(environment))
 
 
 def adjusted(**given: str | float | None) -> Settings:

@@ -10,5 +10,7 @@ watching    the bell and the loop by which readers follow the log
 rpc/        the gRPC edge: messages to commands, results to messages, errors to statuses
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
 settings    what an operator can set
+foreign/    other registries, told to the log by the same rules, with the times of then
+files       the commands on files: backup, export, import, import from other registries
 app         puts the rooms together, starts them and stops them in order
 """

@@ -163,19 +163,32 @@ def serve(listen: str, http: str, ui: bool, projects: tuple[str, ...], **given: 
 
 @click.command(context_settings={"auto_envvar_prefix": "TALLYMARK", "show_default": True})
 @_setting("--db", type=click.Path(path_type=Path), default="tallymark.db", help="The SQLite file.")
-def verify(db: Path) -> None:
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="Prove too that each log begins as it was when this checkpoint was written.",
+)
+@click.option(
+    "--write-checkpoint",
+    type=click.Path(path_type=Path),
+    help="Write where each log stands to a new file, if all is well. Keep it where the registry cannot be reached.",
+)
+def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
     """Prove a file: that its tables are what its log tells, and that nothing in the log was changed.
 
     Replays every event into fresh tables and compares them with the file's; checks that revisions and numbers have no
     gap, and follows the chain of hashes. Prints the last hash of each project's log: as long as a log is only added to,
-    the same event has the same hash for ever. May run while a server serves the file. Exit code 1 if anything is wrong.
+    the same event has the same hash for ever. A checkpoint keeps these hashes, so that a log which somebody has
+    rewritten, hashes and all, is known too. May run while a server serves the file. Exit code 1 if anything is wrong.
     """
+    from tallymark_server.storage import checkpoint as checkpoints
     from tallymark_server.storage.contract import CannotOpenError
+    from tallymark_server.storage.placing import CannotPlaceError
     from tallymark_server.storage.sqlite.verifying import verify as prove
 
     try:
-        proof = prove(db)
-    except CannotOpenError as error:
+        proof = prove(db, checkpoints.read(checkpoint) if checkpoint else {})
+    except (CannotOpenError, checkpoints.NotACheckpointError) as error:
         raise click.ClickException(str(error)) from None
     for project, head in proof.heads.items():
         click.echo(f"project {project}: {head or 'no event yet'}")
@@ -183,4 +196,9 @@ def verify(db: Path) -> None:
         click.echo(f"{problem.where}: {problem.what}", err=True)
     if proof.problems:
         raise click.ClickException(f"{len(proof.problems)} things are wrong with {db}; restore a backup")
+    if write_checkpoint:
+        try:
+            checkpoints.write(write_checkpoint, proof.marks)
+        except CannotPlaceError as error:
+            raise click.ClickException(str(error)) from None
     click.echo(f"{db} is as its log tells: {proof.events:,} events")

@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
-from bench.__main__ import CREATE
 from bench.load import run
 from calling import PROJECT, Calls
 
@@ -25,6 +24,7 @@ from tallymark.v1 import model_pb2, model_registry_pb2
 from web.asking import held_open
 
 BATCH = 1000
+CREATE = "/tallymark.v1.ModelRegistry/CreateModelVersion"
 PARENT = f"{PROJECT}/models/bench"
 PAGES = {
     "list of models": "/",
@@ -94,9 +94,9 @@ def main() -> None:
             Calls(channel).create_model("bench")
         body = model_registry_pb2.CreateModelVersionRequest(parent=PARENT).SerializeToString()
         # The first round is not counted: the server warms up in it.
-        alone = [run(server.address, CREATE, body, 8, 2000).per_second for _ in range(4)][1:]
+        alone = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(4)][1:]
         with held_open(server.dashboard, "/live?model=bench", options.streams):
-            watched = [run(server.address, CREATE, body, 8, 2000).per_second for _ in range(3)]
+            watched = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(3)]
         print(f"creates per second: {statistics.median(alone):,.0f} with no page open,", end=" ")
         print(f"{statistics.median(watched):,.0f} with {options.streams} open")
 

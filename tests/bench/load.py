@@ -32,15 +32,24 @@ class Measured:
     calls: int
 
 
-def run(address: str, method: str, body: bytes, concurrency: int, calls: int) -> Measured:
-    """So many calls, with so many under way at any time."""
-    return (_h2load if H2LOAD else _python)(address, method, body, concurrency, calls)
+def run(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
+    """So many calls, with so many under way at any time; with h2load all are the first request."""
+    return (_h2load if H2LOAD else run_python)(address, method, bodies, concurrency, calls)
 
 
-def _h2load(address: str, method: str, body: bytes, concurrency: int, calls: int) -> Measured:
+def run_python(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
+    """So many calls by a process in Python, in which each caller sends one of the requests."""
+    texts = ",".join(body.hex() for body in bodies)
+    command = [sys.executable, "-m", "bench.load", address, method, texts, str(concurrency), str(calls)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    seconds, *latencies = map(float, done.stdout.split())
+    return _measured(calls / seconds, latencies)
+
+
+def _h2load(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         data, log = Path(folder, "body"), Path(folder, "log")
-        data.write_bytes(b"\0" + len(body).to_bytes(4, "big") + body)
+        data.write_bytes(b"\0" + len(bodies[0]).to_bytes(4, "big") + bodies[0])
         clients = min(concurrency, 4)
         done = subprocess.run(
             [
@@ -63,35 +72,29 @@ def _h2load(address: str, method: str, body: bytes, concurrency: int, calls: int
     return _measured(float(finished.split(",")[1].split()[0]), latencies)
 
 
-def _python(address: str, method: str, body: bytes, concurrency: int, calls: int) -> Measured:
-    command = [sys.executable, "-m", "bench.load", address, method, body.hex(), str(concurrency), str(calls)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
-    seconds, *latencies = map(float, done.stdout.split())
-    return _measured(calls / seconds, latencies)
-
-
 def _measured(per_second: float, latencies: list[float]) -> Measured:
     centiles = statistics.quantiles(latencies, n=100)
     return Measured(per_second, centiles[49], centiles[98], len(latencies))
 
 
-async def _call(address: str, method: str, body: bytes, concurrency: int, calls: int) -> None:
+async def _call(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> None:
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(method)
 
-        async def caller(count: int) -> None:
-            for _ in range(count):
+        async def caller(place: int) -> None:
+            body = bodies[place % len(bodies)]
+            for _ in range(calls // concurrency):
                 begun = time.perf_counter()
                 await call(body)
                 latencies.append((time.perf_counter() - begun) * 1000)
 
         await channel.channel_ready()
         started = time.perf_counter()
-        await asyncio.gather(*(caller(calls // concurrency) for _ in range(concurrency)))
+        await asyncio.gather(*(caller(place) for place in range(concurrency)))
         print(time.perf_counter() - started, *latencies)
 
 
 if __name__ == "__main__":
-    _, to, path, request, at_once, total = sys.argv
-    asyncio.run(_call(to, path, bytes.fromhex(request), int(at_once), int(total)))
+    _, to, path, requests, at_once, total = sys.argv
+    asyncio.run(_call(to, path, [bytes.fromhex(text) for text in requests.split(",")], int(at_once), int(total)))

@@ -77,7 +77,7 @@ def test_the_service_serves_what_is_in_production(
 
 
 def test_the_readme_keeps_its_order() -> None:
-    """What it is, install, ten lines, what else is recorded, serving, languages, dashboard, commands, rooms, proofs."""
+    """What it is, install, ten lines, what is recorded, serving, languages, dashboard, commands, rooms, promises."""
     assert re.findall(r"^#+ (.*)$", README, re.MULTILINE) == [
         "Tallymark",
         "Install",
@@ -87,6 +87,9 @@ def test_the_readme_keeps_its_order() -> None:
         "From any language",
         "The dashboard",
         "The command line",
+        "Backup, export, import",
+        "Moving from MLflow or ZenML",
+        "What it costs",
         "Two commands",
         "The rooms",
         "The promises",

@@ -78,7 +78,7 @@ def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connectio
     number = Order("number", Kind.NUMBER, descending=True)
     start = Order("start_revision", Kind.NUMBER)
     at_number, at_name = ((7,), ("m",)) if deep else ((), ())
-    listing.versions_page(told, 1, 1, 9, Query(limit=5, order=(number,), after=at_number))
+    listing.versions_page(told, 1, 1, 9, 9 + deep, Query(limit=5, order=(number,), after=at_number))
     listing.models_page(
         told, 1, 9, Query(limit=5, order=(Order("name", Kind.TEXT),), after=at_name), renamed_since=False
     )

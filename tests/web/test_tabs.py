@@ -11,7 +11,7 @@ from calling import PROJECT, Calls
 from playwright.sync_api import Browser, Page, expect
 
 from tallymark.testing import Server
-from tallymark.v1 import artifact_pb2
+from tallymark.v1 import artifact_pb2, model_pb2
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -175,6 +175,15 @@ def test_artifacts_schema_and_parameters_are_compared(page: Page, calls: Calls) 
     rows = page.locator(".compared tbody th[scope=row]")
     expect(rows.filter(has_text="classifier")).to_have_count(1)
     expect(rows.filter(has_text="customers")).to_have_count(0)
+
+
+def test_who_is_in_production_is_known_after_any_number_of_moves(server: Server, calls: Calls) -> None:
+    """However often other versions were moved since, who was in production is told, and since when."""
+    for at in range(1001):
+        calls.set_stage("churn", 4, model_pb2.STAGE_ARCHIVED if at % 2 else model_pb2.STAGE_STAGING)
+        calls.set_stage("churn", 6, model_pb2.STAGE_ARCHIVED if at % 2 else model_pb2.STAGE_NONE)
+    assert ask(server.dashboard, f"{CHURN}/at.json").json["production"]["number"] == 3
+    assert "better" in ask(server.dashboard, f"{CHURN}/at").text
 
 
 def test_all_who_were_in_production_are_told(page: Page) -> None:

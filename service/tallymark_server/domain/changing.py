@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import (

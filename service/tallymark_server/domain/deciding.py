@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from tallymark_server.domain import changing
 from tallymark_server.domain import commands as c
@@ -46,8 +47,7 @@ AnyCommand = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What a command comes to: the answer, and the events that make it true (none if it is true already)."""
 
     outcome: Outcome

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tallymark_server.domain.model import Resource, Stage
 
@@ -37,8 +38,7 @@ class Kind(enum.StrEnum):
     STEP_FINISHED = "step_finished"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """What happened at one revision. `image` is the whole resource after the change."""
 
     revision: int

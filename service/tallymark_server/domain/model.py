@@ -1,9 +1,14 @@
-"""The things that the registry keeps. Times are microseconds since 1970, UTC."""
+"""The things that the registry keeps. Times are microseconds since 1970, UTC.
+
+Structs of msgspec are frozen dataclasses in every respect but the price, which a busy line pays thousands of times a
+second: they are made in a quarter of the time, and written as JSON in a twentieth.
+"""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
 class Stage(enum.StrEnum):
@@ -42,15 +47,13 @@ class ArtifactRole(enum.StrEnum):
     USED = "used"
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(Struct, frozen=True):
     """A metadata value that is a point in time."""
 
     micros: int
 
 
-@dataclass(frozen=True, slots=True)
-class Uri:
+class Uri(Struct, frozen=True):
     """A metadata value that refers to something elsewhere."""
 
     text: str
@@ -59,8 +62,7 @@ class Uri:
 Value = float | str | bool | Time | Uri | tuple["Value", ...] | dict[str, "Value"]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCard:
+class ModelCard(Struct, frozen=True, omit_defaults=True):
     """What people write about a model."""
 
     description: str = ""
@@ -74,8 +76,7 @@ class ModelCard:
     metadata: dict[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A named line of versions. `id` never changes, whatever the name. A purged model is but its line's last number."""
 
     id: int
@@ -91,15 +92,14 @@ class Model:
     purged: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVersion:
+class ModelVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry in a model's line. `name` is the explicit name, None when the version is called by its number.
 
     `series` are the metrics that have points, each with its highest step.
     """
 
     model_id: int
-    model: str
+    model: str = ""
     number: int
     name: str | None = None
     stage: Stage = Stage.NONE
@@ -120,8 +120,7 @@ class ModelVersion:
     purged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """One measurement of a metric."""
 
     key: str
@@ -130,24 +129,22 @@ class Point:
     time: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricChange:
+class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Points logged to a version, and before that series taken away from it."""
 
     model_id: int
-    model: str
+    model: str = ""
     number: int
     points: tuple[Point, ...] = ()
     deleted_keys: tuple[str, ...] = ()
     mod_revision: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A link from a version to something kept elsewhere; the `ordinal`-th of its name."""
 
     model_id: int
-    model: str
+    model: str = ""
     number: int
     name: str
     ordinal: int
@@ -166,8 +163,7 @@ class Artifact:
     unlinked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One execution of a pipeline. `model` and `number` are the version that the pipeline's own model means in it."""
 
     id: str
@@ -189,8 +185,7 @@ class Run:
     mod_revision: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStep:
+class RunStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One execution of a step in a run. `model` and `number` are the version in force in it."""
 
     run: str
@@ -208,14 +203,13 @@ class RunStep:
     mod_revision: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionUse:
+class VersionUse(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """That a run used a version which it did not make."""
 
     run: str
     step: str = ""
     model_id: int
-    model: str
+    model: str = ""
     number: int
     mod_revision: int
 

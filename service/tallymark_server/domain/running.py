@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tallymark_server.domain.commands import FinishRun, FinishStep, Started, StartRun, StartStep
 from tallymark_server.domain.errors import RunFinished, RunNotFound, StepFinished, StepNotFound

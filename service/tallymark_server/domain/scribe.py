@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tallymark_server.domain.commands import Command
 from tallymark_server.domain.events import Event, Kind

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tallymark_server.domain.errors import (
     AliasNotFound,
@@ -28,8 +31,7 @@ from tallymark_server.domain.model import (
 from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in_stage, named
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """What a request_id has done: the fingerprint of its request, and the events that were its effect."""
 
     fingerprint: bytes

@@ -71,28 +71,37 @@ def model(project: str, model: Model) -> model_pb2.Model:
 
 def version(project: str, version: ModelVersion) -> model_pb2.ModelVersion:
     """The version as a message."""
-    created = _timestamp(version.create_time)
-    return model_pb2.ModelVersion(
+    message = model_pb2.ModelVersion(
         name=names.of_version(project, version.model, version.number),
         number=version.number,
         version_name=version.name or str(version.number),
         stage=_STAGES[version.stage],
-        aliases=version.aliases,
-        description=version.description,
-        tags=version.tags,
-        metadata=_facts(version.metadata),
-        series=version.series or None,
-        run=names.of_run(project, version.run) if version.run else "",
-        step=version.step,
-        automatic=version.automatic,
         creator=version.creator,
-        create_time=created,
-        update_time=created if version.update_time == version.create_time else _timestamp(version.update_time),
         create_revision=version.create_revision,
         mod_revision=version.mod_revision,
         etag=etag(version.mod_revision),
-        delete_time=_maybe_timestamp(version.delete_time),
     )
+    _set_time(message.create_time, version.create_time)
+    _set_time(message.update_time, version.update_time)
+    # What most versions have not is not mentioned: a mention costs as much as a value, in every answer.
+    if version.aliases:
+        message.aliases.extend(version.aliases)
+    if version.description:
+        message.description = version.description
+    if version.tags:
+        message.tags.extend(version.tags)
+    for key, value in version.metadata.items():
+        message.metadata[key].CopyFrom(_value(value))
+    if version.series:
+        message.series.update(version.series)
+    if version.run:
+        message.run = names.of_run(project, version.run)
+        message.automatic = version.automatic
+    if version.step:
+        message.step = version.step
+    if version.delete_time is not None:
+        _set_time(message.delete_time, version.delete_time)
+    return message
 
 
 def run(project: str, run: Run) -> run_pb2.Run:
@@ -231,6 +240,11 @@ def in_pieces(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Even
 def _timestamp(micros: int) -> Timestamp:
     seconds, rest = divmod(micros, 1_000_000)
     return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def _set_time(field: Timestamp, micros: int) -> None:
+    field.seconds, rest = divmod(micros, 1_000_000)
+    field.nanos = rest * 1000
 
 
 def _maybe_timestamp(micros: int | None) -> Timestamp | None:

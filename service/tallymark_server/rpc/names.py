@@ -68,6 +68,7 @@ def model(text: str, field: str) -> ModelName:
     return ModelName(naming.project_name(owner, field), naming.model_name(name, field))
 
 
+@_remembered
 def version(text: str, field: str) -> VersionName:
     """The version of `projects/{project}/models/{model}/versions/{version}`."""
     owner, name, segment = _segments(text, field, "projects", "models", "versions")

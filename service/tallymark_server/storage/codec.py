@@ -6,13 +6,13 @@ model to which the resource belongs.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields
+from collections.abc import Mapping
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from tallymark_server.domain.model import (
     Artifact,
@@ -34,93 +34,78 @@ from tallymark_server.domain.model import (
     VersionUse,
 )
 
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_encoder = msgspec.json.Encoder()
 
 
 def encode(image: Resource) -> str:
     """The image as JSON text."""
-    raw = _plain(image)
-    raw.pop("last_number", None)
     match image:
+        case ModelVersion():
+            kept: Any = replace(image, model="")
+            if image.metadata:
+                kept = replace(kept, metadata=_plain(image.metadata))
         case Model():
-            raw.pop("card", None)
-            if card := _plain(image.card):
-                raw["card"] = _with_facts(card, _encode_value)
+            kept = replace(image, last_number=0)
+            if image.card.metadata:
+                kept = replace(kept, card=replace(image.card, metadata=_plain(image.card.metadata)))
+        case Run() | RunStep():
+            kept = replace(image, model=None, parameters=_plain(image.parameters))
         case MetricChange():
-            raw["points"] = [[point.key, point.step, _encode_value(point.value), point.time] for point in image.points]
-            raw.pop("model")
-        case _:
-            raw.pop("model", None)
-    return _encoder.encode(_with_facts(raw, _encode_value))
+            points = [[point.key, point.step, _encode_value(point.value), point.time] for point in image.points]
+            kept = replace(image, model="", points=points)
+        case Artifact() | VersionUse():
+            kept = replace(image, model="")
+    return _encoder.encode(kept).decode()
 
 
 def decode_model(text: str, last_number: int) -> Model:
     """The model whose image the text is."""
-    raw = json.loads(text)
-    if card := raw.get("card"):
-        raw["card"] = ModelCard(**_typed(card))
+    raw = _decode(text)
+    raw["card"] = ModelCard(**_typed(raw.get("card", {})))
     return Model(**raw, last_number=last_number)
 
 
 def decode_version(text: str, model: str) -> ModelVersion:
     """The version whose image the text is."""
-    return ModelVersion(**_typed(json.loads(text), stage=Stage), model=model)
+    return ModelVersion(**_typed(_decode(text), stage=Stage), model=model)
 
 
 def decode_run(text: str, model: str | None) -> Run:
     """The run whose image the text is."""
-    return Run(**_typed(json.loads(text), state=RunState), model=model)
+    return Run(**_typed(_decode(text), state=RunState), model=model)
 
 
 def decode_step(text: str, model: str | None) -> RunStep:
     """The step whose image the text is."""
-    return RunStep(**_typed(json.loads(text), state=RunState), model=model)
+    return RunStep(**_typed(_decode(text), state=RunState), model=model)
 
 
 def decode_artifact(text: str, model: str) -> Artifact:
     """The artifact whose image the text is."""
-    return Artifact(**_typed(json.loads(text), type=ArtifactType, role=ArtifactRole), model=model)
+    return Artifact(**_typed(_decode(text), type=ArtifactType, role=ArtifactRole), model=model)
 
 
 def decode_use(text: str, model: str) -> VersionUse:
     """The use whose image the text is."""
-    return VersionUse(**json.loads(text), model=model)
+    return VersionUse(**_decode(text), model=model)
 
 
 def decode_metric_change(text: str, model: str) -> MetricChange:
     """The points whose image the text is."""
-    raw = json.loads(text)
+    raw = _decode(text)
     points = tuple(Point(key, step, _number(value), time) for key, step, value, time in raw.pop("points"))
     return MetricChange(**_typed(raw), points=points, model=model)
 
 
-def _default(field: Field[Any]) -> object:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
+def _decode(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
 
 
-# Of each kind: its fields' names, their defaults, and what gets all their values at once.
-_FIELDS: dict[type, tuple[tuple[str, ...], tuple[object, ...], Callable[[object], tuple[object, ...]]]] = {
-    kind: (
-        tuple(field.name for field in fields(kind)),
-        tuple(_default(field) for field in fields(kind)),
-        attrgetter(*(field.name for field in fields(kind))),
-    )
-    for kind in (Model, ModelCard, ModelVersion, Run, RunStep, Artifact, MetricChange, VersionUse)
-}
-
-
-def _plain(image: Resource | ModelCard) -> dict[str, Any]:
-    names, defaults, values = _FIELDS[type(image)]
-    return {
-        name: value for name, value, default in zip(names, values(image), defaults, strict=True) if value != default
-    }
-
-
-def _with_facts(raw: dict[str, Any], convert: Callable[[Any], object]) -> dict[str, Any]:
-    for name in ("metadata", "parameters"):
-        if facts := raw.get(name):
-            raw[name] = {key: convert(value) for key, value in facts.items()}
-    return raw
+def _plain(facts: Mapping[str, Value]) -> dict[str, object]:
+    return {key: _encode_value(value) for key, value in facts.items()}
 
 
 def _typed(raw: dict[str, Any], **enums: type[StrEnum]) -> dict[str, Any]:
@@ -131,7 +116,10 @@ def _typed(raw: dict[str, Any], **enums: type[StrEnum]) -> dict[str, Any]:
     for name, kind in enums.items():
         if name in raw:
             raw[name] = kind(raw[name])
-    return _with_facts(raw, _decode_value)
+    for name in ("metadata", "parameters"):
+        if name in raw:
+            raw[name] = {key: _decode_value(value) for key, value in raw[name].items()}
+    return raw
 
 
 def _encode_value(value: Value) -> object:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallymark_server.domain.commands.parts import Command, Keys
 from tallymark_server.domain.model import (
     Artifact,
@@ -13,8 +11,7 @@ from tallymark_server.domain.model import (
 from tallymark_server.domain.reference import Reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactCommand(Command[Artifact]):
+class ArtifactCommand(Command[Artifact], frozen=True, kw_only=True):
     """A change to the artifacts of one name of a version."""
 
     looks_behind = True
@@ -30,8 +27,7 @@ class ArtifactCommand(Command[Artifact]):
         keys.artifacts.add((self.model, self.reference, self.name))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkArtifact(ArtifactCommand):
+class LinkArtifact(ArtifactCommand, frozen=True, kw_only=True):
     """Link an artifact to a version."""
 
     type: ArtifactType
@@ -49,8 +45,7 @@ class LinkArtifact(ArtifactCommand):
             keys.runs.add(self.run)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnlinkArtifact(ArtifactCommand):
+class UnlinkArtifact(ArtifactCommand, frozen=True, kw_only=True):
     """Take a link away: the one of that ordinal, or the newest."""
 
     ordinal: int | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tallymark_server.domain.commands.parts import Command, Keys
@@ -14,8 +13,7 @@ from tallymark_server.domain.model import (
 from tallymark_server.domain.reference import in_stage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateModel(Command[Model]):
+class CreateModel(Command[Model], frozen=True, kw_only=True):
     """Create a model without any version."""
 
     model: str
@@ -26,8 +24,7 @@ class CreateModel(Command[Model]):
         keys.models.add(self.model)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCommand(Command[Model]):
+class ModelCommand(Command[Model], frozen=True, kw_only=True):
     """A change to a model that exists."""
 
     model: str
@@ -37,16 +34,14 @@ class ModelCommand(Command[Model]):
         keys.models.add(self.model)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateModel(ModelCommand):
+class UpdateModel(ModelCommand, frozen=True, kw_only=True):
     """Change fields of a model's card."""
 
     changes: dict[str, Any]
     etag: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenameModel(ModelCommand):
+class RenameModel(ModelCommand, frozen=True, kw_only=True):
     """Give a model another name."""
 
     changes_much = True
@@ -59,8 +54,7 @@ class RenameModel(ModelCommand):
         keys.models.add(self.name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteModel(ModelCommand):
+class DeleteModel(ModelCommand, frozen=True, kw_only=True):
     """Delete a model, so that it can be undeleted."""
 
     force: bool = False
@@ -72,15 +66,13 @@ class DeleteModel(ModelCommand):
         keys.versions.add((self.model, in_stage(Stage.PRODUCTION)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndeleteModel(ModelCommand):
+class UndeleteModel(ModelCommand, frozen=True, kw_only=True):
     """Bring a deleted model back."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeModel(ModelCommand):
+class PurgeModel(ModelCommand, frozen=True, kw_only=True):
     """Put a deleted model and its versions away for good."""
 
     changes_much = True

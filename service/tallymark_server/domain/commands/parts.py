@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from tallymark_server.domain.model import (
     ModelCard,
@@ -14,8 +15,7 @@ from tallymark_server.domain.reference import Reference
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(slots=True)
-class Keys:
+class Keys(Struct):
     """What a batch of commands must know of one project. Storage loads exactly this, in a few statements."""
 
     receipts: set[str] = field(default_factory=set)
@@ -28,8 +28,7 @@ class Keys:
     artifacts: set[tuple[str, Reference, str]] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Generic[T_co]):
+class Command(Struct, Generic[T_co], frozen=True, kw_only=True):
     """One change asked for, which is answered with a `T_co`. `fingerprint` tells requests of one request_id apart."""
 
     # Whether what comes after it in line must be loaded anew: it changes more than the events say of themselves.
@@ -49,8 +48,7 @@ class Command(Generic[T_co]):
             keys.receipts.add(self.request_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVersion:
+class NewVersion(Struct, frozen=True, kw_only=True):
     """A version to be created. `name` is None for a version called by its number."""
 
     name: str | None = None
@@ -59,8 +57,7 @@ class NewVersion:
     metadata: dict[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """What a `Model(name, version)` in a program means. `reference` is None for automatic numbering."""
 
     model: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from tallymark_server.domain.commands.parts import Command, Config, Keys
 from tallymark_server.domain.model import (
@@ -15,8 +15,7 @@ from tallymark_server.domain.model import (
 from tallymark_server.domain.reference import Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """A run, whether this very request started it, and the version that its config means."""
 
     run: Run
@@ -24,8 +23,7 @@ class Started:
     version: ModelVersion | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartRun(Command[Started]):
+class StartRun(Command[Started], frozen=True, kw_only=True):
     """Start a run, or join it, and find or create the version that its pipeline's config means."""
 
     run: str
@@ -44,8 +42,7 @@ class StartRun(Command[Started]):
             self.config.declare(keys, self.run)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishRun(Command[Run]):
+class FinishRun(Command[Run], frozen=True, kw_only=True):
     """Finish a run."""
 
     run: str
@@ -57,8 +54,7 @@ class FinishRun(Command[Run]):
         keys.runs.add(self.run)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCommand(Command[RunStep]):
+class StepCommand(Command[RunStep], frozen=True, kw_only=True):
     """A change to a step of a run."""
 
     run: str
@@ -70,8 +66,7 @@ class StepCommand(Command[RunStep]):
         keys.steps.add((self.run, self.step))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartStep(StepCommand):
+class StartStep(StepCommand, frozen=True, kw_only=True):
     """Start a step of a run. `version` is the model and the number in force in it."""
 
     name: str
@@ -85,8 +80,7 @@ class StartStep(StepCommand):
             keys.versions.add(self.version)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishStep(StepCommand):
+class FinishStep(StepCommand, frozen=True, kw_only=True):
     """Finish a step."""
 
     state: RunState

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tallymark_server.domain.commands.parts import Command, Config, Keys, NewVersion
 from tallymark_server.domain.model import (
@@ -15,8 +16,7 @@ from tallymark_server.domain.model import (
 from tallymark_server.domain.reference import Reference, aliased, in_stage, named
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateVersions(Command[tuple[ModelVersion, ...]]):
+class CreateVersions(Command[tuple[ModelVersion, ...]], frozen=True, kw_only=True):
     """Create versions of one model with successive numbers, all or none."""
 
     model: str
@@ -28,16 +28,14 @@ class CreateVersions(Command[tuple[ModelVersion, ...]]):
         keys.versions.update((self.model, named(v.name)) for v in self.versions if v.name is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Ensured:
+class Ensured(Struct, frozen=True):
     """A version, and whether this very request created it."""
 
     version: ModelVersion
     created: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnsureVersion(Command[Ensured]):
+class EnsureVersion(Command[Ensured], frozen=True, kw_only=True):
     """Find or create the version that a config means."""
 
     config: Config
@@ -51,8 +49,7 @@ class EnsureVersion(Command[Ensured]):
             keys.runs.add(self.run)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionCommand(Command[ModelVersion]):
+class VersionCommand(Command[ModelVersion], frozen=True, kw_only=True):
     """A change to a version that exists."""
 
     model: str
@@ -64,8 +61,7 @@ class VersionCommand(Command[ModelVersion]):
         keys.versions.add((self.model, self.reference))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetStage(VersionCommand):
+class SetStage(VersionCommand, frozen=True, kw_only=True):
     """Move a version to another stage."""
 
     stage: Stage
@@ -78,8 +74,7 @@ class SetStage(VersionCommand):
         keys.versions.add((self.model, in_stage(self.stage)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetAlias(VersionCommand):
+class SetAlias(VersionCommand, frozen=True, kw_only=True):
     """Point an alias at a version. `expected` is the number it must point at now, 0 for nowhere, None for anywhere."""
 
     alias: str
@@ -91,16 +86,14 @@ class SetAlias(VersionCommand):
         keys.versions.add((self.model, aliased(self.alias)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteAlias(VersionCommand):
+class DeleteAlias(VersionCommand, frozen=True, kw_only=True):
     """Take an alias, which is the reference, away from the version at which it points."""
 
     expected: int | None = None
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogMetadata(VersionCommand):
+class LogMetadata(VersionCommand, frozen=True, kw_only=True):
     """Set metadata of a version by key, log points of its metrics, and take keys away. A point's time may be 0: now."""
 
     metadata: dict[str, Value]
@@ -108,8 +101,7 @@ class LogMetadata(VersionCommand):
     delete_keys: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateVersion(VersionCommand):
+class UpdateVersion(VersionCommand, frozen=True, kw_only=True):
     """Change the explicit name (None for none), description or tags of a version."""
 
     changes: dict[str, Any]
@@ -121,8 +113,7 @@ class UpdateVersion(VersionCommand):
             keys.versions.add((self.model, named(self.changes["name"])))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteVersion(VersionCommand):
+class DeleteVersion(VersionCommand, frozen=True, kw_only=True):
     """Delete a version, so that it can be undeleted."""
 
     changes_much = True
@@ -132,8 +123,7 @@ class DeleteVersion(VersionCommand):
     etag: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndeleteVersion(VersionCommand):
+class UndeleteVersion(VersionCommand, frozen=True, kw_only=True):
     """Bring a deleted version back."""
 
     changes_much = True
@@ -141,8 +131,7 @@ class UndeleteVersion(VersionCommand):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeVersion(VersionCommand):
+class PurgeVersion(VersionCommand, frozen=True, kw_only=True):
     """Put a deleted version away for good."""
 
     changes_much = True

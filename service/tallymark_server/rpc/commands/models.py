@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from tallymark.v1 import (
     model_registry_pb2,
 )
@@ -16,7 +14,7 @@ from tallymark_server.rpc import names
 from tallymark_server.rpc.commands.parts import attempt, card, paths
 
 # Fields of the contract, and what the domain calls them.
-_CARD_FIELDS = {field.name: field.name for field in fields(ModelCard)}
+_CARD_FIELDS = {name: name for name in ModelCard.__struct_fields__}
 
 
 def create_model(request: model_registry_pb2.CreateModelRequest, actor: str) -> c.CreateModel:

@@ -35,7 +35,9 @@ def create_versions(request: model_registry_pb2.BatchCreateModelVersionsRequest,
     """What BatchCreateModelVersions asks for."""
     project, model = names.model(request.parent, "parent")
     if not 1 <= len(request.model_versions) <= MAX_BATCH:
-        raise InvalidField("model_versions", len(request.model_versions), f"a batch has 1 to {MAX_BATCH} versions")
+        raise InvalidField(
+            "model_versions", f"{len(request.model_versions)} versions", f"a batch has 1 to {MAX_BATCH} versions"
+        )
     new = tuple(new_version(version) for version in request.model_versions)
     return c.CreateVersions(**attempt(request, project, actor), model=model, versions=new)
 

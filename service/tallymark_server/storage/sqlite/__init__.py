@@ -11,6 +11,12 @@ reading    the questions
 listing    pages of lists, by conditions and orders, as of one revision
 past       models and versions as they were
 lineage    what came from what
+replaying  a log event by event, and what is wrong with it
 verifying  proves that tables and log agree, and that the log was not changed
+offline    a file that is read beside its server, or changed while no server holds it
+copying    copies a file while a server writes to it
+lines      the lines of an export
+exporting  logs to lines
+importing  lines to logs
 engine     opens the file, and keeps the promises of the contract
 """

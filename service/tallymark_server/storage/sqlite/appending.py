@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, Resource
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
+from tallymark_server.storage.sqlite.inserting import insert
 from tallymark_server.storage.sqlite.projecting import tell_tables
 
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_encoder = msgspec.json.Encoder()
 
-_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_RECEIPT = "INSERT INTO receipts VALUES (?, ?, ?, ?, ?)"
 _HASH = "SELECT hash FROM projects WHERE id = ?"
 _PROJECT = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
 
@@ -33,10 +33,11 @@ def append(
         return
     (last_hash,) = connection.execute(_HASH, (project,)).fetchone()
     rows, last_hash = _event_rows(project, state.log_id, events, last_hash)
-    connection.executemany(_EVENT, rows)
+    insert(connection, "events", rows)
     tell_tables(connection, project, events)
-    connection.executemany(
-        _RECEIPT,
+    insert(
+        connection,
+        "receipts",
         [
             (project, request_id, receipt.fingerprint, receipt.events[0].revision, receipt.events[-1].revision)
             for request_id, receipt in receipts
@@ -47,8 +48,7 @@ def append(
 
 def chained(last_hash: bytes, log_id: str, row: Sequence[object]) -> bytes:
     """The hash of an event's row, without the project and the hash, that follows the event of the last hash."""
-    text = _encoder.encode([log_id, *row])
-    return hashlib.sha256(last_hash + text.encode()).digest()
+    return hashlib.sha256(last_hash + _encoder.encode((log_id, *row))).digest()
 
 
 def row_of(event: Event, model: int, number: int, image: str) -> tuple[object, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -56,7 +56,9 @@ class ThreadedConnection(aiosqlite.Connection):
         return self
 
 
-class _Transaction(Writing):
+class Transaction(Writing):
+    """One open transaction of the one writer, on this connection."""
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._ids: dict[str, int] = {}
@@ -81,11 +83,11 @@ class SqliteStorage:
         self._points = Reading(points)
 
     async def write(self, work: Callable[[Writing], T]) -> T:
-        with _translated():
+        with _translated:
             return await self._writer.run(partial(_transact, work))
 
     async def head(self, project: str) -> Head:
-        with _translated():
+        with _translated:
             return self._points.head(project)
 
     async def revision_at(self, project: str, time: int) -> int:
@@ -94,11 +96,11 @@ class SqliteStorage:
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         if at is not None:
             return await self._read(lambda reading: reading.model(project, name, at))
-        with _translated():
+        with _translated:
             return self._points.model(project, name, at)
 
     async def renamed(self, project: str, old_name: str) -> str | None:
-        with _translated():
+        with _translated:
             return self._points.renamed(project, old_name)
 
     async def version(
@@ -108,15 +110,15 @@ class SqliteStorage:
             return await self._read(
                 lambda reading: reading.version(project, model, reference, of_deleted=of_deleted, at=at)
             )
-        with _translated():
+        with _translated:
             return self._points.version(project, model, reference, of_deleted=of_deleted, at=at)
 
     async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
-        with _translated():
+        with _translated:
             return self._points.artifact(project, version, name, ordinal)
 
     async def run(self, project: str, run_id: str) -> Run | None:
-        with _translated():
+        with _translated:
             return self._points.run(project, run_id)
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
@@ -154,28 +156,28 @@ class SqliteStorage:
         return await self._read(lambda reading: Page(reading.head(project), read(reading)))
 
     async def _read(self, read: Callable[[Reading], T]) -> T:
-        with _translated():
+        with _translated:
             return await self._pages.run(partial(_snapshot, read))
 
 
 @asynccontextmanager
 async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[SqliteStorage]:
     """The storage on that file, made if it is not there, with at least these projects; CannotOpenError."""
-    path = _real_file(path)
+    path = real_file(path)
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive(path))
         try:
             writer = await stack.enter_async_context(_connect(path, read_only=False))
-            await writer.run(partial(_prepare, path=path, projects=projects))
+            await writer.run(partial(prepare, path=path, projects=projects))
             pages = await stack.enter_async_context(_connect(path, read_only=True))
         except sqlite3.Error as error:
             raise CannotOpenError(f"cannot open {path}: {error}; name another file with --db") from None
-        points = _connector(path, read_only=True)()
+        points = connector(path, read_only=True)()
         stack.callback(points.close)
         yield SqliteStorage(writer, pages, points)
 
 
-def _real_file(path: Path) -> Path:
+def real_file(path: Path) -> Path:
     """The one path of the file, whatever links lead to it, so that its lock is one; CannotOpenError."""
     path = path.absolute().resolve()
     if not path.parent.is_dir():
@@ -186,10 +188,12 @@ def _real_file(path: Path) -> Path:
 
 
 def _connect(path: Path, *, read_only: bool) -> ThreadedConnection:
-    return ThreadedConnection(_connector(path, read_only=read_only), iter_chunk_size=64)
+    return ThreadedConnection(connector(path, read_only=read_only), iter_chunk_size=64)
 
 
-def _connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
+def connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
+    """What connects to the file."""
+
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}",
@@ -204,11 +208,17 @@ def _connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connectio
     return connect
 
 
-def _prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
+def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
+    """Bring the file to what the contract needs, with at least these projects; CannotOpenError."""
     migrate(connection, str(path))
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit is on the disk before it is answered.
     connection.execute("PRAGMA synchronous = FULL")
+    add_projects(connection, projects)
+
+
+def add_projects(connection: sqlite3.Connection, projects: Sequence[str]) -> None:
+    """Make those of the projects that are not there."""
     connection.executemany(
         "INSERT INTO projects (name, log_id) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
         [(name, secrets.token_hex(8)) for name in projects],
@@ -218,7 +228,7 @@ def _prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[s
 def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        result = work(_Transaction(connection))
+        result = work(Transaction(connection))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -235,12 +245,19 @@ def _snapshot(read: Callable[[Reading], T], connection: sqlite3.Connection) -> T
         connection.execute("COMMIT")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        code: Any = getattr(error, "sqlite_errorcode", None)
-        if code is None or code & 0xFF not in _WORLDLY:
-            raise
-        raise StorageUnavailable(str(error)) from error
+class _Translated:
+    """Turns what the world does to the file into StorageUnavailable. A class, since a point read is hardly dearer."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            code: Any = getattr(error, "sqlite_errorcode", None)
+            if code is not None and code & 0xFF in _WORLDLY:
+                raise StorageUnavailable(str(error)) from error
+
+
+_translated = _Translated()

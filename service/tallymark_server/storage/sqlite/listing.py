@@ -18,7 +18,8 @@ from tallymark_server.storage.sqlite.conditions import (
     sort_keys,
     where,
 )
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed
+from tallymark_server.storage.sqlite.finding import candidates
+from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
 
 # The newest change of a version, model or run up to a revision, which is the last parameter.
 VERSION_AS_OF = f"""
@@ -26,16 +27,15 @@ SELECT past.revision FROM events AS past WHERE past.project = versions.project A
     AND past.number = versions.number AND past.revision <= ? AND past.kind NOT IN ({listed(BESIDE_VERSIONS)})
 ORDER BY past.revision DESC LIMIT 1
 """
-# The kinds stand here as in the index, which is used only then.
 MODEL_AS_OF = f"""
 SELECT past.revision FROM events AS past WHERE past.project = models.project AND past.model = models.id
-    AND past.revision <= ? AND past.kind IN ({listed(OF_MODELS)})
+    AND past.revision <= ? AND {one_of("past.kind", OF_MODELS)}
 ORDER BY past.revision DESC LIMIT 1
 """
 RUN_AS_OF = """
 SELECT past.revision FROM events AS past
 WHERE past.project = runs.project AND json_extract(past.image, '$.id') = runs.id AND past.revision <= ?
-    AND past.kind IN ('run_started', 'run_finished')
+    AND (past.kind = 'run_started' OR past.kind = 'run_finished')
 ORDER BY past.revision DESC LIMIT 1
 """
 _LAST_NUMBER_AS_OF = """
@@ -66,18 +66,31 @@ def _event(table: str, as_of: str, at: int) -> Part:
     return sql, [at, at]
 
 
-def versions_page(connection: sqlite3.Connection, project: int, model: int, at: int, query: Query) -> Page:
-    """Images of the model's versions."""
-    join, bound = _event("versions", VERSION_AS_OF, at)
-    deleted = int(query.deleted)
-    # A version that is deleted now, and has not been changed since, is passed over without a look at its image.
+def versions_page(connection: sqlite3.Connection, project: int, model: int, at: int, newest: int, query: Query) -> Page:
+    """Images of the model's versions as of a revision; `newest` is the log's."""
+    table, bound = "versions", list[object]()
+    if at >= newest:
+        # Nothing has changed since: what is there now is what is shown, and the index has no other.
+        join = "CROSS JOIN events ON events.project = versions.project AND events.revision = versions.revision"
+        there, there_bound = ("TRUE" if query.deleted else "versions.deleted = 0"), []
+        table = "versions" if query.deleted else "versions INDEXED BY live_versions"
+    else:
+        join, bound = _event("versions", VERSION_AS_OF, at)
+        # A version that is deleted now, and has not been changed since, is passed over without a look at its image.
+        there = f"(versions.deleted <= ? OR versions.revision > ?) AND {_THERE}"
+        there_bound = [int(query.deleted), at, int(query.deleted)]
+    found = candidates(connection, project, model, query.condition, (at, newest))
+    chosen, chosen_bound = ("TRUE", []) if found is None else (f"versions.number IN ({found[0]})", found[1])
     source = f"""
-    FROM versions {join}
-    WHERE versions.project = ? AND versions.model = ? AND versions.deleted < 2
-        AND (versions.deleted <= ? OR versions.revision > ?) AND {_THERE}
+    FROM {table} {join}
+    WHERE versions.project = ? AND versions.model = ? AND versions.deleted < 2 AND {chosen} AND {there}
     """
     return _page(
-        connection, "events.image", (source, [*bound, project, model, deleted, at, deleted]), VERSION_COLUMNS, query
+        connection,
+        "events.image",
+        (source, [*bound, project, model, *chosen_bound, *there_bound]),
+        VERSION_COLUMNS,
+        query,
     )
 
 

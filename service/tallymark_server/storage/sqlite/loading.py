@@ -26,8 +26,9 @@ _POINTS = {
     By.STAGE: f"{_VERSION}.stage = asked.value AND versions.stage IN ('staging', 'production')",
     By.ALIAS: "CROSS JOIN aliases ON aliases.project = :project AND aliases.model = models.id"
     f" AND aliases.alias = asked.value {_VERSION}.number = aliases.number",
-    By.LATEST: f"{_VERSION}.number = (SELECT number FROM versions AS newest WHERE newest.project = :project"
-    " AND newest.model = models.id AND newest.deleted = 0 ORDER BY number DESC LIMIT 1)",
+    By.LATEST: f"{_VERSION}.number = (SELECT number FROM versions AS newest INDEXED BY live_versions"
+    " WHERE newest.project = :project AND newest.model = models.id AND newest.deleted = 0"
+    " ORDER BY number DESC LIMIT 1)",
 }
 
 

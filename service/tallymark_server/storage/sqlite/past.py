@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import By, Reference
 from tallymark_server.storage.codec import decode_model, decode_version
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed
+from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
 
 REVISION_AT = "SELECT time FROM events WHERE project = ? AND revision = ?"
 MODEL_AT = f"""
-SELECT image FROM events WHERE project = ? AND model = ? AND revision <= ? AND kind IN ({listed(OF_MODELS)})
+SELECT image FROM events WHERE project = ? AND model = ? AND revision <= ? AND {one_of("kind", OF_MODELS)}
 ORDER BY revision DESC LIMIT 1
 """
 # A name may have belonged to a model that is called otherwise since, and was another's before.

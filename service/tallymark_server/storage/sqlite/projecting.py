@@ -18,6 +18,8 @@ from tallymark_server.domain.model import (
     Stage,
     VersionUse,
 )
+from tallymark_server.storage.sqlite.finding import write_facts
+from tallymark_server.storage.sqlite.inserting import insert
 
 _NEW_MODEL = "INSERT INTO models (project, id, name, last_number, deleted, revision) VALUES (?, ?, ?, 0, 0, ?)"
 _CHANGE_MODEL = "UPDATE models SET name = ?, deleted = ?, revision = ? WHERE project = ? AND id = ?"
@@ -26,13 +28,12 @@ _IN_PLACE_OF_PURGED = f"{_CHANGE_MODEL} AND deleted = 2"
 _RENAME = "INSERT OR REPLACE INTO renames VALUES (?, ?, ?)"
 _PURGE = tuple(
     f"DELETE FROM {table} WHERE project = ? AND model = ?"
-    for table in ("versions", "aliases", "artifacts", "points", "run_versions")
+    for table in ("versions", "aliases", "artifacts", "points", "run_versions", "facts")
 )
 _PURGE_VERSION = tuple(
     f"DELETE FROM {table} WHERE project = ? AND model = ? AND number = ?"
-    for table in ("artifacts", "points", "run_versions")
+    for table in ("artifacts", "points", "run_versions", "facts")
 )
-_NEW_VERSION = "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _CHANGE_VERSION = """
 UPDATE versions SET name = ?, stage = ?, automatic_run = ?, deleted = ?, revision = ?
 WHERE project = ? AND model = ? AND number = ?
@@ -44,7 +45,6 @@ _START_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?)"
 _CHANGE_RUN = "UPDATE runs SET revision = ? WHERE project = ? AND id = ?"
 _NEW_STEP = "INSERT INTO run_steps VALUES (?, ?, ?, ?, ?)"
 _CHANGE_STEP = "UPDATE run_steps SET revision = ? WHERE project = ? AND run = ? AND id = ?"
-_RUN_VERSION = "INSERT INTO run_versions VALUES (?, ?, ?, ?, ?)"
 _LINK = "INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UNLINK = """
 UPDATE artifacts SET unlinked = 1, revision = ?
@@ -73,7 +73,9 @@ def tell_tables(connection: sqlite3.Connection, project: int, events: Sequence[E
 
 
 def _create_versions(connection: sqlite3.Connection, project: int, versions: Sequence[ModelVersion]) -> None:
-    connection.executemany(_NEW_VERSION, [_version_row(project, version) for version in versions])
+    if not versions:
+        return
+    insert(connection, "versions", [_version_row(project, version) for version in versions])
     last_numbers = {version.model_id: version.number for version in versions}
     connection.executemany(_COUNT, [(number, project, model) for model, number in last_numbers.items()])
     made = [
@@ -81,7 +83,10 @@ def _create_versions(connection: sqlite3.Connection, project: int, versions: Seq
         for version in versions
         if version.run is not None
     ]
-    connection.executemany(_RUN_VERSION, made)
+    insert(connection, "run_versions", made)
+    for version in versions:
+        if version.tags or version.metadata:
+            write_facts(connection, project, version, new=True)
 
 
 def _project_event(connection: sqlite3.Connection, project: int, event: Event) -> None:
@@ -100,7 +105,7 @@ def _project_event(connection: sqlite3.Connection, project: int, event: Event) -
             connection.execute(_CHANGE_STEP, (event.revision, project, step.run, step.id))
         case VersionUse() as use:
             row = (project, use.run, use.model_id, use.number, ArtifactRole.USED)
-            connection.execute(_RUN_VERSION, row)
+            insert(connection, "run_versions", [row])
         case Artifact() as artifact:
             _project_artifact(connection, project, event, artifact)
         case MetricChange() as change:
@@ -128,6 +133,8 @@ def _project_version(connection: sqlite3.Connection, project: int, event: Event,
         connection.execute(_SET_ALIAS, (project, version.model_id, event.alias, version.number))
     elif event.kind is Kind.ALIAS_DELETED:
         connection.execute(_DELETE_ALIAS, (project, version.model_id, event.alias))
+    elif event.kind in (Kind.METADATA_LOGGED, Kind.VERSION_UPDATED):
+        write_facts(connection, project, version)
     elif event.kind is Kind.VERSION_PURGED:
         for statement in _PURGE_VERSION:
             connection.execute(statement, (project, version.model_id, version.number))

@@ -18,7 +18,7 @@ from tallymark_server.storage.sqlite.lineage import lineage
 from tallymark_server.storage.sqlite.listing import artifacts_page, cut, models_page, runs_page, versions_page
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
-from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, listed
+from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, none_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 MODEL_OF_NAME = """
@@ -116,7 +116,7 @@ class Reading:
         """A page of versions of the model."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
-        page = versions_page(self._connection, self._id(project), model.id, at, query)
+        page = versions_page(self._connection, self._id(project), model.id, at, head.revision, query)
         return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], page.keys, at, page.more)
 
     def points(
@@ -193,8 +193,7 @@ def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list
         terms.append("AND events.model = ?")
         bound.append(scope.model_id)
     if rare:
-        # As it stands in the index, which is used only then.
-        terms.append(f"AND events.kind NOT IN ({listed(sorted(COMMON))})")
+        terms.append(f"AND {none_of('events.kind', sorted(COMMON))}")
     if scope.number is not None:
         # A model's events bear its last number, and are not the version's.
         terms.append(f"AND events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")

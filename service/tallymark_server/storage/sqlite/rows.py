@@ -48,6 +48,17 @@ def listed(kinds: Iterable[str]) -> str:
     return ", ".join(f"'{kind}'" for kind in kinds)
 
 
+def one_of(column: str, kinds: Iterable[str]) -> str:
+    """That the column is one of these, as it stands in an index of some kinds, which is used only then."""
+    joined = " OR ".join(f"{column} = '{kind}'" for kind in kinds)
+    return f"({joined})"
+
+
+def none_of(column: str, kinds: Iterable[str]) -> str:
+    """That the column is none of these, as it stands in an index of the other kinds, which is used only then."""
+    return " AND ".join(f"{column} <> '{kind}'" for kind in kinds)
+
+
 def event_of(row: Sequence[Any]) -> Event:
     """The event whose columns these are."""
     revision, kind, time, actor, reason, previous_stage, alias, previous_number, previous_name, number, image, model = (

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model, ModelVersion
+from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.sqlite.appending import chained, row_of
-from tallymark_server.storage.sqlite.migrate import migrate, steps
-from tallymark_server.storage.sqlite.projecting import tell_tables
-from tallymark_server.storage.sqlite.rows import EVENT, event_of
+from tallymark_server.storage.sqlite.migrate import migrate
+from tallymark_server.storage.sqlite.offline import check_schema
+from tallymark_server.storage.sqlite.replaying import Problem, Replay
+from tallymark_server.storage.sqlite.rows import EVENT
 
-_TABLES = ("models", "renames", "versions", "aliases", "runs", "run_versions", "run_steps", "artifacts", "points")
+_TABLES = (
+    "models",
+    "renames",
+    "versions",
+    "aliases",
+    "runs",
+    "run_versions",
+    "run_steps",
+    "artifacts",
+    "points",
+    "facts",
+)
 _STRETCH = 1000
 _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"
 # The model's name is that of the replayed table: the file's own is still to be proved.
 _EVENTS = f"""
-SELECT events.hash, events.model, events.number, events.image, {EVENT} FROM found.events AS events
+SELECT events.hash, events.model, {EVENT} FROM found.events AS events
 LEFT JOIN main.models ON models.project = events.project AND models.id = events.model
 WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT {_STRETCH}
 """
@@ -33,20 +43,18 @@ WHERE project = ? AND NOT (first_revision BETWEEN 1 AND last_revision AND last_r
 """
 
 
-class Problem(NamedTuple):
-    """What is wrong, and where."""
-
-    where: str
-    what: str
-
-
 @dataclass
 class Proof:
-    """What was looked at. `heads` has the last hash of each project's log, by which the log can be known again."""
+    """What was looked at. `marks` tells where each project's log stands, by which the log can be known again."""
 
     events: int
-    heads: dict[str, str]
+    marks: dict[str, Mark]
     problems: list[Problem]
+
+    @property
+    def heads(self) -> dict[str, str]:
+        """The last hash of each project's log."""
+        return {project: mark.hash for project, mark in self.marks.items()}
 
 
 class _Project(NamedTuple):
@@ -59,104 +67,60 @@ class _Project(NamedTuple):
     hash: bytes
 
 
-def verify(path: Path) -> Proof:
-    """The proof of a file, also while a server writes to it; CannotOpenError."""
+def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> Proof:
+    """The proof of a file, also while a server writes to it, and that its logs begin as they were; CannotOpenError."""
     if not path.is_file():
         raise CannotOpenError(f"there is no file {path}; name one with --db")
     with closing(sqlite3.connect("", isolation_level=None, uri=True)) as scratch:
         try:
-            _check_schema(path)
+            _check(path)
             migrate(scratch, "the scratch database")
             scratch.execute("ATTACH ? AS found", (f"{path.absolute().as_uri()}?mode=ro",))
             scratch.execute("BEGIN")
-            return _prove(scratch)
+            return _prove(scratch, checkpoint or {})
         except sqlite3.DatabaseError as error:
             raise CannotOpenError(f"cannot read {path}: {error}; restore a backup") from None
 
 
-def _check_schema(path: Path) -> None:
+def _check(path: Path) -> None:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
-        (version,) = found.execute("PRAGMA user_version").fetchone()
-    if version != steps()[-1][0]:
-        raise CannotOpenError(
-            f"{path} has schema {version}, and this program proves {steps()[-1][0]}: serve it once first"
-        )
+        check_schema(found, path)
 
 
-def _prove(scratch: sqlite3.Connection) -> Proof:
+def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> Proof:
     proof = Proof(0, {}, [])
     for row in scratch.execute(_PROJECTS).fetchall():
         project = _Project(*row)
-        replay = _Replay(scratch, project)
-        proof.problems += replay.problems()
+        replay = Replay(scratch, project.id, project.name, project.log_id)
+        mark = checkpoint.get(project.name)
+        proof.problems += _log_problems(scratch, project, replay, mark)
         proof.problems += _against_receipts(scratch, project)
         proof.events += replay.revision
-        proof.heads[project.name] = replay.hash.hex()
+        proof.marks[project.name] = Mark(project.log_id, replay.revision, replay.hash.hex())
+    for name in checkpoint.keys() - proof.marks.keys():
+        proof.problems.append(Problem(f"project {name}", "the checkpoint has it, and the file has not"))
     for table in _TABLES:
         proof.problems += _against_table(scratch, table)
     return proof
 
 
-class _Replay:
-    """Goes through one project's log, and builds the tables that it makes true."""
-
-    def __init__(self, scratch: sqlite3.Connection, project: _Project) -> None:
-        self._scratch = scratch
-        self._project = project
-        self._time = 0
-        self._last_numbers: dict[int, int] = {}
-        self._last_model_id = 0
-        self.revision = 0
-        self.hash = b""
-
-    def problems(self) -> Iterator[Problem]:
-        """Everything that is wrong with the log, in its order."""
-        while rows := self._scratch.execute(_EVENTS, (self._project.id, self.revision)).fetchall():
-            for row in rows:
-                yield from self._event(row)
-        head = self._project
-        told = (self.revision, self._time, self._last_model_id, self.hash)
-        if (head.revision, head.time, head.last_model_id, head.hash) != told:
-            yield Problem(f"project {head.name}", "its head is not the last event of its log")
-
-    def _event(self, row: Sequence[Any]) -> Iterator[Problem]:
-        found_hash, model, number, image, *columns = row
-        revision = columns[0]
-        where = f"project {self._project.name}, revision {revision}"
-        if revision != self.revision + 1:
-            yield Problem(where, f"the event before it is {self.revision}: events are missing")
-        self.revision = revision
-        try:
-            event = event_of(columns)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            yield Problem(where, f"its image cannot be read: {error!r}")
-            self.hash = found_hash
-            return
-        yield from self._in_order(event, where)
-        told = row_of(event, model, number, image)
-        self.hash = chained(self.hash, self._project.log_id, told)
-        if self.hash != found_hash:
-            yield Problem(where, "its hash does not follow from the event and the hash before it")
-            self.hash = found_hash
-        try:
-            tell_tables(self._scratch, self._project.id, [event])
-        except sqlite3.IntegrityError as error:
-            yield Problem(where, f"it cannot have happened after the events before it: {error}")
-
-    def _in_order(self, event: Event, where: str) -> Iterator[Problem]:
-        if event.time < self._time:
-            yield Problem(where, "its time is before that of the event before it")
-        self._time = event.time
-        if getattr(event.image, "mod_revision", None) != event.revision:
-            yield Problem(where, "its image is of another revision")
-        if isinstance(event.image, Model):
-            self._last_model_id = max(self._last_model_id, event.image.id)
-        if event.kind is Kind.VERSION_CREATED and isinstance(event.image, ModelVersion):
-            version = event.image
-            expected = self._last_numbers.get(version.model_id, 0) + 1
-            if version.number != expected:
-                yield Problem(where, f"it gives number {version.number}, and {expected} is next in the model's line")
-            self._last_numbers[version.model_id] = version.number
+def _log_problems(
+    scratch: sqlite3.Connection, project: _Project, replay: Replay, mark: Mark | None
+) -> Iterator[Problem]:
+    """Everything that is wrong with the log, in its order."""
+    where = f"project {project.name}"
+    if mark and mark.log_id != project.log_id:
+        yield Problem(where, f"it is another log than that of the checkpoint: {project.log_id}, not {mark.log_id}")
+    while rows := scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall():
+        for found_hash, model, *columns in rows:
+            yield from replay.event(columns, model, found_hash)
+            if mark and replay.revision == mark.revision and replay.hash.hex() != mark.hash:
+                yield Problem(f"{where}, revision {mark.revision}", "up to here it is not what the checkpoint has seen")
+    if mark and replay.revision < mark.revision:
+        yield Problem(where, f"it ends with revision {replay.revision}, and the checkpoint has seen {mark.revision}")
+    told = (replay.revision, replay.time, replay.last_model_id, replay.hash)
+    if (project.revision, project.time, project.last_model_id, project.hash) != told:
+        yield Problem(where, "its head is not the last event of its log")
 
 
 def _against_table(scratch: sqlite3.Connection, table: str) -> Iterator[Problem]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 from tallymark_server.domain import naming
@@ -16,9 +15,9 @@ from tallymark_server.web.actions.forms import Action, AskAgainError, Form
 from tallymark_server.web.visits import Elsewhere, Visit
 
 CARD = {
-    field.name: field.name.replace("_", " ").capitalize()
-    for field in fields(ModelCard)
-    if field.name not in ("tags", "metadata")
+    name: name.replace("_", " ").capitalize()
+    for name in ModelCard.__struct_fields__
+    if name not in ("tags", "metadata")
 }
 
 

@@ -1,14 +1,16 @@
 -- Histories, reads as of the past, artifacts, metrics, steps, and which run made and used what.
 
+-- No condition has IN: to prove one, SQLite makes a table of its list for every event, at twice an index's price.
 CREATE INDEX events_of_versions ON events (project, model, number, revision);
 CREATE INDEX events_of_models ON events (project, model, revision);
 CREATE INDEX rare_events ON events (project, model, revision)
-    WHERE kind NOT IN ('metadata_logged', 'metrics_logged', 'version_created');
-CREATE INDEX changes_of_models ON events (project, model, revision) WHERE kind IN (
-    'model_created', 'model_updated', 'model_renamed', 'model_deleted', 'model_undeleted', 'model_purged'
+    WHERE kind <> 'metadata_logged' AND kind <> 'metrics_logged' AND kind <> 'version_created';
+CREATE INDEX changes_of_models ON events (project, model, revision) WHERE (
+    kind = 'model_created' OR kind = 'model_updated' OR kind = 'model_renamed' OR kind = 'model_deleted'
+    OR kind = 'model_undeleted' OR kind = 'model_purged'
 );
 CREATE INDEX changes_of_runs ON events (project, json_extract(image, '$.id'), revision)
-    WHERE kind IN ('run_started', 'run_finished');
+    WHERE (kind = 'run_started' OR kind = 'run_finished');
 CREATE INDEX stage_changes ON events (project, model, json_extract(image, '$.stage'), revision)
     WHERE kind = 'stage_changed';
 CREATE INDEX alias_changes ON events (project, model, alias, revision) WHERE kind = 'alias_set';
@@ -73,3 +75,34 @@ CREATE TABLE run_steps (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX steps_by_start ON run_steps (project, run, start_revision);
+
+-- By what versions are found: their tags, and their facts by `metadata.KEY`. Of a text its beginning, of a flag 0 or 1,
+-- and of what cannot be compared only that it is there.
+CREATE TABLE facts (
+    project INTEGER NOT NULL,
+    model   INTEGER NOT NULL,
+    key     TEXT    NOT NULL,
+    value   ANY     NOT NULL,
+    number  INTEGER NOT NULL,
+    PRIMARY KEY (project, model, key, value, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX facts_of_versions ON facts (project, model, number);
+CREATE UNIQUE INDEX live_versions ON versions (project, model, number) WHERE deleted = 0;
+
+INSERT OR IGNORE INTO facts
+SELECT versions.project, versions.model, 'tags', substr(tag.value, 1, 255), versions.number
+FROM versions JOIN events ON events.project = versions.project AND events.revision = versions.revision
+JOIN json_each(events.image, '$.tags') AS tag;
+
+INSERT INTO facts
+SELECT versions.project, versions.model, 'metadata.' || fact.key,
+    CASE
+        WHEN fact.type IN ('integer', 'real', 'true', 'false') THEN CAST(fact.value AS REAL)
+        WHEN fact.type = 'text' THEN substr(fact.value, 1, 255)
+        WHEN fact.type = 'object' THEN coalesce(substr(json_extract(fact.value, '$.uri'), 1, 255), '')
+        ELSE ''
+    END,
+    versions.number
+FROM versions JOIN events ON events.project = versions.project AND events.revision = versions.revision
+JOIN json_each(events.image, '$.metadata') AS fact;

@@ -19,7 +19,7 @@ from web.scenario import VERSIONS, furnish
 pytestmark = pytest.mark.timeout(600)
 
 MOST_BYTES = 150_000
-PICTURES = ".github/pictures"
+PICTURES = "docs"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -28,7 +28,7 @@ def test_the_readme_shows_what_is_there(browser: Browser, server: Server, tmp_pa
     with grpc.insecure_channel(server.address) as channel:
         furnish(channel)
     folder = ROOT / os.environ.get("TALLYMARK_TEST_PICTURES", tmp_path)
-    picture = folder / f"model-{scheme}.png"
+    picture = folder / f"dashboard-{scheme}.png"
     with browser.new_context(
         base_url=server.dashboard,
         color_scheme=scheme,
@@ -47,5 +47,5 @@ def test_the_readme_has_both_pictures() -> None:
     text = (ROOT / "README.md").read_text()
     assert "prefers-color-scheme: dark" in text
     for scheme in ("light", "dark"):
-        assert f"{PICTURES}/model-{scheme}.png" in text
-        assert (ROOT / f"{PICTURES}/model-{scheme}.png").stat().st_size < MOST_BYTES
+        assert f"{PICTURES}/dashboard-{scheme}.png" in text
+        assert (ROOT / f"{PICTURES}/dashboard-{scheme}.png").stat().st_size < MOST_BYTES

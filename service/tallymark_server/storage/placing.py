@@ -1,0 +1,58 @@
+"""Files that come to be as a whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# What SQLite and our lock put beside a database.
+_BESIDE = ("", "-journal", "-wal", "-shm", ".lock")
+
+
+class CannotPlaceError(Exception):
+    """A file cannot be made under its name; the message says why, and what to do next."""
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A path in the same folder at which to make the file: it gets its name when it is whole and on the disk.
+
+    An error leaves nothing behind, and a file that is there already is never overwritten: CannotPlaceError.
+    """
+    if not path.parent.is_dir():
+        raise CannotPlaceError(f"there is no folder {path.parent}; make it, or name another file")
+    if os.path.lexists(path):
+        raise CannotPlaceError(f"{path} is there already, and is not overwritten; name another file")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+        _to_disk(partial)
+        _name(partial, path)
+        _to_disk(path.parent)
+    except OSError as error:
+        raise CannotPlaceError(f"cannot write {path}: {error.strerror or error}; name another file") from None
+    finally:
+        for suffix in _BESIDE:
+            partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+
+
+def _name(partial: Path, path: Path) -> None:
+    try:
+        # Unlike a rename, a link never takes the place of what somebody else has put there meanwhile.
+        path.hardlink_to(partial)
+    except FileExistsError:
+        raise CannotPlaceError(f"{path} has come to be meanwhile, and is not overwritten; name another file") from None
+    except OSError:
+        # Not every file system has links.
+        partial.rename(path)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

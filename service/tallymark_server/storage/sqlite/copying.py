@@ -1,0 +1,34 @@
+"""Copies a file while a server writes to it, with SQLite's own backup."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.placing import placed
+from tallymark_server.storage.sqlite.engine import connector
+from tallymark_server.storage.sqlite.offline import found
+
+_PAGES_AT_ONCE = 1024
+_HEADS = "SELECT name, revision FROM projects ORDER BY name"
+
+
+def backup(path: Path, to: Path, tell: Callable[[int, int], None]) -> dict[str, int]:
+    """Copy the file to a new one, and give back the revision of each project in the copy.
+
+    `tell` is called with the pages that are done and those that there are. CannotOpenError, CannotPlaceError.
+    """
+    # The copy shows one committed state, since the source is read in one transaction; without it, the backup would
+    # start anew with every commit of the server.
+    with found(path, of_any_schema=True) as source, placed(to) as partial:
+        try:
+            with closing(connector(partial.absolute(), read_only=False)()) as copy:
+                source.backup(copy, pages=_PAGES_AT_ONCE, progress=lambda _, left, pages: tell(pages - left, pages))
+                # Whatever reads the copy, if only to prove it, needs no file beside it.
+                copy.execute("PRAGMA journal_mode = DELETE")
+                return dict(copy.execute(_HEADS).fetchall())
+        except sqlite3.OperationalError as error:
+            raise CannotOpenError(f"cannot copy {path} to {to}: {error}") from None

@@ -1,0 +1,133 @@
+"""What versions are found by without a look at each: their tags, facts, names, aliases, stages and runs.
+
+A filter is still put to the image of what is found; what is found must hold at least all of which the filter is true.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+
+from tallymark_server.domain.conditions import All, AnyOf, Comparator, Comparison, Condition, Kind
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Uri, Value
+from tallymark_server.storage.sqlite.inserting import insert
+
+# With more candidates than this a filter is put to one version after the other: of so many, a page is full soon.
+MAX_CANDIDATES = 10_000
+# How much of the log may have passed since the page's revision.
+MAX_BEHIND = 10_000
+
+_TAGS = "tags"
+_TEXT = 255
+_FORGET = "DELETE FROM facts WHERE project = ? AND model = ? AND number = ?"
+_OF_MODEL = "project = ? AND model = ?"
+_FACTS = f"SELECT number FROM facts WHERE {_OF_MODEL} AND key = ?"
+_CHANGED_SINCE = f"SELECT number FROM events INDEXED BY events_of_models WHERE {_OF_MODEL} AND revision > ?"
+# Where exactly this text is to be looked up.
+_EXACTLY = {
+    "version_name": f"SELECT number FROM versions WHERE {_OF_MODEL} AND name = ?",
+    "aliases": f"SELECT number FROM aliases WHERE {_OF_MODEL} AND alias = ?",
+    "stage": f"SELECT number FROM versions WHERE {_OF_MODEL} AND stage = ? AND stage IN ('staging', 'production')",
+    "run": f"SELECT number FROM run_versions WHERE {_OF_MODEL} AND run = ?",
+}
+
+Sql = tuple[str, list[object]]
+
+
+def write_facts(connection: sqlite3.Connection, project: int, version: ModelVersion, *, new: bool = False) -> None:
+    """Let the version be found by what it has now; a new one was found by nothing before."""
+    if not new:
+        connection.execute(_FORGET, (project, version.model_id, version.number))
+    found_by = dict.fromkeys(_facts(version))
+    insert(connection, "facts", [(project, version.model_id, *fact, version.number) for fact in found_by])
+
+
+def candidates(
+    connection: sqlite3.Connection, project: int, model: int, condition: Condition | None, behind: tuple[int, int]
+) -> Sql | None:
+    """A SELECT of the numbers of which alone the condition can be true; None when these are too many, or not known.
+
+    `behind` are the revision as of which the condition is put, and the newest.
+    """
+    at, newest = behind
+    if condition is None or newest - at > MAX_BEHIND:
+        return None
+    for sql, bound in _ways(condition, project, model):
+        (count,) = connection.execute(f"SELECT count(*) FROM ({sql} LIMIT {MAX_CANDIDATES + 1})", bound).fetchone()
+        if count <= MAX_CANDIDATES:
+            if at < newest:
+                return f"{sql} UNION ALL {_CHANGED_SINCE}", [*bound, project, model, at]
+            return sql, bound
+    return None
+
+
+def _facts(version: ModelVersion) -> Iterator[tuple[str, object]]:
+    for tag in version.tags:
+        yield _TAGS, tag[:_TEXT]
+    for key, value in version.metadata.items():
+        yield f"metadata.{key}", _looked_up(value)
+
+
+def _looked_up(value: Value) -> object:
+    match value:
+        case bool():
+            return float(value)
+        case float() if math.isfinite(value):
+            return value
+        case str():
+            return value[:_TEXT]
+        case Uri(text):
+            return text[:_TEXT]
+        case _:
+            return ""
+
+
+def _ways(condition: Condition, project: int, model: int) -> Iterator[Sql]:
+    """Each way to find all of which the condition can be true."""
+    match condition:
+        case Comparison():
+            if (way := _way(condition)) is not None:
+                sql, bound = way
+                yield sql, [project, model, *bound]
+        case All(conditions):
+            for inner in conditions:
+                yield from _ways(inner, project, model)
+        case AnyOf(conditions):
+            each = [next(_ways(inner, project, model), None) for inner in conditions]
+            found = [way for way in each if way is not None]
+            if len(found) == len(each):
+                yield " UNION ALL ".join(sql for sql, _ in found), [value for _, bound in found for value in bound]
+        case _:
+            pass
+
+
+def _way(comparison: Comparison) -> Sql | None:
+    field, comparator, value = comparison.field, comparison.comparator, comparison.value
+    text = value if isinstance(value, str) else None
+    if comparison.kind is Kind.FACTS:
+        return _fact_way(f"metadata.{comparison.key}", comparator, value)
+    if text is None or "*" in text:
+        return None
+    if comparison.kind is Kind.LIST and field == _TAGS:
+        return f"{_FACTS} AND value = ?", [_TAGS, text[:_TEXT]]
+    exact = comparison.kind is Kind.LIST or comparator is Comparator.EQUAL
+    if not exact or field not in _EXACTLY or (field == "stage" and text not in EXCLUSIVE_STAGES):
+        return None
+    # A version without a name of its own is called by its number.
+    if field == "version_name" and text.isdecimal():
+        return None
+    return _EXACTLY[field], [text]
+
+
+def _fact_way(key: str, comparator: Comparator, value: object) -> Sql | None:
+    match value:
+        case "*" if comparator is Comparator.HAS:
+            return _FACTS, [key]
+        case str() if comparator is Comparator.EQUAL and "*" not in value:
+            return f"{_FACTS} AND value = ?", [key, value[:_TEXT]]
+        case bool() | int() | float() if comparator is not Comparator.UNEQUAL:
+            sign = "=" if comparator is Comparator.HAS else comparator.value
+            return f"{_FACTS} AND value {sign} ? AND value < ''", [key, float(value)]
+        case _:
+            return None

@@ -1,0 +1,120 @@
+"""The lines of an export: JSON objects, one a line, the same bytes for the same log.
+
+{"project": NAME, "log_id": ..., "revision": N, "format": 1}      begins a project, of which N events follow
+{"revision": ..., "kind": ..., ..., "image": {...}, "hash": ...}  an event, with every column of the log
+{"request_id": ..., "fingerprint": ..., ...}                      what a request has done, after its last event
+{"end": LINES, "sha256": ...}                                     ends the export; the digest of all lines before
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FORMAT = 1
+# No event is as large; what is no export of ours may be one endless line.
+MAX_LINE = 1 << 26
+
+COLUMNS = (
+    "revision",
+    "kind",
+    "time",
+    "actor",
+    "reason",
+    "model",
+    "number",
+    "previous_stage",
+    "alias",
+    "previous_number",
+    "previous_name",
+    "image",
+    "hash",
+)
+_PROJECT = {"project": str, "log_id": str, "revision": int, "format": int}
+_EVENT = dict.fromkeys(COLUMNS, str) | dict.fromkeys(("revision", "time", "model", "number", "previous_number"), int)
+RECEIPT = {"request_id": str, "fingerprint": str, "first_revision": int, "last_revision": int}
+_END = {"end": int, "sha256": str}
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+class LineError(Exception):
+    """What is wrong with a line."""
+
+
+def project_line(name: str, log_id: str, revision: int) -> bytes:
+    """The line that begins a project."""
+    return _line({"project": name, "log_id": log_id, "revision": revision, "format": FORMAT})
+
+
+def event_line(row: Sequence[Any]) -> bytes:
+    """The line of an event's row, without its project."""
+    raw = dict(zip(COLUMNS, row, strict=True))
+    # An image is told as an object, for those who read; as text, if the object would not give the same text again.
+    image = json.loads(raw["image"])
+    raw["image"] = image if _encoder.encode(image) == raw["image"] else raw["image"]
+    raw["hash"] = raw["hash"].hex()
+    return _line(raw)
+
+
+def receipt_line(request_id: str, fingerprint: bytes, first: int, last: int) -> bytes:
+    """The line of what a request has done."""
+    return _line(dict(zip(RECEIPT, (request_id, fingerprint.hex(), first, last), strict=True)))
+
+
+def end_line(lines: int, digest: str) -> bytes:
+    """The last line."""
+    return _line({"end": lines, "sha256": digest})
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """What the line says, with the types of its columns; LineError."""
+    if not line.endswith(b"\n"):
+        raise LineError("it is cut off")
+    try:
+        raw = json.loads(line)
+    except (ValueError, RecursionError):
+        raise LineError("it is no JSON") from None
+    if not isinstance(raw, dict):
+        raise LineError("it is no line of an export of Tallymark")
+    if "kind" in raw:
+        return _event(raw)
+    for form in (_PROJECT, RECEIPT, _END):
+        if next(iter(form)) in raw:
+            _check(raw, form)
+            return raw
+    raise LineError("it is no line of an export of Tallymark")
+
+
+def _event(raw: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(raw.get("image"), dict):
+        raw["image"] = _encoder.encode(raw["image"])
+    stage = raw.get("previous_stage")
+    _check(raw | {"previous_stage": "" if stage is None else stage}, _EVENT)
+    raw["hash"] = _bytes(raw["hash"])
+    return raw
+
+
+def _check(raw: dict[str, Any], form: Mapping[str, type]) -> None:
+    for name, kind in form.items():
+        if name not in raw:
+            raise LineError(f"it lacks {name!r}")
+        if type(raw[name]) is not kind:
+            raise LineError(f"its {name!r} is not of the right type")
+        if kind is int and not -(1 << 63) <= raw[name] < 1 << 63:
+            raise LineError(f"its {name!r} is out of range")
+    if unknown := raw.keys() - form.keys():
+        raise LineError(f"it has {min(unknown)!r}, which is unknown here")
+    if "fingerprint" in form:
+        raw["fingerprint"] = _bytes(raw["fingerprint"])
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise LineError("its hash or fingerprint is not hexadecimal") from None
+
+
+def _line(raw: dict[str, Any]) -> bytes:
+    return _encoder.encode(raw).encode() + b"\n"

@@ -1,0 +1,204 @@
+"""`make bench-growth`: what becomes slower when the registry grows, and by how much."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import grpc
+from calling import PROJECT, Calls
+
+from bench.report import PUBLISHED, keep, publish
+from tallymark.testing import Server
+from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2
+from tallymark_server.domain import commands as c
+from tallymark_server.domain.model import ModelCard
+from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.writer import decide_batch
+
+SIZES = (1_000, 100_000, 1_000_000)
+BIG = "big"
+OTHERS = 500
+BATCH = 500
+RARE = 20
+CALLS = 100
+WATCHERS = 1000
+ATTEMPT = {"project": "default", "actor": "bench"}
+
+
+def new_version(number: int) -> c.NewVersion:
+    """A version with a tag and metrics, as people make them; a few are rare."""
+    rare = number <= RARE
+    return c.NewVersion(
+        name=f"named-{number}" if number % 10 == 0 else None,
+        tags=("rare",) if rare else ("weekly",),
+        metadata={"auc": 0.99 if rare else 0.5 + number % 400 / 1000, "loss": 1 / (1 + number % 97)},
+    )
+
+
+async def fill(path: Path, size: int) -> None:
+    """Half of the versions in one model, and the others in models of 500, by the line's own rules."""
+    async with open_sqlite(path, ("default",)) as storage:
+
+        async def write(*commands: object) -> None:
+            given = list(commands)
+            await storage.write(
+                lambda writing: decide_batch(writing, given, lambda: time.time_ns() // 1000)  # type: ignore[arg-type]
+            )
+
+        await write(c.CreateModel(**ATTEMPT, model=BIG, card=ModelCard()))
+        for start in range(0, size // 2, BATCH):
+            count = min(BATCH, size // 2 - start)
+            new = tuple(new_version(start + place + 1) for place in range(count))
+            await write(c.CreateVersions(**ATTEMPT, model=BIG, versions=new))
+        for other in range(size // 2 // OTHERS):
+            name = f"other-{other}"
+            new = tuple(new_version(RARE + place + 1) for place in range(OTHERS))
+            await write(
+                c.CreateModel(**ATTEMPT, model=name, card=ModelCard()),
+                c.CreateVersions(**ATTEMPT, model=name, versions=new),
+            )
+
+
+def measure(size: int, tell: Callable[[str], None]) -> dict[str, float]:
+    """The medians of one size, in milliseconds, rates per second and bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "growth.db")
+        tell(f"filling {size:,}")
+        asyncio.run(fill(path, size))
+        found = {"database_bytes_per_version": path.stat().st_size / size}
+        tell("asking")
+        with Server(path) as server, grpc.insecure_channel(server.address) as channel:
+            found |= _asked(Calls(channel), size // 2)
+            found["watch_events_per_second"] = _watched(Calls(channel), size)
+            found |= _memory(server)
+            server.stop()
+            found["start_ms"] = statistics.median(_started(server) for _ in range(5))
+        tell("verifying")
+        begun = time.perf_counter()
+        proof = verify(path)
+        if proof.problems:
+            raise SystemExit(f"bench: the file of {size:,} versions is not sound: {proof.problems[0]}")
+        found["verify_events_per_second"] = proof.events / (time.perf_counter() - begun)
+    return found
+
+
+def _asked(calls: Calls, last: int) -> dict[str, float]:
+    parent = f"{PROJECT}/models/{BIG}"
+    calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
+    token = _deep_token(calls, last)
+
+    def page(**fields: object) -> Callable[[], object]:
+        asked = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]
+        return lambda: calls.models.ListModelVersions(asked)
+
+    def as_of(reference: str, revision: int) -> Callable[[], object]:
+        name = f"{parent}/versions/{reference}"
+        return lambda: calls.models.GetModelVersion(
+            model_registry_pb2.GetModelVersionRequest(name=name, read_revision=revision)
+        )
+
+    history = event_log_pb2.ListEventsRequest(parent=PROJECT, name=parent, newest_first=True, page_size=50)
+    questions: dict[str, Callable[[], object]] = {
+        "create": lambda: calls.create_version(BIG),
+        "get by number": lambda: calls.version(BIG, str(last // 3)),
+        "get by name": lambda: calls.version(BIG, f"=named-{last // 30 * 10}"),
+        "get by stage": lambda: calls.version(BIG, "@production"),
+        "get latest": lambda: calls.version(BIG, "latest"),
+        "first page": page(page_size=50),
+        "deep page": page(page_size=50, page_token=token),
+        "filter by tag": page(filter="tags:rare"),
+        "filter by metric": page(filter="metadata.auc > 0.95"),
+        "get as of the past": as_of("latest", last // 2),
+        "history of a model": lambda: calls.log.ListEvents(history),
+        "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),
+    }
+    return {f"{name}_ms": _median(ask) for name, ask in questions.items()}
+
+
+def _deep_token(calls: Calls, last: int) -> str:
+    """The token of a page as deep as twenty large pages lead."""
+    token, size = "", min(last // 4, 1000)
+    for _ in range(20):
+        request = model_registry_pb2.ListModelVersionsRequest(
+            parent=f"{PROJECT}/models/{BIG}", page_size=size, page_token=token
+        )
+        following = calls.models.ListModelVersions(request).next_page_token
+        if not following:
+            break
+        token = following
+    return token
+
+
+def _median(ask: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(CALLS):
+        begun = time.perf_counter()
+        ask()
+        taken.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(taken)
+
+
+def _watched(calls: Calls, size: int) -> float:
+    wanted = min(size, 20_000)
+    request = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0)
+    begun = time.perf_counter()
+    stream = calls.log.Watch(request)
+    seen = 0
+    for message in stream:
+        seen += len(message.events)
+        if seen >= wanted:
+            break
+    taken = time.perf_counter() - begun
+    stream.cancel()
+    return seen / taken
+
+
+def _memory(server: Server) -> dict[str, float]:
+    before = _resident(server)
+    with grpc.insecure_channel(server.address) as channel:
+        newest = Calls(channel).log.ListEvents(event_log_pb2.ListEventsRequest(parent=PROJECT, page_size=1)).revision
+        request = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=newest)
+        streams = [Calls(channel).log.Watch(request) for _ in range(WATCHERS)]
+        for stream in streams:
+            next(islice(stream, 1))
+        after = _resident(server)
+        for stream in streams:
+            stream.cancel()
+    return {"resident_bytes": before, "bytes_per_watcher": (after - before) / WATCHERS}
+
+
+def _resident(server: Server) -> int:
+    pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _started(server: Server) -> float:
+    begun = time.perf_counter()
+    server.start()
+    taken = (time.perf_counter() - begun) * 1000
+    server.stop()
+    return taken
+
+
+def main() -> None:
+    """Measure each size, and add it to the report."""
+    parser = argparse.ArgumentParser(prog="make bench-growth", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="how many versions, half in one model")
+    parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
+    given = parser.parse_args()
+    found = {str(size): measure(size, lambda text: print(text, flush=True)) for size in given.sizes}
+    keep(given.into, growth=found)
+    print(publish(given.into))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What the SDK costs the program that uses it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tallymark.testing import Server
+
+STARTS = 11
+CALLS = 300
+IMPORT = "import tallymark"
+COLD = "from tallymark import Model; print(Model(name='cold').number)"
+# A step that does nothing, plain and decorated, in one run; prints microseconds a call.
+STEPS = """
+import time
+from tallymark import Model, pipeline, step
+def plain(x): return x
+decorated = step(plain)
+def timed(function, count):
+    begun = time.perf_counter()
+    for turn in range(count): function(turn)
+    return (time.perf_counter() - begun) / count * 1e6
+@pipeline(model=Model(name="steps"))
+def training(): print(timed(decorated, COUNT) - timed(plain, COUNT))
+training()
+"""
+
+
+def measure(rounds: int) -> dict[str, float]:
+    """Milliseconds and microseconds, by what they are of."""
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder, "sdk.db")) as server:
+        asked = {"TALLYMARK_URL": server.address}
+        starts = STARTS if rounds > 1 else 3
+        bare = _starts("pass", {}, starts)
+        return {
+            "bare_python_ms": bare,
+            "import_tallymark_above_bare_ms": _starts(IMPORT, {}, starts) - bare,
+            "import_grpc_above_bare_ms": _starts("import grpc", {}, starts) - bare,
+            "first_number_above_bare_ms": _starts(COLD, asked, starts) - bare,
+            "warm_call_p50_ms": _warm(server.address),
+            "recorded_step_us": _printed(STEPS.replace("COUNT", "200"), asked),
+            "disabled_step_us": _printed(STEPS.replace("COUNT", "20000"), {"TALLYMARK_MODE": "disabled"}),
+        }
+
+
+def _starts(code: str, environment: dict[str, str], count: int) -> float:
+    """The median time of a whole process, in milliseconds."""
+    return statistics.median(_timed(lambda: _run(code, environment)) for _ in range(count))
+
+
+def _timed(do: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    do()
+    return (time.perf_counter() - begun) * 1000
+
+
+def _printed(code: str, environment: dict[str, str]) -> float:
+    return float(_run(code, environment))
+
+
+def _run(code: str, environment: dict[str, str]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "script.py")
+        script.write_text(code)
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return done.stdout
+
+
+def _warm(address: str) -> float:
+    from tallymark import Client
+
+    with Client(address) as client:
+        client.create_model("warm")
+        client.create_version("warm")
+        return statistics.median(_timed(lambda: client.get_version("warm/1")) for _ in range(CALLS))

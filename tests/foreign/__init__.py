@@ -1,0 +1,1 @@
+"""Registries of other makers: real ones, from which is imported."""

@@ -1,0 +1,65 @@
+"""The bench: small enough to run here, it still proves that what it counts is there, and its report says just that."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kept import ROOT
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The bench, as `make bench` runs it."""
+    command = [sys.executable, "-m", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+
+
+@pytest.mark.timeout(180)
+def test_the_bench_counts_what_it_made(tmp_path: Path) -> None:
+    """Its smallest run verifies every version it created, and writes figures, page and plots."""
+    done = run("bench", "--rounds", "1", "--calls", "64", "--into", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "bench.json").read_text())
+    measured = found["throughput"]["found"]
+    assert list(measured["by_concurrency"]) == ["1", "8", "64", "512"]
+    calls = [one["calls"] for kinds in measured["by_concurrency"].values() for one in kinds["create"]]
+    rows = 100 * measured["batches"]["batch"][0]["calls"] + measured["batches"]["unary"][0]["calls"]
+    assert measured["verified"] == 1 + sum(calls) + rows + measured["models"]["one"][0]["calls"]
+    assert {"import_tallymark_above_bare_ms", "recorded_step_us"} < found["sdk"]["found"].keys()
+    for name in ("throughput.svg", "p99.svg"):
+        assert "Tallymark, durable" in (tmp_path / name).read_text()
+    assert (tmp_path / "report.md").read_text() in done.stdout
+
+
+@pytest.mark.timeout(180)
+def test_growth_is_measured_on_a_sound_file(tmp_path: Path) -> None:
+    """Its smallest run fills a file that is proved, and asks every question of it."""
+    done = run("bench.growth", "--sizes", "1000", "--into", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "bench.json").read_text())["growth"]["found"]["1000"]
+    assert {
+        "create_ms",
+        "get latest_ms",
+        "deep page_ms",
+        "filter by metric_ms",
+        "verify_events_per_second",
+    } <= found.keys()
+    assert min(found.values()) > 0
+
+
+def test_the_published_report_is_what_was_measured(tmp_path: Path) -> None:
+    """No figure of the report was written by hand; one that is changed is noticed."""
+    assert run("bench.report", "--check").returncode == 0
+    shutil.copytree(ROOT / "docs/bench", tmp_path / "bench")
+    page = tmp_path / "bench/report.md"
+    page.write_text(page.read_text().replace("| 64 |", "| 64 | 99,999 |", 1))
+    done = run("bench.report", "--check", "--into", str(tmp_path / "bench"))
+    assert done.returncode != 0
+    assert "not what bench.json tells" in done.stderr

@@ -1,0 +1,134 @@
+"""Filters find what they ask for without a look at every version."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from storage.deciding import ATTEMPT, create_model, write
+
+from tallymark_server.domain import commands as c
+from tallymark_server.domain.conditions import VERSION_FIELDS, Kind, Order, Query
+from tallymark_server.domain.model import Model, Stage, Uri
+from tallymark_server.domain.reference import numbered
+from tallymark_server.filtering import parse
+from tallymark_server.storage.sqlite import finding
+from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.storage.sqlite.reading import Reading
+
+ROWS: list[dict[str, Any]] = [
+    {"tags": ("growth", "eu"), "metadata": {"auc": 0.5, "fast": True, "note": "good"}},
+    {"tags": ("growth",), "metadata": {"auc": 1.0, "fast": False, "data": Uri("s3://b/a.csv")}},
+    {"name": "rc-1", "metadata": {"auc": "high", "n": float("inf"), "many": (1.0, 2.0)}},
+    {"tags": ("*", "x" * 60), "metadata": {"note": "y" * 300, "auc": 0.9}},
+    {},
+]
+FILTERS = [
+    *("tags:growth", "tags:eu", "tags:none", 'tags:"*"', "tags:gro*", "tags:growth OR tags:eu", "NOT tags:growth"),
+    *("metadata.auc > 0.6", "metadata.auc = 1", "metadata.auc != 1", 'metadata.auc = "high"', "metadata.auc:*"),
+    *("metadata.fast = true", "metadata.fast = false", "metadata.many:*", "metadata.n:*", "metadata.n > 5"),
+    *('metadata.data = "s3://b/a.csv"', "metadata.data:csv", f'metadata.note = "{"y" * 300}"', 'metadata.note > "a"'),
+    *("stage = production", "stage = none", "aliases:champion", "version_name = rc-1", 'version_name = "5"'),
+    *("tags:growth metadata.auc >= 0.5", "tags:none OR number = 2", "metadata.auc < 2 OR stage = production"),
+    *("run = r1", "metadata.auc:0.9", "tags:growth AND (tags:eu OR metadata.auc = 1)"),
+]
+
+
+def numbers(path: Path, text: str, *, at: int | None = None, deleted: bool = False) -> list[int]:
+    """The versions that the filter lists."""
+    connection = sqlite3.connect(path)
+    query = Query(
+        limit=100,
+        order=(Order("number", Kind.NUMBER, descending=True),),
+        condition=parse(text, VERSION_FIELDS),
+        at=at,
+        deleted=deleted,
+    )
+    model = Model(id=1, name="churn", creator="", create_time=0, update_time=0, create_revision=1, mod_revision=1)
+    found = Reading(connection).versions("default", model, query)
+    connection.close()
+    return [version.number for version in found.items]
+
+
+async def filled(path: Path, rows: list[dict[str, Any]], *more: Any) -> None:
+    """A file with these versions of one model, and what is done to them after."""
+    async with open_sqlite(path, ("default",)) as storage:
+        await write(storage, create_model())
+        new = tuple(c.NewVersion(**row) for row in rows)
+        await write(storage, c.CreateVersions(**ATTEMPT, model="churn", versions=new))
+        for command in more:
+            await write(storage, command)
+
+
+@pytest.mark.parametrize("text", FILTERS)
+async def test_what_is_looked_up_is_what_each_version_is_asked(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter lists the same whether candidates are looked up or every version is looked at, now and in the past."""
+    path = tmp_path / "tallymark.db"
+    one: dict[str, Any] = {**ATTEMPT, "model": "churn", "reference": numbered(1)}
+    two: dict[str, Any] = {**one, "reference": numbered(2)}
+    await filled(
+        path,
+        ROWS,
+        c.SetStage(**two, stage=Stage.PRODUCTION),
+        c.SetAlias(**two, alias="champion"),
+        c.LogMetadata(**one, metadata={"auc": 0.7}, delete_keys=frozenset({"fast"})),
+        c.UpdateVersion(**two, changes={"tags": ("late",)}),
+        c.DeleteVersion(**one),
+    )
+    asked: list[dict[str, Any]] = [{}, {"deleted": True}, *({"at": at} for at in range(6, 12))]
+    looked_up = [numbers(path, text, **how) for how in asked]
+    monkeypatch.setattr(finding, "MAX_CANDIDATES", -1)
+    assert looked_up == [numbers(path, text, **how) for how in asked]
+    assert any(found for found in looked_up) or text in ("tags:none", "run = r1", "metadata.n > 5")
+
+
+@pytest.mark.parametrize("text", ["tags:rare", "metadata.auc > 0.9", "version_name = odd", "stage = production"])
+async def test_a_rare_version_is_found_at_the_same_cost_among_many(tmp_path: Path, text: str) -> None:
+    """SQLite takes no more steps to find one version among 4,000 than among 40."""
+    steps = []
+    for count in (40, 4000):
+        path = tmp_path / f"{count}.db"
+        rows: list[dict[str, Any]] = [{"tags": ("common",), "metadata": {"auc": 0.5}} for _ in range(count)]
+        rows[3] = {"name": "odd", "tags": ("rare",), "metadata": {"auc": 0.95}}
+        promoted = c.SetStage(**ATTEMPT, model="churn", reference=numbered(4), stage=Stage.PRODUCTION)
+        await filled(path, rows, promoted)
+        steps.append(_steps(path, text))
+    assert steps[1] <= steps[0] * 1.2
+
+
+async def test_a_page_begins_behind_many_deleted(tmp_path: Path) -> None:
+    """A page costs the same behind 400 deleted versions as behind 4."""
+    steps = []
+    for count in (4, 400):
+        path = tmp_path / f"{count}.db"
+        deleted = [c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(n)) for n in range(3, 3 + count)]
+        await filled(path, [{}] * (2 + count), *deleted)
+        assert numbers(path, "") == [2, 1]
+        steps.append(_steps(path, ""))
+    assert steps[1] <= steps[0] * 1.2
+
+
+def _steps(path: Path, text: str) -> int:
+    """How many steps SQLite takes for the page."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    connect = sqlite3.connect
+
+    def counting(*given: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*given, **options)
+        connection.set_progress_handler(count, 1)
+        return connection
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sqlite3, "connect", counting)
+        assert numbers(path, text)
+    return steps
