@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers protos clean
+.PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers bench-dashboard protos clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -55,6 +55,9 @@ bench-growth: setup ## measure what becomes slower with 1,000, 100,000 and 1,000
 
 bench-peers: setup ## the same work for Tallymark, for MLflow and for ZenML, side by side
 	@PYTHONPATH=tests $(BIN)/python -m bench.peers $(OPTIONS)
+
+bench-dashboard: setup ## measure pages over 100,000 versions, and creates beside 500 open pages
+	@PYTHONPATH=tests $(BIN)/python -m bench.dashboard $(OPTIONS)
 
 protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py

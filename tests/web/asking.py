@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import selectors
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
-from calling import Calls
+from calling import PROJECT, Calls
 
-from tallymark import Client, MetricPoint
-from tallymark.v1 import model_pb2
+from tallymark.v1 import artifact_pb2, metric_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 
 TIMEOUT = 30
 FORM = "application/x-www-form-urlencoded"
 HOSTILE = """<script>document.title = "stolen"</script><img src=x onerror="alert(1)">"'{{ 7 * 7 }}&amp;"""
+DATA, WEIGHTS = f"sha256:{'d' * 64}", f"sha256:{'e' * 64}"
 # What a name can hold of it: it has no `/ @ = :`.
 HOSTILE_NAME = """<b onclick>"'&lt;{{ 7 * 7 }}.."""
 
@@ -98,21 +102,91 @@ def furnished(calls: Calls, versions: int = 12) -> None:
     calls.set_alias("churn", 5, "champion")
 
 
-def traced(address: str) -> int:
-    """The number of a version of `churn` that a run with parameters made of data and of another version.
+def link(calls: Calls, model: str, version: str | int, name: str, **fields: Any) -> artifact_pb2.Artifact:
+    request = artifact_pb2.LinkArtifactRequest(
+        parent=f"{PROJECT}/models/{model}/versions/{version}",
+        artifact_id=name,
+        artifact=artifact_pb2.Artifact(**fields),
+    )
+    return calls.models.LinkArtifact(request)
 
-    Everything that people can name is hostile: the pipeline, the step, a metric, an artifact and where it is.
-    """
-    with Client(address) as client:
-        client.create_model("events")
-        source = client.create_version("events")
-        client.start_run("r7", pipeline=HOSTILE, commit="c0ffee" * 7, parameters={HOSTILE_NAME: HOSTILE, "depth": 6})
-        made = client.ensure_version("churn", run="r7", step=HOSTILE_NAME).version
-        client.ensure_version("events", str(source.number), run="r7")
-        client.log_metrics(
-            made.resource_name, [MetricPoint(HOSTILE_NAME, value=0.5 + step / 100, step=step) for step in range(9)]
+
+def measure(calls: Calls, model: str, version: str | int, key: str, values: Sequence[float]) -> None:
+    """The values as points of the metric, at steps 0, 10, 20 ..."""
+    points = [metric_pb2.MetricPoint(key=key, step=10 * at, value=value) for at, value in enumerate(values)]
+    name = f"{PROJECT}/models/{model}/versions/{version}"
+    calls.models.LogMetadata(model_registry_pb2.LogMetadataRequest(name=name, points=points))
+
+
+def take_step(calls: Calls, run: str, step: str, state: run_pb2.RunState.ValueType, error: str = "") -> None:
+    """A step of the run, of that name, from its start to its end."""
+    identity = re.sub(r"[^a-z]", "-", step)[:99]
+    calls.runs.StartStep(
+        run_registry_pb2.StartStepRequest(
+            parent=f"{PROJECT}/runs/{run}", step_id=identity, step=run_pb2.RunStep(display_name=step)
         )
-        used = {"digest": f"sha256:{'0' * 64}", "size": 4096, "role": "used", "run": "r7"}
-        client.link_artifact(made.resource_name, "training data", "s3://bucket/train.parquet", **used)
-        client.link_artifact(made.resource_name, HOSTILE_NAME, f"s3://bucket/{HOSTILE}", type="model", run="r7")
-        return int(made.number)
+    )
+    name = f"{PROJECT}/runs/{run}/steps/{identity}"
+    calls.runs.FinishStep(run_registry_pb2.FinishStepRequest(name=name, state=state, error=error))
+
+
+def traced(calls: Calls) -> None:
+    """More of `churn`: a run made its next version of `features` No. 1, with steps, artifacts and a metric by step."""
+    calls.create_model("features")
+    calls.create_version("features", "w46")
+    link(
+        calls,
+        "features",
+        1,
+        "customers",
+        uri="s3://lake/w46.parquet",
+        digest=DATA,
+        format="parquet",
+        size_bytes=300_000_000,
+    )
+    parameters = {"rounds": number(400)}
+    run = run_pb2.Run(pipeline="training", host="gpu-03", user="ml", commit="c0ffee" * 6, parameters=parameters)
+    config = model_pb2.ModelConfig(model="churn")
+    made = calls.runs.StartRun(
+        run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="train-7", run=run, config=config)
+    ).model_version.number
+    calls.ensure("features", version="1", run="train-7")
+    take_step(calls, "train-7", "load", run_pb2.RUN_STATE_SUCCEEDED)
+    take_step(calls, "train-7", "fit", run_pb2.RUN_STATE_FAILED, "out of memory")
+    link(calls, "churn", made, "customers", uri="s3://lake/w46.parquet", digest=DATA, format="parquet",
+         size_bytes=300_000_000, role=artifact_pb2.ARTIFACT_ROLE_USED)  # fmt: skip
+    link(calls, "churn", made, "classifier", uri="s3://models/7.skops", digest=WEIGHTS, format="skops",
+         size_bytes=1_482_311, type=artifact_pb2.ARTIFACT_TYPE_MODEL)  # fmt: skip
+    measure(calls, "churn", made, "loss", [0.9, 0.5, 0.4])
+    measure(calls, "churn", 3, "loss", [0.8, 0.6])
+
+
+@contextmanager
+def held_open(url: str, path: str, many: int) -> Iterator[None]:
+    """So many streams at once, of which whatever comes is read and thrown away by a thread."""
+    host = urlsplit(url).netloc
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    name, _, port = host.partition(":")
+    with selectors.DefaultSelector() as readable, ExitStack() as stack:
+        for _ in range(many):
+            opened = stack.enter_context(socket.create_connection((name, int(port)), timeout=TIMEOUT))
+            opened.sendall(request)
+            # The line that begins every stream: from then on it is one that is open.
+            begun = b""
+            while b"retry:" not in begun:
+                begun += opened.recv(4096)
+            readable.register(opened, selectors.EVENT_READ)
+        ended = threading.Event()
+
+        def drain() -> None:
+            while not ended.is_set():
+                for key, _ in readable.select(0.1):
+                    key.fileobj.recv(65536)  # type: ignore[union-attr]
+
+        thread = threading.Thread(target=drain)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()

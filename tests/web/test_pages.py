@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.asking import ask, furnished, number, traced
+from web.asking import ask, furnished, link, measure, number, traced
 from calling import Calls
 from playwright.sync_api import Browser, Page, expect
 
@@ -27,12 +27,14 @@ PAGES = {
     "version": f"{CHURN}/versions/5",
     "metrics": f"{CHURN}/versions/5?tab=metrics",
     "metadata": f"{CHURN}/versions/5?tab=metadata",
-    "traced": f"{CHURN}/versions/13",
-    "curves": f"{CHURN}/versions/13?tab=metrics",
-    "artifacts": f"{CHURN}/versions/13?tab=artifacts",
-    "lineage": f"{CHURN}/versions/13?tab=lineage",
     "history": f"{CHURN}/versions/3?tab=history",
     "raw": f"{CHURN}/versions/3?tab=raw",
+    "made by a run": f"{CHURN}/versions/13",
+    "curves": f"{CHURN}/versions/13?tab=metrics",
+    "artifacts": f"{CHURN}/versions/13?tab=artifacts",
+    "no artifacts": f"{CHURN}/versions/5?tab=artifacts",
+    "lineage": f"{CHURN}/versions/13?tab=lineage",
+    "lineage of one": f"{CHURN}/versions/5?tab=lineage",
     "compare": f"{CHURN}/compare?number=3&number=5&number=13",
     "activity": "/activity",
     "moment": f"{CHURN}/at",
@@ -71,12 +73,10 @@ def contexts(browser: Browser, server: Server) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_can_be_read_by_everybody(
-    contexts: Any, calls: Calls, server: Server, rules: str, scheme: str
-) -> None:
+def test_every_page_can_be_read_by_everybody(contexts: Any, calls: Calls, rules: str, scheme: str) -> None:
     """No page breaks a rule of accessibility that can be checked, in light and in dark, and none complains."""
     furnished(calls)
-    traced(server.address)
+    traced(calls)
     # The rules are put into the page from outside, which its own policy would not let in.
     page = contexts(color_scheme=scheme, bypass_csp=True)
     wrong: list[str] = []
@@ -89,10 +89,10 @@ def test_every_page_can_be_read_by_everybody(
     assert wrong == []
 
 
-def test_no_page_complains(page: Page, calls: Calls, server: Server) -> None:
+def test_no_page_complains(page: Page, calls: Calls) -> None:
     """Each page loads from this server alone, within its policy, without an error on the console."""
     furnished(calls)
-    traced(server.address)
+    traced(calls)
     for name, address in PAGES.items():
         if name not in ("nothing", "no model", "bad filter"):
             response = page.goto(address)
@@ -101,14 +101,23 @@ def test_no_page_complains(page: Page, calls: Calls, server: Server) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 820, 1400])
-def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, server: Server, width: int) -> None:
+def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, width: int) -> None:
     """Nobody must scroll sideways to read a page, on a phone or at a desk, however long the names are."""
     furnished(calls)
-    traced(server.address)
+    traced(calls)
     calls.create_model("m" * 255, tags=["t" * 255])
     calls.create_version("churn", "v" * 255, description="d" * 999, metadata={"k" * 255: number(1e300)})
+    link(calls, "churn", 14, "a" * 255, uri="u" * 8192, digest=f"sha256:{'f' * 64}", format="f" * 100, size_bytes=2**62)
+    measure(calls, "churn", 14, "l" * 255, [1e308, -1e308, float("nan"), float("inf")])
     page = contexts(viewport={"width": width, "height": 800})
-    for name, address in {**PAGES, "long": f"{CHURN}/versions/14?tab=metadata", "wide": f"/models/{'m' * 255}"}.items():
+    tabs = ("overview", "metadata", "metrics", "artifacts", "lineage", "history", "raw")
+    long = {f"long {tab}": f"{CHURN}/versions/14?tab={tab}" for tab in tabs}
+    for name, address in {
+        **PAGES,
+        **long,
+        "wide": f"/models/{'m' * 255}",
+        "beside": f"{CHURN}/compare?number=14,13",
+    }.items():
         page.goto(address)
         wide = page.evaluate(
             """(width) => document.documentElement.scrollWidth <= width ? [] : [...document.querySelectorAll("#page *")]
@@ -134,7 +143,7 @@ def test_what_stands_where_is_seen_at_once(page: Page, calls: Calls) -> None:
     furnished(calls)
     page.goto("/")
     row = page.locator("tr", has_text="churn")
-    expect(row.locator("td.n")).to_have_text("12")
+    expect(row.locator(".latest")).to_have_text("12")
     expect(row.locator(".stage.production")).to_have_text("3")
     expect(row.locator(".stage.staging")).to_have_text("4")
     expect(row).to_contain_text("growth")
@@ -266,6 +275,7 @@ def test_history_and_activity_tell_what_happened(page: Page, calls: Calls) -> No
 def test_every_page_is_json_too(server: Server, calls: Calls) -> None:
     """The same address with `.json` gives what the page shows, in the JSON of the contract."""
     furnished(calls)
+    traced(calls)
     for name, address in PAGES.items():
         path, mark, query = address.partition("?")
         answer = ask(server.dashboard, f"{'/models' if path == '/' else path}.json{mark}{query}")
@@ -274,7 +284,8 @@ def test_every_page_is_json_too(server: Server, calls: Calls) -> None:
     assert ask(server.dashboard, f"{CHURN}/versions/3.json").json["stage"] == "STAGE_PRODUCTION"
     listed = ask(server.dashboard, "/models.json").json
     assert [(model["name"], model["latest"], model["production"]) for model in listed["models"]] == [
-        ("projects/default/models/churn", 12, 3)
+        ("projects/default/models/churn", 13, 3),
+        ("projects/default/models/features", 1, None),
     ]
     assert ask(server.dashboard, "/models/nobody.json").json["reason"] == "MODEL_NOT_FOUND"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from web.asking import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, number
-from calling import Calls
+from web.asking import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, link, measure, number, take_step
+from calling import PROJECT, Calls
 from playwright.sync_api import Page, expect
 
 from kept import ROOT
 from tallymark.testing import Server
-from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2
+from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 from tallymark_server.web.prose import prose
 
 pytestmark = pytest.mark.timeout(600)
@@ -112,10 +112,39 @@ def test_hostile_addresses_get_clean_answers(standing: Server, path: str) -> Non
     assert "incident" not in standing.log_file.read_text()
 
 
+@pytest.mark.parametrize("path", [f"{CHURN}/tags", f"{CHURN}/describe", "/settings"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
+def test_only_forms_are_taken_as_forms(server: Server, calls: Calls, path: str, kind: str) -> None:
+    """A body of another type, or a form without its fields, changes nothing: it is not taken for an emptied form."""
+    calls.create_model("churn", description="kept", tags=["kept"])
+    for body, content_type in ((b"tags=&description=", kind), (b"{}", kind), (b"unknown=1", FORM)):
+        assert ask(server.dashboard, path, "POST", body, content_type=content_type).status == 400
+    assert (calls.model("churn").description, calls.model("churn").tags) == ("kept", ["kept"])
+
+
+@pytest.mark.parametrize("what", ["stage", "tags", "describe", "delete", "aliases"])
+def test_numbers_that_no_version_has_are_refused(standing: Server, what: str) -> None:
+    """A number beyond all that can be given is refused as any other that is missing, not an incident."""
+    for number_, status in (("0", 400), ("7", 404), ("9" * 9, 404), ("9" * 25, 400)):
+        path = f"{CHURN}/versions/{number_}/{what}"
+        assert ask(standing.dashboard, path).status == status
+        assert ask(standing.dashboard, path, "POST", "", content_type=FORM).status in (400, 404)
+
+
+def test_pages_tell_which_methods_they_have(standing: Server) -> None:
+    """A page is read and a form is sent; any other method is refused with those that there are."""
+    for method in ("PUT", "DELETE", "PATCH", "TRACE"):
+        answer = ask(standing.dashboard, CHURN, method, content_length="0")
+        assert (answer.status, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
+
+
 SHOWING = (
     "",
-    *(f"/versions/2{tab}" for tab in ("", "?tab=metrics", "?tab=metadata", "?tab=history", "?tab=raw")),
-    "/versions/3",
+    *(
+        f"/versions/2{tab}"
+        for tab in ("", *(f"?tab={tab}" for tab in ("metrics", "metadata", "artifacts", "lineage", "history", "raw")))
+    ),
+    *(f"/versions/3{tab}" for tab in ("", "?tab=lineage")),
     "/versions/2/aliases",
     "/versions/2/stage",
     "/versions/2/tags",
@@ -124,7 +153,7 @@ SHOWING = (
     "/describe",
     "/rollback",
     "/at",
-    "/compare?number=1&number=2",
+    "/compare?number=1&number=2&number=3",
 )
 ALIVE = "#page :is(script, img, style, [onerror], [onclick], [onload], a[href^=javascript])"
 
@@ -148,7 +177,17 @@ def infest(calls: Calls, name: str) -> None:
         calls.create_version(name, version, description=HOSTILE, tags=[HOSTILE], metadata=facts)
     calls.set_alias(name, 2, name, reason=HOSTILE)
     calls.set_stage(name, 1, model_pb2.STAGE_PRODUCTION, reason=HOSTILE)
-    calls.start_run("r", model_pb2.ModelConfig(model=name), pipeline=HOSTILE)
+    measure(calls, name, 2, HOSTILE + "by step", [0.5, float("nan"), 1e308])
+    for uri in (HOSTILE, "javascript:alert(1)"):
+        link(calls, name, 2, name, uri=uri, format=HOSTILE, digest="sha256:" + "0" * 64, size_bytes=2**63 - 1)
+    run = run_pb2.Run(
+        pipeline=HOSTILE, host=HOSTILE, user=HOSTILE, commit=HOSTILE, url="javascript:alert(1)", parameters=facts
+    )
+    config = model_pb2.ModelConfig(model=name)
+    calls.runs.StartRun(run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="r", run=run, config=config))
+    calls.ensure(name, version=name, run="r")
+    take_step(calls, "r", HOSTILE, run_pb2.RUN_STATE_FAILED, HOSTILE)
+    calls.finish_run("r", run_pb2.RUN_STATE_FAILED, HOSTILE)
 
 
 def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:

@@ -1,80 +1,195 @@
-"""What a version's page tells beyond its overview: curves, artifacts, lineage; and how these stand side by side."""
+"""What a version's page shows of where it came from and what it left behind, in a real browser."""
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
-from web.asking import HOSTILE, HOSTILE_NAME, ask, furnished, traced
-from calling import Calls
-from playwright.sync_api import Page, expect
+from web.asking import DATA, WEIGHTS, ask, furnished, link, measure, traced
+from calling import PROJECT, Calls
+from playwright.sync_api import Browser, Page, expect
 
 from tallymark.testing import Server
+from tallymark.v1 import artifact_pb2, model_pb2
 
 pytestmark = pytest.mark.timeout(600)
-VERSION = "/models/churn/versions/13"
+
+CHURN = "/models/churn"
+# The version that `traced` makes.
+MADE = f"{CHURN}/versions/13"
 
 
 @pytest.fixture(autouse=True)
-def made(server: Server, calls: Calls) -> None:
-    """Version 13 of churn, made by a run, of data and of another version."""
+def _registry(calls: Calls) -> None:
     furnished(calls)
-    assert traced(server.address) == 13
+    traced(calls)
 
 
-def test_a_series_is_a_curve(page: Page, server: Server) -> None:
-    """A metric that was measured step by step is drawn from its first step to its last, and told as JSON."""
-    page.goto(f"{VERSION}?tab=metrics")
-    expect(page.get_by_role("heading", name="by step")).to_have_text(f"{HOSTILE_NAME} by step")
-    expect(page.locator(".plot .x")).to_have_text(["0", "8"])
-    expect(page.get_by_role("group", name="by step, from 0.5 to 0.58")).to_be_visible()
-    points = ask(server.dashboard, f"{VERSION}.json?tab=metrics").json["points"]
-    assert [point["value"] for point in points] == pytest.approx([0.5 + step / 100 for step in range(9)])
-
-
-def test_artifacts_tell_what_they_are_and_where(page: Page, server: Server) -> None:
-    """Each artifact has a row with its role, type, size, place and digest, and is told as JSON."""
-    page.goto(f"{VERSION}?tab=artifacts")
-    rows = page.locator("table.artifacts tbody tr")
+def test_artifacts_are_listed(page: Page) -> None:
+    """Each artifact is told with what it is, how large, where, and with its fingerprint, in the order of linking."""
+    page.goto(f"{MADE}?tab=artifacts")
+    rows = page.locator(".artifacts tbody tr")
     expect(rows).to_have_count(2)
-    data = rows.filter(has_text="training data")
-    expect(data).to_contain_text("used")
-    expect(data).to_contain_text("4,096")
-    expect(data).to_contain_text("s3://bucket/train.parquet")
-    expect(data).to_contain_text("sha256:000000000000")
-    expect(rows.filter(has_text="made")).to_contain_text(HOSTILE)
-    told = ask(server.dashboard, f"{VERSION}.json?tab=artifacts").json["artifacts"]
-    assert [artifact["uri"] for artifact in told] == ["s3://bucket/train.parquet", f"s3://bucket/{HOSTILE}"]
+    for words in ("customers", "used", "data, parquet", "300 MB", "s3://lake/w46.parquet", "sha256:dddddddd…"):
+        expect(rows.first).to_contain_text(words)
+    expect(rows.last).to_contain_text("model, skops")
+    expect(rows.last.locator(".n span")).to_have_attribute("title", "1,482,311 bytes")
 
 
-def test_lineage_leads_to_what_it_came_from(page: Page, server: Server) -> None:
-    """The drawing has what it came from to its left, marks where one is, and leads on; the table and JSON agree."""
-    page.goto(f"{VERSION}?tab=lineage")
-    boxes = {
-        text: float(page.locator("svg a, svg g", has_text=text).locator("rect").get_attribute("x") or "nan")
-        for text in ("events No. 1", "training data", "churn No. 13")
+def test_a_digest_is_copied_as_a_whole(browser: Browser, server: Server) -> None:
+    """What is shown cut is copied whole: an artifact's address and its digest."""
+    with browser.new_context(base_url=server.dashboard, permissions=["clipboard-read", "clipboard-write"]) as context:
+        page = context.new_page()
+        page.goto(f"{MADE}?tab=artifacts")
+        for at, text in ((2, "s3://models/7.skops"), (3, WEIGHTS)):
+            page.get_by_role("button", name="copy").nth(at - (at == 3)).click()
+            expect(page.get_by_role("button", name="copied")).to_have_count(at - 1)
+            assert page.evaluate("navigator.clipboard.readText()") == text
+
+
+def test_an_artifact_linked_again_is_told_apart(page: Page, calls: Calls) -> None:
+    """A second link of a name is shown with its place among them."""
+    link(calls, "churn", 13, "classifier", uri="s3://models/7-again.skops")
+    page.goto(f"{MADE}?tab=artifacts")
+    expect(page.locator(".artifacts tbody th")).to_have_text(["customers", "classifier", "classifier@2"])
+
+
+def test_many_artifacts_are_paged(page: Page, calls: Calls) -> None:
+    """More artifacts than a page holds are a click away, all of them and each once."""
+    for at in range(30):
+        link(calls, "churn", 5, f"shard-{at:02}", uri=f"s3://shards/{at}", role=artifact_pb2.ARTIFACT_ROLE_USED)
+    page.goto(f"{CHURN}/versions/5?tab=artifacts")
+    names = page.locator(".artifacts tbody th")
+    expect(names).to_have_count(25)
+    page.get_by_role("link", name="Next page").click()
+    expect(names).to_have_text([f"shard-{at}" for at in range(25, 30)])
+
+
+def test_metrics_by_step_are_drawn_over_those_of_production(page: Page) -> None:
+    """The curve of a metric has a stroke to each point, and behind it the curve of what is in production."""
+    page.goto(f"{MADE}?tab=metrics")
+    expect(page.get_by_role("heading", name="loss by step")).to_be_visible()
+    assert page.locator(".own").get_attribute("d").count("L") == 2  # type: ignore[union-attr]
+    assert page.locator(".behind").get_attribute("d").count("L") == 1  # type: ignore[union-attr]
+    expect(page.locator(".curves .note")).to_have_text("3 points · No. 3, in production")
+    page.goto(f"{CHURN}/versions/3?tab=metrics")
+    expect(page.locator(".behind")).to_have_count(0)
+
+
+def test_what_cannot_be_drawn_is_a_gap(page: Page, calls: Calls) -> None:
+    """A value that is no finite number leaves a gap, a single one is a dot, and none at all is said."""
+    nan = float("nan")
+    for key, values in (
+        ("gap", [1, 2, nan, 3, 4]),
+        ("dot", [nan, 1, nan]),
+        ("none", [nan, float("inf")]),
+        ("huge", [1e308, -1e308]),
+    ):
+        measure(calls, "churn", 5, key, values)
+    page.goto(f"{CHURN}/versions/5?tab=metrics")
+    paths = {}
+    for key in ("gap", "dot", "huge"):
+        drawn = page.locator(".curves section").filter(has_text=f"{key} by step").locator(".own")
+        paths[key] = str(drawn.get_attribute("d"))
+    assert (paths["gap"].count("M"), paths["gap"].count("L")) == (2, 2)
+    assert (paths["dot"].count("M"), paths["dot"].count("h0")) == (1, 1)
+    assert not re.search("nan|inf", paths["huge"])
+    expect(page.locator(".curves section").filter(has_text="none by step")).to_contain_text("No finite number")
+
+
+def test_lineage_is_drawn_from_the_sources_to_the_right(page: Page) -> None:
+    """The picture has the version marked, what it came from on its left, what came from it on its right, and arrows."""
+    page.goto(f"{MADE}?tab=lineage")
+    places = {
+        box.locator("text").first.text_content(): float(box.locator("rect").get_attribute("x") or "nan")
+        for box in page.locator(".lineage svg > :is(a, g)").all()
     }
-    assert boxes["events No. 1"] < boxes["churn No. 13"]
-    assert boxes["training data"] < boxes["churn No. 13"]
-    expect(page.locator("svg a", has=page.locator("rect.here"))).to_contain_text("churn No. 13")
-    row = page.locator("table.lineage tr", has=page.get_by_role("rowheader", name="churn No. 13"))
-    expect(row).to_contain_text("training data")
-    told = ask(server.dashboard, f"{VERSION}.json?tab=lineage").json
-    assert len(told["nodes"]) == page.locator("table.lineage tbody tr").count()
-    page.locator("table.lineage").get_by_role("link", name="events No. 1").click()
-    expect(page).to_have_url(f"{server.dashboard.rstrip('/')}/models/events/versions/1")
+    assert places.keys() == {"features No. 1", "training", "customers", "churn No. 13", "classifier"}
+    for left, right in (("features No. 1", "training"), ("training", "churn No. 13"), ("churn No. 13", "classifier")):
+        assert places[left] < places[right]
+    expect(page.locator(".lineage :is(a, g):has(.here) text").first).to_have_text("churn No. 13")
+    expect(page.locator(".lineage .arrow")).to_have_count(5)
 
 
-def test_parameters_and_artifacts_stand_side_by_side(page: Page) -> None:
-    """A comparison has what the runs were given and what is linked, and leaves out what is the same."""
-    page.goto("/models/churn/compare?number=12&number=13&only=differences")
-    rows = page.locator("table.compared tbody tr")
-    for name, text in (("depth", "6"), ("training data", "sha256:0000"), (HOSTILE_NAME, HOSTILE)):
-        expect(rows.filter(has_text=name).filter(has_text=text)).not_to_have_count(0)
-    expect(page.locator("table.compared tbody tr:not(.differs):not(.section)")).to_have_count(0)
+def test_lineage_is_a_table_too(page: Page) -> None:
+    """Who cannot see the picture reads what came from what, and which runs made or used the version."""
+    page.goto(f"{MADE}?tab=lineage")
+    row = page.locator(".traced tbody tr").filter(has=page.get_by_role("link", name="churn No. 13"))
+    expect(row).to_contain_text("training, customers")
+    expect(page.locator(".runs tbody tr")).to_have_count(1)
+    expect(page.locator(".runs tbody tr")).to_contain_text("train-7")
+    page.locator(".traced").get_by_role("link", name="features No. 1").click()
+    page.wait_for_url("**/models/features/versions/1")
+    page.goto("/models/features/versions/1?tab=lineage")
+    expect(page.locator(".runs tbody tr")).to_contain_text("churn No. 13")
 
 
-@pytest.mark.parametrize("tab", ["", "metrics", "metadata", "artifacts", "lineage", "history", "raw"])
-def test_what_people_name_does_nothing(page: Page, tab: str) -> None:
-    """No name of a pipeline, step, parameter, metric or artifact becomes anything but text."""
-    page.goto(f"{VERSION}?tab={tab}")
-    expect(page).to_have_title("churn No. 13 · tallymark")
-    expect(page.locator("#page script, #page img, #page b[onclick]")).to_have_count(0)
+def test_the_steps_of_the_run_are_told(page: Page) -> None:
+    """The overview tells each step of the run that made the version, how it ended, and what went wrong."""
+    page.goto(MADE)
+    steps = page.locator(".steps li")
+    expect(steps).to_have_count(2)
+    expect(steps.first).to_contain_text("succeeded load")
+    expect(steps.last).to_contain_text("failed fit")
+    expect(steps.last).to_contain_text("out of memory")
+    expect(page.locator(".facts")).to_contain_text("c0ffeec0ffee…")
+    expect(page.locator(".facts")).to_contain_text("rounds=400")
+
+
+def test_a_version_shows_its_place_in_the_line(page: Page) -> None:
+    """Every page of a version has the strokes around it with its own one marked, and leads to its neighbours."""
+    page.goto(f"{CHURN}/versions/5?tab=history")
+    marked = page.locator(".tally a:has(.here)")
+    expect(marked).to_have_count(1)
+    expect(marked).to_have_attribute("href", f"{CHURN}/versions/5")
+    page.keyboard.press("]")
+    page.wait_for_url(f"**{CHURN}/versions/6?tab=history")
+    page.keyboard.press("[")
+    page.wait_for_url(f"**{CHURN}/versions/5?tab=history")
+
+
+def test_each_tab_is_json_too(server: Server) -> None:
+    """The JSON of a tab is the version, and with it what the tab shows, in the messages of the contract."""
+    told = {
+        tab: ask(server.dashboard, f"{MADE}.json?tab={tab}").json
+        for tab in ("metrics", "artifacts", "lineage", "history")
+    }
+    assert {each["name"] for each in told.values()} == {f"{PROJECT}/models/churn/versions/13"}
+    assert [point["value"] for point in told["metrics"]["points"]["loss"]] == [0.9, 0.5, 0.4]
+    assert [artifact["digest"] for artifact in told["artifacts"]["artifacts"]] == [DATA, WEIGHTS]
+    assert len(told["lineage"]["lineage"]["nodes"]) == 5
+    assert [run["pipeline"] for run in told["lineage"]["runs"]] == ["training"]
+    assert "EVENT_KIND_VERSION_CREATED" in json.dumps(told["history"]["events"])
+
+
+def test_artifacts_schema_and_parameters_are_compared(page: Page, calls: Calls) -> None:
+    """Beside numbers and metadata, a comparison has the schema, the parameters, and artifacts by their fingerprints."""
+    for at in (5, 6):
+        link(calls, "churn", at, "customers", uri=f"s3://elsewhere/{at}", digest=DATA)
+        link(calls, "churn", at, "classifier", uri="s3://same", digest=f"sha256:{at}{'0' * 63}")
+    page.goto(f"{CHURN}/compare?number=5&number=6&number=13")
+    for section in ("Parameters of the run", "Artifacts", "About"):
+        expect(page.locator(".compared .section").filter(has_text=section)).to_have_count(1)
+    page.goto(f"{CHURN}/compare?number=5&number=6&only=differences")
+    rows = page.locator(".compared tbody th[scope=row]")
+    expect(rows.filter(has_text="classifier")).to_have_count(1)
+    expect(rows.filter(has_text="customers")).to_have_count(0)
+
+
+def test_who_is_in_production_is_known_after_any_number_of_moves(server: Server, calls: Calls) -> None:
+    """However often other versions were moved since, who was in production is told, and since when."""
+    for at in range(1001):
+        calls.set_stage("churn", 4, model_pb2.STAGE_ARCHIVED if at % 2 else model_pb2.STAGE_STAGING)
+        calls.set_stage("churn", 6, model_pb2.STAGE_ARCHIVED if at % 2 else model_pb2.STAGE_NONE)
+    assert ask(server.dashboard, f"{CHURN}/at.json").json["production"]["number"] == 3
+    assert "better" in ask(server.dashboard, f"{CHURN}/at").text
+
+
+def test_all_who_were_in_production_are_told(page: Page) -> None:
+    """With the answer for a time comes the line of all that were in production, each with its own permalink."""
+    page.goto(f"{CHURN}/at")
+    expect(page.locator(".held tbody th")).to_have_text(["3", "2"])
+    expect(page.locator(".held tbody tr").first).to_contain_text("until now")
+    page.locator(".held tbody tr").last.get_by_role("link").last.click()
+    expect(page.locator(".answer")).to_have_text("No.2")

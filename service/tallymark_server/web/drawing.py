@@ -13,6 +13,7 @@ FIVE = 5
 # Of a plot, in its own units.
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 180, 56, 16, 14, 26
 SPARK_WIDTH, SPARK_HEIGHT = 72, 18
+CURVE_WIDTH, CURVE_HEIGHT = 520, 150
 
 
 class Stroke(NamedTuple):
@@ -31,10 +32,22 @@ def tally(versions: Mapping[int, ModelVersion], last: int, most: int) -> list[li
     """The last numbers in fives, as tallies are kept: the fifth stroke crosses the four before it."""
     first = max(1, last - most + 1)
     first -= (first - 1) % FIVE
+    return strokes(versions, first, last)
+
+
+def strokes(versions: Mapping[int, ModelVersion], first: int, last: int) -> list[list[Stroke]]:
+    """The numbers from the first, which begins a five, to the last."""
     return [
         [Stroke(at, versions.get(at)) for at in range(start, min(start + FIVE, last + 1))]
         for start in range(first, last + 1, FIVE)
     ]
+
+
+def around(number: int, last: int) -> tuple[int, int]:
+    """Of a long line the part to draw around a number: whole fives, ten before and five after its own."""
+    own = number - (number - 1) % FIVE
+    first = max(1, own - 2 * FIVE)
+    return first, min(last, max(own + 2 * FIVE, first + 4 * FIVE) - 1)
 
 
 class Point(NamedTuple):
@@ -89,34 +102,53 @@ def spark(values: Sequence[float]) -> str:
     return "M" + "L".join(f"{across(index):g} {up(value):g}" for index, value in enumerate(values))
 
 
-class Curve(NamedTuple):
-    """A metric by step: a path for each stretch of numbers, and the levels and steps that are named."""
+Steps = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A metric by step, and behind it that of another version: paths with a stretch for each run of numbers."""
 
     path: str
+    behind: str
     levels: list[tuple[float, str]]
-    steps: list[tuple[float, int]]
-    width: int = WIDTH
-    height: int = HEIGHT
+    steps: list[tuple[float, str, str]]
+    width: int = CURVE_WIDTH
+    height: int = CURVE_HEIGHT
     left: int = LEFT
-    right: int = WIDTH - RIGHT
+    right: int = CURVE_WIDTH - 8
 
 
-def curve(points: Sequence[tuple[int, float]]) -> Curve:
-    """The points of a metric in the order of their steps; what is no finite number breaks the line."""
-    finite = [(step, value) for step, value in points if math.isfinite(value)]
-    if not finite:
-        return Curve("", [], [])
-    lowest, highest = min(value for _, value in finite), max(value for _, value in finite)
-    across = _scale(points[0][0], points[-1][0], LEFT + 10, WIDTH - RIGHT - 10)
-    up = _scale(lowest, highest, HEIGHT - BOTTOM - 8, TOP)
+def curve(points: Steps, behind: Steps = ()) -> Curve | None:
+    """The points of a metric in the order of their steps, with gaps; None if none of them is a finite number."""
+    if not any(math.isfinite(value) for _, value in points):
+        return None
+    drawn = [*points, *behind]
+    finite = [value for _, value in drawn if math.isfinite(value)]
+    lowest, highest = min(finite), max(finite)
+    first, last = min(step for step, _ in drawn), max(step for step, _ in drawn)
+    across = _scale(first, last, LEFT, CURVE_WIDTH - 8)
+    up = _scale(lowest, highest, CURVE_HEIGHT - BOTTOM, TOP)
+    levels = [lowest, highest] if highest > lowest else [lowest]
+    ends = [(across(first), f"{first:,}", "start"), (across(last), f"{last:,}", "end")]
+    return Curve(
+        _line(points, across, up),
+        _line(behind, across, up),
+        [(up(level), f"{level:.4g}") for level in levels],
+        ends if last > first else [(across(first), f"{first:,}", "middle")],
+    )
+
+
+def _line(points: Steps, across: _Scale, up: _Scale) -> str:
     path, pen = [], "M"
-    for step, value in points:
+    for place, (step, value) in enumerate(points):
         if math.isfinite(value):
             path.append(f"{pen}{across(step):g} {up(value):g}")
+            alone = pen == "M" and (place + 1 == len(points) or not math.isfinite(points[place + 1][1]))
+            # A line to where it begins is a dot, by the roundness of its ends.
+            path.append("h0" if alone else "")
         pen = "L" if math.isfinite(value) else "M"
-    levels = [lowest, highest] if highest > lowest else [lowest]
-    ends = dict.fromkeys((points[0][0], points[-1][0]))
-    return Curve("".join(path), [(up(level), f"{level:.4g}") for level in levels], [(across(at), at) for at in ends])
+    return "".join(path)
 
 
 class _Scale:

@@ -47,6 +47,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == int_of(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
+def short(value: float) -> str:
+    """A number where many stand beside each other: at most four digits that matter, but all of a whole number."""
+    return number(value) if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def int_of(value: float) -> float:
     """The whole number nearest to zero from it; itself if it is no finite number."""
     return float(int(value)) if abs(value) < 1e15 else value
@@ -54,7 +59,28 @@ def int_of(value: float) -> float:
 
 def change(value: float) -> str:
     """A difference with its sign."""
-    return "±0" if value == 0 else f"{'+' if value > 0 else MINUS}{number(abs(value))}"
+    size = abs(value)
+    text = number(size) if size >= 1000 else f"{float(f'{size:.3g}'):.12g}"
+    return "±0" if value == 0 else f"{'+' if value > 0 else MINUS}{text}"
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them: 1.48 MB."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB", "EB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}"
+
+
+def lasted(start: int, end: int) -> str:
+    """How long something took."""
+    seconds = (end - start) / 1_000_000
+    for limit, unit, length in ((1, "ms", 0.001), (120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
 
 
 def value(of: Value) -> str:
@@ -106,6 +132,11 @@ def kind(of: Value) -> str:
             return "list"
         case _:
             return "map"
+
+
+def is_web(address: str) -> bool:
+    """Whether it is an address that a browser may be sent to; others, such as javascript:, do things."""
+    return address.startswith(("https://", "http://"))
 
 
 def numeric(of: Value | None) -> float | None:

@@ -7,11 +7,15 @@ the log is read backwards in windows for it, and never more of it than a page ma
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from tallymark_server.domain.errors import ModelNotFound, StageEmpty
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Stage
-from tallymark_server.registry import Registry, Scope
+from tallymark_server.domain.reference import in_stage
+from tallymark_server.registry import Moment, Registry, Scope
 
 WINDOW = 500
 MAX_READ = 5000
@@ -59,10 +63,16 @@ async def head(registry: Registry, project: str) -> int:
     return (await registry.events(project, 0, 1)).head.revision
 
 
-async def entered(registry: Registry, project: str, version: ModelVersion, stage: Stage) -> Event | None:
-    """The event by which the version came into that stage last."""
+async def entered(
+    registry: Registry, project: str, version: ModelVersion, stage: Stage, before: int | None = None
+) -> Event | None:
+    """The event by which the version came into that stage last, or last before that revision."""
     scope = Scope(
-        model_id=version.model_id, number=version.number, kinds=frozenset({Kind.STAGE_CHANGED}), newest_first=True
+        model_id=version.model_id,
+        number=version.number,
+        kinds=frozenset({Kind.STAGE_CHANGED}),
+        newest_first=True,
+        before=before,
     )
     for event in (await registry.history(project, scope, 10)).items:
         if isinstance(event.image, ModelVersion) and event.image.stage is stage:
@@ -88,7 +98,36 @@ async def production(registry: Registry, project: str, model: Model, before: int
     async for event in _moves(registry, project, model, before):
         if isinstance(event.image, ModelVersion) and Stage.PRODUCTION in (event.image.stage, event.previous_stage):
             return Reign(event)
+    # So many other moves were made since that the log is not read on; who stood there then is still known.
+    with suppress(StageEmpty, ModelNotFound):
+        then = Moment(revision=before - 1)
+        version = await registry.version(project, model.name, in_stage(Stage.PRODUCTION), deleted=True, moment=then)
+        return Reign(await entered(registry, project, version, Stage.PRODUCTION, before))
     return Reign(None)
+
+
+class Held(NamedTuple):
+    """That a version was in production, since an event and until a time, which is None while it is."""
+
+    since: Event
+    version: ModelVersion
+    until: int | None
+
+
+async def held(registry: Registry, project: str, model: Model, limit: int) -> list[Held]:
+    """Who was in production last, the latest first."""
+    found: list[Held] = []
+    until: int | None = None
+    async for event in _moves(registry, project, model, None):
+        image = event.image
+        if not isinstance(image, ModelVersion) or Stage.PRODUCTION not in (image.stage, event.previous_stage):
+            continue
+        if image.stage is Stage.PRODUCTION:
+            found.append(Held(event, image, until))
+        until = event.time
+        if len(found) == limit:
+            break
+    return found
 
 
 async def holder_before(registry: Registry, project: str, model: Model, number: int) -> ModelVersion | None:

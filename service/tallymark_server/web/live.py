@@ -27,8 +27,10 @@ from tallymark_server.watching import Interest
 KEPT = 1024
 # More at once than this are told as one.
 TOLD = 20
-# A page is told at once, and then at most so often, in seconds.
+# A page is told at once, and then not for so many seconds, which are more when many pages are open: while the log grows
+# fast, all of them together are told so many things a second, so that telling does not slow down what is told of.
 PACE = 0.05
+TELLINGS = 400
 SILENCE = 15.0
 MAX_VIEWERS = 1000
 # So many pages may ask anew at the same moment; with more, each waits a random part of so many milliseconds a page.
@@ -155,7 +157,7 @@ class Live:
                 heard = await anext_message(follower, place, model_id, self.viewers)
                 place = follower.revision
                 yield heard
-                await asyncio.sleep(PACE)
+                await asyncio.sleep(max(PACE, self.viewers / TELLINGS))
         finally:
             self.viewers -= 1
 

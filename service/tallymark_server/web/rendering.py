@@ -37,6 +37,10 @@ def templates() -> Environment:
             "change": formats.change,
             "value": formats.value,
             "kind": formats.kind,
+            "short": formats.short,
+            "size": formats.size,
+            "lasted": formats.lasted,
+            "is_web": formats.is_web,
             "prose": prose,
         }
     )

@@ -98,9 +98,10 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
         routes=[
             Mount("/static", Files(directory=STATIC)),
             Route("/favicon.ico", _favicon),
-            Route("/{service}/{method}", bridge.answer, methods=["POST"]),
             Mount("/projects/{project}", routes=routes),
             *routes,
+            # The last, for its pattern is also that of pages, which tell themselves which methods they have.
+            Route("/{service}/{method}", bridge.answer, methods=["POST"]),
         ],
         exception_handlers={404: _nothing(around)},
     )
@@ -181,7 +182,11 @@ async def _done(visit: Visit) -> dict[str, object]:
 def _problem(error: RegistryError) -> View:
     return View(
         template="problem.html",
-        facts={"title": "That did not work", "error": error, "live": False},
+        facts={
+            "title": "Nothing here" if http_status(error) == 404 else "That did not work",
+            "error": error,
+            "live": False,
+        },
         data=lambda: {"code": code_name(error), "message": str(error)},
         status=http_status(error),
         problem=error,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tallymark_server.rpc import names
+from tallymark_server.web.addresses import DEFAULT_PROJECT
 from tallymark_server.web.visits import Visit
 
 SERVICE = "tallymark.v1.ModelRegistry"
@@ -22,14 +23,14 @@ class Snippet(NamedTuple):
 
 def for_model(visit: Visit, name: str) -> list[Snippet]:
     """How to ask for the model."""
-    command = f"model get {shlex.quote(name)}"
+    command = f"model get {_argument(name)}"
     return _snippets(visit, f"Model({name!r})", command, "GetModel", names.of_model(visit.project, name))
 
 
 def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
     """How to ask for the version."""
     what = names.of_version(visit.project, name, number)
-    command = f"version get {shlex.quote(f'{name}/{number}')}"
+    command = f"version get {_argument(f'{name}/{number}')}"
     return _snippets(visit, f"Model({name!r}, version={number})", command, "GetModelVersion", what)
 
 
@@ -46,6 +47,11 @@ def first_version(visit: Visit) -> list[Snippet]:
     return [Snippet("Python", "\n".join(lines)), _grpcurl(host, "EnsureModelVersion", body)]
 
 
+def _argument(text: str) -> str:
+    """The text as an argument that no shell and no command reads as something else."""
+    return f"{'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"
+
+
 def _snippets(visit: Visit, python: str, command: str, method: str, resource: str) -> list[Snippet]:
     grpc, http = _hosts(visit)
     body = json.dumps({"name": resource}, ensure_ascii=False)
@@ -57,12 +63,12 @@ def _snippets(visit: Visit, python: str, command: str, method: str, resource: st
         f"model = {python}",
     ]
     lines.append("print(model.info)" if "version" in python else "print(model.number)")
-    project = "" if visit.project == "default" else f" --project {shlex.quote(visit.project)}"
+    project = "" if visit.project == DEFAULT_PROJECT else f" --project {shlex.quote(visit.project)}"
     curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} \\\n    {http}/{SERVICE}/{method}"
     page = f"curl {shlex.quote(http + visit.path + '.json')}"
     return [
         Snippet("Python", "\n".join(lines)),
-        Snippet("Command", f"tallymark --url {grpc}{project} {command}"),
+        Snippet("Command line", f"tallymark --url {grpc}{project} {command}"),
         _grpcurl(grpc, method, body),
         Snippet("curl", curl),
         Snippet("JSON", page),

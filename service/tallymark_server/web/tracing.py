@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tallymark_server.domain.model import Artifact, ModelVersion, Run
+from tallymark_server.domain.model import Artifact, ModelVersion, Run, Stage
 from tallymark_server.registry import Lineage, NodeKey
 
 # In the picture's own units.
-ACROSS, DOWN, WIDTH, HEIGHT, MARGIN = 210, 50, 164, 34, 4
-LONGEST = 22
+ACROSS, DOWN, WIDTH, HEIGHT, MARGIN = 216, 60, 172, 46, 4
+LONGEST = 21
 # More are told by the table alone.
 MOST = 60
 
@@ -23,6 +23,7 @@ class Box(NamedTuple):
     x: int
     y: int
     resource: ModelVersion | Run | Artifact
+    here: bool
 
     @property
     def kind(self) -> str:
@@ -32,8 +33,12 @@ class Box(NamedTuple):
     @property
     def label(self) -> str:
         """What it is called, as far as there is room for it."""
-        text = called(self.resource)
-        return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+        return _short(called(self.resource))
+
+    @property
+    def about(self) -> str:
+        """What else there is room for."""
+        return _short(about(self.resource), LONGEST + 5)
 
 
 class Picture(NamedTuple):
@@ -56,6 +61,22 @@ def called(resource: ModelVersion | Run | Artifact) -> str:
             return resource.name
 
 
+def about(resource: ModelVersion | Run | Artifact) -> str:
+    """What it is, and what of it a person knows it by."""
+    match resource:
+        case ModelVersion():
+            known = [resource.name or "", "" if resource.stage is Stage.NONE else resource.stage.value]
+            return ", ".join(["version", *filter(None, known)])
+        case Run():
+            return f"run {resource.id}, {resource.state.value}" if resource.pipeline else f"run, {resource.state.value}"
+        case Artifact():
+            return f"{resource.type.value}, {resource.format}" if resource.format else resource.type.value
+
+
+def _short(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def picture(lineage: Lineage) -> Picture:
     """The lineage, drawn around its beginning, which is the first of its nodes."""
     start = lineage.nodes[0].key
@@ -69,7 +90,8 @@ def picture(lineage: Lineage) -> Picture:
         top = MARGIN + (tallest - len(places)) * DOWN // 2
         for row, place in enumerate(places):
             node = lineage.nodes[place]
-            boxes[node.key] = Box(node.key, MARGIN + (column - first) * ACROSS, top + row * DOWN, node.resource)
+            x, y = MARGIN + (column - first) * ACROSS, top + row * DOWN
+            boxes[node.key] = Box(node.key, x, y, node.resource, node.key == start)
     arrows = [
         _arrow(boxes[edge.source], boxes[edge.target])
         for edge in lineage.edges

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField, RegistryError
+from tallymark_server.domain.reference import parse
 from tallymark_server.registry import Registry
 from tallymark_server.web.addresses import DEFAULT_PROJECT, Addresses, named, query
 
@@ -58,8 +59,8 @@ class Visit:
 
     @property
     def number(self) -> int:
-        """The number in the path."""
-        return int(self.request.path_params["number"])
+        """The number in the path; InvalidField for one that no version can have."""
+        return int(parse(str(self.request.path_params["number"]), "number").value)
 
     @property
     def actor(self) -> str:

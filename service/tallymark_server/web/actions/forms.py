@@ -19,6 +19,7 @@ from tallymark_server.web.problems import http_status
 from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
 
 MAX_FIELDS = 400
+FORM = "application/x-www-form-urlencoded"
 SHOWN_CHANGES = 5
 
 
@@ -50,9 +51,15 @@ class Form:
         # Browsers send the line ends of DOS.
         return self._fields.get(key, [""])[0].replace("\r\n", "\n").strip()
 
+    def given(self, key: str) -> str:
+        """The text of a field that must be sent, be it empty: what is missing was not emptied; MalformedRequest."""
+        if key not in self._fields:
+            raise MalformedRequest("form")
+        return self.text(key)
+
     def lines(self, key: str) -> tuple[str, ...]:
-        """The lines of the field that are not empty."""
-        return tuple(line.strip() for line in self.text(key).splitlines() if line.strip())
+        """The lines of a field that must be sent, without those that are empty; MalformedRequest."""
+        return tuple(line.strip() for line in self.given(key).splitlines() if line.strip())
 
     def whole(self, key: str) -> int:
         """The whole number in the field, 0 if there is none."""
@@ -80,7 +87,9 @@ class Form:
 
 
 async def sent(request: Request) -> Form:
-    """The form that was sent; MalformedRequest."""
+    """The form that was sent; MalformedRequest. What is sent in another way is not taken for an empty form."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise MalformedRequest("form")
     body = await request.body()
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")

@@ -45,7 +45,7 @@ async def show_tags(visit: Visit, form: Form | None) -> dict[str, Any]:
 
 async def apply_card(visit: Visit, form: Form) -> Elsewhere:
     """Change the model's card."""
-    changes = {name: naming.prose(form.text(name), name) for name in CARD}
+    changes = {name: naming.prose(form.given(name), name) for name in CARD}
     return await _update_model(visit, form, changes)
 
 
@@ -56,7 +56,7 @@ async def apply_model_tags(visit: Visit, form: Form) -> Elsewhere:
 
 async def apply_description(visit: Visit, form: Form) -> Elsewhere:
     """Change the version's description."""
-    return await _update_version(visit, form, {"description": naming.prose(form.text("description"), "description")})
+    return await _update_version(visit, form, {"description": naming.prose(form.given("description"), "description")})
 
 
 async def apply_version_tags(visit: Visit, form: Form) -> Elsewhere:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tallymark_server.domain.errors import InvalidField
-from tallymark_server.domain.model import ModelVersion, Stage
+from google.protobuf.json_format import MessageToDict
+
+from tallymark_server.domain.errors import InvalidField, RunNotFound
+from tallymark_server.domain.model import Artifact, ModelVersion, Run, Stage
 from tallymark_server.domain.reference import numbered
 from tallymark_server.registry import Asked
+from tallymark_server.rpc import messages
 from tallymark_server.web import formats, history
 from tallymark_server.web.formats import numeric
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.pages.version import plain, run_of
+from tallymark_server.web.pages.tabs import plain
 from tallymark_server.web.visits import Answer, View, Visit
 
 MOST = 6
-MOST_ARTIFACTS = 200
+MOST_ARTIFACTS = 100
+# What people call the metadata that tells which columns go in and come out.
+SCHEMA = re.compile(r"schema|signature", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +55,9 @@ async def page(visit: Visit) -> Answer:
         await visit.registry.version(visit.project, model.name, numbered(number), deleted=True) for number in numbers
     ]
     only = visit.text("only") == "differences"
-    sections = {
-        name: [row for row in rows if row.differs or not only]
-        for name, rows in (
-            ("Metrics", _metrics(versions)),
-            ("Parameters of the run", await _parameters(visit, versions)),
-            ("Metadata", _facts(versions)),
-            ("Artifacts", await _artifacts(visit, versions)),
-            ("About", _about(versions)),
-        )
-    }
+    artifacts = [await _artifacts(visit, version) for version in versions]
+    compared = _compared(versions, artifacts, [await _run(visit, version) for version in versions])
+    sections = {name: [row for row in rows if row.differs or not only] for name, rows in compared.items()}
     production = await holder(visit, model, Stage.PRODUCTION)
     facts: dict[str, Any] = {
         "title": f"{model.name} {' and '.join(f'No. {number}' for number in numbers)}",
@@ -71,9 +71,37 @@ async def page(visit: Visit) -> Answer:
     return View(
         template="compare.html",
         facts=facts,
-        data=lambda: {"modelVersions": [plain(visit, version) for version in versions]},
+        data=lambda: _data(visit, versions, artifacts, compared),
         revision=await history.head(visit.registry, visit.project),
     )
+
+
+def _compared(
+    versions: list[ModelVersion], artifacts: list[list[Artifact]], runs: list[Run | None]
+) -> dict[str, list[Row]]:
+    return {
+        "Metrics": _metrics(versions),
+        "Schema": _facts(versions, schema=True),
+        "Parameters of the run": _parameters(runs),
+        "Metadata": _facts(versions, schema=False),
+        "Artifacts": _linked(artifacts),
+        "About": _about(versions, runs),
+    }
+
+
+def _data(
+    visit: Visit, versions: list[ModelVersion], artifacts: list[list[Artifact]], compared: dict[str, list[Row]]
+) -> dict[str, object]:
+    return {
+        "modelVersions": [plain(visit, version) for version in versions],
+        "artifacts": [
+            [MessageToDict(messages.artifact(visit.project, each)) for each in linked] for linked in artifacts
+        ],
+        "differences": {
+            name: {row.name: [cell.text for cell in row.cells] for row in rows if row.differs}
+            for name, rows in compared.items()
+        },
+    }
 
 
 def _numbers(visit: Visit) -> list[int]:
@@ -101,36 +129,48 @@ def _metrics(versions: list[ModelVersion]) -> list[Row]:
     return rows
 
 
-def _facts(versions: list[ModelVersion]) -> list[Row]:
+def _facts(versions: list[ModelVersion], *, schema: bool) -> list[Row]:
     rows = []
     for key in _keys(versions):
+        if bool(SCHEMA.search(key)) is not schema:
+            continue
         values = [version.metadata.get(key) for version in versions]
         if all(numeric(value) is None for value in values):
             rows.append(Row(key, [Cell(None if value is None else formats.value(value)) for value in values]))
     return rows
 
 
-async def _parameters(visit: Visit, versions: list[ModelVersion]) -> list[Row]:
-    runs = [await run_of(visit, version) for version in versions]
-    told = [{} if run is None else {key: formats.value(value) for key, value in run.parameters.items()} for run in runs]
-    return _beside(told)
+async def _artifacts(visit: Visit, version: ModelVersion) -> list[Artifact]:
+    return (await visit.registry.artifacts(visit.project, version, Asked(page_size=MOST_ARTIFACTS))).items
 
 
-async def _artifacts(visit: Visit, versions: list[ModelVersion]) -> list[Row]:
-    """What is linked by each name: the same digest is the same thing."""
-    told: list[dict[str, str]] = []
-    for version in versions:
-        listed = await visit.registry.artifacts(visit.project, version, Asked(page_size=MOST_ARTIFACTS))
-        told.append({artifact.name: artifact.digest or artifact.uri for artifact in listed.items})
-    return _beside(told)
+async def _run(visit: Visit, version: ModelVersion) -> Run | None:
+    with suppress(RunNotFound):
+        return None if version.run is None else await visit.registry.run(visit.project, version.run)
+    return None
 
 
-def _beside(told: list[dict[str, str]]) -> list[Row]:
-    keys = sorted({key for texts in told for key in texts})
-    return [Row(key, [Cell(texts.get(key)) for texts in told]) for key in keys]
+def _parameters(runs: list[Run | None]) -> list[Row]:
+    given = [run.parameters if run else {} for run in runs]
+    keys = sorted({key for each in given for key in each})
+    return [Row(key, [Cell(formats.value(each[key]) if key in each else None) for each in given]) for key in keys]
 
 
-def _about(versions: list[ModelVersion]) -> list[Row]:
+def _linked(artifacts: list[list[Artifact]]) -> list[Row]:
+    """The newest link of each name; artifacts of one digest are the same thing, wherever they are."""
+    newest = [{each.name: each for each in linked} for linked in artifacts]
+    return [
+        Row(name, [Cell(_fingerprint(each[name]) if name in each else None) for each in newest])
+        for name in sorted({name for each in newest for name in each})
+    ]
+
+
+def _fingerprint(artifact: Artifact) -> str:
+    known = f"{artifact.digest[:19]}…" if len(artifact.digest) > 19 else artifact.digest or artifact.uri
+    return f"{known} · {formats.size(artifact.size)}" if artifact.size else known
+
+
+def _about(versions: list[ModelVersion], runs: list[Run | None]) -> list[Row]:
     rows: dict[str, list[str | None]] = {
         "name": [version.name for version in versions],
         "stage": [version.stage.value for version in versions],
@@ -141,6 +181,7 @@ def _about(versions: list[ModelVersion]) -> list[Row]:
         "created": [formats.stamp(version.create_time) for version in versions],
         "run": [version.run for version in versions],
         "step": [version.step for version in versions],
+        "commit": [run.commit if run else None for run in runs],
     }
     return [Row(name, [Cell(text or None) for text in texts]) for name, texts in rows.items() if any(texts)]
 

@@ -49,6 +49,7 @@ async def page(visit: Visit) -> Answer:
         "latest": alive[0] if alive else None,
         "aliases": _aliases([*alive, *(lane.version for lane in lanes if lane.version)]),
         "tally": drawing.tally({version.number: version for version in recent.items}, model.last_number, DRAWN),
+        "gone": len(alive) < len(recent.items),
         "metric": metric,
         "metrics": keys,
         "plot": drawing.plot(

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.web import history
 from tallymark_server.web.formats import iso
-from tallymark_server.web.pages.version import plain
+from tallymark_server.web.pages.tabs import plain
 from tallymark_server.web.visits import Answer, View, Visit
+
+SHOWN = 50
 
 
 async def page(visit: Visit) -> Answer:
@@ -17,7 +19,9 @@ async def page(visit: Visit) -> Answer:
     time = _time(visit)
     revision = await visit.registry.revision_at(visit.project, time)
     reign = await history.production(visit.registry, visit.project, model, revision + 1)
+    held = await history.held(visit.registry, visit.project, model, SHOWN)
     facts = {
+        "held": held,
         "title": f"{model.name} in production",
         "model": model,
         "time": time,
@@ -31,6 +35,10 @@ async def page(visit: Visit) -> Answer:
             "time": iso(time),
             "revision": str(revision),
             "production": plain(visit, reign.holder) if reign.holder else None,
+            "held": [
+                {"number": each.version.number, "since": iso(each.since.time), "until": each.until and iso(each.until)}
+                for each in held
+            ],
         },
         revision=revision,
     )

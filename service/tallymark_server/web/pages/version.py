@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
-from tallymark_server.domain.errors import RunNotFound, VersionNotFound
+from tallymark_server.domain.errors import RunNotFound
 from tallymark_server.domain.model import Model, ModelVersion, Run, Stage, Value
-from tallymark_server.domain.reference import By, numbered, parse
-from tallymark_server.rpc import messages
-from tallymark_server.web import history, snippets
+from tallymark_server.domain.reference import By, parse
+from tallymark_server.registry import Asked
+from tallymark_server.web import drawing, history, snippets
 from tallymark_server.web.addresses import named
 from tallymark_server.web.formats import numeric
 from tallymark_server.web.pages import tabs
 from tallymark_server.web.pages.models import holder
 from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
-
-TABS = {
-    "": "Overview",
-    "metrics": "Metrics",
-    "metadata": "Metadata",
-    "artifacts": "Artifacts",
-    "lineage": "Lineage",
-    "history": "History",
-    "raw": "Raw",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,64 +34,48 @@ async def page(visit: Visit) -> Answer:
     if reference.by is not By.NUMBER or visit.request.path_params["reference"] != str(version.number):
         return Elsewhere(visit.to.version(version.model, version.number), 302)
     model = await visit.registry.model(visit.project, version.model, deleted=True)
-    tab = visit.text("tab") if visit.text("tab") in TABS else ""
-    run = await run_of(visit, version)
+    tab = visit.text("tab") if visit.text("tab") in tabs.NAMES else ""
+    production = await holder(visit, model, Stage.PRODUCTION)
+    line = await _line(visit, model, version)
+    previous = line.get(version.number - 1)
+    shown = await tabs.shown(visit, tab, version, production)
     facts: dict[str, Any] = {
         "title": f"{model.name} No. {version.number}",
         "model": model,
         "version": version,
         "tab": tab,
-        "tabs": TABS,
-        "run": run,
+        "tabs": tabs.NAMES,
+        "run": await _run(visit, version),
+        "production": production,
+        "previous": previous,
+        "following": line.get(version.number + 1),
+        "tally": drawing.strokes(line, *drawing.around(version.number, model.last_number)),
         "snippets": snippets.for_version(visit, model.name, version.number),
-        **await _neighbours(visit, model, version),
+        "metrics": list(_metrics(version, previous, production)),
+        **shown.facts,
     }
-    facts["metrics"] = list(_metrics(version, facts["previous"], facts["production"]))
-    data = plain(visit, version)
-    if tab in tabs.PARTS:
-        shown, data = await tabs.PARTS[tab](visit, version)
-        facts |= shown
-    if tab == "raw":
-        facts["raw"] = json.dumps(data, indent=2, ensure_ascii=False)
     return View(
         template="version.html",
         facts=facts,
-        data=lambda: data,
+        data=lambda: {**tabs.plain(visit, version), **shown.data},
         revision=await history.head(visit.registry, visit.project),
     )
 
 
-def plain(visit: Visit, version: ModelVersion) -> dict[str, Any]:
-    """The version as JSON."""
-    found: dict[str, Any] = MessageToDict(messages.version(visit.project, version))
-    return found
+async def _line(visit: Visit, model: Model, version: ModelVersion) -> dict[int, ModelVersion]:
+    """The version and those around it, by number."""
+    first, last = drawing.around(version.number, model.last_number)
+    asked = Asked(page_size=last - first + 1, filter=f"number >= {first} AND number <= {last}", deleted=True)
+    found = await visit.registry.versions(visit.project, model.name, asked)
+    return {each.number: each for each in found.items}
 
 
-async def run_of(visit: Visit, version: ModelVersion) -> Run | None:
-    """The run that made the version, if one did."""
+async def _run(visit: Visit, version: ModelVersion) -> Run | None:
     if version.run is None:
         return None
     try:
         return await visit.registry.run(visit.project, version.run)
     except RunNotFound:
-        return None
-
-
-async def _neighbours(visit: Visit, model: Model, version: ModelVersion) -> dict[str, ModelVersion | None]:
-    """The versions one number down and up, and the one in production."""
-    return {
-        "previous": await _numbered(visit, model, version.number - 1),
-        "following": await _numbered(visit, model, version.number + 1),
-        "production": await holder(visit, model, Stage.PRODUCTION),
-    }
-
-
-async def _numbered(visit: Visit, model: Model, number: int) -> ModelVersion | None:
-    if not 1 <= number <= model.last_number:
-        return None
-    try:
-        return await visit.registry.version(visit.project, model.name, numbered(number), deleted=True)
-    except VersionNotFound:
         return None
 
 

@@ -123,7 +123,8 @@ for (const kind of ["input", "submit"]) document.addEventListener(kind, filter);
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
-    await navigator.clipboard.writeText(copy.parentElement.querySelector("code").textContent);
+    const code = copy.parentElement.querySelector("code");
+    await navigator.clipboard.writeText(code.dataset.whole ?? code.textContent);
     copy.textContent = "copied";
     return;
   }
@@ -165,8 +166,10 @@ const keys = {
 let prefix = "";
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
-  if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
+  // A box that is ticked takes no letters, and neither does what had the focus in a dialog that has just closed.
+  const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
+  if (typing?.checkVisibility() || document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && event.target.closest("a, button, summary, input")) return;
   const key = prefix + event.key;
   prefix = event.key === "g" ? "g " : "";
   const marked = [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);

@@ -1,0 +1,105 @@
+"""`make bench-dashboard`: how long pages take over many versions, and what open pages cost those who create.
+
+The figures are of this machine at this moment; `tests/web` has the bounds that hold everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import grpc
+from bench.load import run
+from calling import PROJECT, Calls
+
+from tallymark.testing import Server
+from tallymark.v1 import model_pb2, model_registry_pb2
+from web.asking import held_open
+
+BATCH = 1000
+CREATE = "/tallymark.v1.ModelRegistry/CreateModelVersion"
+PARENT = f"{PROJECT}/models/bench"
+PAGES = {
+    "list of models": "/",
+    "model": "/models/bench",
+    "model, by metric": "/models/bench?sort=-metric&metric=auc",
+    "model, a search": "/models/bench?q=1.77.0",
+    "version": "/models/bench/versions/{half}",
+    "version, artifacts": "/models/bench/versions/{half}?tab=artifacts",
+    "version, lineage": "/models/bench/versions/{half}?tab=lineage",
+    "comparison": "/models/bench/compare?number=7&number={half}",
+    "activity": "/activity",
+}
+
+
+def fill(server: Server, versions: int) -> None:
+    """So many versions of one model, each with a metric, every hundredth with a name."""
+    with grpc.insecure_channel(server.address) as channel:
+        calls = Calls(channel)
+        calls.create_model("bench")
+        for first in range(1, versions, BATCH):
+            made = [
+                model_pb2.ModelVersion(
+                    version_name="" if at % 100 else f"1.{at // 100}.0",
+                    metadata={"auc": model_pb2.MetadataValue(number=at / versions)},
+                )
+                for at in range(first, first + BATCH)
+            ]
+            request = model_registry_pb2.BatchCreateModelVersionsRequest(parent=PARENT, model_versions=made)
+            calls.models.BatchCreateModelVersions(request, timeout=120)
+        calls.set_stage("bench", versions // 2, model_pb2.STAGE_PRODUCTION)
+
+
+def timed(connection: HTTPConnection, path: str) -> float:
+    """Milliseconds until the whole page is here; its first row is then as well."""
+    start = time.perf_counter()
+    connection.request("GET", path, headers={"accept-encoding": "gzip"})
+    response = connection.getresponse()
+    response.read()
+    if response.status != 200:
+        raise SystemExit(f"bench: {path} was answered with {response.status}")
+    return (time.perf_counter() - start) * 1000
+
+
+@contextmanager
+def served() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder, "bench.db"), http="127.0.0.1:0") as server:
+        yield server
+
+
+def main() -> None:
+    """Fill, ask, and tell."""
+    parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
+    parser.add_argument("--versions", type=int, default=100_000)
+    parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    with served() as server:
+        fill(server, options.versions)
+        connection = HTTPConnection(urlsplit(server.dashboard).netloc)
+        print(f"pages of a model with {options.versions:,} versions: median and slowest of {options.rounds}, in ms")
+        for name, path in PAGES.items():
+            found = [timed(connection, path.format(half=options.versions // 2)) for _ in range(options.rounds)]
+            print(f"{name:>20} {statistics.median(found):8.1f} {max(found):8.1f}")
+        connection.close()
+    with served() as server:
+        with grpc.insecure_channel(server.address) as channel:
+            Calls(channel).create_model("bench")
+        body = model_registry_pb2.CreateModelVersionRequest(parent=PARENT).SerializeToString()
+        # The first round is not counted: the server warms up in it.
+        alone = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(4)][1:]
+        with held_open(server.dashboard, "/live?model=bench", options.streams):
+            watched = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(3)]
+        print(f"creates per second: {statistics.median(alone):,.0f} with no page open,", end=" ")
+        print(f"{statistics.median(watched):,.0f} with {options.streams} open")
+
+
+if __name__ == "__main__":
+    main()
