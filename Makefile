@@ -16,6 +16,12 @@ setup: .venv/.ready ## create the environment in .venv (every other command does
 	$(BIN)/pip install --quiet --editable '.[server,artifacts]' --group dev
 	@touch $@
 
+.cache/imports/.ready: pyproject.toml
+	@$(PYTHON) -m venv --clear .cache/imports
+	@.cache/imports/bin/pip install --quiet --upgrade 'pip>=25.1'
+	@.cache/imports/bin/pip install --quiet --group imports
+	@touch $@
+
 demo: setup ## start a server, train a model through the decorators several times, print the versions
 	@PYTHONPATH=tests $(BIN)/python -m demo $(OPTIONS)
 
@@ -23,7 +29,7 @@ serve: setup ## run the service on ./tallymark.db until Ctrl-C
 	$(BIN)/tallymark serve
 
 test: setup ## run the whole test suite
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 soak: setup ## the long tests: a plain model of the rules over many thousand commands, 200 rounds of faults, 1,000 losses of power
 	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 tests/journeys/test_state_machine.py
@@ -37,11 +43,11 @@ screenshots: setup ## make the pictures of the dashboard that README shows
 	@mkdir -p docs
 	TALLYMARK_TEST_PICTURES=docs $(BIN)/pytest tests/web/test_screenshots.py
 
-check: setup ## format, lint, types, import contracts, the contract, generated stubs up to date
+check: setup .cache/imports/.ready ## format, lint, types, import contracts, the contract, generated stubs up to date
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=sdk:service .cache/imports/bin/lint-imports
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/python protos/breaking.py
 	PYTHONPATH=tests $(BIN)/python -m bench.report --check

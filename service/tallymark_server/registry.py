@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tallymark_server.domain.commands import Command
 from tallymark_server.domain.conditions import (
@@ -39,8 +41,7 @@ _BY_START = Order("start_revision", Kind.NUMBER)
 _BY_LATEST_START = replace(_BY_START, descending=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """As of when to read: after a revision, or at a time in microseconds since 1970, UTC; neither is now."""
 
     revision: int | None = None
@@ -50,8 +51,7 @@ class Moment:
 NOW = Moment()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What is asked of a list: a page of at most so many, after the page that gave the token, filtered and ordered."""
 
     page_size: int = 0
@@ -62,8 +62,7 @@ class Asked:
     moment: Moment = NOW
 
 
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
+class Listing(Struct, Generic[T], frozen=True):
     """A page of a list, the token of the next (empty after the last), and the revision that it shows."""
 
     items: list[T]

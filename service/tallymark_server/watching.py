@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tallymark_server.domain.errors import LogReplaced, RevisionInFuture, Stopping
 from tallymark_server.domain.events import Event, Kind
@@ -43,8 +44,7 @@ class Bell:
         self.ring(list(self._waiting))
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Events, possibly none, and the revision up to which everything has been told."""
 
     log_id: str
@@ -52,8 +52,7 @@ class Progress:
     events: list[Event]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interest:
+class Interest(Struct, frozen=True, kw_only=True):
     """What a reader wants to be told.
 
     Events after a revision (None: from now on) of the log of that id, if one is given; only those about one model, by

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from machine import program
 from tallymark.testing import STOP_TIMEOUT, Server, _plain_environment
 
 TRACED = "openat,pwrite64,ftruncate,fsync,fdatasync,unlink,sendmsg"
@@ -55,13 +55,7 @@ def strace() -> str:
     """The program, installed if it can be; tests of durability are not skipped where they could be run."""
     if sys.platform != "linux":
         pytest.skip("system calls are traced on Linux alone")
-    if not shutil.which("strace") and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (["update"], ["install", "--yes", "strace"]):
-            subprocess.run(["apt-get", "--quiet", *command], capture_output=True, check=False, timeout=300)
-    found = shutil.which("strace")
-    if not found:
-        pytest.fail("strace is missing and could not be installed: apt-get install strace", pytrace=False)
-    return found
+    return program("strace", packages=("strace",))
 
 
 class TracedServer(Server):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,25 +12,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from javascript import packages
 from kept import ROOT
+from machine import program
 from tallymark.testing import Server
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+PACKAGES = ("chromium", "fonts-dejavu-core")
 HERE = ROOT / "tests/web"
-
-
-def chromium() -> str:
-    """The browser of this machine, which is installed where that can be done; else the tests fail and say so."""
-    for attempt in ("find", "install"):
-        if attempt == "install" and os.geteuid() == 0 and shutil.which("apt-get"):
-            subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
-            command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
-            subprocess.run(command, check=False, capture_output=True)
-        for program in PROGRAMS:
-            if found := shutil.which(program):
-                return found
-    pytest.fail(
-        "the tests of the dashboard need Chromium: install it (on Debian, apt-get install chromium)", pytrace=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +25,9 @@ def browser() -> Iterator[Browser]:
     """Chromium, without a window. While it runs there can be no asynchronous test."""
     with sync_playwright() as playwright:
         # As root there is no sandbox; what is loaded is our own server.
-        running = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        running = playwright.chromium.launch(
+            executable_path=program(*PROGRAMS, packages=PACKAGES), args=["--no-sandbox"]
+        )
         yield running
         running.close()
 

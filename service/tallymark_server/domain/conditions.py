@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tallymark_server.domain.model import Time
 
@@ -94,8 +95,7 @@ ARTIFACT_FIELDS: Fields = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """A field, or a fact of it by its key, compared with a value. In text, `*` stands for any characters."""
 
     field: str
@@ -105,22 +105,19 @@ class Comparison:
     value: str | float | bool | Time
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(Struct, frozen=True):
     """All of these."""
 
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True):
     """At least one of these."""
 
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Negation:
+class Negation(Struct, frozen=True):
     """Not this."""
 
     condition: Condition
@@ -129,8 +126,7 @@ class Negation:
 Condition = Comparison | All | AnyOf | Negation
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """A field, or a fact of it by its key, by which a list is ordered. What has no such fact comes last."""
 
     field: str
@@ -142,8 +138,7 @@ class Order:
 SortKey = str | int | float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """What a page of a list shows: at most `limit` things, of which the condition is true, in that order.
 
     The last part of the order tells all things apart. `after` are the sort keys of the last thing of the page before,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tallymark_server.domain.errors import (
@@ -38,8 +36,7 @@ class Receipt(Struct, frozen=True):
     events: tuple[Event, ...]
 
 
-@dataclass(slots=True)
-class State:
+class State(Struct):
     """What is known of one project.
 
     A key that is there with None is known to be missing; a key that is not there was not asked for, and looking it up

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 import grpc.aio
+from msgspec.structs import replace
 
 from tallymark.v1 import (
     artifact_pb2,

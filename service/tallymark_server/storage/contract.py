@@ -13,8 +13,9 @@ Failure    Whatever the engine raises when it cannot work now arrives as Storage
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.conditions import Query, SortKey
@@ -30,16 +31,14 @@ class CannotOpenError(Exception):
     """The storage cannot be opened; the message says why, and what to do next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """Where a project's log stands."""
 
     log_id: str
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Struct, Generic[T], frozen=True):
     """Some of the things asked for, and where the log stood when they were read.
 
     There may be fewer than were asked for, and never none though there are some: what is large comes in several pages.
@@ -49,8 +48,7 @@ class Page(Generic[T]):
     items: list[T]
 
 
-@dataclass(frozen=True, slots=True)
-class Listed(Page[T]):
+class Listed(Page[T], frozen=True):
     """A page of a list: with the sort keys of each item, the revision that it shows, and whether more follow."""
 
     keys: list[tuple[SortKey, ...]]
@@ -58,8 +56,7 @@ class Listed(Page[T]):
     more: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(Struct, frozen=True, kw_only=True):
     """Whose events are meant: of all, of a model with its versions, or of one version; of some kinds, or of any.
 
     After the revision `after`, in order; or, newest first, before the revision `before` (None: from the last).
@@ -76,8 +73,7 @@ class Scope:
 NodeKey = tuple[str, str | int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A version, a run or an artifact, and how many edges it is from the start."""
 
     key: NodeKey
@@ -85,16 +81,14 @@ class Node:
     resource: ModelVersion | Run | Artifact
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """That the target came directly from the source."""
 
     source: NodeKey
     target: NodeKey
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Struct, frozen=True):
     """What came from what; `truncated` if there is more."""
 
     nodes: list[Node]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from importlib import resources
+from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError
 
@@ -13,9 +13,8 @@ APPLICATION_ID = 0x746D726B
 
 def steps() -> list[tuple[int, str]]:
     """The number and the SQL of each step, in order."""
-    folder = resources.files(__package__) / "schema"
-    found = [(int(path.name[:4]), path.read_text()) for path in folder.iterdir() if path.name.endswith(".sql")]
-    return sorted(found)
+    folder = Path(__file__).with_name("schema")
+    return sorted((int(path.name[:4]), path.read_text()) for path in folder.glob("*.sql"))
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:

@@ -1,11 +1,4 @@
-"""Reads filters, in the language of https://aip.dev/160, into conditions, and orders, in that of https://aip.dev/132.
-
-stage = "production" AND metadata.auc > 0.9
-tags:growth OR tags:retention            OR binds tighter than AND
-NOT create_time < "2026-01-01T00:00:00Z"
-version_name = "rc-*" (creator:ana)      two terms side by side must both hold
-metadata.auc desc, number                an order
-"""
+"""The language of filters and orders: its grammar, and what its sentences mean."""
 
 from __future__ import annotations
 
@@ -28,12 +21,10 @@ from tallymark_server.domain.conditions import (
     Negation,
     Order,
 )
-from tallymark_server.domain.errors import InvalidFilter, ValueTooLarge
+from tallymark_server.domain.errors import InvalidFilter
 from tallymark_server.domain.model import Time
 
-MAX_FILTER = 8192
 MAX_TERMS = 100
-MAX_PARENTHESES = 50
 MAX_SORT_KEYS = 3
 
 _GRAMMAR = r"""
@@ -87,29 +78,8 @@ def _parser() -> Lark:
     return Lark(_GRAMMAR, start=["start", "order"], parser="lalr", maybe_placeholders=False)
 
 
-def parse(text: str, fields: Fields) -> Condition | None:
-    """The condition that the filter means, None for an empty one; InvalidFilter with position and expectation."""
-    if len(text) > MAX_FILTER:
-        raise ValueTooLarge("filter", MAX_FILTER, "characters", len(text))
-    if not text.strip():
-        return None
-    if text.count("(") > MAX_PARENTHESES:
-        raise InvalidFilter("filter", text, text.rindex("(") + 1, f"at most {MAX_PARENTHESES} parentheses")
-    condition: Condition = _read_as("filter", "start", text, fields)
-    return condition
-
-
-def parse_order(text: str, fields: Fields, own: Order) -> tuple[Order, ...]:
-    """The order that the text means, at last by the list's own; InvalidFilter with position and expectation."""
-    if len(text) > MAX_FILTER:
-        raise ValueTooLarge("order_by", MAX_FILTER, "characters", len(text))
-    chosen: list[Order] = _read_as("order_by", "order", text, fields) if text.strip() else []
-    if any(order.field == own.field for order in chosen):
-        return tuple(chosen)
-    return (*chosen, own)
-
-
-def _read_as(what: str, rule: str, text: str, fields: Fields) -> Any:
+def read(what: str, rule: str, text: str, fields: Fields) -> Any:
+    """What the text means, of which `rule` is the outermost; InvalidFilter with position and expectation."""
     try:
         return _Reader(what, fields).transform(_parser().parse(text, start=rule))
     except VisitError as error:
