@@ -18,10 +18,10 @@ def kept(name: str, ingredients: list[str], make: Callable[[Path], None], *, sha
     """The folder of that name, made anew when an ingredient has changed; only if it is shared do others have it too."""
     folder = CACHE / name / hashlib.sha256("\0".join(ingredients).encode()).hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # Written last: a folder without it was left half made.
+    made = folder / ".made"
     with (folder.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Written last: a folder without it was left half made.
-        made = folder / ".made"
+        fcntl.flock(lock, fcntl.LOCK_SH if shared and made.exists() else fcntl.LOCK_EX)
         if not made.exists():
             for old in folder.parent.iterdir():
                 if old.is_dir():

@@ -315,7 +315,7 @@ def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkey
         assert training() == "trained"
     registry_env.start()
     # Other settings have another connection, which has not just been refused.
-    monkeypatch.setenv("TALLYMARK_TIMEOUT", "2")
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "5")
     with pytest.raises(ValueError, match="lost") as caught:
         training(ValueError("lost"))
     assert "could not be recorded" in caught.value.__notes__[0]
