@@ -229,7 +229,7 @@ def _check_past(revision: int, head: Head) -> None:
 
 
 def _listing(page: Listed[T], scope: str) -> Listing[T]:
-    token = make_token(scope, page.at, page.keys[-1]) if page.more else ""
+    token = "" if page.next is None else make_token(scope, page.at, page.next)
     return Listing(page.items, token, page.at)
 
 

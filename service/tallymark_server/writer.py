@@ -28,8 +28,13 @@ Answer = Outcome | RegistryError
 
 MAX_BATCH = 512
 # The line is quiet when so many turns of the loop bring nothing new; then waiting longer would only delay the answer.
-QUIET_TURNS = 10
+# Whoever was answered together comes again together, so after a large batch it is worth to listen for longer.
+QUIET_TURNS = 4
+QUIET_TURNS_EACH = 2
+MAX_QUIET_TURNS = 30
 MAX_GATHERING = 0.004
+# What writes no more rows than this is done within some milliseconds.
+BRIEF = 600
 
 _log = structlog.get_logger()
 
@@ -49,6 +54,7 @@ class Writer:
         self._arrival = asyncio.Event()
         self._stopping = False
         self.turned_away = 0
+        self._answered = 0
 
     async def execute(self, command: Command[T]) -> T:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
@@ -79,12 +85,14 @@ class Writer:
                 if not self._stopping:
                     self._arrival.clear()
             await self._decide(batch)
+            self._answered = len(batch)
 
     async def _gather(self) -> None:
         clock = asyncio.get_running_loop().time
         until = clock() + MAX_GATHERING
         quiet = 0
-        while quiet < QUIET_TURNS and len(self._waiting) < MAX_BATCH and clock() < until:
+        turns = min(QUIET_TURNS + QUIET_TURNS_EACH * self._answered, MAX_QUIET_TURNS)
+        while quiet < turns and len(self._waiting) < MAX_BATCH and clock() < until:
             before = len(self._waiting)
             await asyncio.sleep(0)
             quiet = quiet + 1 if len(self._waiting) == before else 0
@@ -92,7 +100,10 @@ class Writer:
     async def _decide(self, batch: Sequence[tuple[AnyCommand, asyncio.Future[Outcome]]]) -> None:
         commands = [command for command, _ in batch]
         try:
-            answers = await self._storage.write(lambda writing: decide_batch(writing, commands, self._clock))
+            brief = sum(command.size for command in commands) <= BRIEF and not any(c.changes_much for c in commands)
+            answers = await self._storage.write(
+                lambda writing: decide_batch(writing, commands, self._clock), brief=brief
+            )
         except StorageUnavailable as error:
             await _log.aerror("storage unavailable", problem=str(error), commands=len(batch))
             for _, answer in batch:

@@ -16,7 +16,7 @@ ATTEMPT: dict[str, Any] = {"project": "default", "actor": "ana"}
 
 async def write(storage: Storage, *commands: Any, now: int = 1_000_000) -> list[Answer]:
     """The answers to one batch of commands."""
-    return await storage.write(lambda writing: decide_batch(writing, commands, lambda: now))
+    return await storage.write(lambda writing: decide_batch(writing, commands, lambda: now), brief=True)
 
 
 async def models_of(storage: Storage, after: str = "", limit: int = 100) -> list[Model]:

@@ -70,7 +70,8 @@ async def test_time_never_runs_backwards(storage: Storage) -> None:
     assert [event.time for event in (await storage.events("default", 0, 10)).items] == [2_000_000, 2_000_000]
 
 
-async def test_a_failed_write_leaves_nothing(storage: Storage) -> None:
+@pytest.mark.parametrize("brief", [True, False])
+async def test_a_failed_write_leaves_nothing(storage: Storage, brief: bool) -> None:
     """An exception out of the work undoes all of it, and the next write goes on as if it had not been."""
     await write(storage, create_model())
 
@@ -91,9 +92,30 @@ async def test_a_failed_write_leaves_nothing(storage: Storage) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await storage.write(work)
+        await storage.write(work, brief=brief)
     assert numbers_of(await write(storage, create_versions(None))) == [1]
     assert (await storage.head("default")).revision == 2
+
+
+async def test_a_version_is_as_the_last_write_left_it(storage: Storage) -> None:
+    """Who asks again after a write, also for a model that was renamed, is told what is there now."""
+    await write(storage, create_model(), create_versions("a"))
+    called = named("a")
+    for change in (
+        c.LogMetadata(**ATTEMPT, model="churn", reference=called, metadata={"auc": 0.9}),
+        create_versions(None),
+        c.RenameModel(**ATTEMPT, model="churn", name="leavers"),
+    ):
+        await storage.version("default", "churn", called)
+        await storage.version("default", "churn", LATEST)
+        await write(storage, change)
+    assert await storage.version("default", "churn", called) is None
+    found = await storage.version("default", "leavers", called)
+    newest = await storage.version("default", "leavers", LATEST)
+    assert found is not None
+    assert (found.model, found.metadata) == ("leavers", {"auc": 0.9})
+    assert newest is not None
+    assert newest.number == 2
 
 
 async def test_what_was_written_is_there_after_opening_again(open_storage: Open) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from tallymark_server.domain import commands as c
 from tallymark_server.domain.conditions import VERSION_FIELDS, Kind, Order, Query
 from tallymark_server.domain.model import Model, Stage, Uri
 from tallymark_server.domain.reference import numbered
-from tallymark_server.filtering import parse
-from tallymark_server.storage.sqlite import finding
+from tallymark_server.filtering import parse, parse_order
+from tallymark_server.storage.sqlite import finding, listing
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.reading import Reading
 
@@ -36,20 +38,28 @@ FILTERS = [
 ]
 
 
-def numbers(path: Path, text: str, *, at: int | None = None, deleted: bool = False) -> list[int]:
-    """The versions that the filter lists."""
+BY_NUMBER = Order("number", Kind.NUMBER, descending=True)
+MODEL = Model(id=1, name="churn", creator="", create_time=0, update_time=0, create_revision=1, mod_revision=1)
+
+
+def numbers(path: Path, text: str, *, at: int | None = None, deleted: bool = False, order: str = "") -> list[int]:
+    """The versions that the first page of the filter lists."""
+    return pages(path, text, 100, at=at, deleted=deleted, order=order)[0]
+
+
+def pages(path: Path, text: str, limit: int, *, order: str = "", **how: Any) -> list[list[int]]:
+    """The versions that the filter lists, page by page."""
     connection = sqlite3.connect(path)
-    query = Query(
-        limit=100,
-        order=(Order("number", Kind.NUMBER, descending=True),),
-        condition=parse(text, VERSION_FIELDS),
-        at=at,
-        deleted=deleted,
-    )
-    model = Model(id=1, name="churn", creator="", create_time=0, update_time=0, create_revision=1, mod_revision=1)
-    found = Reading(connection).versions("default", model, query)
+    condition, by = parse(text, VERSION_FIELDS), parse_order(order, VERSION_FIELDS, BY_NUMBER)
+    found: list[list[int]] = []
+    after: tuple[Any, ...] | None = ()
+    while after is not None:
+        query = Query(limit=limit, order=by, condition=condition, after=after, **how)
+        page = Reading(connection).versions("default", MODEL, query)
+        found.append([version.number for version in page.items])
+        after = page.next
     connection.close()
-    return [version.number for version in found.items]
+    return found
 
 
 async def filled(path: Path, rows: list[dict[str, Any]], *more: Any) -> None:
@@ -86,6 +96,58 @@ async def test_what_is_looked_up_is_what_each_version_is_asked(
     assert any(found for found in looked_up) or text in ("tags:none", "run = r1", "metadata.n > 5")
 
 
+ORDERS = ["auc", "auc desc", "auc desc, number", "note", "note desc", "fast desc", "data", "many", "n desc", "nothing"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_an_order_by_a_fact_is_the_same_from_its_index(
+    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, versions come in the same order whether a fact's index leads to them or all of them are sorted."""
+    path = tmp_path / "tallymark.db"
+    more = [{"metadata": {"auc": 0.5, "note": "good"}}, {"metadata": {"auc": float("-1")}}, {"metadata": {"auc": True}}]
+    one: dict[str, Any] = {**ATTEMPT, "model": "churn"}
+    await filled(path, [*ROWS, *more, *ROWS[3:]], c.DeleteVersion(**one, reference=numbered(6)))
+    order = f"metadata.{order}"
+    led = [pages(path, "", limit, order=order) for limit in (1, 2, 3, 100)]
+    monkeypatch.setattr(listing, "leading", lambda *_: None)
+    assert led == [pages(path, "", limit, order=order) for limit in (1, 2, 3, 100)]
+    assert sorted(led[-1][0]) == [1, 2, 3, 4, 5, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("order", ["", "number"])
+async def test_a_filter_is_put_to_so_many_for_a_page(
+    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search that finds little ends its page early, and the pages together hold all that it finds."""
+    path = tmp_path / "tallymark.db"
+    rows = [{"metadata": {"note": "rare" if number % 7 == 0 else "common"}} for number in range(1, 31)]
+    deleted = [c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(number)) for number in (14, 20, 29)]
+    await filled(path, rows, *deleted)
+    for how in ({}, {"at": 40}, {"deleted": True}):
+        whole = pages(path, "metadata.note:are", 2, order=order, **how)
+        with monkeypatch.context() as patched:
+            patched.setattr(listing, "MAX_LOOKED_AT", 3)
+            parts = pages(path, "metadata.note:are", 2, order=order, **how)
+        assert list(chain(*parts)) == list(chain(*whole))
+        assert len(parts) >= 9
+        assert [] in parts
+
+
+@pytest.mark.parametrize(
+    ("text", "order"), [("description:needle", ""), ("", "metadata.auc"), ("", "metadata.auc desc")]
+)
+async def test_a_page_costs_the_same_among_many(tmp_path: Path, text: str, order: str) -> None:
+    """A search by a word, and an order by a metric, take no more steps of SQLite among 60,000 versions than 30,000."""
+    steps = []
+    for count in (30_000, 60_000):
+        path = tmp_path / f"{count}.db"
+        rows = [{"metadata": {"auc": number % 1000 / 1000}} for number in range(1000)]
+        await filled(path, rows, *[_thousand(rows)] * (count // 1000 - 1))
+        steps.append(_steps(lambda path=path: pages_once(path, text, order)))
+    assert steps[1] <= steps[0] * 1.2
+
+
 @pytest.mark.parametrize("text", ["tags:rare", "metadata.auc > 0.9", "version_name = odd", "stage = production"])
 async def test_a_rare_version_is_found_at_the_same_cost_among_many(tmp_path: Path, text: str) -> None:
     """SQLite takes no more steps to find one version among 4,000 than among 40."""
@@ -96,7 +158,7 @@ async def test_a_rare_version_is_found_at_the_same_cost_among_many(tmp_path: Pat
         rows[3] = {"name": "odd", "tags": ("rare",), "metadata": {"auc": 0.95}}
         promoted = c.SetStage(**ATTEMPT, model="churn", reference=numbered(4), stage=Stage.PRODUCTION)
         await filled(path, rows, promoted)
-        steps.append(_steps(path, text))
+        steps.append(_steps(lambda path=path: numbers(path, text)))
     assert steps[1] <= steps[0] * 1.2
 
 
@@ -108,12 +170,27 @@ async def test_a_page_begins_behind_many_deleted(tmp_path: Path) -> None:
         deleted = [c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(n)) for n in range(3, 3 + count)]
         await filled(path, [{}] * (2 + count), *deleted)
         assert numbers(path, "") == [2, 1]
-        steps.append(_steps(path, ""))
+        steps.append(_steps(lambda path=path: numbers(path, "")))
     assert steps[1] <= steps[0] * 1.2
 
 
-def _steps(path: Path, text: str) -> int:
-    """How many steps SQLite takes for the page."""
+def _thousand(rows: list[dict[str, Any]]) -> c.CreateVersions:
+    return c.CreateVersions(**ATTEMPT, model="churn", versions=tuple(c.NewVersion(**row) for row in rows))
+
+
+def pages_once(path: Path, text: str, order: str) -> list[int]:
+    """The first page of ten; what a search looks at is told by that it goes on."""
+    connection = sqlite3.connect(path)
+    by = parse_order(order, VERSION_FIELDS, BY_NUMBER)
+    query = Query(limit=10, order=by, condition=parse(text, VERSION_FIELDS))
+    page = Reading(connection).versions("default", MODEL, query)
+    connection.close()
+    assert page.next is not None
+    return [1, *(version.number for version in page.items)]
+
+
+def _steps(find: Callable[[], list[int]]) -> int:
+    """How many steps SQLite takes to find."""
     steps = 0
 
     def count() -> int:
@@ -130,5 +207,5 @@ def _steps(path: Path, text: str) -> int:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sqlite3, "connect", counting)
-        assert numbers(path, text)
+        assert find()
     return steps

@@ -49,11 +49,13 @@ class Page(Struct, Generic[T], frozen=True):
 
 
 class Listed(Page[T], frozen=True):
-    """A page of a list: with the sort keys of each item, the revision that it shows, and whether more follow."""
+    """A page of a list, the revision that it shows, and the sort keys after which the next begins, None after the last.
 
-    keys: list[tuple[SortKey, ...]]
+    It may hold none though there are more: of how many a filter is put to for one page is bounded.
+    """
+
     at: int
-    more: bool
+    next: tuple[SortKey, ...] | None
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -119,10 +121,11 @@ class Storage(Protocol):
     purged is found by nothing but `events` and `history`.
     """
 
-    async def write(self, work: Callable[[Writing], T]) -> T:
+    async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
         """Do the work in one durable transaction, and give back what it gave. An exception undoes all of it.
 
-        The work runs outside the event loop, and touches nothing but its arguments. Only one write is under way at a
+        The work touches nothing but its arguments. Unless it is brief, a matter of milliseconds, it runs outside the
+        event loop; what must wait for the disk, or for another program, always does. Only one write is under way at a
         time: the writer awaits each before it starts the next.
         """
         ...

@@ -42,6 +42,11 @@ class Command(Struct, Generic[T_co], frozen=True, kw_only=True):
     fingerprint: bytes = b""
     validate_only: bool = False
 
+    @property
+    def size(self) -> int:
+        """About how many rows it writes at most; nothing bounds what a command writes that changes much."""
+        return 1
+
     def declare(self, keys: Keys) -> None:
         """Add what this command must know."""
         if self.request_id:

@@ -22,6 +22,10 @@ class CreateVersions(Command[tuple[ModelVersion, ...]], frozen=True, kw_only=Tru
     model: str
     versions: tuple[NewVersion, ...]
 
+    @property
+    def size(self) -> int:
+        return len(self.versions)
+
     def declare(self, keys: Keys) -> None:
         Command.declare(self, keys)
         keys.models.add(self.model)
@@ -99,6 +103,10 @@ class LogMetadata(VersionCommand, frozen=True, kw_only=True):
     metadata: dict[str, Value]
     points: tuple[Point, ...] = ()
     delete_keys: frozenset[str] = frozenset()
+
+    @property
+    def size(self) -> int:
+        return 1 + len(self.points)
 
 
 class UpdateVersion(VersionCommand, frozen=True, kw_only=True):

@@ -13,17 +13,17 @@ from tallymark_server.domain.model import Model, Resource
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
 from tallymark_server.storage.sqlite.inserting import insert
+from tallymark_server.storage.sqlite.loading import Log
 from tallymark_server.storage.sqlite.projecting import tell_tables
 
 _encoder = msgspec.json.Encoder()
 
-_HASH = "SELECT hash FROM projects WHERE id = ?"
 _PROJECT = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
 
 
 def append(
     connection: sqlite3.Connection,
-    project: int,
+    log: Log,
     state: State,
     events: Sequence[Event],
     receipts: Iterable[tuple[str, Receipt]],
@@ -31,8 +31,8 @@ def append(
     """Add the events, with what they make true, and the receipts."""
     if not events:
         return
-    (last_hash,) = connection.execute(_HASH, (project,)).fetchone()
-    rows, last_hash = _event_rows(project, state.log_id, events, last_hash)
+    project = log.project
+    rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
     insert(connection, "events", rows)
     tell_tables(connection, project, events)
     insert(

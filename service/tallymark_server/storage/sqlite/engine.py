@@ -21,7 +21,7 @@ from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.contract import CannotOpenError, Head, Lineage, Listed, Page, Scope, Writing
 from tallymark_server.storage.sqlite.appending import append
-from tallymark_server.storage.sqlite.loading import load
+from tallymark_server.storage.sqlite.loading import Log, load
 from tallymark_server.storage.sqlite.lock import exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.reading import Reading
@@ -41,10 +41,17 @@ _WORLDLY = {
     sqlite3.SQLITE_NOMEM,
 }
 _CACHED_STATEMENTS = 256
+# How many versions that were asked for are kept until the next change.
+MAX_KNOWN = 4096
 
 
 class ThreadedConnection(aiosqlite.Connection):
     """An aiosqlite connection that runs a whole function in its thread: one hand-over, however many statements."""
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection itself, to be used while nothing runs in the thread."""
+        return self._conn
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What the work gives, done in the connection's thread."""
@@ -61,30 +68,47 @@ class Transaction(Writing):
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._ids: dict[str, int] = {}
+        self._logs: dict[str, Log] = {}
 
     def load(self, project: str, keys: Keys) -> State:
-        self._ids[project], state = load(self._connection, project, keys)
+        self._logs[project], state = load(self._connection, project, keys)
         return state
 
     def append(self, state: State, events: Sequence[Event], receipts: Iterable[tuple[str, Receipt]]) -> None:
-        append(self._connection, self._ids[state.project], state, events, receipts)
+        append(self._connection, self._logs[state.project], state, events, receipts)
 
 
 class SqliteStorage:
     """The storage on one SQLite file: a writing connection, one for pages and the past, and one for points.
 
     A point read takes some ten microseconds, a thirtieth of a hand-over to a thread, and is done where it is asked for.
+    So are the statements of a brief write, for which two threads would take turns at the interpreter; only its commit,
+    which waits for the disk, is handed over. Nobody else writes to the file, so a version that was asked for is known
+    until the next write begins.
     """
 
     def __init__(self, writer: ThreadedConnection, pages: ThreadedConnection, points: sqlite3.Connection) -> None:
         self._writer = writer
         self._pages = pages
         self._points = Reading(points)
+        self._writing = False
+        self._known: dict[tuple[str, str, Reference, bool], ModelVersion] = {}
 
-    async def write(self, work: Callable[[Writing], T]) -> T:
-        with _translated:
+    async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
+        self._writing = True
+        self._known.clear()
+        try:
+            with _translated:
+                return await self._write(work, brief=brief)
+        finally:
+            self._writing = False
+
+    async def _write(self, work: Callable[[Writing], T], *, brief: bool) -> T:
+        if not brief or not _begun(self._writer.connection):
             return await self._writer.run(partial(_transact, work))
+        result = _done(work, self._writer.connection)
+        await self._writer.run(_commit)
+        return result
 
     async def head(self, project: str) -> Head:
         with _translated:
@@ -110,8 +134,16 @@ class SqliteStorage:
             return await self._read(
                 lambda reading: reading.version(project, model, reference, of_deleted=of_deleted, at=at)
             )
+        asked = (project, model, reference, of_deleted)
+        if (known := self._known.get(asked)) is not None:
+            return known
         with _translated:
-            return self._points.version(project, model, reference, of_deleted=of_deleted, at=at)
+            found = self._points.version(project, model, reference, of_deleted=of_deleted, at=at)
+        if found is not None and not self._writing:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[asked] = found
+        return found
 
     async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
         with _translated:
@@ -215,6 +247,7 @@ def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[st
     # FULL: a commit is on the disk before it is answered.
     connection.execute("PRAGMA synchronous = FULL")
     add_projects(connection, projects)
+    connection.execute("PRAGMA busy_timeout = 0")
 
 
 def add_projects(connection: sqlite3.Connection, projects: Sequence[str]) -> None:
@@ -225,16 +258,48 @@ def add_projects(connection: sqlite3.Connection, projects: Sequence[str]) -> Non
     )
 
 
-def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
-    connection.execute("BEGIN IMMEDIATE")
+def _begun(connection: sqlite3.Connection) -> bool:
+    """Begin a transaction, unless another program has locked the file."""
     try:
-        result = work(Transaction(connection))
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
+    # Here, in the thread, nobody is kept waiting by waiting.
+    connection.execute("PRAGMA busy_timeout = 5000")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute("PRAGMA busy_timeout = 0")
+    result = _done(work, connection)
+    _commit(connection)
+    return result
+
+
+def _done(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
+    try:
+        return work(Transaction(connection))
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    try:
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _roll_back(connection)
         raise
-    return result
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _snapshot(read: Callable[[Reading], T], connection: sqlite3.Connection) -> T:

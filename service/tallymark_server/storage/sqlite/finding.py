@@ -5,11 +5,13 @@ A filter is still put to the image of what is found; what is found must hold at 
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterator
+from itertools import islice
 
-from tallymark_server.domain.conditions import All, AnyOf, Comparator, Comparison, Condition, Kind
+from tallymark_server.domain.conditions import All, AnyOf, Comparator, Comparison, Condition, Kind, Query
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Uri, Value
 from tallymark_server.storage.sqlite.inserting import insert
 
@@ -60,6 +62,74 @@ def candidates(
                 return f"{sql} UNION ALL {_CHANGED_SINCE}", [*bound, project, model, at]
             return sql, bound
     return None
+
+
+def leading(connection: sqlite3.Connection, project: int, model: int, query: Query) -> Sql | None:
+    """A SELECT of the numbers among which the page is, when versions are ordered by a fact; None if it is not known.
+
+    Those that have the fact come first, in its order, and then the others.
+    """
+    if query.condition is not None or len(query.order) != 2 or query.order[0].kind is not Kind.FACTS:
+        return None
+    by_fact, by_number = query.order
+    of_fact = (project, model, f"metadata.{by_fact.key}")
+    # Of these the table does not tell how they compare.
+    if connection.execute(f"{_FACTS} AND value = '' LIMIT 1", of_fact).fetchone():
+        return None
+    missing, value, number = query.after or (0, None, None)
+    numbers: list[int] = []
+    if not missing:
+        has = _in_order(connection, of_fact, (value, number), (by_fact.descending, by_number.descending))
+        numbers += islice(has, query.limit + 1)
+    if len(numbers) <= query.limit:
+        sign, downwards = ("<", " DESC") if by_number.descending else (">", "")
+        begin = f"number {sign} ?" if missing else "?"
+        lacks = f"""
+        SELECT number FROM versions INDEXED BY live_versions
+        WHERE project = ? AND model = ? AND deleted = 0 AND {begin} AND NOT EXISTS (
+            SELECT 1 FROM facts INDEXED BY facts_of_versions WHERE facts.project = versions.project
+                AND facts.model = versions.model AND facts.number = versions.number AND key = ?
+        )
+        ORDER BY number{downwards} LIMIT ?
+        """
+        bound = (project, model, number if missing else True, of_fact[2], query.limit + 1)
+        numbers += [found for (found,) in connection.execute(lacks, bound)]
+    return "SELECT value FROM json_each(?)", [json.dumps(numbers)]
+
+
+def _in_order(
+    connection: sqlite3.Connection,
+    of_fact: tuple[int, int, str],
+    after: tuple[object, object],
+    descending: tuple[bool, bool],
+) -> Iterator[int]:
+    """The versions that have the fact, by its values and then by their numbers, after one of these.
+
+    One value after the other: the index has both in one direction, and of one value there may be very many.
+    """
+    (value_sign, value_order), (number_sign, number_order) = (
+        ("<", "DESC") if down else (">", "ASC") for down in descending
+    )
+    of_value = f"""
+    SELECT facts.number FROM facts CROSS JOIN versions INDEXED BY live_versions
+        ON versions.project = facts.project AND versions.model = facts.model AND versions.number = facts.number
+    WHERE facts.project = ? AND facts.model = ? AND key = ? AND value = ? AND versions.deleted = 0 AND {{}}
+    ORDER BY facts.number {number_order}
+    """
+    further = f"""
+    SELECT value FROM facts WHERE project = ? AND model = ? AND key = ? AND {{}} ORDER BY value {value_order} LIMIT 1
+    """
+    value, number = after
+    if value is not None:
+        begun = connection.execute(of_value.format(f"facts.number {number_sign} ?"), (*of_fact, value, number))
+        yield from (found for (found,) in begun)
+    while True:
+        begin, bound = ("TRUE", ()) if value is None else (f"value {value_sign} ?", (value,))
+        row = connection.execute(further.format(begin), (*of_fact, *bound)).fetchone()
+        if row is None:
+            return
+        (value,) = row
+        yield from (found for (found,) in connection.execute(of_value.format("TRUE"), (*of_fact, value)))
 
 
 def _facts(version: ModelVersion) -> Iterator[tuple[str, object]]:

@@ -18,7 +18,7 @@ from tallymark_server.storage.sqlite.conditions import (
     sort_keys,
     where,
 )
-from tallymark_server.storage.sqlite.finding import candidates
+from tallymark_server.storage.sqlite.finding import candidates, leading
 from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
 
 # The newest change of a version, model or run up to a revision, which is the last parameter.
@@ -49,12 +49,23 @@ Part = tuple[str, list[object]]
 MAX_PAGE_SIZE = 1_000_000
 
 
+# To how many a filter is put for one page when none can be looked up: a reader must not keep the others waiting.
+MAX_LOOKED_AT = 20_000
+
+
 class Page(NamedTuple):
-    """The rows of a page, the sort keys of each, and whether more follow."""
+    """The rows of a page, and the sort keys after which the next begins, None after the last."""
 
     rows: list[tuple[Any, ...]]
-    keys: list[tuple[Any, ...]]
-    more: bool
+    next: tuple[Any, ...] | None
+
+
+class Walk(NamedTuple):
+    """In which order things are looked at when a condition is put to one after the other: FROM …, and by which column."""
+
+    way: str
+    bound: list[object]
+    column: str
 
 
 def _event(table: str, as_of: str, at: int) -> Part:
@@ -80,18 +91,23 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
         there = f"(versions.deleted <= ? OR versions.revision > ?) AND {_THERE}"
         there_bound = [int(query.deleted), at, int(query.deleted)]
     found = candidates(connection, project, model, query.condition, (at, newest))
-    chosen, chosen_bound = ("TRUE", []) if found is None else (f"versions.number IN ({found[0]})", found[1])
+    if found is None and at >= newest and not query.deleted:
+        found = leading(connection, project, model, query)
     source = f"""
     FROM {table} {join}
-    WHERE versions.project = ? AND versions.model = ? AND versions.deleted < 2 AND {chosen} AND {there}
+    WHERE versions.project = ? AND versions.model = ? AND versions.deleted < 2 AND {there}
     """
-    return _page(
-        connection,
-        "events.image",
-        (source, [*bound, project, model, *chosen_bound, *there_bound]),
-        VERSION_COLUMNS,
-        query,
+    of_model = (source, [*bound, project, model, *there_bound])
+    if found is not None:
+        among = _narrowed(of_model, f"versions.number IN ({found[0]})", found[1])
+        return _page(connection, "events.image", among, VERSION_COLUMNS, query)
+    live = "versions.deleted = 0" if "INDEXED" in table else "versions.deleted < 2"
+    walk = Walk(
+        f"FROM {table} WHERE versions.project = ? AND versions.model = ? AND {live}",
+        [project, model],
+        "versions.number",
     )
+    return _walked(connection, "events.image", of_model, VERSION_COLUMNS, query, walk)
 
 
 def models_page(connection: sqlite3.Connection, project: int, at: int, query: Query, *, renamed_since: bool) -> Page:
@@ -109,7 +125,11 @@ def models_page(connection: sqlite3.Connection, project: int, at: int, query: Qu
     if not is_newest:
         columns = {**columns, "last_number": _LAST_NUMBER_AS_OF.replace("?", str(int(at)))}
     selected = (f"events.image, {last_number}", [is_newest, at])
-    return _page(connection, selected, (source, [*bound, project, deleted, at, deleted]), columns, query)
+    of_project = (source, [*bound, project, deleted, at, deleted])
+    if renamed_since:
+        return _page(connection, selected, of_project, columns, query)
+    walk = Walk("FROM models WHERE models.project = ? AND models.deleted < 2", [project], "models.name")
+    return _walked(connection, selected, of_project, columns, query, walk)
 
 
 def runs_page(
@@ -127,7 +147,11 @@ def runs_page(
         chosen = "run_versions.project = ? AND run_versions.model = ? AND run_versions.number = ?"
         source = (f"{linked} {join} WHERE {chosen}", [*bound, project, *version])
     columns = {**RUN_COLUMNS, "start_revision": "runs.start_revision"}
-    return _page(connection, f"events.image, {model}", source, columns, query)
+    selected = f"events.image, {model}"
+    if version is not None:
+        return _page(connection, selected, source, columns, query)
+    walk = Walk("FROM runs WHERE runs.project = ?", [project], "runs.start_revision")
+    return _walked(connection, selected, source, columns, query, walk)
 
 
 def artifacts_page(connection: sqlite3.Connection, project: int, model: int, number: int, query: Query) -> Page:
@@ -140,13 +164,39 @@ def artifacts_page(connection: sqlite3.Connection, project: int, model: int, num
     return _page(connection, "events.image", (source, [project, model, number]), columns, query)
 
 
+def _walked(
+    connection: sqlite3.Connection,
+    selected: str | Part,
+    source: Part,
+    columns: dict[str, str],
+    query: Query,
+    walk: Walk,
+) -> Page:
+    """A page for which the condition is put to one thing after the other, by the column in which they are walked."""
+    if query.condition is None or len(query.order) > 1:
+        return _page(connection, selected, source, columns, query)
+    way, bound, column = walk
+    sign, back, downwards = ("<", ">=", " DESC") if query.order[0].descending else (">", "<=", "")
+    begin = f"{column} {sign} ?" if query.after else "TRUE"
+    sql = f"SELECT {column} {way} AND {begin} ORDER BY {column}{downwards} LIMIT 1 OFFSET ?"
+    end = connection.execute(sql, [*bound, *query.after, MAX_LOOKED_AT - 1]).fetchone()
+    if end is None:
+        return _page(connection, selected, source, columns, query)
+    page = _page(connection, selected, _narrowed(source, f"{column} {back} ?", list(end)), columns, query)
+    return page if page.next else Page(page.rows, end)
+
+
+def _narrowed(source: Part, condition: str, bound: list[object]) -> Part:
+    return f"{source[0]} AND {condition}", [*source[1], *bound]
+
+
 def _page(
     connection: sqlite3.Connection, selected: str | Part, source: Part, columns: dict[str, str], query: Query
 ) -> Page:
     sql, parameters = page_statement(selected, source, columns, query)
     rows, more = cut(connection.execute(sql, parameters), query.limit, 0)
     keys = len(sort_keys(query.order, columns))
-    return Page([row[:-keys] for row in rows], [row[-keys:] for row in rows], more)
+    return Page([row[:-keys] for row in rows], rows[-1][-keys:] if more else None)
 
 
 def cut(rows: Iterable[tuple[Any, ...]], limit: int, image: int) -> tuple[list[tuple[Any, ...]], bool]:

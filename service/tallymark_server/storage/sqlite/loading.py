@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.errors import ProjectNotFound
@@ -44,7 +46,7 @@ def _pointed(asked: str, point: str) -> str:
 POINTED_ONE = {by: _pointed(_ONE, point) for by, point in _POINTS.items()}
 POINTED_MANY = {by: _pointed(_MANY, point) for by, point in _POINTS.items()}
 AUTOMATIC = _pointed(_MANY, f"{_VERSION}.automatic_run = asked.value")
-PROJECT = "SELECT id, log_id, revision, time, last_model_id FROM projects WHERE name = ?"
+PROJECT = "SELECT id, hash, log_id, revision, time, last_model_id FROM projects WHERE name = ?"
 MODELS = """
 SELECT models.name, models.last_number, events.image FROM json_each(:asked) AS asked
 CROSS JOIN models ON models.project = :project AND models.name = asked.value
@@ -99,12 +101,19 @@ ORDER BY events.revision
 """
 
 
-def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[int, State]:
-    """The project's id in this file, and everything of it that the keys ask for; ProjectNotFound."""
+class Log(NamedTuple):
+    """A project's id in this file, and the hash of its last event."""
+
+    project: int
+    hash: bytes
+
+
+def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[Log, State]:
+    """The project's log, and everything of it that the keys ask for; ProjectNotFound."""
     row = connection.execute(PROJECT, (project,)).fetchone()
     if row is None:
         raise ProjectNotFound(project)
-    project_id, log_id, revision, time, last_model_id = row
+    project_id, last_hash, log_id, revision, time, last_model_id = row
     state = State(project, log_id, revision, time, last_model_id)
     if keys.models:
         _load_models(connection, project_id, keys.models, state)
@@ -122,7 +131,7 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[int,
         _load_artifacts(connection, project_id, keys.artifacts, state)
     if keys.receipts:
         _load_receipts(connection, project_id, keys.receipts, state)
-    return project_id, state
+    return Log(project_id, last_hash), state
 
 
 def pointed(
@@ -230,4 +239,4 @@ def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], 
 
 
 def _json(values: Iterable[object]) -> str:
-    return json.dumps(list(values), ensure_ascii=False)
+    return msgspec.json.encode(list(values)).decode()

@@ -98,7 +98,7 @@ class Reading:
         at = head.revision if query.at is None else query.at
         since = self._connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
         page = models_page(self._connection, self._id(project), at, query, renamed_since=since is not None)
-        return Listed(head, [decode_model(*row) for row in page.rows], page.keys, at, page.more)
+        return Listed(head, [decode_model(*row) for row in page.rows], at, page.next)
 
     def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool, at: int | None
@@ -117,7 +117,7 @@ class Reading:
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         page = versions_page(self._connection, self._id(project), model.id, at, head.revision, query)
-        return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], page.keys, at, page.more)
+        return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], at, page.next)
 
     def points(
         self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
@@ -139,7 +139,7 @@ class Reading:
         head = self.head(project)
         page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, query)
         items = [decode_artifact(image, version.model) for (image,) in page.rows]
-        return Listed(head, items, page.keys, head.revision, page.more)
+        return Listed(head, items, head.revision, page.next)
 
     def run(self, project: str, run_id: str) -> Run | None:
         """The run of that id."""
@@ -152,7 +152,7 @@ class Reading:
         at = head.revision if query.at is None else query.at
         linked = None if version is None else (version.model_id, version.number)
         page = runs_page(self._connection, self._id(project), at, query, linked)
-        return Listed(head, [decode_run(*row) for row in page.rows], page.keys, at, page.more)
+        return Listed(head, [decode_run(*row) for row in page.rows], at, page.next)
 
     def steps(self, project: str, run_id: str, after: int, limit: int) -> list[RunStep]:
         """Steps of the run."""
