@@ -61,7 +61,7 @@ class Page(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """In which order things are looked at when a condition is put to one after the other: FROM …, and by which column."""
+    """How things are walked when a condition is put to one after the other: FROM …, and by which column."""
 
     way: str
     bound: list[object]
