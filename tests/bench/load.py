@@ -1,7 +1,7 @@
 """Sends one unary call again and again, and measures it from outside.
 
-With `h2load` (Debian's nghttp2-client) the load is a compiled program that costs little beside the server; else it is a
-process in Python, which costs as much as the server, and makes every ratio look better than it is.
+With `h2load` (Debian's nghttp2-client) the load is a compiled program that costs little beside the server; else it is
+several processes in Python, which together cost more than the server, and make every ratio look better than it is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 
 import grpc.aio
 
 H2LOAD = shutil.which("h2load")
-GENERATOR = "h2load" if H2LOAD else "python"
+PROCESSES = 4
+GENERATOR = "h2load" if H2LOAD else f"{PROCESSES} processes in Python"
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,32 @@ def run(address: str, method: str, bodies: list[bytes], concurrency: int, calls:
 
 
 def run_python(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
-    """So many calls by a process in Python, in which each caller sends one of the requests."""
-    texts = ",".join(body.hex() for body in bodies)
-    command = [sys.executable, "-m", "bench.load", address, method, texts, str(concurrency), str(calls)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
-    seconds, *latencies = map(float, done.stdout.split())
-    return _measured(calls / seconds, latencies)
+    """So many calls by processes in Python, in which each caller sends one of the requests."""
+    processes = min(concurrency, PROCESSES)
+    share = concurrency // processes
+    commands = []
+    for first in range(0, processes * share, share):
+        texts = ",".join(bodies[place % len(bodies)].hex() for place in range(first, first + share))
+        commands.append([sys.executable, "-m", "bench.load", address, method, texts, str(calls // concurrency)])
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[1])
+            )
+            for command in commands
+        ]
+        for process in running:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has its connection
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("begin\n")
+            process.stdin.flush()
+        told = [process.communicate() for process in running]
+    found = [list(map(float, output.split())) for output, _ in told]
+    seconds = max(ended for _, ended, *_ in found) - min(begun for begun, *_ in found)
+    latencies = [latency for _, _, *each in found for latency in each]
+    return _measured(len(latencies) / seconds, latencies)
 
 
 def _h2load(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
@@ -77,24 +100,26 @@ def _measured(per_second: float, latencies: list[float]) -> Measured:
     return Measured(per_second, centiles[49], centiles[98], len(latencies))
 
 
-async def _call(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> None:
+async def _call(address: str, method: str, bodies: list[bytes], calls: int) -> None:
+    """A caller for each of the requests makes so many calls; told are when they began and ended, and each latency."""
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(method)
 
-        async def caller(place: int) -> None:
-            body = bodies[place % len(bodies)]
-            for _ in range(calls // concurrency):
+        async def caller(body: bytes) -> None:
+            for _ in range(calls):
                 begun = time.perf_counter()
                 await call(body)
                 latencies.append((time.perf_counter() - begun) * 1000)
 
         await channel.channel_ready()
-        started = time.perf_counter()
-        await asyncio.gather(*(caller(place) for place in range(concurrency)))
-        print(time.perf_counter() - started, *latencies)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        started = time.monotonic()
+        await asyncio.gather(*map(caller, bodies))
+        print(started, time.monotonic(), *latencies)
 
 
 if __name__ == "__main__":
-    _, to, path, requests, at_once, total = sys.argv
-    asyncio.run(_call(to, path, [bytes.fromhex(text) for text in requests.split(",")], int(at_once), int(total)))
+    _, to, path, requests, each = sys.argv
+    asyncio.run(_call(to, path, [bytes.fromhex(text) for text in requests.split(",")], int(each)))

@@ -136,6 +136,17 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
             f" | {_ratio(kinds, 'create', 'naive')} |"
         )
     yield ""
+    yield "Latencies in milliseconds, the median and the 99th percentile:"
+    yield ""
+    yield "| at once | echo | create | get | naive |"
+    yield "|--:|--:|--:|--:|--:|"
+    for concurrency, kinds in by_concurrency.items():
+        told = [
+            f"{_median(kinds, kind, 'p50'):,.2f}, {_median(kinds, kind, 'p99'):,.2f}"
+            for kind in ("echo", "create", "get", "naive")
+        ]
+        yield f"| {concurrency} | {' | '.join(told)} |"
+    yield ""
     yield "| | per second | against | ratio |"
     yield "|---|--:|---|--:|"
     models, batches = found["models"], found["batches"]
