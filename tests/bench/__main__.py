@@ -16,7 +16,7 @@ from bench.servers import UnverifiedError
 def main() -> None:
     """Measure, verify, and write the report."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turns")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each is measured, in turns")
     parser.add_argument("--calls", type=int, default=4000, help="calls of one measurement, fewer where they are slow")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 1000 calls: under three minutes")
     parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")

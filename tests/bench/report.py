@@ -151,7 +151,7 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
     yield "|---|--:|---|--:|"
     models, batches = found["models"], found["batches"]
     yield (
-        f"| creates in 64 models, 64 at once, by a generator in Python | {_median(models, 'many'):,.0f}"
+        f"| creates in 64 models, 64 at once, by processes in Python | {_median(models, 'many'):,.0f}"
         f" | in one model | {_ratio(models, 'many', 'one')} |"
     )
     yield (
@@ -168,6 +168,8 @@ def _sdk(found: dict[str, float]) -> Iterator[str]:
     for name, value in found.items():
         what, unit = name.rsplit("_", 1)
         yield f"| {what.replace('_', ' ')} | {value:,.2f} {'µs' if unit == 'us' else unit} |"
+    imported = found["bare_python_ms"] + found["import_grpc_and_stubs_above_bare_ms"]
+    yield f"| server start, against a process that imports grpc and stubs | {found['server_start_ms'] / imported:.2f} |"
 
 
 def _growth(found: dict[str, dict[str, float]]) -> Iterator[str]:

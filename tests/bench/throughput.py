@@ -95,9 +95,10 @@ class _Bench:
                 Calls(channel).create_model(name)
         calls = max(calls // MANY, 1) * MANY
         found: Found = {"one": [], "many": []}
-        for _ in range(self._rounds):
-            found["one"].append(asdict(self._create([create_body()], calls)))
-            found["many"].append(asdict(self._create([create_body(name) for name in names], calls)))
+        bodies = {"one": [create_body()], "many": [create_body(name) for name in names]}
+        for turn in range(self._rounds):
+            for kind in sorted(bodies, reverse=bool(turn % 2)):
+                found[kind].append(asdict(self._create(bodies[kind], calls)))
             self.created += calls
         for name in names:
             verify_ours(self._server, self._rounds * calls // MANY, name)
