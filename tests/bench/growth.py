@@ -8,7 +8,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from urllib.request import urlopen
@@ -31,6 +32,7 @@ OTHERS = 500
 BATCH = 500
 RARE = 20
 CALLS = 100
+STARTS = 6
 WATCHERS = 1000
 ATTEMPT = {"project": "default", "actor": "bench"}
 
@@ -69,63 +71,102 @@ async def fill(path: Path, size: int) -> None:
             )
 
 
-def measure(size: int, tell: Callable[[str], None]) -> dict[str, float]:
-    """The medians of one size, in milliseconds, rates per second and bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "growth.db")
-        tell(f"filling {size:,}")
-        asyncio.run(fill(path, size))
-        found = {"database_bytes_per_version": path.stat().st_size / size}
-        tell("asking")
-        with Server(path, http="127.0.0.1:0") as server, grpc.insecure_channel(server.address) as channel:
-            found |= _asked(Calls(channel), size // 2, server.dashboard)
-            found["watch_events_per_second"] = _watched(Calls(channel), size)
-            found |= _memory(server)
-            server.stop()
-            found["start_ms"] = statistics.median(_started(server) for _ in range(5))
-        tell("verifying")
+class Grown:
+    """A registry of one size, and what is found of it."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._path = folder / f"{size}.db"
+        self._size = size
+        asyncio.run(fill(self._path, size))
+        self.found = {"database_bytes_per_version": self._path.stat().st_size / size}
+        self.server = Server(self._path, http="127.0.0.1:0")
+
+    def questions(self, calls: Calls) -> dict[str, Callable[[], object]]:
+        """What is asked, by its name."""
+        last = self._size // 2
+        parent = f"{PROJECT}/models/{BIG}"
+        calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
+        token = _deep_token(calls, last)
+
+        def page(**fields: object) -> Callable[[], object]:
+            asked = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]
+            return lambda: calls.models.ListModelVersions(asked)
+
+        def as_of(reference: str, revision: int) -> Callable[[], object]:
+            name = f"{parent}/versions/{reference}"
+            return lambda: calls.models.GetModelVersion(
+                model_registry_pb2.GetModelVersionRequest(name=name, read_revision=revision)
+            )
+
+        history = event_log_pb2.ListEventsRequest(parent=PROJECT, name=parent, newest_first=True, page_size=50)
+        return {
+            "create": lambda: calls.create_version(BIG),
+            "get by number": lambda: calls.version(BIG, str(last // 3)),
+            "get by name": lambda: calls.version(BIG, f"=named-{last // 30 * 10}"),
+            "get by stage": lambda: calls.version(BIG, "@production"),
+            "get latest": lambda: calls.version(BIG, "latest"),
+            "first page": page(page_size=50),
+            "deep page": page(page_size=50, page_token=token),
+            "filter by tag": page(filter="tags:rare"),
+            "filter by metric": page(filter="metadata.auc > 0.95"),
+            "search for a word that none has": page(filter="description:needle"),
+            "order by metric": page(order_by="metadata.auc desc"),
+            "get as of the past": as_of("latest", last // 2),
+            "history of a model": lambda: calls.log.ListEvents(history),
+            "dashboard of a model": lambda: urlopen(f"{self.server.dashboard}models/{BIG}").read(),
+            "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),
+        }
+
+    def weigh(self) -> None:
+        """What the server takes of memory, also for a thousand that watch, and how fast it tells the past."""
+        urlopen(self.server.dashboard).read()  # which is loaded beside what has started
+        self.found["idle_resident_bytes"] = _resident(self.server)
+        with grpc.insecure_channel(self.server.address) as channel:
+            self.found["watch_events_per_second"] = _watched(Calls(channel), self._size)
+        self.found["bytes_per_watcher"] = _memory(self.server)
+
+    def prove(self) -> None:
+        """How fast the file is proved, which it must be."""
         begun = time.perf_counter()
-        proof = verify(path)
+        proof = verify(self._path)
         if proof.problems:
-            raise SystemExit(f"bench: the file of {size:,} versions is not sound: {proof.problems[0]}")
-        found["verify_events_per_second"] = proof.events / (time.perf_counter() - begun)
-    return found
+            raise SystemExit(f"bench: the file of {self._size:,} versions is not sound: {proof.problems[0]}")
+        self.found["verify_events_per_second"] = proof.events / (time.perf_counter() - begun)
 
 
-def _asked(calls: Calls, last: int, dashboard: str) -> dict[str, float]:
-    parent = f"{PROJECT}/models/{BIG}"
-    calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
-    token = _deep_token(calls, last)
-
-    def page(**fields: object) -> Callable[[], object]:
-        asked = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]
-        return lambda: calls.models.ListModelVersions(asked)
-
-    def as_of(reference: str, revision: int) -> Callable[[], object]:
-        name = f"{parent}/versions/{reference}"
-        return lambda: calls.models.GetModelVersion(
-            model_registry_pb2.GetModelVersionRequest(name=name, read_revision=revision)
-        )
-
-    history = event_log_pb2.ListEventsRequest(parent=PROJECT, name=parent, newest_first=True, page_size=50)
-    questions: dict[str, Callable[[], object]] = {
-        "create": lambda: calls.create_version(BIG),
-        "get by number": lambda: calls.version(BIG, str(last // 3)),
-        "get by name": lambda: calls.version(BIG, f"=named-{last // 30 * 10}"),
-        "get by stage": lambda: calls.version(BIG, "@production"),
-        "get latest": lambda: calls.version(BIG, "latest"),
-        "first page": page(page_size=50),
-        "deep page": page(page_size=50, page_token=token),
-        "filter by tag": page(filter="tags:rare"),
-        "filter by metric": page(filter="metadata.auc > 0.95"),
-        "search for a word that none has": page(filter="description:needle"),
-        "order by metric": page(order_by="metadata.auc desc"),
-        "get as of the past": as_of("latest", last // 2),
-        "history of a model": lambda: calls.log.ListEvents(history),
-        "dashboard of a model": lambda: urlopen(f"{dashboard}models/{BIG}").read(),
-        "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),
-    }
-    return {f"{name}_ms": _median(ask, lambda: calls.create_version("other-0")) for name, ask in questions.items()}
+def measure(sizes: Sequence[int], tell: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """By size the medians in milliseconds, rates per second and bytes. The sizes are asked in turns."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        grown = []
+        for size in sizes:
+            tell(f"filling {size:,}")
+            grown.append(Grown(Path(folder), size))
+        starts: dict[Grown, list[float]] = {one: [] for one in grown}
+        for _ in range(STARTS):
+            for one in grown:
+                starts[one].append(_started(one.server))
+        for one in grown:
+            one.found["start_ms"] = statistics.median(starts[one])
+            one.server.start()
+            stack.callback(one.server.stop)
+            one.weigh()
+        tell("asking")
+        calls = [Calls(stack.enter_context(grpc.insecure_channel(one.server.address))) for one in grown]
+        questions = [one.questions(each) for one, each in zip(grown, calls, strict=True)]
+        for name in questions[0]:
+            taken_by = [list[float]() for _ in grown]
+            for _ in range(CALLS):
+                for taken_here, asked, each in zip(taken_by, questions, calls, strict=True):
+                    # So that no answer is known from the last time.
+                    each.create_version("other-0")
+                    taken_here.append(_timed(asked[name]))
+            for one, taken_here in zip(grown, taken_by, strict=True):
+                one.found[f"{name}_ms"] = statistics.median(taken_here)
+        stack.pop_all().close()
+        for size, one in zip(sizes, grown, strict=True):
+            tell(f"proving {size:,}")
+            one.prove()
+    return {str(size): one.found for size, one in zip(sizes, grown, strict=True)}
 
 
 def _deep_token(calls: Calls, last: int) -> str:
@@ -142,15 +183,10 @@ def _deep_token(calls: Calls, last: int) -> str:
     return token
 
 
-def _median(ask: Callable[[], object], change: Callable[[], object]) -> float:
-    """Each time something else was changed before, so that no answer is known from the last time."""
-    taken = []
-    for _ in range(CALLS):
-        change()
-        begun = time.perf_counter()
-        ask()
-        taken.append((time.perf_counter() - begun) * 1000)
-    return statistics.median(taken)
+def _timed(ask: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    ask()
+    return (time.perf_counter() - begun) * 1000
 
 
 def _watched(calls: Calls, size: int) -> float:
@@ -168,7 +204,7 @@ def _watched(calls: Calls, size: int) -> float:
     return seen / taken
 
 
-def _memory(server: Server) -> dict[str, float]:
+def _memory(server: Server) -> float:
     before = _resident(server)
     with grpc.insecure_channel(server.address) as channel:
         newest = Calls(channel).log.ListEvents(event_log_pb2.ListEventsRequest(parent=PROJECT, page_size=1)).revision
@@ -179,7 +215,7 @@ def _memory(server: Server) -> dict[str, float]:
         after = _resident(server)
         for stream in streams:
             stream.cancel()
-    return {"resident_bytes": before, "bytes_per_watcher": (after - before) / WATCHERS}
+    return (after - before) / WATCHERS
 
 
 def _resident(server: Server) -> int:
@@ -188,9 +224,7 @@ def _resident(server: Server) -> int:
 
 
 def _started(server: Server) -> float:
-    begun = time.perf_counter()
-    server.start()
-    taken = (time.perf_counter() - begun) * 1000
+    taken = _timed(server.start)
     server.stop()
     return taken
 
@@ -203,7 +237,7 @@ def main() -> None:
     )
     parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     given = parser.parse_args()
-    found = {str(size): measure(size, lambda text: print(text, flush=True)) for size in given.sizes}
+    found = measure(given.sizes, lambda text: print(text, flush=True))
     keep(given.into, growth=found)
     print(publish(given.into))
 

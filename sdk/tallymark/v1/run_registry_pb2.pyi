@@ -340,7 +340,7 @@ class ListRunsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last page. For one page a filter looks at 20,000 runs at most:
+    """Asks for the next page; empty on the last page. For one page a filter looks at 10,000 runs at most:
     a page may hold few or none and still not be the last.
     """
     revision: _builtins.int

@@ -50,7 +50,7 @@ MAX_PAGE_SIZE = 1_000_000
 
 
 # To how many a filter is put for one page when none can be looked up: a reader must not keep the others waiting.
-MAX_LOOKED_AT = 20_000
+MAX_LOOKED_AT = 10_000
 
 
 class Page(NamedTuple):
