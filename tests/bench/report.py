@@ -124,6 +124,8 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
         f" {found['verified']:,} versions were created, are there, and have no gap."
     )
     yield ""
+    yield "[Where the time of a create goes](where-time-goes.md) tells why it is no more."
+    yield ""
     yield "![Calls per second by concurrency](throughput.svg) ![99th percentile by concurrency](p99.svg)"
     yield ""
     yield "| at once | echo/s | create/s | naive/s | create/echo | goal | p99 create/echo | get/echo | create/naive |"
