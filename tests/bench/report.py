@@ -137,17 +137,7 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
             f" | {_ratio(kinds, 'create', 'echo', 'p99')} | {_ratio(kinds, 'get', 'echo')}"
             f" | {_ratio(kinds, 'create', 'naive')} |"
         )
-    yield ""
-    yield "Latencies in milliseconds, the median and the 99th percentile:"
-    yield ""
-    yield "| at once | echo | create | get | naive |"
-    yield "|--:|--:|--:|--:|--:|"
-    for concurrency, kinds in by_concurrency.items():
-        told = [
-            f"{_median(kinds, kind, 'p50'):,.2f}, {_median(kinds, kind, 'p99'):,.2f}"
-            for kind in ("echo", "create", "get", "naive")
-        ]
-        yield f"| {concurrency} | {' | '.join(told)} |"
+    yield from _latencies(by_concurrency)
     yield ""
     yield "| | per second | against | ratio |"
     yield "|---|--:|---|--:|"
@@ -160,6 +150,20 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
         f"| versions created by the hundred | {_median(batches, 'batch'):,.0f} | one by one, 64 at once"
         f" | {_ratio(batches, 'batch', 'unary')} |"
     )
+
+
+def _latencies(by_concurrency: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield "Latencies in milliseconds, the median and the 99th percentile:"
+    yield ""
+    yield "| at once | echo | create | get | naive |"
+    yield "|--:|--:|--:|--:|--:|"
+    for concurrency, kinds in by_concurrency.items():
+        told = [
+            f"{_median(kinds, kind, 'p50'):,.2f}, {_median(kinds, kind, 'p99'):,.2f}"
+            for kind in ("echo", "create", "get", "naive")
+        ]
+        yield f"| {concurrency} | {' | '.join(told)} |"
 
 
 def _sdk(found: dict[str, float]) -> Iterator[str]:
