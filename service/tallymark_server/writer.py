@@ -29,7 +29,7 @@ Answer = Outcome | RegistryError
 MAX_BATCH = 512
 # The line is quiet when so many turns of the loop bring nothing new; then waiting longer would only delay the answer.
 # Whoever was answered together comes again together, so after a large batch it is worth to listen for longer.
-QUIET_TURNS = 4
+QUIET_TURNS = 1
 QUIET_TURNS_EACH = 2
 MAX_QUIET_TURNS = 30
 MAX_GATHERING = 0.004
