@@ -14,8 +14,9 @@ import grpc.aio
 from tallymark import calls
 from tallymark.aio_tracking import AsyncTracking
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
+from tallymark.channel import OPTIONS, FirstContact, headers_of, lost, raise_for, timeout_of
 from tallymark.checking import checked
+from tallymark.errors import Unavailable
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion
 from tallymark.settings import adjusted
 from tallymark.values import Stage
@@ -323,8 +324,12 @@ class AsyncClient(AsyncTracking):
         kinds: Sequence[str] = (),
         stages: Sequence[str] = (),
         log_id: str = "",
+        on_lost: Callable[[Unavailable], object] | None = None,
     ) -> AsyncGenerator[Told, None]:
-        """As `watch`, with how far in the log it has come: first where it begins, later also without any event."""
+        """As `watch`, with how far in the log it has come: first where it begins, later also without any event.
+
+        `on_lost` is called with the reason whenever the service goes away; what comes then tells that it is back.
+        """
         wanted = Wanted(model, tuple(kinds), tuple(stages))
         # A stream waits for the service without end; a call tells within its deadline that there is none.
         head = await self.run_call(calls.head(self._project))
@@ -347,7 +352,10 @@ class AsyncClient(AsyncTracking):
                 # gRPC cancels what goes on over a channel that is closed; whoever watches was not cancelled.
                 return
             except grpc.RpcError as error:
-                await asyncio.sleep(delay_before_retry(error, self._settings))
+                reason, delay = lost(error, self._settings)
+                if on_lost is not None:
+                    on_lost(reason)
+                await asyncio.sleep(delay)
             finally:
                 stream.cancel()
 

@@ -181,13 +181,13 @@ def raise_for(error: Any, settings: Settings, timeout: float) -> NoReturn:
     raise error_of(code, message) from None
 
 
-def delay_before_retry(error: Any, settings: Settings) -> float:
-    """The seconds after which a stream may be resumed; raises the error that the status means if it may not."""
+def lost(error: Any, settings: Settings) -> tuple[Unavailable, float]:
+    """Why a stream ended, and the seconds after which it may be resumed; raises what the status means if it may not."""
     try:
         raise_for(error, settings, 0)
     except Unavailable as unavailable:
         # gRPC itself waits longer and longer between attempts to connect.
-        return int(unavailable.metadata.get("retry_after_ms", "100")) / 1000
+        return unavailable, int(unavailable.metadata.get("retry_after_ms", "100")) / 1000
 
 
 def _unreachable(code: str, settings: Settings, timeout: float) -> TallymarkError:

@@ -13,9 +13,10 @@ import grpc
 
 from tallymark import calls
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import Channel, delay_before_retry
+from tallymark.channel import Channel, lost
 from tallymark.checking import checked
 from tallymark.client_tracking import Tracking
+from tallymark.errors import Unavailable
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion
 from tallymark.settings import Settings, adjusted
 from tallymark.values import Stage
@@ -310,13 +311,19 @@ class Client(Tracking):
         kinds: Sequence[str] = (),
         stages: Sequence[str] = (),
         log_id: str = "",
+        on_lost: Callable[[Unavailable], object] | None = None,
     ) -> Generator[Told, None, None]:
-        """As `watch`, with how far in the log it has come: first where it begins, later also without any event."""
+        """As `watch`, with how far in the log it has come: first where it begins, later also without any event.
+
+        `on_lost` is called with the reason whenever the service goes away; what comes then tells that it is back.
+        """
         # Taken now and not at the first question, so that a client that is closed in between is noticed.
         wanted = Wanted(model, tuple(kinds), tuple(stages))
-        return self._tell(Cursor(after_revision, log_id), wanted, self._channel.closing)
+        return self._tell(Cursor(after_revision, log_id), wanted, on_lost, self._channel.closing)
 
-    def _tell(self, begin: Cursor, wanted: Wanted, closing: threading.Event) -> Generator[Told, None, None]:
+    def _tell(
+        self, begin: Cursor, wanted: Wanted, on_lost: Callable[[Unavailable], object] | None, closing: threading.Event
+    ) -> Generator[Told, None, None]:
         # A stream waits for the service without end; a call tells within its deadline that there is none.
         head = self.run_call(calls.head(self._project))
         cursor = Cursor(head.revision if begin.revision is None else begin.revision, begin.log_id or head.log_id)
@@ -330,7 +337,10 @@ class Client(Tracking):
                     cursor = told.cursor
             except grpc.RpcError as error:
                 if not closing.is_set():
-                    closing.wait(delay_before_retry(error, self._settings))
+                    reason, delay = lost(error, self._settings)
+                    if on_lost is not None:
+                        on_lost(reason)
+                    closing.wait(delay)
             finally:
                 stream.cancel()
 

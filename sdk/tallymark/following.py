@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 from tallymark import calls
 from tallymark.calls import Call
 from tallymark.client import Client
-from tallymark.errors import NotFound, TallymarkError
+from tallymark.errors import NotFound, TallymarkError, Unavailable
 from tallymark.lastgood import Found, LastGood
 from tallymark.messages import version_of, version_text
 from tallymark.resources import ModelVersion
@@ -96,6 +96,7 @@ class Follower(Generic[T]):
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._state = threading.Condition()
+        self._away = True
         self._threads: list[threading.Thread] = []
         self.current: Served[T] | None = None
         self.error: BaseException | None = None
@@ -164,16 +165,23 @@ class Follower(Generic[T]):
 
     def _watch_name(self, backoff: Backoff) -> None:
         """Tell the other thread what may have changed, while the name is that of one model."""
-        progress = self._client.watch_progress(model=self._followed.model, kinds=self._followed.kinds)
+        progress = self._client.watch_progress(
+            model=self._followed.model, kinds=self._followed.kinds, on_lost=self._lost
+        )
+        self._away = True
         with closing(progress):
-            begun = False
             for told in () if self.stopped else progress:
-                if told.events or not begun:
+                if told.events or self._away:
                     self._changed.set()
-                begun = True
+                self._away = False
                 backoff.reset()
                 if any(event.kind in _NAME_LEFT for event in told.events):
                     return
+
+    def _lost(self, reason: Unavailable) -> None:
+        """Tell that nothing more is heard; when it is again, what the reference means is asked anew."""
+        self._away = True
+        self._tell(reason)
 
     def _load(self) -> None:
         backoff = Backoff(self._followed.retry)

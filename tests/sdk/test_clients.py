@@ -183,6 +183,18 @@ def test_a_watch_tells_how_far_it_has_come(client: Any) -> None:
     assert replaced.value.metadata == {"log_id": told.cursor.log_id, "oldest": "1", "newest": "4"}
 
 
+def test_a_watch_tells_when_the_service_goes_away(client: Any, server: Server) -> None:
+    """Whoever wants to know is told why nothing is heard, and the watch goes on when the service is back."""
+    lost: list[errors.Unavailable] = []
+    progress = client.watch_progress(on_lost=lost.append)
+    assert (next(progress).events, lost) == ([], [])
+    server.kill()
+    server.start()
+    assert next(progress).events == []
+    assert lost
+    assert "tallymark serve" in str(lost[0])
+
+
 def test_a_watch_ends_when_its_client_is_closed(server: Server) -> None:
     """Closing the client, in another thread, ends a watch that waits, also while the server is away."""
     for away in (False, True):

@@ -187,13 +187,14 @@ def test_nothing_to_begin_with_is_told_at_once(client: Client, monkeypatch: pyte
 
 
 def test_a_server_that_comes_back_is_followed_further(client: Client, registry_env: Server) -> None:
-    """A restart is not noticed by those who are served, and what is promoted after it is heard of."""
+    """While the server is away .error says so and the version stays, and what is promoted after it is heard of."""
     loader = Loader()
     with follow("churn@production", loader) as served:
         registry_env.restart()
         promote(client, 2)
         assert served.wait_for(serves(served, 2), SOON)
         registry_env.kill()
+        assert served.wait_for(lambda: isinstance(served.error, errors.Unavailable), SOON)
         assert served.current.value == "model 2"
         registry_env.start()
         promote(client, 3)
