@@ -6,6 +6,7 @@ Light enough to be loaded with `import tallymark`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from tallymark.errors import InvalidArgument
@@ -58,6 +59,23 @@ def number(value: object, what: str) -> int:
     if not 0 <= index < 2**63:
         raise InvalidArgument(f"{what} takes a number from 0, not {index}")
     return index
+
+
+def exact(value: int) -> bool:
+    """Whether the number is one of those that the registry keeps, the doubles of IEEE 754."""
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
+
+
+def real(value: object, what: str) -> float:
+    """The value, if it is a number, or a tensor of one; InvalidArgument."""
+    if not isinstance(value, bool | str) and hasattr(value, "__float__"):
+        with suppress(TypeError, ValueError, OverflowError):
+            return float(value)
+    too_large = isinstance(value, int) and not isinstance(value, bool)
+    raise InvalidArgument(f"{what} takes a number, not {'one so large' if too_large else described(value)}")
 
 
 def texts(value: object, what: str) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -73,6 +72,8 @@ def _check_of(hint: Any, bound: int) -> Check | None:
         return check and (lambda value, what: None if value is None else check(value, what))
     if origin is Mapping:
         return arguments.mapping
+    if origin is Callable:
+        return _function
     if origin is Sequence:
         return arguments.texts if members == (str,) else _list_of(members[0])
     return functools.partial(_integer, bound) if hint is int else _CHECKS.get(hint)
@@ -95,6 +96,12 @@ def _list_of(kind: Any) -> Check | None:
     return check
 
 
+def _function(value: Any, what: str) -> Any:
+    if not callable(value):
+        raise InvalidArgument(f"{what} takes a function, not {arguments.described(value)}")
+    return value
+
+
 def _flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidArgument(f"{what} takes True or False, not {arguments.described(value)}")
@@ -110,10 +117,4 @@ def _integer(bound: int, value: Any, what: str) -> int:
     return number
 
 
-def _real(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InvalidArgument(f"{what} takes a number, not {arguments.described(value)}")
-    return float(value)
-
-
-_CHECKS: dict[Any, Check] = {str: arguments.text, bool: _flag, float: _real}
+_CHECKS: dict[Any, Check] = {str: arguments.text, bool: _flag, float: arguments.real}

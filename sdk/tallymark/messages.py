@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.arguments import described, encodable
+from tallymark.arguments import described, encodable, exact
 from tallymark.errors import InvalidField
 from tallymark.references import last_segment
 from tallymark.resources import (
@@ -32,6 +32,8 @@ from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri, s
 _STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
 _ARTIFACT_TYPES = {getattr(artifact_pb2, f"ARTIFACT_TYPE_{kind.name}"): kind for kind in ArtifactType}
 _ARTIFACT_ROLES = {getattr(artifact_pb2, f"ARTIFACT_ROLE_{role.name}"): role for role in ArtifactRole}
+# From here on not every whole number is a double.
+_LARGEST_WHOLE = 2**53
 _RUN_STATES = {getattr(run_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
 
 
@@ -286,8 +288,8 @@ def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
     match value:
         case bool():
             return model_pb2.MetadataValue(flag=value)
-        case int() if abs(value) > sys.float_info.max:
-            raise InvalidField(f"metadata[{key!r}] is larger than a number can be; keep it as text")
+        case int() if not exact(value):
+            raise InvalidField(f"metadata[{key!r}] has more digits than a number can keep; keep it as text")
         case int() | float():
             return model_pb2.MetadataValue(number=value)
         case Uri():
@@ -319,7 +321,7 @@ def _facts_of(messages: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Valu
 def _value_of(message: model_pb2.MetadataValue) -> Value:
     match message.WhichOneof("kind"):
         case "number":
-            return message.number
+            return _number_of(message.number)
         case "flag":
             return message.flag
         case "time":
@@ -332,6 +334,12 @@ def _value_of(message: model_pb2.MetadataValue) -> Value:
             return {key: _value_of(item) for key, item in message.map.values.items()}
         case _:
             return message.text
+
+
+def _number_of(value: float) -> float:
+    """A whole number as an int, which Python also takes where it counts; where a float is asked for an int serves."""
+    whole = value.is_integer() and abs(value) <= _LARGEST_WHOLE and (value or math.copysign(1, value) > 0)
+    return int(value) if whole else value
 
 
 def _time_of(message: Timestamp) -> datetime:

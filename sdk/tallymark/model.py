@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tallymark.arguments import described, number, text, texts
+from tallymark.arguments import described, number, real, text, texts
 from tallymark.errors import ArtifactNotFound, InvalidArgument
 from tallymark.memory import Memory
 from tallymark.settings import current
@@ -186,7 +186,11 @@ class Model:
             from tallymark import measuring
             from tallymark.resources import MetricPoint
 
-            point = MetricPoint(text(key, "log_metric(key=...)"), number(step, "log_metric(step=...)"), float(value))
+            point = MetricPoint(
+                text(key, "log_metric(key=...)"),
+                number(step, "log_metric(step=...)"),
+                real(value, "log_metric(value=...)"),
+            )
             measuring.log_metric(settings, self.id, point)
 
     def log_metadata(self, metadata: Mapping[str, object]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import os
 import socket
 import subprocess
@@ -13,12 +12,15 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from tallymark.arguments import exact
+
 # Variables in which others tell the commit, and the address of the run's page.
 _COMMITS = ("TALLYMARK_RUN_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "BUILD_SOURCEVERSION")
 _URLS = ("TALLYMARK_RUN_URL", "CI_JOB_URL", "BUILD_URL", "AIRFLOW_CTX_LOG_URL")
 _GIT_TIMEOUT = 2.0
 # What is longer is data rather than a parameter.
 _LONGEST_TEXT = 1000
+_MOST_BITS = 3000
 _LONGEST_LIST = 100
 _MOST_BYTES = 60_000
 
@@ -52,8 +54,10 @@ def _fact(value: object, depth: int = 0) -> object:
     match value:
         case bool() | datetime():
             return value
+        case int() if not exact(value):
+            return _fact(str(value)) if value.bit_length() < _MOST_BITS else None
         case int() | float():
-            return value if isinstance(value, float) or math.log2(abs(value) or 1) < 1000 else None
+            return value
         case str():
             return value if len(value) <= _LONGEST_TEXT and _encodes(value) else None
         case list() | tuple() if len(value) <= _LONGEST_LIST and depth < 3:

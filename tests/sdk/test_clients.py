@@ -263,6 +263,7 @@ def test_metadata_keeps_its_types(client: Any) -> None:
     expected = {**written, "tuple": [1, 2], "float32": 0.5, "int64": 7, "bool_": False, "array": 2.5}
     assert found == expected
     assert type(found["bool_"]) is bool
+    assert [type(found[key]) for key in ("int", "float", "int64", "float32")] == [int, float, int, float]
     assert isinstance(found["uri"], Uri)
     assert not isinstance(found["text"], Uri)
     assert found["time"].tzinfo is UTC
@@ -271,9 +272,22 @@ def test_metadata_keeps_its_types(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "kind"),
+    [(0, int), (-0.0, float), (2**53, int), (-(2**53), int), (2**60, float), (1e300, float), (0.5, float), (2.0, int)],
+    ids=str,
+)
+def test_no_number_is_changed(client: Any, value: float, kind: type) -> None:
+    """A number comes back as the number it was, with its sign, and as an int if it is whole and not very large."""
+    client.create_model("churn")
+    found = client.create_version("churn", metadata={"value": value}).metadata["value"]
+    assert (found, math.copysign(1, found)) == (value, math.copysign(1, value))
+    assert type(found) is kind
+
+
+@pytest.mark.parametrize(
     "value",
-    [None, Decimal(1), object(), b"", {1: 2}, numpy.zeros(2), 10**400],
-    ids=lambda value: type(value).__name__,
+    [None, Decimal(1), object(), b"", {1: 2}, numpy.zeros(2), 10**400, 2**53 + 1],
+    ids=lambda value: f"{type(value).__name__}{str(value)[:2]}",
 )
 def test_a_value_that_the_registry_does_not_keep_is_refused(client: Any, value: Any) -> None:
     """Other types are refused before anything is sent, with the key."""

@@ -50,7 +50,7 @@ def test_a_version_is_a_table(client: Client) -> None:
     assert table.title == "churn No.1"
     assert table.rows.pop("created").endswith(" UTC by ana")
     assert table.rows == {
-        "name": "1.0.5", "stage": "production", "tags": "a, b", "auc": "0.9", "file": "s3://x", "list": "[1.0]",
+        "name": "1.0.5", "stage": "production", "tags": "a, b", "auc": "0.9", "file": "s3://x", "list": "[1]",
     }  # fmt: skip
 
 

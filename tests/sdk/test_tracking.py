@@ -29,11 +29,11 @@ from tallymark.testing import Server
 
 
 def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Server) -> None:
-    """Each step has its name, outcome, version and parameters; the run has those of the pipeline."""
+    """Each step has its name, outcome, version and parameters, whole numbers as such; the run has the pipeline's."""
     own = Model("own", "1.0")
 
     @step(model=own)
-    def prepare(rows: int, *, shuffle: bool = True, frame: object = None) -> int:
+    def prepare(rows: int, *, shuffle: bool = True, frame: object = None, seed: int = 2**64 + 1) -> int:
         return rows
 
     @step
@@ -51,7 +51,10 @@ def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Serv
         (run,) = client.list_runs(filter='parameters.kind = "nightly"')
         first, second = client.list_steps(run.id)
     assert (run.pipeline, run.state, run.error) == ("training", RunState.FAILED, "step fit: ValueError: no data")
-    assert (first.name, first.state, first.parameters) == ("prepare", RunState.SUCCEEDED, {"rows": 5, "shuffle": True})
+    assert (first.name, first.state) == ("prepare", RunState.SUCCEEDED)
+    # What a number cannot keep is told digit by digit.
+    assert first.parameters == {"rows": 5, "shuffle": True, "seed": "18446744073709551617"}
+    assert range(first.parameters["rows"])
     assert first.model_version == own.id
     assert (second.name, second.state, second.error) == ("fit", RunState.FAILED, "ValueError: no data")
     assert second.parameters == {"rate": 0.1, "layers": [3, 2]}
@@ -146,11 +149,19 @@ def test_a_training_outlives_its_registry(registry_env: Server) -> None:
     assert any("points of metrics" in message and "are lost" in message for message in messages)
 
 
-@pytest.mark.parametrize(("key", "at"), [(5, 1), ("loss", -1), ("loss", 1.5), ("loss", None), ("loss", True)])
-def test_a_bad_point_is_refused_where_it_is_logged(registry_env: Server, key: object, at: object) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "at"),
+    [
+        *[(5, 1.0, 1), ("loss", 1.0, -1), ("loss", 1.0, 1.5), ("loss", 1.0, None), ("loss", 1.0, True)],
+        *[("loss", "0.5", 1), ("loss", None, 1), ("loss", True, 1), ("loss", 10**400, 1), ("loss", [1.0], 1)],
+    ],
+)
+def test_a_bad_point_is_refused_where_it_is_logged(
+    registry_env: Server, key: object, value: object, at: object
+) -> None:
     """Not when it is sent."""
     with pytest.raises(InvalidArgument, match="log_metric"):
-        Model("churn").log_metric(key, 1.0, step=at)
+        Model("churn").log_metric(key, value, step=at)
 
 
 def test_a_named_version_is_used_by_each_run_that_asks_for_it(registry_env: Server) -> None:
