@@ -48,11 +48,14 @@ def press(viewer: Page, name: str) -> None:
 
 
 def test_promoting_tells_before_what_it_does(viewer: Page, calls: Calls) -> None:
-    """The form says who leaves production; then the version is there, the other archived, and the log knows why."""
+    """The form says who leaves and how their metrics differ; then the version is there, and the log knows why."""
     viewer.goto(f"{CHURN}/versions/5")
     viewer.get_by_role("link", name="Promote").click()
     expect(viewer.get_by_label("production")).to_be_checked()
     expect(viewer.locator("fieldset")).to_contain_text("No. 3 leaves it for the archive")
+    expect(viewer.locator("form.form").get_by_role("row", name="auc")).to_have_text(
+        "auc 0.73 0.75 +0.02", use_inner_text=True
+    )
     give_reason(viewer, "A/B won")
     press(viewer, "Move No. 5")
     assert calls.version("churn", "@production").number == 5
@@ -78,6 +81,9 @@ def test_rolling_back(viewer: Page, calls: Calls) -> None:
     viewer.goto(CHURN)
     viewer.get_by_role("link", name="Roll back").click()
     expect(viewer.locator("form.form")).to_contain_text("No. 3 leaves for the archive")
+    expect(viewer.locator("form.form").get_by_role("row", name="auc")).to_have_text(
+        "auc 0.73 0.72 −0.01", use_inner_text=True
+    )
     press(viewer, "Bring No. 2 back")
     assert calls.version("churn", "@production").number == 2
 

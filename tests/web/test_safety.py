@@ -133,7 +133,7 @@ def test_numbers_that_no_version_has_are_refused(standing: Server, what: str) ->
 
 def test_pages_tell_which_methods_they_have(standing: Server) -> None:
     """A page is read and a form is sent; any other method is refused with those that there are."""
-    for method in ("PUT", "DELETE", "PATCH", "TRACE"):
+    for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE"):
         answer = ask(standing.dashboard, CHURN, method, content_length="0")
         assert (answer.status, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
 

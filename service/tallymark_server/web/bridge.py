@@ -48,13 +48,17 @@ class Bridge:
             for method in service.methods:
                 self._methods[service.full_name, method.name] = (method, getattr(servicer, method.name))
 
+    @property
+    def services(self) -> set[str]:
+        """The services whose methods are answered."""
+        return {service for service, _ in self._methods}
+
     async def answer(self, request: Request) -> Response:
         """The method's answer, or its refusal."""
-        found = self._methods.get((request.path_params["service"], request.path_params["method"]))
+        _, service, name = request.url.path.split("/", 2)
+        found = self._methods.get((service, name))
         if found is None:
-            return _refusal(
-                "unimplemented", f"no method {request.path_params['service']}/{request.path_params['method']}"
-            )
+            return _refusal("unimplemented", f"no method {service}/{name}")
         method, handle = found
         if method.server_streaming:
             return _refusal("unimplemented", f"{method.name} is a stream; over HTTP it is /live, and over gRPC itself")

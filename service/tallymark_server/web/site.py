@@ -100,8 +100,7 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
             Route("/favicon.ico", _favicon),
             Mount("/projects/{project}", routes=routes),
             *routes,
-            # The last, for its pattern is also that of pages, which tell themselves which methods they have.
-            Route("/{service}/{method}", bridge.answer, methods=["POST"]),
+            *[Route(f"/{service}/{{method}}", bridge.answer, methods=["POST"]) for service in bridge.services],
         ],
         exception_handlers={404: _nothing(around)},
     )

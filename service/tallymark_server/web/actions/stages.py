@@ -11,9 +11,11 @@ from tallymark_server.domain.reference import numbered
 from tallymark_server.web import history
 from tallymark_server.web.actions import subjects
 from tallymark_server.web.actions.forms import Action, Form, chosen
+from tallymark_server.web.pages.compare import metrics
 from tallymark_server.web.pages.models import holder
 from tallymark_server.web.visits import Elsewhere, Visit
 
+MOST_METRICS = 8
 STAGES = {stage.value: stage for stage in (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE)}
 
 
@@ -21,11 +23,14 @@ async def show_stage(visit: Visit, form: Form | None) -> dict[str, Any]:
     """The stages to which the version can go, and who is there."""
     facts = await subjects.facts(visit, f"Move No. {visit.number} of {visit.model}")
     to = form.text("to") if form else visit.text("to")
+    goal = to if to in STAGES else Stage.PRODUCTION.value
+    holders = {stage.value: await holder(visit, facts["model"], stage) for stage in EXCLUSIVE_STAGES}
     return {
         **facts,
         "stages": list(STAGES),
-        "goal": to if to in STAGES else Stage.PRODUCTION.value,
-        "holders": {stage.value: await holder(visit, facts["model"], stage) for stage in EXCLUSIVE_STAGES},
+        "goal": goal,
+        "holders": holders,
+        **_beside(holders.get(goal), facts["version"]),
         "reason": form.text("reason") if form else "",
     }
 
@@ -57,10 +62,12 @@ async def show_rollback(visit: Visit, form: Form | None) -> dict[str, Any]:
     now = await holder(visit, facts["model"], Stage.PRODUCTION)
     number = now.number if now else 0
     before = await history.holder_before(visit.registry, visit.project, facts["model"], number)
+    back = await _present(visit, before)
     return {
         **facts,
         "now": now,
-        "version": await _present(visit, before),
+        "version": back,
+        **_beside(now, back),
         "reason": form.text("reason") if form else "",
     }
 
@@ -84,6 +91,14 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
         )
     )
     return subjects.seen(visit, moved)
+
+
+def _beside(leaving: ModelVersion | None, coming: ModelVersion | None) -> dict[str, Any]:
+    """The metrics of both, as far as they can be taken in at a glance; of none, if nobody leaves."""
+    if leaving is None or coming is None or leaving.number == coming.number:
+        return {"leaving": None, "metrics": [], "more_metrics": 0}
+    rows = metrics([leaving, coming])
+    return {"leaving": leaving, "metrics": rows[:MOST_METRICS], "more_metrics": len(rows[MOST_METRICS:])}
 
 
 async def _check_holder(visit: Visit, model: Model, stage: Stage, number: int, held: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,7 @@ def _compared(
     versions: list[ModelVersion], artifacts: list[list[Artifact]], runs: list[Run | None]
 ) -> dict[str, list[Row]]:
     return {
-        "Metrics": _metrics(versions),
+        "Metrics": metrics(versions),
         "Schema": _facts(versions, schema=True),
         "Parameters of the run": _parameters(runs),
         "Metadata": _facts(versions, schema=False),
@@ -112,7 +113,8 @@ def _numbers(visit: Visit) -> list[int]:
     return numbers
 
 
-def _metrics(versions: list[ModelVersion]) -> list[Row]:
+def metrics(versions: Sequence[ModelVersion]) -> list[Row]:
+    """The numbers of the versions, and what they are more than those of the first."""
     rows = []
     for key in _keys(versions):
         values = [numeric(version.metadata.get(key)) for version in versions]
@@ -186,5 +188,5 @@ def _about(versions: list[ModelVersion], runs: list[Run | None]) -> list[Row]:
     return [Row(name, [Cell(text or None) for text in texts]) for name, texts in rows.items() if any(texts)]
 
 
-def _keys(versions: list[ModelVersion]) -> list[str]:
+def _keys(versions: Sequence[ModelVersion]) -> list[str]:
     return sorted({key for version in versions for key in version.metadata})
