@@ -69,4 +69,4 @@ protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py
 
 clean: ## remove the environment and everything made by it
-	rm -rf .venv .cache build dist
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

@@ -56,6 +56,10 @@ HOMES = {
 }
 
 
+# What stands beside the dot-folders in the topmost folder, and nothing else does.
+TOP = {"LICENSE", "Makefile", "README.md", "docs", "protos", "pyproject.toml", "sdk", "service", "tests"}
+
+
 def python_files(*folders: str) -> list[Path]:
     """The modules that people write, in order."""
     found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
@@ -268,6 +272,12 @@ def test_ci_runs_both_commands() -> None:
     script = (ROOT / ".ci/run").read_text()
     assert "set -euo pipefail" in script
     assert "for goal in test check" in script
+
+
+def test_the_topmost_folder_shows_the_architecture() -> None:
+    """Nothing is kept there but the parts of the house: what a command leaves behind is not."""
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {name for name in (path.partition("/")[0] for path in kept) if not name.startswith(".")} == TOP
 
 
 def test_the_last_release_is_kept() -> None:

@@ -14,7 +14,7 @@ import grpc.aio
 from tallymark import calls
 from tallymark.aio_tracking import AsyncTracking
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import OPTIONS, FirstContact, headers_of, lost, raise_for, timeout_of
+from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
 from tallymark.checking import checked
 from tallymark.errors import Unavailable
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion
@@ -352,10 +352,7 @@ class AsyncClient(AsyncTracking):
                 # gRPC cancels what goes on over a channel that is closed; whoever watches was not cancelled.
                 return
             except grpc.RpcError as error:
-                reason, delay = lost(error, self._settings)
-                if on_lost is not None:
-                    on_lost(reason)
-                await asyncio.sleep(delay)
+                await asyncio.sleep(delay_before_retry(error, self._settings, on_lost))
             finally:
                 stream.cancel()
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -181,13 +182,18 @@ def raise_for(error: Any, settings: Settings, timeout: float) -> NoReturn:
     raise error_of(code, message) from None
 
 
-def lost(error: Any, settings: Settings) -> tuple[Unavailable, float]:
-    """Why a stream ended, and the seconds after which it may be resumed; raises what the status means if it may not."""
+def delay_before_retry(error: Any, settings: Settings, on_lost: Callable[[Unavailable], object] | None = None) -> float:
+    """The seconds after which a stream may be resumed; raises the error that the status means if it may not.
+
+    `on_lost` is told why it ended.
+    """
     try:
         raise_for(error, settings, 0)
     except Unavailable as unavailable:
+        if on_lost is not None:
+            on_lost(unavailable)
         # gRPC itself waits longer and longer between attempts to connect.
-        return unavailable, int(unavailable.metadata.get("retry_after_ms", "100")) / 1000
+        return int(unavailable.metadata.get("retry_after_ms", "100")) / 1000
 
 
 def _unreachable(code: str, settings: Settings, timeout: float) -> TallymarkError:

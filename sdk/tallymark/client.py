@@ -13,7 +13,7 @@ import grpc
 
 from tallymark import calls
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import Channel, lost
+from tallymark.channel import Channel, delay_before_retry
 from tallymark.checking import checked
 from tallymark.client_tracking import Tracking
 from tallymark.errors import Unavailable
@@ -337,10 +337,7 @@ class Client(Tracking):
                     cursor = told.cursor
             except grpc.RpcError as error:
                 if not closing.is_set():
-                    reason, delay = lost(error, self._settings)
-                    if on_lost is not None:
-                        on_lost(reason)
-                    closing.wait(delay)
+                    closing.wait(delay_before_retry(error, self._settings, on_lost))
             finally:
                 stream.cancel()
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tallymark import Client
 from tallymark.testing import Server
@@ -26,9 +27,11 @@ def tallymark(*words: str | Path, cwd: Path | None = None) -> subprocess.Complet
 
 
 def imported(db: Path, *words: str | Path) -> list[str]:
-    """What the import told of what is not kept; it came to its end, and what it made is proved."""
-    done = tallymark(*words, "--db", db)
-    assert done.returncode == 0, done.stderr
+    """What the import told of what is not kept; it came to its end, left nothing else, and what it made is proved."""
+    with TemporaryDirectory() as here:
+        done = tallymark(*words, "--db", db, cwd=Path(here))
+        assert done.returncode == 0, done.stderr
+        assert not list(Path(here).iterdir())
     assert re.fullmatch(rf"imported into project \S+ of {re.escape(str(db))}: .*\n", done.stdout)
     proof = tallymark("verify", "--db", db)
     assert proof.returncode == 0, proof.stderr

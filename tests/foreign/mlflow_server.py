@@ -33,7 +33,15 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         *("--workers", "1", "--gunicorn-opts", "--no-control-socket"),
     ]
     environment = {**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # It leaves a database of its own wherever it is started.
+        cwd=folder,
+        start_new_session=True,
+    )
     assert process.stderr
     try:
         told = []

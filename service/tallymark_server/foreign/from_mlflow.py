@@ -57,6 +57,8 @@ def find(uri: str, runs: str | None, report: Report, tell: Callable[[int, int], 
         warnings.simplefilter("ignore")
         try:
             mlflow = import_module("mlflow")
+            # What the client was told is not told to all of its parts, and these would make a database where they are.
+            mlflow.set_tracking_uri(tracking)
             client = mlflow.MlflowClient(tracking_uri=tracking, registry_uri=registry)
             return _Finder(client, mlflow.exceptions.MlflowException, report).models(tell)
         except ImportError as error:
