@@ -49,7 +49,7 @@ def step(
 
     `model` replaces the pipeline's for this step; its version is found or created before the function runs. Without
     one, the pipeline's is in force. A step called outside a pipeline is a run of its own. `name` is what the step is
-    called, by default as the function.
+    called, by default as the function. `substitutions` fill in the templates in name and version of `model`.
     """
     return _decorator(function, model, name, substitutions, is_pipeline=False)
 
@@ -94,6 +94,10 @@ def _decorator(
     if model is not None and not isinstance(model, Model):
         raise InvalidArgument(f"{word}(model=...) takes a Model, not {described(model)}")
     name = None if name is None else text(name, f"{word}(name=...)")
+    if substitutions is not None and model is None and not is_pipeline:
+        raise InvalidArgument(
+            "@step(substitutions=...) fills in its own model: give model= too, or give it to @pipeline"
+        )
     filled = {} if substitutions is None else text_mapping(substitutions, f"{word}(substitutions=...)")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -127,6 +127,8 @@ def test_decorators_and_models_say_what_they_take() -> None:
         errors.InvalidArgument, match=r"@pipeline\(substitutions=...\) takes a mapping, such as {'kind'"
     ):
         anything(substitutions="kind=a")
+    with pytest.raises(errors.InvalidArgument, match=r"give model= too"):
+        step(substitutions={"kind": "a"})
     with pytest.raises(errors.InvalidArgument, match=r"Model\(tags=...\) takes a list of texts, .* not an int"):
         Model("churn", tags=5)  # type: ignore[arg-type]
     with pytest.raises(errors.InvalidArgument, match=r"Model\(name=...\) takes text, not None"):
