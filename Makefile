@@ -22,7 +22,7 @@ setup: .venv/.ready ## create the environment in .venv (every other command does
 	@.cache/imports/bin/pip install --quiet --group imports
 	@touch $@
 
-demo: setup ## start a server, train a model through the decorators several times, print the versions
+demo: setup ## start a server, train a model several times through the decorators, promote the best, print the versions; OPTIONS=--keep leaves the server and its dashboard running
 	@PYTHONPATH=tests $(BIN)/python -m demo $(OPTIONS)
 
 serve: setup ## run the service on ./tallymark.db until Ctrl-C

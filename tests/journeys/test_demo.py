@@ -7,16 +7,18 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 TESTS = Path(__file__).parents[1]
-ROW = re.compile(r"^ +(\d+)  (\S+) +(\d+) +(\d+) +(0\.\d+) +(0\.\d+)  (\S+)$", re.MULTILINE)
+ENVIRONMENT = {"PYTHONPATH": str(TESTS), "PATH": "/usr/bin:/bin"}
+ROW = re.compile(r"^ +(\d+)  (\S+) +(\d+) +(\d+) +(0\.\d+) +(0\.\d+)  (\S+) +(\S+)$", re.MULTILINE)
 
 
 def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "demo", *options],
         cwd=folder,
-        env={"PYTHONPATH": str(TESTS), "PATH": "/usr/bin:/bin"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=120,
@@ -25,12 +27,13 @@ def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_demo_numbers_real_training_runs(tmp_path: Path) -> None:
-    """A real model is trained four times, each run gets the next number, and a second demo goes on counting."""
+    """A model is trained four times, each run gets the next number, the best is promoted, and a second demo goes on."""
     first = demo(tmp_path)
     assert (first.returncode, first.stderr) == (0, "")
     rows = ROW.findall(first.stdout)
     assert [row[0] for row in rows] == ["1", "2", "3", "4"]
-    assert len({row[6] for row in rows}) == 4
+    assert [row[6] for row in rows] == ["none", "none", "none", "production"]
+    assert len({row[7] for row in rows}) == 4
     scores = [float(row[4]) for row in rows]
     assert scores == sorted(scores)
     assert 0.8 < scores[0] < scores[-1] <= 1
@@ -40,11 +43,31 @@ def test_the_demo_numbers_real_training_runs(tmp_path: Path) -> None:
 
 
 def test_the_demo_leaves_nothing_running(tmp_path: Path) -> None:
-    """After the demo nobody answers at its address."""
-    address = re.search(r"on (127\.0\.0\.1):(\d+)", demo(tmp_path).stdout)
-    assert address is not None
-    with socket.socket() as probe:
-        assert probe.connect_ex((address[1], int(address[2]))) != 0
+    """After the demo nobody answers at its addresses, that of the service and that of the dashboard."""
+    addresses = re.findall(r"(?:on |http://)(127\.0\.0\.1):(\d+)", demo(tmp_path).stdout)
+    assert len(addresses) == 2
+    for host, port in addresses:
+        with socket.socket() as probe:
+            assert probe.connect_ex((host, int(port))) != 0
+
+
+def test_the_dashboard_of_the_demo_is_there_while_it_is_kept(tmp_path: Path) -> None:
+    """With --keep the page of the model is shown where the demo says, until Enter is pressed."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo", "--keep"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        told = (re.search(r"http:\S+/breast_cancer", line) for line in running.stdout)
+        address = next(found[0] for found in told if found)
+        with urlopen(address) as page:
+            assert "in production" in page.read().decode()
+        running.communicate("\n", timeout=60)
+    assert running.returncode == 0
 
 
 def test_a_demo_that_cannot_run_says_why_in_one_sentence(tmp_path: Path) -> None:
