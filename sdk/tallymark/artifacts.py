@@ -6,7 +6,6 @@ The store is a folder, or whatever fsspec reaches: `s3://bucket/models` once s3f
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_orig
 from tallymark import arguments
 from tallymark.errors import InvalidArgument, TallymarkError
 from tallymark.values import ArtifactRole, ArtifactType
+from tallymark.warning import warn
 
 if TYPE_CHECKING:
     from tallymark.client import Client
@@ -58,9 +58,7 @@ def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
         # An annotation that cannot be evaluated, such as of a name that is imported for the type checker alone.
         written = str(getattr(function, "__annotations__", {}).get("return", ""))
         if "Artifact(" in written:
-            warnings.warn(
-                f"{written} cannot be evaluated, so its artifacts are not saved", RuntimeWarning, stacklevel=4
-            )
+            warn(f"{written} cannot be evaluated, so its artifacts are not saved")
         return ()
     if get_origin(returned) is tuple:
         places: list[tuple[int | None, Any]] = list(enumerate(get_args(returned)))
@@ -89,7 +87,7 @@ def keep_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None
             save(client, version, artifact.name, value, format=artifact.format, type=artifact.type, **linking)
         except (TallymarkError, OSError, ImportError, IndexError, TypeError) as problem:
             message = f"artifact {artifact.name!r} of {frame.run!r} could not be saved: {problem}"
-            warnings.warn(message, RuntimeWarning, stacklevel=5)
+            warn(message)
 
 
 def save(
@@ -173,4 +171,4 @@ def tell_use(frame: Frame | None, artifact: ArtifactInfo) -> None:
         )
     except TallymarkError as problem:
         message = f"that {frame.run!r} uses {artifact!r} could not be recorded: {problem}"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        warn(message)

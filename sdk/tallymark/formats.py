@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tallymark.arguments import described
 from tallymark.errors import InvalidArgument
 from tallymark.values import ArtifactType
+from tallymark.warning import warn
 
 if TYPE_CHECKING:
     from tallymark.resources import ArtifactInfo
@@ -153,12 +153,12 @@ def _read_estimator(path: Path, trusted: Sequence[str]) -> Any:
 
 
 def _write_pickle(value: Any, path: Path) -> None:
-    warnings.warn("joblib writes a pickle: whoever loads it runs the code in it", UserWarning, stacklevel=4)
+    warn("joblib writes a pickle: whoever loads it runs the code in it", UserWarning)
     _library("joblib").dump(value, path)
 
 
 def _read_pickle(path: Path, _: Sequence[str]) -> Any:
-    warnings.warn("a pickle runs the code of whoever wrote it", UserWarning, stacklevel=4)
+    warn("a pickle runs the code of whoever wrote it", UserWarning)
     return _library("joblib").load(path)
 
 

@@ -11,12 +11,12 @@ import atexit
 import os
 import threading
 import time
-import warnings
 from typing import TYPE_CHECKING
 
 from tallymark.errors import TallymarkError
 from tallymark.resources import MetricPoint
 from tallymark.settings import Settings
+from tallymark.warning import warn
 
 if TYPE_CHECKING:
     from tallymark.context import ActiveRun
@@ -99,7 +99,7 @@ def _send(key: tuple[Settings, str], *, last: bool) -> None:
 
 def _tell(gathered: _Gathered, version: str, problem: TallymarkError | None) -> None:
     why = f": {problem}" if problem else ""
-    warnings.warn(f"{gathered.lost} points of metrics of {version} are lost{why}", RuntimeWarning, stacklevel=5)
+    warn(f"{gathered.lost} points of metrics of {version} are lost{why}")
     gathered.lost = 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from tallymark.resources import ModelVersion
 from tallymark.settings import Settings, current
 from tallymark.surroundings import surroundings
 from tallymark.values import RunState
+from tallymark.warning import warn
 
 # A run id begins with its start, so that every process of the run knows it to the microsecond.
 _START_FORMAT = "%Y%m%d-%H%M%S-%f"
@@ -206,7 +206,7 @@ def finish_run(run: ActiveRun, error: BaseException | None) -> None:
         if error is not None:
             error.add_note(message)
         else:
-            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            warn(message)
 
 
 def _client(run: ActiveRun) -> Client:

@@ -7,7 +7,6 @@ the step goes on. The registry is asked no more in that run then, so that nobody
 from __future__ import annotations
 
 import secrets
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from tallymark.context import ActiveRun, Frame
 from tallymark.errors import TallymarkError
 from tallymark.recording import known_in
 from tallymark.values import RunState
+from tallymark.warning import warn
 
 
 def start_step(frame: Frame, name: str, parameters: Mapping[str, object]) -> str:
@@ -49,6 +49,6 @@ def _tell(run: ActiveRun, call: Call[Any]) -> bool:
         shared(run.settings).run_call(call)
     except TallymarkError as problem:
         run.steps_lost = True
-        warnings.warn(f"the steps of {run!r} are recorded no more: {problem}", RuntimeWarning, stacklevel=5)
+        warn(f"the steps of {run!r} are recorded no more: {problem}")
         return False
     return True

@@ -125,12 +125,13 @@ def test_changed_bytes_are_refused(registry_env: Server) -> None:
 def test_a_pickle_must_be_asked_for_by_name(registry_env: Server) -> None:
     """joblib is never chosen by itself, and both saving and loading it warn."""
     model = Model("churn")
-    with pytest.warns(UserWarning, match="runs the code"):
+    with pytest.warns(UserWarning, match="runs the code") as warned:
         model.save("old", fitted(), format="joblib")
     with pytest.raises(InvalidArgument, match="if you trust them"):
         model.load("old")
-    with pytest.warns(UserWarning, match="runs the code"):
+    with pytest.warns(UserWarning, match="runs the code") as warned_again:
         assert list(model.load("old", format="joblib").predict([[0.0]])) == [0]
+    assert {each.filename for each in (*warned, *warned_again)} == {__file__}
 
 
 class Unknown:
@@ -207,14 +208,17 @@ def test_what_a_step_returns_is_linked_by_its_annotation(registry_env: Server) -
 
 
 def test_what_cannot_be_saved_does_not_lose_the_result(registry_env: Server) -> None:
-    """A step whose artifact cannot be saved returns its result all the same, and a warning says why."""
+    """A step whose artifact cannot be saved returns its result all the same; a warning says why, and where it was."""
 
     @step(model=Model("odd"))
     def odd() -> Annotated[Unknown, Artifact("thing")]:
         return Unknown()
 
-    with pytest.warns(RuntimeWarning, match="'thing' of run .* could not be saved: an Unknown is in no format"):
+    with pytest.warns(
+        RuntimeWarning, match="'thing' of run .* could not be saved: an Unknown is in no format"
+    ) as warned:
         assert isinstance(odd(), Unknown)
+    assert [each.filename for each in warned] == [__file__]
 
     @step
     def homeless() -> Annotated[int, Artifact("thing")]:

@@ -311,8 +311,9 @@ def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkey
             raise problem
         return "trained"
 
-    with pytest.warns(RuntimeWarning, match="could not be recorded"):
+    with pytest.warns(RuntimeWarning, match="could not be recorded") as warned:
         assert training() == "trained"
+    assert {each.filename for each in warned} == {__file__}
     registry_env.start()
     # Other settings have another connection, which has not just been refused.
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "5")
