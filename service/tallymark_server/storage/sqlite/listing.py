@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from tallymark_server.domain.conditions import Query
@@ -19,28 +20,28 @@ from tallymark_server.storage.sqlite.conditions import (
     where,
 )
 from tallymark_server.storage.sqlite.finding import candidates, leading
+from tallymark_server.storage.sqlite.past import last_number
 from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
 
 # The newest change of a version, model or run up to a revision, which is the last parameter.
 VERSION_AS_OF = f"""
-SELECT past.revision FROM events AS past WHERE past.project = versions.project AND past.model = versions.model
+SELECT past.revision FROM events AS past INDEXED BY events_of_versions
+WHERE past.project = versions.project AND past.model = versions.model
     AND past.number = versions.number AND past.revision <= ? AND past.kind NOT IN ({listed(BESIDE_VERSIONS)})
 ORDER BY past.revision DESC LIMIT 1
 """
 MODEL_AS_OF = f"""
-SELECT past.revision FROM events AS past WHERE past.project = models.project AND past.model = models.id
-    AND past.revision <= ? AND {one_of("past.kind", OF_MODELS)}
+SELECT past.revision FROM events AS past INDEXED BY changes_of_models
+WHERE past.project = models.project AND past.model = models.id AND past.revision <= ?
+    AND {one_of("past.kind", OF_MODELS)}
 ORDER BY past.revision DESC LIMIT 1
 """
+# The + takes the column's affinity away, with which the index of an expression is not compared.
 RUN_AS_OF = """
-SELECT past.revision FROM events AS past
-WHERE past.project = runs.project AND json_extract(past.image, '$.id') = runs.id AND past.revision <= ?
+SELECT past.revision FROM events AS past INDEXED BY changes_of_runs
+WHERE past.project = runs.project AND json_extract(past.image, '$.id') = +runs.id AND past.revision <= ?
     AND (past.kind = 'run_started' OR past.kind = 'run_finished')
 ORDER BY past.revision DESC LIMIT 1
-"""
-_LAST_NUMBER_AS_OF = """
-(SELECT made.number FROM events AS made WHERE made.project = models.project AND made.model = models.id
-    AND made.revision <= ? ORDER BY made.number DESC LIMIT 1)
 """
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
@@ -79,7 +80,7 @@ def _event(table: str, as_of: str, at: int) -> Part:
 
 def versions_page(connection: sqlite3.Connection, project: int, model: int, at: int, newest: int, query: Query) -> Page:
     """Images of the model's versions as of a revision; `newest` is the log's."""
-    table, bound = "versions", list[object]()
+    table, bound, made = "versions", list[object](), list[object]()
     if at >= newest:
         # Nothing has changed since: what is there now is what is shown, and the index has no other.
         join = "CROSS JOIN events ON events.project = versions.project AND events.revision = versions.revision"
@@ -88,8 +89,10 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
     else:
         join, bound = _event("versions", VERSION_AS_OF, at)
         # A version that is deleted now, and has not been changed since, is passed over without a look at its image.
-        there = f"(versions.deleted <= ? OR versions.revision > ?) AND {_THERE}"
-        there_bound = [int(query.deleted), at, int(query.deleted)]
+        there = f"versions.number <= ? AND (versions.deleted <= ? OR versions.revision > ?) AND {_THERE}"
+        # And one that has been made since is not even that.
+        made = [last_number(connection, project, model, at)]
+        there_bound = [*made, int(query.deleted), at, int(query.deleted)]
     found = candidates(connection, project, model, query.condition, (at, newest))
     if found is None and at >= newest and not query.deleted:
         found = leading(connection, project, model, query)
@@ -101,10 +104,13 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
     if found is not None:
         among = _narrowed(of_model, f"versions.number IN ({found[0]})", found[1])
         return _page(connection, "events.image", among, VERSION_COLUMNS, query)
-    live = "versions.deleted = 0" if "INDEXED" in table else "versions.deleted < 2"
+    if made:
+        live = "versions.deleted < 2 AND versions.number <= ?"
+    else:
+        live = "versions.deleted = 0" if "INDEXED" in table else "versions.deleted < 2"
     walk = Walk(
         f"FROM {table} WHERE versions.project = ? AND versions.model = ? AND {live}",
-        [project, model],
+        [project, model, *made],
         "versions.number",
     )
     return _walked(connection, "events.image", of_model, VERSION_COLUMNS, query, walk)
@@ -120,11 +126,11 @@ def models_page(connection: sqlite3.Connection, project: int, at: int, query: Qu
     """
     # The index tells the order of names only as they are now.
     columns = MODEL_COLUMNS if renamed_since else {**MODEL_COLUMNS, "name": "models.name"}
-    last_number = f"CASE WHEN ? THEN models.last_number ELSE {_LAST_NUMBER_AS_OF} END"
     is_newest = connection.execute("SELECT revision <= ? FROM projects WHERE id = ?", (at, project)).fetchone()[0]
     if not is_newest:
-        columns = {**columns, "last_number": _LAST_NUMBER_AS_OF.replace("?", str(int(at)))}
-    selected = (f"events.image, {last_number}", [is_newest, at])
+        connection.create_function("last_number", 3, partial(last_number, connection))
+        columns = {**columns, "last_number": f"last_number(models.project, models.id, {at:d})"}
+    selected = f"events.image, {columns['last_number']}"
     of_project = (source, [*bound, project, deleted, at, deleted])
     if renamed_since:
         return _page(connection, selected, of_project, columns, query)

@@ -15,7 +15,8 @@ from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, lis
 
 REVISION_AT = "SELECT time FROM events WHERE project = ? AND revision = ?"
 MODEL_AT = f"""
-SELECT image FROM events WHERE project = ? AND model = ? AND revision <= ? AND {one_of("kind", OF_MODELS)}
+SELECT image FROM events INDEXED BY changes_of_models
+WHERE project = ? AND model = ? AND revision <= ? AND {one_of("kind", OF_MODELS)}
 ORDER BY revision DESC LIMIT 1
 """
 # A name may have belonged to a model that is called otherwise since, and was another's before.
@@ -48,7 +49,7 @@ ORDER BY revision DESC LIMIT 1
 """
 NAMED_NOW = "SELECT number FROM versions WHERE project = ? AND model = ? AND name = ?"
 VERSIONS_RENAMED = """
-SELECT DISTINCT number FROM events
+SELECT DISTINCT number FROM events INDEXED BY version_renames
 WHERE project = ? AND model = ? AND previous_name = ? AND kind = 'version_renamed'
 """
 
@@ -68,7 +69,7 @@ class Past:
             for (image,) in self._rows(MODEL_AT, model_id, self._at):
                 model = decode_model(image, 0)
                 if model.name == name and not model.purged:
-                    return replace(model, last_number=self._last_number(model_id))
+                    return replace(model, last_number=last_number(self._connection, self._project, model_id, self._at))
         return None
 
     def version(self, model: Model, reference: Reference) -> ModelVersion | None:
@@ -111,18 +112,19 @@ class Past:
                 return version
         return None
 
-    def _last_number(self, model: int) -> int:
-        """The highest number given by then, searched by halves: numbers are given in the order of revisions."""
-        ((highest,),) = self._rows(LAST_NUMBER, model)
-        lowest = 0
-        while lowest < highest:
-            middle = (lowest + highest + 1) // 2
-            made = self._rows(FIRST_CHANGE, model, middle)
-            lowest, highest = (middle, highest) if made and made[0][0] <= self._at else (lowest, middle - 1)
-        return int(lowest)
-
     def _rows(self, sql: str, *values: object) -> list[tuple[Any]]:
         return self._connection.execute(sql, (self._project, *values)).fetchall()
+
+
+def last_number(connection: sqlite3.Connection, project: int, model: int, at: int) -> int:
+    """The highest number given by then, searched by halves: numbers are given in the order of revisions."""
+    (highest,) = connection.execute(LAST_NUMBER, (project, model)).fetchone()
+    lowest = 0
+    while lowest < highest:
+        middle = (lowest + highest + 1) // 2
+        made = connection.execute(FIRST_CHANGE, (project, model, middle)).fetchone()
+        lowest, highest = (middle, highest) if made and made[0] <= at else (lowest, middle - 1)
+    return int(lowest)
 
 
 def revision_at(connection: sqlite3.Connection, project: int, newest: int, time: int) -> int:

@@ -18,7 +18,7 @@ from tallymark_server.storage.sqlite.lineage import lineage
 from tallymark_server.storage.sqlite.listing import artifacts_page, cut, models_page, runs_page, versions_page
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
-from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, none_of
+from tallymark_server.storage.sqlite.rows import COMMON, EVENT, FREQUENT, IMAGE, OF_MODELS, event_of, none_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 MODEL_OF_NAME = """
@@ -186,14 +186,15 @@ class Reading:
 
 def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
     """The statement that reads the events of a scope, with its parameters."""
-    rare = bool(scope.kinds) and not scope.kinds & COMMON
-    terms = [_EVENTS.format("INDEXED BY rare_events" if rare and scope.model_id is not None else "")]
+    index, many = ("seldom_events", FREQUENT) if scope.model_id is None else ("rare_events", COMMON)
+    rare = bool(scope.kinds) and not scope.kinds & many
+    terms = [_EVENTS.format(f"INDEXED BY {index}" if rare else "")]
     bound: list[object] = [project]
     if scope.model_id is not None:
         terms.append("AND events.model = ?")
         bound.append(scope.model_id)
     if rare:
-        terms.append(f"AND {none_of('events.kind', sorted(COMMON))}")
+        terms.append(f"AND {none_of('events.kind', sorted(many))}")
     if scope.number is not None:
         # A model's events bear its last number, and are not the version's.
         terms.append(f"AND events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
