@@ -85,8 +85,9 @@ async def watch(
 ) -> AsyncIterator[Progress]:
     """Every event that is wanted, once and in order, without end.
 
-    The first message tells where the watch begins. A silent log is told of every `heartbeat` seconds. LogReplaced,
-    RevisionInFuture, ProjectNotFound; Stopping at the end.
+    The first message tells where the watch begins. When nothing is wanted for `heartbeat` seconds, be the log silent or
+    busy with what others want, a message tells how far it has been read. LogReplaced, RevisionInFuture,
+    ProjectNotFound; Stopping at the end.
     """
     head = await storage.head(project)
     if interest.log_id and interest.log_id != head.log_id:
@@ -95,15 +96,17 @@ async def watch(
     if cursor > head.revision:
         raise RevisionInFuture(cursor, min(1, head.revision), head.revision)
     yield Progress(head.log_id, cursor, [])
+    clock = asyncio.get_running_loop().time
+    due = clock() + heartbeat
     while True:
         # Listen before reading: what happens in between rings, and is read in the next round.
         rung = bell.listen(project)
         events = (await storage.events(project, cursor, PAGE)).items
+        wanted = [event for event in events if interest.includes(event)]
         if events:
             cursor = events[-1].revision
-            if wanted := [event for event in events if interest.includes(event)]:
-                yield Progress(head.log_id, cursor, wanted)
-            continue
-        done, _ = await asyncio.wait((rung,), timeout=heartbeat)
-        if not done:
-            yield Progress(head.log_id, cursor, [])
+        else:
+            await asyncio.wait((rung,), timeout=max(0.0, due - clock()))
+        if wanted or clock() >= due:
+            yield Progress(head.log_id, cursor, wanted)
+            due = clock() + heartbeat

@@ -1,6 +1,8 @@
 """The log over gRPC: read and watched."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -76,6 +78,33 @@ def test_a_silent_log_is_told_of(tmp_path) -> None:
     ):
         stream = watch(Calls(channel))
         assert [(message.revision, len(message.events)) for message in (next(stream), next(stream))] == [(0, 0)] * 2
+
+
+def test_a_log_that_is_busy_with_other_things_is_told_of_too(tmp_path) -> None:
+    """A reader of few events is told how far the log has come while nothing but others happens, without a pause."""
+    with (
+        Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        calls = Calls(channel)
+        calls.create_model("churn")
+        calls.create_model("fraud")
+        stream = watch(calls, model=f"{PROJECT}/models/churn")
+        begun = next(stream)
+        done = threading.Event()
+
+        def create() -> None:
+            while not done.is_set():
+                calls.create_version("fraud")
+
+        with ThreadPoolExecutor(1) as pool:
+            creating = pool.submit(create)
+            moved = [next(stream) for _ in range(3)]
+            done.set()
+            creating.result()
+    assert [len(message.events) for message in moved] == [0, 0, 0]
+    revisions = [message.revision for message in (begun, *moved)]
+    assert revisions == sorted(set(revisions))
 
 
 def test_a_cursor_from_the_future_is_refused(calls: Calls) -> None:

@@ -136,6 +136,46 @@ CORRUPTIONS = {
     "invented use": ("UPDATE run_versions SET role = 'made'", "table run_versions"),
     "removed step": ("DELETE FROM run_steps", "table run_steps"),
     "unpurged version": ("UPDATE versions SET deleted = 1 WHERE number = 5", "table versions"),
+    "dropped index": ("DROP INDEX stage_holders", "index stage_holders: is not as this program makes it"),
+    "added trigger": (
+        "CREATE TRIGGER later AFTER INSERT ON events BEGIN DELETE FROM receipts; END",
+        "trigger later: is not as this program makes it",
+    ),
+    "emptied index": (
+        """
+        PRAGMA writable_schema = ON;
+        CREATE TABLE kept AS SELECT sql FROM sqlite_schema WHERE name = 'stage_holders';
+        UPDATE sqlite_schema SET sql = sql || ' AND number < 0' WHERE name = 'stage_holders';
+        PRAGMA writable_schema = RESET;
+        REINDEX stage_holders;
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = (SELECT sql FROM kept) WHERE name = 'stage_holders';
+        PRAGMA writable_schema = RESET;
+        DROP TABLE kept;
+        """,
+        "missing from index stage_holders",
+    ),
+    "event before the first": (
+        (
+            "INSERT INTO events SELECT project, 0, kind, time, actor, reason, model, number, previous_stage, alias,"
+            " previous_number, previous_name, image, hash FROM events WHERE project = 1 AND revision = 2"
+        ),
+        "revision 0: it belongs to no log",
+    ),
+    "event of no project": (
+        (
+            "INSERT INTO events SELECT 77, revision, kind, time, actor, reason, model, number, previous_stage, alias,"
+            " previous_number, previous_name, image, hash FROM events WHERE project = 1 AND revision = 2"
+        ),
+        "project 77, revision 2: it belongs to no log",
+    ),
+    "receipt for another's effect": (
+        (
+            "INSERT INTO receipts SELECT project, 'other', fingerprint, first_revision, last_revision FROM receipts"
+            " WHERE request_id = 'two'"
+        ),
+        "its effect is that of another request",
+    ),
     "invented receipt": ("UPDATE receipts SET last_revision = 99 WHERE request_id = 'two'", "request two"),
 }
 

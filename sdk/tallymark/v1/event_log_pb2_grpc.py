@@ -60,8 +60,8 @@ class EventLogServicer(object):
 
     def Watch(self, request, context):
         """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-        request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
-        cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+        request may ask for some of them only. When none is told for a while, because nothing happens or only what is not
+        asked for, a message without events moves the reader's cursor. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
         resume after the last revision received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -37,8 +37,8 @@ class EventLogStub:
     """Reads events after a revision, in order. REVISION_IN_FUTURE when the log has not come that far."""
     Watch: _grpc.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]
     """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
-    cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+    request may ask for some of them only. When none is told for a while, because nothing happens or only what is not
+    asked for, a message without events moves the reader's cursor. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
     resume after the last revision received.
     """
 
@@ -51,8 +51,8 @@ class EventLogAsyncStub(EventLogStub):
     """Reads events after a revision, in order. REVISION_IN_FUTURE when the log has not come that far."""
     Watch: _aio.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]  # type: ignore[assignment]
     """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-    request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
-    cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+    request may ask for some of them only. When none is told for a while, because nothing happens or only what is not
+    asked for, a message without events moves the reader's cursor. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
     resume after the last revision received.
     """
 
@@ -74,8 +74,8 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_log_pb2.WatchResponse], _abc.AsyncIterator[_event_log_pb2.WatchResponse]]:
         """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-        request may ask for some of them only. Idle streams get a message without events now and then, so that the reader's
-        cursor moves. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
+        request may ask for some of them only. When none is told for a while, because nothing happens or only what is not
+        asked for, a message without events moves the reader's cursor. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
         resume after the last revision received.
         """
 

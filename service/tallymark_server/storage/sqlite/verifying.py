@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -41,6 +42,16 @@ _BROKEN_RECEIPTS = """
 SELECT request_id FROM found.receipts
 WHERE project = ? AND NOT (first_revision BETWEEN 1 AND last_revision AND last_revision <= ?)
 """
+# An event is the effect of one request at most.
+_SHARED_EFFECTS = """
+SELECT request_id FROM (
+    SELECT request_id, first_revision,
+        max(last_revision) OVER (ORDER BY first_revision ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS taken
+    FROM found.receipts WHERE project = ?
+) WHERE first_revision <= taken
+"""
+_SCHEMA = "SELECT type, name, sql FROM {}.sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+_FIRST_EVENTS = "SELECT project, revision FROM found.events WHERE project > ? ORDER BY project, revision LIMIT 1"
 
 
 @dataclass
@@ -88,7 +99,7 @@ def _check(path: Path) -> None:
 
 
 def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> Proof:
-    proof = Proof(0, {}, [])
+    proof = Proof(0, {}, [*_file_problems(scratch)])
     for row in scratch.execute(_PROJECTS).fetchall():
         project = _Project(*row)
         replay = Replay(scratch, project.id, project.name, project.log_id)
@@ -102,6 +113,22 @@ def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> Proof
     for table in _TABLES:
         proof.problems += _against_table(scratch, table)
     return proof
+
+
+def _file_problems(scratch: sqlite3.Connection) -> Iterator[Problem]:
+    """What is wrong with the pages, the indexes and the tables as such, and events that belong to no log."""
+    for (text,) in scratch.execute(f"PRAGMA found.integrity_check({_SHOWN})"):
+        if text != "ok":
+            yield Problem("file", text.replace("\n", " "))
+    theirs, ours = (set(scratch.execute(_SCHEMA.format(each))) for each in ("found", "main"))
+    for kind, name, _ in sorted(theirs ^ ours):
+        yield Problem(f"{kind} {name}", "is not as this program makes it")
+    known = {project for (project,) in scratch.execute("SELECT id FROM found.projects")}
+    project = -sys.maxsize - 1
+    while row := scratch.execute(_FIRST_EVENTS, (project,)).fetchone():
+        project, revision = row
+        if project not in known or revision < 1:
+            yield Problem(f"table events, project {project}, revision {revision}", "it belongs to no log")
 
 
 def _log_problems(
@@ -133,3 +160,5 @@ def _against_table(scratch: sqlite3.Connection, table: str) -> Iterator[Problem]
 def _against_receipts(scratch: sqlite3.Connection, project: _Project) -> Iterator[Problem]:
     for (request_id,) in scratch.execute(_BROKEN_RECEIPTS, (project.id, project.revision)):
         yield Problem(f"project {project.name}, request {request_id}", "its effect is not in the log")
+    for (request_id,) in scratch.execute(_SHARED_EFFECTS, (project.id,)):
+        yield Problem(f"project {project.name}, request {request_id}", "its effect is that of another request")
