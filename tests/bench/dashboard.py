@@ -10,20 +10,31 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
+from playwright.sync_api import expect, sync_playwright
 from bench.load import run
+from bench.viewers import viewers
 from calling import PROJECT, Calls
 
 from tallymark.testing import Server
 from tallymark.v1 import model_pb2, model_registry_pb2
-from web.asking import held_open
+from machine import program
+from web.conftest import PACKAGES, PROGRAMS
 
 BATCH = 1000
+OTHERS = (0, 20, 50, 500)
+TURNS = 10
+NOTE_ROWS = """() => {
+  window.noted = {};
+  new MutationObserver(() => {
+    for (const row of document.querySelectorAll("tr[id^=v]")) window.noted[row.id] ??= Date.now();
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true });
+}"""
 CREATE = "/tallymark.v1.ModelRegistry/CreateModelVersion"
 PARENT = f"{PROJECT}/models/bench"
 PAGES = {
@@ -68,6 +79,37 @@ def timed(connection: HTTPConnection, path: str) -> float:
     return (time.perf_counter() - start) * 1000
 
 
+def shown_after(server: Server, others: int) -> list[float]:
+    """Milliseconds from the call that creates a version until its row is in a page in Chromium, ten times."""
+    with ExitStack() as stack:
+        calls = Calls(stack.enter_context(grpc.insecure_channel(server.address)))
+        calls.create_model("bench")
+        for _ in range(60):
+            calls.create_version("bench")
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(
+            executable_path=program(*PROGRAMS, packages=PACKAGES), args=["--no-sandbox"]
+        )
+        stack.callback(browser.close)
+        page = browser.new_page()
+        page.goto(f"{server.dashboard}models/bench")
+        expect(page.locator(".live")).to_have_text("live")
+        page.evaluate(NOTE_ROWS)
+        if others:
+            stack.enter_context(viewers(server.dashboard, "/models/bench", others))
+        found = []
+        for turn in range(TURNS + 1):
+            begun = time.time() * 1000
+            number = calls.create_version("bench").number
+            row = page.locator(f"#v{number}")
+            row.wait_for(timeout=60_000)
+            if turn:
+                found.append(page.evaluate("number => window.noted[`v${number}`]", number) - begun)
+            # Every other page has asked anew by then, too.
+            time.sleep(1 + others / 100)
+        return found
+
+
 @contextmanager
 def served() -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder, "bench.db"), http="127.0.0.1:0") as server:
@@ -78,7 +120,7 @@ def main() -> None:
     """Fill, ask, and tell."""
     parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
     parser.add_argument("--versions", type=int, default=100_000)
-    parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--viewers", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     with served() as server:
@@ -95,10 +137,15 @@ def main() -> None:
         body = model_registry_pb2.CreateModelVersionRequest(parent=PARENT).SerializeToString()
         # The first round is not counted: the server warms up in it.
         alone = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(4)][1:]
-        with held_open(server.dashboard, "/live?model=bench", options.streams):
+        with viewers(server.dashboard, "/models/bench", options.viewers):
             watched = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(3)]
         print(f"creates per second: {statistics.median(alone):,.0f} with no page open,", end=" ")
-        print(f"{statistics.median(watched):,.0f} with {options.streams} open")
+        print(f"{statistics.median(watched):,.0f} with {options.viewers} open, each asking anew when it is told to")
+    print("a created version is shown in an open page: median and slowest of 10, in ms after the call")
+    for others in OTHERS:
+        with served() as server:
+            found = shown_after(server, others)
+        print(f"{others:>6} other pages open {statistics.median(found):8.0f} {max(found):8.0f}")
 
 
 if __name__ == "__main__":

@@ -27,15 +27,14 @@ from tallymark_server.watching import Interest
 KEPT = 1024
 # More at once than this are told as one.
 TOLD = 20
-# A page is told at once, and then not for so many seconds, which are more when many pages are open: while the log grows
-# fast, all of them together are told so many things a second, so that telling does not slow down what is told of.
+# A page is told at once, and then not for so many seconds, which are more when many pages are open: it would not ask
+# anew any sooner, and while the log grows fast, telling is not to slow down what is told of.
 PACE = 0.05
-TELLINGS = 400
 SILENCE = 15.0
 MAX_VIEWERS = 1000
 # So many pages may ask anew at the same moment; with more, each waits a random part of so many milliseconds a page.
-AT_ONCE = 8
-SPREAD = 40
+AT_ONCE = 20
+SPREAD = 10
 RETRY = 1.0
 
 _log = structlog.get_logger()
@@ -157,7 +156,7 @@ class Live:
                 heard = await anext_message(follower, place, model_id, self.viewers)
                 place = follower.revision
                 yield heard
-                await asyncio.sleep(max(PACE, self.viewers / TELLINGS))
+                await asyncio.sleep(max(PACE, _spread(self.viewers) / 1000))
         finally:
             self.viewers -= 1
 
@@ -168,7 +167,7 @@ async def anext_message(follower: Follower, place: int, model_id: int | None, vi
     until = clock() + SILENCE
     while not follower.ended:
         changes = follower.since(place)
-        spread = SPREAD * max(0, viewers - AT_ONCE)
+        spread = _spread(viewers)
         head = f"id: {follower.revision}.{follower.log_id}\n"
         if changes is None:
             return head + _data({"revision": follower.revision, "kind": "refresh", "spread": spread})
@@ -183,6 +182,10 @@ async def anext_message(follower: Follower, place: int, model_id: int | None, vi
             return f": {follower.revision}\n\n"
         await follower.grown(left)
     return ""
+
+
+def _spread(viewers: int) -> int:
+    return SPREAD * max(0, viewers - AT_ONCE)
 
 
 def _place(cursor: str, follower: Follower) -> int:

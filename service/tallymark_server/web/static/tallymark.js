@@ -18,7 +18,7 @@ if (address.searchParams.has("done")) {
 // -- Following the log. The stream says that something changed; the page then asks for itself, as its address has it.
 
 const light = document.querySelector(".live");
-let stream, place, asking = false, due = 0, pause = 250;
+let stream, place, asking = false, due = 0, pause = 120;
 
 function shown(text, away) {
   light.hidden = !text;
@@ -39,7 +39,7 @@ function follow() {
     place = lastEventId || place;
     const { spread, revision } = JSON.parse(data);
     news.add(revision);
-    pause = Math.max(250, spread);
+    pause = Math.max(120, spread);
     refresh(Math.random() * spread);
   };
   stream.onerror = () => {
@@ -90,7 +90,7 @@ async function ask() {
   } finally {
     asking = false;
     // A page that is slow to make is asked for less often.
-    pause = Math.max(pause, 8 * (performance.now() - last));
+    pause = Math.max(pause, 4 * (performance.now() - last));
   }
   for (const row of document.querySelectorAll("#page tr[id], #page li[id]")) {
     if (!before.has(row.id)) row.classList.add("fresh");
