@@ -153,6 +153,8 @@ class Activation:
 
     def _close(self, error: BaseException | None) -> None:
         run = self.frame.run
+        if self._starts_run:
+            forgotten(run)
         error = None if _is_no_failure(error) else error
         if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
             run.failed_with, run.failed_step = error, self._definition.name
@@ -166,12 +168,10 @@ class Activation:
             from tallymark import stepping
 
             stepping.finish_step(run, self._step, error)
-        if self._starts_run:
-            forgotten(run)
-            if run.owned and is_ours:
-                from tallymark import recording
+        if self._starts_run and run.owned and is_ours:
+            from tallymark import recording
 
-                recording.finish_run(run, error)
+            recording.finish_run(run, error)
 
 
 def _is_no_failure(error: BaseException | None) -> bool:

@@ -59,8 +59,18 @@ class ActiveRun:
 
     def describe(self, error: BaseException) -> str:
         """What went wrong, with the step in which it did."""
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        text = outcome(error)
         return f"step {self.failed_step}: {text}" if self.failed_with is error else text
+
+
+def outcome(error: BaseException) -> str:
+    """What went wrong, as text that can be sent: an exception may say anything, or fail to say it."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - it is the user's, and what it is called is known
+        said = ""
+    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return text.encode(errors="backslashreplace").decode()
 
 
 class Frame(NamedTuple):

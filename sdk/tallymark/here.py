@@ -37,8 +37,8 @@ def current_frame_or_none() -> Frame | None:
         return None
 
 
-def log_metric(key: str, value: float, *, step: int) -> None:
-    """Log a point of a metric of the version in force here; NoCurrentModel outside a step or pipeline with a model."""
+def log_metric(key: str, value: float, *, step: int | None = None) -> None:
+    """Log a metric of the version in force here, once or at a step; NoCurrentModel where no model is in force."""
     if not current().disabled:
         current_model().log_metric(key, value, step=step)
 

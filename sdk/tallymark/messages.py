@@ -315,7 +315,7 @@ def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
 
 
 def _facts_of(messages: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Value]:
-    return {key: _value_of(value) for key, value in messages.items()}
+    return {key: _value_of(value) for key, value in sorted(messages.items())}
 
 
 def _value_of(message: model_pb2.MetadataValue) -> Value:

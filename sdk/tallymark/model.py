@@ -107,8 +107,8 @@ class Model:
         if "tallymark.measuring" in sys.modules:
             from tallymark import measuring
 
-            measuring.flush(current(), self.id)
-        return self._client().get_version(self.id)
+            measuring.flush(current(), self._existing_id())
+        return self._client().get_version(self._existing_id())
 
     @property
     def stage(self) -> Stage:
@@ -128,7 +128,7 @@ class Model:
     @property
     def artifacts(self) -> list[ArtifactInfo]:
         """What the version made and was made from, read anew, in the order in which it was linked."""
-        return [] if current().disabled else list(self._client().list_artifacts(self.id))
+        return [] if current().disabled else list(self._client().list_artifacts(self._existing_id()))
 
     def save(
         self,
@@ -170,19 +170,21 @@ class Model:
             raise ArtifactNotFound(
                 f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
             )
-        found = self._client().get_artifact(self.id, name)
+        found = self._client().get_artifact(self._existing_id(), name)
         value = artifacts.load(found, format=format, trusted=trusted)
         artifacts.tell_use(here.current_frame_or_none(), found)
         return value
 
-    def log_metric(self, key: str, value: float, *, step: int) -> None:
-        """Log a point of a metric: what was measured at a step, such as an epoch or a batch.
+    def log_metric(self, key: str, value: float, *, step: int | None = None) -> None:
+        """Log a metric: what was measured at a step, such as an epoch or a batch, or once, without one.
 
-        Points are gathered, and sent together after a second, and at the end of the step or the run at the latest. The
-        version's metadata has the value of the highest step.
+        Points of a series are gathered, and sent together after a second, and at the end of the step or the run at the
+        latest. The version's metadata has the value of the highest step, or the one that was measured once.
         """
         settings = current()
-        if not settings.disabled:
+        if step is None:
+            self.log_metadata({text(key, "log_metric(key=...)"): real(value, "log_metric(value=...)")})
+        elif not settings.disabled:
             from tallymark import measuring
             from tallymark.resources import MetricPoint
 
@@ -202,13 +204,24 @@ class Model:
         """Move the version to a stage; with force, its holder goes to the archive. StageOccupied."""
         if current().disabled:
             return self._unrecorded(stage=stage_of(stage))
-        return self._client().set_stage(self.id, stage, force=force, reason=reason)
+        return self._client().set_stage(self._existing_id(), stage, force=force, reason=reason)
 
     def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
         """Point an alias at the version; AliasMoved if it is not where it is expected (0: nowhere)."""
         if current().disabled:
             return self._unrecorded(aliases=(alias,))
-        return self._client().set_alias(self.id, alias, expected_number=expected_number, reason=reason)
+        return self._client().set_alias(self._existing_id(), alias, expected_number=expected_number, reason=reason)
+
+    def _existing_id(self) -> str:
+        """As `id`, where a version is to be there already: what reads or promotes creates none. InvalidArgument."""
+        from tallymark.recording import would_create
+
+        if would_create(self, current()):
+            raise InvalidArgument(
+                f"{self!r} means a new version here, and this needs one that is there: name it, as in"
+                f" Model({self.name!r}, version='latest')"
+            )
+        return self.id
 
     def _client(self) -> Client:
         from tallymark.client import shared

@@ -49,6 +49,18 @@ def resolve(model: Model, settings: Settings) -> ModelVersion:
     return _resolve(model, frame.run.settings, frame.run, frame.step, frame.substitutions)
 
 
+def would_create(model: Model, settings: Settings) -> bool:
+    """Whether asking what the model means would create a version here: outside runs, without a version of it."""
+    registry = (settings.url, settings.project)
+    memory = memory_of(model)
+    return (
+        model.version is None
+        and registry not in memory.versions
+        and memory.of_run(ended_run(), registry) is None
+        and current_frame(joined_frame) is None
+    )
+
+
 def version_in(frame: Frame, model: Model) -> tuple[Client, ModelVersion]:
     """The version that the model means in the frame's run, and the client that is asked about it."""
     return shared(frame.run.settings), _resolve(model, frame.run.settings, frame.run, frame.step, frame.substitutions)

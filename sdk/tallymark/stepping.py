@@ -13,7 +13,7 @@ from typing import Any
 from tallymark import calls
 from tallymark.calls import Call
 from tallymark.client import shared
-from tallymark.context import ActiveRun, Frame
+from tallymark.context import ActiveRun, Frame, outcome
 from tallymark.errors import TallymarkError
 from tallymark.recording import known_in
 from tallymark.values import RunState
@@ -33,7 +33,7 @@ def start_step(frame: Frame, name: str, parameters: Mapping[str, object]) -> str
 def finish_step(run: ActiveRun, step: str, error: BaseException | None) -> None:
     """Record the outcome of the step."""
     state = RunState.SUCCEEDED if error is None else RunState.FAILED
-    text = "" if error is None else (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    text = "" if error is None else outcome(error)
     _tell(run, calls.finish_step(run.settings.project, run.id, step, state, text))
 
 

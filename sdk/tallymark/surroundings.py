@@ -31,7 +31,7 @@ def surroundings() -> dict[str, str]:
 
 
 def parameters_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
-    """What the function is called with, as far as that can be told: numbers, text, times, and lists of these."""
+    """What the function is called with, as far as that can be told: numbers, text, paths, times, and lists of these."""
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
     except (TypeError, ValueError):
@@ -66,6 +66,10 @@ def _fact(value: object, depth: int = 0) -> object:
         case dict() if len(value) <= _LONGEST_LIST and depth < 3:
             facts = {str(key): _fact(item, depth + 1) for key, item in value.items()}
             return {key: fact for key, fact in facts.items() if fact is not None} or None
+        case os.PathLike():
+            return _fact(os.fspath(value))
+        case _ if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
+            return _fact(value.item())  # type: ignore[attr-defined]  # numpy's - or a library's like it
         case _:
             return None
 

@@ -128,9 +128,10 @@ class Server:
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server on a fresh file, to which this process's SDK records."""
+    """A server on a fresh file, to which this process's SDK records; artifacts lie beside it."""
     with Server(tmp_path / "tallymark.db") as server:
         monkeypatch.setenv("TALLYMARK_URL", server.address)
+        monkeypatch.setenv("TALLYMARK_STORE", str(tmp_path / "artifacts"))
         yield server
 
 

@@ -18,6 +18,7 @@ from tallymark.v1.model_registry_pb2 import (
     GetModelVersionRequest,
     ListModelsRequest,
     ListModelVersionsRequest,
+    PurgeModelRequest,
     RenameModelRequest,
     UpdateModelVersionRequest,
 )
@@ -126,6 +127,22 @@ def test_a_model_is_read_as_it_was_under_the_name_it_had(calls: Calls) -> None:
     assert calls.model("churn").description == "second"
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         calls.models.GetModel(GetModelRequest(name=f"{PROJECT}/models/retention", read_revision=then))
+
+
+def test_a_model_that_was_purged_since_is_not_read(calls: Calls) -> None:
+    """Nor is it listed, though the name has another model's line by now."""
+    calls.create_model("churn", description="secret")
+    calls.create_version("churn")
+    calls.models.DeleteModel(DeleteModelRequest(name=CHURN))
+    calls.models.PurgeModel(PurgeModelRequest(name=CHURN))
+    calls.create_model("churn", description="anew")
+    for at in range(1, 5):
+        with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+            calls.models.GetModel(GetModelRequest(name=CHURN, read_revision=at, show_deleted=True))
+        request = ListModelsRequest(parent=PROJECT, read_revision=at, show_deleted=True)
+        assert not calls.models.ListModels(request).models
+    listed = calls.models.ListModels(ListModelsRequest(parent=PROJECT, read_revision=5)).models
+    assert [model.description for model in listed] == ["anew"]
 
 
 @pytest.mark.parametrize(("at", "reason"), [(99, "REVISION_IN_FUTURE"), (0, "INVALID_FIELD"), (-1, "INVALID_FIELD")])

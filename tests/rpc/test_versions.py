@@ -141,6 +141,27 @@ def test_metadata_keeps_its_types(calls: Calls) -> None:
     assert dict(calls.version("churn", "1").metadata).keys() == {*metadata, "nan"}
 
 
+@pytest.mark.parametrize("of_maps", [False, True])
+def test_metadata_is_not_nested_without_end(calls: Calls, of_maps: bool) -> None:
+    """What lies so deep that no client could read it in an event is refused; the deepest that is kept can be read."""
+    calls.create_version("churn")
+
+    def nested(depth: int) -> MetadataValue:
+        value = MetadataValue(number=1)
+        for _ in range(depth):
+            if of_maps:
+                value = MetadataValue(map=MetadataMap(values={"a": value}))
+            else:
+                value = MetadataValue(list=MetadataList(values=[value]))
+        return value
+
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.log_metadata("churn", 1, deep=nested(17))
+    calls.log_metadata("churn", 1, deep=nested(16))
+    assert calls.events()[-1].model_version.metadata["deep"] == nested(16)
+    assert calls.version("churn", "1").metadata["deep"] == nested(16)
+
+
 def test_metadata_is_set_by_key(calls: Calls) -> None:
     """Logging sets the keys it names, leaves the others, and moves the version's revision and etag."""
     before = calls.create_version("churn", metadata={"a": MetadataValue(number=1), "b": MetadataValue(number=1)})

@@ -360,3 +360,30 @@ async def test_a_cancelled_pipeline_is_recorded_as_failed(client: Client) -> Non
         await task
     (run,) = client.list_runs()
     assert (run.state, run.error) == (RunState.FAILED, "step waiting: CancelledError")
+
+
+class Unspeakable(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("decorated", [step, pipeline])
+@pytest.mark.parametrize("problem", [ValueError("cannot read caf\udce9.csv"), Unspeakable()], ids=["text", "none"])
+def test_an_exception_goes_on_whatever_it_says(registry_env: Server, decorated: Any, problem: Exception) -> None:
+    """The caller gets the exception itself, the run is recorded as failed, and nothing belongs to it any more."""
+
+    @decorated(model=model)
+    def bad() -> None:
+        raise problem
+
+    with pytest.raises(type(problem)) as caught:
+        bad()
+    assert caught.value is problem
+    assert not getattr(problem, "__notes__", [])
+    assert "TALLYMARK_RUN_ID" not in os.environ
+    with Client() as client:
+        (run,) = client.list_runs()
+    assert run.state is RunState.FAILED
+    assert type(problem).__name__ in run.error

@@ -5,6 +5,8 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from collections.abc import Callable
+
 import pytest
 
 from tallymark import Client, Model, Stage, errors, pipeline
@@ -99,7 +101,7 @@ def test_a_stage_written_wrongly_is_refused(version: str) -> None:
 def test_a_model_describes_what_it_creates(client: Client) -> None:
     """The fields of the first Model are those of the model; tags go to each version."""
     model = Model("churn", description="d", license="MIT", ethics="none", tags=["b", "a"])
-    assert model.info.tags == ("a", "b")
+    assert (model.number, model.info.tags) == (1, ("a", "b"))
     found = client.get_model("churn")
     assert (found.description, found.license, found.ethics, found.tags) == ("d", "MIT", "none", ("a", "b"))
 
@@ -115,11 +117,32 @@ def test_a_model_is_promoted_and_described(client: Client) -> None:
     assert model.stage is Stage.PRODUCTION
     assert dict(model.info.metadata) == {"auc": 0.9, "fast": True}
     other = Model("churn")
+    assert other.number == 2
     with pytest.raises(errors.StageOccupied) as caught:
         other.set_stage(Stage.PRODUCTION)
     assert caught.value.metadata["number"] == "1"
     other.set_stage(Stage.PRODUCTION, force=True)
     assert model.stage is Stage.ARCHIVED
+
+
+def test_what_reads_or_promotes_creates_nothing(client: Client) -> None:
+    """Outside a run, a model without a version means a new one: asked for what a version has, it says which to name."""
+    client.create_model("churn")
+    client.create_version("churn")
+    asked: list[Callable[[Model], object]] = [
+        lambda model: model.info,
+        lambda model: model.stage,
+        lambda model: model.metadata,
+        lambda model: model.aliases,
+        lambda model: model.artifacts,
+        lambda model: model.load("classifier"),
+        lambda model: model.set_stage("production"),
+        lambda model: model.set_alias("champion"),
+    ]
+    for ask in asked:
+        with pytest.raises(errors.InvalidArgument, match=r"Model\('churn', version='latest'\)"):
+            ask(Model("churn"))
+    assert [version.number for version in client.list_versions("churn")] == [1]
 
 
 def test_a_stage_that_is_none_is_refused_before_it_is_sent(client: Client) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from tallymark import (
@@ -37,7 +38,7 @@ def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Serv
         return rows
 
     @step
-    def fit(rate: float = 0.1, layers: tuple[int, ...] = (3, 2)) -> None:
+    def fit(rate: object = numpy.float32(0.5), layers: tuple[int, ...] = (3, 2), data: Path = Path("a.csv")) -> None:
         raise ValueError("no data")
 
     @pipeline(model=Model("churn"))
@@ -57,7 +58,7 @@ def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Serv
     assert range(first.parameters["rows"])
     assert first.model_version == own.id
     assert (second.name, second.state, second.error) == ("fit", RunState.FAILED, "ValueError: no data")
-    assert second.parameters == {"rate": 0.1, "layers": [3, 2]}
+    assert second.parameters == {"rate": 0.5, "layers": [3, 2], "data": "a.csv"}
     assert second.model_version == run.model_version
 
 
@@ -149,11 +150,28 @@ def test_a_training_outlives_its_registry(registry_env: Server) -> None:
     assert any("points of metrics" in message and "are lost" in message for message in messages)
 
 
+def test_a_metric_is_measured_once_or_at_steps(registry_env: Server) -> None:
+    """Without a step it is a number of the version, and no series."""
+    model = Model("churn")
+    model.log_metric("auc", numpy.float32(0.5))
+    model.log_metric("loss", 2, step=7)
+    assert model.metadata == {"auc": 0.5, "loss": 2}
+    assert model.info.series == {"loss": 7}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "at"),
     [
-        *[(5, 1.0, 1), ("loss", 1.0, -1), ("loss", 1.0, 1.5), ("loss", 1.0, None), ("loss", 1.0, True)],
-        *[("loss", "0.5", 1), ("loss", None, 1), ("loss", True, 1), ("loss", 10**400, 1), ("loss", [1.0], 1)],
+        *[(5, 1.0, 1), ("loss", 1.0, -1), ("loss", 1.0, 1.5), ("loss", 1.0, "1"), ("loss", 1.0, True)],
+        *[
+            ("loss", "0.5", 1),
+            ("loss", None, 1),
+            ("loss", True, 1),
+            ("loss", 10**400, 1),
+            ("loss", [1.0], 1),
+            (5, 1.0, None),
+            ("loss", "0.5", None),
+        ],
     ],
 )
 def test_a_bad_point_is_refused_where_it_is_logged(

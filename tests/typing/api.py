@@ -114,7 +114,7 @@ def models() -> None:
     assert_type(model.artifacts, list[ArtifactInfo])
     assert_type(model.save("weights", b""), ArtifactInfo | None)
     model.log_metric("loss", 0.5, step=1)
-    model.log_metric("loss", 0.5)  # type: ignore[call-arg]
+    model.log_metric("loss", 0.5, step="1")  # type: ignore[arg-type]
     log_metric("loss", "low", step=1)  # type: ignore[arg-type]
     Artifact(3)  # type: ignore[arg-type]
 

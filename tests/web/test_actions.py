@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -214,6 +215,39 @@ def test_a_swap_with_somebody_else_than_was_shown_is_refused(lenient: Page, call
     assert calls.version("churn", "@production").number == 6
     press(lenient, "Move No. 5")
     assert calls.version("churn", "@production").number == 5
+
+
+def test_of_promotions_over_the_same_version_one_is_done(server: Server, calls: Calls) -> None:
+    """Six who have all been shown No. 3 in production, at the same moment: none throws out whom it was not shown."""
+    furnished(calls)
+    numbers = (1, 2, 6, 7, 8, 9)
+
+    def promote(number: int) -> int:
+        etag = calls.version("churn", str(number)).etag
+        told = {"to": "production", "held-production": "3", "etag": etag, "request_id": f"web-{number}"}
+        return ask(
+            server.dashboard, f"{CHURN}/versions/{number}/stage", "POST", urlencode(told), content_type=FORM
+        ).status
+
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        assert sorted(pool.map(promote, numbers)) == [303, *[400] * 5]
+
+
+@pytest.mark.parametrize("name", ["a%62", "c?d", "e#f", "g&h+i", "100 %"])
+def test_a_form_is_about_the_model_that_is_shown(plain: Page, calls: Calls, name: str) -> None:
+    """Whatever a model is called, its forms and links lead to it, and not to another."""
+    for each in (name, "ab", "c", "e"):
+        if each != name:
+            calls.create_model(each)
+    calls.create_model(name)
+    calls.create_version(name)
+    plain.goto(f"/models/{quote(name, safe='')}/versions/1/tags")
+    plain.locator("textarea[name=tags]").fill("mine")
+    press(plain, "Keep")
+    assert calls.version(name, "1").tags == ["mine"]
+    plain.goto(f"/models/{quote(name, safe='')}")
+    plain.get_by_role("link", name="This page as JSON").click()
+    expect(plain.locator("body")).to_contain_text(f'"name":"projects/default/models/{name}"')
 
 
 def test_a_form_sent_twice_has_its_effect_once(server: Server, calls: Calls) -> None:

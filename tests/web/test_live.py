@@ -108,6 +108,11 @@ def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_a_project_that_is_not_there_has_no_stream(server: Server) -> None:
+    """A stream is opened of what is served, and of nothing else."""
+    assert ask(server.dashboard, "/projects/nope/live").status == 404
+
+
 def test_many_open_pages_do_not_slow_down_creating(server: Server, calls: Calls) -> None:
     """With 500 pages open, creates are as many a second as without, but for a generous part of them."""
     calls.create_model("churn")

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tallymark_server.domain import changing
 from tallymark_server.domain import commands as c
-from tallymark_server.domain.errors import RequestIdReused
+from tallymark_server.domain.errors import RequestIdReused, VersionNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.linking import link_artifact, unlink_artifact
 from tallymark_server.domain.measuring import log_metadata
@@ -130,7 +130,8 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
 
 def _used(state: State, use: VersionUse) -> ModelVersion:
     version = state.versions[(use.model, use.number)]
-    assert version is not None, "a version that was used exists"  # noqa: S101
+    if version is None:  # purged since, with all that could be answered
+        raise VersionNotFound(state.project, use.model, str(use.number))
     return version
 
 

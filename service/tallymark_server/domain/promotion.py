@@ -30,7 +30,8 @@ def set_stage(state: State, command: SetStage, scribe: Scribe) -> ModelVersion:
         return version
     if command.stage in EXCLUSIVE_STAGES:
         holder = state.find(command.model, in_stage(command.stage))
-        if holder is not None and not command.force:
+        foreseen = command.expected is None or holder is None or holder.number == command.expected
+        if holder is not None and not (command.force and foreseen):
             raise StageOccupied(state.project, version.model, command.stage.value, holder.number)
         if holder is not None:
             change_stage(holder, Stage.ARCHIVED, command.reason, scribe)

@@ -90,8 +90,11 @@ def _same_origin(headers: Headers, host: str) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
-    # Programs that are no browsers send neither.
-    return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
+    try:
+        # Programs that are no browsers send neither.
+        return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
+    except ValueError:
+        return False
 
 
 def _with_headers(send: Send) -> Send:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tallymark_server.domain.errors import InvalidFilter, RegistryError
 from tallymark_server.domain.model import ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
+from tallymark_server.web import history
 from tallymark_server.web.actions import deleting, stages, words
 from tallymark_server.web.actions.forms import Action, sent
 from tallymark_server.web.addresses import JSON
@@ -233,6 +234,7 @@ def _stream(around: Surroundings, live: Live) -> Endpoint:
             return Response("too many pages are open; this one is as it was when it was loaded\n", 503)
         cursor = request.headers.get("last-event-id") or visit.text("after")
         try:
+            await history.head(visit.registry, visit.project)
             model_id = None
             if name := visit.text("model"):
                 model_id = (await visit.registry.model(visit.project, name, deleted=True)).id

@@ -24,14 +24,14 @@ class Snippet(NamedTuple):
 def for_model(visit: Visit, name: str) -> list[Snippet]:
     """How to ask for the model."""
     command = f"model get {_argument(name)}"
-    return _snippets(visit, f"Model({name!r})", command, "GetModel", names.of_model(visit.project, name))
+    return _snippets(visit, f"Client().get_model({name!r})", command, "GetModel", names.of_model(visit.project, name))
 
 
 def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
     """How to ask for the version."""
     what = names.of_version(visit.project, name, number)
     command = f"version get {_argument(f'{name}/{number}')}"
-    return _snippets(visit, f"Model({name!r}, version={number})", command, "GetModelVersion", what)
+    return _snippets(visit, f"Model({name!r}, version={number}).info", command, "GetModelVersion", what)
 
 
 def first_version(visit: Visit) -> list[Snippet]:
@@ -57,12 +57,11 @@ def _snippets(visit: Visit, python: str, command: str, method: str, resource: st
     body = json.dumps({"name": resource}, ensure_ascii=False)
     lines = [
         "import tallymark",
-        "from tallymark import Model",
+        f"from tallymark import {python.partition('(')[0]}",
         "",
         f"tallymark.configure(url={grpc!r})",
-        f"model = {python}",
+        f"print({python})",
     ]
-    lines.append("print(model.info)" if "version" in python else "print(model.number)")
     project = "" if visit.project == DEFAULT_PROJECT else f" --project {shlex.quote(visit.project)}"
     curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} \\\n    {http}/{SERVICE}/{method}"
     page = f"curl {shlex.quote(http + visit.path + '.json')}"

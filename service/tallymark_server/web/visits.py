@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 
@@ -41,7 +41,8 @@ class Visit:
         self.registry = around.registry
         self.project: str = request.path_params.get("project", DEFAULT_PROJECT)
         self.to = Addresses(self.project)
-        self.path: str = request.scope["path"]
+        # As it stands in an address: what a form or a link leads to must be this very page.
+        self.path: str = quote(request.scope["path"], safe="/@=:,")
         self.now = time.time_ns() // 1000
         self.as_json: bool = request.scope.get("tallymark.json", False)
 

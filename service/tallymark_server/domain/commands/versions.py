@@ -66,10 +66,11 @@ class VersionCommand(Command[ModelVersion], frozen=True, kw_only=True):
 
 
 class SetStage(VersionCommand, frozen=True, kw_only=True):
-    """Move a version to another stage."""
+    """Move a version to another stage. With `force` its holder leaves, if it is `expected` (None: whoever it is)."""
 
     stage: Stage
     force: bool = False
+    expected: int | None = None
     reason: str = ""
     etag: str = ""
 

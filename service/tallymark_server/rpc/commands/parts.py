@@ -133,13 +133,19 @@ def moment(request: Any) -> Moment:
             return NOW
 
 
+# A message within a hundred others is not read by protobuf, and a map in a map lies in three.
+MAX_DEPTH = 16
+
+
 def _fingerprint(request: Message) -> bytes:
     """What tells this request from another of the same request_id: its type and its content, whatever its encoding."""
     content = request.SerializeToString(deterministic=True)
     return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()[:16]
 
 
-def _value(key: str, value: model_pb2.MetadataValue) -> Value:
+def _value(key: str, value: model_pb2.MetadataValue, depth: int = 0) -> Value:
+    if depth > MAX_DEPTH:
+        raise InvalidField(f"metadata[{key!r}]", "nested", f"lists and maps lie in each other at most {MAX_DEPTH} deep")
     match value.WhichOneof("kind"):
         case "number":
             return value.number
@@ -152,8 +158,8 @@ def _value(key: str, value: model_pb2.MetadataValue) -> Value:
         case "uri":
             return Uri(value.uri)
         case "list":
-            return tuple(_value(key, item) for item in value.list.values)
+            return tuple(_value(key, item, depth + 1) for item in value.list.values)
         case "map":
-            return {name: _value(key, item) for name, item in value.map.values.items()}
+            return {name: _value(key, item, depth + 1) for name, item in value.map.values.items()}
         case None:
             raise InvalidField(f"metadata[{key!r}]", "empty", "give it a number, text, flag, time, uri, list or map")

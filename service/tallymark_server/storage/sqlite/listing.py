@@ -43,6 +43,14 @@ WHERE past.project = runs.project AND json_extract(past.image, '$.id') = +runs.i
     AND (past.kind = 'run_started' OR past.kind = 'run_finished')
 ORDER BY past.revision DESC LIMIT 1
 """
+# What was purged since, though it may have been made again, is not there.
+_PURGED = f"""
+(json_extract(events.image, '$.purged') IS NOT NULL OR EXISTS (
+    SELECT 1 FROM events AS past INDEXED BY changes_of_models
+    WHERE past.project = models.project AND past.model = models.id AND past.revision > ?
+        AND {one_of("past.kind", OF_MODELS)} AND past.kind = 'model_purged'
+))
+"""
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
 Part = tuple[str, list[object]]
@@ -127,11 +135,12 @@ def models_page(connection: sqlite3.Connection, project: int, at: int, query: Qu
     # The index tells the order of names only as they are now.
     columns = MODEL_COLUMNS if renamed_since else {**MODEL_COLUMNS, "name": "models.name"}
     is_newest = connection.execute("SELECT revision <= ? FROM projects WHERE id = ?", (at, project)).fetchone()[0]
+    of_project: Part = (source, [*bound, project, deleted, at, deleted])
     if not is_newest:
+        of_project = _narrowed(of_project, f"NOT {_PURGED}", [at])
         connection.create_function("last_number", 3, partial(last_number, connection))
         columns = {**columns, "last_number": f"last_number(models.project, models.id, {at:d})"}
     selected = f"events.image, {columns['last_number']}"
-    of_project = (source, [*bound, project, deleted, at, deleted])
     if renamed_since:
         return _page(connection, selected, of_project, columns, query)
     walk = Walk("FROM models WHERE models.project = ? AND models.deleted < 2", [project], "models.name")

@@ -19,6 +19,10 @@ SELECT image FROM events INDEXED BY changes_of_models
 WHERE project = ? AND model = ? AND revision <= ? AND {one_of("kind", OF_MODELS)}
 ORDER BY revision DESC LIMIT 1
 """
+PURGED_SINCE = f"""
+SELECT 1 FROM events INDEXED BY changes_of_models
+WHERE project = ? AND model = ? AND revision > ? AND {one_of("kind", OF_MODELS)} AND kind = 'model_purged' LIMIT 1
+"""
 # A name may have belonged to a model that is called otherwise since, and was another's before.
 MODEL_NOW = "SELECT id FROM models WHERE project = ? AND name = ?"
 MODELS_RENAMED = """
@@ -68,7 +72,7 @@ class Past:
         for (model_id,) in dict.fromkeys(found):
             for (image,) in self._rows(MODEL_AT, model_id, self._at):
                 model = decode_model(image, 0)
-                if model.name == name and not model.purged:
+                if model.name == name and not model.purged and not self._rows(PURGED_SINCE, model_id, self._at):
                     return replace(model, last_number=last_number(self._connection, self._project, model_id, self._at))
         return None
 

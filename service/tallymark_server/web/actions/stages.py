@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tallymark_server.domain.commands import SetStage
-from tallymark_server.domain.errors import StageEmpty, StageOccupied
-from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelVersion, Stage
+from tallymark_server.domain.errors import StageEmpty
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Stage
 from tallymark_server.domain.reference import numbered
 from tallymark_server.web import history
 from tallymark_server.web.actions import subjects
@@ -40,15 +40,15 @@ async def apply_stage(visit: Visit, form: Form) -> Elsewhere:
     stage = chosen(form.text("to"), STAGES, "to")
     model = await subjects.model(visit)
     held = form.whole(f"held-{stage.value}")
-    await _check_holder(visit, model, stage, visit.number, held)
     moved = await visit.registry.execute(
         SetStage(
             **form.attempt(visit),
             model=model.name,
             reference=numbered(visit.number),
             stage=stage,
-            # Without it the line itself refuses when somebody has come into the empty stage.
+            # The line itself refuses when somebody else than was shown holds the stage.
             force=bool(held),
+            expected=held,
             reason=form.reason,
             etag=form.text("etag"),
         )
@@ -78,7 +78,6 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
     number, held = form.whole("number"), form.whole("held-production")
     if not number:
         raise StageEmpty(visit.project, model.name, "production before")
-    await _check_holder(visit, model, Stage.PRODUCTION, number, held)
     moved = await visit.registry.execute(
         SetStage(
             **form.attempt(visit),
@@ -86,6 +85,7 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
             reference=numbered(number),
             stage=Stage.PRODUCTION,
             force=bool(held),
+            expected=held,
             reason=form.reason,
             etag=form.text("etag"),
         )
@@ -99,15 +99,6 @@ def _beside(leaving: ModelVersion | None, coming: ModelVersion | None) -> dict[s
         return {"leaving": None, "metrics": [], "more_metrics": 0}
     rows = metrics([leaving, coming])
     return {"leaving": leaving, "metrics": rows[:MOST_METRICS], "more_metrics": len(rows[MOST_METRICS:])}
-
-
-async def _check_holder(visit: Visit, model: Model, stage: Stage, number: int, held: int) -> None:
-    """StageOccupied if the stage is held by another version than the one that the form has shown."""
-    if stage not in EXCLUSIVE_STAGES:
-        return
-    now = await holder(visit, model, stage)
-    if now is not None and now.number not in (held, number):
-        raise StageOccupied(visit.project, model.name, stage.value, now.number)
 
 
 async def _present(visit: Visit, version: ModelVersion | None) -> ModelVersion | None:
