@@ -19,7 +19,7 @@ from calling import PROJECT, Calls
 
 from bench.report import PUBLISHED, keep, publish
 from tallymark.testing import Server
-from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2
+from tallymark.v1 import event_log_pb2, event_pb2, model_pb2, model_registry_pb2
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.model import ModelCard
 from tallymark_server.storage.sqlite.engine import open_sqlite
@@ -112,6 +112,14 @@ class Grown:
             "search for a word that none has": page(filter="description:needle"),
             "order by metric": page(order_by="metadata.auc desc"),
             "get as of the past": as_of("latest", last // 2),
+            "get by name as of the past": as_of("=named-10", last),
+            "first page of the past": page(page_size=50, read_revision=last // 2),
+            "list models as of the past": lambda: calls.models.ListModels(
+                model_registry_pb2.ListModelsRequest(parent=PROJECT, page_size=2, read_revision=self._size)
+            ),
+            "moves between stages": lambda: calls.log.ListEvents(
+                event_log_pb2.ListEventsRequest(parent=PROJECT, kinds=[event_pb2.EVENT_KIND_STAGE_CHANGED])
+            ),
             "history of a model": lambda: calls.log.ListEvents(history),
             "dashboard of a model": lambda: urlopen(f"{self.server.dashboard}models/{BIG}").read(),
             "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),

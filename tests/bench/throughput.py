@@ -83,9 +83,16 @@ class _Bench:
                 ("naive", self._naive, CREATE, create_body(), slow),
             ):
                 found[kind].append(asdict(run(address, method, [body], concurrency, count)))
+            self._check_get()
             self.created += calls
             self.naive_created += slow
         return found
+
+    def _check_get(self) -> None:
+        """What was asked for is there: a generator that knows HTTP alone takes a refusal for an answer."""
+        with grpc.insecure_channel(self._server.address) as channel:
+            if not channel.unary_unary(GET)(get_body()):
+                raise SystemExit("bench: a get was answered with nothing")
 
     def models(self, calls: int) -> Found:
         """Creates in one model and in 64, by the generator that can send different requests."""

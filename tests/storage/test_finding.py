@@ -162,6 +162,31 @@ async def test_a_rare_version_is_found_at_the_same_cost_among_many(tmp_path: Pat
     assert steps[1] <= steps[0] * 1.2
 
 
+@pytest.mark.parametrize("order", ["", "number"])
+@pytest.mark.parametrize("after", [(), (50,)])
+async def test_a_page_of_the_past_costs_the_same_whatever_came_since(
+    tmp_path: Path, order: str, after: tuple[int, ...]
+) -> None:
+    """As of the hundredth revision a page takes hardly more steps of SQLite before 4,000 later versions than 40."""
+    steps = []
+    by = parse_order(order, VERSION_FIELDS, BY_NUMBER)
+    for count in (140, 4100):
+        path = tmp_path / f"{count}.db"
+        await filled(path, [{}] * count)
+
+        def read(path: Path = path) -> list[int]:
+            connection = sqlite3.connect(path)
+            query = Query(limit=10, order=by, condition=None, after=after, at=100)
+            page = Reading(connection).versions("default", MODEL, query)
+            connection.close()
+            return [version.number for version in page.items]
+
+        begin = (after[0] - 1 if after else 99) if order == "" else (after[0] + 1 if after else 1)
+        assert read() == list(range(begin, begin - 10, -1) if order == "" else range(begin, begin + 10))
+        steps.append(_steps(read))
+    assert steps[1] <= steps[0] * 1.3
+
+
 async def test_a_page_begins_behind_many_deleted(tmp_path: Path) -> None:
     """A page costs the same behind 400 deleted versions as behind 4."""
     steps = []

@@ -57,6 +57,9 @@ def find(uri: str, runs: str | None, report: Report, tell: Callable[[int, int], 
         warnings.simplefilter("ignore")
         try:
             mlflow = import_module("mlflow")
+            if "sqlite" in (registry.partition(":")[0], tracking.partition(":")[0]):
+                for name in ("sqlalchemy", "alembic"):
+                    import_module(name)
             # What the client was told is not told to all of its parts, and these would make a database where they are.
             mlflow.set_tracking_uri(tracking)
             client = mlflow.MlflowClient(tracking_uri=tracking, registry_uri=registry)

@@ -111,6 +111,8 @@ def plain(of: Value) -> object:
             return [plain(item) for item in of]
         case dict():
             return {key: plain(item) for key, item in of.items()}
+        case float() if of.is_integer() and abs(of) < 1e15:
+            return int(of)
         case _:
             return of
 

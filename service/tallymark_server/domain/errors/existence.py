@@ -24,7 +24,8 @@ class ModelNotFound(NotFound):
 
     def __init__(self, project: str, model: str, renamed_to: str | None = None) -> None:
         message, metadata = f"no model {shown(model)} in project {project!r}", {"project": project, "model": model}
-        if renamed_to is not None:
+        # A name that was left and taken again is not there in between.
+        if renamed_to not in (None, model):
             message = f"model {shown(model)} is called {shown(renamed_to)} now"
             metadata["renamed_to"] = renamed_to
         super().__init__(message, **metadata)

@@ -97,10 +97,14 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
     else:
         join, bound = _event("versions", VERSION_AS_OF, at)
         # A version that is deleted now, and has not been changed since, is passed over without a look at its image.
-        there = f"versions.number <= ? AND (versions.deleted <= ? OR versions.revision > ?) AND {_THERE}"
-        # And one that has been made since is not even that.
-        made = [last_number(connection, project, model, at)]
-        there_bound = [*made, int(query.deleted), at, int(query.deleted)]
+        there = f"(versions.deleted <= ? OR versions.revision > ?) AND {_THERE}"
+        there_bound = [int(query.deleted), at, int(query.deleted)]
+        # And one that has been made since is not even that. A page further down has a bound of its own, and SQLite
+        # would go by one of the two.
+        if not (query.after and query.order[0].descending and query.order[0].field == "number"):
+            last = last_number(connection, project, model, at)
+            made.append(last)
+            there, there_bound = f"versions.number <= ? AND {there}", [last, *there_bound]
     found = candidates(connection, project, model, query.condition, (at, newest))
     if found is None and at >= newest and not query.deleted:
         found = leading(connection, project, model, query)
