@@ -286,7 +286,7 @@ class RevisionInFuture(OutOfRange):
 
 
 class Overloaded(Unavailable):
-    """More writes are waiting than the service takes on."""
+    """More writes, proofs or exports are waiting than the service takes on."""
 
     reason = "OVERLOADED"
 

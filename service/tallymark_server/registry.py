@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -27,11 +28,12 @@ from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import missing
 from tallymark_server.filtering import parse, parse_order
 from tallymark_server.paging import make_token, page_size, parse_token
-from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Scope, Storage
+from tallymark_server.storage.checkpoint import Mark
+from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Piece, Proof, Scope, Storage
 from tallymark_server.watching import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
-__all__ = ["NOW", "Asked", "Lineage", "Listing", "Moment", "NodeKey", "Registry", "Scope"]
+__all__ = ["NOW", "Asked", "Lineage", "Listing", "Mark", "Moment", "NodeKey", "Proof", "Registry", "Scope"]
 
 T = TypeVar("T")
 MAX_NODES = 1000
@@ -186,6 +188,20 @@ class Registry:
             interest = replace(interest, model_id=(await self.model(project, model, deleted=True)).id)
         async for progress in watch(self._storage, self._bell, project, interest, self._heartbeat):
             yield progress
+
+    async def verify(self, project: str, mark: Mark | None) -> Proof:
+        """What is wrong with the project, and whether its log begins as the mark tells; Overloaded."""
+        return await self._bell.unless_closed(self._storage.verify(project, mark))
+
+    async def export(self, project: str, revision: int | None) -> AsyncIterator[tuple[Piece, int]]:
+        """The project's log up to the revision (None: to its end), and which that is; RevisionInFuture, Overloaded."""
+        head = await self._storage.head(project)
+        at = head.revision if revision is None else revision
+        _check_past(at, head)
+        async with aclosing(self._storage.export(project, at)) as pieces:
+            async for piece in pieces:
+                self._bell.check()
+                yield piece, at
 
     async def _revision(self, project: str, moment: Moment) -> int | None:
         """The revision as of which to read, None for now; RevisionInFuture."""

@@ -7,7 +7,8 @@ slow one holds up nobody and misses nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.storage.contract import Storage
 
+T = TypeVar("T")
 PAGE = 500
 
 
@@ -24,12 +26,11 @@ class Bell:
 
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Future[None]] = {}
-        self._closed = False
+        self._closed = asyncio.Event()
 
     def listen(self, project: str) -> asyncio.Future[None]:
         """Done at the next ring for the project; Stopping once the bell is closed."""
-        if self._closed:
-            raise Stopping
+        self.check()
         return self._waiting.setdefault(project, asyncio.get_running_loop().create_future())
 
     def ring(self, projects: Iterable[str]) -> None:
@@ -40,8 +41,26 @@ class Bell:
 
     def close(self) -> None:
         """Wake everybody for good."""
-        self._closed = True
+        self._closed.set()
         self.ring(list(self._waiting))
+
+    def check(self) -> None:
+        """Stopping once the bell is closed."""
+        if self._closed.is_set():
+            raise Stopping
+
+    async def unless_closed(self, work: Coroutine[Any, Any, T]) -> T:
+        """What the work gives; it is cancelled once the bell is closed, and that is Stopping."""
+        working, closed = asyncio.create_task(work), asyncio.create_task(self._closed.wait())
+        try:
+            await asyncio.wait((working, closed), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Stopping
+            return working.result()
+        finally:
+            working.cancel()
+            closed.cancel()
+            await asyncio.wait((working, closed))
 
 
 class Progress(Struct, frozen=True):

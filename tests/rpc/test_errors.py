@@ -58,6 +58,8 @@ def test_an_unknown_project_is_not_found(calls: Calls) -> None:
         lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=other)),
         lambda: calls.log.ListEvents(event_log_pb2.ListEventsRequest(parent=other)),
         lambda: next(calls.log.Watch(event_log_pb2.WatchRequest(parent=other))),
+        lambda: calls.log.Verify(event_log_pb2.VerifyRequest(parent=other)),
+        lambda: next(calls.log.Export(event_log_pb2.ExportRequest(parent=other))),
     )
     for attempt in attempts:
         with refused("PROJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND) as refusal:

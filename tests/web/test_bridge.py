@@ -58,6 +58,8 @@ def test_protobuf_is_taken_too(server: Server, calls: Calls) -> None:
         ("ModelRegistry/UndeleteModel", {"name": "projects/default/models/churn"}, 400, "failed_precondition"),
         ("EventLog/ListEvents", {"parent": "projects/default", "afterRevision": "99"}, 400, "out_of_range"),
         ("EventLog/Watch", {"parent": "projects/default"}, 501, "unimplemented"),
+        ("EventLog/Export", {"parent": "projects/default"}, 501, "unimplemented"),
+        ("EventLog/Verify", {"parent": "projects/none"}, 404, "not_found"),
         ("ModelRegistry/Nothing", {}, 501, "unimplemented"),
     ],
 )

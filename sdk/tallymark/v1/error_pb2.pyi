@@ -73,7 +73,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REVISION_IN_FUTURE: _ErrorReason.ValueType  # 21
     """OUT_OF_RANGE. The revision has not happened yet. Keys: revision, oldest, newest."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 22
-    """UNAVAILABLE. More writes are waiting than the server takes on; try again after the delay in RetryInfo.
+    """UNAVAILABLE. More writes, proofs or exports are waiting than the server takes on; try again after the delay in
+    RetryInfo.
     Keys: retry_after_ms.
     """
     ERROR_REASON_STOPPING: _ErrorReason.ValueType  # 23
@@ -162,7 +163,8 @@ ERROR_REASON_ALIAS_MOVED: ErrorReason.ValueType  # 20
 ERROR_REASON_REVISION_IN_FUTURE: ErrorReason.ValueType  # 21
 """OUT_OF_RANGE. The revision has not happened yet. Keys: revision, oldest, newest."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 22
-"""UNAVAILABLE. More writes are waiting than the server takes on; try again after the delay in RetryInfo.
+"""UNAVAILABLE. More writes, proofs or exports are waiting than the server takes on; try again after the delay in
+RetryInfo.
 Keys: retry_after_ms.
 """
 ERROR_REASON_STOPPING: ErrorReason.ValueType  # 23

@@ -45,6 +45,16 @@ class EventLogStub(object):
                 request_serializer=tallymark_dot_v1_dot_event__log__pb2.WatchRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_event__log__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/tallymark.v1.EventLog/Verify',
+                request_serializer=tallymark_dot_v1_dot_event__log__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_event__log__pb2.VerifyResponse.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/tallymark.v1.EventLog/Export',
+                request_serializer=tallymark_dot_v1_dot_event__log__pb2.ExportRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_event__log__pb2.ExportResponse.FromString,
+                _registered_method=True)
 
 
 class EventLogServicer(object):
@@ -68,6 +78,24 @@ class EventLogServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Verify(self, request, context):
+        """Proves a project while the server goes on: replays its log, compares what comes of it with what the server tells, and
+        follows the chain of hashes. Takes as long as the log is: give it a deadline of minutes. One proof is made at a time,
+        others wait for their turn, and OVERLOADED is answered when too many do. Who leaves ends the proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
+        `tallymark import` reads. They are read as fast as the caller takes them. OVERLOADED when too many others are under
+        way. STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventLogServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +108,16 @@ def add_EventLogServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=tallymark_dot_v1_dot_event__log__pb2.WatchRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_event__log__pb2.WatchResponse.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=tallymark_dot_v1_dot_event__log__pb2.VerifyRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_event__log__pb2.VerifyResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=tallymark_dot_v1_dot_event__log__pb2.ExportRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_event__log__pb2.ExportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +175,60 @@ class EventLog(object):
             '/tallymark.v1.EventLog/Watch',
             tallymark_dot_v1_dot_event__log__pb2.WatchRequest.SerializeToString,
             tallymark_dot_v1_dot_event__log__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.EventLog/Verify',
+            tallymark_dot_v1_dot_event__log__pb2.VerifyRequest.SerializeToString,
+            tallymark_dot_v1_dot_event__log__pb2.VerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tallymark.v1.EventLog/Export',
+            tallymark_dot_v1_dot_event__log__pb2.ExportRequest.SerializeToString,
+            tallymark_dot_v1_dot_event__log__pb2.ExportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -334,6 +334,17 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
             if not progress.events:
                 yield event_log_pb2.WatchResponse(revision=progress.revision, log_id=progress.log_id)
 
+    async def Verify(self, request: event_log_pb2.VerifyRequest, context: Context) -> event_log_pb2.VerifyResponse:
+        project, mark = commands.proof(request)
+        return messages.proof(await self._registry.verify(project, mark))
+
+    async def Export(
+        self, request: event_log_pb2.ExportRequest, context: Context
+    ) -> AsyncIterator[event_log_pb2.ExportResponse]:
+        project, revision = commands.export(request)
+        async for piece, last in self._registry.export(project, revision):
+            yield event_log_pb2.ExportResponse(lines=piece.lines, revision=piece.revision, read_revision=last)
+
 
 def actor_of(context: Context) -> str:
     """Who calls, by the request header `tallymark-actor`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.v1 import artifact_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
+from tallymark.v1 import artifact_pb2, event_log_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     Artifact,
@@ -24,7 +24,7 @@ from tallymark_server.domain.model import (
     VersionUse,
 )
 from tallymark_server.domain.promotion import etag
-from tallymark_server.registry import Lineage, NodeKey
+from tallymark_server.registry import Lineage, NodeKey, Proof
 from tallymark_server.rpc import names
 
 # Clients take messages of up to 4 MiB unless they are told otherwise, and one event is far smaller than half of that.
@@ -235,6 +235,16 @@ def in_pieces(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Even
         piece.append(each)
     if piece:
         yield piece
+
+
+def proof(found: Proof) -> event_log_pb2.VerifyResponse:
+    """What a proof has found."""
+    return event_log_pb2.VerifyResponse(
+        events=found.events,
+        checkpoint=event_log_pb2.Checkpoint(**found.mark._asdict()),
+        problems=[event_log_pb2.Problem(where=where, what=what) for where, what in found.problems],
+        problem_count=found.problem_count,
+    )
 
 
 def _timestamp(micros: int) -> Timestamp:

@@ -12,8 +12,8 @@ Failure    Whatever the engine raises when it cannot work now arrives as Storage
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -23,6 +23,7 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
+from tallymark_server.storage.checkpoint import Mark
 
 T = TypeVar("T")
 
@@ -96,6 +97,29 @@ class Lineage(Struct, frozen=True):
     nodes: list[Node]
     edges: list[Edge]
     truncated: bool
+
+
+class Problem(NamedTuple):
+    """What is wrong, and where."""
+
+    where: str
+    what: str
+
+
+class Proof(Struct, frozen=True):
+    """Where the log stood when it was proved, and what is wrong: how many things, and the first of them."""
+
+    events: int
+    mark: Mark
+    problem_count: int
+    problems: list[Problem]
+
+
+class Piece(Struct, frozen=True):
+    """Bytes of an export, and the last revision of which they tell something."""
+
+    lines: bytes
+    revision: int
 
 
 class Writing(Protocol):
@@ -198,4 +222,21 @@ class Storage(Protocol):
         self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
     ) -> Page[Lineage]:
         """What came from what, around the start: upstream (False), downstream (True), at most so far and so much."""
+        ...
+
+    async def verify(self, project: str, mark: Mark | None) -> Proof:
+        """What is wrong with the project's log and tables, and whether the log begins as the mark tells.
+
+        Of other projects nothing is told. It is proved outside the process, so that reads and writes go on; one proof
+        at a time, others wait, and Overloaded is raised when too many do. It ends when it is cancelled.
+        """
+        ...
+
+    def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
+        """The project's log up to the revision `at`, which has happened, as lines that `import` takes.
+
+        Pieces are bounded, and read when they are asked for; the same revision gives the same bytes, whatever is
+        written meanwhile, and no transaction lives from one piece to the next. Overloaded when too many are under way;
+        a log that is broken ends it with StorageUnavailable.
+        """
         ...

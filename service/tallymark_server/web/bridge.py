@@ -6,7 +6,9 @@ answers is the code that answers over gRPC.
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import Coroutine
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -25,6 +27,8 @@ from tallymark_server.web.problems import HTTP_STATUS, code_name, incident, pack
 JSON, PROTO = "application/json", "application/proto"
 # A page of another site can send neither type without asking first, and is not answered when it asks.
 TYPES = (JSON, PROTO)
+# Nobody reads it.
+LEFT = 499
 
 
 class Call:
@@ -61,7 +65,9 @@ class Bridge:
             return _refusal("unimplemented", f"no method {service}/{name}")
         method, handle = found
         if method.server_streaming:
-            return _refusal("unimplemented", f"{method.name} is a stream; over HTTP it is /live, and over gRPC itself")
+            return _refusal(
+                "unimplemented", f"{method.name} is a stream, and answered over gRPC; over HTTP, /live tells events"
+            )
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in TYPES:
             return Response(status_code=415, headers={"accept-post": ", ".join(TYPES)})
@@ -69,11 +75,23 @@ class Bridge:
             return _refusal("unimplemented", "compressed requests are not taken; send it as it is")
         try:
             message = _decoded(method, kind, await request.body())
-            return _answer(kind, await handle(message, Call(request)))
+            answer = await _while_there(request, handle(message, Call(request)))
+            return Response(status_code=LEFT) if answer is None else _answer(kind, answer)
         except RegistryError as error:
             return _refused(error)
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
             return _refused(incident(method.full_name, error))
+
+
+async def _while_there(request: Request, work: Coroutine[Any, Any, Message]) -> Message | None:
+    """What the work gives; as over gRPC, it is cancelled when the caller leaves, and gives None."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
 
 
 def _decoded(method: MethodDescriptor, kind: str, body: bytes) -> Message:

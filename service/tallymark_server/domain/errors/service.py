@@ -20,12 +20,12 @@ class RevisionInFuture(OutOfRange):
 
 
 class Overloaded(Unavailable):
-    """More writes are waiting than the server takes on."""
+    """More writes, proofs or exports are waiting than the server takes on."""
 
     reason = "OVERLOADED"
 
-    def __init__(self, waiting: int) -> None:
-        super().__init__(f"{waiting:,} writes are waiting already; try again in a moment", retry_after_ms=200)
+    def __init__(self, waiting: int, what: str = "writes are waiting") -> None:
+        super().__init__(f"{waiting:,} {what} already; try again in a moment", retry_after_ms=200)
 
 
 class Stopping(Unavailable):

@@ -10,6 +10,7 @@ from tallymark_server.rpc.commands.models import (
     update_model,
 )
 from tallymark_server.rpc.commands.parts import moment
+from tallymark_server.rpc.commands.proofs import export, proof
 from tallymark_server.rpc.commands.questions import asked, cursor, depth, directions, interest, kinds, scope
 from tallymark_server.rpc.commands.runs import finish_run, finish_step, start_run, start_step
 from tallymark_server.rpc.commands.versions import (
@@ -38,6 +39,7 @@ __all__ = [
     "depth",
     "directions",
     "ensure_version",
+    "export",
     "finish_run",
     "finish_step",
     "interest",
@@ -45,6 +47,7 @@ __all__ = [
     "link_artifact",
     "log_metadata",
     "moment",
+    "proof",
     "purge_model",
     "purge_version",
     "rename_model",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
-
-import aiosqlite
+from typing import Any, TypeVar
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.conditions import Query
@@ -19,12 +17,26 @@ from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
-from tallymark_server.storage.contract import CannotOpenError, Head, Lineage, Listed, Page, Scope, Writing
+from tallymark_server.storage.checkpoint import Mark
+from tallymark_server.storage.contract import (
+    CannotOpenError,
+    Head,
+    Lineage,
+    Listed,
+    Page,
+    Piece,
+    Proof,
+    Scope,
+    Writing,
+)
 from tallymark_server.storage.sqlite.appending import append
 from tallymark_server.storage.sqlite.loading import Log, load
 from tallymark_server.storage.sqlite.lock import exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
+from tallymark_server.storage.sqlite.pieces import Exports
+from tallymark_server.storage.sqlite.proving import Prover
 from tallymark_server.storage.sqlite.reading import Reading
+from tallymark_server.storage.sqlite.threaded import ThreadedConnection
 
 T = TypeVar("T")
 
@@ -43,24 +55,6 @@ _WORLDLY = {
 _CACHED_STATEMENTS = 256
 # How many versions that were asked for are kept until the next change.
 MAX_KNOWN = 4096
-
-
-class ThreadedConnection(aiosqlite.Connection):
-    """An aiosqlite connection that runs a whole function in its thread: one hand-over, however many statements."""
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The connection itself, to be used while nothing runs in the thread."""
-        return self._conn
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What the work gives, done in the connection's thread."""
-        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # private - and so untyped
-        return result
-
-    async def __aenter__(self) -> Self:
-        await self
-        return self
 
 
 class Transaction(Writing):
@@ -87,10 +81,14 @@ class SqliteStorage:
     until the next write begins.
     """
 
-    def __init__(self, writer: ThreadedConnection, pages: ThreadedConnection, points: sqlite3.Connection) -> None:
+    def __init__(
+        self, file: Path, writer: ThreadedConnection, pages: ThreadedConnection, points: sqlite3.Connection
+    ) -> None:
         self._writer = writer
         self._pages = pages
         self._points = Reading(points)
+        self._prover = Prover(file)
+        self._exports = Exports(partial(_connect, file, read_only=True))
         self._writing = False
         self._known: dict[tuple[str, str, Reference, bool], ModelVersion] = {}
 
@@ -184,6 +182,17 @@ class SqliteStorage:
     ) -> Page[Lineage]:
         return await self._page(project, lambda reading: reading.lineage(project, start, directions, depth, limit))
 
+    async def verify(self, project: str, mark: Mark | None) -> Proof:
+        await self.head(project)
+        return await self._prover.prove(project, mark)
+
+    async def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
+        await self.head(project)
+        with _translated:
+            async with aclosing(self._exports.pieces(project, at)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
     async def _page(self, project: str, read: Callable[[Reading], list[T]]) -> Page[T]:
         return await self._read(lambda reading: Page(reading.head(project), read(reading)))
 
@@ -206,7 +215,7 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
             raise CannotOpenError(f"cannot open {path}: {error}; name another file with --db") from None
         points = connector(path, read_only=True)()
         stack.callback(points.close)
-        yield SqliteStorage(writer, pages, points)
+        yield SqliteStorage(path, writer, pages, points)
 
 
 def real_file(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.sqlite import lines
-from tallymark_server.storage.sqlite.appending import chained
 from tallymark_server.storage.sqlite.offline import found
+from tallymark_server.storage.sqlite.telling import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 
 _PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"
-_EVENTS = f"SELECT {', '.join(lines.COLUMNS)} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"
-_RECEIPTS = """
-SELECT request_id, fingerprint, first_revision, last_revision FROM receipts WHERE project = ? AND last_revision <= ?
+_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"
+_RECEIPTS = f"""
+SELECT {RECEIPT_COLUMNS} FROM receipts WHERE project = ? AND last_revision <= ?
 ORDER BY last_revision, request_id
 """
 
@@ -66,29 +64,20 @@ def _at(projects: list[_Project], at: int) -> _Project:
 
 
 def _lines(connection: sqlite3.Connection, path: Path, projects: list[_Project]) -> Iterator[bytes]:
-    digest, count = hashlib.sha256(), 0
-    for project in projects:
-        for line in _project(connection, path, project):
-            digest.update(line)
-            count += 1
-            yield line
-    yield lines.end_line(count, digest.hexdigest())
+    digest = Digest()
+    try:
+        for project in projects:
+            for line in _project(connection, project):
+                yield digest.over(line)
+    except BrokenLogError as error:
+        # What is told must be what can be read again.
+        raise CannotOpenError(f"the log of {path} is broken {error}; ask `tallymark verify` for all") from None
+    yield digest.line()
 
 
-def _project(connection: sqlite3.Connection, path: Path, project: _Project) -> Iterator[bytes]:
-    yield lines.project_line(project.name, project.log_id, project.revision)
-    receipts = connection.execute(_RECEIPTS, (project.id, project.revision))
-    receipt = receipts.fetchone()
-    revision, last_hash = 0, b""
-    for row in connection.execute(_EVENTS, (project.id, project.revision)):
-        revision += 1
-        last_hash = chained(last_hash, project.log_id, row[:-1])
-        if (row[0], row[-1]) != (revision, last_hash):
-            # What is told must be what can be read again.
-            raise CannotOpenError(f"the log of {path} is broken at revision {revision}; ask `tallymark verify` for all")
-        yield lines.event_line(row)
-        while receipt is not None and receipt[3] == revision:
-            yield lines.receipt_line(*receipt)
-            receipt = receipts.fetchone()
-    if revision != project.revision or receipt is not None:
-        raise CannotOpenError(f"the log of {path} is broken after revision {revision}; ask `tallymark verify` for all")
+def _project(connection: sqlite3.Connection, project: _Project) -> Iterator[bytes]:
+    telling = Telling(project.name, project.log_id, project.revision)
+    yield telling.begin()
+    bound = (project.id, project.revision)
+    yield from telling.go_on(connection.execute(_EVENTS, bound), connection.execute(_RECEIPTS, bound))
+    telling.end()

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion
+from tallymark_server.storage.contract import Problem
 from tallymark_server.storage.sqlite.appending import chained, row_of
 from tallymark_server.storage.sqlite.projecting import tell_tables
 from tallymark_server.storage.sqlite.rows import event_of
-
-
-class Problem(NamedTuple):
-    """What is wrong, and where."""
-
-    where: str
-    what: str
 
 
 class Replay:

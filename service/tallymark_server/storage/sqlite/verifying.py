@@ -5,16 +5,18 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tallymark_server.domain.errors.branches import fitting
 from tallymark_server.storage.checkpoint import Mark
-from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.contract import CannotOpenError, Problem
+from tallymark_server.storage.contract import Proof as ProjectProof
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline import check_schema
-from tallymark_server.storage.sqlite.replaying import Problem, Replay
+from tallymark_server.storage.sqlite.replaying import Replay
 from tallymark_server.storage.sqlite.rows import EVENT
 
 _TABLES = (
@@ -80,6 +82,26 @@ class _Project(NamedTuple):
 
 def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> Proof:
     """The proof of a file, also while a server writes to it, and that its logs begin as they were; CannotOpenError."""
+    with _beside(path) as scratch:
+        scratch.execute("BEGIN")
+        return _prove(scratch, checkpoint or {})
+
+
+def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest: int) -> ProjectProof:
+    """The proof of one project of a file that is served, with so many problems of so many bytes; CannotOpenError."""
+    with _beside(path) as scratch:
+        project = _project(scratch, name)
+        replay = Replay(scratch, project.id, project.name, project.log_id)
+        count, told = 0, []
+        for count, problem in enumerate(_project_problems(scratch, project, replay, mark), 1):
+            if count <= most:
+                told.append(Problem(*(fitting(text, longest) for text in problem)))
+        return ProjectProof(replay.revision, Mark(project.log_id, replay.revision, replay.hash.hex()), count, told)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[sqlite3.Connection]:
+    """Fresh tables, and beside them those of the file as `found`; CannotOpenError."""
     if not path.is_file():
         raise CannotOpenError(f"there is no file {path}; name one with --db")
     with closing(sqlite3.connect("", isolation_level=None, uri=True)) as scratch:
@@ -87,8 +109,7 @@ def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> Proof:
             _check(path)
             migrate(scratch, "the scratch database")
             scratch.execute("ATTACH ? AS found", (f"{path.absolute().as_uri()}?mode=ro",))
-            scratch.execute("BEGIN")
-            return _prove(scratch, checkpoint or {})
+            yield scratch
         except sqlite3.DatabaseError as error:
             raise CannotOpenError(f"cannot read {path}: {error}; restore a backup") from None
 
@@ -99,7 +120,7 @@ def _check(path: Path) -> None:
 
 
 def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> Proof:
-    proof = Proof(0, {}, [*_file_problems(scratch)])
+    proof = Proof(0, {}, [*_file_problems(scratch), *_stray_events(scratch)])
     for row in scratch.execute(_PROJECTS).fetchall():
         project = _Project(*row)
         replay = Replay(scratch, project.id, project.name, project.log_id)
@@ -115,14 +136,46 @@ def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> Proof
     return proof
 
 
+def _project(scratch: sqlite3.Connection, name: str) -> _Project:
+    for row in scratch.execute(_PROJECTS):
+        if row[1] == name:
+            return _Project(*row)
+    raise CannotOpenError(f"there is no project {name} in the file")
+
+
+def _project_problems(
+    scratch: sqlite3.Connection, project: _Project, replay: Replay, mark: Mark | None
+) -> Iterator[Problem]:
+    """Everything that is wrong with the project, and with the file in which it is."""
+    yield from _file_problems(scratch)
+    more = True
+    while more:
+        # As long as a transaction reads, the server can put away nothing of what it has written since.
+        scratch.execute("BEGIN")
+        before = replay.revision
+        yield from _event_problems(scratch, project, replay, mark)
+        more = replay.revision > before
+        scratch.execute("COMMIT")
+    scratch.execute("BEGIN")
+    project = _project(scratch, project.name)
+    yield from _log_problems(scratch, project, replay, mark)
+    yield from _against_receipts(scratch, project)
+    for table in _TABLES:
+        yield from _against_table(scratch, table, project.id)
+
+
 def _file_problems(scratch: sqlite3.Connection) -> Iterator[Problem]:
-    """What is wrong with the pages, the indexes and the tables as such, and events that belong to no log."""
+    """What is wrong with the pages, the indexes and the tables as such."""
     for (text,) in scratch.execute(f"PRAGMA found.integrity_check({_SHOWN})"):
         if text != "ok":
             yield Problem("file", text.replace("\n", " "))
     theirs, ours = (set(scratch.execute(_SCHEMA.format(each))) for each in ("found", "main"))
     for kind, name, _ in sorted(theirs ^ ours):
         yield Problem(f"{kind} {name}", "is not as this program makes it")
+
+
+def _stray_events(scratch: sqlite3.Connection) -> Iterator[Problem]:
+    """Events that belong to no log."""
     known = {project for (project,) in scratch.execute("SELECT id FROM found.projects")}
     project = -sys.maxsize - 1
     while row := scratch.execute(_FIRST_EVENTS, (project,)).fetchone():
@@ -138,11 +191,10 @@ def _log_problems(
     where = f"project {project.name}"
     if mark and mark.log_id != project.log_id:
         yield Problem(where, f"it is another log than that of the checkpoint: {project.log_id}, not {mark.log_id}")
-    while rows := scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall():
-        for found_hash, model, *columns in rows:
-            yield from replay.event(columns, model, found_hash)
-            if mark and replay.revision == mark.revision and replay.hash.hex() != mark.hash:
-                yield Problem(f"{where}, revision {mark.revision}", "up to here it is not what the checkpoint has seen")
+    before = -1
+    while replay.revision > before:
+        before = replay.revision
+        yield from _event_problems(scratch, project, replay, mark)
     if mark and replay.revision < mark.revision:
         yield Problem(where, f"it ends with revision {replay.revision}, and the checkpoint has seen {mark.revision}")
     told = (replay.revision, replay.time, replay.last_model_id, replay.hash)
@@ -150,9 +202,24 @@ def _log_problems(
         yield Problem(where, "its head is not the last event of its log")
 
 
-def _against_table(scratch: sqlite3.Connection, table: str) -> Iterator[Problem]:
+def _event_problems(
+    scratch: sqlite3.Connection, project: _Project, replay: Replay, mark: Mark | None
+) -> Iterator[Problem]:
+    """Everything that is wrong with the next events of the log, in its order."""
+    for found_hash, model, *columns in scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall():
+        yield from replay.event(columns, model, found_hash)
+        if mark and replay.revision == mark.revision and replay.hash.hex() != mark.hash:
+            where = f"project {project.name}, revision {mark.revision}"
+            yield Problem(where, "up to here it is not what the checkpoint has seen")
+
+
+def _against_table(scratch: sqlite3.Connection, table: str, project: int | None = None) -> Iterator[Problem]:
+    whose = "TRUE" if project is None else f"project = {project:d}"
     for one, other, what in (("found", "main", "has, and the log does not tell"), ("main", "found", "lacks")):
-        rows = scratch.execute(f"SELECT * FROM {one}.{table} EXCEPT SELECT * FROM {other}.{table} LIMIT {_SHOWN}")
+        rows = scratch.execute(
+            f"SELECT * FROM {one}.{table} WHERE {whose} EXCEPT SELECT * FROM {other}.{table} WHERE {whose}"
+            f" LIMIT {_SHOWN}"
+        )
         for row in rows:
             yield Problem(f"table {table}", f"{what}: {row}")
 

@@ -1,0 +1,40 @@
+"""What is asked of the log as a whole: to be proved, and to be taken away."""
+
+from __future__ import annotations
+
+import re
+
+from tallymark.v1 import event_log_pb2
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.registry import Mark
+from tallymark_server.rpc import names
+
+MAX_LOG_ID = 255
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def proof(request: event_log_pb2.VerifyRequest) -> tuple[str, Mark | None]:
+    """The project that is to be proved, and what its log is to begin with; InvalidField."""
+    project = names.project(request.parent, "parent")
+    return project, _mark(request.checkpoint) if request.HasField("checkpoint") else None
+
+
+def export(request: event_log_pb2.ExportRequest) -> tuple[str, int | None]:
+    """The project that is to be exported, and up to which revision; InvalidField."""
+    project = names.project(request.parent, "parent")
+    if not request.HasField("read_revision"):
+        return project, None
+    if request.read_revision < 1:
+        raise InvalidField("read_revision", request.read_revision, "revisions go from 1; without it, all is exported")
+    return project, request.read_revision
+
+
+def _mark(checkpoint: event_log_pb2.Checkpoint) -> Mark:
+    if not 0 < len(checkpoint.log_id) <= MAX_LOG_ID or not checkpoint.log_id.isprintable():
+        raise InvalidField("checkpoint.log_id", checkpoint.log_id, "it is told with the revision and the hash")
+    if checkpoint.revision < 0:
+        raise InvalidField("checkpoint.revision", checkpoint.revision, "revisions go from 1; 0 is before the first")
+    if not (_HASH.fullmatch(checkpoint.hash) if checkpoint.revision else not checkpoint.hash):
+        why = "it has 64 hexadecimal digits, in lower case; before the first event it is empty"
+        raise InvalidField("checkpoint.hash", checkpoint.hash, why)
+    return Mark(checkpoint.log_id, checkpoint.revision, checkpoint.hash)

@@ -1,0 +1,51 @@
+"""The program that proves a project beside the server: its argument is an order, and it writes the answer, as JSON.
+
+It ends at once when its input ends: whoever asked has gone, or the server has, however it went.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.proving import Answer, Order
+from tallymark_server.storage.sqlite.verifying import verify_project
+
+# Of a file that is wrong all over, enough is soon told.
+MAX_PROBLEMS = 100
+MAX_TEXT = 1000
+# Those who serve come first.
+NICENESS = 10
+
+
+def main() -> None:
+    """Prove what the order says."""
+    # Ctrl-C is for the server, which ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    order = msgspec.json.decode(sys.argv[1], type=Order)
+    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    try:
+        answer = Answer(verify_project(Path(order.file), order.project, order.mark, MAX_PROBLEMS, MAX_TEXT))
+    except CannotOpenError as error:
+        answer = Answer(problem=str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    sys.stdout.buffer.flush()
+    # The thread that waits for the end of the input would hold up an orderly end.
+    os._exit(0)
+
+
+def _end_with(given: BinaryIO) -> None:
+    given.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

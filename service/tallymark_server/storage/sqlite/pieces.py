@@ -1,0 +1,103 @@
+"""An export piece by piece, each read when it is asked for, for callers who may be slow and may leave.
+
+Events up to a revision never change, and so each piece reads its own. Receipts are not kept in the order of the log, so
+those of the export are copied first, in that order, to a table of its connection, which lies in a file if it is large.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+
+from tallymark_server.domain.errors import Overloaded, StorageUnavailable
+from tallymark_server.storage.contract import Piece
+from tallymark_server.storage.sqlite.lines import COLUMNS
+from tallymark_server.storage.sqlite.listing import cut
+from tallymark_server.storage.sqlite.reading import HEAD
+from tallymark_server.storage.sqlite.telling import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
+from tallymark_server.storage.sqlite.threaded import ThreadedConnection
+
+# So many at a time: each has a connection with a thread and a file of its own.
+MAX_EXPORTS = 8
+# Few, since the thread that tells them and the event loop take turns at the interpreter.
+MAX_EVENTS = 200
+# What is larger than a message of gRPC may be is told in several pieces.
+MAX_PIECE = 512 * 1024
+
+_TABLE = """
+CREATE TEMP TABLE told (
+    request_id TEXT, fingerprint BLOB, first_revision INTEGER, last_revision INTEGER,
+    PRIMARY KEY (last_revision, request_id)
+) WITHOUT ROWID
+"""
+_COPY = f"""
+INSERT INTO temp.told SELECT {RECEIPT_COLUMNS} FROM main.receipts WHERE project = ? AND last_revision <= ?
+ORDER BY last_revision, request_id
+"""
+_RECEIPTS = f"SELECT {RECEIPT_COLUMNS} FROM temp.told WHERE last_revision > ? AND last_revision <= ? ORDER BY 4, 1"
+EVENTS = f"""
+SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?
+"""
+_BEFORE_ALL = -(2**63)
+
+
+class Exports:
+    """The exports of a file that are under way. `connect` makes a connection that only reads it."""
+
+    def __init__(self, connect: Callable[[], ThreadedConnection]) -> None:
+        self._connect = connect
+        self._under_way = 0
+
+    async def pieces(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
+        """The pieces of the project's log up to the revision; Overloaded, StorageUnavailable."""
+        if self._under_way >= MAX_EXPORTS:
+            raise Overloaded(self._under_way, "exports are under way")
+        self._under_way += 1
+        try:
+            async with self._connect() as connection:
+                export = await connection.run(partial(_Export, project, at))
+                while piece := await connection.run(export.next):
+                    for start in range(0, len(piece), MAX_PIECE):
+                        yield Piece(piece[start : start + MAX_PIECE], export.told)
+        except BrokenLogError as error:
+            # What is told must be what can be read again.
+            raise StorageUnavailable(f"the log is broken {error}, and Verify tells all that is wrong") from None
+        finally:
+            self._under_way -= 1
+
+
+class _Export:
+    """What has been told so far. Its methods run in the connection's thread."""
+
+    def __init__(self, project: str, at: int, connection: sqlite3.Connection) -> None:
+        self._project, log_id, _ = connection.execute(HEAD, (project,)).fetchone()
+        self._at = at
+        self._telling = Telling(project, log_id, at)
+        self._digest = Digest()
+        self._begun = self._ended = False
+        connection.execute(_TABLE)
+        connection.execute(_COPY, (self._project, at))
+
+    @property
+    def told(self) -> int:
+        """The last revision of which something was told."""
+        return self._telling.told
+
+    def next(self, connection: sqlite3.Connection) -> bytes:
+        """The next lines, none at the end."""
+        if self._ended:
+            return b""
+        after = self.told
+        limits = (self._project, after, self._at, MAX_EVENTS)
+        events, _ = cut(connection.execute(EVENTS, limits), MAX_EVENTS, COLUMNS.index("image"))
+        lines = [] if self._begun else [self._telling.begin()]
+        if events or not self._begun:
+            # Receipts of what is no revision are found to be wrong with the first events.
+            receipts = connection.execute(_RECEIPTS, (after if self._begun else _BEFORE_ALL, after + len(events)))
+            lines += self._telling.go_on(events, receipts.fetchall())
+            self._begun = True
+            return b"".join(map(self._digest.over, lines))
+        self._telling.end()
+        self._ended = True
+        return self._digest.line()

@@ -1,0 +1,86 @@
+"""Has a project proved by a process beside the server: that takes minutes of a processor, and the line goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tallymark_server.domain.errors import Overloaded, StorageUnavailable
+from tallymark_server.storage.checkpoint import Mark
+from tallymark_server.storage.contract import Proof
+
+# So many wait for their turn.
+MAX_WAITING = 8
+_PROGRAM = "tallymark_server.storage.sqlite.errand"
+
+
+class Order(Struct):
+    """What is to be proved."""
+
+    file: str
+    project: str
+    mark: Mark | None
+
+
+class Answer(Struct):
+    """The proof, or why the file cannot be read."""
+
+    proof: Proof | None = None
+    problem: str = ""
+
+
+class Prover:
+    """Proves projects of a file, one after the other."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def prove(self, project: str, mark: Mark | None) -> Proof:
+        """The proof of the project; Overloaded, StorageUnavailable."""
+        if self._waiting > MAX_WAITING:
+            raise Overloaded(self._waiting, "proofs are waiting")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                answer = await _answered(Order(str(self._file), project, mark))
+        finally:
+            self._waiting -= 1
+        if answer.proof is None:
+            raise StorageUnavailable(answer.problem)
+        return answer.proof
+
+
+async def _answered(order: Order) -> Answer:
+    # The process ends when the other end of its input is closed: by us, or by our own end, however that comes.
+    given, held = os.pipe()
+    try:
+        process = _begun(order, given)
+        working = asyncio.ensure_future(asyncio.to_thread(process.communicate))
+        try:
+            told, complaint = await asyncio.shield(working)
+        finally:
+            process.kill()
+            await asyncio.wait((working,))
+    finally:
+        os.close(given)
+        os.close(held)
+    if process.returncode:
+        raise RuntimeError(f"the proof ended with code {process.returncode}: {complaint.decode(errors='replace')}")
+    return msgspec.json.decode(told, type=Answer)
+
+
+def _begun(order: Order, given: int) -> subprocess.Popen[bytes]:
+    # The folder in which the server was started is no place for its modules; where it has found them, the process does.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-P", "-m", _PROGRAM, msgspec.json.encode(order).decode()]
+    return subprocess.Popen(  # noqa: S603 - the program is ours
+        command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
