@@ -38,7 +38,19 @@ if TYPE_CHECKING:
     from tallymark.decorators import pipeline, step
     from tallymark.here import current_model, current_run, log_metadata, log_metric
     from tallymark.model import Model
-    from tallymark.resources import ArtifactInfo, Event, Lineage, MetricPoint, ModelInfo, ModelVersion, Run, RunStep
+    from tallymark.resources import (
+        ArtifactInfo,
+        Checkpoint,
+        Event,
+        Lineage,
+        MetricPoint,
+        ModelInfo,
+        ModelVersion,
+        Problem,
+        Proof,
+        Run,
+        RunStep,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -47,6 +59,7 @@ __all__ = [
     "ArtifactRole",
     "ArtifactType",
     "AsyncClient",
+    "Checkpoint",
     "Client",
     "Event",
     "Lineage",
@@ -55,6 +68,8 @@ __all__ = [
     "ModelInfo",
     "ModelVersion",
     "NewVersion",
+    "Problem",
+    "Proof",
     "Run",
     "RunState",
     "RunStep",
@@ -77,6 +92,7 @@ __all__ = [
 _LATER = {
     "Artifact": "artifacts",
     "ArtifactInfo": "resources",
+    "Checkpoint": "resources",
     "Lineage": "resources",
     "MetricPoint": "resources",
     "RunStep": "resources",
@@ -88,6 +104,8 @@ _LATER = {
     "ModelInfo": "resources",
     "ModelVersion": "resources",
     "NewVersion": "calls",
+    "Problem": "resources",
+    "Proof": "resources",
     "Run": "resources",
     "bind": "context",
     "current_model": "here",

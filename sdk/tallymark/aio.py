@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from tallymark import calls
+from tallymark.aio_proving import AsyncProving
 from tallymark.aio_tracking import AsyncTracking
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
 from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 @checked
-class AsyncClient(AsyncTracking):
+class AsyncClient(AsyncProving, AsyncTracking):
     """Asks the registry from asyncio. It belongs to the event loop in which it is first used.
 
     Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,
@@ -362,7 +363,8 @@ class AsyncClient(AsyncTracking):
         timeout = timeout_of(self._settings, call)
         timer = self._first.timer(timeout)
         try:
-            reply = await method(call.request, timeout=timeout, metadata=self._headers)
+            ready = call.patience is None
+            reply = await method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=ready)
         except grpc.RpcError as error:
             raise_for(error, self._settings, timeout)
         finally:

@@ -63,7 +63,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 
 def timeout_of(settings: Settings, call: Call[Any]) -> float:
     """The seconds that the call may take."""
-    return settings.timeout or (WRITE_TIMEOUT if call.writes else READ_TIMEOUT)
+    return settings.timeout or call.patience or (WRITE_TIMEOUT if call.writes else READ_TIMEOUT)
 
 
 def headers_of(settings: Settings) -> tuple[tuple[str, str], ...]:
@@ -112,7 +112,8 @@ class Channel:
         timeout = timeout_of(self._settings, call)
         timer = self._first.timer(timeout)
         try:
-            reply = method(call.request, timeout=timeout, metadata=self._headers)
+            ready = call.patience is None
+            reply = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=ready)
         except grpc.RpcError as error:
             raise_for(error, self._settings, timeout)
         finally:
@@ -124,7 +125,7 @@ class Channel:
     def stream(self, call: Call[T]) -> Any:
         """The messages of a streaming call, as they come, without a deadline."""
         method = getattr(self._stub(call.service), call.method)
-        return method(call.request, metadata=self._headers, wait_for_ready=True)
+        return method(call.request, metadata=self._headers, wait_for_ready=call.patience is None)
 
     def close(self) -> None:
         """Close the connection. The next call opens another."""

@@ -34,9 +34,9 @@ _COMMANDS = {
         ),
         Later("tallymark.commands.events", "events", "Tell the log: what happened, when, by whom and why."),
         Later(
-            "tallymark_server.files",
+            "tallymark.commands.exporting",
             "export",
-            "Write the whole registry, or a project, as JSON Lines, while a server serves it or not.",
+            "Write a file's registry, or a project, or with --url one of a service, as JSON Lines.",
         ),
         Later(
             "tallymark_server.files",
@@ -63,9 +63,9 @@ _COMMANDS = {
         Later("tallymark_server.command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."),
         Later("tallymark.commands.tags", "tag", "Free labels of models and versions."),
         Later(
-            "tallymark_server.command",
+            "tallymark.commands.proving",
             "verify",
-            "Prove a file: that its tables are what its log tells, and that nothing in the log was changed.",
+            "Prove a file, or with --url a service: its tables are what its log tells, and the log was not changed.",
         ),
         Later("tallymark.commands.versions", "version", "Versions of models, their stages and their history."),
     )

@@ -14,6 +14,7 @@ from tallymark.errors import InvalidField
 from tallymark.references import last_segment
 from tallymark.resources import (
     ArtifactInfo,
+    Checkpoint,
     Event,
     Lineage,
     LineageNode,
@@ -21,12 +22,14 @@ from tallymark.resources import (
     MetricPoint,
     ModelInfo,
     ModelVersion,
+    Problem,
+    Proof,
     Run,
     RunStep,
     Value,
     VersionUse,
 )
-from tallymark.v1 import artifact_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
+from tallymark.v1 import artifact_pb2, event_log_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri, stage_of
 
 _STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
@@ -203,6 +206,17 @@ def _metric_change_of(message: metric_pb2.MetricChange) -> MetricChange:
 
 def _use_of(message: run_pb2.VersionUse) -> VersionUse:
     return VersionUse(run=message.run, step=message.step, model_version=message.model_version)
+
+
+def proof_of(message: event_log_pb2.VerifyResponse) -> Proof:
+    """The proof that the message tells of."""
+    found = message.checkpoint
+    return Proof(
+        events=message.events,
+        checkpoint=Checkpoint(found.log_id, found.revision, found.hash),
+        problem_count=message.problem_count,
+        problems=tuple(Problem(problem.where, problem.what) for problem in message.problems),
+    )
 
 
 def event_of(message: event_pb2.Event) -> Event:

@@ -272,6 +272,42 @@ class Event:
         return f"Event({self.revision} {self.kind} {self.resource!r})"
 
 
+class Checkpoint(NamedTuple):
+    """Where a log stood once: kept elsewhere, it finds a log that was rewritten with all its hashes.
+
+    `hash` is that of its last event then, in hexadecimal; empty before the first.
+    """
+
+    log_id: str
+    revision: int
+    hash: str
+
+
+class Problem(NamedTuple):
+    """What is wrong, and where."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a proof of a project has found: so many things are wrong, of which `problems` are the first 100.
+
+    `events` were replayed; `checkpoint` is where the log stood, to be kept if it is sound.
+    """
+
+    events: int
+    checkpoint: Checkpoint
+    problem_count: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problem_count
+
+
 @dataclass(frozen=True, slots=True)
 class Ensured:
     """The version that was asked for, and whether asking created it."""

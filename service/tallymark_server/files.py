@@ -1,4 +1,4 @@
-"""The commands on files: backup, export, import, and imports from other registries."""
+"""The commands on files: backup, verify, export, import, and imports from other registries."""
 
 from __future__ import annotations
 
@@ -37,31 +37,39 @@ def backup(db: Path, to: Path) -> None:
     with _refusals():
         from tallymark_server.storage.sqlite.copying import backup as copy
 
-        with _bar("copying") as bar:
+        with progress("copying") as bar:
             revisions = copy(db, to, partial(_move, bar))
     _say(f"{to} is a copy of {db}: {_told(revisions)}")
 
 
-@click.command
-@_db
-@click.option("--project", metavar="NAME", help="The project to export; without it, all of them.")
-@click.option("--at", metavar="REVISION", type=click.IntRange(1), help="Export what there was at this revision.")
-@click.option("--to", type=_file_or_dash, required=True, help="A file that is not there yet; - is standard output.")
-def export(db: Path, project: str | None, at: int | None, to: Path) -> None:
-    """Write the whole registry, or a project, as JSON Lines, while a server serves it or not.
-
-    Each project begins with a line of its own; each event of its log is a line, with the hash that proves it. The same
-    log gives the same bytes, and `tallymark import` makes the same log of them. Requests and what they did are told
-    too, so that one that is repeated after an import has no second effect.
-    """
+def write_export(db: Path, project: str | None, at: int | None, to: Path) -> None:
+    """`tallymark export`, of a file."""
     with _refusals():
         from tallymark_server.storage.sqlite.exporting import exported
 
-        with exported(db, project, at) as told, _sink(to) as stream, _bar("exporting", told.events) as bar:
+        with exported(db, project, at) as told, sink(to) as stream, progress("exporting", told.events) as bar:
             for line in told.lines:
                 stream.write(line)
                 bar.update(1)
     _say(f"exported {told.events:,} events of {db}", err=to == _DASH)
+
+
+def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
+    """`tallymark verify`, of a file."""
+    with _refusals():
+        from tallymark_server.storage import checkpoint as checkpoints
+        from tallymark_server.storage.sqlite.verifying import verify
+
+        proof = verify(db, checkpoints.read(checkpoint) if checkpoint else {})
+        for project, head in proof.heads.items():
+            _say(f"project {project}: {head or 'no event yet'}")
+        for problem in proof.problems:
+            _say(f"{problem.where}: {problem.what}", err=True)
+        if proof.problems:
+            raise click.ClickException(f"{len(proof.problems)} things are wrong with {db}; restore a backup")
+        if write_checkpoint:
+            checkpoints.write(write_checkpoint, proof.marks)
+    _say(f"{db} is as its log tells: {proof.events:,} events")
 
 
 @click.command("import")
@@ -76,7 +84,7 @@ def import_(db: Path, source: Path) -> None:
     with _refusals():
         from tallymark_server.storage.sqlite.importing import import_log
 
-        with _source(source) as stream, _bar("importing", _size(source)) as bar:
+        with _source(source) as stream, progress("importing", _size(source)) as bar:
             revisions = import_log(db, stream, bar.update)
     _say(f"imported into {db}: {_told(revisions)}")
 
@@ -149,7 +157,7 @@ def _import_foreign(
     with ExitStack() as stack:
         # What reading takes an hour to find must not be refused after it, so the file is taken first.
         line = None if dry_run else stack.enter_context(writing(db, project_name(project)))
-        with _bar("reading") as bar:
+        with progress("reading") as bar:
             models = find(report, partial(_move, bar))
         told = tell(models, project_name(project), maker, report)
         for text in (*report.losses, *(f"not imported: {what}" for what in report.staying)):
@@ -158,7 +166,7 @@ def _import_foreign(
         if strict and report.losses:
             raise click.ClickException(f"not everything can be kept, so nothing was imported: {counts}")
         if line is not None:
-            with _bar("importing", len(told)) as bar:
+            with progress("importing", len(told)) as bar:
                 bring(line, told, bar.update)
     _say(f"would import {counts}" if dry_run else f"imported into project {project} of {db}: {counts}")
 
@@ -181,6 +189,7 @@ def _refusals() -> Iterator[None]:
         from tallymark_server.domain.errors import InvalidField
         from tallymark_server.foreign.bringing import CannotBringError
         from tallymark_server.foreign.found import CannotReadError
+        from tallymark_server.storage.checkpoint import NotACheckpointError
         from tallymark_server.storage.contract import CannotOpenError
         from tallymark_server.storage.placing import CannotPlaceError
         from tallymark_server.storage.sqlite.exporting import CannotExportError
@@ -191,7 +200,7 @@ def _refusals() -> Iterator[None]:
         ) from None
     try:
         yield
-    except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError) as error:
+    except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError, NotACheckpointError) as error:
         raise click.ClickException(str(error)) from None
     except (CannotReadError, CannotBringError, InvalidField) as error:
         raise click.ClickException(str(error)) from None
@@ -202,7 +211,8 @@ def _refusals() -> Iterator[None]:
 
 
 @contextmanager
-def _sink(to: Path) -> Iterator[BinaryIO]:
+def sink(to: Path) -> Iterator[BinaryIO]:
+    """Where to write what comes to be as a whole, or not at all; CannotPlaceError."""
     from tallymark_server.storage.placing import placed
 
     if to == _DASH:
@@ -222,7 +232,7 @@ def _source(source: Path) -> Iterator[BinaryIO]:
             yield stream
 
 
-def _bar(label: str, length: int | None = None) -> Any:
+def progress(label: str, length: int | None = None) -> Any:
     """A progress bar for people; programs are told nothing."""
     return click.progressbar(length=length or 0, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 

@@ -70,9 +70,10 @@ def test_the_command_tells_what_it_can(light: Environment) -> None:
     assert "serve" in found.stdout
 
 
-def test_without_the_service_serve_says_what_to_install(light: Environment) -> None:
-    """Who asks a light installation to serve is told in one sentence how to get the service."""
-    found = light.run("tallymark", "serve")
+@pytest.mark.parametrize("command", ["serve", "verify"])
+def test_without_the_service_its_commands_say_what_to_install(light: Environment, command: str) -> None:
+    """Who asks a light installation to serve, or to prove a file, is told in one sentence how to get the service."""
+    found = light.run("tallymark", command)
     assert found.returncode != 0, light
     assert found.stdout == ""
     assert len(found.stderr.splitlines()) == 1, f"{light}\n{found.stderr}"

@@ -12,11 +12,13 @@ from tallymark import (
     Artifact,
     ArtifactInfo,
     AsyncClient,
+    Checkpoint,
     Client,
     Lineage,
     MetricPoint,
     Model,
     ModelVersion,
+    Proof,
     Stage,
     bind,
     current_model,
@@ -127,6 +129,11 @@ def clients() -> None:
         assert_type(client.lineage("churn", direction="upstream"), Lineage)
         assert_type(client.list_metrics("churn", "loss"), Iterator[MetricPoint])
         client.get_version("churn", at="yesterday")  # type: ignore[arg-type]
+        assert_type(client.verify(), Proof)
+        assert_type(client.verify(client.verify().checkpoint).sound, bool)
+        client.verify("checkpoint.json")  # type: ignore[arg-type]
+        assert_type(client.export(at=3), Iterator[bytes])
+        client.export(at="yesterday")  # type: ignore[arg-type]
 
 
 def served() -> None:
@@ -154,3 +161,5 @@ async def async_clients() -> None:
         assert_type(client.list_versions("churn", order_by="number"), AsyncIterator[ModelVersion])
         assert_type(await client.get_artifact("churn", "weights"), ArtifactInfo)
         assert_type(client.list_artifacts("churn"), AsyncIterator[ArtifactInfo])
+        assert_type(await client.verify(Checkpoint("a", 0, "")), Proof)
+        assert_type(client.export(), AsyncIterator[bytes])

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from web.asking import ask, call
+from rpc.test_proofs import batch, children_of, until
+from web.asking import ask, call, connected
 from calling import Calls
 from google.protobuf.json_format import MessageToDict
 
@@ -103,6 +104,19 @@ def test_every_method_of_the_contract_is_there(standing: Server) -> None:
             content_type="application/json",
         )
         assert (answer.status, answer.json["code"]) == (400, "invalid_argument"), method.full_name
+
+
+def test_a_call_ends_when_its_caller_leaves(server: Server, calls: Calls) -> None:
+    """What takes long is not done for nobody, as over gRPC."""
+    calls.create_model("churn")
+    batch(calls, 20_000)
+    with connected(server.dashboard) as connection:
+        body, kind = json.dumps({"parent": "projects/default"}), {"content-type": "application/json"}
+        connection.request("POST", "/tallymark.v1.EventLog/Verify", body=body, headers=kind)
+        until(lambda: bool(children_of(server)), calls)
+    until(lambda: not children_of(server), calls)
+    answer = call(server.dashboard, "EventLog/Verify", {"parent": "projects/default"})
+    assert (answer.status, answer.json["events"]) == (200, "20001")
 
 
 @pytest.mark.parametrize("encoding", ["JSON", "PROTO"])

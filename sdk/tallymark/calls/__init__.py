@@ -5,7 +5,7 @@ by gRPC or by whoever holds it, and still has one effect.
 """
 
 from tallymark.calls.artifacts import get_artifact, lineage, link_artifact, list_artifacts, unlink_artifact
-from tallymark.calls.log import head, history, list_events, watch
+from tallymark.calls.log import export, head, history, list_events, verify, watch
 from tallymark.calls.models import (
     create_model,
     delete_model,
@@ -16,7 +16,19 @@ from tallymark.calls.models import (
     undelete_model,
     update_model,
 )
-from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Listed, NewVersion, Page, Told, Wanted, new_request_id, trial
+from tallymark.calls.parts import (
+    PAGE_SIZE,
+    Call,
+    Cursor,
+    Listed,
+    NewVersion,
+    Page,
+    Piece,
+    Told,
+    Wanted,
+    new_request_id,
+    trial,
+)
 from tallymark.calls.runs import finish_run, finish_step, get_run, list_runs, list_steps, start_run, start_step
 from tallymark.calls.versions import (
     config,
@@ -43,6 +55,7 @@ __all__ = [
     "Listed",
     "NewVersion",
     "Page",
+    "Piece",
     "Told",
     "Wanted",
     "config",
@@ -53,6 +66,7 @@ __all__ = [
     "delete_model",
     "delete_version",
     "ensure_version",
+    "export",
     "finish_run",
     "finish_step",
     "get_artifact",
@@ -85,5 +99,6 @@ __all__ = [
     "unlink_artifact",
     "update_model",
     "update_version",
+    "verify",
     "watch",
 ]

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallymark import messages as m
-from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Told, Wanted
+from tallymark.arguments import described
+from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Piece, Told, Wanted
+from tallymark.errors import InvalidArgument
 from tallymark.references import means_version, model_name, version_name
 from tallymark.resources import (
+    Checkpoint,
     Event,
+    Proof,
 )
 from tallymark.v1 import (
     event_log_pb2,
 )
 from tallymark.v1.event_log_pb2_grpc import EventLogStub
+
+# A proof takes as long as the log is.
+PATIENCE = 3600.0
 
 
 def list_events(project: str, after_revision: int) -> Call[list[Event]]:
@@ -60,3 +67,25 @@ def history(project: str, reference: str, kinds: Sequence[str], before: int) -> 
         page_size=PAGE_SIZE,
     )
     return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
+
+
+def verify(project: str, checkpoint: Checkpoint | None) -> Call[Proof]:
+    """Verify; InvalidArgument."""
+    try:
+        kept = None if checkpoint is None else event_log_pb2.Checkpoint(**checkpoint._asdict())
+    except (AttributeError, TypeError, ValueError):
+        raise InvalidArgument(f"verify(checkpoint=...) takes a Checkpoint, not {described(checkpoint)}") from None
+    request = event_log_pb2.VerifyRequest(parent=f"projects/{project}", checkpoint=kept)
+    return Call(EventLogStub, "Verify", request, m.proof_of, patience=PATIENCE)
+
+
+def export(project: str, at: int | None) -> Call[Piece]:
+    """Export: `read` reads each message of the stream."""
+    request = event_log_pb2.ExportRequest(parent=f"projects/{project}", read_revision=at)
+    return Call(
+        EventLogStub,
+        "Export",
+        request,
+        lambda message: Piece(message.lines, message.revision, message.read_revision),
+        patience=PATIENCE,
+    )

@@ -30,6 +30,8 @@ class Call(Generic[T]):
     request: Any
     read: Callable[[Any], T]
     writes: bool = False
+    # The seconds that it may take when none are set. Such a call does not wait for a service that is not there.
+    patience: float | None = None
 
 
 class Page(NamedTuple, Generic[T]):
@@ -59,6 +61,14 @@ class Told(NamedTuple):
 
     events: list[Event]
     cursor: Cursor
+
+
+class Piece(NamedTuple):
+    """Some bytes of an export, the revision that they have come to, and the one with which it ends."""
+
+    lines: bytes
+    revision: int
+    last_revision: int
 
 
 class NewVersion(NamedTuple):

@@ -1,0 +1,71 @@
+"""The methods of the client for asyncio about a log as a whole: proved, and taken away."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import grpc
+
+from tallymark import calls
+from tallymark.calls import Call, Piece
+from tallymark.channel import raise_for
+from tallymark.checking import checked
+from tallymark.resources import Checkpoint, Proof
+from tallymark.settings import Settings
+
+T = TypeVar("T")
+
+
+@checked
+class AsyncProving(ABC):
+    """What a client asks about a log as a whole."""
+
+    _project: str
+    _settings: Settings
+    _headers: tuple[tuple[str, str], ...]
+
+    @abstractmethod
+    async def run_call(self, call: Call[T]) -> T:
+        """The answer to a call made by `tallymark.calls`."""
+
+    @abstractmethod
+    def _stub(self, service: type) -> Any: ...
+
+    async def verify(self, checkpoint: Checkpoint | None = None) -> Proof:
+        """Prove the project while the service goes on: that it is what its log tells, and that no event was changed.
+
+        With the checkpoint of an earlier proof, that the log still begins as it was then. Takes as long as the log is,
+        by default an hour at most; Overloaded when too many wait for theirs.
+        """
+        # A proof may take long; this tells soon that there is no service.
+        await self.run_call(calls.head(self._project))
+        return await self.run_call(calls.verify(self._project, checkpoint))
+
+    async def export(self, at: int | None = None) -> AsyncIterator[bytes]:
+        """The project's log as JSON Lines, up to a revision or to its end.
+
+        The bytes are those of `tallymark export`, for `tallymark import`, in pieces that need not end with a line.
+        RevisionInFuture, Overloaded.
+        """
+        async with aclosing(self.export_progress(at)) as pieces:
+            async for piece in pieces:
+                yield piece.lines
+
+    async def export_progress(self, at: int | None = None) -> AsyncGenerator[Piece, None]:
+        """As `export`, with the revision to which each piece has come, and the last one."""
+        # A stream has no deadline; this tells soon that there is no service.
+        await self.run_call(calls.head(self._project))
+        call = calls.export(self._project, at)
+        stream = getattr(self._stub(call.service), call.method)(
+            call.request, metadata=self._headers, wait_for_ready=False
+        )
+        try:
+            async for message in stream:
+                yield call.read(message)
+        except grpc.RpcError as error:
+            raise_for(error, self._settings, 0)
+        finally:
+            stream.cancel()

@@ -1,0 +1,66 @@
+"""The methods of the blocking client about a log as a whole: proved, and taken away."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import TypeVar
+
+import grpc
+
+from tallymark import calls
+from tallymark.calls import Call, Piece
+from tallymark.channel import Channel, raise_for
+from tallymark.checking import checked
+from tallymark.resources import Checkpoint, Proof
+from tallymark.settings import Settings
+
+T = TypeVar("T")
+
+
+@checked
+class Proving(ABC):
+    """What a client asks about a log as a whole."""
+
+    _project: str
+    _settings: Settings
+    _channel: Channel
+
+    @abstractmethod
+    def run_call(self, call: Call[T]) -> T:
+        """The answer to a call made by `tallymark.calls`."""
+
+    def verify(self, checkpoint: Checkpoint | None = None) -> Proof:
+        """Prove the project while the service goes on: that it is what its log tells, and that no event was changed.
+
+        With the checkpoint of an earlier proof, that the log still begins as it was then. Takes as long as the log is,
+        by default an hour at most; Overloaded when too many wait for theirs.
+        """
+        # A proof may take long; this tells soon that there is no service.
+        self.run_call(calls.head(self._project))
+        return self.run_call(calls.verify(self._project, checkpoint))
+
+    def export(self, at: int | None = None) -> Iterator[bytes]:
+        """The project's log as JSON Lines, up to a revision or to its end: `file.writelines(client.export())`.
+
+        The bytes are those of `tallymark export`, for `tallymark import`, in pieces that need not end with a line.
+        RevisionInFuture, Overloaded.
+        """
+        with closing(self.export_progress(at)) as pieces:
+            for piece in pieces:
+                yield piece.lines
+
+    def export_progress(self, at: int | None = None) -> Generator[Piece, None, None]:
+        """As `export`, with the revision to which each piece has come, and the last one."""
+        # A stream has no deadline; this tells soon that there is no service.
+        self.run_call(calls.head(self._project))
+        call = calls.export(self._project, at)
+        stream = self._channel.stream(call)
+        try:
+            for message in stream:
+                yield call.read(message)
+        except grpc.RpcError as error:
+            raise_for(error, self._settings, 0)
+        finally:
+            stream.cancel()

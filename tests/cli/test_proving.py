@@ -1,0 +1,84 @@
+"""`tallymark verify` and `tallymark export` of a service, beside those of a file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.test_refusals import one_line
+
+from tallymark import Client
+from tallymark.testing import Server
+
+
+def test_a_service_proves_and_exports_what_its_file_holds(
+    run: Any, registry: Server, churn: Client, tmp_path: Path
+) -> None:
+    """With --url the same is told, the same bytes are written, and a checkpoint serves both ways."""
+    url, db = ("--url", registry.address), ("--db", str(registry.db))
+    marks = [tmp_path / f"{name}.json" for name in ("service", "file")]
+    for command, mark in (((*url, "verify"), marks[0]), (("verify", *db), marks[1])):
+        done = run(*command, "--write-checkpoint", str(mark))
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert f"project default: {churn.verify().checkpoint.hash}\n" in done.stdout
+        assert "is as its log tells: 8 events" in done.stdout
+    assert marks[0].read_text() == marks[1].read_text()
+    churn.create_version("churn")
+    for mark in marks:
+        assert run(*url, "verify", "--checkpoint", str(mark)).exit_code == 0
+        assert run("verify", *db, "--checkpoint", str(mark)).exit_code == 0
+    for at in ([], ["--at", "3"]):
+        told = run(*url, "export", "--to", "-", *at)
+        assert told.stdout_bytes == run("export", *db, "--project", "default", "--to", "-", *at).stdout_bytes
+        assert told.stderr == f"exported {3 if at else 9} events of project default of {registry.address}\n"
+    to = tmp_path / "export.jsonl"
+    assert run(*url, "export", "--project", "default", "--to", str(to)).exit_code == 0
+    assert json.loads(to.read_bytes().splitlines()[-1])["end"] > 8
+    assert "is there already" in one_line(run(*url, "export", "--to", str(to)))
+
+
+def test_what_is_wrong_ends_a_proof_with_an_error(run: Any, registry: Server, churn: Client, tmp_path: Path) -> None:
+    """Each problem is a line, the number of them is the error, and no checkpoint is written."""
+    mark = tmp_path / "mark.json"
+    with closing(sqlite3.connect(registry.db)) as database, database:
+        database.execute("DELETE FROM aliases")
+    done = run("--url", registry.address, "verify", "--write-checkpoint", str(mark))
+    assert done.exit_code == 1
+    assert done.stderr.startswith("table aliases: lacks: ")
+    assert f"Error: 1 things are wrong with project default of {registry.address}" in done.stderr
+    assert not mark.exists()
+
+
+def test_url_decides_between_a_service_and_a_file(run: Any, registry: Server, tmp_path: Path) -> None:
+    """The two are never mixed up: not by the environment, nor by options that belong to the other."""
+    url, to = ("--url", registry.address), ("--to", str(tmp_path / "x.jsonl"))
+    for command in (("verify",), ("export", *to)):
+        missing = run(*command, env={"TALLYMARK_DB": str(tmp_path / "none.db"), "TALLYMARK_URL": registry.address})
+        assert (missing.exit_code, "no file" in one_line(missing)) == (1, True)
+        assert run(*url, *command, env={"TALLYMARK_DB": str(tmp_path / "none.db")}).exit_code == 0
+        Path(to[1]).unlink(missing_ok=True)
+        both = run(*url, *command, "--db", str(registry.db))
+        assert (both.exit_code, "give one of them" in one_line(both)) == (2, True)
+        without = run("--project", "lab", *command)
+        assert (without.exit_code, "go with --url" in one_line(without)) == (2, True)
+        unknown = run(*url, "--project", "lab", *command)
+        assert (unknown.exit_code, "no project 'lab'" in one_line(unknown)) == (4, True)
+    future = run(*url, "export", *to, "--at", "9")
+    assert (future.exit_code, "has not happened" in one_line(future)) == (6, True)
+    assert [path.name for path in tmp_path.glob("*jsonl*")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{}", "is no checkpoint"), ('{"checkpoint": 1, "projects": {}}', "tells nothing of project")]
+)
+def test_a_checkpoint_that_tells_nothing_of_the_project_proves_nothing(
+    run: Any, registry: Server, tmp_path: Path, text: str, words: str
+) -> None:
+    """Nobody is left to believe that a log was held to a checkpoint which does not know it."""
+    (tmp_path / "mark.json").write_text(text)
+    done = run("--url", registry.address, "verify", "--checkpoint", str(tmp_path / "mark.json"))
+    assert (done.exit_code, words in one_line(done)) == (1, True)
