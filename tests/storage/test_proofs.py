@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import pytest
 from storage.conftest import Open
 from storage.deciding import create_model, create_versions, write
+from storage.test_verifying import CORRUPTIONS, file
 
 from tallymark_server.domain.errors import Overloaded, ProjectNotFound
 from tallymark_server.storage.checkpoint import Mark
@@ -18,6 +20,9 @@ from tallymark_server.storage.contract import Piece, Storage
 from tallymark_server.storage.sqlite import pieces, proving
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.importing import import_log
+from tallymark_server.storage.sqlite.verifying import verify_project
+
+__all__ = ["file"]
 
 MANY = 1000
 
@@ -54,6 +59,40 @@ async def test_a_proof_holds_the_log_to_a_mark(storage: Storage) -> None:
     for wrong in (mark._replace(hash="0" * 64), mark._replace(log_id="x"), mark._replace(revision=9)):
         assert (await storage.verify("default", wrong)).problem_count == 1
     assert (await storage.verify("default", Mark(mark.log_id, 0, ""))).problems == []
+
+
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "event of no project"])
+def test_tampering_is_found_in_the_project_alone(file: Path, name: str) -> None:
+    """Each change that was not made through the line is told, as in the proof of a whole file, to its project."""
+    script, expected = CORRUPTIONS[name]
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(script)
+    proof = verify_project(file, "default", None, 100, 1000)
+    told = [f"{problem.where}: {problem.what}" for problem in proof.problems]
+    assert proof.problem_count == len(told)
+    assert any(expected in line for line in told), told
+
+
+@pytest.mark.parametrize("damage", ["pages", "text"])
+def test_what_cannot_be_read_is_a_problem(file: Path, damage: str) -> None:
+    """A file whose pages are spoilt, or whose text is none, is told to be so, and not that it cannot be proved now."""
+    if damage == "text":
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE events SET actor = CAST(x'ff' AS TEXT) WHERE revision = 5")
+    else:
+        # The log is put into the file itself, and then its pages are written over.
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            pages = database.execute(
+                "SELECT rootpage FROM sqlite_schema WHERE name IN ('events', 'versions')"
+            ).fetchall()
+        with file.open("r+b") as raw:
+            for (page,) in pages:
+                raw.seek((page - 1) * 4096)
+                raw.write(b"\xa5" * 4096)
+    proof = verify_project(file, "default", None, 100, 1000)
+    assert proof.problems[-1].where == "file"
+    assert "it cannot be read" in proof.problems[-1].what
 
 
 async def test_proofs_wait_for_each_other_and_not_too_many(storage: Storage) -> None:

@@ -54,6 +54,7 @@ SELECT request_id FROM (
 """
 _SCHEMA = "SELECT type, name, sql FROM {}.sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
 _FIRST_EVENTS = "SELECT project, revision FROM found.events WHERE project > ? ORDER BY project, revision LIMIT 1"
+_EARLY_EVENTS = f"SELECT revision FROM found.events WHERE project = ? AND revision < 1 ORDER BY revision LIMIT {_SHOWN}"
 
 
 @dataclass
@@ -93,10 +94,22 @@ def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest:
         project = _project(scratch, name)
         replay = Replay(scratch, project.id, project.name, project.log_id)
         count, told = 0, []
-        for count, problem in enumerate(_project_problems(scratch, project, replay, mark), 1):
+        for count, problem in enumerate(_readable(_project_problems(scratch, project, replay, mark)), 1):
             if count <= most:
                 told.append(Problem(*(fitting(text, longest) for text in problem)))
         return ProjectProof(replay.revision, Mark(project.log_id, replay.revision, replay.hash.hex()), count, told)
+
+
+def _readable(problems: Iterator[Problem]) -> Iterator[Problem]:
+    """The problems, and as the last that the file cannot be read any further, if it is so damaged."""
+    try:
+        yield from problems
+    except sqlite3.DatabaseError as error:
+        # Text that is no text has no code; what else has another code is the world's, and passes.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        yield Problem("file", f"it cannot be read: {error}")
 
 
 @contextmanager
@@ -148,13 +161,14 @@ def _project_problems(
 ) -> Iterator[Problem]:
     """Everything that is wrong with the project, and with the file in which it is."""
     yield from _file_problems(scratch)
-    more = True
-    while more:
+    for (revision,) in scratch.execute(_EARLY_EVENTS, (project.id,)).fetchall():
+        yield Problem(f"project {project.name}, revision {revision}", "it belongs to no log")
+    before = -1
+    while before < replay.revision < project.revision:
         # As long as a transaction reads, the server can put away nothing of what it has written since.
         scratch.execute("BEGIN")
         before = replay.revision
         yield from _event_problems(scratch, project, replay, mark)
-        more = replay.revision > before
         scratch.execute("COMMIT")
     scratch.execute("BEGIN")
     project = _project(scratch, project.name)
