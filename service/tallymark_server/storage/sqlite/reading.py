@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import ProjectNotFound
@@ -18,7 +19,7 @@ from tallymark_server.storage.sqlite.lineage import lineage
 from tallymark_server.storage.sqlite.listing import artifacts_page, cut, models_page, runs_page, versions_page
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
-from tallymark_server.storage.sqlite.rows import COMMON, EVENT, FREQUENT, IMAGE, OF_MODELS, event_of, none_of
+from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, none_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 MODEL_OF_NAME = """
@@ -52,10 +53,10 @@ WHERE project = ? AND model = ? AND number = ? AND (metric, step) > (?, ?) AND {
 ORDER BY metric, step LIMIT ?
 """
 _EVENTS = f"""
-SELECT {EVENT} FROM events {{}} LEFT JOIN models ON models.project = events.project AND models.id = events.model
-WHERE events.project = ?
+SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
 """
-EVENTS_AFTER = f"{_EVENTS.format('')} AND events.revision > ? ORDER BY events.revision LIMIT ?"
+EVENT_AT = f"{_EVENTS} WHERE events.project = ? AND events.revision = ?"
+EVENTS_AFTER = f"{_EVENTS} WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT ?"
 _AFTER_ALL = 2**63 - 1
 
 
@@ -166,9 +167,15 @@ class Reading:
 
     def history(self, project: str, scope: Scope, limit: int) -> list[Event]:
         """Events of what the scope names."""
-        sql, parameters = history_statement(self._id(project), scope, limit)
-        rows, _ = cut(self._connection.execute(sql, parameters), limit, IMAGE)
+        rows, _ = cut(self._history(self._id(project), scope, limit), limit, IMAGE)
         return [event_of(row) for row in rows]
+
+    def _history(self, project: int, scope: Scope, limit: int) -> Iterator[Any]:
+        if scope.kinds and not scope.kinds & COMMON:
+            for (revision,) in self._connection.execute(*kinds_statement(project, scope, limit)).fetchall():
+                yield from self._connection.execute(EVENT_AT, (project, revision))
+        else:
+            yield from self._connection.execute(*history_statement(project, scope, limit))
 
     def lineage(
         self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
@@ -186,26 +193,49 @@ class Reading:
 
 def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
     """The statement that reads the events of a scope, with its parameters."""
-    index, many = ("seldom_events", FREQUENT) if scope.model_id is None else ("rare_events", COMMON)
-    rare = bool(scope.kinds) and not scope.kinds & many
-    terms = [_EVENTS.format(f"INDEXED BY {index}" if rare else "")]
-    bound: list[object] = [project]
+    terms, bound = ["events.project = ?"], list[object]([project])
     if scope.model_id is not None:
-        terms.append("AND events.model = ?")
+        terms.append("events.model = ?")
         bound.append(scope.model_id)
-    if rare:
-        terms.append(f"AND {none_of('events.kind', sorted(many))}")
     if scope.number is not None:
         # A model's events bear its last number, and are not the version's.
-        terms.append(f"AND events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
+        terms.append(f"events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
         bound += [scope.number, *OF_MODELS]
     if scope.kinds:
-        terms.append(f"AND events.kind IN ({', '.join('?' * len(scope.kinds))})")
+        terms.append(f"events.kind IN ({', '.join('?' * len(scope.kinds))})")
         bound += sorted(scope.kinds)
+    way, order, cursor = _way(scope)
+    sql = f"{_EVENTS} WHERE {' AND '.join(terms)} AND events.revision {way} ? ORDER BY events.revision{order} LIMIT ?"
+    return sql, [*bound, cursor, limit]
+
+
+def kinds_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
+    """The statement that finds the revisions of a scope of kinds that are not common, with its parameters.
+
+    The first few of each kind, and of all these the first few: however many events there are of other kinds.
+    """
+    way, order, cursor = _way(scope)
+    keys, bound, index = ["project"], list[object]([project]), "kinds_of_projects"
+    if scope.model_id is not None:
+        keys, bound, index = [*keys, "model"], [*bound, scope.model_id], "kinds_of_models"
+    if scope.number is not None:
+        keys, bound, index = [*keys, "number"], [*bound, scope.number], "kinds_of_versions"
+    searched = " AND ".join(f"{key} = ?" for key in keys)
+    one = f"""
+    SELECT * FROM (
+        SELECT revision FROM events INDEXED BY {index}
+        WHERE {searched} AND kind = ? AND {none_of("kind", sorted(COMMON))} AND revision {way} ?
+        ORDER BY revision{order} LIMIT ?
+    )
+    """
+    kinds = sorted(scope.kinds - set(OF_MODELS)) if scope.number is not None else sorted(scope.kinds)
+    each = " UNION ALL ".join([one] * len(kinds)) or "SELECT 0 AS revision WHERE FALSE"
+    sql = f"SELECT revision FROM ({each}) ORDER BY revision{order} LIMIT ?"
+    return sql, [*(value for kind in kinds for value in (*bound, kind, cursor, limit)), limit]
+
+
+def _way(scope: Scope) -> tuple[str, str, int]:
+    """How revisions of the scope compare with the cursor, how they are ordered, and the cursor."""
     if scope.newest_first:
-        terms.append("AND events.revision < ? ORDER BY events.revision DESC LIMIT ?")
-        bound += [_AFTER_ALL if scope.before is None else scope.before, limit]
-    else:
-        terms.append("AND events.revision > ? ORDER BY events.revision LIMIT ?")
-        bound += [scope.after, limit]
-    return " ".join(terms), bound
+        return "<", " DESC", _AFTER_ALL if scope.before is None else scope.before
+    return ">", "", scope.after
