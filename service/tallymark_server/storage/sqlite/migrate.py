@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
 from pathlib import Path
 
@@ -30,6 +32,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
             f"{path} was written by a newer Tallymark (schema {version}, this one knows up to {known[-1][0]}); install"
             " the newer one, or name another file with --db"
         )
+    connection.create_function("value_of_point", 1, _value_of_point, deterministic=True)
     for number, sql in known:
         if number > version:
             try:
@@ -41,3 +44,10 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+
+def _value_of_point(point: str) -> float | None:
+    """The value of a point in an image, to its last digit, which SQLite may round otherwise; not a number is null."""
+    value = json.loads(point)[2]
+    number = float(value["number"] if isinstance(value, dict) else value)
+    return None if math.isnan(number) else number

@@ -15,7 +15,8 @@ from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, 
 from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
 from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Scope
-from tallymark_server.storage.sqlite.lineage import lineage
+from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, image_as_of, linked_as_of
+from tallymark_server.storage.sqlite.lineage import Asked, lineage
 from tallymark_server.storage.sqlite.listing import artifacts_page, cut, models_page, runs_page, versions_page
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
@@ -27,30 +28,33 @@ SELECT events.image, models.last_number FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
 WHERE models.project = ? AND models.name = ?
 """
-RUN_OF_ID = """
-SELECT events.image, models.name FROM runs
-JOIN events ON events.project = runs.project AND events.revision = runs.revision
-LEFT JOIN models ON models.project = runs.project AND models.id = events.model
-WHERE runs.project = ? AND runs.id = ?
+RUN_OF_ID = f"""
+SELECT events.image, {NAME_AS_OF} FROM runs {image_as_of("runs", AS_BEGUN)}
+WHERE runs.project = :project AND runs.id = :run AND runs.start_revision <= :at
 """
-STEPS_AFTER = """
-SELECT events.image, models.name FROM run_steps
-CROSS JOIN events ON events.project = run_steps.project AND events.revision = run_steps.revision
-LEFT JOIN models ON models.project = run_steps.project AND models.id = events.model
-WHERE run_steps.project = ? AND run_steps.run = ? AND run_steps.start_revision > ?
-ORDER BY run_steps.start_revision LIMIT ?
+STEPS_AFTER = f"""
+SELECT events.image, {NAME_AS_OF} FROM run_steps {image_as_of("run_steps", AS_BEGUN)}
+WHERE run_steps.project = :project AND run_steps.run = :run
+    AND run_steps.start_revision > :after AND run_steps.start_revision <= :at
+ORDER BY run_steps.start_revision LIMIT :limit
 """
-ARTIFACT_OF_NAME = """
-SELECT events.image FROM artifacts
-CROSS JOIN events ON events.project = artifacts.project AND events.revision = artifacts.revision
-WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ? AND artifacts.artifact = ?
-    AND artifacts.ordinal = coalesce(?, artifacts.ordinal) AND artifacts.unlinked = 0
+ARTIFACT_OF_NAME = f"""
+SELECT events.image FROM artifacts {image_as_of("artifacts", AS_BEGUN)}
+WHERE artifacts.project = :project AND artifacts.model = :model AND artifacts.number = :number
+    AND artifacts.artifact = :name AND artifacts.ordinal = coalesce(:ordinal, artifacts.ordinal)
+    AND {linked_as_of("artifacts")}
 ORDER BY artifacts.ordinal DESC LIMIT 1
 """
-POINTS_AFTER = """
-SELECT metric, step, value, time FROM points
-WHERE project = ? AND model = ? AND number = ? AND (metric, step) > (?, ?) AND {}
-ORDER BY metric, step LIMIT ?
+_POINTS = """
+SELECT metric, step, value, time FROM {}
+WHERE project = :project AND model = :model AND number = :number AND (metric, step) > (:metric, :step) AND {}
+"""
+POINTS_AFTER = f"{_POINTS.format('points', '{}')} ORDER BY metric, step LIMIT :limit"
+POINTS_AT = f"""
+{_POINTS.format("points", "revision <= :at AND {0}")}
+UNION ALL
+{_POINTS.format("past_points", "revision <= :at AND end_revision > :at AND {0}")}
+ORDER BY metric, step LIMIT :limit
 """
 _EVENTS = f"""
 SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
@@ -121,30 +125,56 @@ class Reading:
         return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], at, page.next)
 
     def points(
-        self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
+        self,
+        project: str,
+        version: ModelVersion,
+        keys: Sequence[str],
+        after: tuple[str, int],
+        limit: int,
+        at: int | None,
     ) -> list[Point]:
         """Points of the version's metrics."""
-        chosen = "metric IN (SELECT value FROM json_each(?))" if keys else "?"
-        given = (version.model_id, version.number, *after, json.dumps(list(keys)) if keys else True, limit)
-        rows = self._connection.execute(POINTS_AFTER.format(chosen), (self._id(project), *given))
+        chosen = "metric IN (SELECT value FROM json_each(:keys))" if keys else "TRUE"
+        given = {
+            "project": self._id(project),
+            "model": version.model_id,
+            "number": version.number,
+            "metric": after[0],
+            "step": after[1],
+            "keys": json.dumps(list(keys)),
+            "at": at,
+            "limit": limit,
+        }
+        rows = self._connection.execute((POINTS_AFTER if at is None else POINTS_AT).format(chosen), given)
         return [Point(key, step, math.nan if value is None else value, time) for key, step, value, time in rows]
 
-    def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
+    def artifact(
+        self, project: str, version: ModelVersion, name: str, ordinal: int | None, at: int | None
+    ) -> Artifact | None:
         """The artifact of that name."""
-        given = (self._id(project), version.model_id, version.number, name, ordinal)
+        given = {
+            "project": self._id(project),
+            "model": version.model_id,
+            "number": version.number,
+            "name": name,
+            "ordinal": ordinal,
+            "at": _revision(at),
+        }
         row = self._connection.execute(ARTIFACT_OF_NAME, given).fetchone()
         return None if row is None else decode_artifact(row[0], version.model)
 
     def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
         """A page of the version's artifacts."""
         head = self.head(project)
-        page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, query)
+        at = head.revision if query.at is None else query.at
+        page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, at, query)
         items = [decode_artifact(image, version.model) for (image,) in page.rows]
-        return Listed(head, items, head.revision, page.next)
+        return Listed(head, items, at, page.next)
 
-    def run(self, project: str, run_id: str) -> Run | None:
+    def run(self, project: str, run_id: str, at: int | None) -> Run | None:
         """The run of that id."""
-        row = self._connection.execute(RUN_OF_ID, (self._id(project), run_id)).fetchone()
+        given = {"project": self._id(project), "run": run_id, "at": _revision(at)}
+        row = self._connection.execute(RUN_OF_ID, given).fetchone()
         return None if row is None else decode_run(*row)
 
     def runs(self, project: str, query: Query, version: ModelVersion | None) -> Listed[Run]:
@@ -155,9 +185,10 @@ class Reading:
         page = runs_page(self._connection, self._id(project), at, query, linked)
         return Listed(head, [decode_run(*row) for row in page.rows], at, page.next)
 
-    def steps(self, project: str, run_id: str, after: int, limit: int) -> list[RunStep]:
+    def steps(self, project: str, run_id: str, after: int, limit: int, at: int | None) -> list[RunStep]:
         """Steps of the run."""
-        rows = self._connection.execute(STEPS_AFTER, (self._id(project), run_id, after, limit))
+        given = {"project": self._id(project), "run": run_id, "after": after, "at": _revision(at), "limit": limit}
+        rows = self._connection.execute(STEPS_AFTER, given)
         return [decode_step(*row) for row in rows]
 
     def events(self, project: str, after: int, limit: int) -> list[Event]:
@@ -178,17 +209,29 @@ class Reading:
             yield from self._connection.execute(*history_statement(project, scope, limit))
 
     def lineage(
-        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
+        self,
+        project: str,
+        start: ModelVersion | Run,
+        directions: frozenset[bool],
+        depth: int,
+        limit: int,
+        at: int | None,
     ) -> list[Lineage]:
         """What came from what, around the start."""
         key: NodeKey = ("run", start.id, 0) if isinstance(start, Run) else ("version", start.model_id, start.number)
-        return [lineage(self._connection, self._id(project), key, directions, depth, limit)]
+        asked = Asked(self._connection, self._id(project), _revision(at))
+        return [lineage(asked, key, directions, depth, limit)]
 
     def _id(self, project: str) -> int:
         # Projects are made when the file is opened, and never go away.
         if project not in self._ids:
             self.head(project)
         return self._ids[project]
+
+
+def _revision(at: int | None) -> int:
+    """The revision as of which to read: for now, one after all."""
+    return _AFTER_ALL if at is None else at
 
 
 def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
