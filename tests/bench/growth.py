@@ -120,6 +120,13 @@ class Grown:
                 model_registry_pb2.GetModelVersionRequest(name=name, read_revision=revision)
             )
 
+        moved = calls.set_stage(BIG, last // 2, model_pb2.STAGE_STAGING).update_time
+        calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
+
+        def at_time() -> object:
+            name = f"{parent}/versions/@staging"
+            return calls.models.GetModelVersion(model_registry_pb2.GetModelVersionRequest(name=name, read_time=moved))
+
         history = event_log_pb2.ListEventsRequest(parent=PROJECT, name=parent, newest_first=True, page_size=50)
 
         def moves(**fields: str) -> Callable[[], object]:
@@ -130,6 +137,7 @@ class Grown:
         return {
             "get as of the past": as_of("latest", last // 2),
             "get by name as of the past": as_of("=named-10", last),
+            "get by stage as of a time of the past": at_time,
             "first page of the past": lambda: calls.models.ListModelVersions(
                 model_registry_pb2.ListModelVersionsRequest(parent=parent, page_size=50, read_revision=last // 2)
             ),
