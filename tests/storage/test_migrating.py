@@ -17,6 +17,7 @@ from tallymark_server.domain.model import ArtifactType, Point, Stage
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.storage.sqlite.exporting import exported
 from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, steps
 from tallymark_server.storage.sqlite.verifying import verify
 
@@ -136,6 +137,10 @@ async def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotOpenError, match="newer Tallymark"):
         async with open_sqlite(path, ("default",)):
             pass
+    with pytest.raises(CannotOpenError, match="newer Tallymark"):
+        verify(path)
+    with pytest.raises(CannotOpenError, match="newer Tallymark"), exported(path, None, None):
+        pass
 
 
 async def test_a_step_that_fails_leaves_the_file_as_it_was(old_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
