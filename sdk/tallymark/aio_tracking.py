@@ -20,7 +20,11 @@ MAX_POINTS = 1000
 
 @checked
 class AsyncTracking(ABC):
-    """What a client asks about runs, and about what they make and use."""
+    """What a client asks about runs, and about what they make and use.
+
+    `at` is a revision or a time, as of which to read, references too; without it a list shows the moment at which it is
+    begun.
+    """
 
     _project: str
 
