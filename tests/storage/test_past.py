@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.conditions import Kind, Order, Query
-from tallymark_server.domain.model import ArtifactRole, ArtifactType, Point, RunState, Stage
+from tallymark_server.domain.model import ArtifactRole, ArtifactType, Model, Point, RunState, Stage
 from tallymark_server.domain.reference import LATEST, Reference, aliased, in_stage, named, numbered
-from tallymark_server.storage.contract import Storage
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.events import Kind as EventKind
+from tallymark_server.storage.contract import Scope, Storage
+from tallymark_server.storage.sqlite import reading
 from tallymark_server.storage.sqlite.engine import open_sqlite
 
 MODELS = ("churn", "fraud")
@@ -101,3 +106,36 @@ async def test_the_past_is_as_it_was(asked: list[Any], tmp_path_factory: pytest.
             seen[(await storage.head("default")).revision] = await everything(storage, None)
         for at, told in seen.items():
             assert await everything(storage, at) == told, at
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_events_that_are_far_apart_are_found(
+    newest_first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few of the events looked at for a page are of the kinds asked for, the pages together hold them all."""
+    monkeypatch.setattr(reading, "MAX_LOOKED_AT", 3)
+    fact = c.LogMetadata(**ATTEMPT, model="churn", reference=numbered(1), metadata={"a": 1.0})
+    many = [create_versions(None, None, None, None)] * 3
+    asked = [create_model(), create_model("fraud"), *many, fact, *many, create_versions(None, model="fraud"), *many]
+    async with open_sqlite(tmp_path / "far.db", ("default",)) as storage:
+        await write(storage, *asked, replace(fact, metadata={"a": 2.0}), *many)
+        told = (await storage.events("default", 0, 100)).items
+        for kinds in ({EventKind.METADATA_LOGGED}, {EventKind.METADATA_LOGGED, EventKind.MODEL_CREATED}):
+            for model, number in ((None, None), (1, None), (1, 1), (2, None)):
+                scope = Scope(model_id=model, number=number, kinds=frozenset(kinds), newest_first=newest_first)
+                wanted = [each.revision for each in told if _is_of(each, scope)]
+                assert await _revisions(storage, scope) == (wanted[::-1] if newest_first else wanted)
+
+
+def _is_of(event: Event, scope: Scope) -> bool:
+    image = event.image
+    about = (image.id, None) if isinstance(image, Model) else (image.model_id, image.number)
+    return event.kind in scope.kinds and scope.model_id in (None, about[0]) and scope.number in (None, about[1])
+
+
+async def _revisions(storage: Storage, scope: Scope) -> list[int]:
+    found: list[int] = []
+    while page := (await storage.history("default", scope, 2)).items:
+        found += [event.revision for event in page]
+        scope = replace(scope, **{"before" if scope.newest_first else "after": found[-1]})
+    return found

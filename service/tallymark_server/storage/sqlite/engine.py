@@ -186,7 +186,11 @@ class SqliteStorage:
         return await self._page(project, lambda reading: reading.events(project, after, limit))
 
     async def history(self, project: str, scope: Scope, limit: int) -> Page[Event]:
-        return await self._page(project, lambda reading: reading.history(project, scope, limit))
+        left: Scope | None = scope
+        while left is not None:
+            # In between, others are answered.
+            page, left = await self._read(partial(Reading.history, project=project, scope=left, limit=limit))
+        return page
 
     async def lineage(
         self,

@@ -8,16 +8,25 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import ProjectNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
-from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Scope
+from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Scope
 from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.lineage import Asked, lineage
-from tallymark_server.storage.sqlite.listing import artifacts_page, cut, models_page, runs_page, versions_page
+from tallymark_server.storage.sqlite.listing import (
+    MAX_LOOKED_AT,
+    artifacts_page,
+    cut,
+    models_page,
+    runs_page,
+    versions_page,
+)
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
 from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, none_of
@@ -196,17 +205,27 @@ class Reading:
         rows, _ = cut(self._connection.execute(EVENTS_AFTER, (self._id(project), after, limit)), limit, IMAGE)
         return [event_of(row) for row in rows]
 
-    def history(self, project: str, scope: Scope, limit: int) -> list[Event]:
-        """Events of what the scope names."""
-        rows, _ = cut(self._history(self._id(project), scope, limit), limit, IMAGE)
-        return [event_of(row) for row in rows]
+    def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
+        """Events of what the scope names; of none among very many, also what of it is left to be looked at."""
+        head, end = self.head(project), self._end(self._id(project), scope)
+        rows, _ = cut(self._history(self._id(project), scope, limit, end), limit, IMAGE)
+        if rows or end is None:
+            return Page(head, [event_of(row) for row in rows]), None
+        return Page(head, []), replace(scope, before=end) if scope.newest_first else replace(scope, after=end)
 
-    def _history(self, project: int, scope: Scope, limit: int) -> Iterator[Any]:
+    def _history(self, project: int, scope: Scope, limit: int, end: int | None) -> Iterator[Any]:
         if scope.kinds and not scope.kinds & COMMON:
             for (revision,) in self._connection.execute(*kinds_statement(project, scope, limit)).fetchall():
                 yield from self._connection.execute(EVENT_AT, (project, revision))
         else:
-            yield from self._connection.execute(*history_statement(project, scope, limit))
+            yield from self._connection.execute(*history_statement(project, scope, limit, end))
+
+    def _end(self, project: int, scope: Scope) -> int | None:
+        """Up to where to look for kinds that no index has; None for all the way."""
+        if not scope.kinds & COMMON:
+            return None
+        row = self._connection.execute(*end_statement(project, scope, MAX_LOOKED_AT)).fetchone()
+        return None if row is None else int(row[0])
 
     def lineage(
         self,
@@ -234,8 +253,8 @@ def _revision(at: int | None) -> int:
     return _AFTER_ALL if at is None else at
 
 
-def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
-    """The statement that reads the events of a scope, with its parameters."""
+def history_statement(project: int, scope: Scope, limit: int, end: int | None = None) -> tuple[str, list[object]]:
+    """The statement that reads the events of a scope, up to a revision if one is given, with its parameters."""
     terms, bound = ["events.project = ?"], list[object]([project])
     if scope.model_id is not None:
         terms.append("events.model = ?")
@@ -248,8 +267,21 @@ def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list
         terms.append(f"events.kind IN ({', '.join('?' * len(scope.kinds))})")
         bound += sorted(scope.kinds)
     way, order, cursor = _way(scope)
+    if end is not None:
+        terms.append(f"events.revision {'>=' if scope.newest_first else '<='} ?")
+        bound.append(end)
     sql = f"{_EVENTS} WHERE {' AND '.join(terms)} AND events.revision {way} ? ORDER BY events.revision{order} LIMIT ?"
     return sql, [*bound, cursor, limit]
+
+
+def end_statement(project: int, scope: Scope, count: int) -> tuple[str, list[object]]:
+    """The statement that finds the last of so many events, of any kinds, of the project, the model or the version."""
+    way, order, cursor = _way(scope)
+    named = {"project": project, "model": scope.model_id, "number": scope.number}
+    owner = {key: value for key, value in named.items() if value is not None}
+    terms = " AND ".join(f"{key} = ?" for key in owner)
+    sql = f"SELECT revision FROM events WHERE {terms} AND revision {way} ? ORDER BY revision{order} LIMIT 1 OFFSET ?"
+    return sql, [*owner.values(), cursor, count - 1]
 
 
 def kinds_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
