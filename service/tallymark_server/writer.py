@@ -26,15 +26,16 @@ T = TypeVar("T")
 Clock = Callable[[], int]
 Answer = Outcome | RegistryError
 
-MAX_BATCH = 512
+# A batch takes no more commands when it will write so many rows, which takes some milliseconds.
+MAX_ROWS = 512
 # In a batch of so many, each pays next to nothing of what the batch costs as such.
 ENOUGH = 64
 # How long to wait for those who are expected, in seconds: a call takes about a tenth of a millisecond to come in.
 PATIENCE, PATIENCE_EACH = 0.001, 0.0001
 # For how many batches at the most nobody is waited for after those who were expected did not come.
 MAX_DOUBT = 64
-# What writes no more rows than this is done within some milliseconds.
-BRIEF = 600
+# What writes no more rows than this is done in the event loop: the last command of a batch may be a large one.
+BRIEF = 700
 
 _log = structlog.get_logger()
 
@@ -79,7 +80,7 @@ class Writer:
         while True:
             await self._arrival.wait()
             await self._gathering.wait(self._waiting)
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+            batch = self._first()
             if not self._waiting:
                 if self._stopping and not batch:
                     return
@@ -87,6 +88,15 @@ class Writer:
                     self._arrival.clear()
             await self._decide(batch)
             self._gathering.expect(len(batch) + len(self._waiting))
+
+    def _first(self) -> list[tuple[AnyCommand, asyncio.Future[Outcome]]]:
+        """The first of those who wait, so many that the batch is as large as it may be."""
+        batch = []
+        rows = 0
+        while self._waiting and rows < MAX_ROWS:
+            batch.append(self._waiting.popleft())
+            rows += batch[-1][0].size
+        return batch
 
     async def _decide(self, batch: Sequence[tuple[AnyCommand, asyncio.Future[Outcome]]]) -> None:
         commands = [command for command, _ in batch]
