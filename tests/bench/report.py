@@ -137,6 +137,17 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
             f" | {_ratio(kinds, 'create', 'naive')} |"
         )
     yield from _latencies(by_concurrency)
+    yield from _spread(found)
+    flush = found["flush_ms"]
+    yield ""
+    yield (
+        f"To write {FLUSHED // 1024} KiB, as much as a create does, to this disk and wait for it took"
+        f" {flush[0]:.2f} ms, and one in a hundred {flush[1]:.2f} ms or more: with one call at a time no create can be"
+        f" more than {_bound(by_concurrency['1'], flush[0]):.2f} of an echo here."
+    )
+
+
+def _spread(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "By the hundred, and in 64 models, for which the load comes from processes in Python:"
     yield ""
@@ -152,13 +163,6 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
             f"| creates in 64 models, {concurrency} at once | {_median(models, 'many'):,.0f} | in one model"
             f" | {_ratio(models, 'many', 'one')} |"
         )
-    yield ""
-    flush = found["flush_ms"]
-    yield (
-        f"To write {FLUSHED // 1024} KiB, as much as a create does, to this disk and wait for it took"
-        f" {flush[0]:.2f} ms, and one in a hundred {flush[1]:.2f} ms or more: with one call at a time no create can be"
-        f" more than {_bound(by_concurrency['1'], flush[0]):.2f} of an echo here."
-    )
 
 
 def _bound(kinds: dict[str, list[dict[str, float]]], flush: float) -> float:
