@@ -157,6 +157,7 @@ class Grown:
         with grpc.insecure_channel(self.server.address) as channel:
             self.found["watch_events_per_second"] = _watched(Calls(channel), self._size)
         self.found["bytes_per_watcher"] = _memory(self.server)
+        self.found["watchers"] = WATCHERS
 
     def prove(self) -> None:
         """How fast the file is proved, which it must be."""
