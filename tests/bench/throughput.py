@@ -112,8 +112,9 @@ class _Bench:
         with grpc.insecure_channel(self._server.address) as channel:
             for name in names:
                 Calls(channel).create_model(name)
-        # So that each caller asks for each of the models as often as any other.
-        each = max(calls // (SLOW if concurrency == 1 else 1) // concurrency // MANY, 1) * MANY
+        # So that each of the models is asked for as often as any other.
+        least = 1 if concurrency % MANY == 0 else MANY
+        each = max(calls // (SLOW if concurrency == 1 else 1) // concurrency // least, 1) * least
         found: Found = {"one": [], "many": []}
         bodies = {"one": [create_body()], "many": [create_body(name) for name in names]}
         for turn in range(self._rounds):
