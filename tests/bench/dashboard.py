@@ -1,7 +1,4 @@
-"""`make bench-dashboard`: how long pages take over many versions, and what open pages cost those who create.
-
-The figures are of this machine at this moment; `tests/web` has the bounds that hold everywhere.
-"""
+"""`make bench-dashboard`: how long pages take over many versions, and what open pages cost those who create."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from urllib.parse import urlsplit
 import grpc
 from playwright.sync_api import expect, sync_playwright
 from bench.load import run
+from bench.report import PUBLISHED, keep, publish
 from bench.viewers import viewers
 from calling import PROJECT, Calls
 
@@ -116,36 +114,58 @@ def served() -> Iterator[Server]:
         yield server
 
 
-def main() -> None:
-    """Fill, ask, and tell."""
-    parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
-    parser.add_argument("--versions", type=int, default=100_000)
-    parser.add_argument("--viewers", type=int, default=500)
-    parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args()
+def pages(versions: int, rounds: int) -> dict[str, float]:
+    """The median milliseconds of each page over so many versions."""
     with served() as server:
-        fill(server, options.versions)
+        fill(server, versions)
         connection = HTTPConnection(urlsplit(server.dashboard).netloc)
-        print(f"pages of a model with {options.versions:,} versions: median and slowest of {options.rounds}, in ms")
-        for name, path in PAGES.items():
-            found = [timed(connection, path.format(half=options.versions // 2)) for _ in range(options.rounds)]
-            print(f"{name:>20} {statistics.median(found):8.1f} {max(found):8.1f}")
+        found = {
+            name: statistics.median(timed(connection, path.format(half=versions // 2)) for _ in range(rounds))
+            for name, path in PAGES.items()
+        }
         connection.close()
+    return found
+
+
+def creates(open_pages: int) -> tuple[float, float]:
+    """Creates per second with no page open, and beside so many."""
     with served() as server:
         with grpc.insecure_channel(server.address) as channel:
             Calls(channel).create_model("bench")
         body = model_registry_pb2.CreateModelVersionRequest(parent=PARENT).SerializeToString()
-        # The first round is not counted: the server warms up in it.
-        alone = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(4)][1:]
-        with viewers(server.dashboard, "/models/bench", options.viewers):
-            watched = [run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(3)]
-        print(f"creates per second: {statistics.median(alone):,.0f} with no page open,", end=" ")
-        print(f"{statistics.median(watched):,.0f} with {options.viewers} open, each asking anew when it is told to")
-    print("a created version is shown in an open page: median and slowest of 10, in ms after the call")
-    for others in OTHERS:
-        with served() as server:
-            found = shown_after(server, others)
-        print(f"{others:>6} other pages open {statistics.median(found):8.0f} {max(found):8.0f}")
+
+        def measured() -> float:
+            return statistics.median(run(server.address, CREATE, [body], 8, 2000).per_second for _ in range(3))
+
+        measured()  # the server warms up
+        alone = measured()
+        with viewers(server.dashboard, "/models/bench", open_pages):
+            return alone, measured()
+
+
+def shown(others: int) -> float:
+    """The median milliseconds after which a change is in an open page, beside so many other pages."""
+    with served() as server:
+        return statistics.median(shown_after(server, others))
+
+
+def main() -> None:
+    """Fill, ask, and add it to the report."""
+    parser = argparse.ArgumentParser(prog="make bench-dashboard", description=__doc__)
+    parser.add_argument("--versions", type=int, default=100_000)
+    parser.add_argument("--viewers", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
+    given = parser.parse_args()
+    found = {
+        "versions": given.versions,
+        "viewers": given.viewers,
+        "pages_ms": pages(given.versions, given.rounds),
+        "creates_per_second": creates(given.viewers),
+        "shown_after_ms": {str(others): shown(others) for others in OTHERS},
+    }
+    keep(given.into, dashboard=found)
+    print(publish(given.into))
 
 
 if __name__ == "__main__":
