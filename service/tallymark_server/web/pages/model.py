@@ -13,7 +13,7 @@ from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.registry import Asked
 from tallymark_server.rpc import messages
-from tallymark_server.web import drawing, history, snippets
+from tallymark_server.web import drawing, formats, history, snippets
 from tallymark_server.web.formats import numeric
 from tallymark_server.web.pages import searching
 from tallymark_server.web.pages.models import holder, metrics
@@ -99,6 +99,7 @@ async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
         versions, token, problem = [], "", error
     return {
         "versions": versions,
+        "values": _values(versions, metric),
         "token": token,
         "next": visit.here(page=token) if token else "",
         "search": search,
@@ -107,6 +108,12 @@ async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
         "problem": problem,
         "chosen": set(visit.texts("number")),
     }
+
+
+def _values(versions: list[ModelVersion], metric: str) -> dict[int, str]:
+    """What stands in the column of the metric, by number."""
+    texts = formats.column([version.metadata.get(metric) for version in versions])
+    return {version.number: text for version, text in zip(versions, texts, strict=True)}
 
 
 def _order(sort: str, metric: str) -> str:

@@ -200,3 +200,6 @@ function enable() {
 }
 document.addEventListener("htmx:after:swap", enable);
 enable();
+
+// Where a drawing is wider than the window, the version that it is about is what is seen of it first.
+document.querySelector(".lineage .here")?.scrollIntoView({ block: "nearest", inline: "center" });
