@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -166,6 +168,25 @@ def test_a_restart_loses_nothing(lenient: Page, server: Server, calls: Calls) ->
     with grpc.insecure_channel(server.address) as channel:
         Calls(channel).create_version("churn")
     expect(page.locator("#v14")).to_be_visible()
+
+
+def test_shared_answers_are_each_viewers_own(server: Server, calls: Calls) -> None:
+    """While pages are open, each that asks anew gets what it would get alone: at its address, compressed or not."""
+    furnished(calls)
+    port = urlsplit(server.dashboard).port
+    fragment = {"hx_request": "true", "tallymark_told": "1"}
+    with held_open(server.dashboard, "/live", 1):
+        for host in ("localhost", "127.0.0.1", "localhost"):
+            told = ask(server.dashboard, CHURN, host=f"{host}:{port}", **fragment)
+            assert f"http://{host}:{port}/tallymark.v1" in told.text
+        packed = ask(server.dashboard, CHURN, host=f"localhost:{port}", accept_encoding="gzip", **fragment)
+        assert packed.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(packed.body) == told.body
+        moved = ask(server.dashboard, f"{CHURN}/versions/latest", **fragment)
+        assert (moved.status, moved.headers["location"]) == (302, f"{CHURN}/versions/12")
+        calls.create_version("churn")
+        fresh = ask(server.dashboard, CHURN, hx_request="true", tallymark_told=str(calls.events()[-1].revision))
+        assert 'id="v13"' in fresh.text
 
 
 def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:
