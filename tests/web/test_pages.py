@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from web.asking import ask, furnished, number, traced
 from web.places import CHURN, PAGES
-from calling import Calls
+from calling import PROJECT, Calls
 from playwright.sync_api import Browser, Page, expect
 
 from tallymark.testing import Server
-from tallymark.v1 import model_pb2
+from tallymark.v1 import model_pb2, model_registry_pb2
 
 # On a fresh machine the browser and the packages are downloaded first.
 pytestmark = pytest.mark.timeout(600)
@@ -121,10 +123,15 @@ def test_a_version_tells_why_it_has_its_number(page: Page, calls: Calls) -> None
     for number_, words in (
         (1, "first of its line"),
         (5, "asked for the name 1.5.0"),
+        (6, "anonymous asked for a new version"),
         (13, "run train-1122 of the pipeline nightly asked for its one version"),
     ):
         page.goto(f"{CHURN}/versions/{number_}")
         expect(page.locator(".why")).to_contain_text(words)
+    gone = f"{PROJECT}/models/churn/versions/13"
+    calls.models.DeleteModelVersion(model_registry_pb2.DeleteModelVersionRequest(name=gone))
+    page.reload()
+    expect(page.locator(".why")).to_contain_text("The run train-1122 asked for a new version")
 
 
 def test_metrics_are_told_against_the_previous_and_production(page: Page, calls: Calls) -> None:
@@ -248,10 +255,28 @@ def test_settings_are_kept(page: Page) -> None:
     expect(page.get_by_label("Your name")).to_have_value("ana lovelace")
 
 
-def test_an_empty_registry_says_how_to_begin(page: Page, calls: Calls) -> None:
+def run(lines: str) -> str:
+    """What the lines print when somebody copies them into Python."""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_empty_registry_says_how_to_begin(page: Page) -> None:
     """Where there is nothing yet, lines to copy make the first version, and it appears without a reload."""
     page.goto("/")
-    expect(page.locator("pre").first).to_contain_text('Model("churn")')
     expect(page.locator(".live")).to_have_text("live")
-    calls.create_model("churn")
+    assert run(str(page.locator("pre").first.text_content())) == "1\n"
     expect(page.locator("[data-open]")).to_have_text("churn")
+    expect(page.locator(".latest .no")).to_have_text("1")
+
+
+def test_an_empty_model_says_how_to_begin(page: Page, calls: Calls) -> None:
+    """Where a model has no version yet, lines to copy make its No. 1, and it appears without a reload."""
+    name = 'it\'s "mine"'
+    calls.create_model(name)
+    page.goto("/")
+    page.locator("[data-open]").click()
+    expect(page.locator(".live")).to_have_text("live")
+    assert run(str(page.locator("#page pre").last.text_content())) == "1\n"
+    expect(page.locator("#v1")).to_be_visible()

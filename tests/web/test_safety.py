@@ -188,6 +188,20 @@ def infest(calls: Calls, name: str) -> None:
         calls.create_version(name, version, description=HOSTILE, tags=[HOSTILE], metadata=facts)
     calls.set_alias(name, 2, name, reason=HOSTILE)
     calls.set_stage(name, 1, model_pb2.STAGE_PRODUCTION, reason=HOSTILE)
+    _infest_run(calls, name, facts)
+    calls.models.UpdateModelVersion(
+        model_registry_pb2.UpdateModelVersionRequest(
+            model_version=model_pb2.ModelVersion(
+                name=f"{PROJECT}/models/{name}/versions/2", version_name=name + "renamed"
+            ),
+            update_mask={"paths": ["version_name"]},
+        ),
+        metadata=(("tallymark-actor", quote(HOSTILE)),),
+    )
+
+
+def _infest_run(calls: Calls, name: str, facts: dict[str, model_pb2.MetadataValue]) -> None:
+    """What a run and its artifacts can hold of it."""
     measure(calls, name, 2, HOSTILE + "by step", [0.5, float("nan"), 1e308])
     for uri in (HOSTILE, "javascript:alert(1)"):
         link(calls, name, 2, name, uri=uri, format=HOSTILE, digest="sha256:" + "0" * 64, size_bytes=2**63 - 1)
@@ -199,15 +213,6 @@ def infest(calls: Calls, name: str) -> None:
     calls.ensure(name, version=name, run="r")
     take_step(calls, "r", HOSTILE, run_pb2.RUN_STATE_FAILED, HOSTILE)
     calls.finish_run("r", run_pb2.RUN_STATE_FAILED, HOSTILE)
-    calls.models.UpdateModelVersion(
-        model_registry_pb2.UpdateModelVersionRequest(
-            model_version=model_pb2.ModelVersion(
-                name=f"{PROJECT}/models/{name}/versions/2", version_name=name + "renamed"
-            ),
-            update_mask={"paths": ["version_name"]},
-        ),
-        metadata=(("tallymark-actor", quote(HOSTILE)),),
-    )
 
 
 def test_hostile_addresses_stay_text(lenient: Page, server: Server, calls: Calls) -> None:

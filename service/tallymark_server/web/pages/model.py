@@ -58,6 +58,7 @@ async def page(visit: Visit) -> Answer:
         "metrics": keys,
         "plot": drawing.plot(values),
         "snippets": snippets.for_model(visit, model.name),
+        "first": snippets.first_version(visit, model.name)[0],
         **table,
     }
     data: dict[str, object] = {
