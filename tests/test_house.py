@@ -211,7 +211,7 @@ def test_an_error_is_what_the_contract_says_of_it(reason: str) -> None:
     """The status code and the metadata keys of each error are those in the comment of its reason."""
     kind = getattr(domain_errors, SERVICE_ERRORS[reason][0][0])
     arguments = inspect.signature(kind, eval_str=True).parameters.values()
-    error = kind(**{each.name: 7 if each.annotation is int else "seven" for each in arguments})
+    error = kind(**{each.name: 7 if each.annotation is int else each.name for each in arguments})
     assert isinstance(error, domain_errors.RegistryError)
     assert (code_of(error).name, error.metadata.keys()) == promised(reason)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from tallymark import calls
@@ -19,7 +20,11 @@ MAX_POINTS = 1000
 
 @checked
 class Tracking(ABC):
-    """What a client asks about runs, and about what they make and use."""
+    """What a client asks about runs, and about what they make and use.
+
+    `at` is a revision or a time, as of which to read, references too; without it a list shows the moment at which it is
+    begun.
+    """
 
     _project: str
 
@@ -48,9 +53,9 @@ class Tracking(ABC):
             some = points[start : start + MAX_POINTS]
             self.run_call(calls.log_metadata(self._project, reference, {}, (), some))
 
-    def list_metrics(self, reference: str, *keys: str) -> Iterator[MetricPoint]:
+    def list_metrics(self, reference: str, *keys: str, at: int | datetime | None = None) -> Iterator[MetricPoint]:
         """All points of these metrics of a version (none: of all), by metric and step."""
-        return self._pages(lambda token: calls.list_metrics(self._project, reference, token, keys))
+        return self._pages(lambda token: calls.list_metrics(self._project, reference, token, keys, at))
 
     def link_artifact(
         self,
@@ -86,24 +91,32 @@ class Tracking(ABC):
         """Take a link away, by `classifier` (the newest) or `classifier@2`; ArtifactNotFound."""
         return self.run_call(calls.unlink_artifact(self._project, reference, name, reason))
 
-    def get_artifact(self, reference: str, name: str) -> ArtifactInfo:
+    def get_artifact(self, reference: str, name: str, *, at: int | datetime | None = None) -> ArtifactInfo:
         """The artifact of a version, by `classifier` (the newest) or `classifier@2`; ArtifactNotFound."""
-        return self.run_call(calls.get_artifact(self._project, reference, name))
+        return self.run_call(calls.get_artifact(self._project, reference, name, at))
 
     def list_artifacts(
         self,
         reference: str,
         *,
         filter: str = "",  # noqa: A002 - the contract's word
+        at: int | datetime | None = None,
     ) -> Iterator[ArtifactInfo]:
         """The artifacts of a version of which the filter is true, in the order in which they were linked."""
-        return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, filter))
+        listed = Listed(filter, at=at)
+        return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, listed))
 
     def lineage(
-        self, reference: str = "", *, run: str | None = None, direction: str = "both", depth: int = 4
+        self,
+        reference: str = "",
+        *,
+        run: str | None = None,
+        direction: str = "both",
+        depth: int = 4,
+        at: int | datetime | None = None,
     ) -> Lineage:
         """What a version or a run came from (`upstream`), what came from it (`downstream`), or both, so far away."""
-        return self.run_call(calls.lineage(self._project, reference, run, direction, depth))
+        return self.run_call(calls.lineage(self._project, reference, run, direction, depth, at))
 
     def start_run(
         self,
@@ -131,9 +144,9 @@ class Tracking(ABC):
         """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
         return self.run_call(calls.finish_run(self._project, run, state, error))
 
-    def get_run(self, run: str) -> Run:
+    def get_run(self, run: str, *, at: int | datetime | None = None) -> Run:
         """The run of that id; RunNotFound."""
-        return self.run_call(calls.get_run(self._project, run))
+        return self.run_call(calls.get_run(self._project, run, at))
 
     def list_runs(
         self,
@@ -141,9 +154,10 @@ class Tracking(ABC):
         version: str = "",
         filter: str = "",  # noqa: A002 - the contract's word
         order_by: str = "",
+        at: int | datetime | None = None,
     ) -> Iterator[Run]:
         """All runs, or those that made or used a version, of which the filter is true; the last started first."""
-        listed = Listed(filter, order_by)
+        listed = Listed(filter, order_by, at=at)
         return self._pages(lambda token: calls.list_runs(self._project, token, listed, version))
 
     def start_step(
@@ -156,6 +170,6 @@ class Tracking(ABC):
         """Finish a step as `succeeded` or `failed`; StepNotFound, StepFinished."""
         return self.run_call(calls.finish_step(self._project, run, step, state, error))
 
-    def list_steps(self, run: str) -> Iterator[RunStep]:
+    def list_steps(self, run: str, *, at: int | datetime | None = None) -> Iterator[RunStep]:
         """The steps of a run in the order in which they were started; RunNotFound."""
-        return self._pages(lambda token: calls.list_steps(self._project, run, token))
+        return self._pages(lambda token: calls.list_steps(self._project, run, token, at))

@@ -114,17 +114,21 @@ class Registry:
         return _listing(await self._storage.versions(project, found, query), scope)
 
     async def points(
-        self, project: str, version: ModelVersion, keys: Sequence[str], size: int, token: str
+        self, project: str, version: ModelVersion, keys: Sequence[str], size: int, token: str, moment: Moment = NOW
     ) -> Listing[Point]:
-        """Points of the version's metrics, by metric and step."""
-        scope, limit = f"points of {project}/{version.model}/{version.number} {sorted(keys)}", page_size(size)
-        _, (key, step) = parse_token(token, scope, (str, int)) if token else (None, ("", -1))
-        page = await self._storage.points(project, version, keys, (str(key), int(step or 0)), limit + 1)
-        return _piece(page, limit, scope, lambda point: (point.key, point.step))
+        """Points of the version's metrics, by metric and step; RevisionInFuture."""
+        scope = f"points of {project}/{version.model}/{version.number} {sorted(keys)} {moment}"
+        at, (key, step) = await self._place(project, token, scope, moment, ("", -1))
+        limit = page_size(size)
+        page = await self._storage.points(project, version, keys, (str(key), int(step or 0)), limit + 1, at=at)
+        return _piece(page, at, limit, scope, lambda point: (point.key, point.step))
 
-    async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact:
+    async def artifact(
+        self, project: str, version: ModelVersion, name: str, ordinal: int | None, moment: Moment = NOW
+    ) -> Artifact:
         """The artifact of that name of the version, of that ordinal or the newest; ArtifactNotFound."""
-        artifact = await self._storage.artifact(project, version, name, ordinal)
+        at = await self._revision(project, moment)
+        artifact = await self._storage.artifact(project, version, name, ordinal, at=at)
         if artifact is None:
             shown = name if ordinal is None else f"{name}@{ordinal}"
             raise ArtifactNotFound(project, version.model, version.number, shown)
@@ -136,9 +140,9 @@ class Registry:
         query, scope = await self._query(project, of, asked, ARTIFACT_FIELDS, _BY_START)
         return _listing(await self._storage.artifacts(project, version, query), scope)
 
-    async def run(self, project: str, run_id: str) -> Run:
-        """The run of that id; RunNotFound."""
-        run = await self._storage.run(project, run_id)
+    async def run(self, project: str, run_id: str, moment: Moment = NOW) -> Run:
+        """The run of that id; RunNotFound, RevisionInFuture."""
+        run = await self._storage.run(project, run_id, at=await self._revision(project, moment))
         if run is None:
             raise RunNotFound(project, run_id)
         return run
@@ -149,13 +153,14 @@ class Registry:
         query, scope = await self._query(project, of, asked, RUN_FIELDS, _BY_LATEST_START)
         return _listing(await self._storage.runs(project, query, version), scope)
 
-    async def steps(self, project: str, run_id: str, size: int, token: str) -> Listing[RunStep]:
-        """The run's steps in the order in which they were started; RunNotFound."""
-        await self.run(project, run_id)
-        scope, limit = f"steps of {project} {run_id}", page_size(size)
-        _, (after,) = parse_token(token, scope, (int,)) if token else (None, (0,))
-        page = await self._storage.steps(project, run_id, int(after or 0), limit + 1)
-        return _piece(page, limit, scope, lambda step: (step.create_revision,))
+    async def steps(self, project: str, run_id: str, size: int, token: str, moment: Moment = NOW) -> Listing[RunStep]:
+        """The run's steps in the order in which they were started; RunNotFound, RevisionInFuture."""
+        await self.run(project, run_id, moment)
+        scope = f"steps of {project} {run_id} {moment}"
+        at, (after,) = await self._place(project, token, scope, moment, (0,))
+        limit = page_size(size)
+        page = await self._storage.steps(project, run_id, int(after or 0), limit + 1, at=at)
+        return _piece(page, at, limit, scope, lambda step: (step.create_revision,))
 
     async def events(self, project: str, after: int, size: int) -> Page[Event]:
         """Events after that revision, in order; RevisionInFuture."""
@@ -170,11 +175,12 @@ class Registry:
         return page
 
     async def lineage(
-        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int
+        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, moment: Moment = NOW
     ) -> tuple[Lineage, int]:
         """What came from what around the start, upstream (False) and downstream (True), and the revision it shows."""
-        page = await self._storage.lineage(project, start, directions, depth, MAX_NODES)
-        return page.items[0], page.head.revision
+        at = await self._revision(project, moment)
+        page = await self._storage.lineage(project, start, directions, depth, MAX_NODES, at=at)
+        return page.items[0], page.head.revision if at is None else at
 
     async def revision_at(self, project: str, time: int) -> int:
         """The last revision at or before the time, 0 if there is none."""
@@ -194,6 +200,15 @@ class Registry:
         if moment.revision is not None:
             _check_past(moment.revision, await self._storage.head(project))
         return moment.revision
+
+    async def _place(
+        self, project: str, token: str, scope: str, moment: Moment, first: tuple[SortKey, ...]
+    ) -> tuple[int | None, tuple[SortKey, ...]]:
+        """The revision that a page shows, None for now, and the sort keys after which it begins."""
+        if not token:
+            return await self._revision(project, moment), first
+        at, after = parse_token(token, scope, tuple(type(key) for key in first))
+        return await self._revision(project, Moment(at)), after
 
     async def _query(self, project: str, of: str, asked: Asked, fields: Fields, own: Order) -> tuple[Query, str]:
         """What the page shows, and what its token belongs to. Every page shows the revision of the first."""
@@ -233,7 +248,7 @@ def _listing(page: Listed[T], scope: str) -> Listing[T]:
     return Listing(page.items, token, page.at)
 
 
-def _piece(page: Page[T], size: int, scope: str, key: Callable[[T], tuple[SortKey, ...]]) -> Listing[T]:
-    items = page.items[:size]
-    token = make_token(scope, None, key(items[-1])) if len(page.items) > size else ""
-    return Listing(items, token, page.head.revision)
+def _piece(page: Page[T], at: int | None, size: int, scope: str, key: Callable[[T], tuple[SortKey, ...]]) -> Listing[T]:
+    items, shown = page.items[:size], page.head.revision if at is None else at
+    token = make_token(scope, shown, key(items[-1])) if len(page.items) > size else ""
+    return Listing(items, token, shown)

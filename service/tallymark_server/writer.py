@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import TypeVar, cast
 
 import structlog
@@ -26,15 +26,16 @@ T = TypeVar("T")
 Clock = Callable[[], int]
 Answer = Outcome | RegistryError
 
-MAX_BATCH = 512
-# The line is quiet when so many turns of the loop bring nothing new; then waiting longer would only delay the answer.
-# Whoever was answered together comes again together, so after a large batch it is worth to listen for longer.
-QUIET_TURNS = 1
-QUIET_TURNS_EACH = 2
-MAX_QUIET_TURNS = 30
-MAX_GATHERING = 0.004
-# What writes no more rows than this is done within some milliseconds.
-BRIEF = 600
+# A batch takes no more commands when it will write so many rows, which takes some milliseconds.
+MAX_ROWS = 512
+# In a batch of so many, each pays next to nothing of what the batch costs as such.
+ENOUGH = 64
+# How long to wait for those who are expected, in seconds: a call takes about a tenth of a millisecond to come in.
+PATIENCE, PATIENCE_EACH = 0.001, 0.0001
+# For how many batches at the most nobody is waited for after those who were expected did not come.
+MAX_DOUBT = 64
+# What writes no more rows than this is done in the event loop: the last command of a batch may be a large one.
+BRIEF = 700
 
 _log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ class Writer:
         self._arrival = asyncio.Event()
         self._stopping = False
         self.turned_away = 0
-        self._answered = 0
+        self._gathering = Gathering()
 
     async def execute(self, command: Command[T]) -> T:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
@@ -66,6 +67,7 @@ class Writer:
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((cast("AnyCommand", command), answer))
         self._arrival.set()
+        self._gathering.arrive(len(self._waiting))
         return cast("T", await answer)
 
     def stop(self) -> None:
@@ -77,25 +79,24 @@ class Writer:
         """Decide commands until stopped."""
         while True:
             await self._arrival.wait()
-            await self._gather()
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+            await self._gathering.wait(self._waiting)
+            batch = self._first()
             if not self._waiting:
                 if self._stopping and not batch:
                     return
                 if not self._stopping:
                     self._arrival.clear()
             await self._decide(batch)
-            self._answered = len(batch)
+            self._gathering.expect(len(batch) + len(self._waiting))
 
-    async def _gather(self) -> None:
-        clock = asyncio.get_running_loop().time
-        until = clock() + MAX_GATHERING
-        quiet = 0
-        turns = min(QUIET_TURNS + QUIET_TURNS_EACH * self._answered, MAX_QUIET_TURNS)
-        while quiet < turns and len(self._waiting) < MAX_BATCH and clock() < until:
-            before = len(self._waiting)
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if len(self._waiting) == before else 0
+    def _first(self) -> list[tuple[AnyCommand, asyncio.Future[Outcome]]]:
+        """The first of those who wait, so many that the batch is as large as it may be."""
+        batch = []
+        rows = 0
+        while self._waiting and rows < MAX_ROWS:
+            batch.append(self._waiting.popleft())
+            rows += batch[-1][0].size
+        return batch
 
     async def _decide(self, batch: Sequence[tuple[AnyCommand, asyncio.Future[Outcome]]]) -> None:
         commands = [command for command, _ in batch]
@@ -119,6 +120,51 @@ class Writer:
             self._bell.ring({command.project for command in commands})
             for (_, answer), given in zip(batch, answers, strict=True):
                 _give(answer, given)
+
+
+class Gathering:
+    """How long the line waits for a batch to become larger.
+
+    Who was answered together comes again together: most programs ask for the next when they have their answer. So the
+    line waits for as many, idle, and begins when they are there; one caller alone waits for nobody. Callers who know
+    nothing of each other do not come again. Then nobody is waited for in the next batch, and in the next two, four,
+    eight, as long as they disappoint.
+    """
+
+    def __init__(self) -> None:
+        self._expected = 0
+        self._complete: asyncio.Future[bool] | None = None
+        self._doubt = 1
+        self._doubted = 0
+
+    def expect(self, count: int) -> None:
+        """So many were answered or waited meanwhile."""
+        self._expected = min(count, ENOUGH)
+
+    def arrive(self, waiting: int) -> None:
+        """One has come, and so many wait now."""
+        if waiting >= self._expected:
+            self._end(came=True)
+
+    async def wait(self, waiting: Sized) -> None:
+        """Done when all are there who are expected, or will not come any more."""
+        if len(waiting) >= self._expected:
+            return
+        if self._doubted:
+            self._doubted -= 1
+            return
+        loop = asyncio.get_running_loop()
+        self._complete = loop.create_future()
+        timer = loop.call_later(PATIENCE + PATIENCE_EACH * self._expected, self._end)
+        came = await self._complete
+        timer.cancel()
+        self._complete = None
+        self._doubt = 1 if came else min(2 * self._doubt, MAX_DOUBT)
+        self._doubted = 0 if came else self._doubt
+
+    def _end(self, *, came: bool = False) -> None:
+        if self._complete is not None and not self._complete.done():
+            self._complete.set_result(came)
 
 
 def decide_batch(writing: Writing, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:

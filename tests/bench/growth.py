@@ -92,13 +92,6 @@ class Grown:
             asked = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]
             return lambda: calls.models.ListModelVersions(asked)
 
-        def as_of(reference: str, revision: int) -> Callable[[], object]:
-            name = f"{parent}/versions/{reference}"
-            return lambda: calls.models.GetModelVersion(
-                model_registry_pb2.GetModelVersionRequest(name=name, read_revision=revision)
-            )
-
-        history = event_log_pb2.ListEventsRequest(parent=PROJECT, name=parent, newest_first=True, page_size=50)
         return {
             "create": lambda: calls.create_version(BIG),
             "get by number": lambda: calls.version(BIG, str(last // 3)),
@@ -111,18 +104,50 @@ class Grown:
             "filter by metric": page(filter="metadata.auc > 0.95"),
             "search for a word that none has": page(filter="description:needle"),
             "order by metric": page(order_by="metadata.auc desc"),
+            **self._past(calls),
+            "dashboard of a model": lambda: urlopen(f"{self.server.dashboard}models/{BIG}").read(),
+            "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),
+        }
+
+    def _past(self, calls: Calls) -> dict[str, Callable[[], object]]:
+        """What is asked of the past."""
+        last = self._size // 2
+        parent = f"{PROJECT}/models/{BIG}"
+
+        def as_of(reference: str, revision: int) -> Callable[[], object]:
+            name = f"{parent}/versions/{reference}"
+            return lambda: calls.models.GetModelVersion(
+                model_registry_pb2.GetModelVersionRequest(name=name, read_revision=revision)
+            )
+
+        moved = calls.set_stage(BIG, last // 2, model_pb2.STAGE_STAGING).update_time
+        calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
+
+        def at_time() -> object:
+            name = f"{parent}/versions/@staging"
+            return calls.models.GetModelVersion(model_registry_pb2.GetModelVersionRequest(name=name, read_time=moved))
+
+        history = event_log_pb2.ListEventsRequest(parent=PROJECT, name=parent, newest_first=True, page_size=50)
+
+        def moves(**fields: str) -> Callable[[], object]:
+            kinds = [event_pb2.EVENT_KIND_STAGE_CHANGED]
+            asked = event_log_pb2.ListEventsRequest(parent=PROJECT, kinds=kinds, **fields)
+            return lambda: calls.log.ListEvents(asked)
+
+        return {
             "get as of the past": as_of("latest", last // 2),
             "get by name as of the past": as_of("=named-10", last),
-            "first page of the past": page(page_size=50, read_revision=last // 2),
+            "get by stage as of a time of the past": at_time,
+            "first page of the past": lambda: calls.models.ListModelVersions(
+                model_registry_pb2.ListModelVersionsRequest(parent=parent, page_size=50, read_revision=last // 2)
+            ),
             "list models as of the past": lambda: calls.models.ListModels(
                 model_registry_pb2.ListModelsRequest(parent=PROJECT, page_size=2, read_revision=self._size)
             ),
-            "moves between stages": lambda: calls.log.ListEvents(
-                event_log_pb2.ListEventsRequest(parent=PROJECT, kinds=[event_pb2.EVENT_KIND_STAGE_CHANGED])
-            ),
+            "moves between stages": moves(),
+            "moves of a model": moves(name=parent),
+            "moves of a version": moves(name=f"{parent}/versions/{last // 2}"),
             "history of a model": lambda: calls.log.ListEvents(history),
-            "dashboard of a model": lambda: urlopen(f"{self.server.dashboard}models/{BIG}").read(),
-            "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),
         }
 
     def weigh(self) -> None:
@@ -132,6 +157,7 @@ class Grown:
         with grpc.insecure_channel(self.server.address) as channel:
             self.found["watch_events_per_second"] = _watched(Calls(channel), self._size)
         self.found["bytes_per_watcher"] = _memory(self.server)
+        self.found["watchers"] = WATCHERS
 
     def prove(self) -> None:
         """How fast the file is proved, which it must be."""

@@ -41,13 +41,14 @@ def run(address: str, method: str, bodies: list[bytes], concurrency: int, calls:
 
 
 def run_python(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
-    """So many calls by processes in Python, in which each caller sends one of the requests."""
+    """So many calls by processes in Python, in which each caller sends the requests in turns."""
     processes = min(concurrency, PROCESSES)
     share = concurrency // processes
-    commands = []
-    for first in range(0, processes * share, share):
-        texts = ",".join(bodies[place % len(bodies)].hex() for place in range(first, first + share))
-        commands.append([sys.executable, "-m", "bench.load", address, method, texts, str(calls // concurrency)])
+    texts, each = ",".join(body.hex() for body in bodies), str(calls // concurrency)
+    commands = [
+        [sys.executable, "-m", "bench.load", address, method, texts, str(first), str(share), each]
+        for first in range(0, processes * share, share)
+    ]
     with ExitStack() as stack:
         running = [
             stack.enter_context(
@@ -100,26 +101,29 @@ def _measured(per_second: float, latencies: list[float]) -> Measured:
     return Measured(per_second, centiles[49], centiles[98], len(latencies))
 
 
-async def _call(address: str, method: str, bodies: list[bytes], calls: int) -> None:
-    """A caller for each of the requests makes so many calls; told are when they began and ended, and each latency."""
+async def _call(address: str, method: str, bodies: list[bytes], first: int, callers: int, calls: int) -> None:
+    """So many callers make so many calls each; told are when they began and ended, and each latency.
+
+    A caller sends the requests in turns, and begins with that of its own place.
+    """
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(method)
 
-        async def caller(body: bytes) -> None:
-            for _ in range(calls):
+        async def caller(place: int) -> None:
+            for turn in range(place, place + calls):
                 begun = time.perf_counter()
-                await call(body)
+                await call(bodies[turn % len(bodies)])
                 latencies.append((time.perf_counter() - begun) * 1000)
 
         await channel.channel_ready()
         print("ready", flush=True)
         sys.stdin.readline()
         started = time.monotonic()
-        await asyncio.gather(*map(caller, bodies))
+        await asyncio.gather(*map(caller, range(first, first + callers)))
         print(started, time.monotonic(), *latencies)
 
 
 if __name__ == "__main__":
-    _, to, path, requests, each = sys.argv
-    asyncio.run(_call(to, path, [bytes.fromhex(text) for text in requests.split(",")], int(each)))
+    _, to, path, requests, *counts = sys.argv
+    asyncio.run(_call(to, path, [bytes.fromhex(text) for text in requests.split(",")], *map(int, counts)))

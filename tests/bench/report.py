@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from bench import goals
+from bench.disk import FLUSHED
 from matplotlib.figure import Figure
 
 JSON, PAGE = "bench.json", "report.md"
 README = Path(__file__).parents[2] / "README.md"
 PUBLISHED = README.parent / "docs/bench"
 BEGIN, END = "<!-- written by make bench -->", "<!-- until here -->"
-# What a create should reach beside an echo, by concurrency.
-GOALS = {"1": 0.5, "8": 0.7, "64": 0.9, "512": 0.85}
 LOOKS = {"echo": ("an echo that does nothing", "#999999"), "create": ("Tallymark, durable", "#b23a2e"),
          "naive": ("a transaction for each create", "#33658a")}  # fmt: skip
 
@@ -95,15 +95,16 @@ def in_readme(readme: str, found: dict[str, Any]) -> str:
 
 def page(found: dict[str, Any]) -> str:
     """The report as Markdown."""
-    lines = ["# What Tallymark costs", ""]
-    lines += [
-        "Made by `make bench`, `make bench-growth` and `make bench-peers` from `bench.json`, figures and all.",
-        "",
-    ]
+    made = (
+        "Made by `make bench`, `make bench-growth`, `make bench-dashboard` and `make bench-peers` from `bench.json`,"
+        " figures and all. [Where the time of a create goes](where-time-goes.md) tells why what is not reached is not."
+    )
+    lines = ["# What Tallymark costs", "", made, "", *goals.table(found), ""]
     for name, section in (
         ("throughput", _throughput),
         ("sdk", _sdk),
         ("growth", _growth),
+        ("dashboard", _dashboard),
         ("peers", _peers),
         ("faults", _faults),
     ):
@@ -124,32 +125,50 @@ def _throughput(found: dict[str, Any]) -> Iterator[str]:
         f" {found['verified']:,} versions were created, are there, and have no gap."
     )
     yield ""
-    yield "[Where the time of a create goes](where-time-goes.md) tells why it is no more."
-    yield ""
     yield "![Calls per second by concurrency](throughput.svg) ![99th percentile by concurrency](p99.svg)"
     yield ""
-    yield "| at once | echo/s | create/s | naive/s | create/echo | goal | p99 create/echo | get/echo | create/naive |"
-    yield "|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    yield "| at once | echo/s | create/s | naive/s | create/echo | p99 create/echo | get/echo | create/naive |"
+    yield "|--:|--:|--:|--:|--:|--:|--:|--:|"
     for concurrency, kinds in by_concurrency.items():
         yield (
             f"| {concurrency} | {_median(kinds, 'echo'):,.0f} | {_median(kinds, 'create'):,.0f}"
-            f" | {_median(kinds, 'naive'):,.0f} | {_ratio(kinds, 'create', 'echo')} | {GOALS[concurrency]}"
+            f" | {_median(kinds, 'naive'):,.0f} | {_ratio(kinds, 'create', 'echo')}"
             f" | {_ratio(kinds, 'create', 'echo', 'p99')} | {_ratio(kinds, 'get', 'echo')}"
             f" | {_ratio(kinds, 'create', 'naive')} |"
         )
     yield from _latencies(by_concurrency)
+    yield from _spread(found)
+    flush = found["flush_ms"]
+    yield ""
+    yield (
+        f"To write {FLUSHED // 1024} KiB, as much as a create does, to this disk and wait for it took"
+        f" {flush[0]:.2f} ms, and one in a hundred {flush[1]:.2f} ms or more: with one call at a time no create can be"
+        f" more than {_bound(by_concurrency['1'], flush[0]):.2f} of an echo here."
+    )
+
+
+def _spread(found: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield "By the hundred, and in 64 models, for which the load comes from processes in Python:"
     yield ""
     yield "| | per second | against | ratio |"
     yield "|---|--:|---|--:|"
-    models, batches = found["models"], found["batches"]
-    yield (
-        f"| creates in 64 models, 64 at once, by processes in Python | {_median(models, 'many'):,.0f}"
-        f" | in one model | {_ratio(models, 'many', 'one')} |"
-    )
+    batches = found["batches"]
     yield (
         f"| versions created by the hundred | {_median(batches, 'batch'):,.0f} | one by one, 64 at once"
         f" | {_ratio(batches, 'batch', 'unary')} |"
     )
+    for concurrency, models in found["models"].items():
+        yield (
+            f"| creates in 64 models, {concurrency} at once | {_median(models, 'many'):,.0f} | in one model"
+            f" | {_ratio(models, 'many', 'one')} |"
+        )
+
+
+def _bound(kinds: dict[str, list[dict[str, float]]], flush: float) -> float:
+    """What an echo is of an echo and a write to the disk."""
+    echo = _median(kinds, "echo", "p50")
+    return echo / (echo + flush)
 
 
 def _latencies(by_concurrency: dict[str, Any]) -> Iterator[str]:
@@ -195,6 +214,30 @@ def _growth(found: dict[str, dict[str, float]]) -> Iterator[str]:
         yield f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
+def _dashboard(found: dict[str, Any]) -> Iterator[str]:
+    yield "## The dashboard"
+    yield ""
+    yield f"Pages of a model with {found['versions']:,} versions, until the last byte is here:"
+    yield ""
+    yield "| page | ms |"
+    yield "|---|--:|"
+    for name, taken in found["pages_ms"].items():
+        yield f"| {name} | {taken:,.1f} |"
+    yield ""
+    yield "From the call that creates a version until its row is in a page in Chromium, while others are open too:"
+    yield ""
+    yield "| others open | ms |"
+    yield "|--:|--:|"
+    for others, taken in found["shown_after_ms"].items():
+        yield f"| {others} | {taken:,.0f} |"
+    yield ""
+    alone, watched = found["creates_per_second"]
+    yield (
+        f"Creates per second, 8 at once: {alone:,.0f} with no page open, {watched:,.0f} beside {found['viewers']:,}"
+        " open ones, each of which asks anew when it is told to."
+    )
+
+
 def _peers(found: dict[str, Any]) -> Iterator[str]:
     yield "## Beside others"
     yield ""
@@ -233,7 +276,7 @@ def _median(kinds: dict[str, list[dict[str, float]]], kind: str, field: str = "p
 
 
 def _ratio(kinds: dict[str, list[dict[str, float]]], one: str, other: str, field: str = "per_second") -> str:
-    ratios = [a[field] / b[field] for a, b in zip(kinds[one], kinds[other], strict=True)]
+    ratios = goals.ratio(kinds, one, other, field)
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 

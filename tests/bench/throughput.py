@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 from calling import Calls
 
-from bench.load import Measured, run, run_python
+from bench.disk import flush
+from bench.load import run, run_python
 from bench.servers import (
     BATCH,
     CREATE,
@@ -49,11 +50,22 @@ def measure(rounds: int, calls: int, tell: Callable[[str], None]) -> dict[str, A
             for concurrency in CONCURRENCY:
                 tell(f"concurrency {concurrency}")
                 by_concurrency[str(concurrency)] = bench.at(concurrency, calls)
-            tell("one model and 64, and batches")
-            spread, batches = bench.models(calls), bench.batches(max(calls // ROWS, 8))
+            tell("batches")
+            batches = bench.batches(max(calls // ROWS, 8))
+            spread = {}
+            for concurrency in CONCURRENCY:
+                tell(f"one model and {MANY}, concurrency {concurrency}")
+                spread[str(concurrency)] = bench.models(concurrency, calls)
             verify_ours(server, bench.created)
             verify_naive(naive_db, bench.naive_created)
-    return {"by_concurrency": by_concurrency, "models": spread, "batches": batches, "verified": bench.created}
+        disk = flush(Path(folder))
+    return {
+        "by_concurrency": by_concurrency,
+        "models": spread,
+        "batches": batches,
+        "flush_ms": disk,
+        "verified": bench.created,
+    }
 
 
 class _Bench:
@@ -94,21 +106,24 @@ class _Bench:
             if not channel.unary_unary(GET)(get_body()):
                 raise SystemExit("bench: a get was answered with nothing")
 
-    def models(self, calls: int) -> Found:
+    def models(self, concurrency: int, calls: int) -> Found:
         """Creates in one model and in 64, by the generator that can send different requests."""
-        names = [f"{MODEL}-{number}" for number in range(MANY)]
+        names = [f"{MODEL}-{concurrency}-{number}" for number in range(MANY)]
         with grpc.insecure_channel(self._server.address) as channel:
             for name in names:
                 Calls(channel).create_model(name)
-        calls = max(calls // MANY, 1) * MANY
+        # So that each of the models is asked for as often as any other.
+        least = 1 if concurrency % MANY == 0 else MANY
+        each = max(calls // (SLOW if concurrency == 1 else 1) // concurrency // least, 1) * least
         found: Found = {"one": [], "many": []}
         bodies = {"one": [create_body()], "many": [create_body(name) for name in names]}
         for turn in range(self._rounds):
             for kind in sorted(bodies, reverse=bool(turn % 2)):
-                found[kind].append(asdict(self._create(bodies[kind], calls)))
-            self.created += calls
+                measured = run_python(self._server.address, CREATE, bodies[kind], concurrency, each * concurrency)
+                found[kind].append(asdict(measured))
+            self.created += each * concurrency
         for name in names:
-            verify_ours(self._server, self._rounds * calls // MANY, name)
+            verify_ours(self._server, self._rounds * each * concurrency // MANY, name)
         return found
 
     def batches(self, calls: int) -> Found:
@@ -122,6 +137,3 @@ class _Bench:
             found["unary"].append(asdict(unary))
             self.created += calls * ROWS + 64 * 10
         return found
-
-    def _create(self, bodies: list[bytes], calls: int) -> Measured:
-        return run_python(self._server.address, CREATE, bodies, MANY, calls)

@@ -96,6 +96,48 @@ def test_orders_filters_and_the_past(say: Say, run: Any, churn: Client) -> None:
         assert run(*command, "--watch").exit_code == 2
 
 
+def test_whatever_is_read_is_read_as_of_the_past(say: Say, run: Any, churn: Client) -> None:
+    """Runs, steps, artifacts, aliases, metrics, lineage and differences, as of a revision."""
+    churn.start_run("r1", pipeline="a")
+    churn.start_step("r1", "s1", name="fit")
+    churn.ensure_version("churn", "1", run="r1")
+    churn.link_artifact("churn/1", "data", "s3://a")
+    churn.set_alias("churn/1", "best")
+    churn.log_metrics("churn/1", [MetricPoint("loss", 0, 1)])
+    at = ("--at", str(churn.newest_revision()))
+    churn.log_metrics("churn/1", [MetricPoint("loss", 0, 2)])
+    churn.set_alias("churn/2", "best")
+    churn.unlink_artifact("churn/1", "data")
+    churn.finish_step("r1", "s1", "succeeded")
+    churn.finish_run("r1", "succeeded")
+    churn.start_run("r2", pipeline="b")
+    assert column(say("run", "list", *at), "RUN") == ["r1"]
+    assert column(say("run", "get", "r1", *at), "STATE") == ["running"]
+    assert column(say("run", "steps", "r1", *at), "STATE") == ["running"]
+    assert column(say("artifact", "list", "churn/1", *at), "URI") == ["s3://a"]
+    assert column(say("artifact", "get", "churn@best", "data", *at), "URI") == ["s3://a"]
+    assert ("best", "churn/1") in [(row["ALIAS"], row["VERSION"]) for row in rows(say("alias", "list", "churn", *at))]
+    assert column(say("metadata", "points", "churn/1", "loss", *at), "VALUE") == ["1"]
+    assert "s3://a" in column(say("lineage", "churn/1", *at), "WHAT")
+    assert "s3://a" not in column(say("lineage", "churn/1"), "WHAT")
+    assert say("version", "compare", "churn/1", "churn@best", *at) == ""
+    assert "churn/2" in say("version", "compare", "churn/1", "churn@best")
+    for command in (["artifact", "get", "churn/1", "data"], ["run", "get", "r2", *at]):
+        assert run(*command).exit_code == 4
+
+
+def test_a_history_is_of_some_kinds(say: Say, churn: Client) -> None:
+    """Of a model and of a version, the moves between stages with who made them, and why."""
+    churn.set_stage("churn/1", "staging", reason="again")
+    moves = rows(say("version", "history", "churn/1", "--kind", "stage_changed", "-o", "wide"))
+    assert (moves[0]["ABOUT"], moves[0]["REASON"], {move["KIND"] for move in moves}) == (
+        "churn/1", "again", {"stage_changed"}
+    )  # fmt: skip
+    assert all(move["ACTOR"] for move in moves)
+    of_model = rows(say("model", "history", "churn", "--kind", "stage_changed", "--kind", "alias_set"))
+    assert {move["KIND"] for move in of_model} == {"stage_changed", "alias_set"}
+
+
 def test_a_version_is_purged(say: Say, run: Any, churn: Client) -> None:
     """After it was deleted, and only with a yes."""
     assert run("version", "purge", "churn/3").exit_code == 2

@@ -9,18 +9,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refusal_of, refused
+from calling import DEADLINE, PROJECT, Calls, refusal_of, refused
 from google.protobuf.message_factory import GetMessageClass
+from storage.deciding import create_model, create_versions, write
 
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
-from tallymark.v1.model_pb2 import MetadataValue
+from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
+from tallymark.v1.model_registry_pb2 import GetModelVersionRequest
+from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.verifying import verify
 
 BIG = MetadataValue(text="x" * 30_000)
@@ -68,6 +72,26 @@ def test_a_file_locked_by_another_program_refuses_writes_until_it_is_free(server
     other.execute("ROLLBACK")
     other.close()
     assert calls.create_version("churn").number == 1
+
+
+async def test_a_clock_that_was_set_back_stops_nothing(tmp_path: Path) -> None:
+    """With a log whose last event lies ahead of the clock, all goes on at the log's time."""
+    ahead = time.time_ns() // 1000 + 86_400_000_000
+    async with open_sqlite(tmp_path / "tallymark.db", ("default",)) as storage:
+        await write(storage, create_model(), create_versions(None), now=ahead)
+    with Server(tmp_path / "tallymark.db") as server, grpc.insecure_channel(server.address) as channel:
+        calls = Calls(channel)
+        assert calls.create_version("churn").number == 2
+        promoted = calls.set_stage("churn", 2, STAGE_PRODUCTION)
+        assert [event.time.ToMicroseconds() for event in calls.events()] == [ahead] * 4
+        request = GetModelVersionRequest(name=f"{PROJECT}/models/churn/versions/@production")
+        assert calls.models.GetModelVersion(request, timeout=DEADLINE) == promoted
+        request.read_time.CopyFrom(promoted.update_time)
+        assert calls.models.GetModelVersion(request, timeout=DEADLINE) == promoted
+        request.read_time.GetCurrentTime()
+        with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+            calls.models.GetModelVersion(request, timeout=DEADLINE)
+        assert verify(server.db).problems == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")

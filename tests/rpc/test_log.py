@@ -12,7 +12,12 @@ from tallymark.testing import Server
 from tallymark.v1 import event_pb2
 from tallymark.v1.event_log_pb2 import ListEventsRequest, WatchRequest, WatchResponse
 from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_PRODUCTION, STAGE_STAGING
-from tallymark.v1.model_registry_pb2 import DeleteModelVersionRequest, RenameModelRequest
+from tallymark.v1.model_registry_pb2 import (
+    DeleteModelRequest,
+    DeleteModelVersionRequest,
+    PurgeModelRequest,
+    RenameModelRequest,
+)
 
 
 def events_of(stream: Iterator[WatchResponse], count: int) -> list[event_pb2.Event]:
@@ -123,6 +128,18 @@ def test_a_cursor_before_the_beginning_is_refused(calls: Calls) -> None:
     """There is no revision below zero."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
         next(watch(calls, after_revision=-1))
+
+
+def test_no_cursor_is_too_old(calls: Calls) -> None:
+    """The log is kept from its first event on, also of what was purged: who was away for ever is told everything."""
+    calls.create_model("churn")
+    calls.create_version("churn")
+    calls.models.DeleteModel(DeleteModelRequest(name=f"{PROJECT}/models/churn"))
+    calls.models.PurgeModel(PurgeModelRequest(name=f"{PROJECT}/models/churn"))
+    newest = calls.events()[-1].revision
+    for after in range(newest):
+        told = events_of(watch(calls, after_revision=after), newest - after)
+        assert [event.revision for event in told] == list(range(after + 1, newest + 1))
 
 
 def test_a_cursor_of_another_log_is_refused(calls: Calls) -> None:

@@ -7,10 +7,17 @@ import pytest
 from calling import DEADLINE, PROJECT, Calls, refusal_of, refused
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tallymark.testing import Server
 from tallymark.v1 import model_pb2, model_registry_pb2
 from tallymark.v1.event_log_pb2 import ListEventsRequest
-from tallymark.v1.event_pb2 import EVENT_KIND_STAGE_CHANGED, Event
-from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_PRODUCTION, MetadataValue
+from tallymark.v1.event_pb2 import (
+    EVENT_KIND_ALIAS_SET,
+    EVENT_KIND_METADATA_LOGGED,
+    EVENT_KIND_MODEL_CREATED,
+    EVENT_KIND_STAGE_CHANGED,
+    Event,
+)
+from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_NONE, STAGE_PRODUCTION, STAGE_STAGING, MetadataValue
 from tallymark.v1.model_registry_pb2 import (
     DeleteModelRequest,
     DeleteModelVersionRequest,
@@ -20,6 +27,7 @@ from tallymark.v1.model_registry_pb2 import (
     ListModelVersionsRequest,
     PurgeModelRequest,
     RenameModelRequest,
+    SetStageRequest,
     UpdateModelVersionRequest,
 )
 
@@ -257,6 +265,51 @@ def test_a_history_is_of_one_model_or_version(calls: Calls) -> None:
     assert [(event.model_version.number, event.reason) for event in moves] == [(2, "best"), (1, "best"), (1, "better")]
     assert history(calls, name=CHURN, newest_first=True, before_revision=3) == [of_model[1], of_model[0]]
     assert history(calls, name=CHURN, after_revision=4) == of_model[4:]
+
+
+def test_events_of_some_kinds_come_in_their_order_page_by_page(calls: Calls) -> None:
+    """Of the project, a model or a version: both ways, in pages of any size, what a reader of the log would pick."""
+    calls.create_model("churn")
+    for _ in range(3):
+        calls.create_version("churn")
+    for number in (1, 2, 1, 3, 2):
+        calls.set_stage("churn", number, STAGE_PRODUCTION, force=True, reason=f"for {number}")
+        calls.set_alias("churn", number, "champion")
+        calls.log_metadata("churn", number, auc=MetadataValue(number=number))
+    told = calls.events()
+    rare = [EVENT_KIND_STAGE_CHANGED, EVENT_KIND_ALIAS_SET, EVENT_KIND_MODEL_CREATED]
+    for kinds in (rare, rare[:1], [EVENT_KIND_STAGE_CHANGED, EVENT_KIND_METADATA_LOGGED], rare[2:]):
+        for name, number in (("", 0), (CHURN, 0), (f"{CHURN}/versions/2", 2)):
+            wanted = [each for each in told if each.kind in kinds and number in (0, each.model_version.number)]
+            for size in (1, 2, 1000):
+                assert paged(calls, name=name, kinds=kinds, page_size=size) == wanted, (kinds, name)
+                backwards = paged(calls, name=name, kinds=kinds, page_size=size, newest_first=True)
+                assert backwards == wanted[::-1], (kinds, name)
+
+
+def paged(calls: Calls, **fields: object) -> list[Event]:
+    found: list[Event] = []
+    while page := history(calls, **fields):
+        found += page
+        fields["before_revision" if "newest_first" in fields else "after_revision"] = page[-1].revision
+    return found
+
+
+def test_a_version_tells_who_moved_it_when_and_why(server: Server) -> None:
+    """Its transitions are told from the first on, each with actor, reason, time, and the stages it left and entered."""
+    steps = [("ana", STAGE_STAGING, "to try"), ("bo", STAGE_PRODUCTION, "better"), ("cy", STAGE_ARCHIVED, "done")]
+    with grpc.insecure_channel(server.address) as channel:
+        calls = Calls(channel)
+        calls.create_model("churn")
+        calls.create_version("churn")
+        for actor, stage, why in steps:
+            request = SetStageRequest(name=f"{CHURN}/versions/1", stage=stage, reason=why)
+            calls.models.SetStage(request, metadata=[("tallymark-actor", actor)], timeout=DEADLINE)
+        for name in (f"{CHURN}/versions/1", CHURN):
+            moves = history(calls, name=name, kinds=[EVENT_KIND_STAGE_CHANGED])
+            assert [(move.actor, move.model_version.stage, move.reason) for move in moves] == steps
+            assert [move.previous_stage for move in moves] == [STAGE_NONE, STAGE_STAGING, STAGE_PRODUCTION]
+            assert all(move.time == move.model_version.update_time for move in moves)
 
 
 def test_a_history_must_be_asked_for_rightly(calls: Calls) -> None:

@@ -66,7 +66,7 @@ class Loader:
 def test_what_is_promoted_is_served(client: Client) -> None:
     """The version in production is loaded at once, and each that is promoted later takes its place."""
     assert tallymark.serving.follow is follow
-    with follow("churn@production", load) as served:
+    with follow("churn@production", on_change=load) as served:
         version, model = served.current
         assert (version.number, version.stage.value, model) == (1, "production", "model 1")
         for number in (2, 3, 1):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from storage.deciding import create_model, create_versions, write
+from msgspec.structs import replace
+from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
-from tallymark_server.domain.model import Stage
+from tallymark_server.domain import commands as c
+from tallymark_server.domain.model import ArtifactType, Point, Stage
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.migrate import steps
+from tallymark_server.storage.sqlite.exporting import exported
+from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, steps
 from tallymark_server.storage.sqlite.verifying import verify
 
 RELEASED = sorted(Path(__file__).with_name("released").glob("*.sql"))
@@ -66,6 +71,62 @@ def test_an_old_file_must_be_served_before_it_is_proved(old_file: Path) -> None:
     assert old_file.read_bytes() == before
 
 
+POINTS = (
+    0.1 + 0.2,
+    5e-324,
+    1.7976931348623157e308,
+    2.2250738585072014e-308,
+    math.nan,
+    math.inf,
+    -math.inf,
+    1 / 3,
+    9007199254740993.0,
+)
+
+
+def measured(values: Sequence[float], *without: str) -> c.LogMetadata:
+    points = tuple(Point(f"m{place % 3}", place, value, 7) for place, value in enumerate(values))
+    return c.LogMetadata(
+        **ATTEMPT, model="churn", reference=numbered(1), metadata={}, points=points, delete_keys=frozenset(without)
+    )
+
+
+def at_schema(path: Path, new: Path, number: int) -> None:
+    """Make a file with the log of the other, and with what its tables had by that step."""
+    with closing(sqlite3.connect(new, isolation_level=None)) as made:
+        for step, sql in steps()[:number]:
+            made.executescript(f"{sql}; PRAGMA user_version = {step}; PRAGMA application_id = {APPLICATION_ID}")
+        tables = [name for (name,) in made.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        made.execute("ATTACH ? AS now", (str(path),))
+        for table in tables:
+            columns = ", ".join(row[1] for row in made.execute(f"PRAGMA main.table_info({table})"))
+            made.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM now.{table}")
+
+
+async def test_what_earlier_steps_made_is_brought_on(tmp_path: Path) -> None:
+    """Points measured again and ended, to their last digit, and uses are known by their revisions."""
+    path, old = tmp_path / "tallymark.db", tmp_path / "old.db"
+    link = c.LinkArtifact(
+        **ATTEMPT, model="churn", reference=numbered(1), name="data", type=ArtifactType.DATA, uri="s3://a"
+    )
+    async with open_sqlite(path, ("default",)) as storage:
+        answers = await write(
+            storage, create_model(), create_versions(None, None, "gone"), start_run("r1"), ensure(run="r1"), link,
+            ensure("1", run="r1"), measured(POINTS), measured(POINTS[::-1], "m1"), measured(POINTS[3:], "m0", "m2"),
+            c.UnlinkArtifact(**ATTEMPT, model="churn", reference=numbered(1), name="data"),
+            replace(measured(POINTS), reference=numbered(3)), replace(measured(POINTS), reference=numbered(3)),
+            c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(3)),
+            c.PurgeVersion(**ATTEMPT, model="churn", reference=numbered(3)),
+        )  # fmt: skip
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    at_schema(path, old, 3)
+    async with open_sqlite(old, ("default",)):
+        pass
+    assert verify(old).problems == []
+    with closing(sqlite3.connect(old)) as brought:
+        assert brought.execute("SELECT count(*) FROM past_points").fetchone()[0] >= 2 * len(POINTS) - 3
+
+
 async def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:
     """A file with a newer schema is told as such, and left as it is."""
     path = tmp_path / "tallymark.db"
@@ -76,6 +137,10 @@ async def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotOpenError, match="newer Tallymark"):
         async with open_sqlite(path, ("default",)):
             pass
+    with pytest.raises(CannotOpenError, match="newer Tallymark"):
+        verify(path)
+    with pytest.raises(CannotOpenError, match="newer Tallymark"), exported(path, None, None):
+        pass
 
 
 async def test_a_step_that_fails_leaves_the_file_as_it_was(old_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

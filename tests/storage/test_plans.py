@@ -23,7 +23,9 @@ STATEMENTS = {
         f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
         for module in (lineage, loading, past, reading)
         for name, sql in vars(module).items()
-        if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_") and name != "EVENT"
+        if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
+        # These are parts of the others.
+        if name != "EVENT" and not name.endswith("_AS_OF")
     },
 }
 
@@ -90,7 +92,7 @@ def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connectio
     connection.execute("UPDATE projects SET revision = 10")
     listing.models_page(told, 1, 9, by_name, renamed_since=False)
     listing.runs_page(told, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
-    listing.artifacts_page(told, 1, 1, 1, Query(limit=5, order=(start,), after=at_number))
+    listing.artifacts_page(told, 1, 1, 1, 9, Query(limit=5, order=(start,), after=at_number))
     pages = [plan for plan in told.plans if len(plan) > 1]
     assert len(pages) == 5
     for plan in pages:
@@ -105,17 +107,36 @@ def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connectio
     "scope",
     [
         Scope(),
-        Scope(kinds=frozenset({EventKind.STAGE_CHANGED, EventKind.ALIAS_SET}), newest_first=True),
         Scope(model_id=1),
         Scope(model_id=1, number=1),
-        Scope(model_id=1, kinds=frozenset({EventKind.STAGE_CHANGED})),
         Scope(model_id=1, newest_first=True, before=9),
         Scope(model_id=1, number=1, newest_first=True),
     ],
 )
 def test_a_history_is_read_along_an_index(connection: sqlite3.Connection, scope: Scope) -> None:
     """The events of a model or a version are found by an index that has them in order."""
-    plan = steps_of(connection, *reading.history_statement(1, scope, 10))
-    assert not [step for step in plan if "TEMP B-TREE" in step], plan
-    seldom = any("_events" in step for step in plan)
-    assert seldom == bool(scope.kinds)
+    for statement in (reading.history_statement(1, scope, 10), reading.end_statement(1, scope, 10)):
+        plan = steps_of(connection, *statement)
+        assert not [step for step in plan if "TEMP B-TREE" in step], plan
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(kinds=frozenset({EventKind.STAGE_CHANGED, EventKind.ALIAS_SET})),
+        Scope(kinds=frozenset({EventKind.RUN_FINISHED}), newest_first=True),
+        Scope(model_id=1, kinds=frozenset({EventKind.STAGE_CHANGED}), newest_first=True, before=9),
+        Scope(model_id=1, number=1, kinds=frozenset({EventKind.STAGE_CHANGED, EventKind.VERSION_DELETED})),
+    ],
+)
+def test_events_of_a_kind_are_found_among_any_number_of_others(connection: sqlite3.Connection, scope: Scope) -> None:
+    """Each kind is searched by itself, of the project, the model or the version, from where the page before ended."""
+    sql, given = reading.kinds_statement(1, scope, 10)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
+    searches = [step for step in plan if "events" in step]
+    assert len(searches) == len(scope.kinds)
+    owner = "" if scope.model_id is None else "model=? AND " if scope.number is None else "model=? AND number=? AND "
+    sign = "<" if scope.newest_first else ">"
+    for step in searches:
+        assert step.startswith("SEARCH events USING COVERING INDEX"), plan
+        assert step.endswith(f"(project=? AND {owner}kind=? AND revision{sign}?)"), plan

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from tallymark import messages as m
-from tallymark.calls.parts import PAGE_SIZE, Call, Page, new_request_id, page
+from tallymark.calls.parts import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.references import artifact_name, run_name, version_name
 from tallymark.resources import (
@@ -52,21 +53,27 @@ def unlink_artifact(project: str, reference: str, name: str, reason: str) -> Cal
     return Call(ModelRegistryStub, "UnlinkArtifact", request, m.artifact_of, writes=True)
 
 
-def get_artifact(project: str, reference: str, name: str) -> Call[ArtifactInfo]:
+def get_artifact(project: str, reference: str, name: str, at: int | datetime | None = None) -> Call[ArtifactInfo]:
     """GetArtifact."""
-    request = artifact_pb2.GetArtifactRequest(name=artifact_name(project, reference, name))
+    request = artifact_pb2.GetArtifactRequest(name=artifact_name(project, reference, name), **as_of(at))
     return Call(ModelRegistryStub, "GetArtifact", request, m.artifact_of)
 
 
-def list_artifacts(project: str, reference: str, token: str, where: str) -> Call[Page[ArtifactInfo]]:
+def list_artifacts(project: str, reference: str, token: str, listed: Listed) -> Call[Page[ArtifactInfo]]:
     """ListArtifacts, one page."""
     request = artifact_pb2.ListArtifactsRequest(
-        parent=version_name(project, reference), page_size=PAGE_SIZE, page_token=token, filter=where
+        parent=version_name(project, reference),
+        page_size=PAGE_SIZE,
+        page_token=token,
+        filter=listed.where,
+        **as_of(listed.at),
     )
     return Call(ModelRegistryStub, "ListArtifacts", request, lambda reply: page(reply, reply.artifacts, m.artifact_of))
 
 
-def lineage(project: str, reference: str, run: str | None, direction: str, depth: int) -> Call[Lineage]:
+def lineage(
+    project: str, reference: str, run: str | None, direction: str, depth: int, at: int | datetime | None
+) -> Call[Lineage]:
     """QueryLineage."""
     if direction not in _DIRECTIONS:
         raise InvalidField(f"direction is {direction!r}; name one of {', '.join(_DIRECTIONS)}")
@@ -76,5 +83,6 @@ def lineage(project: str, reference: str, run: str | None, direction: str, depth
         name=run_name(project, run) if run else version_name(project, reference),
         direction=_DIRECTIONS[direction],
         depth=depth,
+        **as_of(at),
     )
     return Call(ModelRegistryStub, "QueryLineage", request, m.lineage_of)

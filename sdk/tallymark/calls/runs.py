@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from tallymark import messages as m
-from tallymark.calls.parts import PAGE_SIZE, Call, Listed, Page, new_request_id, page
+from tallymark.calls.parts import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
 from tallymark.references import run_name, version_name
 from tallymark.resources import (
     Run,
@@ -46,9 +47,9 @@ def finish_run(project: str, run: str, state: RunState | str, error: str) -> Cal
     return Call(RunRegistryStub, "FinishRun", request, m.run_of, writes=True)
 
 
-def get_run(project: str, run: str) -> Call[Run]:
+def get_run(project: str, run: str, at: int | datetime | None = None) -> Call[Run]:
     """GetRun."""
-    request = run_registry_pb2.GetRunRequest(name=run_name(project, run))
+    request = run_registry_pb2.GetRunRequest(name=run_name(project, run), **as_of(at))
     return Call(RunRegistryStub, "GetRun", request, m.run_of)
 
 
@@ -61,6 +62,7 @@ def list_runs(project: str, token: str, listed: Listed, version: str) -> Call[Pa
         filter=listed.where,
         order_by=listed.order_by,
         model_version=version_name(project, version) if version else "",
+        **as_of(listed.at),
     )
     return Call(RunRegistryStub, "ListRuns", request, lambda reply: page(reply, reply.runs, m.run_of))
 
@@ -93,9 +95,11 @@ def finish_step(project: str, run: str, step: str, state: RunState | str, error:
     return Call(RunRegistryStub, "FinishStep", request, m.step_of, writes=True)
 
 
-def list_steps(project: str, run: str, token: str) -> Call[Page[RunStep]]:
+def list_steps(project: str, run: str, token: str, at: int | datetime | None) -> Call[Page[RunStep]]:
     """ListSteps, one page."""
-    request = run_registry_pb2.ListStepsRequest(parent=run_name(project, run), page_size=PAGE_SIZE, page_token=token)
+    request = run_registry_pb2.ListStepsRequest(
+        parent=run_name(project, run), page_size=PAGE_SIZE, page_token=token, **as_of(at)
+    )
     return Call(RunRegistryStub, "ListSteps", request, lambda reply: page(reply, reply.steps, m.step_of))
 
 

@@ -205,10 +205,12 @@ def purge_version(project: str, reference: str, reason: str) -> Call[ModelVersio
     return Call(ModelRegistryStub, "PurgeModelVersion", request, m.version_of, writes=True)
 
 
-def list_metrics(project: str, reference: str, token: str, keys: Sequence[str]) -> Call[Page[MetricPoint]]:
+def list_metrics(
+    project: str, reference: str, token: str, keys: Sequence[str], at: int | datetime | None
+) -> Call[Page[MetricPoint]]:
     """ListMetricPoints, one page."""
     request = metric_pb2.ListMetricPointsRequest(
-        parent=version_name(project, reference), keys=keys, page_size=PAGE_SIZE, page_token=token
+        parent=version_name(project, reference), keys=keys, page_size=PAGE_SIZE, page_token=token, **as_of(at)
     )
     return Call(ModelRegistryStub, "ListMetricPoints", request, lambda reply: page(reply, reply.points, m.point_of))
 

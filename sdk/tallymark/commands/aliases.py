@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -31,12 +32,13 @@ def alias() -> None:
 
 @alias.command("list")
 @options.model
+@options.at
 @asks
-def list_aliases(client: Client, printer: Printer, model: str) -> None:
+def list_aliases(client: Client, printer: Printer, model: str, at: int | datetime | None) -> None:
     """List the aliases of a model."""
 
     def found() -> Iterator[dict[str, str]]:
-        for version in client.list_versions(model, filter="aliases:*"):
+        for version in client.list_versions(model, filter="aliases:*", at=at):
             for name in version.aliases:
                 yield {"alias": name, "version": f"{version.model}/{version.number}", "stage": version.stage.value}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,20 +31,24 @@ def artifact() -> None:
 @artifact.command("list")
 @options.reference
 @options.where
+@options.at
 @options.limit
 @asks
-def list_artifacts(client: Client, printer: Printer, reference: str, where: str, limit: int | None) -> None:
+def list_artifacts(
+    client: Client, printer: Printer, reference: str, where: str, at: int | datetime | None, limit: int | None
+) -> None:
     """List the artifacts of a version, the first linked first."""
-    printer.many(islice(client.list_artifacts(reference, filter=where), limit))
+    printer.many(islice(client.list_artifacts(reference, filter=where, at=at), limit))
 
 
 @artifact.command("get")
 @options.reference
 @_name
+@options.at
 @asks
-def get_artifact(client: Client, printer: Printer, reference: str, name: str) -> None:
+def get_artifact(client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None) -> None:
     """Print one artifact."""
-    printer.one(client.get_artifact(reference, name))
+    printer.one(client.get_artifact(reference, name, at=at))
 
 
 @artifact.command("add")
@@ -88,15 +93,18 @@ def remove_artifact(client: Client, printer: Printer, reference: str, name: str,
 @artifact.command("download")
 @options.reference
 @_name
+@options.at
 @click.option(
     "--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", help="The folder to put it into."
 )
 @asks
-def download_artifact(client: Client, printer: Printer, reference: str, name: str, folder: Path) -> None:
+def download_artifact(
+    client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None, folder: Path
+) -> None:
     """Fetch the file of an artifact, and verify it by its digest."""
     from tallymark.artifacts import download
 
-    found = client.get_artifact(reference, name)
+    found = client.get_artifact(reference, name, at=at)
     folder.mkdir(parents=True, exist_ok=True)
     path = download(found, folder)
     printer.one({"path": str(path), "artifact": f"{found.name}@{found.ordinal}", "digest": found.digest})

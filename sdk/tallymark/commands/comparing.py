@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from tallymark.commands import completing
+from tallymark.commands import completing, options
 from tallymark.commands.asking import asks
 from tallymark.commands.output import Printer
 
@@ -21,10 +22,13 @@ _FIELDS = ("name", "stage", "aliases", "description", "tags", "run", "step", "cr
 @click.argument("first", metavar="REF", shell_complete=completing.references)
 @click.argument("second", metavar="REF", shell_complete=completing.references)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same.")
+@options.at
 @asks
-def compare(client: Client, printer: Printer, first: str, second: str, everything: bool) -> None:
+def compare(
+    client: Client, printer: Printer, first: str, second: str, everything: bool, at: int | datetime | None
+) -> None:
     """Tell in what two versions differ, metadata included."""
-    one, other = client.get_version(first), client.get_version(second)
+    one, other = client.get_version(first, at=at), client.get_version(second, at=at)
     printer.many(row for row in _rows(one, other) if everything or row["first"] != row["second"])
 
 

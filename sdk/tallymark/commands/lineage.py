@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from tallymark.commands import completing
+from tallymark.commands import completing, options
 from tallymark.commands.asking import asks
 from tallymark.commands.output import Printer
 
@@ -25,12 +26,21 @@ if TYPE_CHECKING:
     help="What it came from, what came from it, or both.",
 )
 @click.option("--depth", type=click.IntRange(1, 20), default=4, show_default=True, help="How far to go.")
+@options.at
 @asks
-def lineage(client: Client, printer: Printer, reference: str, run: str | None, direction: str, depth: int) -> None:
+def lineage(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    run: str | None,
+    direction: str,
+    depth: int,
+    at: int | datetime | None,
+) -> None:
     """Tell what a version came from, and what came from it."""
     if bool(reference) is bool(run):
         raise click.UsageError("name a version or --run RUN")
-    found = client.lineage(reference, run=run, direction=direction, depth=depth)
+    found = client.lineage(reference, run=run, direction=direction, depth=depth, at=at)
     names = {node.id: _called(node.id) for node in found.nodes}
     printer.many(
         {

@@ -124,8 +124,16 @@ def unset_metadata(client: Client, printer: Printer, reference: str, keys: tuple
 @metadata.command("points")
 @options.reference
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
+@options.at
 @options.limit
 @asks
-def list_points(client: Client, printer: Printer, reference: str, keys: tuple[str, ...], limit: int | None) -> None:
+def list_points(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    keys: tuple[str, ...],
+    at: int | datetime | None,
+    limit: int | None,
+) -> None:
     """List the points of a version's metrics, by metric and step."""
-    printer.many(islice(client.list_metrics(reference, *keys), limit))
+    printer.many(islice(client.list_metrics(reference, *keys, at=at), limit))

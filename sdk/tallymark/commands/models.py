@@ -117,8 +117,9 @@ def rename_model(client: Client, printer: Printer, model: str, new_name: str, et
 
 @model.command("history")
 @options.model
+@options.kinds
 @options.limit
 @asks
-def history_of_model(client: Client, printer: Printer, model: str, limit: int | None) -> None:
+def history_of_model(client: Client, printer: Printer, model: str, kinds: tuple[str, ...], limit: int | None) -> None:
     """Tell what happened to a model and its versions, newest first."""
-    printer.many(islice(client.history(model), limit))
+    printer.many(islice(client.history(model, kinds=kinds), limit))

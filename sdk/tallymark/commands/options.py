@@ -38,6 +38,9 @@ at = click.option("--at", type=Moment(), help="As it was after this revision, or
 show_deleted = click.option("--show-deleted", is_flag=True, help="Also what is deleted.")
 limit = click.option("--limit", type=click.IntRange(1), metavar="N", help="Print so many at most.")
 watching = click.option("-w", "--watch", "watching", is_flag=True, help="Go on with each change, until Ctrl-C.")
+kinds = click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", help="Only such events, as stage_changed; several may be."
+)
 since = click.option("--since", type=click.IntRange(0), metavar="REVISION", help="Only what came after this revision.")
 
 reason = click.option("--reason", default="", metavar="TEXT", help="Why, for the log.")

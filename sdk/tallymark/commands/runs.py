@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ def run() -> None:
 @click.option("--version", "reference", default="", metavar="REF", help="Only those that made or used this version.")
 @options.where
 @options.order_by
+@options.at
 @options.limit
 @options.watching
 @asks
@@ -33,12 +35,13 @@ def list_runs(
     reference: str,
     where: str,
     order_by: str,
+    at: int | datetime | None,
     limit: int | None,
     watching: bool,
 ) -> None:
     """List the runs, the last started first."""
-    options.check_watching(watching=watching, where=where or reference, order_by=order_by)
-    found = client.list_runs(version=reference, filter=where, order_by=order_by)
+    options.check_watching(watching=watching, where=where or reference, order_by=order_by, at=at)
+    found = client.list_runs(version=reference, filter=where, order_by=order_by, at=at)
     if not watching:
         printer.many(islice(found, limit))
         return
@@ -50,16 +53,18 @@ def list_runs(
 
 @run.command("get")
 @click.argument("name", metavar="RUN", shell_complete=completing.runs)
+@options.at
 @asks
-def get_run(client: Client, printer: Printer, name: str) -> None:
+def get_run(client: Client, printer: Printer, name: str, at: int | datetime | None) -> None:
     """Print one run."""
-    printer.one(client.get_run(name))
+    printer.one(client.get_run(name, at=at))
 
 
 @run.command("steps")
 @click.argument("name", metavar="RUN", shell_complete=completing.runs)
+@options.at
 @options.limit
 @asks
-def list_steps(client: Client, printer: Printer, name: str, limit: int | None) -> None:
+def list_steps(client: Client, printer: Printer, name: str, at: int | datetime | None, limit: int | None) -> None:
     """List the steps of a run in the order in which they were started."""
-    printer.many(islice(client.list_steps(name), limit))
+    printer.many(islice(client.list_steps(name, at=at), limit))

@@ -131,9 +131,10 @@ def update_version(
 
 @version.command("history")
 @options.reference
+@options.kinds
 @options.limit
 @asks
-def history(client: Client, printer: Printer, reference: str, limit: int | None) -> None:
+def history(client: Client, printer: Printer, reference: str, kinds: tuple[str, ...], limit: int | None) -> None:
     """Tell what happened to a version, the newest first."""
     found = client.get_version(reference, show_deleted=True)
-    printer.many(islice(client.history(f"{found.model}/{found.number}"), limit))
+    printer.many(islice(client.history(f"{found.model}/{found.number}", kinds=kinds), limit))

@@ -59,9 +59,7 @@ def _as_awaited(client: Client, reference: str, stage: str | None) -> ModelVersi
 @click.command
 @options.model
 @options.since
-@click.option(
-    "--kind", "kinds", multiple=True, metavar="KIND", help="Only such events, as stage_changed; several may be."
-)
+@options.kinds
 @click.option(
     "--stage",
     "stages",

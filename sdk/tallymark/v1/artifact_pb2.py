@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btallymark/v1/artifact.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x02\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07ordinal\x18\x02 \x01(\x05\x12(\n\x04type\x18\x03 \x01(\x0e\x32\x1a.tallymark.v1.ArtifactType\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06\x66ormat\x18\x07 \x01(\t\x12(\n\x04role\x18\x08 \x01(\x0e\x32\x1a.tallymark.v1.ArtifactRole\x12\x0b\n\x03run\x18\t \x01(\t\x12\x0c\n\x04step\x18\n \x01(\t\x12\x0f\n\x07\x63reator\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\r \x01(\x03\x12\x14\n\x0cmod_revision\x18\x0e \x01(\x03\"x\n\x13LinkArtifactRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x02 \x01(\t\x12(\n\x08\x61rtifact\x18\x03 \x01(\x0b\x32\x16.tallymark.v1.Artifact\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"I\n\x15UnlinkArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\"\n\x12GetArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"]\n\x14ListArtifactsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"m\n\x15ListArtifactsResponse\x12)\n\tartifacts\x18\x01 \x03(\x0b\x32\x16.tallymark.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*|\n\x0c\x41rtifactType\x12\x1d\n\x19\x41RTIFACT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41RTIFACT_TYPE_DATA\x10\x01\x12\x17\n\x13\x41RTIFACT_TYPE_MODEL\x10\x02\x12\x1c\n\x18\x41RTIFACT_TYPE_DEPLOYMENT\x10\x03*]\n\x0c\x41rtifactRole\x12\x1d\n\x19\x41RTIFACT_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41RTIFACT_ROLE_MADE\x10\x01\x12\x16\n\x12\x41RTIFACT_ROLE_USED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btallymark/v1/artifact.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x02\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07ordinal\x18\x02 \x01(\x05\x12(\n\x04type\x18\x03 \x01(\x0e\x32\x1a.tallymark.v1.ArtifactType\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06\x66ormat\x18\x07 \x01(\t\x12(\n\x04role\x18\x08 \x01(\x0e\x32\x1a.tallymark.v1.ArtifactRole\x12\x0b\n\x03run\x18\t \x01(\t\x12\x0c\n\x04step\x18\n \x01(\t\x12\x0f\n\x07\x63reator\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\r \x01(\x03\x12\x14\n\x0cmod_revision\x18\x0e \x01(\x03\"x\n\x13LinkArtifactRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x02 \x01(\t\x12(\n\x08\x61rtifact\x18\x03 \x01(\x0b\x32\x16.tallymark.v1.Artifact\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"I\n\x15UnlinkArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"w\n\x12GetArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\rread_revision\x18\x02 \x01(\x03H\x00\x12/\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\xb2\x01\n\x14ListArtifactsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x17\n\rread_revision\x18\x05 \x01(\x03H\x00\x12/\n\tread_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"m\n\x15ListArtifactsResponse\x12)\n\tartifacts\x18\x01 \x03(\x0b\x32\x16.tallymark.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03*|\n\x0c\x41rtifactType\x12\x1d\n\x19\x41RTIFACT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41RTIFACT_TYPE_DATA\x10\x01\x12\x17\n\x13\x41RTIFACT_TYPE_MODEL\x10\x02\x12\x1c\n\x18\x41RTIFACT_TYPE_DEPLOYMENT\x10\x03*]\n\x0c\x41rtifactRole\x12\x1d\n\x19\x41RTIFACT_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41RTIFACT_ROLE_MADE\x10\x01\x12\x16\n\x12\x41RTIFACT_ROLE_USED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallymark.v1.artifact_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ARTIFACTTYPE']._serialized_start=850
-  _globals['_ARTIFACTTYPE']._serialized_end=974
-  _globals['_ARTIFACTROLE']._serialized_start=976
-  _globals['_ARTIFACTROLE']._serialized_end=1069
+  _globals['_ARTIFACTTYPE']._serialized_start=1021
+  _globals['_ARTIFACTTYPE']._serialized_end=1145
+  _globals['_ARTIFACTROLE']._serialized_start=1147
+  _globals['_ARTIFACTROLE']._serialized_end=1240
   _globals['_ARTIFACT']._serialized_start=79
   _globals['_ARTIFACT']._serialized_end=409
   _globals['_LINKARTIFACTREQUEST']._serialized_start=411
@@ -43,9 +43,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNLINKARTIFACTREQUEST']._serialized_start=533
   _globals['_UNLINKARTIFACTREQUEST']._serialized_end=606
   _globals['_GETARTIFACTREQUEST']._serialized_start=608
-  _globals['_GETARTIFACTREQUEST']._serialized_end=642
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=644
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=737
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=739
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=848
+  _globals['_GETARTIFACTREQUEST']._serialized_end=727
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=730
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=908
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=910
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=1019
 # @@protoc_insertion_point(module_scope)

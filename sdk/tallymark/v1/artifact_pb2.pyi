@@ -227,20 +227,32 @@ class GetArtifactRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The artifact, `projects/{project}/models/{model}/versions/{version}/artifacts/{artifact}` with or without
     `@{ordinal}`.
     """
+    read_revision: _builtins.int
+    """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time, UTC."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        read_revision: _builtins.int = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_read_at: _TypeAlias = _typing.Literal["read_revision", "read_time"]  # noqa: Y015
+    _WhichOneofArgType_read_at: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_read_at) -> _WhichOneofReturnType_read_at | None: ...
 
 Global___GetArtifactRequest: _TypeAlias = GetArtifactRequest  # noqa: Y015
 
@@ -254,6 +266,8 @@ class ListArtifactsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The version, by number, `latest`, `@production`, `@staging`, `@ALIAS` or `=NAME`."""
     page_size: _builtins.int
@@ -264,6 +278,12 @@ class ListArtifactsRequest(_message.Message):
     """Which artifacts, in the language of https://aip.dev/160: `type = "model" AND format = skops`. Fields are artifact,
     ordinal, type, uri, digest, size_bytes, format, role, run, step, creator and create_time.
     """
+    read_revision: _builtins.int
+    """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time, UTC."""
+
     def __init__(
         self,
         *,
@@ -271,12 +291,16 @@ class ListArtifactsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         filter: _builtins.str = ...,
+        read_revision: _builtins.int = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_read_at: _TypeAlias = _typing.Literal["read_revision", "read_time"]  # noqa: Y015
+    _WhichOneofArgType_read_at: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_read_at) -> _WhichOneofReturnType_read_at | None: ...
 
 Global___ListArtifactsRequest: _TypeAlias = ListArtifactsRequest  # noqa: Y015
 

@@ -38,7 +38,9 @@ class ListEventsRequest(_message.Message):
     after_revision: _builtins.int
     """Read events after this revision; 0 from the first on."""
     page_size: _builtins.int
-    """How many events the reply has at most: 1 to 1000, otherwise 50. It has fewer when they are large, but one at least."""
+    """How many events the reply has at most: 1 to 1000, otherwise 50. It has fewer when they are large or far apart,
+    but one at least when there is one.
+    """
     name: _builtins.str
     """Only the history of this model, with its versions, or of this version, by any reference. Empty: of all."""
     newest_first: _builtins.bool
@@ -83,8 +85,8 @@ class ListEventsResponse(_message.Message):
     """Names the log, to tell it from the log of another registry."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """The events, in the order asked for; fewer than asked for when they are large. Ask for more after (or, newest first,
-        before) the last one's revision, until there are none.
+        """The events, in the order asked for; fewer than asked for when they are large or far apart. Ask for more after (or,
+        newest first, before) the last one's revision, until there are none.
         """
 
     def __init__(

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class EventLogStub(object):
-    """The log of a project: every change, in the one order in which they happened.
+    """The log of a project: every change, in the one order in which they happened. It is kept from its first event on,
+    whatever is deleted or purged: no revision is too old to resume after.
     """
 
     def __init__(self, channel):
@@ -48,7 +49,8 @@ class EventLogStub(object):
 
 
 class EventLogServicer(object):
-    """The log of a project: every change, in the one order in which they happened.
+    """The log of a project: every change, in the one order in which they happened. It is kept from its first event on,
+    whatever is deleted or purged: no revision is too old to resume after.
     """
 
     def ListEvents(self, request, context):
@@ -90,7 +92,8 @@ def add_EventLogServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventLog(object):
-    """The log of a project: every change, in the one order in which they happened.
+    """The log of a project: every change, in the one order in which they happened. It is kept from its first event on,
+    whatever is deleted or purged: no revision is too old to resume after.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventLogStub:
-    """The log of a project: every change, in the one order in which they happened."""
+    """The log of a project: every change, in the one order in which they happened. It is kept from its first event on,
+    whatever is deleted or purged: no revision is too old to resume after.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +46,9 @@ class EventLogStub:
 
 @_typing.type_check_only
 class EventLogAsyncStub(EventLogStub):
-    """The log of a project: every change, in the one order in which they happened."""
+    """The log of a project: every change, in the one order in which they happened. It is kept from its first event on,
+    whatever is deleted or purged: no revision is too old to resume after.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_log_pb2.ListEventsRequest, _event_log_pb2.ListEventsResponse]  # type: ignore[assignment]
@@ -57,7 +61,9 @@ class EventLogAsyncStub(EventLogStub):
     """
 
 class EventLogServicer(metaclass=_abc_1.ABCMeta):
-    """The log of a project: every change, in the one order in which they happened."""
+    """The log of a project: every change, in the one order in which they happened. It is kept from its first event on,
+    whatever is deleted or purged: no revision is too old to resume after.
+    """
 
     @_abc_1.abstractmethod
     def ListEvents(

@@ -22,26 +22,27 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tallymark.v1 import artifact_pb2 as tallymark_dot_v1_dot_artifact__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 from tallymark.v1 import run_pb2 as tallymark_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallymark/v1/lineage.proto\x12\x0ctallymark.v1\x1a\x1btallymark/v1/artifact.proto\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"e\n\x13QueryLineageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.tallymark.v1.LineageDirection\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\"\x8f\x01\n\x14QueryLineageResponse\x12(\n\x05nodes\x18\x01 \x03(\x0b\x32\x19.tallymark.v1.LineageNode\x12(\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x19.tallymark.v1.LineageEdge\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\xb7\x01\n\x0bLineageNode\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\x12\x33\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersionH\x00\x12 \n\x03run\x18\x04 \x01(\x0b\x32\x11.tallymark.v1.RunH\x00\x12*\n\x08\x61rtifact\x18\x05 \x01(\x0b\x32\x16.tallymark.v1.ArtifactH\x00\x42\n\n\x08resource\"-\n\x0bLineageEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t*w\n\x10LineageDirection\x12!\n\x1dLINEAGE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aLINEAGE_DIRECTION_UPSTREAM\x10\x01\x12 \n\x1cLINEAGE_DIRECTION_DOWNSTREAM\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallymark/v1/lineage.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btallymark/v1/artifact.proto\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\xba\x01\n\x13QueryLineageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.tallymark.v1.LineageDirection\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\x12\x17\n\rread_revision\x18\x04 \x01(\x03H\x00\x12/\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\x8f\x01\n\x14QueryLineageResponse\x12(\n\x05nodes\x18\x01 \x03(\x0b\x32\x19.tallymark.v1.LineageNode\x12(\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x19.tallymark.v1.LineageEdge\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\xb7\x01\n\x0bLineageNode\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\x12\x33\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersionH\x00\x12 \n\x03run\x18\x04 \x01(\x0b\x32\x11.tallymark.v1.RunH\x00\x12*\n\x08\x61rtifact\x18\x05 \x01(\x0b\x32\x16.tallymark.v1.ArtifactH\x00\x42\n\n\x08resource\"-\n\x0bLineageEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t*w\n\x10LineageDirection\x12!\n\x1dLINEAGE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aLINEAGE_DIRECTION_UPSTREAM\x10\x01\x12 \n\x1cLINEAGE_DIRECTION_DOWNSTREAM\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallymark.v1.lineage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LINEAGEDIRECTION']._serialized_start=605
-  _globals['_LINEAGEDIRECTION']._serialized_end=724
-  _globals['_QUERYLINEAGEREQUEST']._serialized_start=123
-  _globals['_QUERYLINEAGEREQUEST']._serialized_end=224
-  _globals['_QUERYLINEAGERESPONSE']._serialized_start=227
-  _globals['_QUERYLINEAGERESPONSE']._serialized_end=370
-  _globals['_LINEAGENODE']._serialized_start=373
-  _globals['_LINEAGENODE']._serialized_end=556
-  _globals['_LINEAGEEDGE']._serialized_start=558
-  _globals['_LINEAGEEDGE']._serialized_end=603
+  _globals['_LINEAGEDIRECTION']._serialized_start=724
+  _globals['_LINEAGEDIRECTION']._serialized_end=843
+  _globals['_QUERYLINEAGEREQUEST']._serialized_start=157
+  _globals['_QUERYLINEAGEREQUEST']._serialized_end=343
+  _globals['_QUERYLINEAGERESPONSE']._serialized_start=346
+  _globals['_QUERYLINEAGERESPONSE']._serialized_end=489
+  _globals['_LINEAGENODE']._serialized_start=492
+  _globals['_LINEAGENODE']._serialized_end=675
+  _globals['_LINEAGEEDGE']._serialized_start=677
+  _globals['_LINEAGEEDGE']._serialized_end=722
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ What came from what: versions, the runs that made and used them, and the artifac
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tallymark.v1 import artifact_pb2 as _artifact_pb2
@@ -55,24 +56,36 @@ class QueryLineageRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
     DEPTH_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Where to begin: a version, by any reference, or a run, `projects/{project}/runs/{run}`."""
     direction: Global___LineageDirection.ValueType
     """Which way to go."""
     depth: _builtins.int
     """How many edges to go at most: 1 to 20, otherwise 4."""
+    read_revision: _builtins.int
+    """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was at this time, UTC."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         direction: Global___LineageDirection.ValueType = ...,
         depth: _builtins.int = ...,
+        read_revision: _builtins.int = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "direction", b"direction", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "direction", b"direction", "name", b"name", "read_at", b"read_at", "read_revision", b"read_revision", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_read_at: _TypeAlias = _typing.Literal["read_revision", "read_time"]  # noqa: Y015
+    _WhichOneofArgType_read_at: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_read_at) -> _WhichOneofReturnType_read_at | None: ...
 
 Global___QueryLineageRequest: _TypeAlias = QueryLineageRequest  # noqa: Y015
 

@@ -26,7 +26,7 @@ from tallymark.v1 import (
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.model import ModelVersion, Run
-from tallymark_server.registry import Registry, Scope
+from tallymark_server.registry import Moment, Registry, Scope
 from tallymark_server.rpc import commands, messages, names
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -172,8 +172,10 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
     async def ListMetricPoints(
         self, request: metric_pb2.ListMetricPointsRequest, context: Context
     ) -> metric_pb2.ListMetricPointsResponse:
-        project, version = await self._version(request.parent)
-        page = await self._registry.points(project, version, request.keys, request.page_size, request.page_token)
+        moment = commands.moment(request)
+        project, version = await self._version(request.parent, "parent", moment)
+        size, token = request.page_size, request.page_token
+        page = await self._registry.points(project, version, request.keys, size, token, moment)
         return metric_pb2.ListMetricPointsResponse(
             points=[messages.point(item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -192,14 +194,16 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
 
     async def GetArtifact(self, request: artifact_pb2.GetArtifactRequest, context: Context) -> artifact_pb2.Artifact:
         project, model, reference, name, ordinal = names.artifact(request.name, "name")
-        version = await self._registry.version(project, model, reference)
-        return messages.artifact(project, await self._registry.artifact(project, version, name, ordinal))
+        moment = commands.moment(request)
+        version = await self._registry.version(project, model, reference, moment=moment)
+        return messages.artifact(project, await self._registry.artifact(project, version, name, ordinal, moment))
 
     async def ListArtifacts(
         self, request: artifact_pb2.ListArtifactsRequest, context: Context
     ) -> artifact_pb2.ListArtifactsResponse:
-        project, version = await self._version(request.parent)
-        page = await self._registry.artifacts(project, version, commands.asked(request))
+        asked = commands.asked(request)
+        project, version = await self._version(request.parent, "parent", asked.moment)
+        page = await self._registry.artifacts(project, version, asked)
         return artifact_pb2.ListArtifactsResponse(
             artifacts=[messages.artifact(project, item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -210,19 +214,20 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: lineage_pb2.QueryLineageRequest, context: Context
     ) -> lineage_pb2.QueryLineageResponse:
         start: ModelVersion | Run
+        moment = commands.moment(request)
         if "/runs/" in request.name:
             project, run = names.run(request.name, "name")
-            start = await self._registry.run(project, run)
+            start = await self._registry.run(project, run, moment)
         else:
-            project, start = await self._version(request.name, "name")
+            project, start = await self._version(request.name, "name", moment)
         lineage, revision = await self._registry.lineage(
-            project, start, commands.directions(request), commands.depth(request)
+            project, start, commands.directions(request), commands.depth(request), moment
         )
         return messages.lineage(project, lineage, revision)
 
-    async def _version(self, name: str, field: str = "parent") -> tuple[str, ModelVersion]:
+    async def _version(self, name: str, field: str, moment: Moment) -> tuple[str, ModelVersion]:
         project, model, reference = names.version(name, field)
-        return project, await self._registry.version(project, model, reference)
+        return project, await self._registry.version(project, model, reference, moment=moment)
 
 
 class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
@@ -248,19 +253,19 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
 
     async def GetRun(self, request: run_registry_pb2.GetRunRequest, context: Context) -> run_pb2.Run:
         project, run = names.run(request.name, "name")
-        return messages.run(project, await self._registry.run(project, run))
+        return messages.run(project, await self._registry.run(project, run, commands.moment(request)))
 
     async def ListRuns(
         self, request: run_registry_pb2.ListRunsRequest, context: Context
     ) -> run_registry_pb2.ListRunsResponse:
-        project = names.project(request.parent, "parent")
+        project, asked = names.project(request.parent, "parent"), commands.asked(request)
         version = None
         if request.model_version:
             owner, model, reference = names.version(request.model_version, "model_version")
             if owner != project:
                 raise InvalidField("model_version", request.model_version, "it belongs to another project than parent")
-            version = await self._registry.version(owner, model, reference)
-        page = await self._registry.runs(project, commands.asked(request), version)
+            version = await self._registry.version(owner, model, reference, moment=asked.moment)
+        page = await self._registry.runs(project, asked, version)
         return run_registry_pb2.ListRunsResponse(
             runs=[messages.run(project, item) for item in page.items],
             next_page_token=page.next_page_token,
@@ -279,7 +284,8 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
         self, request: run_registry_pb2.ListStepsRequest, context: Context
     ) -> run_registry_pb2.ListStepsResponse:
         project, run = names.run(request.parent, "parent")
-        page = await self._registry.steps(project, run, request.page_size, request.page_token)
+        moment = commands.moment(request)
+        page = await self._registry.steps(project, run, request.page_size, request.page_token, moment)
         return run_registry_pb2.ListStepsResponse(
             steps=[messages.step(project, item) for item in page.items],
             next_page_token=page.next_page_token,

@@ -161,12 +161,21 @@ class Storage(Protocol):
         ...
 
     async def points(
-        self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
+        self,
+        project: str,
+        version: ModelVersion,
+        keys: Sequence[str],
+        after: tuple[str, int],
+        limit: int,
+        *,
+        at: int | None = None,
     ) -> Page[Point]:
         """Points of these metrics of the version (none: of all), by metric and step, after that metric and step."""
         ...
 
-    async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
+    async def artifact(
+        self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
+    ) -> Artifact | None:
         """The artifact of that name of the version: of that ordinal, or the newest. None if it was unlinked."""
         ...
 
@@ -174,7 +183,7 @@ class Storage(Protocol):
         """A page of the version's artifacts, without unlinked ones."""
         ...
 
-    async def run(self, project: str, run_id: str) -> Run | None:
+    async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
         """The run of that id."""
         ...
 
@@ -182,7 +191,7 @@ class Storage(Protocol):
         """A page of the project's runs, or of those that made or used a version."""
         ...
 
-    async def steps(self, project: str, run_id: str, after: int, limit: int) -> Page[RunStep]:
+    async def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
         """Steps of the run in the order in which they were started, started after that revision."""
         ...
 
@@ -195,7 +204,14 @@ class Storage(Protocol):
         ...
 
     async def lineage(
-        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
+        self,
+        project: str,
+        start: ModelVersion | Run,
+        directions: frozenset[bool],
+        depth: int,
+        limit: int,
+        *,
+        at: int | None = None,
     ) -> Page[Lineage]:
         """What came from what, around the start: upstream (False), downstream (True), at most so far and so much."""
         ...

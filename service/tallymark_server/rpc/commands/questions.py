@@ -14,7 +14,7 @@ from tallymark.v1 import (
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Stage
-from tallymark_server.registry import NOW, Asked, Scope
+from tallymark_server.registry import Asked, Scope
 from tallymark_server.rpc import names
 from tallymark_server.rpc.commands.parts import moment, stage
 from tallymark_server.watching import Interest
@@ -80,7 +80,7 @@ def asked(request: Any) -> Asked:
         filter=request.filter,
         order_by=request.order_by if "order_by" in fields else "",
         deleted="show_deleted" in fields and request.show_deleted,
-        moment=moment(request) if "read_revision" in fields else NOW,
+        moment=moment(request),
     )
 
 

@@ -145,13 +145,15 @@ class SqliteStorage:
             self._known[asked] = found
         return found
 
-    async def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
+    async def artifact(
+        self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
+    ) -> Artifact | None:
         with _translated:
-            return self._points.artifact(project, version, name, ordinal)
+            return self._points.artifact(project, version, name, ordinal, at)
 
-    async def run(self, project: str, run_id: str) -> Run | None:
+    async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
         with _translated:
-            return self._points.run(project, run_id)
+            return self._points.run(project, run_id, at)
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
         return await self._read(lambda reading: reading.models(project, query))
@@ -166,23 +168,41 @@ class SqliteStorage:
         return await self._read(lambda reading: reading.runs(project, query, version))
 
     async def points(
-        self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
+        self,
+        project: str,
+        version: ModelVersion,
+        keys: Sequence[str],
+        after: tuple[str, int],
+        limit: int,
+        *,
+        at: int | None = None,
     ) -> Page[Point]:
-        return await self._page(project, lambda reading: reading.points(project, version, keys, after, limit))
+        return await self._page(project, lambda reading: reading.points(project, version, keys, after, limit, at))
 
-    async def steps(self, project: str, run_id: str, after: int, limit: int) -> Page[RunStep]:
-        return await self._page(project, lambda reading: reading.steps(project, run_id, after, limit))
+    async def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
+        return await self._page(project, lambda reading: reading.steps(project, run_id, after, limit, at))
 
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
         return await self._page(project, lambda reading: reading.events(project, after, limit))
 
     async def history(self, project: str, scope: Scope, limit: int) -> Page[Event]:
-        return await self._page(project, lambda reading: reading.history(project, scope, limit))
+        left: Scope | None = scope
+        while left is not None:
+            # In between, others are answered.
+            page, left = await self._read(partial(Reading.history, project=project, scope=left, limit=limit))
+        return page
 
     async def lineage(
-        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
+        self,
+        project: str,
+        start: ModelVersion | Run,
+        directions: frozenset[bool],
+        depth: int,
+        limit: int,
+        *,
+        at: int | None = None,
     ) -> Page[Lineage]:
-        return await self._page(project, lambda reading: reading.lineage(project, start, directions, depth, limit))
+        return await self._page(project, lambda reading: reading.lineage(project, start, directions, depth, limit, at))
 
     async def _page(self, project: str, read: Callable[[Reading], list[T]]) -> Page[T]:
         return await self._read(lambda reading: Page(reading.head(project), read(reading)))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tallymark_server.domain.model import Artifact, ModelVersion, Run
 from tallymark_server.storage.codec import decode_artifact, decode_run, decode_version
 from tallymark_server.storage.contract import Edge, Lineage, Node, NodeKey
+from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
 
 Found = ModelVersion | Run | Artifact
 # ("version", model id, number), ("run", run id, 0) or ("artifact", digest or uri, 0)
@@ -32,7 +33,7 @@ def _to_runs(role: str) -> str:
     return f"""
     SELECT asked.first, asked.second, run_versions.run, 0 FROM {_ASKED} AS asked
     CROSS JOIN run_versions INDEXED BY runs_of_versions ON {_OF_VERSIONS.format(table="run_versions")}
-        AND run_versions.role = '{role}'
+        AND run_versions.role = '{role}' AND run_versions.revision <= :at
     """
 
 
@@ -40,7 +41,7 @@ def _from_runs(role: str) -> str:
     return f"""
     SELECT asked.first, asked.second, run_versions.model, run_versions.number FROM {_ASKED} AS asked
     CROSS JOIN run_versions ON run_versions.project = :project AND run_versions.run = asked.first
-        AND run_versions.role = '{role}'
+        AND run_versions.role = '{role}' AND run_versions.revision <= :at
     """
 
 
@@ -48,7 +49,7 @@ def _to_artifacts(role: str) -> str:
     return f"""
     SELECT asked.first, asked.second, artifacts.identity, 0 FROM {_ASKED} AS asked
     CROSS JOIN artifacts ON {_OF_VERSIONS.format(table="artifacts")} AND artifacts.role = '{role}'
-        AND artifacts.unlinked = 0
+        AND {linked_as_of("artifacts")}
     """
 
 
@@ -57,7 +58,7 @@ def _from_artifacts(role: str) -> str:
     SELECT asked.first, asked.second, artifacts.model, artifacts.number FROM {_ASKED} AS asked
     CROSS JOIN artifacts INDEXED BY artifacts_by_identity
     ON artifacts.project = :project AND artifacts.identity = asked.first
-        AND artifacts.role = '{role}' AND artifacts.unlinked = 0
+        AND artifacts.role = '{role}' AND {linked_as_of("artifacts")}
     """
 
 
@@ -72,25 +73,21 @@ WAYS = (
     Way("artifact", "version", downstream=True, sql=_from_artifacts("used")),
 )
 VERSIONS = f"""
-SELECT versions.model, versions.number, events.image, models.name FROM {_ASKED} AS asked
-CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")}
-CROSS JOIN models ON models.project = :project AND models.id = versions.model
-CROSS JOIN events ON events.project = :project AND events.revision = versions.revision
+SELECT versions.model, versions.number, events.image, {NAME_AS_OF} FROM {_ASKED} AS asked
+CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")} {image_as_of("versions", VERSION_AS_OF)}
 """
 RUNS = f"""
-SELECT runs.id, 0, events.image, models.name FROM {_ASKED} AS asked
-CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first
-CROSS JOIN events ON events.project = :project AND events.revision = runs.revision
-LEFT JOIN models ON models.project = :project AND models.id = events.model
+SELECT runs.id, 0, events.image, {NAME_AS_OF} FROM {_ASKED} AS asked
+CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first AND runs.start_revision <= :at
+{image_as_of("runs", AS_BEGUN)}
 """
-# Any of the links tells what an artifact is.
+# Any of the links tells what an artifact is, by its beginning.
 ARTIFACTS = f"""
-SELECT asked.first, 0, events.image, models.name FROM {_ASKED} AS asked
+SELECT asked.first, 0, events.image, {NAME_AS_OF} FROM {_ASKED} AS asked
 CROSS JOIN events ON events.project = :project AND events.revision = (
-    SELECT artifacts.revision FROM artifacts INDEXED BY artifacts_by_identity
-    WHERE artifacts.project = :project AND artifacts.identity = asked.first AND artifacts.unlinked = 0 LIMIT 1
+    SELECT artifacts.start_revision FROM artifacts INDEXED BY artifacts_by_identity
+    WHERE artifacts.project = :project AND artifacts.identity = asked.first AND {linked_as_of("artifacts")} LIMIT 1
 )
-CROSS JOIN models ON models.project = :project AND models.id = events.model
 """
 _READ: dict[str, tuple[str, Callable[[str, str], Found]]] = {
     "version": (VERSIONS, decode_version),
@@ -99,9 +96,20 @@ _READ: dict[str, tuple[str, Callable[[str, str], Found]]] = {
 }
 
 
-def lineage(
-    connection: sqlite3.Connection, project: int, start: Key, directions: frozenset[bool], depth: int, limit: int
-) -> Lineage:
+class Asked(NamedTuple):
+    """Of which project it is asked, as of which revision."""
+
+    connection: sqlite3.Connection
+    project: int
+    at: int
+
+    def rows(self, sql: str, keys: list[tuple[str | int, int]], **given: int) -> sqlite3.Cursor:
+        """What the statement finds from these keys."""
+        names = {"project": self.project, "at": self.at, "keys": json.dumps(keys, ensure_ascii=False)}
+        return self.connection.execute(sql, {**names, **given})
+
+
+def lineage(asked: Asked, start: Key, directions: frozenset[bool], depth: int, limit: int) -> Lineage:
     """What is found from the start, upstream (False) and downstream (True), up to so many edges away, and so many.
 
     The two directions are followed each by itself: what else came from the same source is neither.
@@ -113,7 +121,7 @@ def lineage(
         frontier = [start]
         seen = {start}
         for distance in range(1, depth + 2):
-            steps = _steps(connection, project, frontier, limit + 1, downstream=downstream)
+            steps = _steps(asked, frontier, limit + 1, downstream=downstream)
             fresh = list(dict.fromkeys(key for _, key in steps if key not in seen))
             if distance > depth:
                 truncated = truncated or bool(fresh)
@@ -128,34 +136,26 @@ def lineage(
                 depths.setdefault(key, distance)
             seen.update(fresh)
             frontier = fresh
-    resources = _resources(connection, project, depths)
+    resources = _resources(asked, depths)
     nodes = [Node(key, distance, resources[key]) for key, distance in depths.items() if key in resources]
     told = [Edge(one, other) for one, other in edges if one in resources and other in resources]
     return Lineage(sorted(nodes, key=lambda node: node.depth), told, truncated)
 
 
-def _steps(
-    connection: sqlite3.Connection, project: int, frontier: list[Key], limit: int, *, downstream: bool
-) -> list[tuple[Key, Key]]:
+def _steps(asked: Asked, frontier: list[Key], limit: int, *, downstream: bool) -> list[tuple[Key, Key]]:
     found: list[tuple[Key, Key]] = []
     for way in WAYS:
-        asked = [(key[1], key[2]) for key in frontier if key[0] == way.start]
-        if way.downstream is downstream and asked:
-            rows = connection.execute(
-                f"{way.sql} LIMIT :limit", {"project": project, "keys": _json(asked), "limit": limit}
-            )
+        keys = [(key[1], key[2]) for key in frontier if key[0] == way.start]
+        if way.downstream is downstream and keys:
+            rows = asked.rows(f"{way.sql} LIMIT :limit", keys, limit=limit)
             found += [((way.start, first, second), (way.end, end, number)) for first, second, end, number in rows]
     return found
 
 
-def _resources(connection: sqlite3.Connection, project: int, keys: Iterable[Key]) -> dict[Key, Found]:
+def _resources(asked: Asked, keys: Iterable[Key]) -> dict[Key, Found]:
     resources: dict[Key, Found] = {}
     for kind, (sql, decode) in _READ.items():
-        asked = [(key[1], key[2]) for key in keys if key[0] == kind]
-        for first, second, image, model in connection.execute(sql, {"project": project, "keys": _json(asked)}):
+        of_kind = [(key[1], key[2]) for key in keys if key[0] == kind]
+        for first, second, image, model in asked.rows(sql, of_kind):
             resources[(kind, first, second)] = decode(image, model)
     return resources
-
-
-def _json(values: list[tuple[str | int, int]]) -> str:
-    return json.dumps(values, ensure_ascii=False)

@@ -20,29 +20,19 @@ from tallymark_server.storage.sqlite.conditions import (
     where,
 )
 from tallymark_server.storage.sqlite.finding import candidates, leading
+from tallymark_server.storage.sqlite.images import (
+    AS_BEGUN,
+    MODEL_AS_OF,
+    NAME_AS_OF,
+    VERSION_AS_OF,
+    Part,
+    image_as_of,
+    linked_as_of,
+    placed,
+)
 from tallymark_server.storage.sqlite.past import last_number
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
+from tallymark_server.storage.sqlite.rows import OF_MODELS, one_of
 
-# The newest change of a version, model or run up to a revision, which is the last parameter.
-VERSION_AS_OF = f"""
-SELECT past.revision FROM events AS past INDEXED BY events_of_versions
-WHERE past.project = versions.project AND past.model = versions.model
-    AND past.number = versions.number AND past.revision <= ? AND past.kind NOT IN ({listed(BESIDE_VERSIONS)})
-ORDER BY past.revision DESC LIMIT 1
-"""
-MODEL_AS_OF = f"""
-SELECT past.revision FROM events AS past INDEXED BY changes_of_models
-WHERE past.project = models.project AND past.model = models.id AND past.revision <= ?
-    AND {one_of("past.kind", OF_MODELS)}
-ORDER BY past.revision DESC LIMIT 1
-"""
-# The + takes the column's affinity away, with which the index of an expression is not compared.
-RUN_AS_OF = """
-SELECT past.revision FROM events AS past INDEXED BY changes_of_runs
-WHERE past.project = runs.project AND json_extract(past.image, '$.id') = +runs.id AND past.revision <= ?
-    AND (past.kind = 'run_started' OR past.kind = 'run_finished')
-ORDER BY past.revision DESC LIMIT 1
-"""
 # What was purged since, though it may have been made again, is not there.
 _PURGED = f"""
 (json_extract(events.image, '$.purged') IS NOT NULL OR EXISTS (
@@ -53,7 +43,6 @@ _PURGED = f"""
 """
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
-Part = tuple[str, list[object]]
 # In characters of JSON: with the default limit of 4 MiB a client must be able to receive any page.
 MAX_PAGE_SIZE = 1_000_000
 
@@ -79,11 +68,7 @@ class Walk(NamedTuple):
 
 def _event(table: str, as_of: str, at: int) -> Part:
     """The join with the event that has the image as of the revision."""
-    sql = f"""
-    CROSS JOIN events ON events.project = {table}.project AND events.revision =
-        CASE WHEN {table}.revision <= ? THEN {table}.revision ELSE ({as_of}) END
-    """
-    return sql, [at, at]
+    return placed(image_as_of(table, as_of), at)
 
 
 def versions_page(connection: sqlite3.Connection, project: int, model: int, at: int, newest: int, query: Query) -> Page:
@@ -155,32 +140,41 @@ def runs_page(
     connection: sqlite3.Connection, project: int, at: int, query: Query, version: tuple[int, int] | None
 ) -> Page:
     """Images of the project's runs, or of those that made or used a version; each with the name of its model."""
-    join, bound = _event("runs", RUN_AS_OF, at)
-    model = "(SELECT name FROM models WHERE models.project = events.project AND models.id = events.model)"
-    if version is None:
-        source: Part = (f"FROM runs {join} WHERE runs.project = ?", [*bound, project])
-    else:
-        linked = (
-            "FROM run_versions CROSS JOIN runs ON runs.project = run_versions.project AND runs.id = run_versions.run"
-        )
-        chosen = "run_versions.project = ? AND run_versions.model = ? AND run_versions.number = ?"
-        source = (f"{linked} {join} WHERE {chosen}", [*bound, project, *version])
+    join, bound = _event("runs", AS_BEGUN, at)
     columns = {**RUN_COLUMNS, "start_revision": "runs.start_revision"}
-    selected = f"events.image, {model}"
+    selected, name_bound = placed(NAME_AS_OF, at)
+    shown: Part = (f"events.image, {selected}", name_bound)
     if version is not None:
-        return _page(connection, selected, source, columns, query)
-    walk = Walk("FROM runs WHERE runs.project = ?", [project], "runs.start_revision")
-    return _walked(connection, selected, source, columns, query, walk)
+        source = f"""
+        FROM run_versions CROSS JOIN runs ON runs.project = run_versions.project AND runs.id = run_versions.run {join}
+        WHERE run_versions.project = ? AND run_versions.model = ? AND run_versions.number = ?
+            AND run_versions.revision <= ? AND runs.start_revision <= ?
+        """
+        return _page(connection, shown, (source, [*bound, project, *version, at, at]), columns, query)
+    begun = _begun(query, at)
+    of_project = _narrowed((f"FROM runs {join} WHERE runs.project = ?", [*bound, project]), *begun)
+    walk = Walk(*_narrowed(("FROM runs WHERE runs.project = ?", [project]), *begun), "runs.start_revision")
+    return _walked(connection, shown, of_project, columns, query, walk)
 
 
-def artifacts_page(connection: sqlite3.Connection, project: int, model: int, number: int, query: Query) -> Page:
-    """Images of the version's artifacts."""
-    source = """
-    FROM artifacts CROSS JOIN events ON events.project = artifacts.project AND events.revision = artifacts.revision
-    WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ? AND artifacts.unlinked = 0
-    """
+def _begun(query: Query, at: int) -> Part:
+    """That a run had begun by then. A page further down begins below it, and SQLite would go by one of two bounds."""
+    own = query.order[0]
+    if query.after and own.descending and own.field == "start_revision":
+        return "TRUE", []
+    return "runs.start_revision <= ?", [at]
+
+
+def artifacts_page(
+    connection: sqlite3.Connection, project: int, model: int, number: int, at: int, query: Query
+) -> Page:
+    """Images of the version's artifacts as of a revision."""
+    join, bound = _event("artifacts", AS_BEGUN, at)
+    linked, linked_bound = placed(linked_as_of("artifacts"), at)
+    source = f"FROM artifacts {join} WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ?"
+    of_version = _narrowed((source, [*bound, project, model, number]), linked, linked_bound)
     columns = {**ARTIFACT_COLUMNS, "start_revision": "artifacts.start_revision"}
-    return _page(connection, "events.image", (source, [project, model, number]), columns, query)
+    return _page(connection, "events.image", of_version, columns, query)
 
 
 def _walked(

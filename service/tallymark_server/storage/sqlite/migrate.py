@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
 from pathlib import Path
 
@@ -24,13 +26,9 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application_id != APPLICATION_ID and (application_id or version or tables):
         raise CannotOpenError(f"{path} is another program's database; name another file with --db")
-    known = steps()
-    if version > known[-1][0]:
-        raise CannotOpenError(
-            f"{path} was written by a newer Tallymark (schema {version}, this one knows up to {known[-1][0]}); install"
-            " the newer one, or name another file with --db"
-        )
-    for number, sql in known:
+    refuse_newer(version, path)
+    connection.create_function("value_of_point", 1, _value_of_point, deterministic=True)
+    for number, sql in steps():
         if number > version:
             try:
                 connection.executescript(
@@ -41,3 +39,20 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+
+def refuse_newer(version: int, path: str) -> None:
+    """CannotOpenError if a file's schema is newer than this program."""
+    known = steps()[-1][0]
+    if version > known:
+        raise CannotOpenError(
+            f"{path} was written by a newer Tallymark (schema {version}, this one knows up to {known}); install the"
+            " newer one, or name another file with --db"
+        )
+
+
+def _value_of_point(point: str) -> float | None:
+    """The value of a point in an image, to its last digit, which SQLite may round otherwise; not a number is null."""
+    value = json.loads(point)[2]
+    number = float(value["number"] if isinstance(value, dict) else value)
+    return None if math.isnan(number) else number

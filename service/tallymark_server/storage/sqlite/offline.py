@@ -11,7 +11,7 @@ from tallymark_server.storage.contract import CannotOpenError, Writing
 from tallymark_server.storage.placing import placed
 from tallymark_server.storage.sqlite.engine import Transaction, add_projects, connector, prepare, real_file
 from tallymark_server.storage.sqlite.lock import exclusive
-from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, steps
+from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, refuse_newer, steps
 
 _REVISION = "SELECT revision FROM projects WHERE name = ?"
 
@@ -42,7 +42,10 @@ def _check(connection: sqlite3.Connection, path: Path, *, of_any_schema: bool) -
 def check_schema(connection: sqlite3.Connection, path: Path, *, of_any_schema: bool = False) -> None:
     """CannotOpenError if the file's tables are not those that this program knows."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != steps()[-1][0] and not of_any_schema:
+    if of_any_schema:
+        return
+    refuse_newer(version, str(path))
+    if version != steps()[-1][0]:
         raise CannotOpenError(
             f"{path} has schema {version}, and this program reads {steps()[-1][0]}: serve it once first"
         )

@@ -42,6 +42,11 @@ WHERE project = ? AND model = ? AND number = ? AND revision <= ? AND kind NOT IN
 ORDER BY revision DESC LIMIT 1
 """
 PURGED = "SELECT 1 FROM versions WHERE project = ? AND model = ? AND number = ? AND deleted < 2"
+# What is deleted, and has not been changed since, was deleted then, and is passed over without a look into the log.
+MAY_HAVE_BEEN_LATEST = """
+SELECT number FROM versions
+WHERE project = ? AND model = ? AND number <= ? AND deleted < 2 AND (deleted = 0 OR revision > ?) ORDER BY number DESC
+"""
 STAGE_ENTERED = """
 SELECT number FROM events
 WHERE project = ? AND model = ? AND json_extract(image, '$.stage') = ? AND revision <= ? AND kind = 'stage_changed'
@@ -110,7 +115,8 @@ class Past:
         return None
 
     def _latest(self, model: Model) -> ModelVersion | None:
-        for number in range(model.last_number, 0, -1):
+        given = (self._project, model.id, model.last_number, self._at)
+        for (number,) in self._connection.execute(MAY_HAVE_BEEN_LATEST, given):
             version = self._version(model, number)
             if version is not None and version.delete_time is None:
                 return version

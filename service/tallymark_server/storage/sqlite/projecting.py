@@ -28,11 +28,11 @@ _IN_PLACE_OF_PURGED = f"{_CHANGE_MODEL} AND deleted = 2"
 _RENAME = "INSERT OR REPLACE INTO renames VALUES (?, ?, ?)"
 _PURGE = tuple(
     f"DELETE FROM {table} WHERE project = ? AND model = ?"
-    for table in ("versions", "aliases", "artifacts", "points", "run_versions", "facts")
+    for table in ("versions", "aliases", "artifacts", "points", "past_points", "run_versions", "facts")
 )
 _PURGE_VERSION = tuple(
     f"DELETE FROM {table} WHERE project = ? AND model = ? AND number = ?"
-    for table in ("artifacts", "points", "run_versions", "facts")
+    for table in ("artifacts", "points", "past_points", "run_versions", "facts")
 )
 _CHANGE_VERSION = """
 UPDATE versions SET name = ?, stage = ?, automatic_run = ?, deleted = ?, revision = ?
@@ -50,7 +50,12 @@ _UNLINK = """
 UPDATE artifacts SET unlinked = 1, revision = ?
 WHERE project = ? AND model = ? AND number = ? AND artifact = ? AND ordinal = ?
 """
-_POINT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)"
+_POINT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_END_POINTS = """
+INSERT INTO past_points SELECT project, model, number, metric, step, ?, value, time, revision FROM points
+WHERE project = ? AND model = ? AND number = ? AND metric = ?
+"""
+_END_POINT = f"{_END_POINTS} AND step = ?"
 _DELETE_POINTS = "DELETE FROM points WHERE project = ? AND model = ? AND number = ? AND metric = ?"
 
 
@@ -79,7 +84,7 @@ def _create_versions(connection: sqlite3.Connection, project: int, versions: Seq
     last_numbers = {version.model_id: version.number for version in versions}
     connection.executemany(_COUNT, [(number, project, model) for model, number in last_numbers.items()])
     made = [
-        (project, version.run, version.model_id, version.number, ArtifactRole.MADE)
+        (project, version.run, version.model_id, version.number, ArtifactRole.MADE, version.create_revision)
         for version in versions
         if version.run is not None
     ]
@@ -104,12 +109,12 @@ def _project_event(connection: sqlite3.Connection, project: int, event: Event) -
         case RunStep() as step:
             connection.execute(_CHANGE_STEP, (event.revision, project, step.run, step.id))
         case VersionUse() as use:
-            row = (project, use.run, use.model_id, use.number, ArtifactRole.USED)
+            row = (project, use.run, use.model_id, use.number, ArtifactRole.USED, event.revision)
             insert(connection, "run_versions", [row])
         case Artifact() as artifact:
             _project_artifact(connection, project, event, artifact)
         case MetricChange() as change:
-            _project_points(connection, project, change)
+            _project_points(connection, project, event.revision, change)
 
 
 def _project_model(connection: sqlite3.Connection, project: int, event: Event, model: Model) -> None:
@@ -149,13 +154,15 @@ def _project_artifact(connection: sqlite3.Connection, project: int, event: Event
     connection.execute(_LINK, (*key, identity, artifact.role, 0, event.revision, event.revision))
 
 
-def _project_points(connection: sqlite3.Connection, project: int, change: MetricChange) -> None:
+def _project_points(connection: sqlite3.Connection, project: int, revision: int, change: MetricChange) -> None:
     version = (project, change.model_id, change.number)
+    connection.executemany(_END_POINTS, [(revision, *version, key) for key in change.deleted_keys])
     connection.executemany(_DELETE_POINTS, [(*version, key) for key in change.deleted_keys])
+    connection.executemany(_END_POINT, [(revision, *version, point.key, point.step) for point in change.points])
     connection.executemany(
         _POINT,
         [
-            (*version, point.key, point.step, None if math.isnan(point.value) else point.value, point.time)
+            (*version, point.key, point.step, None if math.isnan(point.value) else point.value, point.time, revision)
             for point in change.points
         ],
     )

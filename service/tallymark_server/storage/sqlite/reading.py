@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec.structs import replace
 
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import ProjectNotFound
@@ -13,12 +16,20 @@ from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
-from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Scope
-from tallymark_server.storage.sqlite.lineage import lineage
-from tallymark_server.storage.sqlite.listing import artifacts_page, cut, models_page, runs_page, versions_page
+from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Scope
+from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, image_as_of, linked_as_of
+from tallymark_server.storage.sqlite.lineage import Asked, lineage
+from tallymark_server.storage.sqlite.listing import (
+    MAX_LOOKED_AT,
+    artifacts_page,
+    cut,
+    models_page,
+    runs_page,
+    versions_page,
+)
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
-from tallymark_server.storage.sqlite.rows import COMMON, EVENT, FREQUENT, IMAGE, OF_MODELS, event_of, none_of
+from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, none_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 MODEL_OF_NAME = """
@@ -26,36 +37,39 @@ SELECT events.image, models.last_number FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
 WHERE models.project = ? AND models.name = ?
 """
-RUN_OF_ID = """
-SELECT events.image, models.name FROM runs
-JOIN events ON events.project = runs.project AND events.revision = runs.revision
-LEFT JOIN models ON models.project = runs.project AND models.id = events.model
-WHERE runs.project = ? AND runs.id = ?
+RUN_OF_ID = f"""
+SELECT events.image, {NAME_AS_OF} FROM runs {image_as_of("runs", AS_BEGUN)}
+WHERE runs.project = :project AND runs.id = :run AND runs.start_revision <= :at
 """
-STEPS_AFTER = """
-SELECT events.image, models.name FROM run_steps
-CROSS JOIN events ON events.project = run_steps.project AND events.revision = run_steps.revision
-LEFT JOIN models ON models.project = run_steps.project AND models.id = events.model
-WHERE run_steps.project = ? AND run_steps.run = ? AND run_steps.start_revision > ?
-ORDER BY run_steps.start_revision LIMIT ?
+STEPS_AFTER = f"""
+SELECT events.image, {NAME_AS_OF} FROM run_steps {image_as_of("run_steps", AS_BEGUN)}
+WHERE run_steps.project = :project AND run_steps.run = :run
+    AND run_steps.start_revision > :after AND run_steps.start_revision <= :at
+ORDER BY run_steps.start_revision LIMIT :limit
 """
-ARTIFACT_OF_NAME = """
-SELECT events.image FROM artifacts
-CROSS JOIN events ON events.project = artifacts.project AND events.revision = artifacts.revision
-WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ? AND artifacts.artifact = ?
-    AND artifacts.ordinal = coalesce(?, artifacts.ordinal) AND artifacts.unlinked = 0
+ARTIFACT_OF_NAME = f"""
+SELECT events.image FROM artifacts {image_as_of("artifacts", AS_BEGUN)}
+WHERE artifacts.project = :project AND artifacts.model = :model AND artifacts.number = :number
+    AND artifacts.artifact = :name AND artifacts.ordinal = coalesce(:ordinal, artifacts.ordinal)
+    AND {linked_as_of("artifacts")}
 ORDER BY artifacts.ordinal DESC LIMIT 1
 """
-POINTS_AFTER = """
-SELECT metric, step, value, time FROM points
-WHERE project = ? AND model = ? AND number = ? AND (metric, step) > (?, ?) AND {}
-ORDER BY metric, step LIMIT ?
+_POINTS = """
+SELECT metric, step, value, time FROM {}
+WHERE project = :project AND model = :model AND number = :number AND (metric, step) > (:metric, :step) AND {}
+"""
+POINTS_AFTER = f"{_POINTS.format('points', '{}')} ORDER BY metric, step LIMIT :limit"
+POINTS_AT = f"""
+{_POINTS.format("points", "revision <= :at AND {0}")}
+UNION ALL
+{_POINTS.format("past_points", "revision <= :at AND end_revision > :at AND {0}")}
+ORDER BY metric, step LIMIT :limit
 """
 _EVENTS = f"""
-SELECT {EVENT} FROM events {{}} LEFT JOIN models ON models.project = events.project AND models.id = events.model
-WHERE events.project = ?
+SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
 """
-EVENTS_AFTER = f"{_EVENTS.format('')} AND events.revision > ? ORDER BY events.revision LIMIT ?"
+EVENT_AT = f"{_EVENTS} WHERE events.project = ? AND events.revision = ?"
+EVENTS_AFTER = f"{_EVENTS} WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT ?"
 _AFTER_ALL = 2**63 - 1
 
 
@@ -120,30 +134,56 @@ class Reading:
         return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], at, page.next)
 
     def points(
-        self, project: str, version: ModelVersion, keys: Sequence[str], after: tuple[str, int], limit: int
+        self,
+        project: str,
+        version: ModelVersion,
+        keys: Sequence[str],
+        after: tuple[str, int],
+        limit: int,
+        at: int | None,
     ) -> list[Point]:
         """Points of the version's metrics."""
-        chosen = "metric IN (SELECT value FROM json_each(?))" if keys else "?"
-        given = (version.model_id, version.number, *after, json.dumps(list(keys)) if keys else True, limit)
-        rows = self._connection.execute(POINTS_AFTER.format(chosen), (self._id(project), *given))
+        chosen = "metric IN (SELECT value FROM json_each(:keys))" if keys else "TRUE"
+        given = {
+            "project": self._id(project),
+            "model": version.model_id,
+            "number": version.number,
+            "metric": after[0],
+            "step": after[1],
+            "keys": json.dumps(list(keys)),
+            "at": at,
+            "limit": limit,
+        }
+        rows = self._connection.execute((POINTS_AFTER if at is None else POINTS_AT).format(chosen), given)
         return [Point(key, step, math.nan if value is None else value, time) for key, step, value, time in rows]
 
-    def artifact(self, project: str, version: ModelVersion, name: str, ordinal: int | None) -> Artifact | None:
+    def artifact(
+        self, project: str, version: ModelVersion, name: str, ordinal: int | None, at: int | None
+    ) -> Artifact | None:
         """The artifact of that name."""
-        given = (self._id(project), version.model_id, version.number, name, ordinal)
+        given = {
+            "project": self._id(project),
+            "model": version.model_id,
+            "number": version.number,
+            "name": name,
+            "ordinal": ordinal,
+            "at": _revision(at),
+        }
         row = self._connection.execute(ARTIFACT_OF_NAME, given).fetchone()
         return None if row is None else decode_artifact(row[0], version.model)
 
     def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
         """A page of the version's artifacts."""
         head = self.head(project)
-        page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, query)
+        at = head.revision if query.at is None else query.at
+        page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, at, query)
         items = [decode_artifact(image, version.model) for (image,) in page.rows]
-        return Listed(head, items, head.revision, page.next)
+        return Listed(head, items, at, page.next)
 
-    def run(self, project: str, run_id: str) -> Run | None:
+    def run(self, project: str, run_id: str, at: int | None) -> Run | None:
         """The run of that id."""
-        row = self._connection.execute(RUN_OF_ID, (self._id(project), run_id)).fetchone()
+        given = {"project": self._id(project), "run": run_id, "at": _revision(at)}
+        row = self._connection.execute(RUN_OF_ID, given).fetchone()
         return None if row is None else decode_run(*row)
 
     def runs(self, project: str, query: Query, version: ModelVersion | None) -> Listed[Run]:
@@ -154,9 +194,10 @@ class Reading:
         page = runs_page(self._connection, self._id(project), at, query, linked)
         return Listed(head, [decode_run(*row) for row in page.rows], at, page.next)
 
-    def steps(self, project: str, run_id: str, after: int, limit: int) -> list[RunStep]:
+    def steps(self, project: str, run_id: str, after: int, limit: int, at: int | None) -> list[RunStep]:
         """Steps of the run."""
-        rows = self._connection.execute(STEPS_AFTER, (self._id(project), run_id, after, limit))
+        given = {"project": self._id(project), "run": run_id, "after": after, "at": _revision(at), "limit": limit}
+        rows = self._connection.execute(STEPS_AFTER, given)
         return [decode_step(*row) for row in rows]
 
     def events(self, project: str, after: int, limit: int) -> list[Event]:
@@ -164,18 +205,41 @@ class Reading:
         rows, _ = cut(self._connection.execute(EVENTS_AFTER, (self._id(project), after, limit)), limit, IMAGE)
         return [event_of(row) for row in rows]
 
-    def history(self, project: str, scope: Scope, limit: int) -> list[Event]:
-        """Events of what the scope names."""
-        sql, parameters = history_statement(self._id(project), scope, limit)
-        rows, _ = cut(self._connection.execute(sql, parameters), limit, IMAGE)
-        return [event_of(row) for row in rows]
+    def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
+        """Events of what the scope names; of none among very many, also what of it is left to be looked at."""
+        head, end = self.head(project), self._end(self._id(project), scope)
+        rows, _ = cut(self._history(self._id(project), scope, limit, end), limit, IMAGE)
+        if rows or end is None:
+            return Page(head, [event_of(row) for row in rows]), None
+        return Page(head, []), replace(scope, before=end) if scope.newest_first else replace(scope, after=end)
+
+    def _history(self, project: int, scope: Scope, limit: int, end: int | None) -> Iterator[Any]:
+        if scope.kinds and not scope.kinds & COMMON:
+            for (revision,) in self._connection.execute(*kinds_statement(project, scope, limit)).fetchall():
+                yield from self._connection.execute(EVENT_AT, (project, revision))
+        else:
+            yield from self._connection.execute(*history_statement(project, scope, limit, end))
+
+    def _end(self, project: int, scope: Scope) -> int | None:
+        """Up to where to look for kinds that no index has; None for all the way."""
+        if not scope.kinds & COMMON:
+            return None
+        row = self._connection.execute(*end_statement(project, scope, MAX_LOOKED_AT)).fetchone()
+        return None if row is None else int(row[0])
 
     def lineage(
-        self, project: str, start: ModelVersion | Run, directions: frozenset[bool], depth: int, limit: int
+        self,
+        project: str,
+        start: ModelVersion | Run,
+        directions: frozenset[bool],
+        depth: int,
+        limit: int,
+        at: int | None,
     ) -> list[Lineage]:
         """What came from what, around the start."""
         key: NodeKey = ("run", start.id, 0) if isinstance(start, Run) else ("version", start.model_id, start.number)
-        return [lineage(self._connection, self._id(project), key, directions, depth, limit)]
+        asked = Asked(self._connection, self._id(project), _revision(at))
+        return [lineage(asked, key, directions, depth, limit)]
 
     def _id(self, project: str) -> int:
         # Projects are made when the file is opened, and never go away.
@@ -184,28 +248,69 @@ class Reading:
         return self._ids[project]
 
 
-def history_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
-    """The statement that reads the events of a scope, with its parameters."""
-    index, many = ("seldom_events", FREQUENT) if scope.model_id is None else ("rare_events", COMMON)
-    rare = bool(scope.kinds) and not scope.kinds & many
-    terms = [_EVENTS.format(f"INDEXED BY {index}" if rare else "")]
-    bound: list[object] = [project]
+def _revision(at: int | None) -> int:
+    """The revision as of which to read: for now, one after all."""
+    return _AFTER_ALL if at is None else at
+
+
+def history_statement(project: int, scope: Scope, limit: int, end: int | None = None) -> tuple[str, list[object]]:
+    """The statement that reads the events of a scope, up to a revision if one is given, with its parameters."""
+    terms, bound = ["events.project = ?"], list[object]([project])
     if scope.model_id is not None:
-        terms.append("AND events.model = ?")
+        terms.append("events.model = ?")
         bound.append(scope.model_id)
-    if rare:
-        terms.append(f"AND {none_of('events.kind', sorted(many))}")
     if scope.number is not None:
         # A model's events bear its last number, and are not the version's.
-        terms.append(f"AND events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
+        terms.append(f"events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
         bound += [scope.number, *OF_MODELS]
     if scope.kinds:
-        terms.append(f"AND events.kind IN ({', '.join('?' * len(scope.kinds))})")
+        terms.append(f"events.kind IN ({', '.join('?' * len(scope.kinds))})")
         bound += sorted(scope.kinds)
+    way, order, cursor = _way(scope)
+    if end is not None:
+        terms.append(f"events.revision {'>=' if scope.newest_first else '<='} ?")
+        bound.append(end)
+    sql = f"{_EVENTS} WHERE {' AND '.join(terms)} AND events.revision {way} ? ORDER BY events.revision{order} LIMIT ?"
+    return sql, [*bound, cursor, limit]
+
+
+def end_statement(project: int, scope: Scope, count: int) -> tuple[str, list[object]]:
+    """The statement that finds the last of so many events, of any kinds, of the project, the model or the version."""
+    way, order, cursor = _way(scope)
+    named = {"project": project, "model": scope.model_id, "number": scope.number}
+    owner = {key: value for key, value in named.items() if value is not None}
+    terms = " AND ".join(f"{key} = ?" for key in owner)
+    sql = f"SELECT revision FROM events WHERE {terms} AND revision {way} ? ORDER BY revision{order} LIMIT 1 OFFSET ?"
+    return sql, [*owner.values(), cursor, count - 1]
+
+
+def kinds_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
+    """The statement that finds the revisions of a scope of kinds that are not common, with its parameters.
+
+    The first few of each kind, and of all these the first few: however many events there are of other kinds.
+    """
+    way, order, cursor = _way(scope)
+    keys, bound, index = ["project"], list[object]([project]), "kinds_of_projects"
+    if scope.model_id is not None:
+        keys, bound, index = [*keys, "model"], [*bound, scope.model_id], "kinds_of_models"
+    if scope.number is not None:
+        keys, bound, index = [*keys, "number"], [*bound, scope.number], "kinds_of_versions"
+    searched = " AND ".join(f"{key} = ?" for key in keys)
+    one = f"""
+    SELECT * FROM (
+        SELECT revision FROM events INDEXED BY {index}
+        WHERE {searched} AND kind = ? AND {none_of("kind", sorted(COMMON))} AND revision {way} ?
+        ORDER BY revision{order} LIMIT ?
+    )
+    """
+    kinds = sorted(scope.kinds - set(OF_MODELS)) if scope.number is not None else sorted(scope.kinds)
+    each = " UNION ALL ".join([one] * len(kinds)) or "SELECT 0 AS revision WHERE FALSE"
+    sql = f"SELECT revision FROM ({each}) ORDER BY revision{order} LIMIT ?"
+    return sql, [*(value for kind in kinds for value in (*bound, kind, cursor, limit)), limit]
+
+
+def _way(scope: Scope) -> tuple[str, str, int]:
+    """How revisions of the scope compare with the cursor, how they are ordered, and the cursor."""
     if scope.newest_first:
-        terms.append("AND events.revision < ? ORDER BY events.revision DESC LIMIT ?")
-        bound += [_AFTER_ALL if scope.before is None else scope.before, limit]
-    else:
-        terms.append("AND events.revision > ? ORDER BY events.revision LIMIT ?")
-        bound += [scope.after, limit]
-    return " ".join(terms), bound
+        return "<", " DESC", _AFTER_ALL if scope.before is None else scope.before
+    return ">", "", scope.after

@@ -39,10 +39,8 @@ _OF_A_VERSION: dict[Kind, Callable[[str, str], Resource]] = {
 OF_MODELS = tuple(kind for kind in Kind if kind.startswith("model_"))
 # What is not the image of the version to which the event belongs.
 BESIDE_VERSIONS = (*OF_MODELS, *_OF_A_RUN, *_OF_A_VERSION)
-# Of these a model has many; all others are found by an index of their own.
+# Of these there are as many as there are changes; events of all other kinds are found by their kind.
 COMMON = frozenset({Kind.VERSION_CREATED, Kind.METADATA_LOGGED, Kind.METRICS_LOGGED})
-# And of these a project has.
-FREQUENT = COMMON | {Kind.VERSION_USED, Kind.ARTIFACT_LINKED, *_OF_A_RUN}
 
 
 def listed(kinds: Iterable[str]) -> str:

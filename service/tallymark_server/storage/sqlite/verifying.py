@@ -27,6 +27,7 @@ _TABLES = (
     "run_steps",
     "artifacts",
     "points",
+    "past_points",
     "facts",
 )
 _STRETCH = 1000
