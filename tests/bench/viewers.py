@@ -36,6 +36,7 @@ class Viewer:
     def __init__(self, dashboard: str, path: str) -> None:
         self._at = urlsplit(dashboard)
         self._path = path
+        self._place = ""
 
     async def _asked(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(self._at.hostname, self._at.port)
@@ -43,7 +44,11 @@ class Viewer:
         return reader, writer
 
     def _ask(self, writer: asyncio.StreamWriter, path: str) -> None:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._at.netloc}\r\nHX-Request: true\r\n\r\n".encode())
+        told = f"Tallymark-Told: {self._place}\r\n" if self._place else ""
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: {self._at.netloc}\r\nHX-Request: true\r\n"
+            f"Accept-Encoding: gzip\r\n{told}\r\n".encode()
+        )
 
     async def open(self) -> None:
         """Open the page and its stream."""
@@ -67,6 +72,8 @@ class Viewer:
 
         async def read() -> None:
             async for line in self._stream:
+                if line.startswith(b"id: "):
+                    self._place = line.removeprefix(b"id: ").decode().strip()
                 if line.startswith(b"data: "):
                     with suppress(asyncio.QueueEmpty):
                         newest.get_nowait()

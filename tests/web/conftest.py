@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -53,6 +54,20 @@ def calls(server: Server) -> Iterator[Calls]:
     """Calls to the server over one channel."""
     with grpc.insecure_channel(server.address) as channel:
         yield Calls(channel)
+
+
+@pytest.fixture
+def contexts(browser: Browser, server: Server) -> Iterator[Any]:
+    """Makes pages of browsers with the settings that are asked for."""
+    made = []
+
+    def make(**settings: Any) -> Page:
+        made.append(browser.new_context(base_url=server.dashboard, **settings))
+        return made[-1].new_page()
+
+    yield make
+    for context in made:
+        context.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from google.protobuf.json_format import MessageToDict
 
 from javascript import run
 from kept import ROOT
+from machine import program
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2, run_registry_pb2
 
@@ -32,6 +34,34 @@ def test_curl_gets_what_grpc_gets(server: Server, calls: Calls) -> None:
     assert (created.status, created.headers["content-type"]) == (200, "application/json")
     assert created.json == MessageToDict(calls.model("churn"))
     assert created.json["creator"] == "ana"
+
+
+def test_curl_itself_calls(server: Server, calls: Calls) -> None:
+    """The real curl creates a version and reads it, and a refusal is a failure to it, with the reason in the body."""
+    calls.create_model("churn")
+    program_ = program("curl", packages=("curl",))
+
+    def curl(method: str, body: str) -> subprocess.CompletedProcess[str]:
+        address = f"{server.dashboard}tallymark.v1.ModelRegistry/{method}"
+        command = [
+            program_,
+            "--silent",
+            "--fail-with-body",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            body,
+            address,
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+    made = curl("CreateModelVersion", '{"parent": "projects/default/models/churn"}')
+    assert (made.returncode, json.loads(made.stdout)) == (0, MessageToDict(calls.version("churn", "1")))
+    read = curl("GetModelVersion", '{"name": "projects/default/models/churn/versions/latest"}')
+    assert json.loads(read.stdout) == json.loads(made.stdout)
+    refused = curl("GetModelVersion", '{"name": "projects/default/models/churn/versions/9"}')
+    assert refused.returncode == 22
+    assert json.loads(refused.stdout)["code"] == "not_found"
 
 
 def test_protobuf_is_taken_too(server: Server, calls: Calls) -> None:

@@ -97,3 +97,18 @@ async def test_what_many_ask_for_at_once_is_made_once() -> None:
     assert await asyncio.gather(*asking[1:]) == [0] * 49
     assert await sharing.answer("/", 2, make) == 1
     assert await sharing.answer("/models/churn", 2, make) == 2
+
+
+async def test_an_answer_is_never_older_than_what_the_page_was_told() -> None:
+    """A page may have what was made for another one since it was told of a change, and nothing from before."""
+    sharing: Sharing[int] = Sharing()
+    made: list[int] = []
+
+    async def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    assert await sharing.answer("/", 10, make, told=9) == 0
+    assert await sharing.answer("/", 17, make, told=10) == 0
+    assert await sharing.answer("/", 17, make, told=11) == 1
+    assert await sharing.answer("/", 18, make) == 2

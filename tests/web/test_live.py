@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import grpc
 import pytest
 from web.asking import ask, furnished, held_open, number, stream
 from bench.load import run
@@ -47,6 +50,67 @@ def test_what_the_viewer_chose_stays(page: Page, calls: Calls) -> None:
     expect(page.get_by_role("link", name="Description and card")).to_be_visible()
 
 
+def test_a_later_page_stays_and_tells_of_now(page: Page, calls: Calls) -> None:
+    """On a later page the rows stay where they are while versions come, and each tells how it stands now."""
+    furnished(calls, versions=30)
+    page.goto(CHURN)
+    page.get_by_role("link", name="Next page").click()
+    numbers = page.locator(".versions th .no")
+    expect(numbers).to_have_text(["5", "4", "3", "2", "1"])
+    expect(page.locator(".live")).to_have_text("live")
+    calls.create_version("churn")
+    calls.set_stage("churn", 5, model_pb2.STAGE_PRODUCTION, force=True)
+    expect(page.locator("#v5 .stage")).to_have_text("production")
+    expect(page.locator("#v3 .stage")).to_have_text("archived")
+    expect(numbers).to_have_text(["5", "4", "3", "2", "1"])
+    page.reload()
+    expect(page.locator("#v5 .stage")).to_have_text("production")
+
+
+def test_a_later_page_of_models_tells_of_now(page: Page, calls: Calls) -> None:
+    """So it is in the list of models: who is on a later page is seen as it is now, and stays there."""
+    for at in range(1, 28):
+        calls.create_model(f"m{at:02}")
+    page.goto("/")
+    page.get_by_role("link", name="Next page").click()
+    expect(page.locator("[data-open]")).to_have_text(["m26", "m27"])
+    expect(page.locator(".live")).to_have_text("live")
+    calls.create_version("m27")
+    expect(page.locator("tr", has_text="m27").locator(".latest .no")).to_have_text("1")
+    request = model_registry_pb2.UpdateModelRequest(
+        model=model_pb2.Model(name=f"{PROJECT}/models/m26", tags=["fresh"]), update_mask={"paths": ["tags"]}
+    )
+    calls.models.UpdateModel(request)
+    expect(page.locator("tr", has_text="m26")).to_contain_text("fresh")
+
+
+def test_the_list_of_models_follows_its_filter(page: Page, calls: Calls) -> None:
+    """A model that comes into what the viewer asked for appears, and one that does not stays away."""
+    furnished(calls)
+    page.goto("/?q=tags:growth")
+    expect(page.locator(".live")).to_have_text("live")
+    calls.create_model("aside", tags=["risk"])
+    calls.create_model("within", tags=["growth"])
+    expect(page.locator("[data-open]")).to_have_text(["churn", "within"])
+
+
+def test_a_version_and_the_past_follow_the_log(page: Page, calls: Calls) -> None:
+    """The page of a version, its history and the comparison of two change as soon as something happens to them."""
+    furnished(calls)
+    page.goto(f"{CHURN}/versions/5")
+    expect(page.locator(".live")).to_have_text("live")
+    calls.set_stage("churn", 5, model_pb2.STAGE_STAGING, force=True)
+    expect(page.locator(".sub .stage")).to_have_text("staging")
+    page.goto(f"{CHURN}/versions/5?tab=history")
+    expect(page.locator(".live")).to_have_text("live")
+    calls.set_alias("churn", 5, "next")
+    expect(page.locator(".events li").first).to_contain_text("pointed next at")
+    page.goto(f"{CHURN}/compare?number=3&number=5")
+    expect(page.locator(".live")).to_have_text("live")
+    calls.log_metadata("churn", 5, auc=number(0.9))
+    expect(page.locator(".compared .change")).to_have_text(["+0.17"])
+
+
 def test_another_model_is_not_told_of(server: Server, calls: Calls) -> None:
     """The stream of a model tells of that model alone, and of what happened, never of its content."""
     furnished(calls)
@@ -87,6 +151,8 @@ def test_a_restart_loses_nothing(lenient: Page, server: Server, calls: Calls) ->
     expect(page.locator(".live")).to_have_text("live")
     server.stop()
     expect(page.locator(".live")).to_have_text("away")
+    # The page comes back later than the server, so that there is something to miss.
+    page.context.set_offline(True)
     server.start()
     answer = ask(
         server.dashboard,
@@ -96,7 +162,31 @@ def test_a_restart_loses_nothing(lenient: Page, server: Server, calls: Calls) ->
         content_type="application/json",
     )
     assert answer.json["number"] == 13
+    page.context.set_offline(False)
     expect(page.locator("#v13")).to_be_visible(timeout=30_000)
+    expect(page.locator(".live")).to_have_text("live")
+    with grpc.insecure_channel(server.address) as channel:
+        Calls(channel).create_version("churn")
+    expect(page.locator("#v14")).to_be_visible()
+
+
+def test_shared_answers_are_each_viewers_own(server: Server, calls: Calls) -> None:
+    """While pages are open, each that asks anew gets what it would get alone: at its address, compressed or not."""
+    furnished(calls)
+    port = urlsplit(server.dashboard).port
+    fragment = {"hx_request": "true", "tallymark_told": "1"}
+    with held_open(server.dashboard, "/live", 1):
+        for host in ("localhost", "127.0.0.1", "localhost"):
+            told = ask(server.dashboard, CHURN, host=f"{host}:{port}", **fragment)
+            assert f"http://{host}:{port}/tallymark.v1" in told.text
+        packed = ask(server.dashboard, CHURN, host=f"localhost:{port}", accept_encoding="gzip", **fragment)
+        assert packed.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(packed.body) == told.body
+        moved = ask(server.dashboard, f"{CHURN}/versions/latest", **fragment)
+        assert (moved.status, moved.headers["location"]) == (302, f"{CHURN}/versions/12")
+        calls.create_version("churn")
+        fresh = ask(server.dashboard, CHURN, hx_request="true", tallymark_told=str(calls.events()[-1].revision))
+        assert 'id="v13"' in fresh.text
 
 
 def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:

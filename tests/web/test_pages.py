@@ -1,141 +1,22 @@
-"""What the pages show, in a real browser: to everybody, in both colours, at every width."""
+"""What the pages show, in a real browser."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from web.asking import ask, furnished, link, measure, number, traced
-from calling import Calls
+from web.asking import ask, furnished, number, traced
+from web.places import CHURN, PAGES
+from calling import PROJECT, Calls
 from playwright.sync_api import Browser, Page, expect
 
 from tallymark.testing import Server
-from tallymark.v1 import model_pb2
+from tallymark.v1 import model_pb2, model_registry_pb2
 
 # On a fresh machine the browser and the packages are downloaded first.
 pytestmark = pytest.mark.timeout(600)
-
-CHURN = "/models/churn"
-PAGES = {
-    "models": "/",
-    "models found": "/?q=chu&sort=versions",
-    "bad filter": "/?q=tags+%3D",
-    "model": CHURN,
-    "versions found": f"{CHURN}?q=metadata.auc+%3E+0.72&sort=-metric",
-    "version": f"{CHURN}/versions/5",
-    "metrics": f"{CHURN}/versions/5?tab=metrics",
-    "metadata": f"{CHURN}/versions/5?tab=metadata",
-    "history": f"{CHURN}/versions/3?tab=history",
-    "raw": f"{CHURN}/versions/3?tab=raw",
-    "made by a run": f"{CHURN}/versions/13",
-    "curves": f"{CHURN}/versions/13?tab=metrics",
-    "artifacts": f"{CHURN}/versions/13?tab=artifacts",
-    "no artifacts": f"{CHURN}/versions/5?tab=artifacts",
-    "lineage": f"{CHURN}/versions/13?tab=lineage",
-    "lineage of one": f"{CHURN}/versions/5?tab=lineage",
-    "compare": f"{CHURN}/compare?number=3&number=5&number=13",
-    "activity": "/activity",
-    "moment": f"{CHURN}/at",
-    "settings": "/settings",
-    "stage": f"{CHURN}/versions/5/stage?to=production",
-    "aliases": f"{CHURN}/versions/5/aliases",
-    "tags": f"{CHURN}/versions/5/tags",
-    "description": f"{CHURN}/versions/5/describe",
-    "card": f"{CHURN}/describe",
-    "delete": f"{CHURN}/versions/3/delete",
-    "rollback": f"{CHURN}/rollback",
-    "done": f"{CHURN}/versions/3?done=17",
-    "nothing": "/nothing",
-    "no model": "/models/nobody",
-}
-
-
-@pytest.fixture(scope="session")
-def rules(npm: tuple[list[Path], Path]) -> str:
-    """The program that knows the rules of accessibility."""
-    return (npm[1] / "node_modules/axe-core/axe.min.js").read_text()
-
-
-@pytest.fixture
-def contexts(browser: Browser, server: Server) -> Iterator[Any]:
-    """Makes pages of browsers with the settings that are asked for."""
-    made = []
-
-    def make(**settings: Any) -> Page:
-        made.append(browser.new_context(base_url=server.dashboard, **settings))
-        return made[-1].new_page()
-
-    yield make
-    for context in made:
-        context.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_can_be_read_by_everybody(contexts: Any, calls: Calls, rules: str, scheme: str) -> None:
-    """No page breaks a rule of accessibility that can be checked, in light and in dark, and none complains."""
-    furnished(calls)
-    traced(calls)
-    # The rules are put into the page from outside, which its own policy would not let in.
-    page = contexts(color_scheme=scheme, bypass_csp=True)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    for name, address in PAGES.items():
-        page.goto(address)
-        page.add_script_tag(content=rules)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        wrong += [f"{name}: {each['id']} {[node['html'] for node in each['nodes']]}" for each in found["violations"]]
-    assert wrong == []
-
-
-def test_no_page_complains(page: Page, calls: Calls) -> None:
-    """Each page loads from this server alone, within its policy, without an error on the console."""
-    furnished(calls)
-    traced(calls)
-    for name, address in PAGES.items():
-        if name not in ("nothing", "no model", "bad filter"):
-            response = page.goto(address)
-            assert response
-            assert response.status == 200, name
-
-
-@pytest.mark.parametrize("width", [360, 820, 1400])
-def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, width: int) -> None:
-    """Nobody must scroll sideways to read a page, on a phone or at a desk, however long the names are."""
-    furnished(calls)
-    traced(calls)
-    calls.create_model("m" * 255, tags=["t" * 255])
-    calls.create_version("churn", "v" * 255, description="d" * 999, metadata={"k" * 255: number(1e300)})
-    link(calls, "churn", 14, "a" * 255, uri="u" * 8192, digest=f"sha256:{'f' * 64}", format="f" * 100, size_bytes=2**62)
-    measure(calls, "churn", 14, "l" * 255, [1e308, -1e308, float("nan"), float("inf")])
-    page = contexts(viewport={"width": width, "height": 800})
-    tabs = ("overview", "metadata", "metrics", "artifacts", "lineage", "history", "raw")
-    long = {f"long {tab}": f"{CHURN}/versions/14?tab={tab}" for tab in tabs}
-    for name, address in {
-        **PAGES,
-        **long,
-        "wide": f"/models/{'m' * 255}",
-        "beside": f"{CHURN}/compare?number=14,13",
-    }.items():
-        page.goto(address)
-        wide = page.evaluate(
-            """(width) => document.documentElement.scrollWidth <= width ? [] : [...document.querySelectorAll("#page *")]
-                .filter((each) => each.getBoundingClientRect().right > width).map((each) => each.outerHTML)""",
-            width,
-        )
-        assert wide == [], name
-
-
-def test_the_first_page_is_light(contexts: Any, calls: Calls) -> None:
-    """A browser that knows nothing of the dashboard yet loads less than 80 kB for its first page, sizes unpacked."""
-    furnished(calls)
-    page = contexts()
-    sizes = []
-    page.on("response", lambda response: sizes.append(len(response.body())))
-    page.goto("/", wait_until="load")
-    expect(page.locator(".live")).to_have_text("live")
-    assert 40_000 < sum(sizes) < 80_000
 
 
 def test_what_stands_where_is_seen_at_once(page: Page, calls: Calls) -> None:
@@ -146,7 +27,31 @@ def test_what_stands_where_is_seen_at_once(page: Page, calls: Calls) -> None:
     expect(row.locator(".latest")).to_have_text("12")
     expect(row.locator(".stage.production")).to_have_text("3")
     expect(row.locator(".stage.staging")).to_have_text("4")
-    expect(row).to_contain_text("growth")
+    expect(row.locator(".chip.tag")).to_have_text(["growth"])
+    expect(row.get_by_role("cell", name="anonymous")).to_be_visible()
+    expect(row.locator(".v")).to_have_text("0.82")
+    # One point for each of the twelve versions that have the metric.
+    assert str(row.locator(".spark path").get_attribute("d")).count("L") == 11
+    expect(row.locator(".tally path")).to_have_count(12)
+
+
+def test_many_tags_are_counted(page: Page, calls: Calls) -> None:
+    """A model with more tags than a row has room for shows the first of them, and how many there are beside."""
+    calls.create_model("churn", tags=[f"t{at}" for at in range(9)])
+    page.goto("/")
+    expect(page.locator("tbody .chip.tag")).to_have_count(4)
+    expect(page.locator("tbody .chip.more")).to_have_text("+5")
+    expect(page.locator("tbody .chip.more")).to_have_attribute("title", "t4, t5, t6, t7, t8")
+
+
+def test_numbers_stand_point_below_point(page: Page, calls: Calls) -> None:
+    """In the column of a metric all numbers have as many decimals as the longest; what is no number is as it is."""
+    calls.create_model("churn")
+    for value in (0.5, 0.9125, 3, 1e-9):
+        calls.create_version("churn", metadata={"auc": number(value)})
+    calls.create_version("churn", metadata={"auc": model_pb2.MetadataValue(text="n/a")})
+    page.goto(f"{CHURN}?metric=auc")
+    expect(page.locator(".versions td.v")).to_have_text(["n/a", "1e-09", "3.0000", "0.9125", "0.5000"])
 
 
 def test_a_model_shows_its_numbers_as_tallies(page: Page, calls: Calls) -> None:
@@ -218,10 +123,15 @@ def test_a_version_tells_why_it_has_its_number(page: Page, calls: Calls) -> None
     for number_, words in (
         (1, "first of its line"),
         (5, "asked for the name 1.5.0"),
+        (6, "anonymous asked for a new version"),
         (13, "run train-1122 of the pipeline nightly asked for its one version"),
     ):
         page.goto(f"{CHURN}/versions/{number_}")
         expect(page.locator(".why")).to_contain_text(words)
+    gone = f"{PROJECT}/models/churn/versions/13"
+    calls.models.DeleteModelVersion(model_registry_pb2.DeleteModelVersionRequest(name=gone))
+    page.reload()
+    expect(page.locator(".why")).to_contain_text("The run train-1122 asked for a new version")
 
 
 def test_metrics_are_told_against_the_previous_and_production(page: Page, calls: Calls) -> None:
@@ -345,10 +255,28 @@ def test_settings_are_kept(page: Page) -> None:
     expect(page.get_by_label("Your name")).to_have_value("ana lovelace")
 
 
-def test_an_empty_registry_says_how_to_begin(page: Page, calls: Calls) -> None:
+def run(lines: str) -> str:
+    """What the lines print when somebody copies them into Python."""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_empty_registry_says_how_to_begin(page: Page) -> None:
     """Where there is nothing yet, lines to copy make the first version, and it appears without a reload."""
     page.goto("/")
-    expect(page.locator("pre").first).to_contain_text('Model("churn")')
     expect(page.locator(".live")).to_have_text("live")
-    calls.create_model("churn")
+    assert run(str(page.locator("pre").first.text_content())) == "1\n"
     expect(page.locator("[data-open]")).to_have_text("churn")
+    expect(page.locator(".latest .no")).to_have_text("1")
+
+
+def test_an_empty_model_says_how_to_begin(page: Page, calls: Calls) -> None:
+    """Where a model has no version yet, lines to copy make its No. 1, and it appears without a reload."""
+    name = 'it\'s "mine"'
+    calls.create_model(name)
+    page.goto("/")
+    page.locator("[data-open]").click()
+    expect(page.locator(".live")).to_have_text("live")
+    assert run(str(page.locator("#page pre").last.text_content())) == "1\n"
+    expect(page.locator("#v1")).to_be_visible()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from web.asking import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, link, measure, number, take_step
@@ -38,7 +38,12 @@ def test_every_answer_carries_the_policy(standing: Server) -> None:
 )
 def test_other_names_are_refused(standing: Server, host: str) -> None:
     """A name that somebody else owns and points here gets nothing."""
-    assert ask(standing.dashboard, "/", host=host).status in (400, 421)
+    for path in ("/", f"{CHURN}.json", "/live", "/static/tallymark.js"):
+        assert ask(standing.dashboard, path, host=host).status in (400, 421)
+    own = {"host": host, "origin": f"http://{host}"}
+    assert ask(standing.dashboard, f"{CHURN}/delete", "POST", content_type=FORM, **own).status in (400, 421)
+    request = {"parent": "projects/default"}
+    assert call(standing.dashboard, "ModelRegistry/ListModels", request, **own).status in (400, 421)
 
 
 @pytest.mark.parametrize(
@@ -158,13 +163,16 @@ SHOWING = (
 ALIVE = "#page :is(script, img, style, [onerror], [onclick], [onload], a[href^=javascript])"
 
 
+CARD = ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
+
+
 def infest(calls: Calls, name: str) -> None:
     """A model of that name, with hostile text wherever somebody can write."""
     calls.models.CreateModel(
         model_registry_pb2.CreateModelRequest(
             parent="projects/default",
             model_id=name,
-            model=model_pb2.Model(description=HOSTILE, license=HOSTILE, ethics=HOSTILE, tags=[HOSTILE]),
+            model=model_pb2.Model(**dict.fromkeys(CARD, HOSTILE), tags=[HOSTILE]),
         ),
         metadata=(("tallymark-actor", quote(HOSTILE)),),
     )
@@ -172,11 +180,28 @@ def infest(calls: Calls, name: str) -> None:
         HOSTILE: model_pb2.MetadataValue(text=HOSTILE),
         "auc<b>": number(0.5),
         "uri": model_pb2.MetadataValue(uri="javascript:alert(1)"),
+        "nested": model_pb2.MetadataValue(
+            map={"values": {HOSTILE: {"list": {"values": [{"text": HOSTILE}, {"uri": HOSTILE}]}}}}
+        ),
     }
     for version in (name, name + "2"):
         calls.create_version(name, version, description=HOSTILE, tags=[HOSTILE], metadata=facts)
     calls.set_alias(name, 2, name, reason=HOSTILE)
     calls.set_stage(name, 1, model_pb2.STAGE_PRODUCTION, reason=HOSTILE)
+    _infest_run(calls, name, facts)
+    calls.models.UpdateModelVersion(
+        model_registry_pb2.UpdateModelVersionRequest(
+            model_version=model_pb2.ModelVersion(
+                name=f"{PROJECT}/models/{name}/versions/2", version_name=name + "renamed"
+            ),
+            update_mask={"paths": ["version_name"]},
+        ),
+        metadata=(("tallymark-actor", quote(HOSTILE)),),
+    )
+
+
+def _infest_run(calls: Calls, name: str, facts: dict[str, model_pb2.MetadataValue]) -> None:
+    """What a run and its artifacts can hold of it."""
     measure(calls, name, 2, HOSTILE + "by step", [0.5, float("nan"), 1e308])
     for uri in (HOSTILE, "javascript:alert(1)"):
         link(calls, name, 2, name, uri=uri, format=HOSTILE, digest="sha256:" + "0" * 64, size_bytes=2**63 - 1)
@@ -188,6 +213,57 @@ def infest(calls: Calls, name: str) -> None:
     calls.ensure(name, version=name, run="r")
     take_step(calls, "r", HOSTILE, run_pb2.RUN_STATE_FAILED, HOSTILE)
     calls.finish_run("r", run_pb2.RUN_STATE_FAILED, HOSTILE)
+
+
+def test_hostile_addresses_stay_text(lenient: Page, server: Server, calls: Calls) -> None:
+    """Markup in an address is shown as it was written, or refused, and never becomes part of the page."""
+    furnished(calls)
+    page = lenient
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    hostile = quote(HOSTILE, safe="")
+    shown = ("/?q=", "/activity?model=", "/activity?actor=", f"{CHURN}?q=", f"{CHURN}?metric=", f"{CHURN}?page=&x=")
+    for path in shown:
+        page.goto(path + "%22" + hostile)
+        assert page.locator(ALIVE).count() == 0, path
+    for path in (
+        f"{CHURN}/compare?number=",
+        f"{CHURN}/at?time=",
+        f"{CHURN}?page=",
+        "/go?q=",
+        "/models/",
+        f"{CHURN}/versions/=",
+        "/projects/",
+        "/static/",
+    ):
+        answer = ask(server.dashboard, path + hostile)
+        assert answer.status < 500, path
+        assert "<script>document" not in answer.text, path
+        assert "<img" not in answer.text, path
+
+
+@pytest.mark.parametrize("what", ["stage", "aliases", "tags", "describe", "delete"])
+def test_a_refused_form_shows_hostile_text_as_it_was_written(server: Server, calls: Calls, what: str) -> None:
+    """What was entered into a form that is refused comes back as text."""
+    furnished(calls)
+    fields = ("reason", "alias", "tags", "description", "to", "etag", "request_id", "points", "remove")
+    form = urlencode({**dict.fromkeys(fields, HOSTILE), "to": "production", "etag": "r1"})
+    answer = ask(server.dashboard, f"{CHURN}/versions/3/{what}", "POST", form, content_type=FORM)
+    assert 400 <= answer.status < 500
+    assert "<script>document" not in answer.text
+    assert "<img" not in answer.text
+
+
+def test_json_is_never_read_as_a_page(server: Server, calls: Calls) -> None:
+    """What is answered as JSON or as a file says what it is, and forbids browsers to guess otherwise."""
+    infest(calls, HOSTILE_NAME)
+    for path in (
+        "/models.json",
+        "/activity.json",
+        f"/models/{quote(HOSTILE_NAME, safe='')}/versions/2.json?tab=lineage",
+    ):
+        answer = ask(server.dashboard, path)
+        assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:

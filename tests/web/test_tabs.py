@@ -7,7 +7,9 @@ import re
 
 import pytest
 from web.asking import DATA, WEIGHTS, ask, furnished, link, measure, traced
+from web.scenario import text
 from calling import PROJECT, Calls
+from google.protobuf.json_format import MessageToDict
 from playwright.sync_api import Browser, Page, expect
 
 from tallymark.testing import Server
@@ -137,6 +139,40 @@ def test_the_steps_of_the_run_are_told(page: Page) -> None:
     expect(page.locator(".facts")).to_contain_text("rounds=400")
 
 
+def test_metadata_of_every_type_is_told(page: Page, calls: Calls) -> None:
+    """Each key stands with its value as a person reads it, and with its type."""
+    values = {
+        "flag": model_pb2.MetadataValue(flag=True),
+        "list": model_pb2.MetadataValue(list={"values": [{"number": 1}, {"text": "a"}]}),
+        "report": model_pb2.MetadataValue(uri="https://example.com/r"),
+        "rows": model_pb2.MetadataValue(number=2_031_000),
+        "when": model_pb2.MetadataValue(time={"seconds": 1_700_000_000}),
+        "who": text("ana"),
+    }
+    calls.log_metadata("churn", 7, **values)
+    page.goto(f"{CHURN}/versions/7?tab=metadata")
+    expect(page.locator(".metadata tbody tr")).to_have_text(
+        [
+            re.compile(rf"{key}\s*{re.escape(value)}\s*{kind}")
+            for key, value, kind in (
+                ("auc", "0.77", "number"),
+                ("flag", "yes", "flag"),
+                ("list", '[1, "a"]', "list"),
+                ("report", "https://example.com/r", "uri"),
+                ("rows", "2,031,000", "number"),
+                ("when", "2023-11-14 22:13:20 UTC", "time"),
+                ("who", "ana", "text"),
+            )
+        ]
+    )
+
+
+def test_the_raw_version_is_the_message(page: Page, calls: Calls) -> None:
+    """The raw tab is the version as the contract has it, to the last field."""
+    page.goto(f"{MADE}?tab=raw")
+    assert json.loads(str(page.locator(".raw").text_content())) == MessageToDict(calls.version("churn", "13"))
+
+
 def test_a_version_shows_its_place_in_the_line(page: Page) -> None:
     """Every page of a version has the strokes around it with its own one marked, and leads to its neighbours."""
     page.goto(f"{CHURN}/versions/5?tab=history")
@@ -168,9 +204,21 @@ def test_artifacts_schema_and_parameters_are_compared(page: Page, calls: Calls) 
     for at in (5, 6):
         link(calls, "churn", at, "customers", uri=f"s3://elsewhere/{at}", digest=DATA)
         link(calls, "churn", at, "classifier", uri="s3://same", digest=f"sha256:{at}{'0' * 63}")
+    calls.log_metadata("churn", 5, input_schema=text("age: int"), framework=text("lightgbm"))
+    calls.log_metadata("churn", 6, input_schema=text("age: int, plan: str"))
     page.goto(f"{CHURN}/compare?number=5&number=6&number=13")
-    for section in ("Parameters of the run", "Artifacts", "About"):
-        expect(page.locator(".compared .section").filter(has_text=section)).to_have_count(1)
+    expect(page.locator(".compared .section th")).to_have_text(
+        ["Metrics", "Schema", "Parameters of the run", "Metadata", "Artifacts", "About"]
+    )
+    body = page.locator(".compared tbody tr")
+    for name, cells in (
+        ("auc", ["0.75", "0.76 +0.01", "—"]),
+        ("input_schema", ["age: int", "age: int, plan: str", "—"]),
+        ("rounds", ["—", "—", "400"]),
+        ("framework", ["lightgbm", "—", "—"]),
+    ):
+        row = body.filter(has=page.get_by_role("rowheader", name=name, exact=True))
+        expect(row.locator("td")).to_have_text(cells)
     page.goto(f"{CHURN}/compare?number=5&number=6&only=differences")
     rows = page.locator(".compared tbody th[scope=row]")
     expect(rows.filter(has_text="classifier")).to_have_count(1)

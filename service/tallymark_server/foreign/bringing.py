@@ -9,7 +9,10 @@ from tallymark_server.domain.commands import Ensured
 from tallymark_server.domain.errors import RegistryError
 from tallymark_server.foreign.telling import Told
 from tallymark_server.storage.contract import Writing
-from tallymark_server.writer import MAX_BATCH, Answer, decide_batch
+from tallymark_server.writer import Answer, decide_batch
+
+# How many commands are decided together: enough that their loading costs next to nothing, few enough to tell of.
+MAX_BATCH = 512
 
 
 class CannotBringError(Exception):

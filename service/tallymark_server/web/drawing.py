@@ -11,9 +11,11 @@ from tallymark_server.domain.model import ModelVersion
 
 FIVE = 5
 # Of a plot, in its own units.
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 180, 56, 16, 14, 26
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 208, 2, 2, 22, 36
 SPARK_WIDTH, SPARK_HEIGHT = 72, 18
-CURVE_WIDTH, CURVE_HEIGHT = 520, 150
+CURVE_WIDTH, CURVE_HEIGHT = 520, 168
+# Between a point of a plot at its edge and the edge.
+EDGE = 10
 
 
 class Stroke(NamedTuple):
@@ -59,19 +61,34 @@ class Point(NamedTuple):
     value: float
 
 
+class Level(NamedTuple):
+    """A line across, and what it is called: above the highest and below the lowest, where no point can be."""
+
+    y: float
+    text: str
+    where: str
+
+
+class Mark(NamedTuple):
+    """What is written below a plot, and which end of it stands there."""
+
+    x: float
+    text: str
+    anchor: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plot:
     """A metric by number."""
 
     points: list[Point]
     path: str
-    levels: list[tuple[float, str]]
-    numbers: list[tuple[float, int]]
+    levels: list[Level]
+    marks: list[Mark]
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
     right: int = WIDTH - RIGHT
-    floor: int = HEIGHT - BOTTOM
 
 
 def plot(values: Sequence[tuple[ModelVersion, float]]) -> Plot | None:
@@ -80,17 +97,22 @@ def plot(values: Sequence[tuple[ModelVersion, float]]) -> Plot | None:
         return None
     lowest, highest = min(value for _, value in values), max(value for _, value in values)
     room = (highest - lowest) * 0.08 or abs(highest) * 0.05 or 1.0
-    across = _scale(values[0][0].number, values[-1][0].number, LEFT + 10, WIDTH - RIGHT - 10)
+    across = _scale(values[0][0].number, values[-1][0].number, LEFT + EDGE, WIDTH - RIGHT - EDGE)
     up = _scale(lowest - room, highest + room, HEIGHT - BOTTOM, TOP)
     points = [Point(across(version.number), up(value), version, value) for version, value in values]
-    levels = [lowest, highest] if highest > lowest else [lowest]
-    marked = {values[0][0].number, values[-1][0].number, values[len(values) // 2][0].number}
-    return Plot(
-        points,
-        "M" + "L".join(f"{point.x:g} {point.y:g}" for point in points),
-        [(up(level), f"{level:.4g}") for level in levels],
-        [(across(at), at) for at in sorted(marked)],
-    )
+    line = "M" + "L".join(f"{point.x:g} {point.y:g}" for point in points)
+    ends = [
+        Mark(LEFT, str(values[0][0].number), "start"),
+        Mark(WIDTH - RIGHT, str(values[-1][0].number), "end"),
+    ]
+    middle = values[len(values) // 2][0].number
+    between = [Mark(across(middle), str(middle), "middle")] if len(values) > 2 else []
+    return Plot(points, line, _levels(lowest, highest, up), ends + between)
+
+
+def _levels(lowest: float, highest: float, up: _Scale) -> list[Level]:
+    top = Level(up(highest), f"{highest:.4g}", "high")
+    return [top, Level(up(lowest), f"{lowest:.4g}", "low")] if highest > lowest else [top]
 
 
 def spark(values: Sequence[float]) -> str:
@@ -111,12 +133,12 @@ class Curve:
 
     path: str
     behind: str
-    levels: list[tuple[float, str]]
-    steps: list[tuple[float, str, str]]
+    levels: list[Level]
+    marks: list[Mark]
     width: int = CURVE_WIDTH
     height: int = CURVE_HEIGHT
     left: int = LEFT
-    right: int = CURVE_WIDTH - 8
+    right: int = CURVE_WIDTH - RIGHT
 
 
 def curve(points: Steps, behind: Steps = ()) -> Curve | None:
@@ -127,15 +149,14 @@ def curve(points: Steps, behind: Steps = ()) -> Curve | None:
     finite = [value for _, value in drawn if math.isfinite(value)]
     lowest, highest = min(finite), max(finite)
     first, last = min(step for step, _ in drawn), max(step for step, _ in drawn)
-    across = _scale(first, last, LEFT, CURVE_WIDTH - 8)
+    across = _scale(first, last, LEFT, CURVE_WIDTH - RIGHT)
     up = _scale(lowest, highest, CURVE_HEIGHT - BOTTOM, TOP)
-    levels = [lowest, highest] if highest > lowest else [lowest]
-    ends = [(across(first), f"{first:,}", "start"), (across(last), f"{last:,}", "end")]
+    ends = [Mark(across(first), f"{first:,}", "start"), Mark(across(last), f"{last:,}", "end")]
     return Curve(
         _line(points, across, up),
         _line(behind, across, up),
-        [(up(level), f"{level:.4g}") for level in levels],
-        ends if last > first else [(across(first), f"{first:,}", "middle")],
+        _levels(lowest, highest, up),
+        ends if last > first else [Mark(across(first), f"{first:,}", "middle")],
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from tallymark_server.domain.model import Time, Uri, Value
 
 # As wide as the plus sign.
 MINUS = "\N{MINUS SIGN}"
+_DIGITS = set("0123456789.,-")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEPS = ((60, "s", 1), (3600, "min", 60), (86_400, "h", 3600), (60 * 86_400, "d", 86_400))
 
@@ -98,6 +100,14 @@ def value(of: Value) -> str:
             return text
         case _:
             return json.dumps(plain(of), ensure_ascii=False)
+
+
+def column(values: Sequence[Value | None]) -> list[str]:
+    """Values as they stand below each other: all numbers have as many decimals as the longest, so the points meet."""
+    texts = ["" if each is None else value(each) for each in values]
+    even = [isinstance(each, float) and set(text) <= _DIGITS for each, text in zip(values, texts, strict=True)]
+    most = max((len(text.partition(".")[2]) for text, is_even in zip(texts, even, strict=True) if is_even), default=0)
+    return [f"{each:,.{most}f}" if is_even else text for each, text, is_even in zip(values, texts, even, strict=True)]
 
 
 def plain(of: Value) -> object:

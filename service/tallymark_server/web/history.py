@@ -6,7 +6,7 @@ the log is read backwards in windows for it, and never more of it than a page ma
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,8 +22,6 @@ MAX_READ = 5000
 # Moves between stages that are looked through for one into a certain stage.
 MAX_MOVES = 1000
 
-Wanted = Callable[[Event], bool]
-
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -33,21 +31,21 @@ class Past:
     before: int
 
 
-async def past(registry: Registry, project: str, before: int, wanted: Wanted, *, limit: int) -> Past:
-    """The last `limit` wanted events before that revision, as far as the log is read for them."""
+async def past(registry: Registry, project: str, within: Scope, actor: str, *, limit: int) -> Past:
+    """The last `limit` events of the scope, of that actor if one is named, as far as the log is read for them."""
     found: list[Event] = []
-    end = max(before - MAX_READ, 1)
-    while before > end:
-        page = await registry.history(project, Scope(newest_first=True, before=before), WINDOW)
-        for event in page.items:
-            before = event.revision
-            if wanted(event):
-                found.append(event)
-            if len(found) == limit or before <= end:
-                return Past(found, before if before > 1 else 0)
-        if not page.items:
+    read, before = 0, within.before
+    size = WINDOW if actor else limit + 1
+    while read < MAX_READ:
+        scope = Scope(model_id=within.model_id, kinds=within.kinds, newest_first=True, before=before)
+        page = (await registry.history(project, scope, size)).items
+        found += [event for event in page if actor in ("", event.actor)]
+        if len(found) > limit:
+            return Past(found[:limit], found[limit - 1].revision)
+        if len(page) < size:
             return Past(found, 0)
-    return Past(found, before if before > 1 else 0)
+        read, before = read + size, page[-1].revision
+    return Past(found, before or 0)
 
 
 async def of(registry: Registry, project: str, model_id: int, number: int | None, before: int, *, limit: int) -> Past:

@@ -34,7 +34,7 @@ SILENCE = 15.0
 MAX_VIEWERS = 1000
 # So many pages may ask anew at the same moment; with more, each waits a random part of so many milliseconds a page.
 AT_ONCE = 20
-SPREAD = 10
+SPREAD = 2
 RETRY = 1.0
 
 _log = structlog.get_logger()

@@ -1,6 +1,7 @@
 """Answers that many viewers ask for at the same moment, made once.
 
-When something changes, all open pages ask anew, most of them for the same page of the same revision.
+When something changes, all open pages ask anew, most of them for the same page. Each may have any answer that was made
+since it was told of the change: what has happened after that, it is told as well, and asks again.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ class Sharing(Generic[T]):
     def __init__(self) -> None:
         self._made: OrderedDict[object, Made[T]] = OrderedDict()
 
-    async def answer(self, key: object, revision: int, make: Callable[[], Awaitable[T]]) -> T:
-        """What `make` gives, or has just given somebody else for the same revision."""
+    async def answer(self, key: object, revision: int, make: Callable[[], Awaitable[T]], told: int | None = None) -> T:
+        """What `make` gives, or has just given somebody else for this revision, or for `told` or a later one."""
+        least = revision if told is None else told
         found = self._made.get(key)
-        if found is None or found.revision != revision or time.monotonic() - found.time > FRESH:
+        if found is None or found.revision < least or time.monotonic() - found.time > FRESH:
             found = Made(revision, time.monotonic(), asyncio.ensure_future(_made(make)))
             self._made[key] = found
             self._made.move_to_end(key)

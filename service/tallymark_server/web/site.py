@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
@@ -54,7 +56,8 @@ ACTIONS: dict[str, Action] = {
     f"{VERSION}/undelete": deleting.VERSION_BACK,
 }
 FOREVER = "public, max-age=31536000, immutable"
-
+# Of 1 to 9: more costs time and saves little.
+COMPRESSION = 5
 YEAR = 365 * 86_400
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -88,7 +91,7 @@ class Suffixes:
 def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
     """The whole of what is answered over HTTP."""
     bridge = Bridge(around.registry)
-    sharing: Sharing[tuple[str, int, dict[str, str]]] = Sharing()
+    sharing: Sharing[Made] = Sharing()
     routes = [Route(path, _shared(page, around, live, sharing)) for path, page in PAGES.items()]
     for path, action in ACTIONS.items():
         routes.append(Route(path, _endpoint(action.page, around)))
@@ -105,7 +108,7 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
         ],
         exception_handlers={404: _nothing(around)},
     )
-    return Safety(GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=5), names)
+    return Safety(GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=COMPRESSION), names)
 
 
 def _endpoint(page: Page, around: Surroundings) -> Endpoint:
@@ -121,9 +124,16 @@ def _endpoint(page: Page, around: Surroundings) -> Endpoint:
     return endpoint
 
 
-def _shared(
-    page: Page, around: Surroundings, live: Live, sharing: Sharing[tuple[str, int, dict[str, str]]]
-) -> Endpoint:
+class Made(NamedTuple):
+    """An answer as it is, and compressed."""
+
+    plain: bytes
+    packed: bytes
+    status: int
+    headers: dict[str, str]
+
+
+def _shared(page: Page, around: Surroundings, live: Live, sharing: Sharing[Made]) -> Endpoint:
     """The page; those who follow the log and ask for the same part of it get one answer."""
     alone = _endpoint(page, around)
 
@@ -133,12 +143,17 @@ def _shared(
         if visit.layout != "fragment.html" or visit.as_json or revision is None:
             return await alone(request)
 
-        async def make() -> tuple[str, int, dict[str, str]]:
+        async def make() -> Made:
             made = await alone(request)
-            return bytes(made.body).decode(), made.status_code, dict(made.headers)
+            headers = {name: value for name, value in made.headers.items() if name != "content-length"}
+            return Made(bytes(made.body), gzip.compress(made.body, COMPRESSION, mtime=0), made.status_code, headers)
 
-        text, status, headers = await sharing.answer((visit.path, request.url.query), revision, make)
-        return Response(text, status, headers)
+        # Lines to copy tell the host by which the viewer came.
+        key = (request.headers.get("host"), visit.path, request.url.query)
+        made = await sharing.answer(key, revision, make, visit.told)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(made.packed, made.status, {**made.headers, "content-encoding": "gzip"})
+        return Response(made.plain, made.status, made.headers)
 
     return endpoint
 
@@ -204,7 +219,7 @@ def respond(visit: Visit, answer: Answer, **done: object) -> Response:
         for name, value in answer.cookies.items():
             response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax")
         return response
-    headers = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie", **answer.headers}
+    headers = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie, Accept-Encoding", **answer.headers}
     if visit.as_json:
         return JSONResponse(_with_reason(answer), answer.status, headers)
     text = render(

@@ -34,16 +34,16 @@ def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
     return _snippets(visit, f"Model({name!r}, version={number}).info", command, "GetModelVersion", what)
 
 
-def first_version(visit: Visit) -> list[Snippet]:
-    """How to make the first version of all."""
+def first_version(visit: Visit, model: str = "churn") -> list[Snippet]:
+    """How to make the first version of a model; without one, of the first model of all."""
     host = _hosts(visit)[0]
     lines = [
         "import tallymark",
         "",
         f"tallymark.configure(url={host!r})",
-        'print(tallymark.Model("churn").number)  # 1',
+        f"print(tallymark.Model({model!r}).number)  # 1",
     ]
-    body = json.dumps({"parent": f"projects/{visit.project}", "config": {"model": "churn"}})
+    body = json.dumps({"parent": f"projects/{visit.project}", "config": {"model": model}}, ensure_ascii=False)
     return [Snippet("Python", "\n".join(lines)), _grpcurl(host, "EnsureModelVersion", body)]
 
 

@@ -54,6 +54,12 @@ class Visit:
         return "dialog.html" if "#dialog" in self.request.headers.get("hx-source", "") else "fragment.html"
 
     @property
+    def told(self) -> int | None:
+        """The revision of which the stream has told the page that asks anew; None if it does not say."""
+        revision = self.request.headers.get("tallymark-told", "").partition(".")[0]
+        return int(revision) if revision.isdecimal() and len(revision) < 19 else None
+
+    @property
     def model(self) -> str:
         """The model in the path; InvalidName."""
         return naming.model_name(named(self.request.path_params["model"]))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from google.protobuf.json_format import MessageToDict
 
-from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model
+from tallymark_server.domain.errors import ModelNotFound
+from tallymark_server.domain.events import Kind
+from tallymark_server.registry import Scope
 from tallymark_server.rpc import messages
 from tallymark_server.web import history
 from tallymark_server.web.visits import Answer, View, Visit
@@ -18,17 +21,14 @@ async def page(visit: Visit) -> Answer:
     head = await history.head(visit.registry, visit.project)
     before = visit.whole("before")
     model, actor, kind = visit.text("model"), visit.text("actor"), visit.text("kind")
-
-    def wanted(event: Event) -> bool:
-        return (
-            (not model or model_of(event) == model)
-            and (not actor or event.actor == actor)
-            and (kind not in KINDS or event.kind == kind)
+    past = history.Past([], 0)
+    with suppress(ModelNotFound):
+        within = Scope(
+            model_id=(await visit.registry.model(visit.project, model, deleted=True)).id if model else None,
+            kinds=frozenset({Kind(kind)} if kind in KINDS else ()),
+            before=min(before or head + 1, head + 1),
         )
-
-    past = await history.past(
-        visit.registry, visit.project, min(before or head + 1, head + 1), wanted, limit=visit.page_size
-    )
+        past = await history.past(visit.registry, visit.project, within, actor, limit=visit.page_size)
     facts = {
         "title": "Activity",
         "past": past,
@@ -48,8 +48,3 @@ async def page(visit: Visit) -> Answer:
         },
         revision=head,
     )
-
-
-def model_of(event: Event) -> str:
-    """The name of the model that the event is about; empty if it is about none."""
-    return event.image.name if isinstance(event.image, Model) else event.image.model or ""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from tallymark_server.domain.errors import InvalidFilter
+from tallymark_server.domain.errors import InvalidFilter, VersionNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Stage
+from tallymark_server.domain.reference import numbered
 from tallymark_server.registry import Asked
 from tallymark_server.rpc import messages
-from tallymark_server.web import drawing, history, snippets
+from tallymark_server.web import drawing, formats, history, snippets
 from tallymark_server.web.formats import numeric
 from tallymark_server.web.pages import searching
 from tallymark_server.web.pages.models import holder, metrics
@@ -42,26 +44,33 @@ async def page(visit: Visit) -> Answer:
     metric = visit.text("metric") or next(iter(keys), "")
     lanes = [await _lane(visit, model, stage) for stage in (Stage.PRODUCTION, Stage.STAGING)]
     table = await _table(visit, model, metric)
+    values = [(each, value) for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
+    aliases = _aliases([*alive, *(lane.version for lane in lanes if lane.version)])
     facts: dict[str, Any] = {
         "title": model.name,
         "model": model,
         "lanes": lanes,
         "latest": alive[0] if alive else None,
-        "aliases": _aliases([*alive, *(lane.version for lane in lanes if lane.version)]),
+        "aliases": aliases,
         "tally": drawing.tally({version.number: version for version in recent.items}, model.last_number, DRAWN),
         "gone": len(alive) < len(recent.items),
         "metric": metric,
         "metrics": keys,
-        "plot": drawing.plot(
-            [(each, value) for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
-        ),
+        "plot": drawing.plot(values),
         "snippets": snippets.for_model(visit, model.name),
+        "first": snippets.first_version(visit, model.name)[0],
         **table,
+    }
+    data: dict[str, object] = {
+        "latest": alive[0].number if alive else None,
+        "aliases": {alias: version.number for alias, version in aliases},
+        "metric": metric,
+        "byNumber": [{"number": version.number, "value": value} for version, value in values],
     }
     return View(
         template="model.html",
         facts=facts,
-        data=lambda: _plain(visit, model, lanes, table["versions"], table["token"]),
+        data=lambda: {**_plain(visit, model, lanes, table["versions"], table["token"]), **data},
         revision=recent.revision,
         problem=table["problem"],
         status=200 if table["problem"] is None else 400,
@@ -94,11 +103,14 @@ async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
     )
     try:
         found = await visit.registry.versions(visit.project, model.name, asked)
-        versions, token = found.items, found.next_page_token
+        token = found.next_page_token
+        # Which rows a later page has was settled when paging began; what each of them tells is of now.
+        versions = await _present(visit, found.items) if asked.page_token else found.items
     except InvalidFilter as error:
         versions, token, problem = [], "", error
     return {
         "versions": versions,
+        "values": _values(versions, metric),
         "token": token,
         "next": visit.here(page=token) if token else "",
         "search": search,
@@ -107,6 +119,22 @@ async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
         "problem": problem,
         "chosen": set(visit.texts("number")),
     }
+
+
+async def _present(visit: Visit, versions: list[ModelVersion]) -> list[ModelVersion]:
+    """The versions as they are now, without those that are gone for good."""
+    present = []
+    for version in versions:
+        with suppress(VersionNotFound):
+            found = await visit.registry.version(visit.project, version.model, numbered(version.number), deleted=True)
+            present.append(found)
+    return present
+
+
+def _values(versions: list[ModelVersion], metric: str) -> dict[int, str]:
+    """What stands in the column of the metric, by number."""
+    texts = formats.column([version.metadata.get(metric) for version in versions])
+    return {version.number: text for version, text in zip(versions, texts, strict=True)}
 
 
 def _order(sort: str, metric: str) -> str:

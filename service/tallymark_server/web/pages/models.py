@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from google.protobuf.json_format import MessageToDict
 
-from tallymark_server.domain.errors import InvalidFilter, StageEmpty
+from tallymark_server.domain.errors import InvalidFilter, ModelNotFound, StageEmpty
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
 from tallymark_server.registry import Asked, Listing
@@ -59,7 +59,8 @@ async def page(visit: Visit) -> Answer:
     except InvalidFilter as error:
         found, problem = Listing([], "", 0), error
     token, revision = found.next_page_token, found.revision
-    rows = [await _row(visit, model) for model in found.items]
+    # Which rows a later page has was settled when paging began; what each of them tells is of now.
+    rows = [await _row(visit, model) for model in await _present(visit, found.items)]
     facts = {
         "title": "Models",
         "rows": rows,
@@ -105,6 +106,17 @@ async def _listed(visit: Visit, filter_text: str, sort: str, *, deleted: bool) -
         deleted=deleted,
     )
     return await visit.registry.models(visit.project, asked)
+
+
+async def _present(visit: Visit, models: list[Model]) -> list[Model]:
+    """The models as they are now, when the list began earlier; without those that are gone for good."""
+    if not visit.text("page"):
+        return models
+    present = []
+    for model in models:
+        with suppress(ModelNotFound):
+            present.append(await visit.registry.model(visit.project, model.name, deleted=True))
+    return present
 
 
 async def _row(visit: Visit, model: Model) -> Row:

@@ -3,10 +3,14 @@
 "use strict";
 
 const page = () => document.getElementById("page");
+let place;
 const here = () => location.pathname + location.search;
 
 // The page as its address has it, put in place of what is there without losing focus or what was entered.
-const renew = () => htmx.ajax("GET", here(), { source: "#page", target: "#page", swap: "outerMorph" });
+// It says of what it has been told, so that it may get what was just made for somebody else who has been told as much.
+const renew = () => htmx.ajax("GET", here(), {
+  source: "#page", target: "#page", swap: "outerMorph", headers: place ? { "Tallymark-Told": place } : {},
+});
 
 // What was just done is told once, not at every reload.
 const address = new URL(location.href);
@@ -18,7 +22,7 @@ if (address.searchParams.has("done")) {
 // -- Following the log. The stream says that something changed; the page then asks for itself, as its address has it.
 
 const light = document.querySelector(".live");
-let stream, place, asking = false, due = 0, pause = 120;
+let stream, asking = false, due = 0, pause = 120;
 
 function shown(text, away) {
   light.hidden = !text;
@@ -200,3 +204,6 @@ function enable() {
 }
 document.addEventListener("htmx:after:swap", enable);
 enable();
+
+// Where a drawing is wider than the window, the version that it is about is what is seen of it first.
+document.querySelector(".lineage .here")?.scrollIntoView({ block: "nearest", inline: "center" });
