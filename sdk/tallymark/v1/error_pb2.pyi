@@ -74,8 +74,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE. The revision has not happened yet. Keys: revision, oldest, newest."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 22
     """UNAVAILABLE. More writes, proofs or exports are waiting than the server takes on; try again after the delay in
-    RetryInfo.
-    Keys: retry_after_ms.
+    RetryInfo. Keys: retry_after_ms.
     """
     ERROR_REASON_STOPPING: _ErrorReason.ValueType  # 23
     """UNAVAILABLE. The server is stopping; try again after the delay in RetryInfo. Keys: retry_after_ms."""
@@ -164,8 +163,7 @@ ERROR_REASON_REVISION_IN_FUTURE: ErrorReason.ValueType  # 21
 """OUT_OF_RANGE. The revision has not happened yet. Keys: revision, oldest, newest."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 22
 """UNAVAILABLE. More writes, proofs or exports are waiting than the server takes on; try again after the delay in
-RetryInfo.
-Keys: retry_after_ms.
+RetryInfo. Keys: retry_after_ms.
 """
 ERROR_REASON_STOPPING: ErrorReason.ValueType  # 23
 """UNAVAILABLE. The server is stopping; try again after the delay in RetryInfo. Keys: retry_after_ms."""

@@ -61,26 +61,23 @@ class Prover:
 async def _answered(order: Order) -> Answer:
     # The process ends when the other end of its input is closed: by us, or by our own end, however that comes.
     given, held = os.pipe()
+    working = asyncio.ensure_future(asyncio.to_thread(_done, order, given))
     try:
-        process = _begun(order, given)
-        working = asyncio.ensure_future(asyncio.to_thread(process.communicate))
-        try:
-            told, complaint = await asyncio.shield(working)
-        finally:
-            process.kill()
-            await asyncio.wait((working,))
+        done = await asyncio.shield(working)
     finally:
-        os.close(given)
         os.close(held)
-    if process.returncode:
-        raise RuntimeError(f"the proof ended with code {process.returncode}: {complaint.decode(errors='replace')}")
-    return msgspec.json.decode(told, type=Answer)
+        await asyncio.wait((working,))
+        os.close(given)
+    if done.returncode:
+        complaint = done.stderr.decode(errors="replace")
+        raise RuntimeError(f"the proof ended with code {done.returncode}: {complaint}")
+    return msgspec.json.decode(done.stdout, type=Answer)
 
 
-def _begun(order: Order, given: int) -> subprocess.Popen[bytes]:
+def _done(order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
     # The folder in which the server was started is no place for its modules; where it has found them, the process does.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-P", "-m", _PROGRAM, msgspec.json.encode(order).decode()]
-    return subprocess.Popen(  # noqa: S603 - the program is ours
-        command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    return subprocess.run(  # noqa: S603 - the program is ours
+        command, stdin=given, capture_output=True, env=environment, check=False
     )
