@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# A server that is started again and again, by tests and benches, must not be compiled each time.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers bench-dashboard protos clean
 
 help: ## tell the commands
