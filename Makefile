@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# A server that is started again and again, by tests and benches, must not be compiled each time.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers bench-dashboard protos clean
 
 help: ## tell the commands
@@ -40,8 +42,7 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json > .cache/soak/report.md
 
 screenshots: setup ## make the pictures of the dashboard that README shows
-	@mkdir -p docs
-	TALLYMARK_TEST_PICTURES=docs $(BIN)/pytest tests/web/test_screenshots.py
+	TALLYMARK_TEST_PICTURES=tests/web/pictures $(BIN)/pytest tests/web/test_screenshots.py
 
 check: setup .cache/imports/.ready ## format, lint, types, import contracts, the contract, generated stubs up to date
 	$(BIN)/ruff format --check

@@ -57,7 +57,7 @@ HOMES = {
 
 
 # What stands beside the dot-folders in the topmost folder, and nothing else does.
-TOP = {"LICENSE", "Makefile", "README.md", "docs", "protos", "pyproject.toml", "sdk", "service", "tests"}
+TOP = {"LICENSE", "Makefile", "README.md", "protos", "pyproject.toml", "sdk", "service", "tests"}
 
 
 def python_files(*folders: str) -> list[Path]:

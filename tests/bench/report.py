@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 JSON, PAGE = "bench.json", "report.md"
 README = Path(__file__).parents[2] / "README.md"
-PUBLISHED = README.parent / "docs/bench"
+PUBLISHED = Path(__file__).with_name("published")
 BEGIN, END = "<!-- written by make bench -->", "<!-- until here -->"
 LOOKS = {"echo": ("an echo that does nothing", "#999999"), "create": ("Tallymark, durable", "#b23a2e"),
          "naive": ("a transaction for each create", "#33658a")}  # fmt: skip

@@ -19,7 +19,7 @@ from web.scenario import VERSIONS, furnish
 pytestmark = pytest.mark.timeout(600)
 
 MOST_BYTES = 150_000
-PICTURES = "docs"
+PICTURES = "tests/web/pictures"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
