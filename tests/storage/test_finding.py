@@ -96,6 +96,15 @@ async def test_what_is_looked_up_is_what_each_version_is_asked(
     assert any(found for found in looked_up) or text in ("tags:none", "run = r1", "metadata.n > 5")
 
 
+async def test_a_version_that_is_renamed_is_found_by_what_it_has_now(tmp_path: Path) -> None:
+    """What is changed together with a name is looked up as what is changed without one."""
+    path = tmp_path / "tallymark.db"
+    changes = {"name": "rc-2", "tags": ("late",), "metadata": {"auc": 0.25}}
+    await filled(path, ROWS, c.UpdateVersion(**ATTEMPT, model="churn", reference=numbered(2), changes=changes))
+    for text, found in (("tags:late", [2]), ("tags:growth", [1]), ("metadata.auc < 0.4", [2]), ("metadata.data:*", [])):
+        assert numbers(path, text) == found
+
+
 ORDERS = ["auc", "auc desc", "auc desc, number", "note", "note desc", "fast desc", "data", "many", "n desc", "nothing"]
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark_server.domain import commands as c
-from tallymark_server.domain.model import ArtifactType, Point, Stage
+from tallymark_server.domain.model import ArtifactType, Point, Stage, Uri
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.engine import open_sqlite
@@ -125,6 +125,32 @@ async def test_what_earlier_steps_made_is_brought_on(tmp_path: Path) -> None:
     assert verify(old).problems == []
     with closing(sqlite3.connect(old)) as brought:
         assert brought.execute("SELECT count(*) FROM past_points").fetchone()[0] >= 2 * len(POINTS) - 3
+
+
+async def test_versions_that_were_renamed_are_found_by_what_they_have(tmp_path: Path) -> None:
+    """What a rename left behind is looked up as it is now, to the last digit of its numbers."""
+    path = tmp_path / "tallymark.db"
+    facts = {
+        "a": 0.1 + 0.2,
+        "b": math.nan,
+        "c": True,
+        "d": "x" * 300,
+        "e": Uri("s3://b"),
+        "f": {"uri": "no"},
+        "g": 5e-324,
+    }
+    changes = {"name": "rc", "tags": ("late", "eu"), "metadata": facts}
+    async with open_sqlite(path, ("default",)) as storage:
+        rename = c.UpdateVersion(**ATTEMPT, model="churn", reference=numbered(1), changes=changes)
+        answers = await write(storage, create_model(), create_versions(None, None), rename)
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    with closing(sqlite3.connect(path)) as database:
+        # As it was left by the step before, whose tables are those of now.
+        database.executescript("DELETE FROM facts; INSERT INTO facts VALUES (1, 1, 'tags', 'early', 1)")
+        database.execute("PRAGMA user_version = 5")
+    async with open_sqlite(path, ("default",)):
+        pass
+    assert verify(path).problems == []
 
 
 async def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:

@@ -136,10 +136,11 @@ def _facts(version: ModelVersion) -> Iterator[tuple[str, object]]:
     for tag in version.tags:
         yield _TAGS, tag[:_TEXT]
     for key, value in version.metadata.items():
-        yield f"metadata.{key}", _looked_up(value)
+        yield f"metadata.{key}", looked_up(value)
 
 
-def _looked_up(value: Value) -> object:
+def looked_up(value: Value) -> str | float:
+    """By what a fact of that value is found."""
     match value:
         case bool():
             return float(value)

@@ -7,7 +7,9 @@ import math
 import sqlite3
 from pathlib import Path
 
+from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.finding import looked_up
 
 # Marks a file as ours, so that no other program's database is written to by mistake: "tmrk" in ASCII.
 APPLICATION_ID = 0x746D726B
@@ -28,6 +30,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         raise CannotOpenError(f"{path} is another program's database; name another file with --db")
     refuse_newer(version, path)
     connection.create_function("value_of_point", 1, _value_of_point, deterministic=True)
+    connection.create_function("value_of_fact", 2, _value_of_fact, deterministic=True)
     for number, sql in steps():
         if number > version:
             try:
@@ -56,3 +59,8 @@ def _value_of_point(point: str) -> float | None:
     value = json.loads(point)[2]
     number = float(value["number"] if isinstance(value, dict) else value)
     return None if math.isnan(number) else number
+
+
+def _value_of_fact(image: str, key: str) -> str | float:
+    """By what the version of that image is found when its fact of that key is asked for."""
+    return looked_up(decode_version(image, "").metadata[key])

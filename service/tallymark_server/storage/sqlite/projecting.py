@@ -138,7 +138,7 @@ def _project_version(connection: sqlite3.Connection, project: int, event: Event,
         connection.execute(_SET_ALIAS, (project, version.model_id, event.alias, version.number))
     elif event.kind is Kind.ALIAS_DELETED:
         connection.execute(_DELETE_ALIAS, (project, version.model_id, event.alias))
-    elif event.kind in (Kind.METADATA_LOGGED, Kind.VERSION_UPDATED):
+    elif event.kind in (Kind.METADATA_LOGGED, Kind.VERSION_UPDATED, Kind.VERSION_RENAMED):
         write_facts(connection, project, version)
     elif event.kind is Kind.VERSION_PURGED:
         for statement in _PURGE_VERSION:
