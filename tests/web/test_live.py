@@ -189,6 +189,14 @@ def test_shared_answers_are_each_viewers_own(server: Server, calls: Calls) -> No
         assert 'id="v13"' in fresh.text
 
 
+def test_settings_are_shown_to_the_browser_that_keeps_them(server: Server) -> None:
+    """While pages are open, whoever asks for the settings sees its own name, never that of who asked before."""
+    with held_open(server.dashboard, "/live", 1):
+        for name in ("ana", "ben"):
+            settings = ask(server.dashboard, "/settings", hx_request="true", cookie=f"tallymark_actor={name}")
+            assert f'value="{name}"' in settings.text
+
+
 def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:
     """Streams that are open do not hold up the end of the server."""
     with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server, ExitStack() as stack:

@@ -31,11 +31,11 @@ from tallymark_server.web.safety import Safety
 from tallymark_server.web.sharing import Sharing
 from tallymark_server.web.visits import Answer, Elsewhere, Page, Surroundings, View, Visit
 
+# These show what the registry holds, the same to all who ask.
 PAGES: dict[str, Page] = {
     "/": models.page,
     "/go": models.go,
     "/activity": activity.page,
-    "/settings": settings.page,
     "/models/{model}": model.page,
     "/models/{model}/at": moment.page,
     "/models/{model}/compare": compare.page,
@@ -96,6 +96,8 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
     for path, action in ACTIONS.items():
         routes.append(Route(path, _endpoint(action.page, around)))
         routes.append(Route(path, _endpoint(_posted(action), around), methods=["POST"]))
+    # What is kept in one browser is shown to no other.
+    routes.append(Route("/settings", _endpoint(settings.page, around)))
     routes.append(Route("/settings", _endpoint(settings.keep, around), methods=["POST"]))
     routes.append(Route("/live", _stream(around, live)))
     app = Starlette(
