@@ -29,6 +29,20 @@ def make_token(scope: str, at: int | None, keys: tuple[SortKey, ...]) -> str:
 
 def parse_token(token: str, scope: str, kinds: tuple[type, ...]) -> tuple[int | None, tuple[SortKey, ...]]:
     """The revision and the sort keys, of these kinds, of the token; InvalidPageToken."""
+    of, at, keys = _parts(token)
+    if of != _mark(scope) or len(keys) != len(kinds) or not all(map(_is_key, keys, kinds)):
+        raise InvalidPageToken
+    return at, tuple(keys)
+
+
+def revision_of(token: str) -> int | None:
+    """The revision that the pages of the token's list show, whatever list it is; InvalidPageToken."""
+    _, at, _ = _parts(token)
+    return at
+
+
+def _parts(token: str) -> tuple[str, int | None, list[SortKey]]:
+    """The mark of the list, the revision, and the sort keys, which may be of any kind; InvalidPageToken."""
     if len(token) > MAX_TOKEN:
         raise InvalidPageToken
     try:
@@ -36,9 +50,8 @@ def parse_token(token: str, scope: str, kinds: tuple[type, ...]) -> tuple[int | 
     except (binascii.Error, ValueError, RecursionError):
         raise InvalidPageToken from None
     match found:
-        case [str(of), int() | None as at, *keys] if of == _mark(scope) and len(keys) == len(kinds):
-            if (at is None or _is_key(at, int)) and all(map(_is_key, keys, kinds)):
-                return at, tuple(keys)
+        case [str(of), int() | None as at, *keys] if at is None or _is_key(at, int):
+            return of, at, keys
     raise InvalidPageToken
 
 

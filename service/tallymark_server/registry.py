@@ -27,13 +27,13 @@ from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, 
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import missing
 from tallymark_server.filtering import parse, parse_order
-from tallymark_server.paging import make_token, page_size, parse_token
+from tallymark_server.paging import make_token, page_size, parse_token, revision_of
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Piece, Proof, Scope, Storage
 from tallymark_server.watching import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
-__all__ = ["NOW", "Asked", "Lineage", "Listing", "Mark", "Moment", "NodeKey", "Proof", "Registry", "Scope"]
+__all__ = ["NOW", "Asked", "Lineage", "Listing", "Mark", "Moment", "NodeKey", "Proof", "Registry", "Scope", "shown"]
 
 T = TypeVar("T")
 MAX_NODES = 1000
@@ -51,6 +51,11 @@ class Moment(Struct, frozen=True):
 
 
 NOW = Moment()
+
+
+def shown(page_token: str, moment: Moment) -> Moment:
+    """As of when a page is read: the first at the moment asked for, those after it as the first; InvalidPageToken."""
+    return Moment(revision_of(page_token)) if page_token else moment
 
 
 class Asked(Struct, frozen=True, kw_only=True):

@@ -187,6 +187,30 @@ def test_pages_show_one_revision_while_runs_go_on(calls: Calls) -> None:
         assert found == expected[name], name
 
 
+def test_pages_stay_with_the_version_with_which_they_began(calls: Calls) -> None:
+    """When a version is no longer the latest, is deleted, or its model is renamed, later pages are of that version."""
+    calls.start_run("train", ModelConfig(model="churn"))
+    calls.start_run("tune")
+    calls.ensure("churn", "1", run="tune")
+    for name in ("data", "weights"):
+        link(calls, "churn/1", name, f"s3://{name}")
+    measure(calls, ("loss", 0, 1.0), ("loss", 1, 0.5))
+    latest = VERSION.replace("/1", "/latest")
+    questions: list[Any] = [
+        artifact_pb2.ListArtifactsRequest(parent=latest),
+        ListMetricPointsRequest(parent=latest),
+        ListRunsRequest(parent=PROJECT, model_version=latest),
+    ]
+    whole = [things(ask(calls, question)) for question in questions]
+    first = [ask(calls, as_of(question, page_size=1)) for question in questions]
+    calls.create_version("churn")
+    calls.models.DeleteModelVersion(model_registry_pb2.DeleteModelVersionRequest(name=VERSION))
+    rename(calls, "churn", "leads")
+    for question, page, expected in zip(questions, first, whole, strict=True):
+        then = ask(calls, as_of(question, page_size=1, page_token=page.next_page_token))
+        assert things(page) + things(then) == expected
+
+
 def things(page: Any) -> list[object]:
     (field,) = (each.name for each in page.DESCRIPTOR.fields if each.message_type)
     return list(getattr(page, field))

@@ -26,7 +26,7 @@ from tallymark.v1 import (
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.model import ModelVersion, Run
-from tallymark_server.registry import Moment, Registry, Scope
+from tallymark_server.registry import Moment, Registry, Scope, shown
 from tallymark_server.rpc import commands, messages, names
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -172,9 +172,8 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
     async def ListMetricPoints(
         self, request: metric_pb2.ListMetricPointsRequest, context: Context
     ) -> metric_pb2.ListMetricPointsResponse:
-        moment = commands.moment(request)
-        project, version = await self._version(request.parent, "parent", moment)
-        size, token = request.page_size, request.page_token
+        moment, size, token = commands.moment(request), request.page_size, request.page_token
+        project, version = await self._version(request.parent, "parent", shown(token, moment))
         page = await self._registry.points(project, version, request.keys, size, token, moment)
         return metric_pb2.ListMetricPointsResponse(
             points=[messages.point(item) for item in page.items],
@@ -202,7 +201,7 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: artifact_pb2.ListArtifactsRequest, context: Context
     ) -> artifact_pb2.ListArtifactsResponse:
         asked = commands.asked(request)
-        project, version = await self._version(request.parent, "parent", asked.moment)
+        project, version = await self._version(request.parent, "parent", shown(asked.page_token, asked.moment))
         page = await self._registry.artifacts(project, version, asked)
         return artifact_pb2.ListArtifactsResponse(
             artifacts=[messages.artifact(project, item) for item in page.items],
@@ -264,7 +263,8 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
             owner, model, reference = names.version(request.model_version, "model_version")
             if owner != project:
                 raise InvalidField("model_version", request.model_version, "it belongs to another project than parent")
-            version = await self._registry.version(owner, model, reference, moment=asked.moment)
+            moment = shown(asked.page_token, asked.moment)
+            version = await self._registry.version(owner, model, reference, moment=moment)
         page = await self._registry.runs(project, asked, version)
         return run_registry_pb2.ListRunsResponse(
             runs=[messages.run(project, item) for item in page.items],
