@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tallymark_server.writer import MAX_DOUBT, Gathering
+from tallymark_server.writer import ENOUGH, MAX_DOUBT, Gathering
 
 
 async def begins_at_once(gathering: Gathering, waiting: int) -> bool:
@@ -18,7 +18,7 @@ async def begins_at_once(gathering: Gathering, waiting: int) -> bool:
 
 async def test_one_caller_alone_waits_for_nobody() -> None:
     """After an answer to one, the next that comes is taken at once."""
-    gathering = Gathering()
+    gathering = Gathering(ENOUGH)
     assert await begins_at_once(gathering, 1)
     gathering.expect(1)
     assert await begins_at_once(gathering, 1)
@@ -26,7 +26,7 @@ async def test_one_caller_alone_waits_for_nobody() -> None:
 
 async def test_who_was_answered_together_goes_together_again() -> None:
     """The line begins when as many have come as were answered, and not before."""
-    gathering = Gathering()
+    gathering = Gathering(ENOUGH)
     gathering.expect(3)
     waiting = asyncio.create_task(gathering.wait(range(1)))
     await asyncio.sleep(0)
@@ -39,7 +39,7 @@ async def test_who_was_answered_together_goes_together_again() -> None:
 
 async def test_who_does_not_come_again_is_waited_for_ever_more_seldom() -> None:
     """After each wait in vain twice as many batches begin at once, up to a bound."""
-    gathering = Gathering()
+    gathering = Gathering(ENOUGH)
     gathering.expect(2)
     assert not await begins_at_once(gathering, 1)
     passed = []
@@ -49,3 +49,13 @@ async def test_who_does_not_come_again_is_waited_for_ever_more_seldom() -> None:
             passed[-1] += 1
     assert passed == [2, 4, 8, 16, 32, 64, 64]
     assert max(passed) == MAX_DOUBT
+
+
+async def test_no_more_are_waited_for_than_may_wait() -> None:
+    """Where few may wait, the line begins when these are there: others are refused meanwhile, and never come."""
+    gathering = Gathering(2)
+    gathering.expect(5)
+    assert not await begins_at_once(gathering, 1)
+    gathering = Gathering(2)
+    gathering.expect(5)
+    assert await begins_at_once(gathering, 2)

@@ -55,7 +55,7 @@ class Writer:
         self._arrival = asyncio.Event()
         self._stopping = False
         self.turned_away = 0
-        self._gathering = Gathering()
+        self._gathering = Gathering(capacity)
 
     async def execute(self, command: Command[T]) -> T:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
@@ -128,10 +128,11 @@ class Gathering:
     Who was answered together comes again together: most programs ask for the next when they have their answer. So the
     line waits for as many, idle, and begins when they are there; one caller alone waits for nobody. Callers who know
     nothing of each other do not come again. Then nobody is waited for in the next batch, and in the next two, four,
-    eight, as long as they disappoint.
+    eight, as long as they disappoint. `capacity` is how many may wait: more can never be there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int) -> None:
+        self._most = min(capacity, ENOUGH)
         self._expected = 0
         self._complete: asyncio.Future[bool] | None = None
         self._doubt = 1
@@ -139,7 +140,7 @@ class Gathering:
 
     def expect(self, count: int) -> None:
         """So many were answered or waited meanwhile."""
-        self._expected = min(count, ENOUGH)
+        self._expected = min(count, self._most)
 
     def arrive(self, waiting: int) -> None:
         """One has come, and so many wait now."""
