@@ -103,11 +103,17 @@ def test_refusals_are_those_of_the_protocol(
     assert answer.json["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"name": 7}', b"\xff", b'{"name": "\\ud800"}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"name": 7}', b"\xff", b'{"name": "\\ud800"}', b'{"keys": "\\ud800"}', b"[" * 100_000]
+)
 def test_no_body_is_an_incident(standing: Server, body: bytes) -> None:
     """Whatever is sent as JSON is answered or refused cleanly."""
     answer = ask(
-        standing.dashboard, "/tallymark.v1.ModelRegistry/GetModel", "POST", body, content_type="application/json"
+        standing.dashboard,
+        "/tallymark.v1.ModelRegistry/ListMetricPoints",
+        "POST",
+        body,
+        content_type="application/json",
     )
     assert (answer.status, answer.json["code"]) == (400, "invalid_argument")
 

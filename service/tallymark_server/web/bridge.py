@@ -102,7 +102,9 @@ def _decoded(method: MethodDescriptor, kind: str, body: bytes) -> Message:
         else:
             Parse(body or b"{}", message)
     except ParseError as error:
-        raise InvalidField("request", body.decode(errors="replace"), str(error)) from None
+        # JSON can spell half a character, which cannot be told back.
+        why = str(error).encode(errors="backslashreplace").decode()
+        raise InvalidField("request", body.decode(errors="replace"), why) from None
     except (DecodeError, UnicodeError, RecursionError):
         raise MalformedRequest(method.input_type.name) from None
     return message
