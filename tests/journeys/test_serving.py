@@ -25,8 +25,13 @@ from tallymark_server.storage.sqlite.verifying import verify
 
 def serve(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `tallymark serve` with these options, to its end."""
+    return tallymark(folder, "serve", "--no-ui", *options, **environment)
+
+
+def tallymark(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with these arguments, to its end."""
     return subprocess.run(
-        [Path(sys.executable).with_name("tallymark"), "serve", "--no-ui", *options],
+        [Path(sys.executable).with_name("tallymark"), *arguments],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -58,6 +63,15 @@ def test_a_second_server_on_the_file_is_refused(server: Server, tmp_path: Path) 
     link.symlink_to(server.db)
     for path in (server.db, link):
         refused_with(serve(tmp_path, "--db", str(path), "--listen", "127.0.0.1:0"), str(server.pid), "--db")
+
+
+def test_a_file_of_several_names_is_refused(server: Server, tmp_path: Path) -> None:
+    """Under another name neither a server nor a backup would see what was written last: that is told in one sentence."""
+    other = tmp_path / "other.db"
+    other.hardlink_to(server.db)
+    refused_with(serve(tmp_path, "--db", str(other), "--listen", "127.0.0.1:0"), "2 names", "--db")
+    for command in (["backup", "--to", "copy.db"], ["verify"], ["export", "--to", "log.jsonl"]):
+        refused_with(tallymark(tmp_path, *command, "--db", str(other)), "2 names", "--db")
 
 
 def test_an_unusable_file_is_refused(tmp_path: Path) -> None:

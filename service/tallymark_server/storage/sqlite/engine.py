@@ -31,7 +31,7 @@ from tallymark_server.storage.contract import (
 )
 from tallymark_server.storage.sqlite.appending import append
 from tallymark_server.storage.sqlite.loading import Log, load
-from tallymark_server.storage.sqlite.lock import exclusive
+from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.pieces import Exports
 from tallymark_server.storage.sqlite.proving import Prover
@@ -245,6 +245,7 @@ def real_file(path: Path) -> Path:
         raise CannotOpenError(f"there is no folder {path.parent}; make it, or name another file with --db")
     if path.is_dir():
         raise CannotOpenError(f"{path} is a folder; name a file with --db")
+    check_one_name(path)
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError
@@ -38,3 +38,13 @@ def exclusive(database: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def check_one_name(database: Path) -> None:
+    """CannotOpenError if the file has other names: what is written under one of them is not seen under another."""
+    with suppress(FileNotFoundError):
+        if (names := database.stat().st_nlink) > 1:
+            raise CannotOpenError(
+                f"{database} has {names} names, by hard links, and SQLite keeps what was written last in a file beside"
+                " one of them; remove the other names, or name a copy with --db"
+            )

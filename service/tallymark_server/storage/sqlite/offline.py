@@ -10,7 +10,7 @@ from pathlib import Path
 from tallymark_server.storage.contract import CannotOpenError, Writing
 from tallymark_server.storage.placing import placed
 from tallymark_server.storage.sqlite.engine import Transaction, add_projects, connector, prepare, real_file
-from tallymark_server.storage.sqlite.lock import exclusive
+from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, refuse_newer, steps
 
 _REVISION = "SELECT revision FROM projects WHERE name = ?"
@@ -21,6 +21,7 @@ def found(path: Path, *, of_any_schema: bool = False) -> Iterator[sqlite3.Connec
     """One committed state of a file of ours, also while a server writes to it; CannotOpenError."""
     if not path.is_file():
         raise CannotOpenError(f"there is no file {path}; name one with --db")
+    check_one_name(path)
     try:
         with closing(connector(path.absolute(), read_only=True)()) as connection:
             _check(connection, path, of_any_schema=of_any_schema)

@@ -14,6 +14,7 @@ from tallymark_server.domain.errors.branches import fitting
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import CannotOpenError, Problem
 from tallymark_server.storage.contract import Proof as ProjectProof
+from tallymark_server.storage.sqlite.lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline import check_schema
 from tallymark_server.storage.sqlite.replaying import Replay
@@ -118,6 +119,7 @@ def _beside(path: Path) -> Iterator[sqlite3.Connection]:
     """Fresh tables, and beside them those of the file as `found`; CannotOpenError."""
     if not path.is_file():
         raise CannotOpenError(f"there is no file {path}; name one with --db")
+    check_one_name(path)
     with closing(sqlite3.connect("", isolation_level=None, uri=True)) as scratch:
         try:
             _check(path)
