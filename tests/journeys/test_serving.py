@@ -66,7 +66,7 @@ def test_a_second_server_on_the_file_is_refused(server: Server, tmp_path: Path) 
 
 
 def test_a_file_of_several_names_is_refused(server: Server, tmp_path: Path) -> None:
-    """Under another name neither a server nor a backup would see what was written last: that is told in one sentence."""
+    """Under another name neither a server nor a backup would see what was written last: that is told."""
     other = tmp_path / "other.db"
     other.hardlink_to(server.db)
     refused_with(serve(tmp_path, "--db", str(other), "--listen", "127.0.0.1:0"), "2 names", "--db")
