@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import aclosing, closing
@@ -14,7 +15,7 @@ from storage.conftest import Open
 from storage.deciding import create_model, create_versions, write
 from storage.test_verifying import CORRUPTIONS, file
 
-from tallymark_server.domain.errors import Overloaded, ProjectNotFound
+from tallymark_server.domain.errors import Overloaded, ProjectNotFound, StorageUnavailable
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Piece, Storage
 from tallymark_server.storage.sqlite import pieces, proving
@@ -59,6 +60,17 @@ async def test_a_proof_holds_the_log_to_a_mark(storage: Storage) -> None:
     for wrong in (mark._replace(hash="0" * 64), mark._replace(log_id="x"), mark._replace(revision=9)):
         assert (await storage.verify("default", wrong)).problem_count == 1
     assert (await storage.verify("default", Mark(mark.log_id, 0, ""))).problems == []
+
+
+async def test_a_file_of_any_name_is_proved(tmp_path: Path) -> None:
+    """A name that is no text, as other systems have them, hinders neither the proof nor the refusal that tells it."""
+    path = tmp_path / os.fsdecode(b"caf\xe9.db")
+    async with open_sqlite(path, ("default",)) as storage:
+        await write(storage, create_model())
+        assert (await storage.verify("default", None)).events == 1
+        path.unlink()
+        with pytest.raises(StorageUnavailable, match="there is no file"):
+            await storage.verify("default", None)
 
 
 @pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "event of no project"])

@@ -1,4 +1,4 @@
-"""The program that proves a project beside the server: its argument is an order, and it writes the answer, as JSON.
+"""The program that proves a project beside the server: of a file, by an order, and it writes the answer, as JSON.
 
 It ends at once when its input ends: whoever asked has gone, or the server has, however it went.
 """
@@ -30,12 +30,13 @@ def main() -> None:
     # Ctrl-C is for the server, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
-    order = msgspec.json.decode(sys.argv[1], type=Order)
+    file, order = Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Order)
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
     try:
-        answer = Answer(verify_project(Path(order.file), order.project, order.mark, MAX_PROBLEMS, MAX_TEXT))
+        answer = Answer(verify_project(file, order.project, order.mark, MAX_PROBLEMS, MAX_TEXT))
     except CannotOpenError as error:
-        answer = Answer(problem=str(error))
+        # It may tell the file's name.
+        answer = Answer(problem=str(error).encode(errors="backslashreplace").decode())
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     sys.stdout.buffer.flush()
     # The thread that waits for the end of the input would hold up an orderly end.

@@ -21,9 +21,8 @@ _PROGRAM = "tallymark_server.storage.sqlite.errand"
 
 
 class Order(Struct):
-    """What is to be proved."""
+    """What is to be proved, of a file that is told beside it: its name need not be text."""
 
-    file: str
     project: str
     mark: Mark | None
 
@@ -50,7 +49,7 @@ class Prover:
         self._waiting += 1
         try:
             async with self._turn:
-                answer = await _answered(Order(str(self._file), project, mark))
+                answer = await _answered(self._file, Order(project, mark))
         finally:
             self._waiting -= 1
         if answer.proof is None:
@@ -58,10 +57,10 @@ class Prover:
         return answer.proof
 
 
-async def _answered(order: Order) -> Answer:
+async def _answered(file: Path, order: Order) -> Answer:
     # The process ends when the other end of its input is closed: by us, or by our own end, however that comes.
     given, held = os.pipe()
-    working = asyncio.ensure_future(asyncio.to_thread(_done, order, given))
+    working = asyncio.ensure_future(asyncio.to_thread(_done, file, order, given))
     try:
         done = await asyncio.shield(working)
     finally:
@@ -74,10 +73,10 @@ async def _answered(order: Order) -> Answer:
     return msgspec.json.decode(done.stdout, type=Answer)
 
 
-def _done(order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
+def _done(file: Path, order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
     # The folder in which the server was started is no place for its modules; where it has found them, the process does.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-P", "-m", _PROGRAM, msgspec.json.encode(order).decode()]
+    command = [sys.executable, "-P", "-m", _PROGRAM, str(file), msgspec.json.encode(order).decode()]
     return subprocess.run(  # noqa: S603 - the program is ours
         command, stdin=given, capture_output=True, env=environment, check=False
     )
