@@ -216,8 +216,14 @@ def sink(to: Path) -> Iterator[BinaryIO]:
     from tallymark_server.storage.placing import placed
 
     if to == _DASH:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            # Whoever reads no further has enough; what has a name is another file.
+            if isinstance(error, BrokenPipeError) or error.filename is not None:
+                raise
+            raise click.ClickException(f"cannot write to standard output: {error.strerror}") from None
     else:
         with placed(to) as partial, partial.open("wb") as stream:
             yield stream

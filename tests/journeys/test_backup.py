@@ -262,3 +262,14 @@ def test_a_missing_project_is_found_by_a_checkpoint(server: Server, tmp_path: Pa
     mark.write_text(mark.read_text().replace('"default"', '"gone"'))
     found = tallymark("verify", "--db", server.db, "--checkpoint", mark)
     assert b"project gone: the checkpoint has it, and the file has not" in found.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_an_export_that_cannot_be_written_is_told(server: Server, calls: Calls) -> None:
+    """When standard output takes nothing, that is what is told, in one sentence."""
+    calls.create_model("churn")
+    command = [PROGRAM, "export", "--db", server.db, "--to", "-"]
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert run.returncode == 1
+    assert run.stderr.decode().splitlines() == ["Error: cannot write to standard output: No space left on device"]
