@@ -10,10 +10,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import Calls, refusal_of, refused
+from calling import PROJECT, Calls, refusal_of, refused
 
 from faults.tracing import interrupted
 from tallymark.testing import Server, ServerError
+from tallymark.v1.event_log_pb2 import VerifyRequest
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
 from tallymark_server.storage.sqlite.verifying import verify
 
@@ -101,6 +102,24 @@ def test_a_full_disk_refuses_writes_until_there_is_room(tmp_path: Path) -> None:
             serves_reads_and_refuses_writes(calls, created)
             ballast.unlink()
             recovered(server, calls, created)
+
+
+def test_a_proof_without_room_blames_no_file(
+    server: Server, calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When temporary files have no room, Verify says so: the registry's file is sound, and no backup is called for."""
+    calls.create_model("churn")
+    facts = {f"fact-{place}": MetadataValue(text="x" * 255) for place in range(100)}
+    for _ in range(150):
+        calls.create_version("churn", metadata=facts)
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=64k", "tmpfs") as folder:
+        monkeypatch.setenv("SQLITE_TMPDIR", str(folder))
+        server.restart()
+        with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
+            calls.log.Verify(VerifyRequest(parent=PROJECT), timeout=60, wait_for_ready=True)
+        server.stop()
+    assert "temporary files" in refusal.message
+    assert "backup" not in refusal.message
 
 
 def test_a_file_that_may_only_be_read_is_refused_at_the_start(tmp_path: Path) -> None:

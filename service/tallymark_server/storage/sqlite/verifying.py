@@ -127,6 +127,12 @@ def _beside(path: Path) -> Iterator[sqlite3.Connection]:
             scratch.execute("ATTACH ? AS found", (f"{path.absolute().as_uri()}?mode=ro",))
             yield scratch
         except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                # What is read is not written to.
+                raise CannotOpenError(
+                    f"cannot prove {path}: what is replayed has no room among the temporary files; make room there,"
+                    " or name another folder by SQLITE_TMPDIR"
+                ) from None
             raise CannotOpenError(f"cannot read {path}: {error}; restore a backup") from None
 
 
