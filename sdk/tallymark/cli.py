@@ -113,6 +113,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except TallymarkError as error:
             fail(error)
+        except click.NoSuchOption as error:
+            if error.option_name in {"--url", "--project", "--timeout"}:
+                told = f"{error.option_name} goes before the command: tallymark {error.option_name} ..."
+                raise click.UsageError(told, error.ctx) from None
+            raise
         except (KeyboardInterrupt, click.Abort):
             raise click.exceptions.Exit(INTERRUPTED) from None
 

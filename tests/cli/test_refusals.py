@@ -29,6 +29,7 @@ REFUSALS: list[tuple[int, str, list[str]]] = [
     (2, "No such command", ["version", "transmute", "churn"]),
     (2, "Did you mean 'model'?", ["modle", "list"]),
     (2, "No such option", ["model", "list", "--bogus"]),
+    (2, "--url goes before the command", ["model", "list", "--url", "127.0.0.1:1"]),
     (2, "'xml' is not one of", ["model", "list", "-o", "xml"]),
     (2, "--limit", ["model", "list", "--limit", "0"]),
     (2, "latest", ["version", "get", "churn/abc"]),
