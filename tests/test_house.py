@@ -172,6 +172,17 @@ def test_every_part_of_the_contract_is_described_in_the_stubs() -> None:
     assert [stub.name for stub in stubs if "Missing associated documentation comment" in stub.read_text()] == []
 
 
+def test_the_contract_fits_the_width_of_the_code() -> None:
+    """No line of the contract, whose comments are prose to be read, is longer than the formatter lets code be."""
+    width = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
+    contract = [(place(path), path.read_text().splitlines()) for path in (ROOT / "protos/tallymark").rglob("*.proto")]
+    assert contract
+    longer = [
+        f"{where}:{number}" for where, lines in contract for number, line in enumerate(lines, 1) if len(line) > width
+    ]
+    assert longer == []
+
+
 def leaves(module: ModuleType, root: type[Exception]) -> dict[str, list[tuple[str, str]]]:
     """The error classes of the module, each with the branch on which it grows, by their reason."""
     found: dict[str, list[tuple[str, str]]] = {}
