@@ -97,6 +97,17 @@ def test_modules_are_named_by_what_they_are_about() -> None:
     assert {path for path in map(place, paths) if EMPTY_NAMES & set(re.split(r"[/._]", path))} == set()
 
 
+@pytest.mark.parametrize("room", ["", "foreign", "storage/sqlite", "web"])
+def test_the_map_of_a_room_shows_everything_in_it(room: str) -> None:
+    """Where a package begins with a map of its modules, none is missing from it, so that a stranger finds each."""
+    package = ROOT / "service/tallymark_server" / room
+    map_ = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    names = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+    names = {name for name in names if not name.startswith("__")}
+    assert {"registry", "found", "engine", "site"} & names
+    assert {name for name in names if not re.search(rf"^{name}\b|`{name}`", map_, re.MULTILINE)} == set()
+
+
 @pytest.mark.parametrize("what", HOMES)
 def test_what_has_a_home_is_found_nowhere_else(what: str) -> None:
     """Who looks for the SQL, the status codes or the messages has one place to look."""

@@ -12,7 +12,7 @@ import pytest
 from tallymark_server.domain.conditions import Kind, Order, Query
 from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.storage.contract import Scope
-from tallymark_server.storage.sqlite import lineage, listing, loading, past, pieces, reading
+from tallymark_server.storage.sqlite import lineage, listing, loading, past, reading, streaming
 from tallymark_server.storage.sqlite.migrate import migrate
 
 STATEMENTS = {
@@ -21,7 +21,7 @@ STATEMENTS = {
     **{f"{way.start} to {way.end}, downstream {way.downstream}": way.sql for way in lineage.WAYS},
     **{
         f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
-        for module in (lineage, loading, past, pieces, reading)
+        for module in (lineage, loading, past, reading, streaming)
         for name, sql in vars(module).items()
         if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
         # These are parts of the others.

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from tallymark.commands import beside
+from tallymark.commands import file_or_service
 from tallymark.commands.asking import client_of, target
 
 
 @click.command
-@beside.db
+@file_or_service.db
 @click.option(
     "--project", metavar="NAME", help="The project to export; without it, all of a file, and one of a service."
 )
@@ -33,7 +33,7 @@ def export(db: Path, project: str | None, at: int | None, to: Path) -> None:
     `tallymark --url HOST:PORT export` asks a service for one project, and writes the same bytes. Without that option a
     file is read, also where TALLYMARK_URL is set.
     """
-    if beside.asks_a_service():
+    if file_or_service.asks_a_service():
         _of_a_service(project, at, to)
     else:
         import_module("tallymark_server.files").write_export(db, project, at, to)

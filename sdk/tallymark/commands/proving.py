@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from tallymark.commands import beside
+from tallymark.commands import file_or_service
 from tallymark.commands.asking import client_of, target
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TALLYMARK"})
-@beside.db
+@file_or_service.db
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
@@ -36,7 +36,7 @@ def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> 
     `tallymark --url HOST:PORT --project NAME verify` has a service prove one project while it goes on serving; a
     checkpoint serves both ways. Without that option a file is proved, also where TALLYMARK_URL is set.
     """
-    if beside.asks_a_service():
+    if file_or_service.asks_a_service():
         _of_a_service(checkpoint, write_checkpoint)
     else:
         import_module("tallymark_server.files").prove(db, checkpoint, write_checkpoint)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.sqlite.proving import Answer, Order
+from tallymark_server.storage.sqlite.prover import Answer, Order
 from tallymark_server.storage.sqlite.verifying import verify_project
 
 # Of a file that is wrong all over, enough is soon told.

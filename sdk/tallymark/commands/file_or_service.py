@@ -1,4 +1,4 @@
-"""What commands share that work on a file, or with `--url` ask a service."""
+"""Whether a command works on a file or asks a service, for those commands that can do either."""
 
 from __future__ import annotations
 

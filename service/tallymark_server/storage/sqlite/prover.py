@@ -17,7 +17,7 @@ from tallymark_server.storage.contract import Proof
 
 # So many wait for their turn.
 MAX_WAITING = 8
-_PROGRAM = "tallymark_server.storage.sqlite.errand"
+_PROGRAM = "tallymark_server.storage.sqlite.prover_process"
 
 
 class Order(Struct):

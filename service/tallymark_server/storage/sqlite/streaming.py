@@ -16,8 +16,8 @@ from tallymark_server.domain.errors import Overloaded, StorageUnavailable
 from tallymark_server.storage.contract import Piece
 from tallymark_server.storage.sqlite.lines import COLUMNS
 from tallymark_server.storage.sqlite.listing import cut
+from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.reading import HEAD
-from tallymark_server.storage.sqlite.telling import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.threaded import ThreadedConnection
 
 T = TypeVar("T")
