@@ -306,7 +306,7 @@ class Event:
 
 
 class Checkpoint(NamedTuple):
-    """Where a log stood once: kept elsewhere, it finds a log that was rewritten with all its hashes.
+    """Where a log stood once. Kept elsewhere, it gives away a log that was rewritten, hashes and all.
 
     `hash` is that of its last event then, in hexadecimal; empty before the first.
     """
@@ -325,7 +325,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a proof of a project has found: so many things are wrong, of which `problems` are the first 100.
+    """What a proof of a project has found: how many things are wrong, and in `problems` the first 100 of them.
 
     `events` were replayed; `checkpoint` is where the log stood, to be kept if it is sound.
     """

@@ -212,7 +212,7 @@ def _refusals() -> Iterator[None]:
 
 @contextmanager
 def sink(to: Path) -> Iterator[BinaryIO]:
-    """Where to write what comes to be as a whole, or not at all; CannotPlaceError."""
+    """A stream into a file that comes to be as a whole or not at all, or to standard output; CannotPlaceError."""
     from tallymark_server.storage.placing import placed
 
     if to == _DASH:

@@ -1,4 +1,4 @@
-"""Both clients about a log as a whole: proved, and taken away."""
+"""Both clients about a log as a whole: to prove it, and to export it."""
 
 from __future__ import annotations
 

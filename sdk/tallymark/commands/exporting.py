@@ -14,7 +14,9 @@ from tallymark.commands.asking import client_of, target
 @click.command
 @file_or_service.db
 @click.option(
-    "--project", metavar="NAME", help="The project to export; without it, all of a file, and one of a service."
+    "--project",
+    metavar="NAME",
+    help="The project to export; without it, all of a file, or the project in force of a service.",
 )
 @click.option("--at", metavar="REVISION", type=click.IntRange(1), help="Export what there was at this revision.")
 @click.option(
@@ -24,7 +26,7 @@ from tallymark.commands.asking import client_of, target
     help="A file that is not there yet; - is standard output.",
 )
 def export(db: Path, project: str | None, at: int | None, to: Path) -> None:
-    """Write a file's registry, or a project, or with --url one of a service, as JSON Lines.
+    """Export a file, or one of its projects, or with --url a project of a service, as JSON Lines.
 
     Each project begins with a line of its own; each event of its log is a line, with the hash that proves it. The same
     log gives the same bytes, and `tallymark import` makes the same log of them. Requests and what they did are told

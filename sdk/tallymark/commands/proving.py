@@ -29,9 +29,9 @@ def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> 
     Replays every event into fresh tables and compares them with the file's; checks that revisions and numbers have no
     gap, and follows the chain of hashes. Prints the last hash of each project's log: as long as a log is only added to,
     the same event has the same hash for ever. A checkpoint keeps these hashes, so that a log which somebody has
-    rewritten, hashes and all, is known too. Pages and indexes are checked as well. Which request made which events, and
-    what a project is called, is in no hash: of a request is known that its events are there, and no other's. May run
-    while a server serves the file. Exit code 1 if anything is wrong.
+    rewritten, hashes and all, is known too. Pages and indexes are checked as well. No hash covers which request made
+    which events, nor what a project is called: of a request it is only proved that its events are there, and that no
+    other request claims them. May run while a server serves the file. Exit code 1 if anything is wrong.
 
     `tallymark --url HOST:PORT --project NAME verify` has a service prove one project while it goes on serving; a
     checkpoint serves both ways. Without that option a file is proved, also where TALLYMARK_URL is set.

@@ -206,7 +206,7 @@ class Reading:
         return [event_of(row) for row in rows]
 
     def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
-        """Events of what the scope names; of none among very many, also what of it is left to be looked at."""
+        """Events of what the scope names; if there is none among very many, also what of it is still to be read."""
         head, end = self.head(project), self._end(self._id(project), scope)
         rows, _ = cut(self._history(self._id(project), scope, limit, end), limit, IMAGE)
         if rows or end is None:
