@@ -42,18 +42,8 @@ def export(db: Path, project: str | None, at: int | None, to: Path) -> None:
 
 
 def _of_a_service(project: str | None, at: int | None, to: Path) -> None:
-    files = import_module("tallymark_server.files")
-    placing = import_module("tallymark_server.storage.placing")
     settings = target().settings()
     settings = settings._replace(project=project or settings.project)
-    told = 0
-    try:
-        with files.sink(to) as stream, files.progress("exporting", at) as bar:
-            for piece in client_of(settings).export_progress(at):
-                bar.length = piece.last_revision
-                bar.update(piece.revision - told)
-                stream.write(piece.lines)
-                told = piece.revision
-    except placing.CannotPlaceError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"exported {told:,} events of project {settings.project} of {settings.url}", err=str(to) == "-")
+    pieces = client_of(settings).export_progress(at)
+    whose = f"project {settings.project} of {settings.url}"
+    import_module("tallymark_server.files").write_pieces(pieces, at, to, whose)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tallymark.commands import file_or_service
 from tallymark.commands.asking import client_of, target
+
+if TYPE_CHECKING:
+    from tallymark.resources import Proof
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TALLYMARK"})
@@ -45,27 +49,11 @@ def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> 
 def _of_a_service(checkpoint: Path | None, write_checkpoint: Path | None) -> None:
     from tallymark.resources import Checkpoint
 
-    checkpoints = import_module("tallymark_server.storage.checkpoint")
-    placing = import_module("tallymark_server.storage.placing")
     settings = target().settings()
-    name = f"project {settings.project}"
-    try:
-        marks = checkpoints.read(checkpoint) if checkpoint else {}
-    except checkpoints.NotACheckpointError as error:
-        raise click.ClickException(str(error)) from None
-    if checkpoint and settings.project not in marks:
-        raise click.ClickException(f"{checkpoint} tells nothing of {name}; name another with --project")
-    proof = client_of(settings).verify(Checkpoint(*marks[settings.project]) if marks else None)
-    click.echo(f"{name}: {proof.checkpoint.hash or 'no event yet'}")
-    for problem in proof.problems:
-        click.echo(f"{problem.where}: {problem.what}", err=True)
-    if not proof.sound:
-        raise click.ClickException(
-            f"{proof.problem_count:,} things are wrong with {name} of {settings.url}; restore a backup"
-        )
-    if write_checkpoint:
-        try:
-            checkpoints.write(write_checkpoint, {settings.project: checkpoints.Mark(*proof.checkpoint)})
-        except placing.CannotPlaceError as error:
-            raise click.ClickException(str(error)) from None
-    click.echo(f"{name} of {settings.url} is as its log tells: {proof.events:,} events")
+
+    def prove_by(mark: tuple[str, int, str] | None) -> Proof:
+        return client_of(settings).verify(Checkpoint(*mark) if mark else None)
+
+    import_module("tallymark_server.files").prove_project(
+        prove_by, settings.project, settings.url, checkpoint, write_checkpoint
+    )
