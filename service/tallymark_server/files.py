@@ -123,7 +123,8 @@ def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
     for problem in proved.problems:
         _say(f"{problem.where}: {problem.what}", err=True)
     if proved.problem_count:
-        raise click.ClickException(f"{proved.problem_count:,} things are wrong with {proved.what}; restore a backup")
+        things = "1 thing is" if proved.problem_count == 1 else f"{proved.problem_count:,} things are"
+        raise click.ClickException(f"{things} wrong with {proved.what}; restore a backup")
     if write_checkpoint:
         with _refused_files():
             checkpoints.write(write_checkpoint, proved.marks)
