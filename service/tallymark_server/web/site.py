@@ -97,6 +97,8 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
         routes.append(Route(path, _endpoint(action.page, around)))
         routes.append(Route(path, _endpoint(_posted(action), around), methods=["POST"]))
     routes.append(Route("/settings", _endpoint(settings.keep, around), methods=["POST"]))
+    # Whoever cuts `/models/churn` short means the list.
+    routes.append(Route("/models", _to_the_list))
     routes.append(Route("/live", _stream(around, live)))
     app = Starlette(
         routes=[
@@ -259,6 +261,10 @@ def _stream(around: Surroundings, live: Live) -> Endpoint:
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     return endpoint
+
+
+async def _to_the_list(_: Request) -> Response:
+    return RedirectResponse("./")
 
 
 async def _favicon(_: Request) -> Response:
