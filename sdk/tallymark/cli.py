@@ -36,7 +36,7 @@ _COMMANDS = {
         Later(
             "tallymark.commands.exporting",
             "export",
-            "Write a file's registry, or a project, or with --url one of a service, as JSON Lines.",
+            "Export a file, or one of its projects, or with --url a project of a service, as JSON Lines.",
         ),
         Later(
             "tallymark_server.files",
