@@ -97,6 +97,17 @@ def test_modules_are_named_by_what_they_are_about() -> None:
     assert {path for path in map(place, paths) if EMPTY_NAMES & set(re.split(r"[/._]", path))} == set()
 
 
+@pytest.mark.parametrize("room", ["", "foreign", "storage/sqlite", "web"])
+def test_the_map_of_a_room_shows_everything_in_it(room: str) -> None:
+    """Where a package begins with a map of its modules, none is missing from it, so that a stranger finds each."""
+    package = ROOT / "service/tallymark_server" / room
+    map_ = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    names = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+    names = {name for name in names if not name.startswith("__")}
+    assert {"registry", "found", "engine", "site"} & names
+    assert {name for name in names if not re.search(rf"^{name}\b|`{name}`", map_, re.MULTILINE)} == set()
+
+
 @pytest.mark.parametrize("what", HOMES)
 def test_what_has_a_home_is_found_nowhere_else(what: str) -> None:
     """Who looks for the SQL, the status codes or the messages has one place to look."""
@@ -117,6 +128,13 @@ def test_the_domain_needs_the_standard_library_and_records() -> None:
     outside -= {"msgspec", "msgspec.structs"}
     assert {name for name in outside if not name.startswith("tallymark_server.domain")} == set()
     assert outside, "the domain's modules import each other, so this must have seen them"
+
+
+def test_the_sdk_knows_two_doors_of_the_service() -> None:
+    """The command finds what serves and what works on files by their names, and names nothing behind them."""
+    texts = [path.read_text() for path in python_files("sdk")]
+    named = {name for text in texts for name in re.findall(r"[\"'](tallymark_server\.\w[\w.]*)[\"']", text)}
+    assert named == {"tallymark_server.command", "tallymark_server.files"}
 
 
 def test_every_test_states_its_promise() -> None:
@@ -170,6 +188,17 @@ def test_every_part_of_the_contract_is_described_in_the_stubs() -> None:
     stubs = list(STUBS.glob("*_pb2_grpc.py"))
     assert stubs
     assert [stub.name for stub in stubs if "Missing associated documentation comment" in stub.read_text()] == []
+
+
+def test_the_contract_fits_the_width_of_the_code() -> None:
+    """No line of the contract, whose comments are prose to be read, is longer than the formatter lets code be."""
+    width = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
+    contract = [(place(path), path.read_text().splitlines()) for path in (ROOT / "protos/tallymark").rglob("*.proto")]
+    assert contract
+    longer = [
+        f"{where}:{number}" for where, lines in contract for number, line in enumerate(lines, 1) if len(line) > width
+    ]
+    assert longer == []
 
 
 def leaves(module: ModuleType, root: type[Exception]) -> dict[str, list[tuple[str, str]]]:

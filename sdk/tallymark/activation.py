@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tallymark.context import (
@@ -16,7 +17,6 @@ from tallymark.context import (
     forgotten,
     known_to_threads,
     own_frame,
-    utc_now,
     within,
 )
 from tallymark.settings import Settings, current
@@ -119,7 +119,7 @@ class Activation:
 
     def _unrecorded(self, settings: Settings) -> Frame:
         outer = own_frame()
-        run = outer.run if outer else ActiveRun("disabled", settings, utc_now(), {}, owned=False)
+        run = outer.run if outer else ActiveRun("disabled", settings, datetime.now(UTC), {}, owned=False)
         return Frame(run, self._definition.model or (outer.model if outer else None), self._definition.name)
 
     def _open_pipeline(self) -> None:
@@ -161,7 +161,7 @@ class Activation:
         if "tallymark.measuring" in sys.modules:
             from tallymark import measuring
 
-            measuring.flush_all(run)
+            measuring.flush_all(run.settings)
         # A child of a fork that unwinds through here has started neither step nor run.
         is_ours = os.getpid() == self._process
         if self._step and is_ours:

@@ -337,9 +337,7 @@ class AsyncClient(AsyncProving, AsyncTracking):
         cursor = Cursor(head.revision if after_revision is None else after_revision, log_id or head.log_id)
         while True:
             call = calls.watch(self._project, cursor, wanted)
-            stream = getattr(self._stub(call.service), call.method)(
-                call.request, metadata=self._headers, wait_for_ready=True
-            )
+            stream = self._stream(call)
             channel = self._channel
             try:
                 async for message in stream:
@@ -363,8 +361,7 @@ class AsyncClient(AsyncProving, AsyncTracking):
         timeout = timeout_of(self._settings, call)
         timer = self._first.timer(timeout)
         try:
-            ready = call.patience is None
-            reply = await method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=ready)
+            reply = await method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits)
         except grpc.RpcError as error:
             raise_for(error, self._settings, timeout)
         finally:
@@ -372,6 +369,10 @@ class AsyncClient(AsyncProving, AsyncTracking):
                 timer.cancel()
         self._first.done = True
         return call.read(reply)
+
+    def _stream(self, call: Call[T]) -> Any:
+        method = getattr(self._stub(call.service), call.method)
+        return method(call.request, metadata=self._headers, wait_for_ready=call.waits)
 
     async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
         token = ""

@@ -1,4 +1,4 @@
-"""The methods of the client for asyncio about a log as a whole: proved, and taken away."""
+"""The methods of the client for asyncio about a log as a whole: to prove it, and to export it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class AsyncProving(ABC):
 
     _project: str
     _settings: Settings
-    _headers: tuple[tuple[str, str], ...]
 
     @abstractmethod
     async def run_call(self, call: Call[T]) -> T:
         """The answer to a call made by `tallymark.calls`."""
 
     @abstractmethod
-    def _stub(self, service: type) -> Any: ...
+    def _stream(self, call: Call[T]) -> Any:
+        """The messages of a streaming call, as they come, without a deadline."""
 
     async def verify(self, checkpoint: Checkpoint | None = None) -> Proof:
-        """Prove the project while the service goes on: that it is what its log tells, and that no event was changed.
+        """Prove, while the service goes on, that the project is what its log tells, and that no event was changed.
 
-        With the checkpoint of an earlier proof, that the log still begins as it was then. Takes as long as the log is,
-        by default an hour at most; Overloaded when too many wait for theirs.
+        With the checkpoint of an earlier proof, also that the log still begins as it was then. The longer the log, the
+        longer it takes, by default an hour at most; Overloaded when too many wait for a proof.
         """
-        # A proof may take long; this tells soon that there is no service.
+        # A proof may take long; this call tells soon if there is no service.
         await self.run_call(calls.head(self._project))
         return await self.run_call(calls.verify(self._project, checkpoint))
 
@@ -56,12 +56,10 @@ class AsyncProving(ABC):
 
     async def export_progress(self, at: int | None = None) -> AsyncGenerator[Piece, None]:
         """As `export`, with the revision to which each piece has come, and the last one."""
-        # A stream has no deadline; this tells soon that there is no service.
+        # A stream has no deadline; this call tells soon if there is no service.
         await self.run_call(calls.head(self._project))
         call = calls.export(self._project, at)
-        stream = getattr(self._stub(call.service), call.method)(
-            call.request, metadata=self._headers, wait_for_ready=False
-        )
+        stream = self._stream(call)
         try:
             async for message in stream:
                 yield call.read(message)

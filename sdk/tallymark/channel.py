@@ -112,8 +112,7 @@ class Channel:
         timeout = timeout_of(self._settings, call)
         timer = self._first.timer(timeout)
         try:
-            ready = call.patience is None
-            reply = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=ready)
+            reply = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits)
         except grpc.RpcError as error:
             raise_for(error, self._settings, timeout)
         finally:
@@ -125,7 +124,7 @@ class Channel:
     def stream(self, call: Call[T]) -> Any:
         """The messages of a streaming call, as they come, without a deadline."""
         method = getattr(self._stub(call.service), call.method)
-        return method(call.request, metadata=self._headers, wait_for_ready=call.patience is None)
+        return method(call.request, metadata=self._headers, wait_for_ready=call.waits)
 
     def close(self) -> None:
         """Close the connection. The next call opens another."""

@@ -76,22 +76,26 @@ def _check_of(hint: Any, bound: int) -> Check | None:
         return _function
     if origin is Sequence:
         return arguments.texts if members == (str,) else _list_of(members[0])
-    return functools.partial(_integer, bound) if hint is int else _CHECKS.get(hint)
+    return functools.partial(_integer, bound) if hint is int else _CHECKS.get(hint) or _one_of(hint)
 
 
 def _list_of(kind: Any) -> Check | None:
-    """The check of a list of named tuples, each of whose fields is checked, too."""
+    """The check of a list of named tuples."""
+    item = _one_of(kind)
+    return item and (lambda value, what: [item(each, what) for each in arguments.listed(value, kind, what)])
+
+
+def _one_of(kind: Any) -> Check | None:
+    """The check of a named tuple, each of whose fields is checked, too."""
     if not hasattr(kind, "_fields"):
         return None
     checks = _checks_of(kind)
 
-    def check(value: Any, what: str) -> list[Any]:
-        return [
-            item._replace(
-                **{name: check(getattr(item, name), f"{kind.__name__}({name}=...)") for name, check in checks.items()}
-            )
-            for item in arguments.listed(value, kind, what)
-        ]
+    def check(value: Any, what: str) -> Any:
+        if not isinstance(value, kind):
+            raise InvalidArgument(f"{what} takes a {kind.__name__}, not {arguments.described(value)}")
+        fields = {name: check(getattr(value, name), f"{kind.__name__}({name}=...)") for name, check in checks.items()}
+        return value._replace(**fields)
 
     return check
 

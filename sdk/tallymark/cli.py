@@ -36,7 +36,7 @@ _COMMANDS = {
         Later(
             "tallymark.commands.exporting",
             "export",
-            "Write a file's registry, or a project, or with --url one of a service, as JSON Lines.",
+            "Export a file, or one of its projects, or with --url a project of a service, as JSON Lines.",
         ),
         Later(
             "tallymark_server.files",
@@ -89,6 +89,19 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(later.module), later.attribute or later.name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called; one that is not there is refused with those that are alike."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            alike = get_close_matches(name, _COMMANDS)
+            hint = f" Did you mean {' or '.join(map(repr, alike))}?" if alike else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands in the help, without importing them."""
         with formatter.section("Commands"):
@@ -100,6 +113,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except TallymarkError as error:
             fail(error)
+        except click.NoSuchOption as error:
+            if error.option_name in {"--url", "--project", "--timeout"}:
+                told = f"{error.option_name} goes before the command: tallymark {error.option_name} ..."
+                raise click.UsageError(told, error.ctx) from None
+            raise
         except (KeyboardInterrupt, click.Abort):
             raise click.exceptions.Exit(INTERRUPTED) from None
 

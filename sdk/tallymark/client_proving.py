@@ -1,4 +1,4 @@
-"""The methods of the blocking client about a log as a whole: proved, and taken away."""
+"""The methods of the blocking client about a log as a whole: to prove it, and to export it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Proving(ABC):
         """The answer to a call made by `tallymark.calls`."""
 
     def verify(self, checkpoint: Checkpoint | None = None) -> Proof:
-        """Prove the project while the service goes on: that it is what its log tells, and that no event was changed.
+        """Prove, while the service goes on, that the project is what its log tells, and that no event was changed.
 
-        With the checkpoint of an earlier proof, that the log still begins as it was then. Takes as long as the log is,
-        by default an hour at most; Overloaded when too many wait for theirs.
+        With the checkpoint of an earlier proof, also that the log still begins as it was then. The longer the log, the
+        longer it takes, by default an hour at most; Overloaded when too many wait for a proof.
         """
-        # A proof may take long; this tells soon that there is no service.
+        # A proof may take long; this call tells soon if there is no service.
         self.run_call(calls.head(self._project))
         return self.run_call(calls.verify(self._project, checkpoint))
 
@@ -53,7 +53,7 @@ class Proving(ABC):
 
     def export_progress(self, at: int | None = None) -> Generator[Piece, None, None]:
         """As `export`, with the revision to which each piece has come, and the last one."""
-        # A stream has no deadline; this tells soon that there is no service.
+        # A stream has no deadline; this call tells soon if there is no service.
         self.run_call(calls.head(self._project))
         call = calls.export(self._project, at)
         stream = self._channel.stream(call)

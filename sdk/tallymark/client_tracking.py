@@ -22,8 +22,8 @@ MAX_POINTS = 1000
 class Tracking(ABC):
     """What a client asks about runs, and about what they make and use.
 
-    `at` is a revision or a time, as of which to read, references too; without it a list shows the moment at which it is
-    begun.
+    `at`, a revision or a time, gives everything as it was then, and what a reference meant then. Without it, a list
+    shows what there is when it is begun.
     """
 
     _project: str

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from tallymark.errors import AmbiguousRun, InvalidSetting
@@ -222,11 +222,6 @@ def bind(function: Callable[P, R]) -> Callable[P, R]:
         return context.copy().run(function, *args, **kwargs)
 
     return bound
-
-
-def utc_now() -> datetime:
-    """Now, UTC."""
-    return datetime.now(UTC)
 
 
 def _after_fork_in_child() -> None:

@@ -242,7 +242,9 @@ class Follower(Generic[T]):
         if error is not None and repr(error) != repr(before) and not self.stopped:
             kept = "nothing is served" if self.current is None else f"{self.current.version!r} stays"
             unexpected = None if isinstance(error, TallymarkError) else error
-            logger.warning("%s: %s; %s", self._followed.reference, error, kept, exc_info=unexpected)
+            # Of a KeyError, the text alone is the key.
+            told = error if unexpected is None else f"{type(error).__name__}: {error}"
+            logger.warning("%s: %s; %s", self._followed.reference, told, kept, exc_info=unexpected)
 
 
 def _same(one: ModelVersion, other: ModelVersion) -> bool:

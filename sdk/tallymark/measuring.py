@@ -11,15 +11,11 @@ import atexit
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from tallymark.errors import TallymarkError
 from tallymark.resources import MetricPoint
 from tallymark.settings import Settings
 from tallymark.warning import warn
-
-if TYPE_CHECKING:
-    from tallymark.context import ActiveRun
 
 MANY = 1000
 LONGEST_WAIT = 1.0
@@ -65,10 +61,10 @@ def flush(settings: Settings, version: str) -> None:
     _send((settings, version), last=False)
 
 
-def flush_all(run: ActiveRun | None = None) -> None:
-    """Send what is gathered, of the registry of a run or of all; what cannot be sent is told."""
+def flush_all(settings: Settings | None = None) -> None:
+    """Send what is gathered, for one registry or for all; what cannot be sent is told."""
     for key in list(_gathered):
-        if run is None or key[0] == run.settings:
+        if settings in (None, key[0]):
             _send(key, last=True)
 
 

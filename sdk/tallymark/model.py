@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallymark.arguments import described, number, real, text, texts
-from tallymark.errors import ArtifactNotFound, InvalidArgument
+from tallymark.errors import ArtifactNotFound, InvalidArgument, Unavailable
 from tallymark.memory import Memory
 from tallymark.settings import current
 from tallymark.values import Stage, stage_of
+from tallymark.warning import warn
 
 if TYPE_CHECKING:
     from tallymark.client import Client
@@ -196,9 +197,21 @@ class Model:
             measuring.log_metric(settings, self.id, point)
 
     def log_metadata(self, metadata: Mapping[str, object]) -> None:
-        """Set metadata of the version by key: numbers, text, booleans, datetimes, Uri, lists and mappings of these."""
-        if not current().disabled:
-            self._client().log_metadata(self.id, metadata)
+        """Set metadata of the version by key: numbers, text, booleans, datetimes, Uri, lists and mappings of these.
+
+        In a run, a registry that has gone away is told in a warning: the training goes on. Elsewhere, Unavailable.
+        """
+        if current().disabled:
+            return
+        version = self.id
+        try:
+            self._client().log_metadata(version, metadata)
+        except Unavailable as problem:
+            from tallymark import here
+
+            if here.current_frame_or_none() is None:
+                raise
+            warn(f"metadata of {version} is lost ({', '.join(sorted(metadata))}): {problem}")
 
     def set_stage(self, stage: Stage | str, *, force: bool = False, reason: str = "") -> ModelVersion:
         """Move the version to a stage; with force, its holder goes to the archive. StageOccupied."""

@@ -18,7 +18,6 @@ from tallymark.context import (
     outer_run_id,
     outer_substitutions,
     remembered,
-    utc_now,
 )
 from tallymark.errors import RunNotFound, TallymarkError
 from tallymark.memory import REGISTRY_KEY, filled
@@ -121,7 +120,7 @@ def _texts(
     if run is not None:
         known = {**run.substitutions, **substitutions}
         return filled(model.name, run.start, known), filled(model.version or "", run.start, known)
-    texts, registry, now = memory_of(model).texts, (settings.url, settings.project), utc_now()
+    texts, registry, now = memory_of(model).texts, (settings.url, settings.project), datetime.now(UTC)
     if registry not in texts:
         texts.setdefault(registry, (filled(model.name, now, {}), filled(model.version or "", now, {})))
     return texts[registry]
@@ -145,7 +144,7 @@ def start_run(
     outer = outer_run_id()
     if outer:
         return _start_named_run(outer, name, model, settings, substitutions, parameters)
-    start = utc_now()
+    start = datetime.now(UTC)
     run_id = f"{start.strftime(_START_FORMAT)}-{secrets.token_hex(3)}"
     run = ActiveRun(run_id, settings, start, dict(substitutions), owned=True)
     config = _config(model, settings, run, {}) if model is not None else None
@@ -165,7 +164,7 @@ def _start_named_run(
     parameters: Mapping[str, object],
 ) -> Frame:
     known = {**outer_substitutions(), **substitutions}
-    run = ActiveRun(run_id, settings, _start_of(run_id, utc_now()), known, owned=False)
+    run = ActiveRun(run_id, settings, _start_of(run_id, datetime.now(UTC)), known, owned=False)
     # Every process that joins fills in templates by the time at which the registry has the run started, so the run must
     # be there before its version is asked for.
     templated = model is not None and "{" in model.name + (model.version or "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from tallymark.notebook import model_table, run_table, version_table
+from tallymark.notebook import by, table
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 Value = float | bool | str | datetime | Uri | list["Value"] | dict[str, "Value"]
@@ -46,7 +46,20 @@ class ModelInfo:
         return f"ModelInfo({self.name}, {self.last_number} versions)"
 
     def _repr_html_(self) -> str:
-        return model_table(self)
+        rows = {
+            "description": self.description,
+            "license": self.license,
+            "audience": self.audience,
+            "use cases": self.use_cases,
+            "limitations": self.limitations,
+            "trade-offs": self.trade_offs,
+            "ethics": self.ethics,
+            "tags": ", ".join(self.tags),
+            "last number": self.last_number,
+            "created": by(self.creator, self.create_time),
+            "deleted": self.delete_time,
+        }
+        return table(self.name, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -90,7 +103,18 @@ class ModelVersion:
         return f"ModelVersion({self.model} No.{self.number}{name}{stage})"
 
     def _repr_html_(self) -> str:
-        return version_table(self)
+        rows = {
+            "name": self.name,
+            "stage": self.stage.value,
+            "aliases": ", ".join(self.aliases),
+            "description": self.description,
+            "tags": ", ".join(self.tags),
+            "run": self.run,
+            "step": self.step,
+            "created": by(self.creator, self.create_time),
+            "deleted": self.delete_time,
+        }
+        return table(f"{self.model} No.{self.number}", rows, self.metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -123,7 +147,16 @@ class Run:
         return f"Run({self.id} {self.pipeline!r} {self.state.value})"
 
     def _repr_html_(self) -> str:
-        return run_table(self)
+        rows = {
+            "pipeline": self.pipeline,
+            "state": self.state.value,
+            "error": self.error,
+            "model version": self.model_version,
+            "host": self.host,
+            "started": by(self.creator, self.create_time),
+            "ended": self.end_time,
+        }
+        return table(f"run {self.id}", rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -273,7 +306,7 @@ class Event:
 
 
 class Checkpoint(NamedTuple):
-    """Where a log stood once: kept elsewhere, it finds a log that was rewritten with all its hashes.
+    """Where a log stood once. Kept elsewhere, it gives away a log that was rewritten, hashes and all.
 
     `hash` is that of its last event then, in hexadecimal; empty before the first.
     """
@@ -292,7 +325,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a proof of a project has found: so many things are wrong, of which `problems` are the first 100.
+    """What a proof of a project has found: how many things are wrong, and in `problems` the first 100 of them.
 
     `events` were replayed; `checkpoint` is where the log stood, to be kept if it is sound.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from tallymark.context import utc_now
 from tallymark.resources import ModelVersion
 from tallymark.settings import Settings
 from tallymark.values import Stage
@@ -13,7 +13,7 @@ from tallymark.values import Stage
 
 def unrecorded(model: str, version: str | None, settings: Settings, **changes: Any) -> ModelVersion:
     """The version that `Model(model, version)` means, with changes, as far as it says so itself; else number 0."""
-    asked, now = version or "", utc_now()
+    asked, now = version or "", datetime.now(UTC)
     meant = ModelVersion(
         project=settings.project,
         model=model,

@@ -6,11 +6,15 @@ domain/     the rules, pure: what a name may be, how numbers are given, who hold
 storage/    the only room that speaks SQL: `contract` says what is promised, `sqlite` keeps it
 writer      the one line: takes commands in turn, decides a batch, commits once, answers
 registry    the door for every edge: commands go to the writer, questions to storage
+filtering/  filters and orders, read into conditions
+paging      the tokens by which pages of lists follow each other
 watching    the bell and the loop by which readers follow the log
 rpc/        the gRPC edge: messages to commands, results to messages, errors to statuses
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
 settings    what an operator can set
+telemetry   the logs of the service, for people or for programs
 foreign/    other registries, told to the log by the same rules, with the times of then
-files       the commands on files: backup, export, import, import from other registries
+files       the commands on files: backup, verify, export, import, import from other registries
+command     the command `tallymark serve`
 app         puts the rooms together, starts them and stops them in order
 """

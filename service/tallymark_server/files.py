@@ -1,15 +1,21 @@
-"""The commands on files: backup, verify, export, import, and imports from other registries."""
+"""The commands on files: backup, verify, export, import, and imports from other registries.
+
+What `tallymark verify` and `tallymark export` do with the answers of a service, files of theirs included, is here too.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from tallymark_server.storage.checkpoint import Mark
 
 _file = click.Path(path_type=Path, dir_okay=False)
 _file_or_dash = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
@@ -37,7 +43,7 @@ def backup(db: Path, to: Path) -> None:
     with _refusals():
         from tallymark_server.storage.sqlite.copying import backup as copy
 
-        with progress("copying") as bar:
+        with _progress("copying") as bar:
             revisions = copy(db, to, partial(_move, bar))
     _say(f"{to} is a copy of {db}: {_told(revisions)}")
 
@@ -47,29 +53,82 @@ def write_export(db: Path, project: str | None, at: int | None, to: Path) -> Non
     with _refusals():
         from tallymark_server.storage.sqlite.exporting import exported
 
-        with exported(db, project, at) as told, sink(to) as stream, progress("exporting", told.events) as bar:
+        with exported(db, project, at) as told, _sink(to) as stream, _progress("exporting", told.events) as bar:
             for line in told.lines:
                 stream.write(line)
                 bar.update(1)
     _say(f"exported {told.events:,} events of {db}", err=to == _DASH)
 
 
+def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) -> None:
+    """`tallymark export`, of a service, whose pieces are written as they come."""
+    told = 0
+    with _refused_files(), _sink(to) as stream, _progress("exporting", at) as bar:
+        for piece in pieces:
+            _move(bar, piece.revision, piece.last_revision)
+            stream.write(piece.lines)
+            told = piece.revision
+    _say(f"exported {told:,} events of {whose}", err=to == _DASH)
+
+
+class _Proved(NamedTuple):
+    """What was proved, where its logs stand, and what is wrong with it: how many things, and the first of them."""
+
+    what: str
+    events: int
+    marks: dict[str, Mark]
+    problems: Iterable[Any]
+    problem_count: int
+
+
 def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
     """`tallymark verify`, of a file."""
     with _refusals():
-        from tallymark_server.storage import checkpoint as checkpoints
         from tallymark_server.storage.sqlite.verifying import verify
 
-        proof = verify(db, checkpoints.read(checkpoint) if checkpoint else {})
-        for project, head in proof.heads.items():
-            _say(f"project {project}: {head or 'no event yet'}")
-        for problem in proof.problems:
-            _say(f"{problem.where}: {problem.what}", err=True)
-        if proof.problems:
-            raise click.ClickException(f"{len(proof.problems)} things are wrong with {db}; restore a backup")
-        if write_checkpoint:
-            checkpoints.write(write_checkpoint, proof.marks)
-    _say(f"{db} is as its log tells: {proof.events:,} events")
+        proof = verify(db, _marks(checkpoint))
+        _conclude(_Proved(str(db), proof.events, proof.marks, proof.problems, len(proof.problems)), write_checkpoint)
+
+
+def prove_project(
+    prove_by: Callable[[Mark | None], Any],
+    project: str,
+    url: str,
+    checkpoint: Path | None,
+    write_checkpoint: Path | None,
+) -> None:
+    """`tallymark verify`, of a project of a service, which `prove_by` asks for the proof."""
+    from tallymark_server.storage.checkpoint import Mark
+
+    marks = _marks(checkpoint)
+    if checkpoint and project not in marks:
+        raise click.ClickException(f"{checkpoint} tells nothing of project {project}; name another with --project")
+    proof = prove_by(marks.get(project))
+    what, stood = f"project {project} of {url}", {project: Mark(*proof.checkpoint)}
+    _conclude(_Proved(what, proof.events, stood, proof.problems, proof.problem_count), write_checkpoint)
+
+
+def _marks(checkpoint: Path | None) -> dict[str, Mark]:
+    from tallymark_server.storage import checkpoint as checkpoints
+
+    with _refused_files():
+        return checkpoints.read(checkpoint) if checkpoint else {}
+
+
+def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
+    from tallymark_server.storage import checkpoint as checkpoints
+
+    for project, mark in proved.marks.items():
+        _say(f"project {project}: {mark.hash or 'no event yet'}")
+    for problem in proved.problems:
+        _say(f"{problem.where}: {problem.what}", err=True)
+    if proved.problem_count:
+        things = "1 thing is" if proved.problem_count == 1 else f"{proved.problem_count:,} things are"
+        raise click.ClickException(f"{things} wrong with {proved.what}; restore a backup")
+    if write_checkpoint:
+        with _refused_files():
+            checkpoints.write(write_checkpoint, proved.marks)
+    _say(f"{proved.what} is as its log tells: {proved.events:,} events")
 
 
 @click.command("import")
@@ -84,7 +143,7 @@ def import_(db: Path, source: Path) -> None:
     with _refusals():
         from tallymark_server.storage.sqlite.importing import import_log
 
-        with _source(source) as stream, progress("importing", _size(source)) as bar:
+        with _source(source) as stream, _progress("importing", _size(source)) as bar:
             revisions = import_log(db, stream, bar.update)
     _say(f"imported into {db}: {_told(revisions)}")
 
@@ -157,7 +216,7 @@ def _import_foreign(
     with ExitStack() as stack:
         # What reading takes an hour to find must not be refused after it, so the file is taken first.
         line = None if dry_run else stack.enter_context(writing(db, project_name(project)))
-        with progress("reading") as bar:
+        with _progress("reading") as bar:
             models = find(report, partial(_move, bar))
         told = tell(models, project_name(project), maker, report)
         for text in (*report.losses, *(f"not imported: {what}" for what in report.staying)):
@@ -166,7 +225,7 @@ def _import_foreign(
         if strict and report.losses:
             raise click.ClickException(f"not everything can be kept, so nothing was imported: {counts}")
         if line is not None:
-            with progress("importing", len(told)) as bar:
+            with _progress("importing", len(told)) as bar:
                 bring(line, told, bar.update)
     _say(f"would import {counts}" if dry_run else f"imported into project {project} of {db}: {counts}")
 
@@ -189,7 +248,6 @@ def _refusals() -> Iterator[None]:
         from tallymark_server.domain.errors import InvalidField
         from tallymark_server.foreign.bringing import CannotBringError
         from tallymark_server.foreign.found import CannotReadError
-        from tallymark_server.storage.checkpoint import NotACheckpointError
         from tallymark_server.storage.contract import CannotOpenError
         from tallymark_server.storage.placing import CannotPlaceError
         from tallymark_server.storage.sqlite.exporting import CannotExportError
@@ -200,7 +258,7 @@ def _refusals() -> Iterator[None]:
         ) from None
     try:
         yield
-    except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError, NotACheckpointError) as error:
+    except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError) as error:
         raise click.ClickException(str(error)) from None
     except (CannotReadError, CannotBringError, InvalidField) as error:
         raise click.ClickException(str(error)) from None
@@ -211,8 +269,20 @@ def _refusals() -> Iterator[None]:
 
 
 @contextmanager
-def sink(to: Path) -> Iterator[BinaryIO]:
-    """Where to write what comes to be as a whole, or not at all; CannotPlaceError."""
+def _refused_files() -> Iterator[None]:
+    """What goes wrong with files beside a registry, as one sentence, where the service need not be installed."""
+    from tallymark_server.storage.checkpoint import NotACheckpointError
+    from tallymark_server.storage.placing import CannotPlaceError
+
+    try:
+        yield
+    except (CannotPlaceError, NotACheckpointError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _sink(to: Path) -> Iterator[BinaryIO]:
+    """A stream into a file that comes to be as a whole or not at all, or to standard output; CannotPlaceError."""
     from tallymark_server.storage.placing import placed
 
     if to == _DASH:
@@ -238,7 +308,7 @@ def _source(source: Path) -> Iterator[BinaryIO]:
             yield stream
 
 
-def progress(label: str, length: int | None = None) -> Any:
+def _progress(label: str, length: int | None = None) -> Any:
     """A progress bar for people; programs are told nothing."""
     return click.progressbar(length=length or 0, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 

@@ -205,7 +205,7 @@ class Registry:
         return await self._bell.unless_closed(self._storage.verify(project, mark))
 
     async def export(self, project: str, revision: int | None) -> AsyncIterator[tuple[Piece, int]]:
-        """The project's log up to the revision (None: to its end), and which that is; RevisionInFuture, Overloaded."""
+        """The project's log up to the revision (None: the last), told with each piece; RevisionInFuture, Overloaded."""
         head = await self._storage.head(project)
         at = head.revision if revision is None else revision
         _check_past(at, head)

@@ -50,7 +50,7 @@ class Bell:
             raise Stopping
 
     async def unless_closed(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work gives; it is cancelled once the bell is closed, and that is Stopping."""
+        """What the work gives; once the bell is closed, the work is cancelled, and Stopping is raised."""
         working, closed = asyncio.create_task(work), asyncio.create_task(self._closed.wait())
         try:
             await asyncio.wait((working, closed), return_when=asyncio.FIRST_COMPLETED)

@@ -26,13 +26,13 @@ T = TypeVar("T")
 Clock = Callable[[], int]
 Answer = Outcome | RegistryError
 
-# A batch takes no more commands when it will write so many rows, which takes some milliseconds.
+# A batch takes no more commands once it will write so many rows, which takes some milliseconds.
 MAX_ROWS = 512
-# In a batch of so many, each pays next to nothing of what the batch costs as such.
+# With so many in a batch, the cost of the batch itself is next to nothing for each.
 ENOUGH = 64
 # How long to wait for those who are expected, in seconds: a call takes about a tenth of a millisecond to come in.
 PATIENCE, PATIENCE_EACH = 0.001, 0.0001
-# For how many batches at the most nobody is waited for after those who were expected did not come.
+# After waits in vain, nobody is waited for in at most so many batches.
 MAX_DOUBT = 64
 # What writes no more rows than this is done in the event loop: the last command of a batch may be a large one.
 BRIEF = 700
@@ -125,10 +125,11 @@ class Writer:
 class Gathering:
     """How long the line waits for a batch to become larger.
 
-    Who was answered together comes again together: most programs ask for the next when they have their answer. So the
-    line waits for as many, idle, and begins when they are there; one caller alone waits for nobody. Callers who know
-    nothing of each other do not come again. Then nobody is waited for in the next batch, and in the next two, four,
-    eight, as long as they disappoint. `capacity` is how many may wait: more can never be there.
+    Callers who were answered together come again together, since most programs ask for the next thing once they have
+    their answer. So the line waits for as many, idle, and begins when they are there; one caller alone waits for
+    nobody. Callers who know nothing of each other may not come again: after a wait in vain, nobody is waited for in the
+    next two batches; after another, in the next four, then eight, and so on. `capacity` is how many may wait: more can
+    never be there.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -139,7 +140,7 @@ class Gathering:
         self._doubted = 0
 
     def expect(self, count: int) -> None:
-        """So many were answered or waited meanwhile."""
+        """Expect as many as were answered, with those who came meanwhile."""
         self._expected = min(count, self._most)
 
     def arrive(self, waiting: int) -> None:

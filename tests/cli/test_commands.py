@@ -269,6 +269,7 @@ def test_doctor(run: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> No
     lost = run("--url", "127.0.0.1:1", "--timeout", "0.2", "doctor")
     assert lost.exit_code == 8
     assert {row["WHAT"]: row["ORIGIN"] for row in rows(lost.stdout)}["url"] == "--url"
+    assert rows(lost.stdout)[-1]["VALUE"] == "does not answer"
 
 
 def test_another_project(run: Any, say: Say, client: Client) -> None:

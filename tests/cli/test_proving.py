@@ -49,7 +49,7 @@ def test_what_is_wrong_ends_a_proof_with_an_error(run: Any, registry: Server, ch
     done = run("--url", registry.address, "verify", "--write-checkpoint", str(mark))
     assert done.exit_code == 1
     assert done.stderr.startswith("table aliases: lacks: ")
-    assert f"Error: 1 things are wrong with project default of {registry.address}" in done.stderr
+    assert f"Error: 1 thing is wrong with project default of {registry.address}" in done.stderr
     assert not mark.exists()
 
 

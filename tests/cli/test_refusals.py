@@ -27,7 +27,9 @@ def one_line(done: Any) -> str:
 REFUSALS: list[tuple[int, str, list[str]]] = [
     (2, "Missing argument", ["version", "get"]),
     (2, "No such command", ["version", "transmute", "churn"]),
+    (2, "Did you mean 'model'?", ["modle", "list"]),
     (2, "No such option", ["model", "list", "--bogus"]),
+    (2, "--url goes before the command", ["model", "list", "--url", "127.0.0.1:1"]),
     (2, "'xml' is not one of", ["model", "list", "-o", "xml"]),
     (2, "--limit", ["model", "list", "--limit", "0"]),
     (2, "latest", ["version", "get", "churn/abc"]),
@@ -51,12 +53,14 @@ REFUSALS: list[tuple[int, str, list[str]]] = [
     (2, "what to change", ["model", "update", "churn"]),
     (2, "what to change", ["version", "update", "churn/1"]),
     (2, "stage_changed", ["version", "watch", "churn", "--kind", "promotion"]),
-    (4, "fraud", ["model", "get", "fraud"]),
-    (4, "no version 9", ["version", "get", "churn/9"]),
+    (4, "'fraud' in project 'default'; create it", ["model", "get", "fraud"]),
+    (4, "no version 9; list its versions, also with --show-deleted", ["version", "get", "churn/9"]),
+    (4, "no version named '9.9'; list", ["version", "get", "churn==9.9"]),
     (4, "staging", ["version", "get", "churn@staging"]),
-    (4, "nobody", ["version", "get", "churn@nobody"]),
-    (4, "r9", ["run", "get", "r9"]),
-    (5, "churn", ["model", "create", "churn"]),
+    (4, "'nobody'; set it, or see which", ["version", "get", "churn@nobody"]),
+    (4, "'r9' in project 'default'; start it, or check its id", ["run", "get", "r9"]),
+    (4, "no artifact 'weights'; list those it has", ["artifact", "get", "churn/1", "weights"]),
+    (5, "use it, or choose another name", ["model", "create", "churn"]),
     (5, "rc", ["version", "create", "churn", "--name", "rc"]),
     (6, "--force", ["version", "promote", "churn/3", "--yes"]),
     (6, "--force", ["version", "delete", "churn/2", "--yes"]),
@@ -126,9 +130,17 @@ def test_a_person_is_asked_first(on_terminal: Any, churn: Client, command: tuple
         code, shown = on_terminal(*command, typed=typed)
         assert (code, churn.newest_revision()) == (1, before)
         assert CAREFUL[command][0] in shown
-        assert shown.endswith("Error: nothing was changed, as you wished\n")
+        assert shown.endswith("Error: nothing was changed\n")
     code, shown = on_terminal(*command, typed="y\n")
     assert (code, churn.newest_revision() > before) == (0, True), shown
+
+
+def test_nobody_is_asked_for_what_would_be_refused(on_terminal: Any, churn: Client) -> None:
+    """That --force is needed is told at once, and not after the answer."""
+    code, shown = on_terminal("version", "promote", "churn/3", typed="y\n")
+    assert code == 6
+    assert "repeat with --force" in shown
+    assert "?" not in shown
 
 
 @pytest.mark.parametrize("command", CAREFUL, ids=" ".join)

@@ -73,7 +73,7 @@ class TracedServer(Server):
         return int(Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split()[0])
 
     def start(self) -> None:
-        serve = [sys.executable, "-m", self._module, "--db", str(self.db), "--listen", self.address]
+        serve = [sys.executable, "-m", self._module, "--no-ui", "--db", str(self.db), "--listen", self.address]
         with self.log_file.open("a") as log:
             self._process = subprocess.Popen(
                 [strace(), *COMMAND, "-e", f"trace={TRACED}", "-o", str(self._trace), *serve],

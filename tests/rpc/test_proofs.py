@@ -1,4 +1,4 @@
-"""The log over gRPC: proved and exported, while the server goes on."""
+"""The log over gRPC: proved and exported while the server goes on."""
 
 from __future__ import annotations
 

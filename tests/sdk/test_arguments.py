@@ -24,6 +24,7 @@ WRONG = {
     "Sequence[NewVersion]": (["a"], "takes a list of NewVersion, not one with a str"),
     "Sequence[MetricPoint]": ([("loss", 1, 0.5)], "takes a list of MetricPoint, not one with a tuple"),
     "Mapping[str, object]": ("text", "takes a mapping, such as {'auc': 0.9}, not a str"),
+    "Checkpoint | None": ("r41", "takes a Checkpoint, not a str"),
     "Callable[[Unavailable], object] | None": ("text", "takes a function, not a str"),
     "Mapping[str, object] | None": ([1], "takes a mapping, such as {'auc': 0.9}, not a list"),
 }

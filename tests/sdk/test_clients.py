@@ -59,7 +59,7 @@ def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Any]:
 def test_both_clients_have_the_same_methods() -> None:
     """What one can ask, the other can, with the same arguments."""
     names = [name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")]
-    assert {"get_model", "list_runs"} <= set(names)
+    assert {"get_model", "list_runs", "verify", "export", "export_progress"} <= set(names)
     for name in sorted({*names} - {"after_fork"}):
         one, other = (inspect.signature(getattr(each, name)).parameters for each in (Client, AsyncClient))
         assert one == other, name

@@ -138,7 +138,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
         assert served.wait_for(serves(served, 3), SOON)
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert record.name == "tallymark.serving"
-    for word in ("churn", "@production", "no file of 2", "ModelVersion(churn No.1"):
+    for word in ("churn", "@production", "Error: no file of 2", "ModelVersion(churn No.1"):
         assert word in record.getMessage()
     assert record.exc_info
 

@@ -21,6 +21,7 @@ from tallymark import (
     configure,
     current_model,
     current_run,
+    log_metadata,
     log_metric,
     pipeline,
     step,
@@ -126,8 +127,8 @@ def test_points_outside_a_run_are_sent_when_the_program_ends(registry_env: Serve
 
 
 def test_a_training_outlives_its_registry(registry_env: Server) -> None:
-    """When the registry goes away, steps and metrics are told as lost in warnings, and the training goes on."""
-    configure(timeout=0.5)
+    """When the registry goes away, what is lost is told in warnings, and the training goes on."""
+    configure(timeout=0.2)
     done = []
 
     @step
@@ -141,6 +142,8 @@ def test_a_training_outlives_its_registry(registry_env: Server) -> None:
         registry_env.stop()
         for epoch in range(1, 50):
             fit(epoch)
+        log_metadata({"rows": 7})
+        log_metric("auc", 0.9)
 
     with pytest.warns(RuntimeWarning) as warned:
         training()
@@ -148,6 +151,10 @@ def test_a_training_outlives_its_registry(registry_env: Server) -> None:
     messages = [str(each.message) for each in warned]
     assert sum("steps of run" in message for message in messages) == 1
     assert any("points of metrics" in message and "are lost" in message for message in messages)
+    for lost in ("rows", "auc"):
+        assert sum(f"is lost ({lost})" in message for message in messages) == 1
+    with pytest.raises(Unavailable):
+        Model("churn", version=1).log_metadata({"rows": 7})
 
 
 def test_a_metric_is_measured_once_or_at_steps(registry_env: Server) -> None:

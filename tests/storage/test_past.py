@@ -18,7 +18,7 @@ from tallymark_server.domain.reference import LATEST, Reference, aliased, in_sta
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.storage.contract import Scope, Storage
-from tallymark_server.storage.sqlite import reading
+from tallymark_server.storage.sqlite import history
 from tallymark_server.storage.sqlite.engine import open_sqlite
 
 MODELS = ("churn", "fraud")
@@ -113,7 +113,7 @@ async def test_events_that_are_far_apart_are_found(
     newest_first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However few of the events looked at for a page are of the kinds asked for, the pages together hold them all."""
-    monkeypatch.setattr(reading, "MAX_LOOKED_AT", 3)
+    monkeypatch.setattr(history, "MAX_LOOKED_AT", 3)
     fact = c.LogMetadata(**ATTEMPT, model="churn", reference=numbered(1), metadata={"a": 1.0})
     many = [create_versions(None, None, None, None)] * 3
     asked = [create_model(), create_model("fraud"), *many, fact, *many, create_versions(None, model="fraud"), *many]

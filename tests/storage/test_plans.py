@@ -12,7 +12,7 @@ import pytest
 from tallymark_server.domain.conditions import Kind, Order, Query
 from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.storage.contract import Scope
-from tallymark_server.storage.sqlite import lineage, listing, loading, past, pieces, reading
+from tallymark_server.storage.sqlite import history, lineage, listing, loading, past, reading, streaming
 from tallymark_server.storage.sqlite.migrate import migrate
 
 STATEMENTS = {
@@ -21,7 +21,7 @@ STATEMENTS = {
     **{f"{way.start} to {way.end}, downstream {way.downstream}": way.sql for way in lineage.WAYS},
     **{
         f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
-        for module in (lineage, loading, past, pieces, reading)
+        for module in (history, lineage, loading, past, reading, streaming)
         for name, sql in vars(module).items()
         if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
         # These are parts of the others.
@@ -115,7 +115,7 @@ def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connectio
 )
 def test_a_history_is_read_along_an_index(connection: sqlite3.Connection, scope: Scope) -> None:
     """The events of a model or a version are found by an index that has them in order."""
-    for statement in (reading.history_statement(1, scope, 10), reading.end_statement(1, scope, 10)):
+    for statement in (history.history_statement(1, scope, 10), history.end_statement(1, scope, 10)):
         plan = steps_of(connection, *statement)
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
 
@@ -131,7 +131,7 @@ def test_a_history_is_read_along_an_index(connection: sqlite3.Connection, scope:
 )
 def test_events_of_a_kind_are_found_among_any_number_of_others(connection: sqlite3.Connection, scope: Scope) -> None:
     """Each kind is searched by itself, of the project, the model or the version, from where the page before ended."""
-    sql, given = reading.kinds_statement(1, scope, 10)
+    sql, given = history.kinds_statement(1, scope, 10)
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
     searches = [step for step in plan if "events" in step]
     assert len(searches) == len(scope.kinds)

@@ -88,18 +88,18 @@ def test_a_sound_file_is_proved(file: Path) -> None:
     proof = verify(file)
     assert proof.problems == []
     assert proof.events == 37
-    assert {project: len(head) for project, head in proof.heads.items()} == {"default": 64, "other": 64}
+    assert {project: len(mark.hash) for project, mark in proof.marks.items()} == {"default": 64, "other": 64}
 
 
 async def test_the_last_hash_tells_one_log_from_another(file: Path, open_storage: Open) -> None:
     """The same hash comes again as long as nothing changed, and another for the log to which something came."""
-    first = verify(file).heads
+    first = verify(file).marks
     async with open_storage() as storage:
-        assert verify(file).heads == first
+        assert verify(file).marks == first
         await write(storage, create_model("new"))
-        after = verify(file).heads
+        after = verify(file).marks
     assert after["other"] == first["other"]
-    assert after["default"] != first["default"]
+    assert after["default"].hash != first["default"].hash
 
 
 CORRUPTIONS = {
@@ -203,7 +203,7 @@ def test_the_command_tells_by_its_exit_code(file: Path, tmp_path: Path) -> None:
     sound = run_verify(file)
     assert (sound.returncode, sound.stderr) == (0, "")
     assert "is as its log tells: 37 events" in sound.stdout
-    assert f"project default: {verify(file).heads['default']}" in sound.stdout
+    assert f"project default: {verify(file).marks['default'].hash}" in sound.stdout
     database = sqlite3.connect(file)
     database.executescript("DELETE FROM runs")
     database.close()

@@ -123,6 +123,7 @@ def test_forms_of_other_sites_cannot_call(standing: Server) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         answer = ask(standing.dashboard, "/tallymark.v1.ModelRegistry/GetModel", "POST", "{}", content_type=kind)
         assert answer.status == 415
+        assert "Content-Type: application/json" in answer.text
 
 
 def test_every_method_of_the_contract_is_there(standing: Server) -> None:
@@ -165,5 +166,5 @@ def test_a_connect_client_calls(server: Server, npm: tuple[list[Path], Path], en
     assert told["model"]["name"] == "projects/default/models/churn"
     assert told["listed"]["modelVersions"] == [told["first"]]
     assert told["refused"]["code"] == 5
-    assert told["refused"]["message"] == "model 'churn' has no version 9"
+    assert told["refused"]["message"] == "model 'churn' has no version 9; list its versions, also with show_deleted"
     assert len(told["refused"]["details"]) == 1

@@ -182,6 +182,13 @@ def test_history_and_activity_tell_what_happened(page: Page, calls: Calls) -> No
     expect(told).to_contain_text("pointed champion at churn No. 5")
 
 
+def test_an_address_cut_short_leads_to_the_list(server: Server) -> None:
+    """`/models`, what is left of a model's address without its name, leads to the list of models, in any project."""
+    for path in ("/models", "/projects/default/models"):
+        answer = ask(server.dashboard, path)
+        assert (answer.status, answer.headers["location"]) == (307, "./")
+
+
 def test_every_page_is_json_too(server: Server, calls: Calls) -> None:
     """The same address with `.json` gives what the page shows, in the JSON of the contract."""
     furnished(calls)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallymark import messages as m
-from tallymark.arguments import described
 from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Piece, Told, Wanted
-from tallymark.errors import InvalidArgument
 from tallymark.references import means_version, model_name, version_name
 from tallymark.resources import (
     Checkpoint,
@@ -70,11 +68,8 @@ def history(project: str, reference: str, kinds: Sequence[str], before: int) -> 
 
 
 def verify(project: str, checkpoint: Checkpoint | None) -> Call[Proof]:
-    """Verify; InvalidArgument."""
-    try:
-        kept = None if checkpoint is None else event_log_pb2.Checkpoint(**checkpoint._asdict())
-    except (AttributeError, TypeError, ValueError):
-        raise InvalidArgument(f"verify(checkpoint=...) takes a Checkpoint, not {described(checkpoint)}") from None
+    """Verify."""
+    kept = None if checkpoint is None else event_log_pb2.Checkpoint(**checkpoint._asdict())
     request = event_log_pb2.VerifyRequest(parent=f"projects/{project}", checkpoint=kept)
     return Call(EventLogStub, "Verify", request, m.proof_of, patience=PATIENCE)
 

@@ -30,8 +30,13 @@ class Call(Generic[T]):
     request: Any
     read: Callable[[Any], T]
     writes: bool = False
-    # The seconds that it may take when none are set. Such a call does not wait for a service that is not there.
+    # The seconds that it may take if no timeout is set; None for those of any other read or write.
     patience: float | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a service that is not there yet: not if it may take so long that nobody would notice."""
+        return self.patience is None
 
 
 class Page(NamedTuple, Generic[T]):

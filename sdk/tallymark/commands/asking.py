@@ -50,7 +50,7 @@ def fail(error: errors.TallymarkError) -> NoReturn:
     """End the command with an error in one line, and the exit code that tells programs its kind."""
     # Messages advise what Python programs can do; here it is an option.
     advice = re.sub(r"(?:(call) )?tallymark\.configure\((\w+)=\.\.\.\)", _option, str(error))
-    advice = advice.replace(" with force", " with --force")
+    advice = advice.replace(" with force", " with --force").replace(" with show_deleted", " with --show-deleted")
     click.echo(f"Error: {' '.join(advice.split())}", err=True)
     raise click.exceptions.Exit(next((code for branch, code in _EXIT_CODES if isinstance(error, branch)), 1))
 

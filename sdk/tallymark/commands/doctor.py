@@ -9,7 +9,7 @@ import click
 
 from tallymark.commands.asking import client_of, target
 from tallymark.commands.output import Printer, printed
-from tallymark.errors import TallymarkError
+from tallymark.errors import TallymarkError, Unavailable
 
 # Who asks what is wrong waits less than who is at work.
 _PATIENCE = 3.0
@@ -39,8 +39,9 @@ def doctor(printer: Printer) -> None:
     begun = time.perf_counter()
     try:
         revision = client.newest_revision()
-    except TallymarkError:
-        printer.many([*found, _row("service", "does not serve this", settings.url)])
+    except TallymarkError as error:
+        state = "does not answer" if isinstance(error, Unavailable) else "refuses"
+        printer.many([*found, _row("service", state, settings.url)])
         raise
     took = (time.perf_counter() - begun) * 1000
     printer.many([*found, _row("service", f"answers in {took:.0f} ms, at revision {revision}", settings.url)])

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
-from tallymark.commands import beside
+from tallymark.commands import file_or_service
 from tallymark.commands.asking import client_of, target
 
 
 @click.command
-@beside.db
+@file_or_service.db
 @click.option(
-    "--project", metavar="NAME", help="The project to export; without it, all of a file, and one of a service."
+    "--project",
+    metavar="NAME",
+    help="The project to export; without it, all of a file, or the project in force of a service.",
 )
 @click.option("--at", metavar="REVISION", type=click.IntRange(1), help="Export what there was at this revision.")
 @click.option(
@@ -24,7 +26,7 @@ from tallymark.commands.asking import client_of, target
     help="A file that is not there yet; - is standard output.",
 )
 def export(db: Path, project: str | None, at: int | None, to: Path) -> None:
-    """Write a file's registry, or a project, or with --url one of a service, as JSON Lines.
+    """Export a file, or one of its projects, or with --url a project of a service, as JSON Lines.
 
     Each project begins with a line of its own; each event of its log is a line, with the hash that proves it. The same
     log gives the same bytes, and `tallymark import` makes the same log of them. Requests and what they did are told
@@ -33,25 +35,15 @@ def export(db: Path, project: str | None, at: int | None, to: Path) -> None:
     `tallymark --url HOST:PORT export` asks a service for one project, and writes the same bytes. Without that option a
     file is read, also where TALLYMARK_URL is set.
     """
-    if beside.asks_a_service():
+    if file_or_service.asks_a_service():
         _of_a_service(project, at, to)
     else:
         import_module("tallymark_server.files").write_export(db, project, at, to)
 
 
 def _of_a_service(project: str | None, at: int | None, to: Path) -> None:
-    files = import_module("tallymark_server.files")
-    placing = import_module("tallymark_server.storage.placing")
     settings = target().settings()
     settings = settings._replace(project=project or settings.project)
-    told = 0
-    try:
-        with files.sink(to) as stream, files.progress("exporting", at) as bar:
-            for piece in client_of(settings).export_progress(at):
-                bar.length = piece.last_revision
-                bar.update(piece.revision - told)
-                stream.write(piece.lines)
-                told = piece.revision
-    except placing.CannotPlaceError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"exported {told:,} events of project {settings.project} of {settings.url}", err=str(to) == "-")
+    pieces = client_of(settings).export_progress(at)
+    whose = f"project {settings.project} of {settings.url}"
+    import_module("tallymark_server.files").write_pieces(pieces, at, to, whose)

@@ -48,6 +48,9 @@ def promote(
     version = client.get_version(reference)
     # By number from here on: what `latest` or an alias means may change while a person thinks.
     here = f"{version.model}/{version.number}"
+    if not (yes or dry_run):
+        # Nobody is asked to agree to what would be refused then.
+        client.set_stage(here, stage, force=force, reason=reason, etag=etag, validate_only=True)
     confirm(f"Move {here} from {version.stage} to {stage}?", agreed=yes or dry_run)
     moved = client.set_stage(here, stage, force=force, reason=reason, etag=etag, validate_only=dry_run)
     options.tell_trial(dry_run=dry_run)

@@ -70,7 +70,7 @@ def confirm(question: str, *, agreed: bool) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise NobodyToAskError(f"{question} There is no terminal to ask on: add --yes, and nothing is asked")
     if not click.confirm(question, err=True):
-        raise click.ClickException("nothing was changed, as you wished")
+        raise click.ClickException("nothing was changed")
 
 
 def tell_trial(*, dry_run: bool) -> None:

@@ -107,8 +107,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
-    `tallymark.dev`, whose reason is one of these without the prefix `ERROR_REASON_`, and whose metadata are the keys named
-    here. Reasons and keys are only ever added.
+    `tallymark.dev`, whose reason is one of these without the prefix `ERROR_REASON_`, and whose metadata are the keys
+    named here. Reasons and keys are only ever added.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0

@@ -71,19 +71,21 @@ class EventLogServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Streams every event after a revision, once and in order: first those that have happened, then those that happen. The
-        request may ask for some of them only. When none is told for a while, because nothing happens or only what is not
-        asked for, a message without events moves the reader's cursor. No message is larger than clients take by default, 4 MiB. Ends with STOPPING when the server stops;
-        resume after the last revision received.
+        """Streams every event after a revision, once and in order: first those that have happened, then new ones as they
+        happen. The request may ask for some of them only. When there is nothing to send for a while, because nothing
+        happens or only what was not asked for, a message without events moves the reader's cursor. No message is larger
+        than 4 MiB, which clients accept by default. Ends with STOPPING when the server stops; resume after the last
+        revision received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Verify(self, request, context):
-        """Proves a project while the server goes on: replays its log, compares what comes of it with what the server tells, and
-        follows the chain of hashes. Takes as long as the log is: give it a deadline of minutes. One proof is made at a time,
-        others wait for their turn, and OVERLOADED is answered when too many do. Who leaves ends the proof.
+        """Verifies a project while the server goes on serving: replays its log, compares the result with the server's tables,
+        and follows the chain of hashes. The longer the log, the longer it takes: give it a deadline of minutes. One proof
+        is made at a time; others wait for their turn, and OVERLOADED is answered when too many wait. Cancelling the call
+        ends the proof.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,8 +93,8 @@ class EventLogServicer(object):
 
     def Export(self, request, context):
         """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
-        `tallymark import` reads. They are read as fast as the caller takes them. OVERLOADED when too many others are under
-        way. STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+        `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
+        STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -32,7 +32,9 @@ class MetricPoint(_message.Message):
     key: _builtins.str
     """The metric: 1 to 255 characters."""
     step: _builtins.int
-    """When in the training it was measured: an epoch or a batch, 0 or more. A step measured again replaces what was measured before."""
+    """When in the training it was measured: an epoch or a batch, 0 or more. A step measured again replaces what was
+    measured before.
+    """
     value: _builtins.float
     """What was measured. NaN and infinities are kept as they are."""
     @_builtins.property

@@ -250,9 +250,9 @@ class ModelVersion(_message.Message):
     number: _builtins.int
     """Output only. Position in the model's line: 1 for the first version, one more for each, named or not."""
     version_name: _builtins.str
-    """What the version is called: the explicit name it was given, otherwise its number as text. An explicit name obeys the
-    rule of model names and is moreover not all digits (in any script), not a stage and not `latest`, in any letter case.
-    On create, empty means no explicit name.
+    """What the version is called: the explicit name it was given, otherwise its number as text. An explicit name obeys
+    the rule of model names and is moreover not all digits (in any script), not a stage and not `latest`, in any letter
+    case. On create, empty means no explicit name.
     """
     stage: Global___Stage.ValueType
     """Output only. The lifecycle state, changed by SetStage."""
@@ -271,7 +271,9 @@ class ModelVersion(_message.Message):
     mod_revision: _builtins.int
     """Output only. The revision of the project's log at which the version was last changed."""
     etag: _builtins.str
-    """Output only. Fingerprint of this state of the version, to be sent back with a change that must not overwrite another."""
+    """Output only. Fingerprint of this state of the version, to be sent back with a change that must not overwrite
+    another.
+    """
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. The aliases that point at this version now, in code point order."""
@@ -282,8 +284,8 @@ class ModelVersion(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _containers.MessageMap[_builtins.str, Global___MetadataValue]:
-        """Typed facts about the version: metrics are numbers. Keys have 1 to 255 characters; all together at most 65,535 bytes
-        as JSON.
+        """Typed facts about the version: metrics are numbers. Keys have 1 to 255 characters; all together at most 65,535
+        bytes as JSON.
         """
 
     @_builtins.property

@@ -125,9 +125,10 @@ class ListModelsRequest(_message.Message):
     show_deleted: _builtins.bool
     """Whether deleted models are listed too."""
     filter: _builtins.str
-    """Which models, in the language of https://aip.dev/160: `tags:growth AND create_time > "2026-01-01T00:00:00Z"`. Fields
-    are name, description, license, audience, use_cases, limitations, trade_offs, ethics, tags, metadata, last_number,
-    creator, create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
+    """Which models, in the language of https://aip.dev/160: `tags:growth AND create_time > "2026-01-01T00:00:00Z"`.
+    Fields are name, description, license, audience, use_cases, limitations, trade_offs, ethics, tags, metadata,
+    last_number, creator, create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was
+    expected.
     """
     order_by: _builtins.str
     """In which order, as `update_time desc, name`; empty: by name. Any field of the filter but tags, of metadata one key;
@@ -422,13 +423,13 @@ class ListModelVersionsRequest(_message.Message):
     show_deleted: _builtins.bool
     """Whether deleted versions, and those of a deleted model, are listed too."""
     filter: _builtins.str
-    """Which versions, in the language of https://aip.dev/160: `stage = "staging" AND metadata.auc > 0.9`. Fields are number,
-    version_name, stage, aliases, description, tags, metadata, run, step, automatic, creator, create_time and
+    """Which versions, in the language of https://aip.dev/160: `stage = "staging" AND metadata.auc > 0.9`. Fields are
+    number, version_name, stage, aliases, description, tags, metadata, run, step, automatic, creator, create_time and
     update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
     """
     order_by: _builtins.str
-    """In which order, as `metadata.auc desc, number`; empty: by number, the highest first. Any field of the filter but tags
-    and aliases, of metadata one key; what has no such key comes last.
+    """In which order, as `metadata.auc desc, number`; empty: by number, the highest first. Any field of the filter but
+    tags and aliases, of metadata one key; what has no such key comes last.
     """
     read_revision: _builtins.int
     """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""

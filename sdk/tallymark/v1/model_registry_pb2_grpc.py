@@ -33,9 +33,9 @@ class ModelRegistryStub(object):
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`: the
-    same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be repeated.
-    The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
+    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
+    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
 
     def __init__(self, channel):
@@ -185,9 +185,9 @@ class ModelRegistryServicer(object):
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`: the
-    same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be repeated.
-    The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
+    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
+    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
 
     def CreateModel(self, request, context):
@@ -249,8 +249,8 @@ class ModelRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateModelVersion(self, request, context):
-        """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN when
-        the name belongs to another version. A refused create consumes no number.
+        """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN
+        when the name belongs to another version. A refused create consumes no number.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -341,8 +341,8 @@ class ModelRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LogMetadata(self, request, context):
-        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
-        of their own, of which `metadata` has the value of the highest step.
+        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
+        series of their own, of which `metadata` has the value of the highest step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -541,9 +541,9 @@ class ModelRegistry(object):
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`: the
-    same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be repeated.
-    The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
+    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
+    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
 
     @staticmethod

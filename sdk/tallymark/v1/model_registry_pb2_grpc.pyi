@@ -34,9 +34,9 @@ class ModelRegistryStub:
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`: the
-    same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be repeated.
-    The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
+    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
+    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
 
     @_typing.overload
@@ -64,8 +64,8 @@ class ModelRegistryStub:
     name goes on in its line: no number is given twice. MODEL_NOT_DELETED when it is not deleted.
     """
     CreateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]
-    """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN when
-    the name belongs to another version. A refused create consumes no number.
+    """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN
+    when the name belongs to another version. A refused create consumes no number.
     """
     BatchCreateModelVersions: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.BatchCreateModelVersionsRequest, _model_registry_pb2.BatchCreateModelVersionsResponse]
     """Creates several versions of one model in one step, all or none, with successive numbers in the order asked for."""
@@ -103,8 +103,8 @@ class ModelRegistryStub:
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]
-    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
-    of their own, of which `metadata` has the value of the highest step.
+    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
+    series of their own, of which `metadata` has the value of the highest step.
     """
     ListMetricPoints: _grpc.UnaryUnaryMultiCallable[_metric_pb2.ListMetricPointsRequest, _metric_pb2.ListMetricPointsResponse]
     """Lists the points of a version's metrics, by metric and step."""
@@ -126,9 +126,9 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`: the
-    same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be repeated.
-    The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
+    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
+    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -153,8 +153,8 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     name goes on in its line: no number is given twice. MODEL_NOT_DELETED when it is not deleted.
     """
     CreateModelVersion: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
-    """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN when
-    the name belongs to another version. A refused create consumes no number.
+    """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN
+    when the name belongs to another version. A refused create consumes no number.
     """
     BatchCreateModelVersions: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.BatchCreateModelVersionsRequest, _model_registry_pb2.BatchCreateModelVersionsResponse]  # type: ignore[assignment]
     """Creates several versions of one model in one step, all or none, with successive numbers in the order asked for."""
@@ -192,8 +192,8 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
-    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
-    of their own, of which `metadata` has the value of the highest step.
+    """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
+    series of their own, of which `metadata` has the value of the highest step.
     """
     ListMetricPoints: _aio.UnaryUnaryMultiCallable[_metric_pb2.ListMetricPointsRequest, _metric_pb2.ListMetricPointsResponse]  # type: ignore[assignment]
     """Lists the points of a version's metrics, by metric and step."""
@@ -214,9 +214,9 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`: the
-    same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be repeated.
-    The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
+    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
+    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
 
     @_abc_1.abstractmethod
@@ -293,8 +293,8 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _model_registry_pb2.CreateModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
-        """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN when
-        the name belongs to another version. A refused create consumes no number.
+        """Creates a version and gives it the next number. MODEL_NOT_FOUND when there is no such model; VERSION_NAME_TAKEN
+        when the name belongs to another version. A refused create consumes no number.
         """
 
     @_abc_1.abstractmethod
@@ -404,8 +404,8 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _model_registry_pb2.LogMetadataRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
-        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become series
-        of their own, of which `metadata` has the value of the highest step.
+        """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
+        series of their own, of which `metadata` has the value of the highest step.
         """
 
     @_abc_1.abstractmethod

@@ -186,12 +186,12 @@ class ListRunsRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page."""
     filter: _builtins.str
-    """Which runs, in the language of https://aip.dev/160: `state = failed AND parameters.lr > 0.1`. Fields are run, pipeline,
-    state, error, parameters, commit, host, user, url, creator, create_time and end_time.
+    """Which runs, in the language of https://aip.dev/160: `state = failed AND parameters.lr > 0.1`. Fields are run,
+    pipeline, state, error, parameters, commit, host, user, url, creator, create_time and end_time.
     """
     order_by: _builtins.str
-    """In which order, as `create_time desc`; empty: the last started first. Any field of the filter, of parameters one key;
-    what has no such key comes last.
+    """In which order, as `create_time desc`; empty: the last started first. Any field of the filter, of parameters one
+    key; what has no such key comes last.
     """
     model_version: _builtins.str
     """Only runs that made or used this version, by any reference."""

@@ -116,7 +116,7 @@ class Proof(Struct, frozen=True):
 
 
 class Piece(Struct, frozen=True):
-    """Bytes of an export, and the last revision of which they tell something."""
+    """Bytes of an export, and the revision to which it has come with the lines that they are part of."""
 
     lines: bytes
     revision: int
@@ -142,7 +142,7 @@ class Storage(Protocol):
     """The log of every project, and the tables that are its projection.
 
     Every method raises ProjectNotFound. `at` is a revision: what is read is as it was then; None is now. What was
-    purged is found by nothing but `events` and `history`.
+    purged is found by `events`, `history` and `export` alone; a purged model also by `model`.
     """
 
     async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
@@ -243,8 +243,8 @@ class Storage(Protocol):
     async def verify(self, project: str, mark: Mark | None) -> Proof:
         """What is wrong with the project's log and tables, and whether the log begins as the mark tells.
 
-        Of other projects nothing is told. It is proved outside the process, so that reads and writes go on; one proof
-        at a time, others wait, and Overloaded is raised when too many do. It ends when it is cancelled.
+        Nothing is told of other projects. The proof is made outside this process, so that reads and writes go on. One
+        is made at a time: others wait, and Overloaded is raised when too many wait. Cancelling it ends it.
         """
         ...
 
@@ -253,6 +253,6 @@ class Storage(Protocol):
 
         Pieces are bounded, and read when they are asked for; the same revision gives the same bytes, whatever is
         written meanwhile, and no transaction lives from one piece to the next. Overloaded when too many are under way;
-        a log that is broken ends it with StorageUnavailable.
+        a broken log ends it with StorageUnavailable.
         """
         ...

@@ -8,6 +8,7 @@ safety      what keeps other sites out: hosts, origins, sizes, and the policy th
 live        the stream by which open pages hear that something changed
 sharing     what many pages ask for at the same moment, made once
 history     what the log tells of the past, read backwards and bounded
+tracing     a lineage as a picture: who stands where, and what leads to whom
 drawing     the geometry of the pictures; templates put the ink on it
 bridge      the methods of the contract as the Connect protocol has them, for curl and for browsers
 problems    refusals over HTTP

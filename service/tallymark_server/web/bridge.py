@@ -70,7 +70,8 @@ class Bridge:
             )
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in TYPES:
-            return Response(status_code=415, headers={"accept-post": ", ".join(TYPES)})
+            told = f"send it with one of these headers: {', '.join(f'Content-Type: {each}' for each in TYPES)}"
+            return Response(told + "\n", 415, {"accept-post": ", ".join(TYPES)}, "text/plain")
         if request.headers.get("content-encoding", "identity") != "identity":
             return _refusal("unimplemented", "compressed requests are not taken; send it as it is")
         try:

@@ -99,6 +99,8 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
     # What is kept in one browser is shown to no other.
     routes.append(Route("/settings", _endpoint(settings.page, around)))
     routes.append(Route("/settings", _endpoint(settings.keep, around), methods=["POST"]))
+    # Whoever cuts `/models/churn` short means the list.
+    routes.append(Route("/models", _to_the_list))
     routes.append(Route("/live", _stream(around, live)))
     app = Starlette(
         routes=[
@@ -261,6 +263,10 @@ def _stream(around: Surroundings, live: Live) -> Endpoint:
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     return endpoint
+
+
+async def _to_the_list(_: Request) -> Response:
+    return RedirectResponse("./")
 
 
 async def _favicon(_: Request) -> Response:

@@ -23,7 +23,8 @@ class ModelNotFound(NotFound):
     reason = "MODEL_NOT_FOUND"
 
     def __init__(self, project: str, model: str, renamed_to: str | None = None) -> None:
-        message, metadata = f"no model {shown(model)} in project {project!r}", {"project": project, "model": model}
+        message = f"no model {shown(model)} in project {project!r}; create it, or check its name and the project"
+        metadata = {"project": project, "model": model}
         # A name that was left and taken again is not there in between.
         if renamed_to not in (None, model):
             message = f"model {shown(model)} is called {shown(renamed_to)} now"
@@ -37,8 +38,12 @@ class VersionNotFound(NotFound):
     reason = "VERSION_NOT_FOUND"
 
     def __init__(self, project: str, model: str, version: str) -> None:
-        what = "no version yet" if version == "latest" else f"no version {version}"
-        super().__init__(f"model {shown(model)} has {what}", project=project, model=model, version=version)
+        if version == "latest":
+            message = f"model {shown(model)} has no version yet; create one"
+        else:
+            what = f"no version named {shown(version[1:])}" if version.startswith("=") else f"no version {version}"
+            message = f"model {shown(model)} has {what}; list its versions, also with show_deleted"
+        super().__init__(message, project=project, model=model, version=version)
 
 
 class StageEmpty(NotFound):
@@ -56,7 +61,12 @@ class AliasNotFound(NotFound):
     reason = "ALIAS_NOT_FOUND"
 
     def __init__(self, project: str, model: str, alias: str) -> None:
-        super().__init__(f"model {shown(model)} has no alias {shown(alias)}", project=project, model=model, alias=alias)
+        super().__init__(
+            f"model {shown(model)} has no alias {shown(alias)}; set it, or see which aliases the model has",
+            project=project,
+            model=model,
+            alias=alias,
+        )
 
 
 class RunNotFound(NotFound):
@@ -66,7 +76,9 @@ class RunNotFound(NotFound):
 
     def __init__(self, project: str, run: str) -> None:
         super().__init__(
-            f"no run {shown(run)} in project {project!r}; start it with StartRun first", project=project, run=run
+            f"no run {shown(run)} in project {project!r}; start it, or check its id and the project",
+            project=project,
+            run=run,
         )
 
 
@@ -77,7 +89,7 @@ class ArtifactNotFound(NotFound):
 
     def __init__(self, project: str, model: str, number: int, artifact: str) -> None:
         super().__init__(
-            f"number {number} of model {shown(model)} has no artifact {shown(artifact)}",
+            f"number {number} of model {shown(model)} has no artifact {shown(artifact)}; list those it has",
             project=project,
             model=model,
             number=number,
@@ -105,7 +117,11 @@ class ModelExists(AlreadyExists):
     reason = "MODEL_EXISTS"
 
     def __init__(self, project: str, model: str) -> None:
-        super().__init__(f"model {shown(model)} exists already in project {project!r}", project=project, model=model)
+        super().__init__(
+            f"model {shown(model)} exists already in project {project!r}; use it, or choose another name",
+            project=project,
+            model=model,
+        )
 
 
 class VersionNameTaken(AlreadyExists):

@@ -12,7 +12,7 @@ class StageOccupied(Refused):
 
     def __init__(self, project: str, model: str, stage: str, number: int) -> None:
         super().__init__(
-            f"number {number} of model {shown(model)} is in {stage}; ask with force to send it to the archive",
+            f"number {number} of model {shown(model)} is in {stage}; repeat with force to move it to the archive",
             project=project,
             model=model,
             stage=stage,
@@ -142,7 +142,7 @@ class VersionInUse(Refused):
 
     def __init__(self, project: str, model: str, number: int) -> None:
         super().__init__(
-            f"number {number} of model {shown(model)} is in production; delete with force if it shall go all the same",
+            f"number {number} of model {shown(model)} is in production; delete with force to delete it anyway",
             project=project,
             model=model,
             number=number,

@@ -1,4 +1,4 @@
-"""What is asked of the log as a whole: to be proved, and to be taken away."""
+"""What is asked of a log as a whole: to prove it, and to export it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ def export(request: event_log_pb2.ExportRequest) -> tuple[str, int | None]:
     if not request.HasField("read_revision"):
         return project, None
     if request.read_revision < 1:
-        raise InvalidField("read_revision", request.read_revision, "revisions go from 1; without it, all is exported")
+        raise InvalidField(
+            "read_revision", request.read_revision, "revisions go from 1; leave it out to export the whole log"
+        )
     return project, request.read_revision
 
 
 def _mark(checkpoint: event_log_pb2.Checkpoint) -> Mark:
     if not 0 < len(checkpoint.log_id) <= MAX_LOG_ID or not checkpoint.log_id.isprintable():
-        raise InvalidField("checkpoint.log_id", checkpoint.log_id, "it is told with the revision and the hash")
+        raise InvalidField(
+            "checkpoint.log_id", checkpoint.log_id, "it names the log, as Verify told it with the revision and the hash"
+        )
     if checkpoint.revision < 0:
         raise InvalidField("checkpoint.revision", checkpoint.revision, "revisions go from 1; 0 is before the first")
     if not (_HASH.fullmatch(checkpoint.hash) if checkpoint.revision else not checkpoint.hash):

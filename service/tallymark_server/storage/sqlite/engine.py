@@ -33,9 +33,9 @@ from tallymark_server.storage.sqlite.appending import append
 from tallymark_server.storage.sqlite.loading import Log, load
 from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
-from tallymark_server.storage.sqlite.pieces import Exports
-from tallymark_server.storage.sqlite.proving import Prover
+from tallymark_server.storage.sqlite.prover import Prover
 from tallymark_server.storage.sqlite.reading import Reading
+from tallymark_server.storage.sqlite.streaming import Exports
 from tallymark_server.storage.sqlite.threaded import ThreadedConnection
 
 T = TypeVar("T")

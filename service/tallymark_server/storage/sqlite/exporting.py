@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.offline import found
-from tallymark_server.storage.sqlite.telling import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 
 _PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"
 _EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"

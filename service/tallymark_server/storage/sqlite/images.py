@@ -20,7 +20,7 @@ WHERE past.project = models.project AND past.model = models.id AND past.revision
 ORDER BY past.revision DESC LIMIT 1
 """
 MODEL_AS_OF = f"SELECT past.revision {_OF_MODEL}"
-# Runs, steps and artifacts are changed once at most, so that they are as they are or as they began.
+# Runs, steps and artifacts are changed at most once: as of a revision they are as they are now, or as they began.
 AS_BEGUN = "{}.start_revision"
 # What the model of an event, if it has one, was called.
 NAME_AS_OF = f"""(

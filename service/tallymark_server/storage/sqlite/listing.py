@@ -158,7 +158,11 @@ def runs_page(
 
 
 def _begun(query: Query, at: int) -> Part:
-    """That a run had begun by then. A page further down begins below it, and SQLite would go by one of two bounds."""
+    """That a run had begun by then.
+
+    A later page of the order of starts, descending, begins below a run that had: then it is true of all, and SQLite,
+    which searches by only one of two such bounds, is given the better one.
+    """
     own = query.order[0]
     if query.after and own.descending and own.field == "start_revision":
         return "TRUE", []

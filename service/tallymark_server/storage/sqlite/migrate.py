@@ -55,7 +55,7 @@ def refuse_newer(version: int, path: str) -> None:
 
 
 def _value_of_point(point: str) -> float | None:
-    """The value of a point in an image, to its last digit, which SQLite may round otherwise; not a number is null."""
+    """The value of a point in an image, to its last digit, which SQLite might round; null if it is not a number."""
     value = json.loads(point)[2]
     number = float(value["number"] if isinstance(value, dict) else value)
     return None if math.isnan(number) else number

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-from msgspec.structs import replace
+from collections.abc import Sequence
 
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import ProjectNotFound
@@ -17,10 +14,10 @@ from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, 
 from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
 from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Scope
+from tallymark_server.storage.sqlite.history import AFTER_ALL, EVENTS_AFTER, history_page
 from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.lineage import Asked, lineage
 from tallymark_server.storage.sqlite.listing import (
-    MAX_LOOKED_AT,
     artifacts_page,
     cut,
     models_page,
@@ -29,7 +26,7 @@ from tallymark_server.storage.sqlite.listing import (
 )
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
-from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, event_of, none_of
+from tallymark_server.storage.sqlite.rows import IMAGE, event_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 MODEL_OF_NAME = """
@@ -65,12 +62,6 @@ UNION ALL
 {_POINTS.format("past_points", "revision <= :at AND end_revision > :at AND {0}")}
 ORDER BY metric, step LIMIT :limit
 """
-_EVENTS = f"""
-SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
-"""
-EVENT_AT = f"{_EVENTS} WHERE events.project = ? AND events.revision = ?"
-EVENTS_AFTER = f"{_EVENTS} WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT ?"
-_AFTER_ALL = 2**63 - 1
 
 
 class Reading:
@@ -206,26 +197,10 @@ class Reading:
         return [event_of(row) for row in rows]
 
     def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
-        """Events of what the scope names; of none among very many, also what of it is left to be looked at."""
-        head, end = self.head(project), self._end(self._id(project), scope)
-        rows, _ = cut(self._history(self._id(project), scope, limit, end), limit, IMAGE)
-        if rows or end is None:
-            return Page(head, [event_of(row) for row in rows]), None
-        return Page(head, []), replace(scope, before=end) if scope.newest_first else replace(scope, after=end)
-
-    def _history(self, project: int, scope: Scope, limit: int, end: int | None) -> Iterator[Any]:
-        if scope.kinds and not scope.kinds & COMMON:
-            for (revision,) in self._connection.execute(*kinds_statement(project, scope, limit)).fetchall():
-                yield from self._connection.execute(EVENT_AT, (project, revision))
-        else:
-            yield from self._connection.execute(*history_statement(project, scope, limit, end))
-
-    def _end(self, project: int, scope: Scope) -> int | None:
-        """Up to where to look for kinds that no index has; None for all the way."""
-        if not scope.kinds & COMMON:
-            return None
-        row = self._connection.execute(*end_statement(project, scope, MAX_LOOKED_AT)).fetchone()
-        return None if row is None else int(row[0])
+        """Events of what the scope names; if there is none among very many, also what of it is still to be read."""
+        head = self.head(project)
+        rows, left = history_page(self._connection, self._id(project), scope, limit)
+        return Page(head, [event_of(row) for row in rows]), left
 
     def lineage(
         self,
@@ -250,67 +225,4 @@ class Reading:
 
 def _revision(at: int | None) -> int:
     """The revision as of which to read: for now, one after all."""
-    return _AFTER_ALL if at is None else at
-
-
-def history_statement(project: int, scope: Scope, limit: int, end: int | None = None) -> tuple[str, list[object]]:
-    """The statement that reads the events of a scope, up to a revision if one is given, with its parameters."""
-    terms, bound = ["events.project = ?"], list[object]([project])
-    if scope.model_id is not None:
-        terms.append("events.model = ?")
-        bound.append(scope.model_id)
-    if scope.number is not None:
-        # A model's events bear its last number, and are not the version's.
-        terms.append(f"events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
-        bound += [scope.number, *OF_MODELS]
-    if scope.kinds:
-        terms.append(f"events.kind IN ({', '.join('?' * len(scope.kinds))})")
-        bound += sorted(scope.kinds)
-    way, order, cursor = _way(scope)
-    if end is not None:
-        terms.append(f"events.revision {'>=' if scope.newest_first else '<='} ?")
-        bound.append(end)
-    sql = f"{_EVENTS} WHERE {' AND '.join(terms)} AND events.revision {way} ? ORDER BY events.revision{order} LIMIT ?"
-    return sql, [*bound, cursor, limit]
-
-
-def end_statement(project: int, scope: Scope, count: int) -> tuple[str, list[object]]:
-    """The statement that finds the last of so many events, of any kinds, of the project, the model or the version."""
-    way, order, cursor = _way(scope)
-    named = {"project": project, "model": scope.model_id, "number": scope.number}
-    owner = {key: value for key, value in named.items() if value is not None}
-    terms = " AND ".join(f"{key} = ?" for key in owner)
-    sql = f"SELECT revision FROM events WHERE {terms} AND revision {way} ? ORDER BY revision{order} LIMIT 1 OFFSET ?"
-    return sql, [*owner.values(), cursor, count - 1]
-
-
-def kinds_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
-    """The statement that finds the revisions of a scope of kinds that are not common, with its parameters.
-
-    The first few of each kind, and of all these the first few: however many events there are of other kinds.
-    """
-    way, order, cursor = _way(scope)
-    keys, bound, index = ["project"], list[object]([project]), "kinds_of_projects"
-    if scope.model_id is not None:
-        keys, bound, index = [*keys, "model"], [*bound, scope.model_id], "kinds_of_models"
-    if scope.number is not None:
-        keys, bound, index = [*keys, "number"], [*bound, scope.number], "kinds_of_versions"
-    searched = " AND ".join(f"{key} = ?" for key in keys)
-    one = f"""
-    SELECT * FROM (
-        SELECT revision FROM events INDEXED BY {index}
-        WHERE {searched} AND kind = ? AND {none_of("kind", sorted(COMMON))} AND revision {way} ?
-        ORDER BY revision{order} LIMIT ?
-    )
-    """
-    kinds = sorted(scope.kinds - set(OF_MODELS)) if scope.number is not None else sorted(scope.kinds)
-    each = " UNION ALL ".join([one] * len(kinds)) or "SELECT 0 AS revision WHERE FALSE"
-    sql = f"SELECT revision FROM ({each}) ORDER BY revision{order} LIMIT ?"
-    return sql, [*(value for kind in kinds for value in (*bound, kind, cursor, limit)), limit]
-
-
-def _way(scope: Scope) -> tuple[str, str, int]:
-    """How revisions of the scope compare with the cursor, how they are ordered, and the cursor."""
-    if scope.newest_first:
-        return "<", " DESC", _AFTER_ALL if scope.before is None else scope.before
-    return ">", "", scope.after
+    return AFTER_ALL if at is None else at

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from tallymark_server.domain.errors.branches import fitting
 from tallymark_server.storage.checkpoint import Mark
-from tallymark_server.storage.contract import CannotOpenError, Problem
-from tallymark_server.storage.contract import Proof as ProjectProof
+from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.sqlite.lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline import check_schema
@@ -60,17 +59,12 @@ _EARLY_EVENTS = f"SELECT revision FROM found.events WHERE project = ? AND revisi
 
 
 @dataclass
-class Proof:
+class FileProof:
     """What was looked at. `marks` tells where each project's log stands, by which the log can be known again."""
 
     events: int
     marks: dict[str, Mark]
     problems: list[Problem]
-
-    @property
-    def heads(self) -> dict[str, str]:
-        """The last hash of each project's log."""
-        return {project: mark.hash for project, mark in self.marks.items()}
 
 
 class _Project(NamedTuple):
@@ -83,14 +77,14 @@ class _Project(NamedTuple):
     hash: bytes
 
 
-def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> Proof:
+def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> FileProof:
     """The proof of a file, also while a server writes to it, and that its logs begin as they were; CannotOpenError."""
     with _beside(path) as scratch:
         scratch.execute("BEGIN")
         return _prove(scratch, checkpoint or {})
 
 
-def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest: int) -> ProjectProof:
+def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest: int) -> Proof:
     """The proof of one project of a file that is served, with so many problems of so many bytes; CannotOpenError."""
     with _beside(path) as scratch:
         project = _project(scratch, name)
@@ -99,7 +93,7 @@ def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest:
         for count, problem in enumerate(_readable(_project_problems(scratch, project, replay, mark)), 1):
             if count <= most:
                 told.append(Problem(*(fitting(text, longest) for text in problem)))
-        return ProjectProof(replay.revision, Mark(project.log_id, replay.revision, replay.hash.hex()), count, told)
+        return Proof(replay.revision, Mark(project.log_id, replay.revision, replay.hash.hex()), count, told)
 
 
 def _readable(problems: Iterator[Problem]) -> Iterator[Problem]:
@@ -141,8 +135,8 @@ def _check(path: Path) -> None:
         check_schema(found, path)
 
 
-def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> Proof:
-    proof = Proof(0, {}, [*_file_problems(scratch), *_stray_events(scratch)])
+def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> FileProof:
+    proof = FileProof(0, {}, [*_file_problems(scratch), *_stray_events(scratch)])
     for row in scratch.execute(_PROJECTS).fetchall():
         project = _Project(*row)
         replay = Replay(scratch, project.id, project.name, project.log_id)

@@ -16,16 +16,16 @@ from tallymark_server.domain.errors import Overloaded, StorageUnavailable
 from tallymark_server.storage.contract import Piece
 from tallymark_server.storage.sqlite.lines import COLUMNS
 from tallymark_server.storage.sqlite.listing import cut
+from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.reading import HEAD
-from tallymark_server.storage.sqlite.telling import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.threaded import ThreadedConnection
 
 T = TypeVar("T")
-# So many at a time: each has a connection with a thread and a file of its own.
+# How many at a time: each has a connection with a thread and a file of its own.
 MAX_EXPORTS = 8
-# Few, since the thread that tells them and the event loop take turns at the interpreter.
+# Few events to a piece, since the thread that reads them and the event loop take turns at the interpreter.
 MAX_EVENTS = 200
-# What is larger than a message of gRPC may be is told in several pieces.
+# What is larger than this is cut, since a message of gRPC may not be as large as a few events.
 MAX_PIECE = 512 * 1024
 
 _TABLE = """
@@ -71,7 +71,7 @@ class Exports:
 
 
 async def _without_haste(work: Awaitable[T]) -> T:
-    """What the work gives, in twice its time: the thread and those who serve share one interpreter."""
+    """What the work gives, after a pause as long as it took: its thread shares the interpreter with those who serve."""
     clock = asyncio.get_running_loop().time
     begun = clock()
     result = await work
@@ -80,7 +80,7 @@ async def _without_haste(work: Awaitable[T]) -> T:
 
 
 class _Export:
-    """What has been told so far. Its methods run in the connection's thread."""
+    """An export, and how far it has come. Its methods run in the connection's thread."""
 
     def __init__(self, project: str, at: int, connection: sqlite3.Connection) -> None:
         self._project, log_id, _ = connection.execute(HEAD, (project,)).fetchone()
@@ -105,7 +105,7 @@ class _Export:
         events, _ = cut(connection.execute(EVENTS, limits), MAX_EVENTS, COLUMNS.index("image"))
         lines = [] if self._begun else [self._telling.begin()]
         if events or not self._begun:
-            # Receipts of what is no revision are found to be wrong with the first events.
+            # The first piece asks for receipts of revisions below 1 too, so that they are found to be wrong.
             receipts = connection.execute(_RECEIPTS, (after if self._begun else _BEFORE_ALL, after + len(events)))
             lines += self._telling.go_on(events, receipts.fetchall())
             self._begun = True

@@ -1,4 +1,4 @@
-"""Has a project proved by a process beside the server: that takes minutes of a processor, and the line goes on."""
+"""Has a project proved by a process beside the server: a proof takes minutes of a processor, and the line goes on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tallymark_server.domain.errors import Overloaded, StorageUnavailable
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Proof
 
-# So many wait for their turn.
+# How many may wait for their turn.
 MAX_WAITING = 8
-_PROGRAM = "tallymark_server.storage.sqlite.errand"
+_PROGRAM = "tallymark_server.storage.sqlite.prover_process"
 
 
 class Order(Struct):
@@ -74,7 +74,7 @@ async def _answered(file: Path, order: Order) -> Answer:
 
 
 def _done(file: Path, order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
-    # The folder in which the server was started is no place for its modules; where it has found them, the process does.
+    # The process finds modules where the server has found them, and never in the folder in which it was started.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-P", "-m", _PROGRAM, str(file), msgspec.json.encode(order).decode()]
     return subprocess.run(  # noqa: S603 - the program is ours

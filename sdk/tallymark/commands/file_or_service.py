@@ -1,4 +1,4 @@
-"""What commands share that work on a file, or with `--url` ask a service."""
+"""Whether a command works on a file or asks a service, for those commands that can do either."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ db = click.option(
 
 
 def asks_a_service() -> bool:
-    """Whether `--url` was given before the command. The environment alone does not take anybody away from a file."""
+    """Whether `--url` was given before the command. TALLYMARK_URL alone does not turn anybody away from a file."""
     asked = target()
     if asked.url is None:
         if asked != Target():

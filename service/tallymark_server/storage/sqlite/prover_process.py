@@ -1,6 +1,6 @@
-"""The program that proves a project beside the server: of a file, by an order, and it writes the answer, as JSON.
+"""The program that proves a project beside the server: its arguments are the file and the order, its output the answer.
 
-It ends at once when its input ends: whoever asked has gone, or the server has, however it went.
+It ends as soon as its input ends: then whoever asked has left, or the server is gone, for whatever reason.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import BinaryIO
 import msgspec
 
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.sqlite.proving import Answer, Order
+from tallymark_server.storage.sqlite.prover import Answer, Order
 from tallymark_server.storage.sqlite.verifying import verify_project
 
-# Of a file that is wrong all over, enough is soon told.
+# Of a file that is wrong all over, this much is enough.
 MAX_PROBLEMS = 100
 MAX_TEXT = 1000
 # Those who serve come first.

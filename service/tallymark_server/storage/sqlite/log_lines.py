@@ -14,7 +14,7 @@ RECEIPT_COLUMNS = "request_id, fingerprint, first_revision, last_revision"
 
 
 class BrokenLogError(Exception):
-    """The log does not follow from itself; the message says where."""
+    """An event is missing, or does not follow from the one before it; the message says where."""
 
 
 class Telling:
