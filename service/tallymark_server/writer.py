@@ -28,10 +28,12 @@ Answer = Outcome | RegistryError
 
 # A batch takes no more commands once it will write so many rows, which takes some milliseconds.
 MAX_ROWS = 512
-# With so many in a batch, the cost of the batch itself is next to nothing for each.
-ENOUGH = 64
-# How long to wait for those who are expected, in seconds: a call takes about a tenth of a millisecond to come in.
+# So few callers leave the event loop idle in between; more keep it busy.
+FEW = 16
+# How long to wait for few, in seconds: a call takes about a tenth of a millisecond to come in.
 PATIENCE, PATIENCE_EACH = 0.001, 0.0001
+# How long to wait for many, in seconds, and after how many turns of the loop without anybody the line is quiet.
+MANY_PATIENCE, QUIET_TURNS = 0.006, 30
 # After waits in vain, nobody is waited for in at most so many batches.
 MAX_DOUBT = 64
 # What writes no more rows than this is done in the event loop: the last command of a batch may be a large one.
@@ -126,14 +128,15 @@ class Gathering:
     """How long the line waits for a batch to become larger.
 
     Callers who were answered together come again together, since most programs ask for the next thing once they have
-    their answer. So the line waits for as many, idle, and begins when they are there; one caller alone waits for
-    nobody. Callers who know nothing of each other may not come again: after a wait in vain, nobody is waited for in the
-    next two batches; after another, in the next four, then eight, and so on. `capacity` is how many may wait: more can
-    never be there.
+    their answer. Of many, the line takes whoever comes until it is quiet: the loop has enough to do meanwhile. For few
+    it waits idle, since turning the loop would cost more than all else, and begins when they are there; one caller
+    alone waits for nobody. Callers who know nothing of each other may not come again: after a wait in vain, nobody is
+    waited for in the next two batches; after another, in the next four, then eight, and so on. `capacity` is how many
+    may wait: more can never be there.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._most = min(capacity, ENOUGH)
+        self._capacity = capacity
         self._expected = 0
         self._complete: asyncio.Future[bool] | None = None
         self._doubt = 1
@@ -141,7 +144,7 @@ class Gathering:
 
     def expect(self, count: int) -> None:
         """Expect as many as were answered, with those who came meanwhile."""
-        self._expected = min(count, self._most)
+        self._expected = min(count, self._capacity)
 
     def arrive(self, waiting: int) -> None:
         """One has come, and so many wait now."""
@@ -149,12 +152,16 @@ class Gathering:
             self._end(came=True)
 
     async def wait(self, waiting: Sized) -> None:
-        """Done when all are there who are expected, or will not come any more."""
-        if len(waiting) >= self._expected:
-            return
-        if self._doubted:
-            self._doubted -= 1
-            return
+        """Done when those who are expected are there, or will not come any more."""
+        if self._expected > FEW:
+            await _quiet(waiting)
+        elif len(waiting) < self._expected:
+            if self._doubted:
+                self._doubted -= 1
+            else:
+                await self._idle()
+
+    async def _idle(self) -> None:
         loop = asyncio.get_running_loop()
         self._complete = loop.create_future()
         timer = loop.call_later(PATIENCE + PATIENCE_EACH * self._expected, self._end)
@@ -167,6 +174,16 @@ class Gathering:
     def _end(self, *, came: bool = False) -> None:
         if self._complete is not None and not self._complete.done():
             self._complete.set_result(came)
+
+
+async def _quiet(waiting: Sized) -> None:
+    """Done when nobody has come for some turns of the loop, or after a while."""
+    clock = asyncio.get_running_loop().time
+    until, turns = clock() + MANY_PATIENCE, 0
+    while turns < QUIET_TURNS and len(waiting) < MAX_ROWS and clock() < until:
+        before = len(waiting)
+        await asyncio.sleep(0)
+        turns = turns + 1 if len(waiting) == before else 0
 
 
 def decide_batch(writing: Writing, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
