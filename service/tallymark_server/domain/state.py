@@ -101,6 +101,10 @@ class State(Struct):
         """Take in what has happened."""
         self.revision, self.time = event.revision, event.time
         match event.image:
+            # First, since most events are of versions.
+            case ModelVersion() as version:
+                self.versions[(version.model, version.number)] = version
+                self._move_pointers(event, version)
             case Model() as model:
                 self.last_model_id = max(self.last_model_id, model.id)
                 self.models[model.name] = model
@@ -115,9 +119,6 @@ class State(Struct):
                 self._keep(artifact)
             case MetricChange():
                 pass
-            case ModelVersion() as version:
-                self.versions[(version.model, version.number)] = version
-                self._move_pointers(event, version)
 
     def links(self, version: ModelVersion, name: str) -> tuple[Artifact, ...]:
         """The artifacts of that name of the version, unlinked ones too, by their ordinals."""
