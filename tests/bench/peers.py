@@ -29,7 +29,7 @@ CALLERS = 8
 Work = Callable[[], object]
 MODEL = "bench"
 ZENML_VERSION = "0.98.0"
-ZENML = PUBLISHED.parents[1] / f".cache/peers/zenml-{ZENML_VERSION}"
+ZENML = Path(__file__).parents[2] / f".cache/peers/zenml-{ZENML_VERSION}"
 
 
 class Peer(NamedTuple):
