@@ -70,10 +70,10 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: model_registry_pb2.BatchCreateModelVersionsRequest, context: Context
     ) -> model_registry_pb2.BatchCreateModelVersionsResponse:
         command = commands.create_versions(request, actor_of(context))
-        versions = await self._registry.execute(command)
-        return model_registry_pb2.BatchCreateModelVersionsResponse(
-            model_versions=[messages.version(command.project, version) for version in versions]
-        )
+        response = model_registry_pb2.BatchCreateModelVersionsResponse()
+        for version in await self._registry.execute(command):
+            messages.version(command.project, version, response.model_versions.add)
+        return response
 
     async def EnsureModelVersion(
         self, request: model_registry_pb2.EnsureModelVersionRequest, context: Context
@@ -97,11 +97,12 @@ class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
     ) -> model_registry_pb2.ListModelVersionsResponse:
         project, model = names.model(request.parent, "parent")
         page = await self._registry.versions(project, model, commands.asked(request))
-        return model_registry_pb2.ListModelVersionsResponse(
-            model_versions=[messages.version(project, item) for item in page.items],
-            next_page_token=page.next_page_token,
-            revision=page.revision,
+        response = model_registry_pb2.ListModelVersionsResponse(
+            next_page_token=page.next_page_token, revision=page.revision
         )
+        for item in page.items:
+            messages.version(project, item, response.model_versions.add)
+        return response
 
     async def SetStage(self, request: model_registry_pb2.SetStageRequest, context: Context) -> model_pb2.ModelVersion:
         command = commands.set_stage(request, actor_of(context))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -69,9 +69,11 @@ def model(project: str, model: Model) -> model_pb2.Model:
     )
 
 
-def version(project: str, version: ModelVersion) -> model_pb2.ModelVersion:
-    """The version as a message."""
-    message = model_pb2.ModelVersion(
+def version(
+    project: str, version: ModelVersion, make: Callable[..., model_pb2.ModelVersion] = model_pb2.ModelVersion
+) -> model_pb2.ModelVersion:
+    """The version as a message; `make` may be the `add` of a reply, which saves a copy."""
+    message = make(
         name=names.of_version(project, version.model, version.number),
         number=version.number,
         version_name=version.name or str(version.number),
