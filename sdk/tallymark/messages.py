@@ -37,7 +37,7 @@ _ARTIFACT_TYPES = {getattr(artifact_pb2, f"ARTIFACT_TYPE_{kind.name}"): kind for
 _ARTIFACT_ROLES = {getattr(artifact_pb2, f"ARTIFACT_ROLE_{role.name}"): role for role in ArtifactRole}
 # From here on not every whole number is a double.
 _LARGEST_WHOLE = 2**53
-_RUN_STATES = {getattr(run_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
+_RUN_STATES = {getattr(model_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
 
 
 def model_of(message: model_pb2.Model) -> ModelInfo:
@@ -250,10 +250,10 @@ def stage_to(stage: Stage | str) -> model_pb2.Stage.ValueType:
     return model_pb2.Stage.Value(f"STAGE_{stage_of(stage).name}")
 
 
-def run_state_to(state: RunState | str) -> run_pb2.RunState.ValueType:
+def run_state_to(state: RunState | str) -> model_pb2.RunState.ValueType:
     """The outcome of a run as the contract numbers it; InvalidField."""
     try:
-        return run_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}")
+        return model_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}")
     except ValueError:
         raise InvalidField(f"state is {state!r}; a run finishes as succeeded or failed") from None
 

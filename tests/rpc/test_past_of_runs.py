@@ -16,7 +16,8 @@ from tallymark.v1.artifact_pb2 import ARTIFACT_ROLE_USED, Artifact
 from tallymark.v1.lineage_pb2 import QueryLineageRequest
 from tallymark.v1.metric_pb2 import ListMetricPointsRequest, MetricPoint
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, ModelConfig
-from tallymark.v1.run_pb2 import RUN_STATE_FAILED, RUN_STATE_SUCCEEDED, RunStep
+from tallymark.v1.model_pb2 import RUN_STATE_FAILED, RUN_STATE_SUCCEEDED
+from tallymark.v1.run_pb2 import RunStep
 from tallymark.v1.run_registry_pb2 import GetRunRequest, ListRunsRequest, ListStepsRequest
 
 VERSION = f"{PROJECT}/models/churn/versions/1"

@@ -5,7 +5,7 @@ import pytest
 from calling import PROJECT, Calls, refused
 
 from tallymark.v1 import model_pb2, run_pb2, run_registry_pb2
-from tallymark.v1.run_pb2 import RUN_STATE_FAILED, RUN_STATE_RUNNING, RUN_STATE_SUCCEEDED
+from tallymark.v1.model_pb2 import RUN_STATE_FAILED, RUN_STATE_RUNNING, RUN_STATE_SUCCEEDED
 
 
 def config(version: str = "") -> model_pb2.ModelConfig:

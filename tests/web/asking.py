@@ -118,7 +118,7 @@ def measure(calls: Calls, model: str, version: str | int, key: str, values: Sequ
     calls.models.LogMetadata(model_registry_pb2.LogMetadataRequest(name=name, points=points))
 
 
-def take_step(calls: Calls, run: str, step: str, state: run_pb2.RunState.ValueType, error: str = "") -> None:
+def take_step(calls: Calls, run: str, step: str, state: model_pb2.RunState.ValueType, error: str = "") -> None:
     """A step of the run, of that name, from its start to its end."""
     identity = re.sub(r"[^a-z]", "-", step)[:99]
     calls.runs.StartStep(
@@ -151,8 +151,8 @@ def traced(calls: Calls) -> None:
         run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="train-7", run=run, config=config)
     ).model_version.number
     calls.ensure("features", version="1", run="train-7")
-    take_step(calls, "train-7", "load", run_pb2.RUN_STATE_SUCCEEDED)
-    take_step(calls, "train-7", "fit", run_pb2.RUN_STATE_FAILED, "out of memory")
+    take_step(calls, "train-7", "load", model_pb2.RUN_STATE_SUCCEEDED)
+    take_step(calls, "train-7", "fit", model_pb2.RUN_STATE_FAILED, "out of memory")
     link(calls, "churn", made, "customers", uri="s3://lake/w46.parquet", digest=DATA, format="parquet",
          size_bytes=300_000_000, role=artifact_pb2.ARTIFACT_ROLE_USED)  # fmt: skip
     link(calls, "churn", made, "classifier", uri="s3://models/7.skops", digest=WEIGHTS, format="skops",

@@ -166,7 +166,7 @@ def _nightly(calls: Calls, run: str, at: int) -> None:
     _steps(calls, run, at)
     calls.log_metadata("churn", at, **_facts(at))
     failed = at == FAILED
-    outcome = run_pb2.RUN_STATE_FAILED if failed else run_pb2.RUN_STATE_SUCCEEDED
+    outcome = model_pb2.RUN_STATE_FAILED if failed else model_pb2.RUN_STATE_SUCCEEDED
     calls.finish_run(run, outcome, "out of memory in fit" if failed else "")
 
 
@@ -182,7 +182,7 @@ def _steps(calls: Calls, run: str, at: int) -> None:
         calls.runs.FinishStep(
             run_registry_pb2.FinishStepRequest(
                 name=f"{PROJECT}/runs/{run}/steps/{place}-{name}",
-                state=run_pb2.RUN_STATE_FAILED if failed else run_pb2.RUN_STATE_SUCCEEDED,
+                state=model_pb2.RUN_STATE_FAILED if failed else model_pb2.RUN_STATE_SUCCEEDED,
                 error="out of memory" if failed else "",
             )
         )

@@ -211,8 +211,8 @@ def _infest_run(calls: Calls, name: str, facts: dict[str, model_pb2.MetadataValu
     config = model_pb2.ModelConfig(model=name)
     calls.runs.StartRun(run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="r", run=run, config=config))
     calls.ensure(name, version=name, run="r")
-    take_step(calls, "r", HOSTILE, run_pb2.RUN_STATE_FAILED, HOSTILE)
-    calls.finish_run("r", run_pb2.RUN_STATE_FAILED, HOSTILE)
+    take_step(calls, "r", HOSTILE, model_pb2.RUN_STATE_FAILED, HOSTILE)
+    calls.finish_run("r", model_pb2.RUN_STATE_FAILED, HOSTILE)
 
 
 def test_hostile_addresses_stay_text(lenient: Page, server: Server, calls: Calls) -> None:

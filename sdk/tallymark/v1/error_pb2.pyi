@@ -104,6 +104,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. The run has no such step. Keys: project, run, step."""
     ERROR_REASON_STEP_FINISHED: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION. The step is finished with another outcome. Keys: project, run, step, state."""
+    ERROR_REASON_PROJECT_EXISTS: _ErrorReason.ValueType  # 35
+    """ALREADY_EXISTS. A project of that name exists. Keys: project."""
+    ERROR_REASON_RUN_NOT_SUCCEEDED: _ErrorReason.ValueType  # 36
+    """FAILED_PRECONDITION. The run that made the version failed, is lost or still running, and the request did not say to
+    promote the version all the same. Keys: project, model, number, run, run_state.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -193,4 +199,10 @@ ERROR_REASON_STEP_NOT_FOUND: ErrorReason.ValueType  # 33
 """NOT_FOUND. The run has no such step. Keys: project, run, step."""
 ERROR_REASON_STEP_FINISHED: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. The step is finished with another outcome. Keys: project, run, step, state."""
+ERROR_REASON_PROJECT_EXISTS: ErrorReason.ValueType  # 35
+"""ALREADY_EXISTS. A project of that name exists. Keys: project."""
+ERROR_REASON_RUN_NOT_SUCCEEDED: ErrorReason.ValueType  # 36
+"""FAILED_PRECONDITION. The run that made the version failed, is lost or still running, and the request did not say to
+promote the version all the same. Keys: project, model, number, run, run_state.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -10,6 +10,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tallymark.v1 import artifact_pb2 as _artifact_pb2
 from tallymark.v1 import metric_pb2 as _metric_pb2
 from tallymark.v1 import model_pb2 as _model_pb2
+from tallymark.v1 import project_pb2 as _project_pb2
 from tallymark.v1 import run_pb2 as _run_pb2
 import builtins as _builtins
 import sys
@@ -78,6 +79,16 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """A step of a run was started."""
     EVENT_KIND_STEP_FINISHED: _EventKind.ValueType  # 24
     """A step of a run was finished."""
+    EVENT_KIND_RUN_LOST: _EventKind.ValueType  # 25
+    """No heartbeat of a run arrived in time."""
+    EVENT_KIND_RUN_RESUMED: _EventKind.ValueType  # 26
+    """A heartbeat of a lost run arrived."""
+    EVENT_KIND_RECORDING_PROBLEMS_REPORTED: _EventKind.ValueType  # 27
+    """A program reported what of a run it could not record."""
+    EVENT_KIND_VERSION_RUN_STATE_CHANGED: _EventKind.ValueType  # 28
+    """The run that made the version was finished, lost or resumed: `run_state` of the version changed."""
+    EVENT_KIND_PROJECT_CREATED: _EventKind.ValueType  # 29
+    """The project was created: the first event of its log."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What happened."""
@@ -132,6 +143,16 @@ EVENT_KIND_STEP_STARTED: EventKind.ValueType  # 23
 """A step of a run was started."""
 EVENT_KIND_STEP_FINISHED: EventKind.ValueType  # 24
 """A step of a run was finished."""
+EVENT_KIND_RUN_LOST: EventKind.ValueType  # 25
+"""No heartbeat of a run arrived in time."""
+EVENT_KIND_RUN_RESUMED: EventKind.ValueType  # 26
+"""A heartbeat of a lost run arrived."""
+EVENT_KIND_RECORDING_PROBLEMS_REPORTED: EventKind.ValueType  # 27
+"""A program reported what of a run it could not record."""
+EVENT_KIND_VERSION_RUN_STATE_CHANGED: EventKind.ValueType  # 28
+"""The run that made the version was finished, lost or resumed: `run_state` of the version changed."""
+EVENT_KIND_PROJECT_CREATED: EventKind.ValueType  # 29
+"""The project was created: the first event of its log."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -152,6 +173,7 @@ class Event(_message.Message):
     RUN_STEP_FIELD_NUMBER: _builtins.int
     METRIC_CHANGE_FIELD_NUMBER: _builtins.int
     VERSION_USE_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     PREVIOUS_STAGE_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     PREVIOUS_NUMBER_FIELD_NUMBER: _builtins.int
@@ -204,6 +226,10 @@ class Event(_message.Message):
     def version_use(self) -> _run_pb2.VersionUse:
         """Which run used which version."""
 
+    @_builtins.property
+    def project(self) -> _project_pb2.Project:
+        """The project, when it was created."""
+
     def __init__(
         self,
         *,
@@ -219,16 +245,17 @@ class Event(_message.Message):
         run_step: _run_pb2.RunStep | None = ...,
         metric_change: _metric_pb2.MetricChange | None = ...,
         version_use: _run_pb2.VersionUse | None = ...,
+        project: _project_pb2.Project | None = ...,
         previous_stage: _model_pb2.Stage.ValueType = ...,
         alias: _builtins.str = ...,
         previous_number: _builtins.int = ...,
         previous_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "resource", b"resource", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "project", b"project", "resource", b"resource", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "artifact", b"artifact", "kind", b"kind", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "previous_name", b"previous_name", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "artifact", b"artifact", "kind", b"kind", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "previous_name", b"previous_name", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "project", b"project", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["model", "model_version", "run", "artifact", "run_step", "metric_change", "version_use"]  # noqa: Y015
+    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["model", "model_version", "run", "artifact", "run_step", "metric_change", "version_use", "project"]  # noqa: Y015
     _WhichOneofArgType_resource: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_resource) -> _WhichOneofReturnType_resource | None: ...
 

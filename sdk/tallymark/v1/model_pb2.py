@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tallymark/v1/model.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07license\x18\x03 \x01(\t\x12\x10\n\x08\x61udience\x18\x04 \x01(\t\x12\x11\n\tuse_cases\x18\x05 \x01(\t\x12\x13\n\x0blimitations\x18\x06 \x01(\t\x12\x12\n\ntrade_offs\x18\x07 \x01(\t\x12\x0e\n\x06\x65thics\x18\x08 \x01(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x13\n\x0blast_number\x18\n \x01(\x05\x12\x0f\n\x07\x63reator\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\x0e \x01(\x03\x12\x14\n\x0cmod_revision\x18\x0f \x01(\x03\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x08metadata\x18\x12 \x03(\x0b\x32!.tallymark.v1.Model.MetadataEntry\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"\x9a\x05\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x14\n\x0cversion_name\x18\x03 \x01(\t\x12\"\n\x05stage\x18\x04 \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\x0f\n\x07\x61liases\x18\x05 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12:\n\x08metadata\x18\x08 \x03(\x0b\x32(.tallymark.v1.ModelVersion.MetadataEntry\x12\x0b\n\x03run\x18\t \x01(\t\x12\x0c\n\x04step\x18\n \x01(\t\x12\x11\n\tautomatic\x18\x0b \x01(\x08\x12\x0f\n\x07\x63reator\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\x0f \x01(\x03\x12\x14\n\x0cmod_revision\x18\x10 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x11 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x06series\x18\x13 \x03(\x0b\x32&.tallymark.v1.ModelVersion.SeriesEntry\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\x1a-\n\x0bSeriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xda\x01\n\rMetadataValue\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66lag\x18\x03 \x01(\x08H\x00\x12*\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\r\n\x03uri\x18\x05 \x01(\tH\x00\x12*\n\x04list\x18\x06 \x01(\x0b\x32\x1a.tallymark.v1.MetadataListH\x00\x12(\n\x03map\x18\x07 \x01(\x0b\x32\x19.tallymark.v1.MetadataMapH\x00\x42\x06\n\x04kind\";\n\x0cMetadataList\x12+\n\x06values\x18\x01 \x03(\x0b\x32\x1b.tallymark.v1.MetadataValue\"\x90\x01\n\x0bMetadataMap\x12\x35\n\x06values\x18\x01 \x03(\x0b\x32%.tallymark.v1.MetadataMap.ValuesEntry\x1aJ\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"\x86\x01\n\x0bModelConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\tnew_model\x18\x03 \x01(\x0b\x32\x13.tallymark.v1.Model\x12/\n\x0bnew_version\x18\x04 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion*k\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTAGE_NONE\x10\x01\x12\x11\n\rSTAGE_STAGING\x10\x02\x12\x14\n\x10STAGE_PRODUCTION\x10\x03\x12\x12\n\x0eSTAGE_ARCHIVED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tallymark/v1/model.proto\x12\x0ctallymark.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07license\x18\x03 \x01(\t\x12\x10\n\x08\x61udience\x18\x04 \x01(\t\x12\x11\n\tuse_cases\x18\x05 \x01(\t\x12\x13\n\x0blimitations\x18\x06 \x01(\t\x12\x12\n\ntrade_offs\x18\x07 \x01(\t\x12\x0e\n\x06\x65thics\x18\x08 \x01(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x13\n\x0blast_number\x18\n \x01(\x05\x12\x0f\n\x07\x63reator\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\x0e \x01(\x03\x12\x14\n\x0cmod_revision\x18\x0f \x01(\x03\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x08metadata\x18\x12 \x03(\x0b\x32!.tallymark.v1.Model.MetadataEntry\x12\x15\n\rlatest_number\x18\x13 \x01(\x05\x12\x19\n\x11production_number\x18\x14 \x01(\x05\x12\x16\n\x0estaging_number\x18\x15 \x01(\x05\x12\x31\n\x07\x61liases\x18\x16 \x03(\x0b\x32 .tallymark.v1.Model.AliasesEntry\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xc5\x05\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x14\n\x0cversion_name\x18\x03 \x01(\t\x12\"\n\x05stage\x18\x04 \x01(\x0e\x32\x13.tallymark.v1.Stage\x12\x0f\n\x07\x61liases\x18\x05 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12:\n\x08metadata\x18\x08 \x03(\x0b\x32(.tallymark.v1.ModelVersion.MetadataEntry\x12\x0b\n\x03run\x18\t \x01(\t\x12\x0c\n\x04step\x18\n \x01(\t\x12\x11\n\tautomatic\x18\x0b \x01(\x08\x12\x0f\n\x07\x63reator\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\x0f \x01(\x03\x12\x14\n\x0cmod_revision\x18\x10 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x11 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x06series\x18\x13 \x03(\x0b\x32&.tallymark.v1.ModelVersion.SeriesEntry\x12)\n\trun_state\x18\x14 \x01(\x0e\x32\x16.tallymark.v1.RunState\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\x1a-\n\x0bSeriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x99\x02\n\rMetadataValue\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66lag\x18\x03 \x01(\x08H\x00\x12*\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\r\n\x03uri\x18\x05 \x01(\tH\x00\x12*\n\x04list\x18\x06 \x01(\x0b\x32\x1a.tallymark.v1.MetadataListH\x00\x12(\n\x03map\x18\x07 \x01(\x0b\x32\x19.tallymark.v1.MetadataMapH\x00\x12*\n\x04null\x18\x08 \x01(\x0e\x32\x1a.google.protobuf.NullValueH\x00\x12\x11\n\x07integer\x18\t \x01(\x03H\x00\x42\x06\n\x04kind\";\n\x0cMetadataList\x12+\n\x06values\x18\x01 \x03(\x0b\x32\x1b.tallymark.v1.MetadataValue\"\x90\x01\n\x0bMetadataMap\x12\x35\n\x06values\x18\x01 \x03(\x0b\x32%.tallymark.v1.MetadataMap.ValuesEntry\x1aJ\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"\x86\x01\n\x0bModelConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\tnew_model\x18\x03 \x01(\x0b\x32\x13.tallymark.v1.Model\x12/\n\x0bnew_version\x18\x04 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion*\x7f\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_RUNNING\x10\x01\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x02\x12\x14\n\x10RUN_STATE_FAILED\x10\x03\x12\x12\n\x0eRUN_STATE_LOST\x10\x04*k\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTAGE_NONE\x10\x01\x12\x11\n\rSTAGE_STAGING\x10\x02\x12\x14\n\x10STAGE_PRODUCTION\x10\x03\x12\x12\n\x0eSTAGE_ARCHIVED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,32 +35,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_METADATAENTRY']._loaded_options = None
   _globals['_MODEL_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_MODEL_ALIASESENTRY']._loaded_options = None
+  _globals['_MODEL_ALIASESENTRY']._serialized_options = b'8\001'
   _globals['_MODELVERSION_METADATAENTRY']._loaded_options = None
   _globals['_MODELVERSION_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_MODELVERSION_SERIESENTRY']._loaded_options = None
   _globals['_MODELVERSION_SERIESENTRY']._serialized_options = b'8\001'
   _globals['_METADATAMAP_VALUESENTRY']._loaded_options = None
   _globals['_METADATAMAP_VALUESENTRY']._serialized_options = b'8\001'
-  _globals['_STAGE']._serialized_start=1857
-  _globals['_STAGE']._serialized_end=1964
-  _globals['_MODEL']._serialized_start=76
-  _globals['_MODEL']._serialized_end=620
-  _globals['_MODEL_METADATAENTRY']._serialized_start=544
-  _globals['_MODEL_METADATAENTRY']._serialized_end=620
-  _globals['_MODELVERSION']._serialized_start=623
-  _globals['_MODELVERSION']._serialized_end=1289
-  _globals['_MODELVERSION_METADATAENTRY']._serialized_start=544
-  _globals['_MODELVERSION_METADATAENTRY']._serialized_end=620
-  _globals['_MODELVERSION_SERIESENTRY']._serialized_start=1244
-  _globals['_MODELVERSION_SERIESENTRY']._serialized_end=1289
-  _globals['_METADATAVALUE']._serialized_start=1292
-  _globals['_METADATAVALUE']._serialized_end=1510
-  _globals['_METADATALIST']._serialized_start=1512
-  _globals['_METADATALIST']._serialized_end=1571
-  _globals['_METADATAMAP']._serialized_start=1574
-  _globals['_METADATAMAP']._serialized_end=1718
-  _globals['_METADATAMAP_VALUESENTRY']._serialized_start=1644
-  _globals['_METADATAMAP_VALUESENTRY']._serialized_end=1718
-  _globals['_MODELCONFIG']._serialized_start=1721
-  _globals['_MODELCONFIG']._serialized_end=1855
+  _globals['_RUNSTATE']._serialized_start=2166
+  _globals['_RUNSTATE']._serialized_end=2293
+  _globals['_STAGE']._serialized_start=2295
+  _globals['_STAGE']._serialized_end=2402
+  _globals['_MODEL']._serialized_start=106
+  _globals['_MODEL']._serialized_end=823
+  _globals['_MODEL_METADATAENTRY']._serialized_start=699
+  _globals['_MODEL_METADATAENTRY']._serialized_end=775
+  _globals['_MODEL_ALIASESENTRY']._serialized_start=777
+  _globals['_MODEL_ALIASESENTRY']._serialized_end=823
+  _globals['_MODELVERSION']._serialized_start=826
+  _globals['_MODELVERSION']._serialized_end=1535
+  _globals['_MODELVERSION_METADATAENTRY']._serialized_start=699
+  _globals['_MODELVERSION_METADATAENTRY']._serialized_end=775
+  _globals['_MODELVERSION_SERIESENTRY']._serialized_start=1490
+  _globals['_MODELVERSION_SERIESENTRY']._serialized_end=1535
+  _globals['_METADATAVALUE']._serialized_start=1538
+  _globals['_METADATAVALUE']._serialized_end=1819
+  _globals['_METADATALIST']._serialized_start=1821
+  _globals['_METADATALIST']._serialized_end=1880
+  _globals['_METADATAMAP']._serialized_start=1883
+  _globals['_METADATAMAP']._serialized_end=2027
+  _globals['_METADATAMAP_VALUESENTRY']._serialized_start=1953
+  _globals['_METADATAMAP_VALUESENTRY']._serialized_end=2027
+  _globals['_MODELCONFIG']._serialized_start=2030
+  _globals['_MODELCONFIG']._serialized_end=2164
 # @@protoc_insertion_point(module_scope)

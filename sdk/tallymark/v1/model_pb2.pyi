@@ -6,6 +6,7 @@ The resources of the registry: a model, and the versions in its line."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -19,6 +20,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RunState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUN_STATE_UNSPECIFIED: _RunState.ValueType  # 0
+    """Not given. In a version: it was made outside a run."""
+    RUN_STATE_RUNNING: _RunState.ValueType  # 1
+    """Started and not finished."""
+    RUN_STATE_SUCCEEDED: _RunState.ValueType  # 2
+    """Finished without an error."""
+    RUN_STATE_FAILED: _RunState.ValueType  # 3
+    """Finished with an error. Its versions are kept."""
+    RUN_STATE_LOST: _RunState.ValueType  # 4
+    """No heartbeat arrived within the run's `heartbeat_timeout`: its process is gone, or cannot reach the registry. A
+    later heartbeat resumes the run, and FinishRun still records how it ended.
+    """
+
+class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
+    """How far a run has come."""
+
+RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
+"""Not given. In a version: it was made outside a run."""
+RUN_STATE_RUNNING: RunState.ValueType  # 1
+"""Started and not finished."""
+RUN_STATE_SUCCEEDED: RunState.ValueType  # 2
+"""Finished without an error."""
+RUN_STATE_FAILED: RunState.ValueType  # 3
+"""Finished with an error. Its versions are kept."""
+RUN_STATE_LOST: RunState.ValueType  # 4
+"""No heartbeat arrived within the run's `heartbeat_timeout`: its process is gone, or cannot reach the registry. A
+later heartbeat resumes the run, and FinishRun still records how it ended.
+"""
+Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
 class _Stage:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -79,6 +116,26 @@ class Model(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class AliasesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     LICENSE_FIELD_NUMBER: _builtins.int
@@ -97,6 +154,10 @@ class Model(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    LATEST_NUMBER_FIELD_NUMBER: _builtins.int
+    PRODUCTION_NUMBER_FIELD_NUMBER: _builtins.int
+    STAGING_NUMBER_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}`. The last segment is the model's name: 1 to 255 characters of
     Unicode in NFC, none of `/ @ = :`, no control character, no space at either end.
@@ -125,6 +186,14 @@ class Model(_message.Message):
     """Output only. The revision of the project's log at which the model itself was last changed."""
     etag: _builtins.str
     """Output only. Fingerprint of this state of the model, to be sent back with a change that must not overwrite another."""
+    latest_number: _builtins.int
+    """Output only. The number of the newest version that is not deleted; 0 when there is none. This field and the three
+    after it are given by every method that answers with a model, and are absent in events.
+    """
+    production_number: _builtins.int
+    """Output only. The number of the version in production; 0 when there is none."""
+    staging_number: _builtins.int
+    """Output only. The number of the version in staging; 0 when there is none."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Free labels for search, without duplicates, in code point order. At most 100, each 1 to 255 characters."""
@@ -147,6 +216,10 @@ class Model(_message.Message):
         JSON.
         """
 
+    @_builtins.property
+    def aliases(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Output only. The aliases of the model, each with the number of the version at which it points."""
+
     def __init__(
         self,
         *,
@@ -168,10 +241,14 @@ class Model(_message.Message):
         etag: _builtins.str = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         metadata: _abc.Mapping[_builtins.str, Global___MetadataValue] | None = ...,
+        latest_number: _builtins.int = ...,
+        production_number: _builtins.int = ...,
+        staging_number: _builtins.int = ...,
+        aliases: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "ethics", b"ethics", "last_number", b"last_number", "license", b"license", "limitations", b"limitations", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "tags", b"tags", "trade_offs", b"trade_offs", "update_time", b"update_time", "use_cases", b"use_cases"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "audience", b"audience", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "ethics", b"ethics", "last_number", b"last_number", "latest_number", b"latest_number", "license", b"license", "limitations", b"limitations", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "production_number", b"production_number", "staging_number", b"staging_number", "tags", b"tags", "trade_offs", b"trade_offs", "update_time", b"update_time", "use_cases", b"use_cases"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -243,6 +320,7 @@ class ModelVersion(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     SERIES_FIELD_NUMBER: _builtins.int
+    RUN_STATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}/versions/{number}`. On output the last segment is always the
     number. On input it may also be `latest`, a stage (`@production`, `@staging`), `@ALIAS`, or `=NAME`.
@@ -274,6 +352,8 @@ class ModelVersion(_message.Message):
     """Output only. Fingerprint of this state of the version, to be sent back with a change that must not overwrite
     another.
     """
+    run_state: Global___RunState.ValueType
+    """Output only. The state of the run that made the version, and how it ended. Unspecified when made outside a run."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. The aliases that point at this version now, in code point order."""
@@ -328,10 +408,11 @@ class ModelVersion(_message.Message):
         etag: _builtins.str = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         series: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        run_state: Global___RunState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "automatic", b"automatic", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "number", b"number", "run", b"run", "series", b"series", "stage", b"stage", "step", b"step", "tags", b"tags", "update_time", b"update_time", "version_name", b"version_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "automatic", b"automatic", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "metadata", b"metadata", "mod_revision", b"mod_revision", "name", b"name", "number", b"number", "run", b"run", "run_state", b"run_state", "series", b"series", "stage", b"stage", "step", b"step", "tags", b"tags", "update_time", b"update_time", "version_name", b"version_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -350,6 +431,8 @@ class MetadataValue(_message.Message):
     URI_FIELD_NUMBER: _builtins.int
     LIST_FIELD_NUMBER: _builtins.int
     MAP_FIELD_NUMBER: _builtins.int
+    NULL_FIELD_NUMBER: _builtins.int
+    INTEGER_FIELD_NUMBER: _builtins.int
     number: _builtins.float
     """A number; metrics are numbers. NaN and infinities are kept as they are."""
     text: _builtins.str
@@ -358,6 +441,12 @@ class MetadataValue(_message.Message):
     """A yes or no."""
     uri: _builtins.str
     """A reference to something elsewhere."""
+    null: _struct_pb2.NullValue.ValueType
+    """Nothing: the key is there, and its value is None, as of a parameter that is not set."""
+    integer: _builtins.int
+    """A whole number that a double does not keep exactly, such as 2^53 + 1. Others are kept as `number`, however they
+    are sent.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """A point in time, UTC, kept to the microsecond."""
@@ -380,12 +469,14 @@ class MetadataValue(_message.Message):
         uri: _builtins.str = ...,
         list: Global___MetadataList | None = ...,
         map: Global___MetadataMap | None = ...,
+        null: _struct_pb2.NullValue.ValueType = ...,
+        integer: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "kind", b"kind", "list", b"list", "map", b"map", "number", b"number", "text", b"text", "time", b"time", "uri", b"uri"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "integer", b"integer", "kind", b"kind", "list", b"list", "map", b"map", "null", b"null", "number", b"number", "text", b"text", "time", b"time", "uri", b"uri"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "kind", b"kind", "list", b"list", "map", b"map", "number", b"number", "text", b"text", "time", b"time", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "integer", b"integer", "kind", b"kind", "list", b"list", "map", b"map", "null", b"null", "number", b"number", "text", b"text", "time", b"time", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["number", "text", "flag", "time", "uri", "list", "map"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["number", "text", "flag", "time", "uri", "list", "map", "null", "integer"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -424,8 +424,8 @@ class ListModelVersionsRequest(_message.Message):
     """Whether deleted versions, and those of a deleted model, are listed too."""
     filter: _builtins.str
     """Which versions, in the language of https://aip.dev/160: `stage = "staging" AND metadata.auc > 0.9`. Fields are
-    number, version_name, stage, aliases, description, tags, metadata, run, step, automatic, creator, create_time and
-    update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
+    number, version_name, stage, aliases, description, tags, metadata, run, run_state, step, automatic, creator,
+    create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
     """
     order_by: _builtins.str
     """In which order, as `metadata.auc desc, number`; empty: by number, the highest first. Any field of the filter but
@@ -506,6 +506,7 @@ class SetStageRequest(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ALLOW_UNFINISHED_RUN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The version, by number, `latest`, `@production`, `@staging`, `@ALIAS` or `=NAME`."""
     stage: _model_pb2.Stage.ValueType
@@ -520,6 +521,10 @@ class SetStageRequest(_message.Message):
     """Names this attempt, so that a repetition has no second effect."""
     validate_only: _builtins.bool
     """Only say whether the request would be taken, and what the version would become; change nothing."""
+    allow_unfinished_run: _builtins.bool
+    """Whether the version may enter staging or production although the run that made it did not succeed. Then `reason`
+    must be given.
+    """
     def __init__(
         self,
         *,
@@ -530,10 +535,11 @@ class SetStageRequest(_message.Message):
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        allow_unfinished_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "force", b"force", "name", b"name", "reason", b"reason", "request_id", b"request_id", "stage", b"stage", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_unfinished_run", b"allow_unfinished_run", "etag", b"etag", "force", b"force", "name", b"name", "reason", b"reason", "request_id", b"request_id", "stage", b"stage", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

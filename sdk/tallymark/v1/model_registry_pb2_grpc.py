@@ -8,6 +8,7 @@ from tallymark.v1 import lineage_pb2 as tallymark_dot_v1_dot_lineage__pb2
 from tallymark.v1 import metric_pb2 as tallymark_dot_v1_dot_metric__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 from tallymark.v1 import model_registry_pb2 as tallymark_dot_v1_dot_model__registry__pb2
+from tallymark.v1 import project_pb2 as tallymark_dot_v1_dot_project__pb2
 
 GRPC_GENERATED_VERSION = '1.72.2'
 GRPC_VERSION = grpc.__version__
@@ -44,6 +45,21 @@ class ModelRegistryStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateProject = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/CreateProject',
+                request_serializer=tallymark_dot_v1_dot_project__pb2.CreateProjectRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_project__pb2.Project.FromString,
+                _registered_method=True)
+        self.GetProject = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/GetProject',
+                request_serializer=tallymark_dot_v1_dot_project__pb2.GetProjectRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_project__pb2.Project.FromString,
+                _registered_method=True)
+        self.ListProjects = channel.unary_unary(
+                '/tallymark.v1.ModelRegistry/ListProjects',
+                request_serializer=tallymark_dot_v1_dot_project__pb2.ListProjectsRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_project__pb2.ListProjectsResponse.FromString,
+                _registered_method=True)
         self.CreateModel = channel.unary_unary(
                 '/tallymark.v1.ModelRegistry/CreateModel',
                 request_serializer=tallymark_dot_v1_dot_model__registry__pb2.CreateModelRequest.SerializeToString,
@@ -190,6 +206,27 @@ class ModelRegistryServicer(object):
     repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
 
+    def CreateProject(self, request, context):
+        """Creates a project with a log of its own. PROJECT_EXISTS when there is one of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProject(self, request, context):
+        """Reads a project. PROJECT_NOT_FOUND when there is none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProjects(self, request, context):
+        """Lists the projects by name, in code point order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateModel(self, request, context):
         """Creates a model without any version. MODEL_EXISTS when the name is taken.
         """
@@ -320,7 +357,8 @@ class ModelRegistryServicer(object):
 
     def SetStage(self, request, context):
         """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
-        the request says `force`; then the holder goes to the archive in the same step.
+        the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
+        made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -394,6 +432,21 @@ class ModelRegistryServicer(object):
 
 def add_ModelRegistryServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateProject,
+                    request_deserializer=tallymark_dot_v1_dot_project__pb2.CreateProjectRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_project__pb2.Project.SerializeToString,
+            ),
+            'GetProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProject,
+                    request_deserializer=tallymark_dot_v1_dot_project__pb2.GetProjectRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_project__pb2.Project.SerializeToString,
+            ),
+            'ListProjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProjects,
+                    request_deserializer=tallymark_dot_v1_dot_project__pb2.ListProjectsRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_project__pb2.ListProjectsResponse.SerializeToString,
+            ),
             'CreateModel': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateModel,
                     request_deserializer=tallymark_dot_v1_dot_model__registry__pb2.CreateModelRequest.FromString,
@@ -545,6 +598,87 @@ class ModelRegistry(object):
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
     repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
+
+    @staticmethod
+    def CreateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/CreateProject',
+            tallymark_dot_v1_dot_project__pb2.CreateProjectRequest.SerializeToString,
+            tallymark_dot_v1_dot_project__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/GetProject',
+            tallymark_dot_v1_dot_project__pb2.GetProjectRequest.SerializeToString,
+            tallymark_dot_v1_dot_project__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.ModelRegistry/ListProjects',
+            tallymark_dot_v1_dot_project__pb2.ListProjectsRequest.SerializeToString,
+            tallymark_dot_v1_dot_project__pb2.ListProjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateModel(request,

@@ -10,6 +10,7 @@ from tallymark.v1 import lineage_pb2 as _lineage_pb2
 from tallymark.v1 import metric_pb2 as _metric_pb2
 from tallymark.v1 import model_pb2 as _model_pb2
 from tallymark.v1 import model_registry_pb2 as _model_registry_pb2
+from tallymark.v1 import project_pb2 as _project_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -43,6 +44,12 @@ class ModelRegistryStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelRegistryAsyncStub: ...
+    CreateProject: _grpc.UnaryUnaryMultiCallable[_project_pb2.CreateProjectRequest, _project_pb2.Project]
+    """Creates a project with a log of its own. PROJECT_EXISTS when there is one of that name."""
+    GetProject: _grpc.UnaryUnaryMultiCallable[_project_pb2.GetProjectRequest, _project_pb2.Project]
+    """Reads a project. PROJECT_NOT_FOUND when there is none of that name."""
+    ListProjects: _grpc.UnaryUnaryMultiCallable[_project_pb2.ListProjectsRequest, _project_pb2.ListProjectsResponse]
+    """Lists the projects by name, in code point order."""
     CreateModel: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.CreateModelRequest, _model_pb2.Model]
     """Creates a model without any version. MODEL_EXISTS when the name is taken."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.GetModelRequest, _model_pb2.Model]
@@ -96,7 +103,8 @@ class ModelRegistryStub:
     """
     SetStage: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.SetStageRequest, _model_pb2.ModelVersion]
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
-    the request says `force`; then the holder goes to the archive in the same step.
+    the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
+    made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
     """
     SetAlias: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.SetAliasRequest, _model_pb2.ModelVersion]
     """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected."""
@@ -132,6 +140,12 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateProject: _aio.UnaryUnaryMultiCallable[_project_pb2.CreateProjectRequest, _project_pb2.Project]  # type: ignore[assignment]
+    """Creates a project with a log of its own. PROJECT_EXISTS when there is one of that name."""
+    GetProject: _aio.UnaryUnaryMultiCallable[_project_pb2.GetProjectRequest, _project_pb2.Project]  # type: ignore[assignment]
+    """Reads a project. PROJECT_NOT_FOUND when there is none of that name."""
+    ListProjects: _aio.UnaryUnaryMultiCallable[_project_pb2.ListProjectsRequest, _project_pb2.ListProjectsResponse]  # type: ignore[assignment]
+    """Lists the projects by name, in code point order."""
     CreateModel: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.CreateModelRequest, _model_pb2.Model]  # type: ignore[assignment]
     """Creates a model without any version. MODEL_EXISTS when the name is taken."""
     GetModel: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.GetModelRequest, _model_pb2.Model]  # type: ignore[assignment]
@@ -185,7 +199,8 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """
     SetStage: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.SetStageRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
-    the request says `force`; then the holder goes to the archive in the same step.
+    the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
+    made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
     """
     SetAlias: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.SetAliasRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected."""
@@ -218,6 +233,30 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
     repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
     """
+
+    @_abc_1.abstractmethod
+    def CreateProject(
+        self,
+        request: _project_pb2.CreateProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_pb2.Project, _abc.Awaitable[_project_pb2.Project]]:
+        """Creates a project with a log of its own. PROJECT_EXISTS when there is one of that name."""
+
+    @_abc_1.abstractmethod
+    def GetProject(
+        self,
+        request: _project_pb2.GetProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_pb2.Project, _abc.Awaitable[_project_pb2.Project]]:
+        """Reads a project. PROJECT_NOT_FOUND when there is none of that name."""
+
+    @_abc_1.abstractmethod
+    def ListProjects(
+        self,
+        request: _project_pb2.ListProjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_pb2.ListProjectsResponse, _abc.Awaitable[_project_pb2.ListProjectsResponse]]:
+        """Lists the projects by name, in code point order."""
 
     @_abc_1.abstractmethod
     def CreateModel(
@@ -379,7 +418,8 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
         """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
-        the request says `force`; then the holder goes to the archive in the same step.
+        the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
+        made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
         """
 
     @_abc_1.abstractmethod

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tallymark/v1/run.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\"\xd1\x03\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x0c\n\x04host\x18\x06 \x01(\t\x12\x0f\n\x07\x63reator\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\n \x01(\x03\x12\x14\n\x0cmod_revision\x18\x0b \x01(\x03\x12\x35\n\nparameters\x18\x0c \x03(\x0b\x32!.tallymark.v1.Run.ParametersEntry\x12\x0e\n\x06\x63ommit\x18\r \x01(\t\x12\x0c\n\x04user\x18\x0e \x01(\t\x12\x0b\n\x03url\x18\x0f \x01(\t\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"\x93\x03\n\x07RunStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x39\n\nparameters\x18\x06 \x03(\x0b\x32%.tallymark.v1.RunStep.ParametersEntry\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\t \x01(\x03\x12\x14\n\x0cmod_revision\x18\n \x01(\x03\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\">\n\nVersionUse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t*k\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_RUNNING\x10\x01\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x02\x12\x14\n\x10RUN_STATE_FAILED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tallymark/v1/run.proto\x12\x0ctallymark.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\"\x84\x05\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x0c\n\x04host\x18\x06 \x01(\t\x12\x0f\n\x07\x63reator\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\n \x01(\x03\x12\x14\n\x0cmod_revision\x18\x0b \x01(\x03\x12\x35\n\nparameters\x18\x0c \x03(\x0b\x32!.tallymark.v1.Run.ParametersEntry\x12\x0e\n\x06\x63ommit\x18\r \x01(\t\x12\x0c\n\x04user\x18\x0e \x01(\t\x12\x0b\n\x03url\x18\x0f \x01(\t\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11heartbeat_timeout\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12:\n\x12recording_problems\x18\x12 \x03(\x0b\x32\x1e.tallymark.v1.RecordingProblem\x12\x0f\n\x07\x63ommand\x18\x13 \x01(\t\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\"C\n\x10RecordingProblem\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0f\n\x07problem\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"\xc3\x03\n\x07RunStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x39\n\nparameters\x18\x06 \x03(\x0b\x32%.tallymark.v1.RunStep.ParametersEntry\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63reate_revision\x18\t \x01(\x03\x12\x14\n\x0cmod_revision\x18\n \x01(\x03\x12.\n\nstart_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aN\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tallymark.v1.MetadataValue:\x02\x38\x01\">\n\nVersionUse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,16 +38,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUN_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_RUNSTEP_PARAMETERSENTRY']._loaded_options = None
   _globals['_RUNSTEP_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_RUNSTATE']._serialized_start=1037
-  _globals['_RUNSTATE']._serialized_end=1144
-  _globals['_RUN']._serialized_start=100
-  _globals['_RUN']._serialized_end=565
-  _globals['_RUN_PARAMETERSENTRY']._serialized_start=487
-  _globals['_RUN_PARAMETERSENTRY']._serialized_end=565
-  _globals['_RUNSTEP']._serialized_start=568
-  _globals['_RUNSTEP']._serialized_end=971
-  _globals['_RUNSTEP_PARAMETERSENTRY']._serialized_start=487
-  _globals['_RUNSTEP_PARAMETERSENTRY']._serialized_end=565
-  _globals['_VERSIONUSE']._serialized_start=973
-  _globals['_VERSIONUSE']._serialized_end=1035
+  _globals['_RUN']._serialized_start=132
+  _globals['_RUN']._serialized_end=776
+  _globals['_RUN_PARAMETERSENTRY']._serialized_start=698
+  _globals['_RUN_PARAMETERSENTRY']._serialized_end=776
+  _globals['_RECORDINGPROBLEM']._serialized_start=778
+  _globals['_RECORDINGPROBLEM']._serialized_end=845
+  _globals['_RUNSTEP']._serialized_start=848
+  _globals['_RUNSTEP']._serialized_end=1299
+  _globals['_RUNSTEP_PARAMETERSENTRY']._serialized_start=698
+  _globals['_RUNSTEP_PARAMETERSENTRY']._serialized_end=776
+  _globals['_VERSIONUSE']._serialized_start=1301
+  _globals['_VERSIONUSE']._serialized_end=1363
 # @@protoc_insertion_point(module_scope)

@@ -5,10 +5,10 @@ The executions of pipelines that make and use versions."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tallymark.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
@@ -20,34 +20,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _RunState:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    RUN_STATE_UNSPECIFIED: _RunState.ValueType  # 0
-    """Not given. Never in a reply."""
-    RUN_STATE_RUNNING: _RunState.ValueType  # 1
-    """Started and not finished."""
-    RUN_STATE_SUCCEEDED: _RunState.ValueType  # 2
-    """Finished without an error."""
-    RUN_STATE_FAILED: _RunState.ValueType  # 3
-    """Finished with an error. Its versions are kept."""
-
-class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
-    """How far a run has come."""
-
-RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
-"""Not given. Never in a reply."""
-RUN_STATE_RUNNING: RunState.ValueType  # 1
-"""Started and not finished."""
-RUN_STATE_SUCCEEDED: RunState.ValueType  # 2
-"""Finished without an error."""
-RUN_STATE_FAILED: RunState.ValueType  # 3
-"""Finished with an error. Its versions are kept."""
-Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
 @_typing.final
 class Run(_message.Message):
@@ -91,13 +63,17 @@ class Run(_message.Message):
     COMMIT_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_TIMEOUT_FIELD_NUMBER: _builtins.int
+    RECORDING_PROBLEMS_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/runs/{run}`. The last segment is chosen by the program that starts the run: 1 to
     100 of the characters `A-Z a-z 0-9 . _ -`.
     """
     pipeline: _builtins.str
     """The pipeline's name."""
-    state: Global___RunState.ValueType
+    state: _model_pb2.RunState.ValueType
     """Output only. How far the run has come."""
     error: _builtins.str
     """Output only. What went wrong, when the run failed. At most 65,535 bytes of UTF-8; longer text is cut."""
@@ -119,24 +95,44 @@ class Run(_message.Message):
     """The account on the machine under which the run was started."""
     url: _builtins.str
     """Where the orchestrator shows this run."""
+    command: _builtins.str
+    """The command line that started the program, without secrets. At most 65,535 bytes of UTF-8; longer text is cut."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the run was started, UTC."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the run was finished, UTC; absent while it goes on."""
+        """Output only. When the run was finished, UTC, as the program said, else as the registry heard of it; when it was
+        lost, the last sign of life. Absent while it goes on.
+        """
 
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, _model_pb2.MetadataValue]:
         """What the pipeline was called with. Keys have 1 to 255 characters; all together at most 65,535 bytes as JSON."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the program started the run, UTC, by its own clock; absent when it did not say. Earlier than `create_time` when
+        the registry could not be reached, and the records were sent later.
+        """
+
+    @_builtins.property
+    def heartbeat_timeout(self) -> _duration_pb2.Duration:
+        """How long the registry waits for a heartbeat before it records the run as lost: at least 1 s, at most 30 days.
+        Absent: the program sends none, and the run is never lost.
+        """
+
+    @_builtins.property
+    def recording_problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordingProblem]:
+        """Output only. What of this run could not be recorded, as the program reported it."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         pipeline: _builtins.str = ...,
-        state: Global___RunState.ValueType = ...,
+        state: _model_pb2.RunState.ValueType = ...,
         error: _builtins.str = ...,
         model_version: _builtins.str = ...,
         host: _builtins.str = ...,
@@ -149,14 +145,50 @@ class Run(_message.Message):
         commit: _builtins.str = ...,
         user: _builtins.str = ...,
         url: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        heartbeat_timeout: _duration_pb2.Duration | None = ...,
+        recording_problems: _abc.Iterable[Global___RecordingProblem] | None = ...,
+        command: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "heartbeat_timeout", b"heartbeat_timeout", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "error", b"error", "host", b"host", "mod_revision", b"mod_revision", "model_version", b"model_version", "name", b"name", "parameters", b"parameters", "pipeline", b"pipeline", "state", b"state", "url", b"url", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "commit", b"commit", "create_revision", b"create_revision", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "error", b"error", "heartbeat_timeout", b"heartbeat_timeout", "host", b"host", "mod_revision", b"mod_revision", "model_version", b"model_version", "name", b"name", "parameters", b"parameters", "pipeline", b"pipeline", "recording_problems", b"recording_problems", "start_time", b"start_time", "state", b"state", "url", b"url", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class RecordingProblem(_message.Message):
+    """Something that a program could not record in a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """What was to be recorded: `metadata 'auc'`, `parameter 'data'`, `metric 'loss'`, `artifact 'classifier'`. 1 to 1,000
+    characters; longer text is cut.
+    """
+    problem: _builtins.str
+    """Why it was left out, lost or changed. 1 to 1,000 characters; longer text is cut."""
+    count: _builtins.int
+    """How often this happened: 1 or more."""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "problem", b"problem", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordingProblem: _TypeAlias = RecordingProblem  # noqa: Y015
 
 @_typing.final
 class RunStep(_message.Message):
@@ -195,13 +227,14 @@ class RunStep(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CREATE_REVISION_FIELD_NUMBER: _builtins.int
     MOD_REVISION_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/runs/{run}/steps/{step}`. The last segment is chosen by the program: 1 to 100 of
     the characters `A-Z a-z 0-9 . _ -`.
     """
     display_name: _builtins.str
     """What the step is called: its function's name."""
-    state: Global___RunState.ValueType
+    state: _model_pb2.RunState.ValueType
     """Output only. How far the step has come."""
     error: _builtins.str
     """Output only. What went wrong, when it failed. At most 65,535 bytes of UTF-8; longer text is cut."""
@@ -223,12 +256,16 @@ class RunStep(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the step was finished, UTC; absent while it goes on."""
 
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the program started the step, UTC, by its own clock; absent when it did not say."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         display_name: _builtins.str = ...,
-        state: Global___RunState.ValueType = ...,
+        state: _model_pb2.RunState.ValueType = ...,
         error: _builtins.str = ...,
         model_version: _builtins.str = ...,
         parameters: _abc.Mapping[_builtins.str, _model_pb2.MetadataValue] | None = ...,
@@ -236,10 +273,11 @@ class RunStep(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         create_revision: _builtins.int = ...,
         mod_revision: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_revision", b"create_revision", "create_time", b"create_time", "display_name", b"display_name", "end_time", b"end_time", "error", b"error", "mod_revision", b"mod_revision", "model_version", b"model_version", "name", b"name", "parameters", b"parameters", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_revision", b"create_revision", "create_time", b"create_time", "display_name", b"display_name", "end_time", b"end_time", "error", b"error", "mod_revision", b"mod_revision", "model_version", b"model_version", "name", b"name", "parameters", b"parameters", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,38 +22,45 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
 from tallymark.v1 import run_pb2 as tallymark_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftallymark/v1/run_registry.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\x90\x01\n\x0fStartRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x1e\n\x03run\x18\x03 \x01(\x0b\x32\x11.tallymark.v1.Run\x12)\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"v\n\x10StartRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.tallymark.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x31\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\"j\n\x10\x46inishRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\rread_revision\x18\x02 \x01(\x03H\x00\x12/\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\xd6\x01\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x17\n\rread_revision\x18\x07 \x01(\x03H\x00\x12/\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"l\n\x10StartStepRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12#\n\x04step\x18\x03 \x01(\x0b\x32\x15.tallymark.v1.RunStep\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"k\n\x11\x46inishStepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x9e\x01\n\x10ListStepsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x17\n\rread_revision\x18\x04 \x01(\x03H\x00\x12/\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"d\n\x11ListStepsResponse\x12$\n\x05steps\x18\x01 \x03(\x0b\x32\x15.tallymark.v1.RunStep\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"^\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.tallymark.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x32\xf5\x03\n\x0bRunRegistry\x12I\n\x08StartRun\x12\x1d.tallymark.v1.StartRunRequest\x1a\x1e.tallymark.v1.StartRunResponse\x12>\n\tFinishRun\x12\x1e.tallymark.v1.FinishRunRequest\x1a\x11.tallymark.v1.Run\x12\x38\n\x06GetRun\x12\x1b.tallymark.v1.GetRunRequest\x1a\x11.tallymark.v1.Run\x12I\n\x08ListRuns\x12\x1d.tallymark.v1.ListRunsRequest\x1a\x1e.tallymark.v1.ListRunsResponse\x12\x42\n\tStartStep\x12\x1e.tallymark.v1.StartStepRequest\x1a\x15.tallymark.v1.RunStep\x12\x44\n\nFinishStep\x12\x1f.tallymark.v1.FinishStepRequest\x1a\x15.tallymark.v1.RunStep\x12L\n\tListSteps\x12\x1e.tallymark.v1.ListStepsRequest\x1a\x1f.tallymark.v1.ListStepsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftallymark/v1/run_registry.proto\x12\x0ctallymark.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\x90\x01\n\x0fStartRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x1e\n\x03run\x18\x03 \x01(\x0b\x32\x11.tallymark.v1.Run\x12)\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"v\n\x10StartRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.tallymark.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x31\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\"\x98\x01\n\x10\x46inishRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x13HeartbeatRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"j\n\x14HeartbeatRunResponse\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12+\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"t\n\x1eReportRecordingProblemsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.tallymark.v1.RecordingProblem\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"r\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\rread_revision\x18\x02 \x01(\x03H\x00\x12/\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\xd6\x01\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x17\n\rread_revision\x18\x07 \x01(\x03H\x00\x12/\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"l\n\x10StartStepRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12#\n\x04step\x18\x03 \x01(\x0b\x32\x15.tallymark.v1.RunStep\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x99\x01\n\x11\x46inishStepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x10ListStepsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x17\n\rread_revision\x18\x04 \x01(\x03H\x00\x12/\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"d\n\x11ListStepsResponse\x12$\n\x05steps\x18\x01 \x03(\x0b\x32\x15.tallymark.v1.RunStep\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"^\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.tallymark.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x32\xa8\x05\n\x0bRunRegistry\x12I\n\x08StartRun\x12\x1d.tallymark.v1.StartRunRequest\x1a\x1e.tallymark.v1.StartRunResponse\x12>\n\tFinishRun\x12\x1e.tallymark.v1.FinishRunRequest\x1a\x11.tallymark.v1.Run\x12U\n\x0cHeartbeatRun\x12!.tallymark.v1.HeartbeatRunRequest\x1a\".tallymark.v1.HeartbeatRunResponse\x12Z\n\x17ReportRecordingProblems\x12,.tallymark.v1.ReportRecordingProblemsRequest\x1a\x11.tallymark.v1.Run\x12\x38\n\x06GetRun\x12\x1b.tallymark.v1.GetRunRequest\x1a\x11.tallymark.v1.Run\x12I\n\x08ListRuns\x12\x1d.tallymark.v1.ListRunsRequest\x1a\x1e.tallymark.v1.ListRunsResponse\x12\x42\n\tStartStep\x12\x1e.tallymark.v1.StartStepRequest\x1a\x15.tallymark.v1.RunStep\x12\x44\n\nFinishStep\x12\x1f.tallymark.v1.FinishStepRequest\x1a\x15.tallymark.v1.RunStep\x12L\n\tListSteps\x12\x1e.tallymark.v1.ListStepsRequest\x1a\x1f.tallymark.v1.ListStepsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallymark.v1.run_registry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STARTRUNREQUEST']._serialized_start=133
-  _globals['_STARTRUNREQUEST']._serialized_end=277
-  _globals['_STARTRUNRESPONSE']._serialized_start=279
-  _globals['_STARTRUNRESPONSE']._serialized_end=397
-  _globals['_FINISHRUNREQUEST']._serialized_start=399
-  _globals['_FINISHRUNREQUEST']._serialized_end=505
-  _globals['_GETRUNREQUEST']._serialized_start=507
-  _globals['_GETRUNREQUEST']._serialized_end=621
-  _globals['_LISTRUNSREQUEST']._serialized_start=624
-  _globals['_LISTRUNSREQUEST']._serialized_end=838
-  _globals['_STARTSTEPREQUEST']._serialized_start=840
-  _globals['_STARTSTEPREQUEST']._serialized_end=948
-  _globals['_FINISHSTEPREQUEST']._serialized_start=950
-  _globals['_FINISHSTEPREQUEST']._serialized_end=1057
-  _globals['_LISTSTEPSREQUEST']._serialized_start=1060
-  _globals['_LISTSTEPSREQUEST']._serialized_end=1218
-  _globals['_LISTSTEPSRESPONSE']._serialized_start=1220
-  _globals['_LISTSTEPSRESPONSE']._serialized_end=1320
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1322
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1416
-  _globals['_RUNREGISTRY']._serialized_start=1419
-  _globals['_RUNREGISTRY']._serialized_end=1920
+  _globals['_STARTRUNREQUEST']._serialized_start=165
+  _globals['_STARTRUNREQUEST']._serialized_end=309
+  _globals['_STARTRUNRESPONSE']._serialized_start=311
+  _globals['_STARTRUNRESPONSE']._serialized_end=429
+  _globals['_FINISHRUNREQUEST']._serialized_start=432
+  _globals['_FINISHRUNREQUEST']._serialized_end=584
+  _globals['_HEARTBEATRUNREQUEST']._serialized_start=586
+  _globals['_HEARTBEATRUNREQUEST']._serialized_end=621
+  _globals['_HEARTBEATRUNRESPONSE']._serialized_start=623
+  _globals['_HEARTBEATRUNRESPONSE']._serialized_end=729
+  _globals['_REPORTRECORDINGPROBLEMSREQUEST']._serialized_start=731
+  _globals['_REPORTRECORDINGPROBLEMSREQUEST']._serialized_end=847
+  _globals['_GETRUNREQUEST']._serialized_start=849
+  _globals['_GETRUNREQUEST']._serialized_end=963
+  _globals['_LISTRUNSREQUEST']._serialized_start=966
+  _globals['_LISTRUNSREQUEST']._serialized_end=1180
+  _globals['_STARTSTEPREQUEST']._serialized_start=1182
+  _globals['_STARTSTEPREQUEST']._serialized_end=1290
+  _globals['_FINISHSTEPREQUEST']._serialized_start=1293
+  _globals['_FINISHSTEPREQUEST']._serialized_end=1446
+  _globals['_LISTSTEPSREQUEST']._serialized_start=1449
+  _globals['_LISTSTEPSREQUEST']._serialized_end=1607
+  _globals['_LISTSTEPSRESPONSE']._serialized_start=1609
+  _globals['_LISTSTEPSRESPONSE']._serialized_end=1709
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1711
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1805
+  _globals['_RUNREGISTRY']._serialized_start=1808
+  _globals['_RUNREGISTRY']._serialized_end=2488
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ Runs: starting, finishing and finding them."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -107,29 +108,117 @@ class FinishRunRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The run, `projects/{project}/runs/{run}`."""
-    state: _run_pb2.RunState.ValueType
+    state: _model_pb2.RunState.ValueType
     """The outcome: RUN_STATE_SUCCEEDED or RUN_STATE_FAILED."""
     error: _builtins.str
     """What went wrong, when it failed. More than 65,535 bytes of UTF-8 are cut."""
     request_id: _builtins.str
     """Names this attempt, so that a repetition has no second effect."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the program ended it, UTC, by its own clock: not before it started. Absent: when the registry hears of it."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        state: _run_pb2.RunState.ValueType = ...,
+        state: _model_pb2.RunState.ValueType = ...,
         error: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "name", b"name", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "name", b"name", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FinishRunRequest: _TypeAlias = FinishRunRequest  # noqa: Y015
+
+@_typing.final
+class HeartbeatRunRequest(_message.Message):
+    """Request of HeartbeatRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The run, `projects/{project}/runs/{run}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeartbeatRunRequest: _TypeAlias = HeartbeatRunRequest  # noqa: Y015
+
+@_typing.final
+class HeartbeatRunResponse(_message.Message):
+    """Reply of HeartbeatRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
+    state: _model_pb2.RunState.ValueType
+    """The run's state: RUN_STATE_RUNNING, or how it has ended."""
+    @_builtins.property
+    def deadline(self) -> _duration_pb2.Duration:
+        """By when the next heartbeat must arrive; absent when the run is finished, or has no `heartbeat_timeout`."""
+
+    def __init__(
+        self,
+        *,
+        state: _model_pb2.RunState.ValueType = ...,
+        deadline: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeartbeatRunResponse: _TypeAlias = HeartbeatRunResponse  # noqa: Y015
+
+@_typing.final
+class ReportRecordingProblemsRequest(_message.Message):
+    """Request of ReportRecordingProblems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The run, `projects/{project}/runs/{run}`."""
+    request_id: _builtins.str
+    """Names this attempt, so that a repetition has no second effect."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.RecordingProblem]:
+        """What could not be recorded: 1 to 1000 entries."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        problems: _abc.Iterable[_run_pb2.RecordingProblem] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "problems", b"problems", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportRecordingProblemsRequest: _TypeAlias = ReportRecordingProblemsRequest  # noqa: Y015
 
 @_typing.final
 class GetRunRequest(_message.Message):
@@ -187,7 +276,7 @@ class ListRunsRequest(_message.Message):
     """The `next_page_token` of the page before; empty for the first page."""
     filter: _builtins.str
     """Which runs, in the language of https://aip.dev/160: `state = failed AND parameters.lr > 0.1`. Fields are run,
-    pipeline, state, error, parameters, commit, host, user, url, creator, create_time and end_time.
+    pipeline, state, error, parameters, commit, host, user, url, command, creator, create_time, start_time and end_time.
     """
     order_by: _builtins.str
     """In which order, as `create_time desc`; empty: the last started first. Any field of the filter, of parameters one
@@ -269,25 +358,31 @@ class FinishStepRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The step, `projects/{project}/runs/{run}/steps/{step}`."""
-    state: _run_pb2.RunState.ValueType
+    state: _model_pb2.RunState.ValueType
     """The outcome: RUN_STATE_SUCCEEDED or RUN_STATE_FAILED."""
     error: _builtins.str
     """What went wrong, when it failed. More than 65,535 bytes of UTF-8 are cut."""
     request_id: _builtins.str
     """Names this attempt, so that a repetition has no second effect."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the program ended it, UTC, by its own clock: not before it started. Absent: when the registry hears of it."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        state: _run_pb2.RunState.ValueType = ...,
+        state: _model_pb2.RunState.ValueType = ...,
         error: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "name", b"name", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "name", b"name", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,6 +48,16 @@ class RunRegistryStub(object):
                 request_serializer=tallymark_dot_v1_dot_run__registry__pb2.FinishRunRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_run__pb2.Run.FromString,
                 _registered_method=True)
+        self.HeartbeatRun = channel.unary_unary(
+                '/tallymark.v1.RunRegistry/HeartbeatRun',
+                request_serializer=tallymark_dot_v1_dot_run__registry__pb2.HeartbeatRunRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_run__registry__pb2.HeartbeatRunResponse.FromString,
+                _registered_method=True)
+        self.ReportRecordingProblems = channel.unary_unary(
+                '/tallymark.v1.RunRegistry/ReportRecordingProblems',
+                request_serializer=tallymark_dot_v1_dot_run__registry__pb2.ReportRecordingProblemsRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_run__pb2.Run.FromString,
+                _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/tallymark.v1.RunRegistry/GetRun',
                 request_serializer=tallymark_dot_v1_dot_run__registry__pb2.GetRunRequest.SerializeToString,
@@ -90,7 +100,23 @@ class RunRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FinishRun(self, request, context):
-        """Finishes a run. RUN_FINISHED when it is finished with another outcome already.
+        """Finishes a run, also a lost one. RUN_FINISHED when it is finished with another outcome already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HeartbeatRun(self, request, context):
+        """Reports that the program of a run is alive, so that the run is not recorded as lost; a lost run is resumed. Of a
+        finished run, only its state is returned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportRecordingProblems(self, request, context):
+        """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
+        different ones, the rest is counted under the subject `more`. A finished run takes reports, too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +168,16 @@ def add_RunRegistryServicer_to_server(servicer, server):
             'FinishRun': grpc.unary_unary_rpc_method_handler(
                     servicer.FinishRun,
                     request_deserializer=tallymark_dot_v1_dot_run__registry__pb2.FinishRunRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_run__pb2.Run.SerializeToString,
+            ),
+            'HeartbeatRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.HeartbeatRun,
+                    request_deserializer=tallymark_dot_v1_dot_run__registry__pb2.HeartbeatRunRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_run__registry__pb2.HeartbeatRunResponse.SerializeToString,
+            ),
+            'ReportRecordingProblems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportRecordingProblems,
+                    request_deserializer=tallymark_dot_v1_dot_run__registry__pb2.ReportRecordingProblemsRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_run__pb2.Run.SerializeToString,
             ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
@@ -226,6 +262,60 @@ class RunRegistry(object):
             target,
             '/tallymark.v1.RunRegistry/FinishRun',
             tallymark_dot_v1_dot_run__registry__pb2.FinishRunRequest.SerializeToString,
+            tallymark_dot_v1_dot_run__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HeartbeatRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.RunRegistry/HeartbeatRun',
+            tallymark_dot_v1_dot_run__registry__pb2.HeartbeatRunRequest.SerializeToString,
+            tallymark_dot_v1_dot_run__registry__pb2.HeartbeatRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportRecordingProblems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.RunRegistry/ReportRecordingProblems',
+            tallymark_dot_v1_dot_run__registry__pb2.ReportRecordingProblemsRequest.SerializeToString,
             tallymark_dot_v1_dot_run__pb2.Run.FromString,
             options,
             channel_credentials,

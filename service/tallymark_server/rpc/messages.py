@@ -37,9 +37,10 @@ _STAGES = {
     Stage.ARCHIVED: model_pb2.STAGE_ARCHIVED,
 }
 _RUN_STATES = {
-    RunState.RUNNING: run_pb2.RUN_STATE_RUNNING,
-    RunState.SUCCEEDED: run_pb2.RUN_STATE_SUCCEEDED,
-    RunState.FAILED: run_pb2.RUN_STATE_FAILED,
+    RunState.RUNNING: model_pb2.RUN_STATE_RUNNING,
+    RunState.SUCCEEDED: model_pb2.RUN_STATE_SUCCEEDED,
+    RunState.FAILED: model_pb2.RUN_STATE_FAILED,
+    RunState.LOST: model_pb2.RUN_STATE_LOST,
 }
 _KINDS = {kind: event_pb2.EventKind.Value(f"EVENT_KIND_{kind.value.upper()}") for kind in Kind}
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from tallymark.v1 import (
-    run_pb2,
-    run_registry_pb2,
-)
+from tallymark.v1 import model_pb2, run_registry_pb2
 from tallymark_server.domain import commands as c
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField
@@ -15,7 +12,7 @@ from tallymark_server.domain.model import (
 from tallymark_server.rpc import names
 from tallymark_server.rpc.commands.parts import attempt, config, facts
 
-_OUTCOMES = {run_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, run_pb2.RUN_STATE_FAILED: RunState.FAILED}
+_OUTCOMES = {model_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, model_pb2.RUN_STATE_FAILED: RunState.FAILED}
 
 
 def start_run(request: run_registry_pb2.StartRunRequest, actor: str) -> c.StartRun:
