@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from tallymark.errors import AmbiguousRun, InvalidSetting
+from tallymark.problems import RecordingProblems
 from tallymark.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ActiveRun:
         self.failed_with: BaseException | None = None
         self.failed_step = ""
         self.steps_lost = False
+        self.problems = RecordingProblems()
 
     def __repr__(self) -> str:
         return f"run {self.id}"
