@@ -11,7 +11,7 @@ from tallymark_server.domain.errors import InvalidField, InvalidName, ReservedNa
 
 
 @pytest.mark.parametrize(
-    "name", ["churn", "1.0.5", "-1", "½", "a b", "模型", "é" * 255, "run 2026-11-23", "😀", "a" * 255]
+    "name", ["churn", "1.0.5", "v-1", "½", "a b", "模型", "é" * 255, "run 2026-11-23", "😀", "a" * 255]
 )
 def test_a_sensible_name_is_taken_as_it_is(name: str) -> None:
     """Any text of 1 to 255 characters without separators and control characters is a name."""
@@ -37,6 +37,19 @@ def test_a_sensible_name_is_taken_as_it_is(name: str) -> None:
         "zw\u200b",
         "a\ufeffb",
         "a" * 256,
+        "-1",
+        "--help",
+        ".",
+        "..",
+        "a\u200db",
+        "zero\u034fwidth",
+        "hangul\u3164filler",
+        "tag\U000e0041",
+        "blank\u2800",
+        "variation\ufe0f",
+        "old\u180e",
+        "private\ue000",
+        "thin\u2009space",
     ],
 )
 def test_a_name_that_breaks_the_rule_is_refused(name: str) -> None:
@@ -44,6 +57,21 @@ def test_a_name_that_breaks_the_rule_is_refused(name: str) -> None:
     with pytest.raises(InvalidName) as caught:
         naming.model_name(name)
     assert caught.value.metadata["field"] == "model_id"
+
+
+@pytest.mark.parametrize("name", ["می\u200cخواهم", "क्\u200dष", "ශ්\u200dරී"])
+def test_a_script_keeps_the_joiners_that_it_needs(name: str) -> None:
+    """Persian and Indic names are written with joiners that elsewhere would only deceive."""
+    assert naming.model_name(name) == name
+
+
+def test_a_long_name_is_refused_before_it_is_normalized() -> None:
+    """A million combining marks, which would take half an hour to normalize, are refused by their number."""
+    marks = "a" + "\u0301\u0323" * 500_000
+    for refused in (naming.model_name, naming.version_name, lambda text: naming.tags((text,))):
+        with pytest.raises((InvalidName, InvalidField)) as caught:
+            refused(marks)
+        assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("name", ["7", "007", "٣", "४२", "²", "１２", "①"])

@@ -160,7 +160,8 @@ class Model(_message.Message):
     ALIASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}`. The last segment is the model's name: 1 to 255 characters of
-    Unicode in NFC, none of `/ @ = :`, no control character, no space at either end.
+    Unicode in NFC that PRECIS allows in its FreeformClass (RFC 8264: nothing invisible, no control characters, joiners
+    only where a script needs them), none of `/ @ = :`, no space at either end, no `-` at the beginning, not `.` or `..`.
     """
     description: _builtins.str
     """What the model is, in prose. At most 65,535 bytes of UTF-8, as every text field below."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -14,32 +15,60 @@ MAX_REQUEST_ID = 100
 RESERVED = frozenset({"none", "staging", "production", "archived", "latest"})
 
 _SEPARATORS = frozenset("/@=:")
-# Overrides of the writing direction, and what is not seen at all, show a name as something else than it is.
-_DECEIVING = frozenset(
-    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u200b\u2060\ufeff\u00ad"
-)
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z_.-][A-Za-z0-9_.-]*", re.ASCII)
+# A symbol to Unicode, so that the standard's rule allows it, and a blank to whoever reads it.
+_BRAILLE_BLANK = "\u2800"
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
 def model_name(text: str, field: str = "model_id") -> str:
-    """The model name that the text means, in Unicode NFC; InvalidName if it cannot be one."""
+    """Return the model name in Unicode NFC; raise InvalidName if the text cannot be one.
+
+    A name is 1 to 255 characters of PRECIS FreeformClass (RFC 8264): nothing invisible, no control character, no
+    override of the writing direction, and joiners only where a script needs them.
+    """
     if len(text) <= MAX_NAME and _PLAIN.fullmatch(text):
         return text
-    text = unicodedata.normalize("NFC", text)
-    if not text:
+    # Normalizing takes time that grows with the square of the length, so the length is checked before and after.
+    normal = unicodedata.normalize("NFC", text) if len(text) <= MAX_NAME else text
+    if not normal:
         raise InvalidName(field, text, "is empty")
-    if len(text) > MAX_NAME:
-        raise InvalidName(field, text, f"has {len(text):,} characters")
+    if len(normal) > MAX_NAME:
+        raise InvalidName(field, text[:MAX_NAME], f"has {len(normal):,} characters")
+    _check_ends(normal, field)
+    for ch in normal:
+        if ch in _SEPARATORS:
+            raise InvalidName(field, normal, f"contains {ch!r}")
+    _check_characters(normal, field)
+    return normal
+
+
+def _check_ends(text: str, field: str) -> None:
     if text[0].isspace() or text[-1].isspace():
         raise InvalidName(field, text, "has a space at an end")
+    if text[0] == "-":
+        raise InvalidName(field, text, "begins with '-', which commands take for an option")
+    if text in (".", ".."):
+        raise InvalidName(field, text, "means a folder")
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_characters(text: str, field: str) -> None:
+    if text.isascii() and text.isprintable():
+        return
+    # Imported here, since most names are plain and the server must start fast.
+    from precis_i18n.baseclass import FreeFormClass
+    from precis_i18n.unicode import UnicodeData
+
+    try:
+        FreeFormClass(UnicodeData()).enforce(text)
+    except UnicodeEncodeError as error:
+        found = text[error.start]
+        raise InvalidName(field, text, f"contains U+{ord(found):04X}, which is invisible or deceives") from None
     for ch in text:
-        if ch in _SEPARATORS:
-            raise InvalidName(field, text, f"contains {ch!r}")
-        if ch in _DECEIVING or unicodedata.category(ch) in ("Cc", "Cs", "Zl", "Zp"):
-            raise InvalidName(field, text, f"contains the control character U+{ord(ch):04X}")
-    return text
+        if ch == _BRAILLE_BLANK or (ch.isspace() and ch != " "):
+            raise InvalidName(field, text, f"contains the blank U+{ord(ch):04X}")
 
 
 def version_name(text: str, field: str = "version_name") -> str:
@@ -89,16 +118,17 @@ def tags(values: tuple[str, ...], field: str = "tags") -> tuple[str, ...]:
     """The tags, once each and in code point order; an error if one of them cannot be a tag."""
     if not values:
         return ()
-    chosen = {unicodedata.normalize("NFC", value) for value in values}
-    if len(chosen) > MAX_TAGS:
-        raise ValueTooLarge(field, MAX_TAGS, "tags", len(chosen))
-    return tuple(sorted(plain_label(value, field) for value in chosen))
+    if len(values) > MAX_TAGS:
+        raise ValueTooLarge(field, MAX_TAGS, "tags", len(values))
+    # Normalized once each is known to be short; what that makes longer than a tag is refused all the same.
+    normal = {unicodedata.normalize("NFC", plain_label(value, field)) for value in values}
+    return tuple(sorted(plain_label(value, field) for value in normal))
 
 
 def plain_label(value: str, field: str) -> str:
-    """A tag or a metadata key: 1 to 255 characters, none of them a control character."""
+    """Return a tag or a metadata key: 1 to 255 characters, none of them a control character."""
     if not 1 <= len(value) <= MAX_NAME:
-        raise InvalidField(field, value, "it needs 1 to 255 characters")
+        raise InvalidField(field, value[:MAX_NAME], "it needs 1 to 255 characters")
     if not value.isprintable() or value.strip() != value:
         raise InvalidField(field, value, "it takes no control character, and no space at either end")
     return value
