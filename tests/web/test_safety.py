@@ -96,7 +96,6 @@ def test_a_huge_request_is_refused(standing: Server) -> None:
     for length, status in ((str(4 * 1024 * 1024 + 1), 413), ("9" * 18, 413), ("x", 400)):
         answer = ask(standing.dashboard, f"{CHURN}/tags", "POST", content_type=FORM, content_length=length)
         assert answer.status == status
-    assert ask(standing.dashboard, f"{CHURN}/tags", "POST", iter([b"x"]), content_type=FORM).status == 411
     assert ask(standing.dashboard, "/").status == 200
 
 

@@ -29,6 +29,10 @@ JSON, PROTO = "application/json", "application/proto"
 TYPES = (JSON, PROTO)
 # Nobody reads it.
 LEFT = 499
+# JSON longer than this is parsed in a thread.
+MAX_INLINE = 64 * 1024
+# What begins a value in JSON, and how many may: in a text a mark counts too, which no request of a client comes near.
+VALUE_MARKS, MAX_VALUES = (b",", b"{", b"["), 200_000
 
 
 class Call:
@@ -75,7 +79,7 @@ class Bridge:
         if request.headers.get("content-encoding", "identity") != "identity":
             return _refusal("unimplemented", "compressed requests are not taken; send it as it is")
         try:
-            message = _decoded(method, kind, await request.body())
+            message = await _read(method, kind, await request.body())
             answer = await _while_there(request, handle(message, Call(request)))
             return Response(status_code=LEFT) if answer is None else _answer(kind, answer)
         except RegistryError as error:
@@ -93,6 +97,18 @@ async def _while_there(request: Request, work: Coroutine[Any, Any, Message]) -> 
     finally:
         working.cancel()
         leaving.cancel()
+
+
+async def _read(method: MethodDescriptor, kind: str, body: bytes) -> Message:
+    if kind == PROTO:
+        return _decoded(method, kind, body)
+    values = sum(map(body.count, VALUE_MARKS))
+    if values > MAX_VALUES:
+        raise InvalidField("request", f"{values:,} values", f"a request as JSON has at most {MAX_VALUES:,}")
+    if len(body) > MAX_INLINE:
+        # Parsing JSON takes protobuf a second for each megabyte, which nobody else should have to wait for.
+        return await asyncio.to_thread(_decoded, method, kind, body)
+    return _decoded(method, kind, body)
 
 
 def _decoded(method: MethodDescriptor, kind: str, body: bytes) -> Message:

@@ -22,6 +22,7 @@ from tallymark_server.web import history
 from tallymark_server.web.actions import deleting, stages, words
 from tallymark_server.web.actions.forms import Action, sent
 from tallymark_server.web.addresses import JSON
+from tallymark_server.web.bodies import Bodies
 from tallymark_server.web.bridge import Bridge
 from tallymark_server.web.live import MAX_VIEWERS, Live
 from tallymark_server.web.pages import activity, compare, model, models, moment, settings, version
@@ -112,7 +113,8 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
         ],
         exception_handlers={404: _nothing(around)},
     )
-    return Safety(GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=COMPRESSION), names)
+    compressed = GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
+    return Safety(Bodies(compressed), names)
 
 
 def _endpoint(page: Page, around: Surroundings) -> Endpoint:

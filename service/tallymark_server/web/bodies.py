@@ -1,0 +1,103 @@
+"""Bodies of HTTP requests: read within bounds of size, time and memory before any handler sees them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 4 * 1024 * 1024
+# Of all requests together: a flood of half-sent bodies must not take the memory that others need.
+MAX_BODIES = 64 * 1024 * 1024
+# In seconds; a body that takes longer to arrive is that of somebody who only holds the connection.
+DEADLINE = 10.0
+WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class TooMuchError(Exception):
+    """A body cannot be taken; `response` says why."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.response = PlainTextResponse(f"{text}\n", status, {"connection": "close"})
+
+
+class Bodies:
+    """Reads the whole body of each request, and refuses what exceeds a bound with a status that names it."""
+
+    def __init__(self, app: ASGIApp, *, deadline: float = DEADLINE) -> None:
+        self._app = app
+        self._deadline = deadline
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in WITHOUT_BODY:
+            await self._app(scope, receive, send)
+            return
+        held = [0]
+        try:
+            _check_length(Headers(scope=scope))
+            async with asyncio.timeout(self._deadline):
+                body = await self._read(receive, held)
+        except TooMuchError as refusal:
+            self._held -= held[0]
+            await refusal.response(scope, receive, send)
+            return
+        except TimeoutError:
+            self._held -= held[0]
+            late = TooMuchError(f"the request did not arrive within {self._deadline:g} s", 408)
+            await late.response(scope, receive, send)
+            return
+        try:
+            if body is not None:  # None: the caller left
+                await self._app(scope, _again(body, receive), send)
+        finally:
+            self._held -= held[0]
+
+    async def _read(self, receive: Receive, held: list[int]) -> bytes | None:
+        """Return the body, None if the caller leaves first; raise TooMuchError."""
+        chunks: list[bytes] = []
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunk: bytes = message.get("body", b"")
+            chunks.append(chunk)
+            held[0] += len(chunk)
+            self._held += len(chunk)
+            # Counted as it arrives: what the request says of its length need not be true.
+            if held[0] > MAX_BODY:
+                raise TooMuchError(f"a request has at most {MAX_BODY:,} bytes", 413)
+            if self._held > MAX_BODIES:
+                raise TooMuchError("too many requests are being sent at once; try again", 503)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+def _check_length(headers: Headers) -> None:
+    length = headers.get("content-length")
+    if "transfer-encoding" in headers:
+        if length is not None:
+            # Which of the two counts is read differently by servers and proxies, which lets a request hide in another.
+            raise TooMuchError("a request has either content-length or transfer-encoding, not both", 400)
+        return
+    if length is None or not length.isdecimal():
+        raise TooMuchError("a request says how long it is, by content-length, or is sent in chunks", 411)
+    if len(length) > 9 or int(length) > MAX_BODY:
+        raise TooMuchError(f"a request has at most {MAX_BODY:,} bytes", 413)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the body once, and then whatever else happens on the connection."""
+    given = False
+
+    async def receiving() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receiving

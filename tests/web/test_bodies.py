@@ -1,0 +1,107 @@
+"""Bodies of requests over HTTP: each is bounded in size, time and memory, whatever it says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+from web.asking import ask, call
+
+from tallymark.testing import Server
+from tallymark_server.web.bodies import MAX_BODY, Bodies
+
+METHOD = "/tallymark.v1.ModelRegistry/CreateModel"
+JSON = b"content-type: application/json"
+
+
+def status_of(url: str, headers: Iterable[bytes], chunks: Iterable[bytes] = ()) -> int:
+    """Send a request as it is written here, and return the status of the answer; 0 if the server cuts it off."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as sent:
+        sent.sendall(b"\r\n".join([f"POST {METHOD} HTTP/1.1\r\nhost: 127.0.0.1".encode(), *headers, b"", b""]))
+        try:
+            for chunk in chunks:
+                sent.sendall(chunk)
+            line = sent.makefile("rb").readline()
+        except (BrokenPipeError, ConnectionResetError):
+            return 0
+        return int(line.split()[1]) if line else 0
+
+
+def chunked(data: bytes, times: int) -> Iterable[bytes]:
+    yield from [b"%x\r\n%b\r\n" % (len(data), data)] * times
+    yield b"0\r\n\r\n"
+
+
+def test_a_chunked_request_is_answered_like_any_other(standing: Server) -> None:
+    """A client that sends in chunks, as Connect's for Node.js does, gets the method's answer."""
+    body = b'{"parent": "projects/default", "modelId": "in chunks"}'
+    assert status_of(standing.dashboard, [JSON, b"transfer-encoding: chunked"], chunked(body, 1)) == 200
+
+
+def test_a_chunked_request_is_cut_off_at_the_bound(standing: Server) -> None:
+    """More than 4 MiB in chunks is refused when the bound is reached, not when everything has arrived."""
+    flood = chunked(b"x" * 2**20, 200)
+    assert status_of(standing.dashboard, [JSON, b"transfer-encoding: chunked"], flood) in (413, 0)
+    assert ask(standing.dashboard, "/").status == 200
+
+
+def test_two_lengths_are_refused(standing: Server) -> None:
+    """A request with a length and in chunks is refused: a proxy may read it as another request than the server."""
+    headers = [JSON, b"content-length: 2", b"transfer-encoding: chunked"]
+    assert status_of(standing.dashboard, headers, chunked(b"{}", 1)) == 400
+
+
+@pytest.mark.parametrize(
+    "body", ['{"modelVersions": [%s]}', '{"modelVersion": {"metadata": {"a": {"list": {"values": [%s]}}}}}']
+)
+def test_a_request_of_very_many_values_is_refused_before_it_is_parsed(standing: Server, body: str) -> None:
+    """A million empty entries, which would take protobuf's JSON parser many seconds, are refused by their number."""
+    text = body % ",".join(["{}"] * 1_000_000)
+    answer = ask(
+        standing.dashboard,
+        "/tallymark.v1.ModelRegistry/BatchCreateModelVersions",
+        "POST",
+        text,
+        content_type="application/json",
+    )
+    assert answer.status == 400
+    assert "200,000" in answer.json["message"]
+
+
+def test_a_caller_that_leaves_in_the_middle_is_no_incident(standing: Server) -> None:
+    """A connection that ends within a body leaves nothing in the log, and the server goes on."""
+    address = urlsplit(standing.dashboard)
+    for _ in range(20):
+        with socket.create_connection((address.hostname, address.port)) as sent:
+            sent.sendall(f"POST {METHOD} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{{".encode())
+    assert call(standing.dashboard, "ModelRegistry/GetModel", {"name": "projects/default/models/none"}).status == 404
+    assert "incident" not in standing.log_file.read_text()
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    """After the deadline the caller hears why, and what the request held is free again."""
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("the handler never sees half a body")
+
+    async def receive() -> Message:
+        if first:
+            return first.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    first: list[Message] = [{"type": "http.request", "body": b"x" * (MAX_BODY // 2), "more_body": True}]
+    bodies = Bodies(app, deadline=0.01)
+    scope: Scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"%d" % MAX_BODY)]}
+    await bodies(scope, receive, send)
+    assert sent[0]["status"] == 408
+    assert bodies._held == 0
