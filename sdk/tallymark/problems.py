@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from dataclasses import dataclass
 
 # As many different problems as the service keeps of one run.
 MAX_PROBLEMS = 100
 MAX_TEXT = 1000
 
 
-class RecordingProblem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RecordingProblem:
     """Something that could not be recorded (`metadata 'auc'`), why, and how often that happened."""
 
     subject: str

@@ -5,7 +5,6 @@ import pytest
 from calling import PROJECT, Calls, refused
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 
@@ -137,12 +136,3 @@ def test_health_is_told_for_the_server_and_each_service(calls: Calls) -> None:
         *(service.full_name for module in SERVICES for service in module.DESCRIPTOR.services_by_name.values()),
     ):
         assert stub.Check(health_pb2.HealthCheckRequest(service=name)).status == health_pb2.HealthCheckResponse.SERVING
-
-
-def test_reflection_names_every_service(calls: Calls) -> None:
-    """A client without the protos can ask for them."""
-    stub = reflection_pb2_grpc.ServerReflectionStub(calls.channel)
-    asked = reflection_pb2.ServerReflectionRequest(list_services="")
-    (answer,) = stub.ServerReflectionInfo(iter([asked]))
-    found = {service.name for service in answer.list_services_response.service}
-    assert {"tallymark.v1.ModelRegistry", "tallymark.v1.RunRegistry", "tallymark.v1.EventLog"} <= found

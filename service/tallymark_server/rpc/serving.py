@@ -13,12 +13,12 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.handlers import Context, EventLog, ModelRegistry, RunRegistry
+from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.status import code_of, details_of
 
 MAX_MESSAGE = 4 * 1024 * 1024
@@ -66,7 +66,7 @@ class GrpcServer:
         for service, servicer in services.items():
             self._server.add_generic_rpc_handlers((_handlers(service, servicer),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        add_reflection(self._server, (*self._names, health.SERVICE_NAME))
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and give the port, which the system chooses when it is asked for 0; CannotListenError."""
