@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -26,8 +27,9 @@ from tallymark_server.writer import Writer
 # The storage's thread and the event loop take turns at the interpreter: with the default of 5 ms each statement of a
 # busy server would wait that long.
 SWITCH_INTERVAL = 0.0005
-# A stopping server goes on telling new calls so until none has come for this long, in seconds.
-FAREWELL = 0.2
+# A stopping server goes on answering new calls that it stops until none has come for this long, in seconds, and no
+# longer than the second: clients that call again at once must not keep it from stopping.
+DRAIN_QUIET, DRAIN_LIMIT = 0.2, 1.0
 
 _log = structlog.get_logger()
 
@@ -93,17 +95,25 @@ def _url(host: str, port: int) -> str:
 async def _tell_the_late(writer: Writer, grace: float) -> None:
     """Wait until calls on their way have been told of the stop: gRPC would cut them without a word of ours."""
     clock = asyncio.get_running_loop().time
-    until = clock() + grace
+    until = clock() + min(grace, DRAIN_LIMIT)
     told = -1
     while told != writer.turned_away and clock() < until:
         told = writer.turned_away
-        await asyncio.sleep(FAREWELL)
+        await asyncio.sleep(DRAIN_QUIET)
+
+
+def _raise_file_limit() -> None:
+    """Open as many files as the system lets this process open: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems refuse what they name as the limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `announce` is told the address, and the dashboard's, when the server answers."""
     telemetry.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    _raise_file_limit()
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

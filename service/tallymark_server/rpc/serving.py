@@ -32,6 +32,14 @@ OPTIONS = (
     # Clients may ask every ten seconds whether the connection still stands, also while nothing is under way.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A connection over which nothing comes, or half of a greeting, must not keep its descriptor for ever.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # One without calls is closed after so long; clients open another when they need it.
+    ("grpc.max_connection_idle_ms", 600_000),
+    # A peer that has gone without a word is noticed within a minute, also while it only watches.
+    ("grpc.keepalive_time_ms", 40_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_concurrent_streams", 2_000),
 )
 
 _log = structlog.get_logger()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 BACKLOG = 512
 # What importing takes would stand in the way of those who wait for gRPC, so it is done beside it.
-_SLOW = ("uvicorn", "uvicorn.protocols.http.h11_impl", "tallymark_server.web.site", "tallymark_server.web.rendering")
+_SLOW = ("uvicorn", "tallymark_server.web.connections", "tallymark_server.web.site", "tallymark_server.web.rendering")
+# Connections above this are answered with 503, so that a flood leaves descriptors for files and for gRPC.
+MAX_CONNECTIONS = 4096
 
 
 class HttpServer:
@@ -64,6 +67,7 @@ class HttpServer:
     async def _answer(self, grpc_port: int) -> None:
         import uvicorn
 
+        from tallymark_server.web.connections import PatientProtocol
         from tallymark_server.web.live import Live
         from tallymark_server.web.site import site
         from tallymark_server.web.visits import Surroundings
@@ -76,11 +80,12 @@ class HttpServer:
                 yield
 
         self._live = Live(self._registry)
-        config: dict[str, Any] = {"http": "h11", "ws": "none", "lifespan": "off", "loop": "none", "backlog": BACKLOG}
+        config: dict[str, Any] = {"http": PatientProtocol, "ws": "none", "lifespan": "off", "loop": "none"}
+        limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
         around = Surroundings(self._registry, self._projects, grpc_port)
         app = site(around, self._live, self._names)
-        self._server = Server(uvicorn.Config(app, **config, **quiet, timeout_graceful_shutdown=1))
+        self._server = Server(uvicorn.Config(app, **config, **limits, **quiet, timeout_graceful_shutdown=1))
         await self._server.serve([self._taken()])
 
     async def stop(self) -> None:
@@ -98,6 +103,12 @@ class HttpServer:
     def _taken(self) -> socket.socket:
         assert self._socket is not None, "listen comes before serve"  # noqa: S101
         return self._socket
+
+
+def max_connections() -> int:
+    """Return how many HTTP connections this process takes: at most half of the files that it may open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft // 2))
 
 
 def _load() -> None:
