@@ -161,7 +161,8 @@ class Model(_message.Message):
     name: _builtins.str
     """Resource name, `projects/{project}/models/{model}`. The last segment is the model's name: 1 to 255 characters of
     Unicode in NFC that PRECIS allows in its FreeformClass (RFC 8264: nothing invisible, no control characters, joiners
-    only where a script needs them), none of `/ @ = :`, no space at either end, no `-` at the beginning, not `.` or `..`.
+    only where a script needs them), none of `/ @ = :`, no space at either end, no `-` at the beginning, not `.` nor
+    `..`.
     """
     description: _builtins.str
     """What the model is, in prose. At most 65,535 bytes of UTF-8, as every text field below."""

@@ -113,8 +113,8 @@ class Run(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When the program started the run, UTC, by its own clock; absent when it did not say. Earlier than `create_time` when
-        the registry could not be reached, and the records were sent later.
+        """When the program started the run, UTC, by its own clock; absent when it did not say. Earlier than `create_time`
+        when the registry could not be reached, and the records were sent later.
         """
 
     @_builtins.property

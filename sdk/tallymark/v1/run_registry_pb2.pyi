@@ -276,7 +276,8 @@ class ListRunsRequest(_message.Message):
     """The `next_page_token` of the page before; empty for the first page."""
     filter: _builtins.str
     """Which runs, in the language of https://aip.dev/160: `state = failed AND parameters.lr > 0.1`. Fields are run,
-    pipeline, state, error, parameters, commit, host, user, url, command, creator, create_time, start_time and end_time.
+    pipeline, state, error, parameters, commit, host, user, url, command, creator, create_time, start_time and
+    end_time.
     """
     order_by: _builtins.str
     """In which order, as `create_time desc`; empty: the last started first. Any field of the filter, of parameters one
