@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from tallymark import calls
+from tallymark.aio_projects import AsyncProjects
 from tallymark.aio_proving import AsyncProving
 from tallymark.aio_tracking import AsyncTracking
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 
 @checked
-class AsyncClient(AsyncProving, AsyncTracking):
+class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
     """Asks the registry from asyncio. It belongs to the event loop in which it is first used.
 
     Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,

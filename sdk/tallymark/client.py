@@ -15,6 +15,7 @@ from tallymark import calls
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
 from tallymark.channel import Channel, delay_before_retry
 from tallymark.checking import checked
+from tallymark.client_projects import Projects
 from tallymark.client_proving import Proving
 from tallymark.client_tracking import Tracking
 from tallymark.errors import Unavailable
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 
 @checked
-class Client(Proving, Tracking):
+class Client(Projects, Proving, Tracking):
     """Asks the registry, and waits for its answers. Safe to share between threads, and over a fork.
 
     Versions are named as people write them: `churn` (the latest), `churn/41`, `churn@production`, `churn@champion`,

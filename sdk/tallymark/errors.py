@@ -5,7 +5,7 @@ TallymarkError
 │                        InvalidFilter, InvalidSetting
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
 │                        StepNotFound, ArtifactNotFound
-├── AlreadyExists        ModelExists, VersionNameTaken
+├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel,
 │                        NoCurrentRun, AmbiguousRun, DigestMismatch
@@ -177,6 +177,12 @@ class StepNotFound(NotFound):
     """The run has no such step."""
 
     reason = "STEP_NOT_FOUND"
+
+
+class ProjectExists(AlreadyExists):
+    """A project of that name exists."""
+
+    reason = "PROJECT_EXISTS"
 
 
 class ModelExists(AlreadyExists):

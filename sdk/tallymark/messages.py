@@ -23,13 +23,23 @@ from tallymark.resources import (
     ModelInfo,
     ModelVersion,
     Problem,
+    Project,
     Proof,
     Run,
     RunStep,
     Value,
     VersionUse,
 )
-from tallymark.v1 import artifact_pb2, event_log_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
+from tallymark.v1 import (
+    artifact_pb2,
+    event_log_pb2,
+    event_pb2,
+    lineage_pb2,
+    metric_pb2,
+    model_pb2,
+    project_pb2,
+    run_pb2,
+)
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri, stage_of
 
 _STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
@@ -38,6 +48,16 @@ _ARTIFACT_ROLES = {getattr(artifact_pb2, f"ARTIFACT_ROLE_{role.name}"): role for
 # From here on not every whole number is a double.
 _LARGEST_WHOLE = 2**53
 _RUN_STATES = {getattr(model_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
+
+
+def project_of(message: project_pb2.Project) -> Project:
+    """Return the project that the message tells of."""
+    return Project(
+        name=last_segment(message.name),
+        creator=message.creator,
+        create_time=_time_of(message.create_time) if message.HasField("create_time") else None,
+        log_id=message.log_id,
+    )
 
 
 def model_of(message: model_pb2.Model) -> ModelInfo:
@@ -63,6 +83,10 @@ def model_of(message: model_pb2.Model) -> ModelInfo:
         mod_revision=message.mod_revision,
         etag=message.etag,
         delete_time=_time_of(message.delete_time) if message.HasField("delete_time") else None,
+        latest_number=message.latest_number,
+        production_number=message.production_number,
+        staging_number=message.staging_number,
+        aliases=dict(sorted(message.aliases.items())),
     )
 
 
@@ -229,6 +253,7 @@ def event_of(message: event_pb2.Event) -> Event:
         "artifact": artifact_of,
         "metric_change": _metric_change_of,
         "version_use": _use_of,
+        "project": project_of,
     }
     which = message.WhichOneof("resource") or ""
     return Event(

@@ -12,6 +12,11 @@ A resource name, `projects/default/models/churn/versions/41`, is taken too.
 from __future__ import annotations
 
 
+def project_name(project: str) -> str:
+    """Return the resource name of a project, given by name or by resource name."""
+    return project if project.startswith("projects/") else f"projects/{project}"
+
+
 def model_name(project: str, model: str) -> str:
     """The resource name of a model, given by name or by resource name."""
     return model if model.startswith("projects/") else f"projects/{project}/models/{model}"

@@ -14,8 +14,33 @@ Value = float | bool | str | datetime | Uri | list["Value"] | dict[str, "Value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Project:
+    """A project: its models, its runs, and the one log of their changes.
+
+    One that the operator of the service created has no creator and no time. By `log_id` a cursor knows the log.
+    """
+
+    name: str
+    creator: str
+    create_time: datetime | None
+    log_id: str
+
+    @property
+    def resource_name(self) -> str:
+        """`projects/{project}`."""
+        return f"projects/{self.name}"
+
+    def __repr__(self) -> str:
+        return f"Project({self.name})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ModelInfo:
-    """A model. `last_number` is the highest number given in its line, 0 before the first version."""
+    """A model. `last_number` is the highest number given in its line, 0 before the first version.
+
+    `latest_number`, `production_number` and `staging_number` are the versions that these words mean, 0 for none, and
+    `aliases` the versions at which the aliases point. The resource of an event does not tell them.
+    """
 
     project: str
     name: str
@@ -36,6 +61,10 @@ class ModelInfo:
     mod_revision: int
     etag: str
     delete_time: datetime | None
+    latest_number: int
+    production_number: int
+    staging_number: int
+    aliases: Mapping[str, int]
 
     @property
     def resource_name(self) -> str:
@@ -56,6 +85,10 @@ class ModelInfo:
             "ethics": self.ethics,
             "tags": ", ".join(self.tags),
             "last number": self.last_number,
+            "latest": self.latest_number,
+            "production": self.production_number or "none",
+            "staging": self.staging_number or "none",
+            "aliases": ", ".join(f"{alias} → {number}" for alias, number in self.aliases.items()),
             "created": by(self.creator, self.create_time),
             "deleted": self.delete_time,
         }
@@ -287,7 +320,7 @@ class Event:
     `kind` is one of model_created, model_updated, model_renamed, model_deleted, model_undeleted, model_purged,
     version_created, version_updated, version_renamed, version_deleted, version_undeleted, version_purged, version_used,
     stage_changed, alias_set, alias_deleted, metadata_logged, metrics_logged, artifact_linked, artifact_unlinked,
-    run_started, run_finished, step_started, step_finished.
+    run_started, run_finished, step_started, step_finished, project_created.
     """
 
     revision: int
@@ -295,7 +328,7 @@ class Event:
     time: datetime
     actor: str
     reason: str
-    resource: ModelInfo | ModelVersion | Run | RunStep | ArtifactInfo | MetricChange | VersionUse
+    resource: ModelInfo | ModelVersion | Run | RunStep | ArtifactInfo | MetricChange | VersionUse | Project
     previous_stage: Stage | None
     alias: str
     previous_number: int

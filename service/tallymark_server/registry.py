@@ -23,7 +23,7 @@ from tallymark_server.domain.conditions import (
 )
 from tallymark_server.domain.errors import ArtifactNotFound, ModelNotFound, RevisionInFuture, RunNotFound
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import missing
 from tallymark_server.filtering import parse, parse_order
@@ -37,6 +37,7 @@ __all__ = ["NOW", "Asked", "Lineage", "Listing", "Mark", "Moment", "NodeKey", "P
 
 T = TypeVar("T")
 MAX_NODES = 1000
+_PROJECTS = "projects"
 _BY_NAME = Order("name", Kind.TEXT)
 _BY_NUMBER = Order("number", Kind.NUMBER, descending=True)
 _BY_START = Order("start_revision", Kind.NUMBER)
@@ -89,6 +90,17 @@ class Registry:
     async def execute(self, command: Command[T]) -> T:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
         return await self._writer.execute(command)
+
+    async def project(self, name: str) -> Project:
+        """Return the project of that name; ProjectNotFound."""
+        return await self._storage.project(name)
+
+    async def projects(self, size: int, token: str) -> tuple[list[Project], str]:
+        """Return a page of the projects by name, and the token of the next, empty after the last; InvalidPageToken."""
+        _, (after,) = parse_token(token, _PROJECTS, (str,)) if token else (None, ("",))
+        limit = page_size(size)
+        found = await self._storage.projects(str(after), limit + 1)
+        return found[:limit], make_token(_PROJECTS, None, (found[limit - 1].name,)) if len(found) > limit else ""
 
     async def model(self, project: str, name: str, *, deleted: bool = False, moment: Moment = NOW) -> Model:
         """The model of that name, also a deleted one if that is asked for; ModelNotFound, RevisionInFuture."""

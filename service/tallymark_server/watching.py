@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from tallymark_server.domain.errors import LogReplaced, RevisionInFuture, Stopping
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model, ModelVersion, Stage
+from tallymark_server.domain.model import Model, ModelVersion, Project, Resource, Stage
 from tallymark_server.storage.contract import Storage
 
 T = TypeVar("T")
@@ -88,10 +88,20 @@ class Interest(Struct, frozen=True, kw_only=True):
         """Whether the event is wanted."""
         if self.kinds and event.kind not in self.kinds:
             return False
-        image = event.image
         if self.stages and not (event.kind is Kind.STAGE_CHANGED and self.stages & _stages_of(event)):
             return False
-        return self.model_id is None or self.model_id == (image.id if isinstance(image, Model) else image.model_id)
+        return self.model_id is None or self.model_id == _model_of(event.image)
+
+
+def _model_of(image: Resource) -> int:
+    """Return the id of the model that the resource is, or to which it belongs, 0 for none."""
+    match image:
+        case Model():
+            return image.id
+        case Project():
+            return 0
+        case _:
+            return image.model_id
 
 
 def _stages_of(event: Event) -> set[Stage | None]:

@@ -82,6 +82,14 @@ class RegistryMachine(RuleBasedStateMachine):
         assert found.series == expected.series
         assert found.run == (f"{PROJECT}/runs/{expected.run}" if expected.run else "")
 
+    def check_model(self, found: model_pb2.Model, last_number: int, there: list[Version]) -> None:
+        holders = {version.stage: version.number for version in there}
+        assert found.last_number == last_number
+        assert found.latest_number == max((version.number for version in there), default=0)
+        assert found.production_number == holders.get("production", 0)
+        assert found.staging_number == holders.get("staging", 0)
+        assert found.aliases == {alias: version.number for version in there for alias in version.aliases}
+
     @rule(model=MODELS)
     def create_model(self, model: str) -> None:
         attempt = self.request_id()
@@ -238,9 +246,9 @@ class RegistryMachine(RuleBasedStateMachine):
     @invariant()
     def the_server_holds_what_the_model_holds(self) -> None:
         for model, versions in self.plain.models.items():
-            assert len(versions) == self.calls.model(model).last_number
-            found = self.calls.versions(model, page_size=7)
             there = [version for version in versions if not version.deleted]
+            self.check_model(self.calls.model(model), len(versions), there)
+            found = self.calls.versions(model, page_size=7)
             for message, expected in zip(reversed(found), there, strict=True):
                 self.check(message, expected)
 

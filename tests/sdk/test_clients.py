@@ -101,6 +101,26 @@ def test_stages_and_aliases(client: Any) -> None:
     assert client.delete_alias("churn", "champion").aliases == ()
 
 
+def test_a_model_tells_who_holds_its_places(client: Any) -> None:
+    """Latest, production, staging and aliases, now and as of the past, in one call for all models."""
+    client.create_model("churn")
+    client.create_versions("churn", [NewVersion()] * 3)
+    client.set_stage("churn/2", "production")
+    client.set_stage("churn/3", "staging")
+    client.set_alias("churn/1", "b")
+    client.set_alias("churn/2", "a")
+    then = client.newest_revision()
+    client.delete_version("churn/3")
+    client.delete_alias("churn", "b")
+    now, (before,) = client.get_model("churn"), list(client.list_models(at=then))
+    assert (now.latest_number, now.production_number, now.staging_number, now.aliases) == (2, 2, 0, {"a": 2})
+    assert (before.latest_number, before.production_number, before.staging_number) == (3, 2, 3)
+    assert (list(before.aliases.items()), before) == ([("a", 2), ("b", 1)], client.get_model("churn", at=then))
+    assert client.update_model("churn", license="MIT").aliases == {"a": 2}
+    (created,) = (event.resource for event in client.list_events() if event.kind == "model_created")
+    assert (created.latest_number, created.aliases) == (0, {})
+
+
 def test_a_change_is_tried_without_being_made(client: Any) -> None:
     """With validate_only the answer is what the change would make, or the refusal, and the log does not grow."""
     client.create_model("churn")

@@ -144,8 +144,8 @@ def test_who_asks_is_sent_in_ascii() -> None:
 
 
 def test_an_unknown_project_is_told(server: Server) -> None:
-    """A project that the service does not keep is an error that says who names projects."""
-    with pytest.raises(errors.ProjectNotFound, match="--project"):
+    """A project that the service does not keep is an error that says how to create it."""
+    with pytest.raises(errors.ProjectNotFound, match="tallymark project create"):
         Client(server.address, project="other").create_model("churn")
 
 

@@ -12,7 +12,7 @@ import pytest
 from tallymark_server.domain.conditions import Kind, Order, Query
 from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.storage.contract import Scope
-from tallymark_server.storage.sqlite import history, lineage, listing, loading, past, reading, streaming
+from tallymark_server.storage.sqlite import history, holders, lineage, listing, loading, past, reading, streaming
 from tallymark_server.storage.sqlite.migrate import migrate
 
 STATEMENTS = {
@@ -21,11 +21,11 @@ STATEMENTS = {
     **{f"{way.start} to {way.end}, downstream {way.downstream}": way.sql for way in lineage.WAYS},
     **{
         f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
-        for module in (history, lineage, loading, past, reading, streaming)
+        for module in (history, holders, lineage, loading, past, reading, streaming)
         for name, sql in vars(module).items()
         if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
         # These are parts of the others.
-        if name != "EVENT" and not name.endswith("_AS_OF")
+        if name not in ("EVENT", "HELD") and not name.endswith("_AS_OF")
     },
 }
 
@@ -39,7 +39,7 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def _of_what_is_asked(step: str) -> bool:
-    return "VIRTUAL TABLE" in step or step in ("SCAN CONSTANT ROW", "SCAN asked")
+    return "VIRTUAL TABLE" in step or step in ("SCAN CONSTANT ROW", "SCAN asked", "SCAN known")
 
 
 def steps_of(connection: sqlite3.Connection, sql: str, given: object) -> list[str]:

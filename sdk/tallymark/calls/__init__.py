@@ -29,6 +29,7 @@ from tallymark.calls.parts import (
     new_request_id,
     trial,
 )
+from tallymark.calls.projects import create_project, get_project, list_projects
 from tallymark.calls.runs import finish_run, finish_step, get_run, list_runs, list_steps, start_run, start_step
 from tallymark.calls.versions import (
     config,
@@ -60,6 +61,7 @@ __all__ = [
     "Wanted",
     "config",
     "create_model",
+    "create_project",
     "create_version",
     "create_versions",
     "delete_alias",
@@ -71,6 +73,7 @@ __all__ = [
     "finish_step",
     "get_artifact",
     "get_model",
+    "get_project",
     "get_run",
     "get_version",
     "head",
@@ -81,6 +84,7 @@ __all__ = [
     "list_events",
     "list_metrics",
     "list_models",
+    "list_projects",
     "list_runs",
     "list_steps",
     "list_versions",

@@ -30,7 +30,9 @@ class Project(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LOG_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Resource name, `projects/{project}`. The last segment is the project's name, which obeys the rule of model names."""
+    """Resource name, `projects/{project}`. The last segment is the project's name: 1 to 63 of the characters
+    a-z 0-9 -, beginning with a letter.
+    """
     creator: _builtins.str
     """Output only. Who created the project; empty when the operator of the service did, with `serve --project`."""
     log_id: _builtins.str

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tallymark_server.domain import changing
 from tallymark_server.domain import commands as c
@@ -13,16 +14,18 @@ from tallymark_server.domain.errors import RequestIdReused, VersionNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.linking import link_artifact, unlink_artifact
 from tallymark_server.domain.measuring import log_metadata
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Run, RunStep, VersionUse
+from tallymark_server.domain.model import Artifact, Holders, Model, ModelVersion, Project, Run, RunStep, VersionUse
 from tallymark_server.domain.numbering import create_model, create_versions, ensure_version
+from tallymark_server.domain.projects import create_project
 from tallymark_server.domain.promotion import delete_alias, set_alias, set_stage
 from tallymark_server.domain.running import finish_run, finish_step, start_run, start_step
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import Receipt, State
 
-Outcome = Model | ModelVersion | tuple[ModelVersion, ...] | Run | RunStep | Artifact | c.Ensured | c.Started
+Outcome = Project | Model | ModelVersion | tuple[ModelVersion, ...] | Run | RunStep | Artifact | c.Ensured | c.Started
 AnyCommand = (
-    c.CreateModel
+    c.CreateProject
+    | c.CreateModel
     | c.CreateVersions
     | c.EnsureVersion
     | c.SetStage
@@ -63,15 +66,17 @@ def take(state: State, command: AnyCommand, now: int) -> Decision:
     if receipt is not None:
         if receipt.fingerprint != command.fingerprint:
             raise RequestIdReused(state.project, command.request_id)
-        return Decision(replay(state, command, receipt), ())
+        return Decision(_with_holders(replay(state, command, receipt), receipt.holders), ())
     decision = decide(state, command, now)
+    held = _held(state, command)
+    outcome = _with_holders(decision.outcome, held)
     if command.validate_only:
-        return Decision(decision.outcome, ())
+        return Decision(outcome, ())
     for event in decision.events:
         state.evolve(event)
     if command.request_id and decision.events:
-        state.receipts[command.request_id] = Receipt(command.fingerprint, decision.events)
-    return decision
+        state.receipts[command.request_id] = Receipt(command.fingerprint, decision.events, held)
+    return Decision(outcome, decision.events)
 
 
 def decide(state: State, command: AnyCommand, now: int) -> Decision:
@@ -103,6 +108,7 @@ def replay(state: State, command: AnyCommand, receipt: Receipt) -> Outcome:
 
 # What answers each command; every command of the union has its place here.
 _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
+    c.CreateProject: create_project,
     c.CreateModel: create_model,
     c.CreateVersions: create_versions,
     c.EnsureVersion: ensure_version,
@@ -126,6 +132,22 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
     c.StartStep: start_step,
     c.FinishStep: finish_step,
 }
+
+
+def _held(state: State, command: AnyCommand) -> Holders | None:
+    """Return who holds the places of the model with which the command is answered, None if it is answered otherwise."""
+    match command:
+        case c.CreateModel() | c.PurgeModel():
+            return Holders()
+        case c.ModelCommand():
+            # No other command about a model as a whole changes who holds its places.
+            return state.holders[command.model]
+        case _:
+            return None
+
+
+def _with_holders(outcome: Outcome, holders: Holders | None) -> Outcome:
+    return replace(outcome, holders=holders) if isinstance(outcome, Model) else outcome
 
 
 def _used(state: State, use: VersionUse) -> ModelVersion:

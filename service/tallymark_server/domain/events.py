@@ -36,6 +36,11 @@ class Kind(enum.StrEnum):
     ARTIFACT_UNLINKED = "artifact_unlinked"
     STEP_STARTED = "step_started"
     STEP_FINISHED = "step_finished"
+    RUN_LOST = "run_lost"
+    RUN_RESUMED = "run_resumed"
+    RECORDING_PROBLEMS_REPORTED = "recording_problems_reported"
+    VERSION_RUN_STATE_CHANGED = "version_run_state_changed"
+    PROJECT_CREATED = "project_created"
 
 
 class Event(Struct, frozen=True, kw_only=True):

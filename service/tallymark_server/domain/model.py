@@ -77,8 +77,20 @@ class ModelCard(Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, Value] = field(default_factory=dict)
 
 
+class Holders(Struct, frozen=True, kw_only=True):
+    """The numbers of the versions that hold the places of a model, 0 for none. Deleted versions hold nothing."""
+
+    latest: int = 0
+    production: int = 0
+    staging: int = 0
+    aliases: dict[str, int] = field(default_factory=dict)
+
+
 class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A named line of versions. `id` never changes, whatever the name. A purged model is but its line's last number."""
+    """A named line of versions. `id` never changes, whatever the name. A purged model is but its line's last number.
+
+    `holders` is None where nobody asked for them, as in an event: other events change them.
+    """
 
     id: int
     name: str
@@ -91,6 +103,7 @@ class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mod_revision: int
     delete_time: int | None = None
     purged: bool = False
+    holders: Holders | None = None
 
 
 class ModelVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -215,4 +228,14 @@ class VersionUse(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mod_revision: int
 
 
-Resource = Model | ModelVersion | Run | RunStep | Artifact | MetricChange | VersionUse
+class Project(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A log of its own, with everything that it tells. One that the operator created has no creator and no time."""
+
+    name: str
+    log_id: str
+    creator: str = ""
+    create_time: int | None = None
+    mod_revision: int = 0
+
+
+Resource = Model | ModelVersion | Run | RunStep | Artifact | MetricChange | VersionUse | Project

@@ -18,9 +18,11 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     EXCLUSIVE_STAGES,
     Artifact,
+    Holders,
     MetricChange,
     Model,
     ModelVersion,
+    Project,
     Run,
     RunStep,
     Stage,
@@ -30,17 +32,21 @@ from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in
 
 
 class Receipt(Struct, frozen=True):
-    """What a request_id has done: the fingerprint of its request, and the events that were its effect."""
+    """What a request_id has done: the fingerprint of its request, and the events that were its effect.
+
+    `holders` are those that its answer told, when it was answered with a model.
+    """
 
     fingerprint: bytes
     events: tuple[Event, ...]
+    holders: Holders | None = None
 
 
 class State(Struct):
     """What is known of one project.
 
     A key that is there with None is known to be missing; a key that is not there was not asked for, and looking it up
-    is a defect.
+    is a defect. `is_new` says that the project does not exist yet.
     """
 
     project: str
@@ -48,6 +54,7 @@ class State(Struct):
     revision: int
     time: int
     last_model_id: int
+    is_new: bool = False
     models: dict[str, Model | None] = field(default_factory=dict)
     last_numbers: dict[str, int] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
@@ -59,6 +66,7 @@ class State(Struct):
     steps: dict[tuple[str, str], RunStep | None] = field(default_factory=dict)
     artifacts: dict[tuple[str, int, str], tuple[Artifact, ...]] = field(default_factory=dict)
     receipts: dict[str, Receipt | None] = field(default_factory=dict)
+    holders: dict[str, Holders] = field(default_factory=dict)
 
     def model(self, name: str) -> Model:
         """The model of that name; ModelNotFound, ModelDeleted."""
@@ -105,6 +113,8 @@ class State(Struct):
             case ModelVersion() as version:
                 self.versions[(version.model, version.number)] = version
                 self._move_pointers(event, version)
+                if version.model in self.holders:
+                    self.holders[version.model] = _moved(self.holders[version.model], event, version)
             case Model() as model:
                 self.last_model_id = max(self.last_model_id, model.id)
                 self.models[model.name] = model
@@ -117,6 +127,8 @@ class State(Struct):
                 self.uses.setdefault((use.run, use.model), set()).add(use.number)
             case Artifact() as artifact:
                 self._keep(artifact)
+            case Project():
+                self.is_new = False
             case MetricChange():
                 pass
 
@@ -155,6 +167,25 @@ class State(Struct):
                 self.pointers[(model, aliased(event.alias))] = None
             case _:
                 pass
+
+
+def _moved(holders: Holders, event: Event, version: ModelVersion) -> Holders:
+    """Return who holds the model's places after the event; deletions are always loaded anew."""
+    number = version.number
+    match event.kind:
+        case Kind.VERSION_CREATED:
+            return replace(holders, latest=number)
+        case Kind.STAGE_CHANGED:
+            before, after = event.previous_stage, version.stage
+            changed = {stage.value: number if stage is after else 0 for stage in EXCLUSIVE_STAGES & {before, after}}
+            return replace(holders, **changed)
+        case Kind.ALIAS_SET:
+            return replace(holders, aliases={**holders.aliases, event.alias: number})
+        case Kind.ALIAS_DELETED:
+            left = {alias: held for alias, held in holders.aliases.items() if alias != event.alias}
+            return replace(holders, aliases=left)
+        case _:
+            return holders
 
 
 def missing(project: str, model: str, reference: Reference) -> RegistryError:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import lru_cache
-from typing import Any
-from urllib.parse import unquote
 
-import grpc.aio
 from msgspec.structs import replace
 
 from tallymark.v1 import (
@@ -23,20 +19,16 @@ from tallymark.v1 import (
     run_registry_pb2,
     run_registry_pb2_grpc,
 )
-from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.model import ModelVersion, Run
 from tallymark_server.registry import Moment, Registry, Scope, shown
 from tallymark_server.rpc import commands, messages, names
+from tallymark_server.rpc.callers import Context, actor_of
+from tallymark_server.rpc.projects import Projects
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
-
-class ModelRegistry(model_registry_pb2_grpc.ModelRegistryServicer):
-    """Models and their versions."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
+    """Projects, models and their versions."""
 
     async def CreateModel(self, request: model_registry_pb2.CreateModelRequest, context: Context) -> model_pb2.Model:
         command = commands.create_model(request, actor_of(context))
@@ -351,16 +343,3 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         project, revision = commands.export(request)
         async for piece, last in self._registry.export(project, revision):
             yield event_log_pb2.ExportResponse(lines=piece.lines, revision=piece.revision, read_revision=last)
-
-
-def actor_of(context: Context) -> str:
-    """Who calls, by the request header `tallymark-actor`."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "tallymark-actor":
-            return _actor_named(str(value))
-    return "anonymous"
-
-
-@lru_cache(maxsize=1024)
-def _actor_named(header: str) -> str:
-    return naming.plain_label(unquote(header), "tallymark-actor")

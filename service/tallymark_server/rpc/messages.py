@@ -6,14 +6,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.v1 import artifact_pb2, event_log_pb2, event_pb2, lineage_pb2, metric_pb2, model_pb2, run_pb2
+from tallymark.v1 import (
+    artifact_pb2,
+    event_log_pb2,
+    event_pb2,
+    lineage_pb2,
+    metric_pb2,
+    model_pb2,
+    project_pb2,
+    run_pb2,
+)
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     Artifact,
+    Holders,
     MetricChange,
     Model,
     ModelVersion,
     Point,
+    Project,
     Run,
     RunState,
     RunStep,
@@ -42,12 +53,24 @@ _RUN_STATES = {
     RunState.FAILED: model_pb2.RUN_STATE_FAILED,
     RunState.LOST: model_pb2.RUN_STATE_LOST,
 }
+_NOBODY = Holders()
 _KINDS = {kind: event_pb2.EventKind.Value(f"EVENT_KIND_{kind.value.upper()}") for kind in Kind}
+
+
+def of_project(project: Project) -> project_pb2.Project:
+    """Return the project as a message."""
+    return project_pb2.Project(
+        name=names.of_project(project.name),
+        creator=project.creator,
+        create_time=_maybe_timestamp(project.create_time),
+        log_id=project.log_id,
+    )
 
 
 def model(project: str, model: Model) -> model_pb2.Model:
     """The model as a message."""
     card = model.card
+    held = model.holders or _NOBODY
     return model_pb2.Model(
         name=names.of_model(project, model.name),
         description=card.description,
@@ -67,6 +90,10 @@ def model(project: str, model: Model) -> model_pb2.Model:
         etag=etag(model.mod_revision),
         delete_time=_maybe_timestamp(model.delete_time),
         metadata=_facts(card.metadata),
+        latest_number=held.latest,
+        production_number=held.production,
+        staging_number=held.staging,
+        aliases=held.aliases,
     )
 
 
@@ -219,6 +246,8 @@ def event(project: str, event: Event) -> event_pb2.Event:
             message.metric_change.model_version = names.of_version(project, change.model, change.number)
             message.metric_change.points.extend(point(item) for item in change.points)
             message.metric_change.deleted_keys.extend(change.deleted_keys)
+        case Project():
+            message.project.CopyFrom(of_project(event.image))
         case VersionUse() as use:
             message.version_use.run = names.of_run(project, use.run)
             message.version_use.step = use.step

@@ -99,6 +99,11 @@ def artifact(text: str, field: str) -> ArtifactName:
     return ArtifactName(*owner, naming.model_name(name, field), int(ordinal) if at else None)
 
 
+def of_project(project: str) -> str:
+    """Return the resource name of a project."""
+    return f"projects/{project}"
+
+
 def of_step(project: str, run: str, step: str) -> str:
     """The resource name of a step."""
     return f"projects/{project}/runs/{run}/steps/{step}"

@@ -23,6 +23,7 @@ from tallymark_server.domain.model import (
     ModelCard,
     ModelVersion,
     Point,
+    Project,
     Resource,
     Run,
     RunState,
@@ -45,7 +46,7 @@ def encode(image: Resource) -> str:
             if image.metadata:
                 kept = replace(kept, metadata=_plain(image.metadata))
         case Model():
-            kept = replace(image, last_number=0)
+            kept = replace(image, last_number=0, holders=None)
             if image.card.metadata:
                 kept = replace(kept, card=replace(image.card, metadata=_plain(image.card.metadata)))
         case Run() | RunStep():
@@ -55,6 +56,8 @@ def encode(image: Resource) -> str:
             kept = replace(image, model="", points=points)
         case Artifact() | VersionUse():
             kept = replace(image, model="")
+        case Project():
+            kept = image
     return _encoder.encode(kept).decode()
 
 
@@ -88,6 +91,11 @@ def decode_artifact(text: str, model: str) -> Artifact:
 def decode_use(text: str, model: str) -> VersionUse:
     """The use whose image the text is."""
     return VersionUse(**_decode(text), model=model)
+
+
+def decode_project(text: str) -> Project:
+    """Return the project whose image the text is."""
+    return Project(**_decode(text))
 
 
 def decode_metric_change(text: str, model: str) -> MetricChange:

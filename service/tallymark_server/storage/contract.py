@@ -20,7 +20,7 @@ from msgspec import Struct
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.conditions import Query, SortKey
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.checkpoint import Mark
@@ -129,7 +129,8 @@ class Writing(Protocol):
         """Everything of the project that the keys ask for, each key with None if it is missing; ProjectNotFound.
 
         A pointer comes with the version at which it points, a run with the version of its pipeline, and a receipt with
-        its events.
+        its events, and with the holders of the model in the last of them. Where the keys say that the project may be
+        new, one that is missing comes with an empty log of a new id, and is there once an event is appended.
         """
         ...
 
@@ -141,8 +142,8 @@ class Writing(Protocol):
 class Storage(Protocol):
     """The log of every project, and the tables that are its projection.
 
-    Every method raises ProjectNotFound. `at` is a revision: what is read is as it was then; None is now. What was
-    purged is found by `events`, `history` and `export` alone; a purged model also by `model`.
+    Every method that is given a project raises ProjectNotFound. `at` is a revision: what is read is as it was then;
+    None is now. What was purged is found by `events`, `history` and `export` alone; a purged model also by `model`.
     """
 
     async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
@@ -154,6 +155,14 @@ class Storage(Protocol):
         """
         ...
 
+    async def project(self, name: str) -> Project:
+        """Return the project of that name."""
+        ...
+
+    async def projects(self, after: str, limit: int) -> list[Project]:
+        """Return projects by name, after that name."""
+        ...
+
     async def head(self, project: str) -> Head:
         """Where the project's log stands."""
         ...
@@ -163,7 +172,7 @@ class Storage(Protocol):
         ...
 
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
-        """The model of that name, deleted or not; now, a purged one too."""
+        """The model of that name, deleted or not, with its holders; now, a purged one too."""
         ...
 
     async def renamed(self, project: str, old_name: str) -> str | None:
@@ -171,7 +180,7 @@ class Storage(Protocol):
         ...
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
-        """A page of the project's models."""
+        """A page of the project's models, each with its holders."""
         ...
 
     async def version(

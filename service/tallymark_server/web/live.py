@@ -20,7 +20,7 @@ import structlog
 
 from tallymark_server.domain.errors import RegistryError, Stopping
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, Run
+from tallymark_server.domain.model import Model, Project, Run
 from tallymark_server.registry import Registry
 from tallymark_server.watching import Interest
 
@@ -203,6 +203,8 @@ def _change(event: Event) -> Change:
             return Change(event.revision, model_id, name, 0, event.kind.value)
         case Run(model_id=model_id, model=name, number=number):
             return Change(event.revision, model_id, name or "", number, event.kind.value)
+        case Project():
+            return Change(event.revision, 0, "", 0, event.kind.value)
         case version:
             return Change(event.revision, version.model_id, version.model or "", version.number, event.kind.value)
 

@@ -11,6 +11,7 @@ from tallymark_server.domain.commands.models import (
     UpdateModel,
 )
 from tallymark_server.domain.commands.parts import Command, Config, Keys, NewVersion
+from tallymark_server.domain.commands.projects import CreateProject
 from tallymark_server.domain.commands.runs import FinishRun, FinishStep, Started, StartRun, StartStep, StepCommand
 from tallymark_server.domain.commands.versions import (
     CreateVersions,
@@ -32,6 +33,7 @@ __all__ = [
     "Command",
     "Config",
     "CreateModel",
+    "CreateProject",
     "CreateVersions",
     "DeleteAlias",
     "DeleteModel",

@@ -32,6 +32,7 @@ class ModelCommand(Command[Model], frozen=True, kw_only=True):
     def declare(self, keys: Keys) -> None:
         Command.declare(self, keys)
         keys.models.add(self.model)
+        keys.holders.add(self.model)
 
 
 class UpdateModel(ModelCommand, frozen=True, kw_only=True):

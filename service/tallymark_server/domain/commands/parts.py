@@ -16,7 +16,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Keys(Struct):
-    """What a batch of commands must know of one project. Storage loads exactly this, in a few statements."""
+    """What a batch of commands must know of one project. Storage loads exactly this, in a few statements.
+
+    `may_be_new` says that the project need not exist yet. `holders` are the models whose holders the answers tell.
+    """
 
     receipts: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
@@ -26,6 +29,8 @@ class Keys(Struct):
     uses: set[tuple[str, str]] = field(default_factory=set)
     steps: set[tuple[str, str]] = field(default_factory=set)
     artifacts: set[tuple[str, Reference, str]] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
+    may_be_new: bool = False
 
 
 class Command(Struct, Generic[T_co], frozen=True, kw_only=True):

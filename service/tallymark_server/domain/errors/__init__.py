@@ -5,7 +5,7 @@ RegistryError
 │                        InvalidFilter
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
 │                        StepNotFound, ArtifactNotFound
-├── AlreadyExists        ModelExists, VersionNameTaken
+├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted
 ├── Conflict             EtagMismatch, AliasMoved
@@ -42,6 +42,7 @@ from tallymark_server.domain.errors.existence import (
     ArtifactNotFound,
     ModelExists,
     ModelNotFound,
+    ProjectExists,
     ProjectNotFound,
     RunNotFound,
     StageEmpty,
@@ -94,6 +95,7 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "Overloaded",
+    "ProjectExists",
     "ProjectNotFound",
     "Refused",
     "RegistryError",

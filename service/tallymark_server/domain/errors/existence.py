@@ -12,7 +12,7 @@ class ProjectNotFound(NotFound):
 
     def __init__(self, project: str) -> None:
         super().__init__(
-            f"no project {shown(project)}; projects are named by the operator: tallymark serve --project NAME",
+            f"no project {shown(project)}; create it with `tallymark project create`, or check the project's name",
             project=shortened(project),
         )
 
@@ -108,6 +108,17 @@ class StepNotFound(NotFound):
             project=project,
             run=run,
             step=step,
+        )
+
+
+class ProjectExists(AlreadyExists):
+    """A project of that name exists."""
+
+    reason = "PROJECT_EXISTS"
+
+    def __init__(self, project: str) -> None:
+        super().__init__(
+            f"project {shown(project)} exists already; use it, or choose another name", project=shortened(project)
         )
 
 

@@ -10,6 +10,7 @@ from tallymark_server.rpc.commands.models import (
     update_model,
 )
 from tallymark_server.rpc.commands.parts import moment
+from tallymark_server.rpc.commands.projects import create_project
 from tallymark_server.rpc.commands.proofs import export, proof
 from tallymark_server.rpc.commands.questions import asked, cursor, depth, directions, interest, kinds, scope
 from tallymark_server.rpc.commands.runs import finish_run, finish_step, start_run, start_step
@@ -30,6 +31,7 @@ from tallymark_server.rpc.commands.versions import (
 __all__ = [
     "asked",
     "create_model",
+    "create_project",
     "create_version",
     "create_versions",
     "cursor",

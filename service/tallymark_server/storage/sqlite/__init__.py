@@ -20,6 +20,7 @@ listing         pages of lists, by conditions and orders, as of one revision
 conditions      conditions and orders to SQL
 finding         what versions are found by without a look at each
 lineage         what came from what
+holders         which versions hold the places of models, now or as of a revision
 history         the events of a project, a model or a version, of some kinds or of all
 past            models and versions as they were
 images          where in the log the image of a thing as of a revision lies

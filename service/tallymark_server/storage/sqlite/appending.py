@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, Resource
+from tallymark_server.domain.model import Model, Project, Resource
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
 from tallymark_server.storage.sqlite.inserting import insert
@@ -18,6 +18,7 @@ from tallymark_server.storage.sqlite.projecting import tell_tables
 
 _encoder = msgspec.json.Encoder()
 
+_NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
 _PROJECT = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
 
 
@@ -31,7 +32,7 @@ def append(
     """Add the events, with what they make true, and the receipts."""
     if not events:
         return
-    project = log.project
+    project = log.project if log.project is not None else _begin(connection, state)
     rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
     insert(connection, "events", rows)
     tell_tables(connection, project, events)
@@ -44,6 +45,12 @@ def append(
         ],
     )
     connection.execute(_PROJECT, (state.revision, state.time, state.last_model_id, last_hash, project))
+
+
+def _begin(connection: sqlite3.Connection, state: State) -> int:
+    """Add the project, and return its id."""
+    ((project,),) = connection.execute(_NEW_PROJECT, (state.project, state.log_id)).fetchall()
+    return int(project)
 
 
 def chained(last_hash: bytes, log_id: str, row: Sequence[object]) -> bytes:
@@ -81,4 +88,10 @@ def _event_rows(
 
 
 def _about(image: Resource) -> tuple[int, int]:
-    return (image.id, image.last_number) if isinstance(image, Model) else (image.model_id, image.number)
+    match image:
+        case Model():
+            return image.id, image.last_number
+        case Project():
+            return 0, 0
+        case _:
+            return image.model_id, image.number

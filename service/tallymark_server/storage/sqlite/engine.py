@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -14,7 +13,7 @@ from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import StorageUnavailable
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.checkpoint import Mark
@@ -30,7 +29,7 @@ from tallymark_server.storage.contract import (
     Writing,
 )
 from tallymark_server.storage.sqlite.appending import append
-from tallymark_server.storage.sqlite.loading import Log, load
+from tallymark_server.storage.sqlite.loading import Log, load, new_log_id
 from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.prover import Prover
@@ -107,6 +106,14 @@ class SqliteStorage:
         result = _done(work, self._writer.connection)
         await self._writer.run(_commit)
         return result
+
+    async def project(self, name: str) -> Project:
+        with _translated:
+            return self._points.project(name)
+
+    async def projects(self, after: str, limit: int) -> list[Project]:
+        with _translated:
+            return self._points.projects(after, limit)
 
     async def head(self, project: str) -> Head:
         with _translated:
@@ -284,7 +291,7 @@ def add_projects(connection: sqlite3.Connection, projects: Sequence[str]) -> Non
     """Make those of the projects that are not there."""
     connection.executemany(
         "INSERT INTO projects (name, log_id) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
-        [(name, secrets.token_hex(8)) for name in projects],
+        [(name, new_log_id()) for name in projects],
     )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.errors import ProjectNotFound
-from tallymark_server.domain.model import ModelVersion, VersionUse
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Holders, Model, ModelVersion, VersionUse
 from tallymark_server.domain.reference import By, Reference, numbered
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
+from tallymark_server.storage.sqlite.holders import HELD_BY_NAME, holders_at, holders_of
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
 # CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
@@ -102,9 +106,9 @@ ORDER BY events.revision
 
 
 class Log(NamedTuple):
-    """A project's id in this file, and the hash of its last event."""
+    """A project's id in this file, None before it is there, and the hash of its last event."""
 
-    project: int
+    project: int | None
     hash: bytes
 
 
@@ -112,7 +116,9 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[Log,
     """The project's log, and everything of it that the keys ask for; ProjectNotFound."""
     row = connection.execute(PROJECT, (project,)).fetchone()
     if row is None:
-        raise ProjectNotFound(project)
+        if not keys.may_be_new:
+            raise ProjectNotFound(project)
+        return Log(None, b""), State(project, new_log_id(), 0, 0, 0, is_new=True, receipts=dict.fromkeys(keys.receipts))
     project_id, last_hash, log_id, revision, time, last_model_id = row
     state = State(project, log_id, revision, time, last_model_id)
     if keys.models:
@@ -129,9 +135,16 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[Log,
         _load_uses(connection, project_id, keys.uses, state)
     if keys.artifacts:
         _load_artifacts(connection, project_id, keys.artifacts, state)
+    if keys.holders:
+        _load_holders(connection, project_id, keys.holders, state)
     if keys.receipts:
         _load_receipts(connection, project_id, keys.receipts, state)
     return Log(project_id, last_hash), state
+
+
+def new_log_id() -> str:
+    """Return an id by which no other log is known."""
+    return secrets.token_hex(8)
 
 
 def pointed(
@@ -224,6 +237,12 @@ def _load_artifacts(
         state.artifacts[key] = (*state.artifacts[key], artifact)
 
 
+def _load_holders(connection: sqlite3.Connection, project: int, names: set[str], state: State) -> None:
+    state.holders.update(dict.fromkeys(names, Holders()))
+    for name, *row in connection.execute(HELD_BY_NAME, {"project": project, "asked": _json(names)}):
+        state.holders[name] = holders_of(row)
+
+
 def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], state: State) -> None:
     state.receipts.update(dict.fromkeys(ids))
     for request_id, fingerprint, *row in connection.execute(RECEIPTS, {"project": project, "asked": _json(ids)}):
@@ -233,9 +252,17 @@ def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], 
         for event in events:
             if isinstance(event.image, ModelVersion):
                 state.versions.setdefault((event.image.model, event.image.number), event.image)
+    for request_id, known in state.receipts.items():
+        if known is not None and isinstance(model := known.events[-1].image, Model):
+            state.receipts[request_id] = replace(known, holders=_told(connection, project, model, known.events[-1]))
     used = [event.image for known in state.receipts.values() if known for event in known.events]
     missing = {(use.model, numbered(use.number)) for use in used if isinstance(use, VersionUse)}
     _load_versions(connection, project, missing, state)
+
+
+def _told(connection: sqlite3.Connection, project: int, model: Model, event: Event) -> Holders:
+    """Return the holders that were told with the model when the event happened."""
+    return holders_at(connection, project, {model.id: model.last_number}, event.revision)[model.id]
 
 
 def _json(values: Iterable[object]) -> str:

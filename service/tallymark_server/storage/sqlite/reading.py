@@ -7,14 +7,24 @@ import math
 import sqlite3
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import ProjectNotFound
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunStep
 from tallymark_server.domain.reference import Reference
-from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
+from tallymark_server.storage.codec import (
+    decode_artifact,
+    decode_model,
+    decode_project,
+    decode_run,
+    decode_step,
+    decode_version,
+)
 from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Scope
 from tallymark_server.storage.sqlite.history import AFTER_ALL, EVENTS_AFTER, history_page
+from tallymark_server.storage.sqlite.holders import HELD, holders_at, holders_now, holders_of
 from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.lineage import Asked, lineage
 from tallymark_server.storage.sqlite.listing import (
@@ -29,8 +39,14 @@ from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_a
 from tallymark_server.storage.sqlite.rows import IMAGE, event_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
-MODEL_OF_NAME = """
-SELECT events.image, models.last_number FROM models
+_PROJECTS = """
+SELECT projects.name, projects.log_id, events.image FROM projects
+LEFT JOIN events ON events.project = projects.id AND events.revision = 1 AND events.kind = 'project_created'
+"""
+PROJECT_OF_NAME = f"{_PROJECTS} WHERE projects.name = ?"
+PROJECTS_AFTER = f"{_PROJECTS} WHERE projects.name > ? ORDER BY projects.name LIMIT ?"
+MODEL_OF_NAME = f"""
+SELECT events.image, models.last_number, {HELD} FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
 WHERE models.project = ? AND models.name = ?
 """
@@ -79,12 +95,24 @@ class Reading:
         self._ids[project] = row[0]
         return Head(row[1], row[2])
 
+    def project(self, name: str) -> Project:
+        """Return the project of that name; ProjectNotFound."""
+        row = self._connection.execute(PROJECT_OF_NAME, (name,)).fetchone()
+        if row is None:
+            raise ProjectNotFound(name)
+        return _project(*row)
+
+    def projects(self, after: str, limit: int) -> list[Project]:
+        """Return projects by name, after that name."""
+        return [_project(*row) for row in self._connection.execute(PROJECTS_AFTER, (after, limit))]
+
     def model(self, project: str, name: str, at: int | None) -> Model | None:
-        """The model of that name."""
+        """The model of that name, with its holders."""
         if at is not None:
-            return Past(self._connection, self._id(project), at).model(name)
+            found = Past(self._connection, self._id(project), at).model(name)
+            return None if found is None else self._with_holders(project, [found], at)[0]
         row = self._connection.execute(MODEL_OF_NAME, (self._id(project), name)).fetchone()
-        return None if row is None else decode_model(*row)
+        return None if row is None else replace(decode_model(*row[:2]), holders=holders_of(row[2:]))
 
     def renamed(self, project: str, old_name: str) -> str | None:
         """What a model that was called so is called now."""
@@ -103,7 +131,8 @@ class Reading:
         at = head.revision if query.at is None else query.at
         since = self._connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
         page = models_page(self._connection, self._id(project), at, query, renamed_since=since is not None)
-        return Listed(head, [decode_model(*row) for row in page.rows], at, page.next)
+        found = [decode_model(*row) for row in page.rows]
+        return Listed(head, self._with_holders(project, found, None if at == head.revision else at), at, page.next)
 
     def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool, at: int | None
@@ -216,11 +245,24 @@ class Reading:
         asked = Asked(self._connection, self._id(project), _revision(at))
         return [lineage(asked, key, directions, depth, limit)]
 
+    def _with_holders(self, project: str, models: list[Model], at: int | None) -> list[Model]:
+        if at is None:
+            found = holders_now(self._connection, self._id(project), [model.id for model in models])
+        else:
+            last_numbers = {model.id: model.last_number for model in models}
+            found = holders_at(self._connection, self._id(project), last_numbers, at)
+        return [replace(model, holders=found[model.id]) for model in models]
+
     def _id(self, project: str) -> int:
-        # Projects are made when the file is opened, and never go away.
+        # Projects never go away.
         if project not in self._ids:
             self.head(project)
         return self._ids[project]
+
+
+def _project(name: str, log_id: str, image: str | None) -> Project:
+    """Return the project of a row; one that the operator created has no event of it."""
+    return Project(name=name, log_id=log_id) if image is None else decode_project(image)
 
 
 def _revision(at: int | None) -> int:

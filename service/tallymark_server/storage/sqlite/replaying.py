@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tallymark_server.domain.events import Event, Kind
-from tallymark_server.domain.model import Model, ModelVersion
+from tallymark_server.domain.model import Model, ModelVersion, Project
 from tallymark_server.storage.contract import Problem
 from tallymark_server.storage.sqlite.appending import chained, row_of
 from tallymark_server.storage.sqlite.projecting import tell_tables
@@ -62,6 +62,11 @@ class Replay:
         self.time = event.time
         if getattr(event.image, "mod_revision", None) != event.revision:
             yield Problem(where, "its image is of another revision")
+        if isinstance(event.image, Project):
+            if event.revision != 1:
+                yield Problem(where, "it creates the project, of which there is an event before it")
+            if (event.image.name, event.image.log_id) != (self._name, self._log_id):
+                yield Problem(where, f"it creates project {event.image.name} with the log {event.image.log_id}")
         if isinstance(event.image, Model):
             self.last_model_id = max(self.last_model_id, event.image.id)
         if event.kind is Kind.VERSION_CREATED and isinstance(event.image, ModelVersion):

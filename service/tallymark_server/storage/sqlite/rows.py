@@ -11,6 +11,7 @@ from tallymark_server.storage.codec import (
     decode_artifact,
     decode_metric_change,
     decode_model,
+    decode_project,
     decode_run,
     decode_step,
     decode_use,
@@ -36,9 +37,10 @@ _OF_A_VERSION: dict[Kind, Callable[[str, str], Resource]] = {
     Kind.ARTIFACT_LINKED: decode_artifact,
     Kind.ARTIFACT_UNLINKED: decode_artifact,
 }
+_OF_A_PROJECT: dict[Kind, Callable[[str], Resource]] = {Kind.PROJECT_CREATED: decode_project}
 OF_MODELS = tuple(kind for kind in Kind if kind.startswith("model_"))
 # What is not the image of the version to which the event belongs.
-BESIDE_VERSIONS = (*OF_MODELS, *_OF_A_RUN, *_OF_A_VERSION)
+BESIDE_VERSIONS = (*OF_MODELS, *_OF_A_RUN, *_OF_A_VERSION, *_OF_A_PROJECT)
 # Of these there are as many as there are changes; events of all other kinds are found by their kind.
 COMMON = frozenset({Kind.VERSION_CREATED, Kind.METADATA_LOGGED, Kind.METRICS_LOGGED})
 
@@ -84,4 +86,6 @@ def _image_of(kind: Kind, number: int, image: str, model: str | None) -> Resourc
         return decode_model(image, number)
     if kind in _OF_A_RUN:
         return _OF_A_RUN[kind](image, model)
+    if kind in _OF_A_PROJECT:
+        return _OF_A_PROJECT[kind](image)
     return _OF_A_VERSION.get(kind, decode_version)(image, model or "")

@@ -1,0 +1,18 @@
+"""What can be asked of projects."""
+
+from __future__ import annotations
+
+from tallymark_server.domain.commands.parts import Command, Keys
+from tallymark_server.domain.model import Project
+
+
+class CreateProject(Command[Project], frozen=True, kw_only=True):
+    """Create the project of the command, with a log of its own."""
+
+    # Decided alone: what comes before it in line finds no project, and what comes after it does.
+    changes_much = True
+    looks_behind = True
+
+    def declare(self, keys: Keys) -> None:
+        Command.declare(self, keys)
+        keys.may_be_new = True

@@ -1,0 +1,13 @@
+"""What is asked of projects."""
+
+from __future__ import annotations
+
+from tallymark.v1 import project_pb2
+from tallymark_server.domain import commands as c
+from tallymark_server.domain import naming
+from tallymark_server.rpc.commands.parts import attempt
+
+
+def create_project(request: project_pb2.CreateProjectRequest, actor: str) -> c.CreateProject:
+    """Return the command of a CreateProject request; InvalidField."""
+    return c.CreateProject(**attempt(request, naming.project_name(request.project_id, "project_id"), actor))
