@@ -41,7 +41,7 @@ def computed(events: list[Event], at: int) -> dict[int, Holders]:
         if event.kind is Kind.MODEL_PURGED and isinstance(image, Model):
             seen = {key: version for key, version in seen.items() if key[0] != image.id}
         elif event.kind is Kind.VERSION_PURGED and isinstance(image, ModelVersion):
-            seen.pop((image.model_id, image.number))
+            seen.pop((image.model_id, image.number), None)
         elif isinstance(image, ModelVersion) and event.revision <= at:
             seen[(image.model_id, image.number)] = image
     found: dict[int, Holders] = {}

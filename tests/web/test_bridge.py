@@ -140,6 +140,9 @@ def test_every_method_of_the_contract_is_there(standing: Server) -> None:
             "{}",
             content_type="application/json",
         )
+        if method.name == "ListProjects":
+            assert answer.json["projects"][0]["name"] == "projects/default"
+            continue
         assert (answer.status, answer.json["code"]) == (400, "invalid_argument"), method.full_name
 
 
