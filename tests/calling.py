@@ -115,7 +115,7 @@ class Calls:
         )
         return self.runs.StartRun(request, timeout=DEADLINE)
 
-    def finish_run(self, run: str, state: run_pb2.RunState.ValueType, error: str = "") -> run_pb2.Run:
+    def finish_run(self, run: str, state: model_pb2.RunState.ValueType, error: str = "") -> run_pb2.Run:
         request = run_registry_pb2.FinishRunRequest(name=f"{PROJECT}/runs/{run}", state=state, error=error)
         return self.runs.FinishRun(request, timeout=DEADLINE)
 

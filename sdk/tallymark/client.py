@@ -247,10 +247,16 @@ class Client(Projects, Proving, Tracking):
         force: bool = False,
         reason: str = "",
         etag: str = "",
+        allow_unfinished_run: bool = False,
         validate_only: bool = False,
     ) -> ModelVersion:
-        """Move a version to a stage; with force, the holder goes to the archive. StageOccupied, EtagMismatch."""
-        call = calls.set_stage(self._project, reference, stage, force=force, reason=reason, etag=etag)
+        """Move a version to a stage; with force, the holder goes to the archive. StageOccupied, EtagMismatch.
+
+        RunNotSucceeded when the run that made the version failed, is lost or still running, unless that is allowed and
+        a reason is given.
+        """
+        how = {"force": force, "allow_unfinished_run": allow_unfinished_run}
+        call = calls.set_stage(self._project, reference, stage, **how, reason=reason, etag=etag)
         return self.run_call(calls.trial(call, validate_only))
 
     def set_alias(

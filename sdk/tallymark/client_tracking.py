@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tallymark import calls
 from tallymark.calls import Call, Listed, Page
 from tallymark.checking import checked
-from tallymark.resources import ArtifactInfo, Lineage, MetricPoint, ModelVersion, Run, RunStep, Started
+from tallymark.problems import RecordingProblem
+from tallymark.resources import ArtifactInfo, Heartbeat, Lineage, MetricPoint, ModelVersion, Run, RunStep, Started
 from tallymark.values import ArtifactRole, ArtifactType, RunState
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class Tracking(ABC):
     ) -> ModelVersion:
         """Set metadata of a version by key, and take keys away, series with all their points.
 
-        Values are numbers, text, booleans, datetimes, Uri, lists and mappings of these.
+        Values are numbers, text, booleans, None, datetimes, Uri, lists and mappings of these.
         """
         return self.run_call(calls.log_metadata(self._project, reference, metadata, delete_keys))
 
@@ -127,22 +128,43 @@ class Tracking(ABC):
         user: str = "",
         commit: str = "",
         url: str = "",
+        command: str = "",
         parameters: Mapping[str, object] | None = None,
+        start_time: datetime | None = None,
+        heartbeat_timeout: timedelta | None = None,
     ) -> Started:
-        """Start a run, or join it when it was started before."""
+        """Start a run, or join it when it was started before.
+
+        `start_time` is when the program started it, if that was earlier. With a `heartbeat_timeout`, from 1 second to
+        30 days, the run is recorded as lost when no heartbeat_run() arrives for so long.
+        """
         told = {
             "pipeline": pipeline,
             "host": host,
             "user": user,
             "commit": commit,
             "url": url,
+            "command": command,
             "parameters": parameters or {},
+            "start_time": start_time,
+            "heartbeat_timeout": heartbeat_timeout,
         }
         return self.run_call(calls.start_run(self._project, run, told, None))
 
-    def finish_run(self, run: str, state: RunState | str, *, error: str = "") -> Run:
-        """Finish a run as `succeeded` or `failed`; RunNotFound, RunFinished."""
-        return self.run_call(calls.finish_run(self._project, run, state, error))
+    def finish_run(self, run: str, state: RunState | str, *, error: str = "", end_time: datetime | None = None) -> Run:
+        """Finish a run, also a lost one, as `succeeded` or `failed`; RunNotFound, RunFinished.
+
+        `end_time` is when the program ended it, if that was earlier.
+        """
+        return self.run_call(calls.finish_run(self._project, run, state, error, end_time))
+
+    def heartbeat_run(self, run: str) -> Heartbeat:
+        """Report that the run's program is alive, which also resumes a lost run; RunNotFound."""
+        return self.run_call(calls.heartbeat_run(self._project, run))
+
+    def report_recording_problems(self, run: str, problems: Sequence[RecordingProblem]) -> Run:
+        """Add 1 to 1000 problems to what of a run could not be recorded; RunNotFound."""
+        return self.run_call(calls.report_recording_problems(self._project, run, problems))
 
     def get_run(self, run: str, *, at: int | datetime | None = None) -> Run:
         """The run of that id; RunNotFound."""
@@ -161,14 +183,29 @@ class Tracking(ABC):
         return self._pages(lambda token: calls.list_runs(self._project, token, listed, version))
 
     def start_step(
-        self, run: str, step: str, *, name: str = "", version: str = "", parameters: Mapping[str, object] | None = None
+        self,
+        run: str,
+        step: str,
+        *,
+        name: str = "",
+        version: str = "",
+        parameters: Mapping[str, object] | None = None,
+        start_time: datetime | None = None,
     ) -> RunStep:
-        """Start a step of a run under an id; `version` is the version in force in it. RunNotFound."""
-        return self.run_call(calls.start_step(self._project, run, step, name, version, parameters or {}))
+        """Start a step of a run under an id; `version` is the version in force in it. RunNotFound.
 
-    def finish_step(self, run: str, step: str, state: RunState | str, *, error: str = "") -> RunStep:
-        """Finish a step as `succeeded` or `failed`; StepNotFound, StepFinished."""
-        return self.run_call(calls.finish_step(self._project, run, step, state, error))
+        `start_time` is when the program started it, if that was earlier.
+        """
+        return self.run_call(calls.start_step(self._project, run, step, name, version, parameters or {}, start_time))
+
+    def finish_step(
+        self, run: str, step: str, state: RunState | str, *, error: str = "", end_time: datetime | None = None
+    ) -> RunStep:
+        """Finish a step as `succeeded` or `failed`; StepNotFound, StepFinished.
+
+        `end_time` is when the program ended it, if that was earlier.
+        """
+        return self.run_call(calls.finish_step(self._project, run, step, state, error, end_time))
 
     def list_steps(self, run: str, *, at: int | datetime | None = None) -> Iterator[RunStep]:
         """The steps of a run in the order in which they were started; RunNotFound."""

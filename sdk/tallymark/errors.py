@@ -203,6 +203,12 @@ class StageOccupied(Refused):
     reason = "STAGE_OCCUPIED"
 
 
+class RunNotSucceeded(Refused):
+    """The run that made the version failed, is lost or still running: `metadata["run"]` and `metadata["run_state"]`."""
+
+    reason = "RUN_NOT_SUCCEEDED"
+
+
 class RunFinished(Refused):
     """The run is finished with another outcome."""
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from tallymark.arguments import described, encodable, exact
 from tallymark.errors import InvalidField
+from tallymark.facts import facts_of, time_of
+from tallymark.problems import MAX_TEXT, RecordingProblem
 from tallymark.references import last_segment
 from tallymark.resources import (
     ArtifactInfo,
     Checkpoint,
     Event,
+    Heartbeat,
     Lineage,
     LineageNode,
     MetricChange,
@@ -27,7 +25,6 @@ from tallymark.resources import (
     Proof,
     Run,
     RunStep,
-    Value,
     VersionUse,
 )
 from tallymark.v1 import (
@@ -39,14 +36,13 @@ from tallymark.v1 import (
     model_pb2,
     project_pb2,
     run_pb2,
+    run_registry_pb2,
 )
-from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri, stage_of
+from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, stage_of
 
 _STAGES = {getattr(model_pb2, f"STAGE_{stage.name}"): stage for stage in Stage}
 _ARTIFACT_TYPES = {getattr(artifact_pb2, f"ARTIFACT_TYPE_{kind.name}"): kind for kind in ArtifactType}
 _ARTIFACT_ROLES = {getattr(artifact_pb2, f"ARTIFACT_ROLE_{role.name}"): role for role in ArtifactRole}
-# From here on not every whole number is a double.
-_LARGEST_WHOLE = 2**53
 _RUN_STATES = {getattr(model_pb2, f"RUN_STATE_{state.name}"): state for state in RunState}
 
 
@@ -55,7 +51,7 @@ def project_of(message: project_pb2.Project) -> Project:
     return Project(
         name=last_segment(message.name),
         creator=message.creator,
-        create_time=_time_of(message.create_time) if message.HasField("create_time") else None,
+        create_time=time_of(message.create_time) if message.HasField("create_time") else None,
         log_id=message.log_id,
     )
 
@@ -74,15 +70,15 @@ def model_of(message: model_pb2.Model) -> ModelInfo:
         trade_offs=message.trade_offs,
         ethics=message.ethics,
         tags=tuple(message.tags),
-        metadata=_facts_of(message.metadata),
+        metadata=facts_of(message.metadata),
         last_number=message.last_number,
         creator=message.creator,
-        create_time=_time_of(message.create_time),
-        update_time=_time_of(message.update_time),
+        create_time=time_of(message.create_time),
+        update_time=time_of(message.update_time),
         create_revision=message.create_revision,
         mod_revision=message.mod_revision,
         etag=message.etag,
-        delete_time=_time_of(message.delete_time) if message.HasField("delete_time") else None,
+        delete_time=time_of(message.delete_time) if message.HasField("delete_time") else None,
         latest_number=message.latest_number,
         production_number=message.production_number,
         staging_number=message.staging_number,
@@ -102,18 +98,19 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
         aliases=tuple(message.aliases),
         description=message.description,
         tags=tuple(message.tags),
-        metadata=_facts_of(message.metadata),
+        metadata=facts_of(message.metadata),
         series=dict(message.series),
         run=last_segment(message.run) if message.run else None,
+        run_state=_RUN_STATES.get(message.run_state),
         step=message.step,
         automatic=message.automatic,
         creator=message.creator,
-        create_time=_time_of(message.create_time),
-        update_time=_time_of(message.update_time),
+        create_time=time_of(message.create_time),
+        update_time=time_of(message.update_time),
         create_revision=message.create_revision,
         mod_revision=message.mod_revision,
         etag=message.etag,
-        delete_time=_time_of(message.delete_time) if message.HasField("delete_time") else None,
+        delete_time=time_of(message.delete_time) if message.HasField("delete_time") else None,
     )
 
 
@@ -148,10 +145,16 @@ def run_of(message: run_pb2.Run) -> Run:
         user=message.user,
         commit=message.commit,
         url=message.url,
-        parameters=_facts_of(message.parameters),
+        command=message.command,
+        parameters=facts_of(message.parameters),
+        heartbeat_timeout=message.heartbeat_timeout.ToTimedelta() if message.HasField("heartbeat_timeout") else None,
+        recording_problems=tuple(
+            RecordingProblem(found.subject, found.problem, found.count) for found in message.recording_problems
+        ),
         creator=message.creator,
-        create_time=_time_of(message.create_time),
-        end_time=_time_of(message.end_time) if message.HasField("end_time") else None,
+        create_time=time_of(message.create_time),
+        start_time=time_of(message.start_time) if message.HasField("start_time") else None,
+        end_time=time_of(message.end_time) if message.HasField("end_time") else None,
         create_revision=message.create_revision,
         mod_revision=message.mod_revision,
     )
@@ -168,9 +171,10 @@ def step_of(message: run_pb2.RunStep) -> RunStep:
         state=_RUN_STATES[message.state],
         error=message.error,
         model_version=message.model_version or None,
-        parameters=_facts_of(message.parameters),
-        create_time=_time_of(message.create_time),
-        end_time=_time_of(message.end_time) if message.HasField("end_time") else None,
+        parameters=facts_of(message.parameters),
+        create_time=time_of(message.create_time),
+        start_time=time_of(message.start_time) if message.HasField("start_time") else None,
+        end_time=time_of(message.end_time) if message.HasField("end_time") else None,
         create_revision=message.create_revision,
         mod_revision=message.mod_revision,
     )
@@ -194,7 +198,7 @@ def artifact_of(message: artifact_pb2.Artifact) -> ArtifactInfo:
         run=last_segment(message.run) if message.run else None,
         step=message.step,
         creator=message.creator,
-        create_time=_time_of(message.create_time),
+        create_time=time_of(message.create_time),
         create_revision=message.create_revision,
         mod_revision=message.mod_revision,
     )
@@ -202,7 +206,7 @@ def artifact_of(message: artifact_pb2.Artifact) -> ArtifactInfo:
 
 def point_of(message: metric_pb2.MetricPoint) -> MetricPoint:
     """The point that the message tells of."""
-    return MetricPoint(message.key, message.step, message.value, _time_of(message.time))
+    return MetricPoint(message.key, message.step, message.value, time_of(message.time))
 
 
 def lineage_of(message: lineage_pb2.QueryLineageResponse) -> Lineage:
@@ -259,7 +263,7 @@ def event_of(message: event_pb2.Event) -> Event:
     return Event(
         revision=message.revision,
         kind=event_pb2.EventKind.Name(message.kind).removeprefix("EVENT_KIND_").lower(),
-        time=_time_of(message.time),
+        time=time_of(message.time),
         actor=message.actor,
         reason=message.reason,
         resource=readers[which](getattr(message, which)),
@@ -281,6 +285,20 @@ def run_state_to(state: RunState | str) -> model_pb2.RunState.ValueType:
         return model_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}")
     except ValueError:
         raise InvalidField(f"state is {state!r}; a run finishes as succeeded or failed") from None
+
+
+def problem_to(problem: RecordingProblem) -> run_pb2.RecordingProblem:
+    """The problem as a message. Its texts are encodable whatever they quote, and cut where the field ends."""
+    subject, text = (
+        each[:MAX_TEXT].encode(errors="backslashreplace").decode() for each in (problem.subject, problem.problem)
+    )
+    return run_pb2.RecordingProblem(subject=subject, problem=text, count=problem.count)
+
+
+def heartbeat_of(message: run_registry_pb2.HeartbeatRunResponse) -> Heartbeat:
+    """What a heartbeat was answered with."""
+    deadline = message.deadline.ToTimedelta() if message.HasField("deadline") else None
+    return Heartbeat(_RUN_STATES[message.state], deadline)
 
 
 def artifact_type_to(kind: ArtifactType | str) -> artifact_pb2.ArtifactType.ValueType:
@@ -314,72 +332,3 @@ def kind_to(kind: str) -> event_pb2.EventKind.ValueType:
     except ValueError:
         names = (name.removeprefix("EVENT_KIND_").lower() for name in event_pb2.EventKind.keys()[1:])
         raise InvalidField(f"kind is {kind!r}; name one of {', '.join(names)}") from None
-
-
-def metadata_to(metadata: Mapping[str, object]) -> dict[str, model_pb2.MetadataValue]:
-    """Metadata as messages; InvalidField for a value of a type that the registry does not keep."""
-    if not all(isinstance(key, str) for key in metadata):
-        raise InvalidField("metadata keys are text")
-    return {encodable(key, "a metadata key"): _value_to(key, value) for key, value in metadata.items()}
-
-
-def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
-    match value:
-        case bool():
-            return model_pb2.MetadataValue(flag=value)
-        case int() if not exact(value):
-            raise InvalidField(f"metadata[{key!r}] has more digits than a number can keep; keep it as text")
-        case int() | float():
-            return model_pb2.MetadataValue(number=value)
-        case Uri():
-            return model_pb2.MetadataValue(uri=encodable(value, f"metadata[{key!r}]"))
-        case str():
-            return model_pb2.MetadataValue(text=encodable(value, f"metadata[{key!r}]"))
-        case datetime():
-            moment = Timestamp()
-            moment.FromDatetime(value.astimezone(UTC))
-            return model_pb2.MetadataValue(time=moment)
-        case list() | tuple():
-            items = [_value_to(key, item) for item in value]
-            return model_pb2.MetadataValue(list=model_pb2.MetadataList(values=items))
-        case Mapping():
-            return model_pb2.MetadataValue(map=model_pb2.MetadataMap(values=metadata_to(value)))
-        case _ if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
-            return _value_to(key, value.item())  # a scalar of numpy, or of a library like it
-        case _:
-            raise InvalidField(
-                f"metadata[{key!r}] is {described(value)}; the registry keeps numbers, text, booleans, datetimes,"
-                " Uri, and lists and mappings of these"
-            )
-
-
-def _facts_of(messages: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Value]:
-    return {key: _value_of(value) for key, value in sorted(messages.items())}
-
-
-def _value_of(message: model_pb2.MetadataValue) -> Value:
-    match message.WhichOneof("kind"):
-        case "number":
-            return _number_of(message.number)
-        case "flag":
-            return message.flag
-        case "time":
-            return _time_of(message.time)
-        case "uri":
-            return Uri(message.uri)
-        case "list":
-            return [_value_of(item) for item in message.list.values]
-        case "map":
-            return {key: _value_of(item) for key, item in message.map.values.items()}
-        case _:
-            return message.text
-
-
-def _number_of(value: float) -> float:
-    """A whole number as an int, which Python also takes where it counts; where a float is asked for an int serves."""
-    whole = value.is_integer() and abs(value) <= _LARGEST_WHOLE and (value or math.copysign(1, value) > 0)
-    return int(value) if whole else value
-
-
-def _time_of(message: Timestamp) -> datetime:
-    return message.ToDatetime(tzinfo=UTC)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tallymark.notebook import by, table
+from tallymark.problems import RecordingProblem
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
-Value = float | bool | str | datetime | Uri | list["Value"] | dict[str, "Value"]
+Value = float | bool | str | datetime | Uri | None | list["Value"] | dict[str, "Value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -99,9 +100,9 @@ class ModelInfo:
 class ModelVersion:
     """One version of a model.
 
-    `name` is its explicit name, or its number as text. `run` is the id of the run that made it, None outside a run;
-    `automatic` tells the one version that was numbered automatically for the run and model. `series` are the metrics
-    that have points, each with its highest step.
+    `name` is its explicit name, or its number as text. `run` is the id of the run that made it, and `run_state` how far
+    that run has come, None outside a run; `automatic` tells the one version that was numbered automatically for the run
+    and model. `series` are the metrics that have points, each with its highest step.
     """
 
     project: str
@@ -115,6 +116,7 @@ class ModelVersion:
     metadata: Mapping[str, Value]
     series: Mapping[str, int]
     run: str | None
+    run_state: RunState | None
     step: str
     automatic: bool
     creator: str
@@ -143,6 +145,7 @@ class ModelVersion:
             "description": self.description,
             "tags": ", ".join(self.tags),
             "run": self.run,
+            "run state": self.run_state.value if self.run_state else None,
             "step": self.step,
             "created": by(self.creator, self.create_time),
             "deleted": self.delete_time,
@@ -152,7 +155,12 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
-    """One execution of a pipeline. `model_version` is the resource name of the version that its own model means."""
+    """One execution of a pipeline. `model_version` is the resource name of the version that its own model means.
+
+    `start_time` is when the program started it by its own clock, None when it did not say. A run from which no
+    heartbeat arrives within `heartbeat_timeout` is recorded as lost; with None it never is. `recording_problems` is
+    what of the run could not be recorded, and `command` the command line that started the program.
+    """
 
     project: str
     id: str
@@ -164,9 +172,13 @@ class Run:
     user: str
     commit: str
     url: str
+    command: str
     parameters: Mapping[str, Value]
+    heartbeat_timeout: timedelta | None
+    recording_problems: tuple[RecordingProblem, ...]
     creator: str
     create_time: datetime
+    start_time: datetime | None
     end_time: datetime | None
     create_revision: int
     mod_revision: int
@@ -186,6 +198,8 @@ class Run:
             "error": self.error,
             "model version": self.model_version,
             "host": self.host,
+            "command": self.command,
+            "recording problems": sum(problem.count for problem in self.recording_problems) or None,
             "started": by(self.creator, self.create_time),
             "ended": self.end_time,
         }
@@ -194,7 +208,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunStep:
-    """One execution of a step. `model_version` is the resource name of the version in force in it."""
+    """One execution of a step. `model_version` is the resource name of the version in force in it.
+
+    `start_time` is when the program started it by its own clock, None when it did not say.
+    """
 
     project: str
     run: str
@@ -205,6 +222,7 @@ class RunStep:
     model_version: str | None
     parameters: Mapping[str, Value]
     create_time: datetime
+    start_time: datetime | None
     end_time: datetime | None
     create_revision: int
     mod_revision: int
@@ -320,7 +338,8 @@ class Event:
     `kind` is one of model_created, model_updated, model_renamed, model_deleted, model_undeleted, model_purged,
     version_created, version_updated, version_renamed, version_deleted, version_undeleted, version_purged, version_used,
     stage_changed, alias_set, alias_deleted, metadata_logged, metrics_logged, artifact_linked, artifact_unlinked,
-    run_started, run_finished, step_started, step_finished, project_created.
+    version_run_state_changed, run_started, run_finished, run_lost, run_resumed, recording_problems_reported,
+    step_started, step_finished, project_created.
     """
 
     revision: int
@@ -372,6 +391,13 @@ class Proof:
     def sound(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problem_count
+
+
+class Heartbeat(NamedTuple):
+    """The answer to a heartbeat: the run's state, and within what time the next must arrive, None if never."""
+
+    state: RunState
+    deadline: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def unrecorded(model: str, version: str | None, settings: Settings, **changes: A
         metadata={},
         series={},
         run=None,
+        run_state=None,
         step="",
         automatic=version is None,
         creator=settings.actor,

@@ -5,6 +5,7 @@ The rooms, in reading order:
 domain/     the rules, pure: what a name may be, how numbers are given, who holds a stage, what a repeated request means
 storage/    the only room that speaks SQL: `contract` says what is promised, `sqlite` keeps it
 writer      the one line: takes commands in turn, decides a batch, commits once, answers
+heartbeats  by when the next heartbeat of each running run must arrive, and what happens when it does not
 registry    the door for every edge: commands go to the writer, questions to storage
 filtering/  filters and orders, read into conditions
 paging      the tokens by which pages of lists follow each other

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from tallymark_server import telemetry
+from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.serving import GrpcServer
 from tallymark_server.settings import Settings
@@ -57,23 +58,29 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     """
     async with open_sqlite(settings.db, settings.projects) as storage:
         bell = Bell()
-        writer = Writer(storage, bell, lambda: time.time_ns() // 1000, settings.max_waiting)
-        registry = Registry(storage, writer, bell, settings.heartbeat)
+        writer = Writer(storage, bell, _micros, settings.max_waiting)
+        heartbeats = Heartbeats(storage, writer, _micros)
+        registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat)
         server, web = GrpcServer(registry), HttpServer(registry, settings.projects, settings.http_names)
-        line = asyncio.create_task(writer.serve())
+        line, losing = asyncio.create_task(writer.serve()), asyncio.create_task(heartbeats.serve())
         try:
             dashboard = "" if settings.http is None else _url(settings.http[0], web.listen(*settings.http))
             port = await server.start(settings.host, settings.port)
-            tasks = [line, asyncio.create_task(web.serve(port))] if dashboard else [line]
+            tasks = [line, losing, asyncio.create_task(web.serve(port))] if dashboard else [line, losing]
             yield Running(settings.host, port, dashboard, asyncio.ensure_future(_failed(tasks)))
             await server.refuse()
         finally:
+            losing.cancel()
             writer.stop()
             bell.close()
             await web.stop()
             await asyncio.wait((line,))
             await _tell_the_late(writer, settings.grace)
             await server.stop(settings.grace)
+
+
+def _micros() -> int:
+    return time.time_ns() // 1000
 
 
 async def _failed(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tallymark_server.domain.commands import Command
+from tallymark_server.domain.commands import Command, FinishRun, ResumeRun, Started, StartRun
 from tallymark_server.domain.conditions import (
     ARTIFACT_FIELDS,
     MODEL_FIELDS,
@@ -23,10 +23,11 @@ from tallymark_server.domain.conditions import (
 )
 from tallymark_server.domain.errors import ArtifactNotFound, ModelNotFound, RevisionInFuture, RunNotFound
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunStep
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunState, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import missing
 from tallymark_server.filtering import parse, parse_order
+from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.paging import make_token, page_size, parse_token, revision_of
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Piece, Proof, Scope, Storage
@@ -81,10 +82,11 @@ class Listing(Struct, Generic[T], frozen=True):
 class Registry:
     """What can be asked of the registry. `heartbeat` is the longest silence, in seconds, of a watch."""
 
-    def __init__(self, storage: Storage, writer: Writer, bell: Bell, heartbeat: float) -> None:
+    def __init__(self, storage: Storage, writer: Writer, bell: Bell, heartbeats: Heartbeats, heartbeat: float) -> None:
         self._storage = storage
         self._writer = writer
         self._bell = bell
+        self._heartbeats = heartbeats
         self._heartbeat = heartbeat
 
     async def execute(self, command: Command[T]) -> T:
@@ -101,6 +103,43 @@ class Registry:
         limit = page_size(size)
         found = await self._storage.projects(str(after), limit + 1)
         return found[:limit], make_token(_PROJECTS, None, (found[limit - 1].name,)) if len(found) > limit else ""
+
+    async def start_run(self, command: StartRun) -> Started:
+        """Start or join the run, and wait for its heartbeats if it sends any; a RegistryError if it is refused."""
+        if command.heartbeat_timeout is None:
+            return await self.execute(command)
+        return await self._heartbeats.kept(self._started(command))
+
+    async def finish_run(self, command: FinishRun) -> Run:
+        """Finish the run, and wait for its heartbeats no longer; a RegistryError if it is refused."""
+        run = await self.execute(command)
+        self._heartbeats.forget(command.project, command.run)
+        return run
+
+    async def heartbeat(self, project: str, run_id: str, actor: str) -> tuple[RunState, int | None]:
+        """Note that the run is alive, and resume it if it is lost.
+
+        Return its state, and within how many microseconds the next heartbeat must arrive, None if none is awaited.
+        RunNotFound.
+        """
+        if (timeout := self._heartbeats.heard(project, run_id)) is not None:
+            return RunState.RUNNING, timeout
+        run = await self.run(project, run_id)
+        if run.heartbeat_timeout is None or run.state in (RunState.SUCCEEDED, RunState.FAILED):
+            return run.state, None
+        # Through the line: it may be about to be recorded as lost.
+        run = await self._heartbeats.kept(self._resumed(ResumeRun(project=project, actor=actor, run=run_id)))
+        return run.state, run.heartbeat_timeout if run.state is RunState.RUNNING else None
+
+    async def _started(self, command: StartRun) -> Started:
+        started = await self.execute(command)
+        self._heartbeats.expect(command.project, started.run)
+        return started
+
+    async def _resumed(self, command: ResumeRun) -> Run:
+        run = await self.execute(command)
+        self._heartbeats.expect(command.project, run)
+        return run
 
     async def model(self, project: str, name: str, *, deleted: bool = False, moment: Moment = NOW) -> Model:
         """The model of that name, also a deleted one if that is asked for; ModelNotFound, RevisionInFuture."""

@@ -19,7 +19,7 @@ from tallymark_server.domain.deciding import AnyCommand, Outcome, take
 from tallymark_server.domain.errors import Overloaded, RegistryError, Stopping, StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.state import Receipt
-from tallymark_server.storage.contract import Storage, Writing
+from tallymark_server.storage.contract import Storage, TooMuchError, Writing
 from tallymark_server.watching import Bell
 
 T = TypeVar("T")
@@ -103,10 +103,7 @@ class Writer:
     async def _decide(self, batch: Sequence[tuple[AnyCommand, asyncio.Future[Outcome]]]) -> None:
         commands = [command for command, _ in batch]
         try:
-            brief = sum(command.size for command in commands) <= BRIEF and not any(c.changes_much for c in commands)
-            answers = await self._storage.write(
-                lambda writing: decide_batch(writing, commands, self._clock), brief=brief
-            )
+            answers = await self._answers(commands)
         except StorageUnavailable as error:
             await _log.aerror("storage unavailable", problem=str(error), commands=len(batch))
             for _, answer in batch:
@@ -122,6 +119,18 @@ class Writer:
             self._bell.ring({command.project for command in commands})
             for (_, answer), given in zip(batch, answers, strict=True):
                 _give(answer, given)
+
+    async def _answers(self, commands: Sequence[AnyCommand]) -> list[Answer]:
+        brief = sum(command.size for command in commands) <= BRIEF and not any(c.changes_much for c in commands)
+        if brief:
+            try:
+                return await self._storage.write(
+                    lambda writing: decide_batch(writing, commands, self._clock, BRIEF), brief=True
+                )
+            except TooMuchError:
+                # A run that has made very many versions has ended: that is known only once it is looked at.
+                pass
+        return await self._storage.write(lambda writing: decide_batch(writing, commands, self._clock))
 
 
 class Gathering:
@@ -186,40 +195,49 @@ async def _quiet(waiting: Sized) -> None:
         turns = turns + 1 if len(waiting) == before else 0
 
 
-def decide_batch(writing: Writing, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
-    """The answers to the commands, in their order, with their effects appended. Projects do not touch each other."""
+def decide_batch(
+    writing: Writing, commands: Sequence[AnyCommand], clock: Clock, most: int | None = None
+) -> list[Answer]:
+    """The answers to the commands, in their order, with their effects appended. Projects do not touch each other.
+
+    Raise TooMuchError when they change more than `most` versions of runs.
+    """
     places: dict[str, list[int]] = {}
     for place, command in enumerate(commands):
         places.setdefault(command.project, []).append(place)
     answers: dict[int, Answer] = {}
     for project, in_project in places.items():
-        given = _decide_project(writing, project, [commands[place] for place in in_project], clock)
+        given = _decide_project(writing, project, [commands[place] for place in in_project], clock, most)
         answers.update(zip(in_project, given, strict=True))
     return [answers[place] for place in range(len(commands))]
 
 
-def _decide_project(writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
+def _decide_project(
+    writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock, most: int | None
+) -> list[Answer]:
     answers: list[Answer] = []
     stretch: list[AnyCommand] = []
     for command in commands:
         if command.looks_behind and stretch:
-            answers.extend(_decide_stretch(writing, project, stretch, clock))
+            answers.extend(_decide_stretch(writing, project, stretch, clock, most))
             stretch = []
         stretch.append(command)
         if command.changes_much:
-            answers.extend(_decide_stretch(writing, project, stretch, clock))
+            answers.extend(_decide_stretch(writing, project, stretch, clock, most))
             stretch = []
     if stretch:
-        answers.extend(_decide_stretch(writing, project, stretch, clock))
+        answers.extend(_decide_stretch(writing, project, stretch, clock, most))
     return answers
 
 
-def _decide_stretch(writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock) -> list[Answer]:
+def _decide_stretch(
+    writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock, most: int | None
+) -> list[Answer]:
     keys = Keys()
     for command in commands:
         command.declare(keys)
     try:
-        state = writing.load(project, keys)
+        state = writing.load(project, keys, most=most)
     except RegistryError as error:
         return [error] * len(commands)
     answers: list[Answer] = []

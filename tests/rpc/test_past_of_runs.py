@@ -17,7 +17,7 @@ from tallymark.v1.lineage_pb2 import QueryLineageRequest
 from tallymark.v1.metric_pb2 import ListMetricPointsRequest, MetricPoint
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, ModelConfig
 from tallymark.v1.model_pb2 import RUN_STATE_FAILED, RUN_STATE_SUCCEEDED
-from tallymark.v1.run_pb2 import RunStep
+from tallymark.v1.run_pb2 import RecordingProblem, RunStep
 from tallymark.v1.run_registry_pb2 import GetRunRequest, ListRunsRequest, ListStepsRequest
 
 VERSION = f"{PROJECT}/models/churn/versions/1"
@@ -90,6 +90,13 @@ def step(calls: Calls, name: str) -> None:
     )
 
 
+def report(calls: Calls, subject: str) -> None:
+    problems = [RecordingProblem(subject=subject, problem="too many", count=3)]
+    calls.runs.ReportRecordingProblems(
+        run_registry_pb2.ReportRecordingProblemsRequest(name=f"{PROJECT}/runs/train", problems=problems)
+    )
+
+
 def rename(calls: Calls, old: str, new: str) -> None:
     request = model_registry_pb2.RenameModelRequest(name=f"{PROJECT}/models/{old}", new_model_id=new)
     calls.models.RenameModel(request)
@@ -107,7 +114,7 @@ def story(calls: Calls) -> Iterator[Callable[[], object]]:
     yield lambda: calls.runs.FinishStep(
         run_registry_pb2.FinishStepRequest(name=f"{PROJECT}/runs/train/steps/fit", state=RUN_STATE_SUCCEEDED)
     )
-    yield lambda: calls.set_stage("churn", 1, STAGE_PRODUCTION)
+    yield lambda: calls.set_stage("churn", 1, STAGE_PRODUCTION, allow_unfinished_run=True, reason="a trial")
     yield lambda: link(calls, "churn/1", "weights", "s3://w1")
     yield lambda: calls.start_run("tune", ModelConfig(model="churn"), pipeline="tuning")
     yield lambda: calls.ensure("churn", "1", run="tune")
@@ -115,7 +122,10 @@ def story(calls: Calls) -> Iterator[Callable[[], object]]:
     yield lambda: measure(calls, ("loss", 1, 0.3))
     yield lambda: link(calls, "churn/2", "weights", "s3://w2")
     yield lambda: link(calls, "churn/2", "start", "s3://w1", ARTIFACT_ROLE_USED)
+    yield lambda: report(calls, "metric 'loss'")
     yield lambda: calls.finish_run("train", RUN_STATE_FAILED, "tired")
+    yield lambda: report(calls, "metric 'auc'")
+    yield lambda: calls.finish_run("tune", RUN_STATE_SUCCEEDED)
     yield lambda: calls.set_stage("churn", 2, STAGE_PRODUCTION, force=True)
     yield lambda: unlink(calls, "churn/1", "data")
     yield lambda: step(calls, "late")

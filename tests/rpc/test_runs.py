@@ -71,7 +71,8 @@ def test_a_failed_run_keeps_its_version(calls: Calls) -> None:
     """What a run has made outlives its failure."""
     made = calls.start_run("r1", config()).model_version
     calls.finish_run("r1", RUN_STATE_FAILED, "out of memory")
-    assert calls.version("churn", "1") == made
+    kept = calls.version("churn", "1")
+    assert (kept.name, kept.create_revision, kept.run_state) == (made.name, made.create_revision, RUN_STATE_FAILED)
 
 
 def test_a_long_error_is_kept_as_far_as_it_goes(calls: Calls) -> None:
@@ -134,7 +135,7 @@ def start_step(calls: Calls, step: str, run: str = "r1", request_id: str = "", *
     return calls.runs.StartStep(request)
 
 
-def finish_step(calls: Calls, step: str, state: run_pb2.RunState.ValueType, error: str = "") -> run_pb2.RunStep:
+def finish_step(calls: Calls, step: str, state: model_pb2.RunState.ValueType, error: str = "") -> run_pb2.RunStep:
     name = f"{PROJECT}/runs/r1/steps/{step}"
     return calls.runs.FinishStep(run_registry_pb2.FinishStepRequest(name=name, state=state, error=error))
 

@@ -43,7 +43,7 @@ def take_in(path: Path, lines: list[bytes]) -> dict[str, int]:
 def test_what_is_exported_is_imported_and_exported_the_same(file: Path, tmp_path: Path) -> None:
     """After every kind of change, an import has the same log, tables and receipts, and gives the same bytes again."""
     told, copy = lines_of(file), tmp_path / "copy.db"
-    assert take_in(copy, told) == {"default": 36, "other": 1}
+    assert take_in(copy, told) == {"default": 47, "other": 1}
     assert lines_of(copy) == told
     proof = verify(copy)
     assert (proof.problems, proof.marks) == ([], verify(file).marks)
@@ -67,7 +67,7 @@ async def test_an_imported_log_goes_on(file: Path, tmp_path: Path) -> None:
         )
     assert [version.number for version in versions] == [1, 2, 3]
     assert isinstance(other, RequestIdReused)
-    assert [version.number for version in new] == [6]
+    assert [version.number for version in new] == [7]
     assert verify(copy).problems == []
 
 
@@ -75,7 +75,7 @@ def test_a_project_is_exported_alone_as_of_any_revision(file: Path, tmp_path: Pa
     """Each beginning of a log is an export that can be imported, is proved, and is a beginning of the whole."""
     whole = lines_of(file, "default")
     events = [line for line in whole if b'"kind"' in line]
-    for at in range(1, 37):
+    for at in range(1, 48):
         copy = tmp_path / f"{at}.db"
         told = lines_of(file, "default", at)
         assert [line for line in told if b'"kind"' in line] == events[:at]
@@ -104,7 +104,7 @@ async def test_a_project_without_events_is_taken_over(file: Path, tmp_path: Path
 def test_a_line_is_for_people_too(file: Path) -> None:
     """A project's line tells its name and where it stands; an event's line what the resource became, as an object."""
     first, second, *_ = map(json.loads, lines_of(file))
-    assert (first["project"], first["revision"], first["format"]) == ("default", 36, 1)
+    assert (first["project"], first["revision"], first["format"]) == ("default", 47, 1)
     assert (second["kind"], second["actor"], second["image"]["name"]) == ("model_created", "ana", "churn")
 
 
@@ -182,8 +182,8 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "edited hash": (lambda lines: changed(lines, 6, b'"hash":"', b'"hash":"00'), "its hash does not follow"),
     "edited log": (lambda lines: changed(lines, 1, b'"log_id":"', b'"log_id":"0'), "line 2: project default, rev"),
     "edited name": (lambda lines: changed(lines, 1, b'"default"', b'"defect"'), "are not those that were exported"),
-    "shortened project": (lambda lines: changed(lines, 1, b'"revision":36', b'"revision":35'), "ends with 35"),
-    "lengthened project": (lambda lines: changed(lines, 1, b'"revision":36', b'"revision":37'), "only 36 are told"),
+    "shortened project": (lambda lines: changed(lines, 1, b'"revision":47', b'"revision":46'), "ends with 46"),
+    "lengthened project": (lambda lines: changed(lines, 1, b'"revision":47', b'"revision":48'), "only 47 are told"),
     "edited receipt": (lambda lines: changed(lines, 3, b'"31"', b'"32"'), "are not those that were exported"),
     "moved receipt": (lambda lines: [*lines[:2], *lines[3:9], lines[2], *lines[9:]], "line 9: request one had its"),
     "lacking column": (lambda lines: changed(lines, 2, b'"actor"', b'"author"'), "line 2: it lacks 'actor'"),
@@ -250,7 +250,7 @@ async def test_a_served_file_is_exported_and_not_imported_into(file: Path) -> No
 
 async def test_a_broken_log_is_not_exported(file: Path) -> None:
     """What could not be imported again is not told in the first place."""
-    for script in ("UPDATE events SET actor = 'eve' WHERE revision = 30", "DELETE FROM events WHERE revision = 36"):
+    for script in ("UPDATE events SET actor = 'eve' WHERE revision = 30", "DELETE FROM events WHERE revision = 47"):
         with closing(sqlite3.connect(file)) as database:
             database.executescript(script)
         with pytest.raises(CannotOpenError, match="tallymark verify"):
@@ -261,8 +261,8 @@ def test_what_is_not_there_cannot_be_exported(file: Path, tmp_path: Path) -> Non
     """Projects, revisions and files that are missing are told as such."""
     with pytest.raises(CannotExportError, match="no project nobody"):
         lines_of(file, "nobody")
-    with pytest.raises(CannotExportError, match="revision 37 is not yet there: project default is at 36"):
-        lines_of(file, "default", 37)
+    with pytest.raises(CannotExportError, match="revision 48 is not yet there: project default is at 47"):
+        lines_of(file, "default", 48)
     with pytest.raises(CannotExportError, match="name one with --project"):
         lines_of(file, at=1)
     with pytest.raises(CannotOpenError, match="no file"):

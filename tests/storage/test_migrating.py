@@ -18,7 +18,7 @@ from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbere
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.exporting import exported
-from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, steps
+from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, add_functions, steps
 from tallymark_server.storage.sqlite.verifying import verify
 
 RELEASED = sorted(Path(__file__).with_name("released").glob("*.sql"))
@@ -94,6 +94,7 @@ def measured(values: Sequence[float], *without: str) -> c.LogMetadata:
 def at_schema(path: Path, new: Path, number: int) -> None:
     """Make a file with the log of the other, and with what its tables had by that step."""
     with closing(sqlite3.connect(new, isolation_level=None)) as made:
+        add_functions(made)
         for step, sql in steps()[:number]:
             made.executescript(f"{sql}; PRAGMA user_version = {step}; PRAGMA application_id = {APPLICATION_ID}")
         tables = [name for (name,) in made.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
@@ -129,7 +130,6 @@ async def test_what_earlier_steps_made_is_brought_on(tmp_path: Path) -> None:
 
 async def test_versions_that_were_renamed_are_found_by_what_they_have(tmp_path: Path) -> None:
     """What a rename left behind is looked up as it is now, to the last digit of its numbers."""
-    path = tmp_path / "tallymark.db"
     facts = {
         "a": 0.1 + 0.2,
         "b": math.nan,
@@ -140,17 +140,17 @@ async def test_versions_that_were_renamed_are_found_by_what_they_have(tmp_path: 
         "g": 5e-324,
     }
     changes = {"name": "rc", "tags": ("late", "eu"), "metadata": facts}
+    path, old = tmp_path / "tallymark.db", tmp_path / "old.db"
     async with open_sqlite(path, ("default",)) as storage:
         rename = c.UpdateVersion(**ATTEMPT, model="churn", reference=numbered(1), changes=changes)
         answers = await write(storage, create_model(), create_versions(None, None), rename)
     assert not [answer for answer in answers if isinstance(answer, Exception)]
-    with closing(sqlite3.connect(path)) as database:
-        # As it was left by the step before, whose tables are those of now.
+    at_schema(path, old, 5)
+    with closing(sqlite3.connect(old)) as database:
         database.executescript("DELETE FROM facts; INSERT INTO facts VALUES (1, 1, 'tags', 'early', 1)")
-        database.execute("PRAGMA user_version = 5")
-    async with open_sqlite(path, ("default",)):
+    async with open_sqlite(old, ("default",)):
         pass
-    assert verify(path).problems == []
+    assert verify(old).problems == []
 
 
 async def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from storage.conftest import Open
 from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark_server.domain import commands as c
-from tallymark_server.domain.model import ArtifactRole, ArtifactType, Point, RunState, Stage
+from tallymark_server.domain.model import ArtifactRole, ArtifactType, Point, RecordingProblem, RunState, Stage
 from tallymark_server.domain.reference import named, numbered
 from tallymark_server.storage.sqlite.verifying import verify
 
@@ -71,6 +72,13 @@ def second_half() -> list[Any]:
         create_versions(None, model="retention"),
         c.DeleteVersion(**ATTEMPT, model="retention", reference=numbered(5)),
         c.PurgeVersion(**ATTEMPT, model="retention", reference=numbered(5)),
+        replace(start_run("r3"), heartbeat_timeout=1_000_000, start_time=7, command="train.py"),
+        ensure("mine", run="r3", model="retention"),
+        c.LoseRun(**ATTEMPT, run="r3", last_seen=8),
+        c.ResumeRun(**ATTEMPT, run="r3"),
+        c.ReportProblems(**ATTEMPT, run="r3", problems=(RecordingProblem("metric 'loss'", "too many", 2),)),
+        c.LogMetadata(**ATTEMPT, model="retention", reference=named("mine"), metadata={"none": None, "id": 2**53 + 1}),
+        c.FinishRun(**ATTEMPT, run="r3", state=RunState.SUCCEEDED, end_time=9),
     ]
 
 
@@ -87,7 +95,7 @@ def test_a_sound_file_is_proved(file: Path) -> None:
     """After every kind of change the tables are what the log tells, and each project's last hash is told."""
     proof = verify(file)
     assert proof.problems == []
-    assert proof.events == 37
+    assert proof.events == 48
     assert {project: len(mark.hash) for project, mark in proof.marks.items()} == {"default": 64, "other": 64}
 
 
@@ -111,7 +119,7 @@ CORRUPTIONS = {
     "removed run": ("DELETE FROM runs", "table runs"),
     "forgotten rename": ("DELETE FROM renames", "table renames"),
     "removed event": ("DELETE FROM events WHERE project = 1 AND revision = 5", "events are missing"),
-    "removed last event": ("DELETE FROM events WHERE project = 1 AND revision = 36", "its head is not the last event"),
+    "removed last event": ("DELETE FROM events WHERE project = 1 AND revision = 47", "its head is not the last event"),
     "changed actor": ("UPDATE events SET actor = 'eve' WHERE revision = 3", "revision 3"),
     "changed reason": ("UPDATE events SET reason = 'worse' WHERE reason = 'better'", "its hash does not follow"),
     "changed payload": ("UPDATE events SET image = replace(image, '0.5', '0.9')", "its hash does not follow"),
@@ -202,7 +210,7 @@ def test_the_command_tells_by_its_exit_code(file: Path, tmp_path: Path) -> None:
     """0 for a sound file with its hashes, 1 with what is wrong, and one sentence for what is no file of ours."""
     sound = run_verify(file)
     assert (sound.returncode, sound.stderr) == (0, "")
-    assert "is as its log tells: 37 events" in sound.stdout
+    assert "is as its log tells: 48 events" in sound.stdout
     assert f"project default: {verify(file).marks['default'].hash}" in sound.stdout
     database = sqlite3.connect(file)
     database.executescript("DELETE FROM runs")

@@ -30,7 +30,17 @@ from tallymark.calls.parts import (
     trial,
 )
 from tallymark.calls.projects import create_project, get_project, list_projects
-from tallymark.calls.runs import finish_run, finish_step, get_run, list_runs, list_steps, start_run, start_step
+from tallymark.calls.runs import (
+    finish_run,
+    finish_step,
+    get_run,
+    heartbeat_run,
+    list_runs,
+    list_steps,
+    report_recording_problems,
+    start_run,
+    start_step,
+)
 from tallymark.calls.versions import (
     config,
     create_version,
@@ -77,6 +87,7 @@ __all__ = [
     "get_run",
     "get_version",
     "head",
+    "heartbeat_run",
     "history",
     "lineage",
     "link_artifact",
@@ -93,6 +104,7 @@ __all__ = [
     "purge_model",
     "purge_version",
     "rename_model",
+    "report_recording_problems",
     "set_alias",
     "set_stage",
     "start_run",

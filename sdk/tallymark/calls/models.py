@@ -10,6 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from tallymark import messages as m
 from tallymark.calls.parts import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
+from tallymark.facts import metadata_to
 from tallymark.references import model_name
 from tallymark.resources import (
     ModelInfo,
@@ -23,7 +24,7 @@ from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
 
 def create_model(project: str, name: str, fields: Mapping[str, Any]) -> Call[ModelInfo]:
     """CreateModel."""
-    model = model_pb2.Model(**{**fields, "metadata": m.metadata_to(fields["metadata"])})
+    model = model_pb2.Model(**{**fields, "metadata": metadata_to(fields["metadata"])})
     request = model_registry_pb2.CreateModelRequest(
         parent=f"projects/{project}", model_id=name, model=model, request_id=new_request_id()
     )
@@ -54,7 +55,7 @@ def update_model(project: str, name: str, changes: Mapping[str, Any], etag: str)
     """UpdateModel: the fields that are not None."""
     given = {field: value for field, value in changes.items() if value is not None}
     if "metadata" in given:
-        given["metadata"] = m.metadata_to(given["metadata"])
+        given["metadata"] = metadata_to(given["metadata"])
     request = model_registry_pb2.UpdateModelRequest(
         model=model_pb2.Model(name=model_name(project, name), etag=etag, **given),
         update_mask=FieldMask(paths=given),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from tallymark import messages as m
 from tallymark.calls.parts import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
+from tallymark.facts import duration_to, metadata_to, time_to
+from tallymark.problems import RecordingProblem
 from tallymark.references import run_name, version_name
 from tallymark.resources import (
+    Heartbeat,
     Run,
     RunStep,
     Started,
@@ -25,7 +28,12 @@ from tallymark.values import RunState
 
 def start_run(project: str, run: str, told: Mapping[str, Any], config: model_pb2.ModelConfig | None) -> Call[Started]:
     """StartRun: `told` are the fields of the run."""
-    fields = {**told, "parameters": m.metadata_to(told.get("parameters", {}))}
+    fields = {
+        **told,
+        "parameters": metadata_to(told.get("parameters", {})),
+        "start_time": time_to(told.get("start_time")),
+        "heartbeat_timeout": duration_to(told.get("heartbeat_timeout")),
+    }
     request = run_registry_pb2.StartRunRequest(
         parent=f"projects/{project}",
         run_id=run,
@@ -36,15 +44,34 @@ def start_run(project: str, run: str, told: Mapping[str, Any], config: model_pb2
     return Call(RunRegistryStub, "StartRun", request, _started, writes=True)
 
 
-def finish_run(project: str, run: str, state: RunState | str, error: str) -> Call[Run]:
+def finish_run(
+    project: str, run: str, state: RunState | str, error: str, end_time: datetime | None = None
+) -> Call[Run]:
     """FinishRun."""
     request = run_registry_pb2.FinishRunRequest(
         name=run_name(project, run),
         state=m.run_state_to(state),
         error=error,
+        end_time=time_to(end_time),
         request_id=new_request_id(),
     )
     return Call(RunRegistryStub, "FinishRun", request, m.run_of, writes=True)
+
+
+def heartbeat_run(project: str, run: str) -> Call[Heartbeat]:
+    """HeartbeatRun."""
+    request = run_registry_pb2.HeartbeatRunRequest(name=run_name(project, run))
+    return Call(RunRegistryStub, "HeartbeatRun", request, m.heartbeat_of)
+
+
+def report_recording_problems(project: str, run: str, problems: Sequence[RecordingProblem]) -> Call[Run]:
+    """ReportRecordingProblems."""
+    request = run_registry_pb2.ReportRecordingProblemsRequest(
+        name=run_name(project, run),
+        problems=[m.problem_to(problem) for problem in problems],
+        request_id=new_request_id(),
+    )
+    return Call(RunRegistryStub, "ReportRecordingProblems", request, m.run_of, writes=True)
 
 
 def get_run(project: str, run: str, at: int | datetime | None = None) -> Call[Run]:
@@ -68,7 +95,13 @@ def list_runs(project: str, token: str, listed: Listed, version: str) -> Call[Pa
 
 
 def start_step(
-    project: str, run: str, step: str, name: str, version: str, parameters: Mapping[str, object]
+    project: str,
+    run: str,
+    step: str,
+    name: str,
+    version: str,
+    parameters: Mapping[str, object],
+    start_time: datetime | None = None,
 ) -> Call[RunStep]:
     """StartStep."""
     request = run_registry_pb2.StartStepRequest(
@@ -77,19 +110,23 @@ def start_step(
         step=run_pb2.RunStep(
             display_name=name,
             model_version=version_name(project, version) if version else "",
-            parameters=m.metadata_to(parameters),
+            parameters=metadata_to(parameters),
+            start_time=time_to(start_time),
         ),
         request_id=new_request_id(),
     )
     return Call(RunRegistryStub, "StartStep", request, m.step_of, writes=True)
 
 
-def finish_step(project: str, run: str, step: str, state: RunState | str, error: str) -> Call[RunStep]:
+def finish_step(
+    project: str, run: str, step: str, state: RunState | str, error: str, end_time: datetime | None = None
+) -> Call[RunStep]:
     """FinishStep."""
     request = run_registry_pb2.FinishStepRequest(
         name=f"{run_name(project, run)}/steps/{step}",
         state=m.run_state_to(state),
         error=error,
+        end_time=time_to(end_time),
         request_id=new_request_id(),
     )
     return Call(RunRegistryStub, "FinishStep", request, m.step_of, writes=True)

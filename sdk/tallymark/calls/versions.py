@@ -10,6 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from tallymark import messages as m
 from tallymark.calls.parts import PAGE_SIZE, Call, Listed, NewVersion, Page, as_of, new_request_id, page
+from tallymark.facts import metadata_to
 from tallymark.references import model_name, run_name, version_name
 from tallymark.resources import (
     Ensured,
@@ -108,7 +109,14 @@ def list_versions(project: str, model: str, token: str, listed: Listed) -> Call[
 
 
 def set_stage(
-    project: str, reference: str, stage: Stage | str, *, force: bool, reason: str, etag: str
+    project: str,
+    reference: str,
+    stage: Stage | str,
+    *,
+    force: bool,
+    reason: str,
+    etag: str,
+    allow_unfinished_run: bool = False,
 ) -> Call[ModelVersion]:
     """SetStage."""
     request = model_registry_pb2.SetStageRequest(
@@ -117,6 +125,7 @@ def set_stage(
         force=force,
         reason=reason,
         etag=etag,
+        allow_unfinished_run=allow_unfinished_run,
         request_id=new_request_id(),
     )
     return Call(ModelRegistryStub, "SetStage", request, m.version_of, writes=True)
@@ -160,7 +169,7 @@ def log_metadata(
     """LogMetadata."""
     request = model_registry_pb2.LogMetadataRequest(
         name=version_name(project, reference),
-        metadata=m.metadata_to(metadata),
+        metadata=metadata_to(metadata),
         delete_keys=delete_keys,
         points=[m.point_to(point) for point in points],
         request_id=new_request_id(),
@@ -172,7 +181,7 @@ def update_version(project: str, reference: str, changes: Mapping[str, Any], eta
     """UpdateModelVersion: the fields that are not None."""
     given = {field: value for field, value in changes.items() if value is not None}
     if "metadata" in given:
-        given["metadata"] = m.metadata_to(given["metadata"])
+        given["metadata"] = metadata_to(given["metadata"])
     request = model_registry_pb2.UpdateModelVersionRequest(
         model_version=model_pb2.ModelVersion(name=version_name(project, reference), etag=etag, **given),
         update_mask=FieldMask(paths=given),
@@ -217,5 +226,5 @@ def list_metrics(
 
 def _new_version(new: NewVersion) -> model_pb2.ModelVersion:
     return model_pb2.ModelVersion(
-        version_name=new.name, description=new.description, tags=new.tags, metadata=m.metadata_to(new.metadata)
+        version_name=new.name, description=new.description, tags=new.tags, metadata=metadata_to(new.metadata)
     )

@@ -43,6 +43,7 @@ VERSION_FIELDS: Fields = {
     "tags": Kind.LIST,
     "metadata": Kind.FACTS,
     "run": Kind.TEXT,
+    "run_state": Kind.TEXT,
     "step": Kind.TEXT,
     "automatic": Kind.FLAG,
     "creator": Kind.TEXT,
@@ -75,8 +76,10 @@ RUN_FIELDS: Fields = {
     "host": Kind.TEXT,
     "user": Kind.TEXT,
     "url": Kind.TEXT,
+    "command": Kind.TEXT,
     "creator": Kind.TEXT,
     "create_time": Kind.TIME,
+    "start_time": Kind.TIME,
     "end_time": Kind.TIME,
 }
 ARTIFACT_FIELDS: Fields = {
@@ -96,13 +99,16 @@ ARTIFACT_FIELDS: Fields = {
 
 
 class Comparison(Struct, frozen=True):
-    """A field, or a fact of it by its key, compared with a value. In text, `*` stands for any characters."""
+    """A field, or a fact of it by its key, compared with a value. In text, `*` stands for any characters.
+
+    A fact may be compared with None, which is the value of a fact that is null.
+    """
 
     field: str
     kind: Kind
     key: str | None
     comparator: Comparator
-    value: str | float | bool | Time
+    value: str | float | int | bool | Time | None
 
 
 class All(Struct, frozen=True):

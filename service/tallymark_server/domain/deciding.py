@@ -18,7 +18,15 @@ from tallymark_server.domain.model import Artifact, Holders, Model, ModelVersion
 from tallymark_server.domain.numbering import create_model, create_versions, ensure_version
 from tallymark_server.domain.projects import create_project
 from tallymark_server.domain.promotion import delete_alias, set_alias, set_stage
-from tallymark_server.domain.running import finish_run, finish_step, start_run, start_step
+from tallymark_server.domain.running import (
+    finish_run,
+    finish_step,
+    lose_run,
+    report_problems,
+    resume_run,
+    start_run,
+    start_step,
+)
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import Receipt, State
 
@@ -45,6 +53,9 @@ AnyCommand = (
     | c.UnlinkArtifact
     | c.StartRun
     | c.FinishRun
+    | c.LoseRun
+    | c.ResumeRun
+    | c.ReportProblems
     | c.StartStep
     | c.FinishStep
 )
@@ -102,6 +113,9 @@ def replay(state: State, command: AnyCommand, receipt: Receipt) -> Outcome:
         case c.StartRun():
             version = _used(state, last) if isinstance(last, VersionUse) else cast("ModelVersion", last)
             return c.Started(_known(state.runs[command.run]), created=False, version=version)
+        case c.RunCommand():
+            # What the run's versions became follows it.
+            return cast("Run", receipt.events[0].image)
         case _:
             return cast("Outcome", last)
 
@@ -129,6 +143,9 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
     c.UnlinkArtifact: unlink_artifact,
     c.StartRun: start_run,
     c.FinishRun: finish_run,
+    c.LoseRun: lose_run,
+    c.ResumeRun: resume_run,
+    c.ReportProblems: report_problems,
     c.StartStep: start_step,
     c.FinishStep: finish_step,
 }

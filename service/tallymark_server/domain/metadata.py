@@ -29,6 +29,14 @@ def merged(old: Mapping[str, Value], new: Mapping[str, Value]) -> dict[str, Valu
     return both
 
 
+def whole(number: int) -> float | int:
+    """The number as a float if that keeps it exactly, else as it is: equal numbers are kept in one way."""
+    try:
+        return float(number) if float(number) == number else number
+    except OverflowError:
+        return number
+
+
 def limit_size(metadata: Mapping[str, Value], field: str) -> None:
     """ValueTooLarge beyond 65,535 bytes of JSON."""
     size = len(json.dumps(metadata, default=_plain, ensure_ascii=False, separators=(",", ":")).encode())

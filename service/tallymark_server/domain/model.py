@@ -60,7 +60,8 @@ class Uri(Struct, frozen=True):
     text: str
 
 
-Value = float | str | bool | Time | Uri | tuple["Value", ...] | dict[str, "Value"]
+# An int is a whole number that a float does not hold exactly; all other numbers are floats.
+Value = float | int | str | bool | None | Time | Uri | tuple["Value", ...] | dict[str, "Value"]
 
 
 class ModelCard(Struct, frozen=True, omit_defaults=True):
@@ -109,7 +110,8 @@ class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ModelVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry in a model's line. `name` is the explicit name, None when the version is called by its number.
 
-    `series` are the metrics that have points, each with its highest step.
+    `series` are the metrics that have points, each with its highest step. `run_state` is the state of the run that made
+    the version, None when it was made outside a run.
     """
 
     model_id: int
@@ -123,6 +125,7 @@ class ModelVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, Value] = field(default_factory=dict)
     series: dict[str, int] = field(default_factory=dict)
     run: str | None = None
+    run_state: RunState | None = None
     step: str = ""
     automatic: bool = False
     creator: str
@@ -177,8 +180,20 @@ class Artifact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unlinked: bool = False
 
 
+class RecordingProblem(Struct, frozen=True):
+    """Something that a program could not record in a run, why, and how often."""
+
+    subject: str
+    problem: str
+    count: int
+
+
 class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One execution of a pipeline. `model` and `number` are the version that the pipeline's own model means in it."""
+    """One execution of a pipeline. `model` and `number` are the version that the pipeline's own model means in it.
+
+    `start_time` is when the program started it by its own clock, None when it did not say. `heartbeat_timeout` is in
+    microseconds, None for a run that is never lost.
+    """
 
     id: str
     pipeline: str
@@ -191,9 +206,13 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str = ""
     commit: str = ""
     url: str = ""
+    command: str = ""
     parameters: dict[str, Value] = field(default_factory=dict)
+    recording_problems: tuple[RecordingProblem, ...] = ()
+    heartbeat_timeout: int | None = None
     creator: str
     create_time: int
+    start_time: int | None = None
     end_time: int | None = None
     create_revision: int
     mod_revision: int
@@ -212,6 +231,7 @@ class RunStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int = 0
     parameters: dict[str, Value] = field(default_factory=dict)
     create_time: int
+    start_time: int | None = None
     end_time: int | None = None
     create_revision: int
     mod_revision: int

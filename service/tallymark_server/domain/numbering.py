@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tallymark_server.domain.commands import Config, CreateModel, CreateVersions, Ensured, EnsureVersion, NewVersion
 from tallymark_server.domain.errors import ModelExists, RunNotFound, VersionNameTaken
 from tallymark_server.domain.events import Kind
-from tallymark_server.domain.model import Model, ModelCard, ModelVersion, VersionUse
+from tallymark_server.domain.model import Model, ModelCard, ModelVersion, RunState, VersionUse
 from tallymark_server.domain.reference import By, named
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import State, missing
@@ -60,7 +60,9 @@ def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, ste
     name = None if config.reference is None else str(config.reference.value)
     automatic = name is None and run is not None
     new = replace(config.version, name=name)
-    return Ensured(_write_version(model, number, new, scribe, run=run, step=step, automatic=automatic), created=True)
+    run_state = None if run is None else _run_state(state, run)
+    version = _write_version(model, number, new, scribe, run=run, run_state=run_state, step=step, automatic=automatic)
+    return Ensured(version, created=True)
 
 
 def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
@@ -76,6 +78,11 @@ def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
         return None
     number = state.automatic[(run, config.model)]
     return None if number is None else state.versions[(config.model, number)]
+
+
+def _run_state(state: State, run: str) -> RunState:
+    known = state.runs[run]
+    return RunState.RUNNING if known is None else known.state
 
 
 def _tell_use(state: State, version: ModelVersion, run: str, step: str, scribe: Scribe) -> None:
@@ -117,6 +124,7 @@ def _write_version(
     scribe: Scribe,
     *,
     run: str | None = None,
+    run_state: RunState | None = None,
     step: str = "",
     automatic: bool = False,
 ) -> ModelVersion:
@@ -129,6 +137,7 @@ def _write_version(
         tags=new.tags,
         metadata=new.metadata,
         run=run,
+        run_state=run_state,
         step=step,
         automatic=automatic,
         creator=scribe.actor,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tallymark_server.domain.commands import DeleteAlias, SetAlias, SetStage
-from tallymark_server.domain.errors import AliasMoved, EtagMismatch, StageOccupied
+from tallymark_server.domain.errors import AliasMoved, EtagMismatch, InvalidField, RunNotSucceeded, StageOccupied
 from tallymark_server.domain.events import Kind
-from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Stage
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, RunState, Stage
 from tallymark_server.domain.reference import aliased, in_stage
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import State
@@ -29,6 +29,7 @@ def set_stage(state: State, command: SetStage, scribe: Scribe) -> ModelVersion:
     if version.stage is command.stage:
         return version
     if command.stage in EXCLUSIVE_STAGES:
+        _check_run(state, version, command)
         holder = state.find(command.model, in_stage(command.stage))
         foreseen = command.expected is None or holder is None or holder.number == command.expected
         if holder is not None and not (command.force and foreseen):
@@ -73,6 +74,19 @@ def drop_alias(holder: ModelVersion, alias: str, reason: str, scribe: Scribe) ->
     image = scribe.changed(holder, aliases=tuple(name for name in holder.aliases if name != alias))
     scribe.write(Kind.ALIAS_DELETED, image, reason=reason, alias=alias, previous_number=holder.number)
     return image
+
+
+def _check_run(state: State, version: ModelVersion, command: SetStage) -> None:
+    """RunNotSucceeded if the run that made the version did not succeed and that is not allowed; InvalidField."""
+    if version.run_state in (None, RunState.SUCCEEDED):
+        return
+    if not command.allow_unfinished_run:
+        run, run_state = version.run or "", version.run_state or RunState.RUNNING
+        raise RunNotSucceeded(state.project, version.model, version.number, run, run_state.value)
+    if not command.reason.strip():
+        raise InvalidField(
+            "reason", command.reason, "with allow_unfinished_run, say why the version is good all the same"
+        )
 
 
 def _check_expected(state: State, model: str, alias: str, holder: ModelVersion | None, expected: int | None) -> None:

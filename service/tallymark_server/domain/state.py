@@ -62,6 +62,7 @@ class State(Struct):
     pointers: dict[tuple[str, Reference], int | None] = field(default_factory=dict)
     automatic: dict[tuple[str, str], int | None] = field(default_factory=dict)
     runs: dict[str, Run | None] = field(default_factory=dict)
+    made: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
     uses: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     steps: dict[tuple[str, str], RunStep | None] = field(default_factory=dict)
     artifacts: dict[tuple[str, int, str], tuple[Artifact, ...]] = field(default_factory=dict)
@@ -145,6 +146,8 @@ class State(Struct):
         model, number = version.model, version.number
         match event.kind:
             case Kind.VERSION_CREATED:
+                if version.run is not None and version.run in self.made:
+                    self.made[version.run].add((model, number))
                 self.last_numbers[model] = number
                 self.pointers[(model, LATEST)] = number
                 if version.name is not None:

@@ -4,6 +4,7 @@ stage = "production" AND metadata.auc > 0.9
 tags:growth OR tags:retention            OR binds tighter than AND
 NOT create_time < "2026-01-01T00:00:00Z"
 version_name = "rc-*" (creator:ana)      two terms side by side must both hold
+metadata.depth = null                    the key is there, without a value
 metadata.auc desc, number                an order
 """
 

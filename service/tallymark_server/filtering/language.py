@@ -22,10 +22,13 @@ from tallymark_server.domain.conditions import (
     Order,
 )
 from tallymark_server.domain.errors import InvalidFilter
+from tallymark_server.domain.metadata import whole
 from tallymark_server.domain.model import Time
 
 MAX_TERMS = 100
 MAX_SORT_KEYS = 3
+# Of whole numbers that are kept exactly.
+_LARGEST, _MAX_DIGITS = 2**63 - 1, 20
 
 _GRAMMAR = r"""
 start: expression?
@@ -150,6 +153,10 @@ class _Reader(Transformer[Token, Any]):
             allowed = " ".join(known.value for known in _ALLOWED[kind])
             raise self._refusal(sign, f"{path[0]} takes {allowed}")
         read = _read(value, kind)
+        if kind is Kind.FACTS and value.type == "WORD" and str(value) == "null":
+            if comparator in _ORDERED:
+                raise self._refusal(sign, "null is compared by = or !=")
+            return Comparison(path[0], kind, key, comparator, None)
         if read is None:
             raise self._refusal(value, kind.value)
         return Comparison(path[0], kind, key, comparator, read)
@@ -197,11 +204,17 @@ def _read(token: Token, kind: Kind) -> str | float | bool | Time | None:
         case Kind.TIME:
             return _time(text)
         case Kind.FACTS if token.type == "NUMBER":
-            return float(text)
+            return _number(text)
         case Kind.FACTS if token.type == "WORD" and text in ("true", "false"):
             return text == "true"
         case Kind.FACTS:
             return text
+
+
+def _number(text: str) -> float | int:
+    """The number that a fact is compared with: as exact as facts are kept."""
+    exact = len(text) <= _MAX_DIGITS and text.removeprefix("-").isdigit() and abs(int(text)) <= _LARGEST
+    return whole(int(text)) if exact else float(text)
 
 
 def _text(token: Token) -> str:

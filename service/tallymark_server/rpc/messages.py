@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallymark.v1 import (
@@ -127,6 +129,8 @@ def version(
     if version.run:
         message.run = names.of_run(project, version.run)
         message.automatic = version.automatic
+        if version.run_state is not None:
+            message.run_state = _RUN_STATES[version.run_state]
     if version.step:
         message.step = version.step
     if version.delete_time is not None:
@@ -146,13 +150,31 @@ def run(project: str, run: Run) -> run_pb2.Run:
         user=run.user,
         commit=run.commit,
         url=run.url,
+        command=run.command,
         parameters=_facts(run.parameters),
+        recording_problems=[
+            run_pb2.RecordingProblem(subject=found.subject, problem=found.problem, count=found.count)
+            for found in run.recording_problems
+        ],
+        heartbeat_timeout=None if run.heartbeat_timeout is None else duration(run.heartbeat_timeout),
         creator=run.creator,
         create_time=_timestamp(run.create_time),
+        start_time=_maybe_timestamp(run.start_time),
         end_time=_maybe_timestamp(run.end_time),
         create_revision=run.create_revision,
         mod_revision=run.mod_revision,
     )
+
+
+def run_state(state: RunState) -> model_pb2.RunState.ValueType:
+    """The state as a message."""
+    return _RUN_STATES[state]
+
+
+def duration(micros: int) -> Duration:
+    """So many microseconds as a message."""
+    seconds, rest = divmod(micros, 1_000_000)
+    return Duration(seconds=seconds, nanos=rest * 1000)
 
 
 def step(project: str, step: RunStep) -> run_pb2.RunStep:
@@ -165,6 +187,7 @@ def step(project: str, step: RunStep) -> run_pb2.RunStep:
         model_version=names.of_version(project, step.model, step.number) if step.model else "",
         parameters=_facts(step.parameters),
         create_time=_timestamp(step.create_time),
+        start_time=_maybe_timestamp(step.start_time),
         end_time=_maybe_timestamp(step.end_time),
         create_revision=step.create_revision,
         mod_revision=step.mod_revision,
@@ -299,8 +322,12 @@ def _facts(facts: Mapping[str, Value]) -> dict[str, model_pb2.MetadataValue] | N
 
 def _value(value: Value) -> model_pb2.MetadataValue:
     match value:
+        case None:
+            return model_pb2.MetadataValue(null=NULL_VALUE)
         case bool():
             return model_pb2.MetadataValue(flag=value)
+        case int():
+            return model_pb2.MetadataValue(integer=value)
         case float():
             return model_pb2.MetadataValue(number=value)
         case str():

@@ -18,8 +18,9 @@ from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Context
-from tallymark_server.rpc.handlers import EventLog, ModelRegistry, RunRegistry
+from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.reflection import add_reflection
+from tallymark_server.rpc.run_handlers import RunRegistry
 from tallymark_server.rpc.status import code_of, details_of
 
 MAX_MESSAGE = 4 * 1024 * 1024

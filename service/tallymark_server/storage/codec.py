@@ -24,6 +24,7 @@ from tallymark_server.domain.model import (
     ModelVersion,
     Point,
     Project,
+    RecordingProblem,
     Resource,
     Run,
     RunState,
@@ -70,12 +71,14 @@ def decode_model(text: str, last_number: int) -> Model:
 
 def decode_version(text: str, model: str) -> ModelVersion:
     """The version whose image the text is."""
-    return ModelVersion(**_typed(_decode(text), stage=Stage), model=model)
+    return ModelVersion(**_typed(_decode(text), stage=Stage, run_state=RunState), model=model)
 
 
 def decode_run(text: str, model: str | None) -> Run:
     """The run whose image the text is."""
-    return Run(**_typed(_decode(text), state=RunState), model=model)
+    raw = _typed(_decode(text), state=RunState)
+    problems = tuple(RecordingProblem(**problem) for problem in raw.pop("recording_problems", ()))
+    return Run(**raw, recording_problems=problems, model=model)
 
 
 def decode_step(text: str, model: str | None) -> RunStep:
@@ -132,8 +135,11 @@ def _typed(raw: dict[str, Any], **enums: type[StrEnum]) -> dict[str, Any]:
 
 def _encode_value(value: Value) -> object:
     match value:
-        case bool() | str():
+        case bool() | str() | None:
             return value
+        case int():
+            # As text: readers in other languages would take a number for a double, and round it.
+            return {"integer": str(value)}
         case float():
             return value if math.isfinite(value) else {"number": str(value)}
         case Time(micros):
@@ -148,7 +154,7 @@ def _encode_value(value: Value) -> object:
 
 def _decode_value(raw: Any) -> Value:
     match raw:
-        case bool() | str() | float():
+        case bool() | str() | float() | None:
             return raw
         case int():
             return float(raw)
@@ -156,6 +162,8 @@ def _decode_value(raw: Any) -> Value:
             return tuple(_decode_value(item) for item in raw)
         case {"number": text}:
             return float(text)
+        case {"integer": text}:
+            return int(text)
         case {"time": micros}:
             return Time(micros)
         case {"uri": text}:

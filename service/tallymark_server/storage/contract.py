@@ -32,6 +32,19 @@ class CannotOpenError(Exception):
     """The storage cannot be opened; the message says why, and what to do next."""
 
 
+class TooMuchError(Exception):
+    """More must be loaded than a brief write can take; nothing was changed."""
+
+
+class Awaited(NamedTuple):
+    """A running run of which heartbeats are awaited, for how long, and when it was heard of last, in microseconds."""
+
+    project: str
+    run: str
+    timeout: int
+    last_seen: int
+
+
 class Head(Struct, frozen=True):
     """Where a project's log stands."""
 
@@ -125,12 +138,13 @@ class Piece(Struct, frozen=True):
 class Writing(Protocol):
     """One open transaction of the one writer."""
 
-    def load(self, project: str, keys: Keys) -> State:
+    def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
         """Everything of the project that the keys ask for, each key with None if it is missing; ProjectNotFound.
 
         A pointer comes with the version at which it points, a run with the version of its pipeline, and a receipt with
         its events, and with the holders of the model in the last of them. Where the keys say that the project may be
         new, one that is missing comes with an empty log of a new id, and is there once an event is appended.
+        TooMuchError when runs of `keys.made` have made more than `most` versions.
         """
         ...
 
@@ -222,6 +236,10 @@ class Storage(Protocol):
 
     async def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
         """A page of the project's runs, or of those that made or used a version."""
+        ...
+
+    async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
+        """Return running runs with a heartbeat_timeout in all projects, after that one in a fixed order."""
         ...
 
     async def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:

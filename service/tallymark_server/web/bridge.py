@@ -21,7 +21,8 @@ from starlette.responses import JSONResponse, Response
 
 from tallymark_server.domain.errors import InvalidField, MalformedRequest, RegistryError
 from tallymark_server.registry import Registry
-from tallymark_server.rpc.handlers import EventLog, ModelRegistry, RunRegistry
+from tallymark_server.rpc.handlers import EventLog, ModelRegistry
+from tallymark_server.rpc.run_handlers import RunRegistry
 from tallymark_server.web.problems import HTTP_STATUS, code_name, incident, packed_details
 
 JSON, PROTO = "application/json", "application/proto"

@@ -12,7 +12,18 @@ from tallymark_server.domain.commands.models import (
 )
 from tallymark_server.domain.commands.parts import Command, Config, Keys, NewVersion
 from tallymark_server.domain.commands.projects import CreateProject
-from tallymark_server.domain.commands.runs import FinishRun, FinishStep, Started, StartRun, StartStep, StepCommand
+from tallymark_server.domain.commands.runs import (
+    FinishRun,
+    FinishStep,
+    LoseRun,
+    ReportProblems,
+    ResumeRun,
+    RunCommand,
+    Started,
+    StartRun,
+    StartStep,
+    StepCommand,
+)
 from tallymark_server.domain.commands.versions import (
     CreateVersions,
     DeleteAlias,
@@ -45,11 +56,15 @@ __all__ = [
     "Keys",
     "LinkArtifact",
     "LogMetadata",
+    "LoseRun",
     "ModelCommand",
     "NewVersion",
     "PurgeModel",
     "PurgeVersion",
     "RenameModel",
+    "ReportProblems",
+    "ResumeRun",
+    "RunCommand",
     "SetAlias",
     "SetStage",
     "StartRun",

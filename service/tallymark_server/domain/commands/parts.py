@@ -31,6 +31,8 @@ class Keys(Struct):
     artifacts: set[tuple[str, Reference, str]] = field(default_factory=set)
     holders: set[str] = field(default_factory=set)
     may_be_new: bool = False
+    # Runs of which every version that they made is needed.
+    made: set[str] = field(default_factory=set)
 
 
 class Command(Struct, Generic[T_co], frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from tallymark_server.domain.commands.parts import Command, Config, Keys
 from tallymark_server.domain.model import (
     ModelVersion,
+    RecordingProblem,
     Run,
     RunState,
     RunStep,
@@ -32,6 +33,9 @@ class StartRun(Command[Started], frozen=True, kw_only=True):
     user: str = ""
     commit: str = ""
     url: str = ""
+    command: str = ""
+    start_time: int | None = None
+    heartbeat_timeout: int | None = None
     parameters: dict[str, Value] = field(default_factory=dict)
     config: Config | None = None
 
@@ -42,16 +46,46 @@ class StartRun(Command[Started], frozen=True, kw_only=True):
             self.config.declare(keys, self.run)
 
 
-class FinishRun(Command[Run], frozen=True, kw_only=True):
-    """Finish a run."""
+class RunCommand(Command[Run], frozen=True, kw_only=True):
+    """A change to a run that exists."""
 
     run: str
-    state: RunState
-    error: str = ""
 
     def declare(self, keys: Keys) -> None:
         Command.declare(self, keys)
         keys.runs.add(self.run)
+
+
+class RunStateCommand(RunCommand, frozen=True, kw_only=True):
+    """A change to the state of a run, and with it to the run state of every version that the run made."""
+
+    def declare(self, keys: Keys) -> None:
+        RunCommand.declare(self, keys)
+        keys.made.add(self.run)
+
+
+class FinishRun(RunStateCommand, frozen=True, kw_only=True):
+    """Finish a run. `end_time` is when the program ended it by its own clock, None for now."""
+
+    state: RunState
+    error: str = ""
+    end_time: int | None = None
+
+
+class LoseRun(RunStateCommand, frozen=True, kw_only=True):
+    """Record a run as lost, if it is still running. `last_seen` is its last sign of life."""
+
+    last_seen: int
+
+
+class ResumeRun(RunStateCommand, frozen=True, kw_only=True):
+    """Record that a run goes on, if it was lost."""
+
+
+class ReportProblems(RunCommand, frozen=True, kw_only=True):
+    """Add to what of a run could not be recorded."""
+
+    problems: tuple[RecordingProblem, ...]
 
 
 class StepCommand(Command[RunStep], frozen=True, kw_only=True):
@@ -71,6 +105,7 @@ class StartStep(StepCommand, frozen=True, kw_only=True):
 
     name: str
     version: tuple[str, Reference] | None = None
+    start_time: int | None = None
     parameters: dict[str, Value] = field(default_factory=dict)
 
     def declare(self, keys: Keys) -> None:
@@ -81,7 +116,8 @@ class StartStep(StepCommand, frozen=True, kw_only=True):
 
 
 class FinishStep(StepCommand, frozen=True, kw_only=True):
-    """Finish a step."""
+    """Finish a step. `end_time` is when the program ended it by its own clock, None for now."""
 
     state: RunState
     error: str = ""
+    end_time: int | None = None

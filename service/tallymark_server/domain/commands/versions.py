@@ -66,11 +66,15 @@ class VersionCommand(Command[ModelVersion], frozen=True, kw_only=True):
 
 
 class SetStage(VersionCommand, frozen=True, kw_only=True):
-    """Move a version to another stage. With `force` its holder leaves, if it is `expected` (None: whoever it is)."""
+    """Move a version to another stage. With `force` its holder leaves, if it is `expected` (None: whoever it is).
+
+    With `allow_unfinished_run` and a reason, the run that made the version need not have succeeded.
+    """
 
     stage: Stage
     force: bool = False
     expected: int | None = None
+    allow_unfinished_run: bool = False
     reason: str = ""
     etag: str = ""
 

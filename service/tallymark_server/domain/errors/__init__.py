@@ -6,8 +6,8 @@ RegistryError
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
 │                        StepNotFound, ArtifactNotFound
 ├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
-├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
-│                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted
+├── Refused              StageOccupied, RunNotSucceeded, RunFinished, StepFinished, RequestIdReused, LogReplaced,
+│                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable
@@ -65,6 +65,7 @@ from tallymark_server.domain.errors.states import (
     ModelNotDeleted,
     RequestIdReused,
     RunFinished,
+    RunNotSucceeded,
     StageOccupied,
     StepFinished,
     VersionDeleted,
@@ -104,6 +105,7 @@ __all__ = [
     "RevisionInFuture",
     "RunFinished",
     "RunNotFound",
+    "RunNotSucceeded",
     "StageEmpty",
     "StageOccupied",
     "StepFinished",

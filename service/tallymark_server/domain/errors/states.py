@@ -20,6 +20,25 @@ class StageOccupied(Refused):
         )
 
 
+class RunNotSucceeded(Refused):
+    """The run that made the version did not succeed, and the request did not say to promote it all the same."""
+
+    reason = "RUN_NOT_SUCCEEDED"
+
+    def __init__(self, project: str, model: str, number: int, run: str, run_state: str) -> None:
+        what = {"running": "is still running", "lost": "is lost"}.get(run_state, run_state)
+        wait = "wait until the run has succeeded, or " if run_state == "running" else ""
+        super().__init__(
+            f"run {shown(run)}, which made number {number} of model {shown(model)}, {what}; {wait}repeat with"
+            " allow_unfinished_run and a reason to promote the version all the same",
+            project=project,
+            model=model,
+            number=number,
+            run=run,
+            run_state=run_state,
+        )
+
+
 class RunFinished(Refused):
     """The run is finished with another outcome."""
 

@@ -13,7 +13,7 @@ from tallymark_server.rpc.commands.parts import moment
 from tallymark_server.rpc.commands.projects import create_project
 from tallymark_server.rpc.commands.proofs import export, proof
 from tallymark_server.rpc.commands.questions import asked, cursor, depth, directions, interest, kinds, scope
-from tallymark_server.rpc.commands.runs import finish_run, finish_step, start_run, start_step
+from tallymark_server.rpc.commands.runs import finish_run, finish_step, report_problems, start_run, start_step
 from tallymark_server.rpc.commands.versions import (
     create_version,
     create_versions,
@@ -53,6 +53,7 @@ __all__ = [
     "purge_model",
     "purge_version",
     "rename_model",
+    "report_problems",
     "scope",
     "set_alias",
     "set_stage",

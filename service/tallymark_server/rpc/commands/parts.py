@@ -159,7 +159,12 @@ def _value(key: str, value: model_pb2.MetadataValue, depth: int = 0) -> Value:
             return Uri(value.uri)
         case "list":
             return tuple(_value(key, item, depth + 1) for item in value.list.values)
+        case "null":
+            return None
+        case "integer":
+            return metadata.whole(value.integer)
         case "map":
             return {name: _value(key, item, depth + 1) for name, item in value.map.values.items()}
         case None:
-            raise InvalidField(f"metadata[{key!r}]", "empty", "give it a number, text, flag, time, uri, list or map")
+            kinds = "a number, text, flag, time, uri, list, map, null or integer"
+            raise InvalidField(f"metadata[{key!r}]", "empty", f"give it {kinds}")

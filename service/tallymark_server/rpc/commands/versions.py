@@ -63,6 +63,7 @@ def set_stage(request: model_registry_pb2.SetStageRequest, actor: str) -> c.SetS
         reference=which,
         stage=stage(request.stage, "stage"),
         force=request.force,
+        allow_unfinished_run=request.allow_unfinished_run,
         reason=naming.prose(request.reason, "reason"),
         etag=request.etag,
     )

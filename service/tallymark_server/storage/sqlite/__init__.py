@@ -3,6 +3,7 @@
 The file:
 schema/         the tables, by numbered steps
 migrate         applies those steps, forward only
+run_states      gives versions of earlier releases the state of their run
 lock            lets one process at a time hold the file
 threaded        a connection with a thread of its own
 engine          opens the file, and keeps the promises of the contract

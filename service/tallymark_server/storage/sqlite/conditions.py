@@ -23,6 +23,7 @@ VERSION_COLUMNS = {
     "tags": "$.tags",
     "metadata": "$.metadata",
     "run": _image("run"),
+    "run_state": _image("run_state"),
     "step": _image("step"),
     "automatic": _image("automatic", "FALSE"),
     "creator": _image("creator"),
@@ -46,8 +47,10 @@ RUN_COLUMNS = {
     "run": "runs.id",
     "state": _image("state", "'running'"),
     "parameters": "$.parameters",
-    **{field: _image(field) for field in ("pipeline", "error", "commit", "host", "user", "url", "creator")},
+    **{field: _image(field) for field in ("pipeline", "error", "commit", "host", "user", "url", "command", "creator")},
     "create_time": _image("create_time", "0"),
+    # When the program did not say, the registry's time is the best that is known.
+    "start_time": _image("start_time", "json_extract(events.image, '$.create_time')"),
     # What goes on ends later than everything that has ended.
     "end_time": _image("end_time", str(2**62)),
 }
@@ -64,7 +67,10 @@ ARTIFACT_COLUMNS = {
 _SORTED = 255
 _FACT = f"""
 (SELECT CASE type
-    WHEN 'object' THEN coalesce(json_extract(value, '$.time'), substr(json_extract(value, '$.uri'), 1, {_SORTED}))
+    WHEN 'object' THEN coalesce(
+        json_extract(value, '$.time'), CAST(json_extract(value, '$.integer') AS INTEGER),
+        substr(json_extract(value, '$.uri'), 1, {_SORTED})
+    )
     WHEN 'array' THEN NULL WHEN 'text' THEN substr(value, 1, {_SORTED}) ELSE value END
 FROM json_each(events.image, '{{}}') WHERE key = ?)
 """
@@ -130,6 +136,8 @@ def _fact(comparison: Comparison) -> Sql:
     if comparator is Comparator.HAS and value == "*":
         return "TRUE", []
     match value:
+        case None:
+            return f"type {'<>' if comparator is Comparator.UNEQUAL else '='} 'null'", []
         case bool():
             return f"type IN ('true', 'false') AND value {_sign(comparator)} ?", [int(value)]
         case str():
@@ -137,7 +145,10 @@ def _fact(comparison: Comparison) -> Sql:
             uri, _ = _text("json_extract(value, '$.uri')", comparator, value)
             return f"CASE type WHEN 'text' THEN {sql} WHEN 'object' THEN {uri} ELSE FALSE END", parameters * 2
         case _:
-            return f"type IN ('integer', 'real') AND value {_sign(comparator)} ?", [_plain(value)]
+            sign = _sign(comparator)
+            whole = f"CAST(json_extract(value, '$.integer') AS INTEGER) {sign} ?"
+            sql = f"CASE WHEN type IN ('integer', 'real') THEN value {sign} ? WHEN type = 'object' THEN {whole} END"
+            return sql, [_plain(value)] * 2
 
 
 def _text(column: str, comparator: Comparator, value: str) -> Sql:
@@ -153,7 +164,7 @@ def _sign(comparator: Comparator) -> str:
     return "=" if comparator is Comparator.HAS else comparator.value
 
 
-def _plain(value: str | float | bool | Time) -> object:
+def _plain(value: str | float | bool | Time | None) -> object:
     match value:
         case Time(micros):
             return micros

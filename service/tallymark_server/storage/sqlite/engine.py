@@ -18,6 +18,7 @@ from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import (
+    Awaited,
     CannotOpenError,
     Head,
     Lineage,
@@ -63,8 +64,8 @@ class Transaction(Writing):
         self._connection = connection
         self._logs: dict[str, Log] = {}
 
-    def load(self, project: str, keys: Keys) -> State:
-        self._logs[project], state = load(self._connection, project, keys)
+    def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
+        self._logs[project], state = load(self._connection, project, keys, most)
         return state
 
     def append(self, state: State, events: Sequence[Event], receipts: Iterable[tuple[str, Receipt]]) -> None:
@@ -183,6 +184,9 @@ class SqliteStorage:
         at: int | None = None,
     ) -> Page[Point]:
         return await self._page(project, lambda reading: reading.points(project, version, keys, after, limit, at))
+
+    async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
+        return await self._read(lambda reading: reading.awaited(after, limit))
 
     async def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
         return await self._page(project, lambda reading: reading.steps(project, run_id, after, limit, at))

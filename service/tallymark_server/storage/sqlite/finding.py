@@ -139,11 +139,13 @@ def _facts(version: ModelVersion) -> Iterator[tuple[str, object]]:
         yield f"metadata.{key}", looked_up(value)
 
 
-def looked_up(value: Value) -> str | float:
+def looked_up(value: Value) -> str | float | int:
     """By what a fact of that value is found."""
     match value:
         case bool():
             return float(value)
+        case int():
+            return value
         case float() if math.isfinite(value):
             return value
         case str():
@@ -195,10 +197,15 @@ def _fact_way(key: str, comparator: Comparator, value: object) -> Sql | None:
     match value:
         case "*" if comparator is Comparator.HAS:
             return _FACTS, [key]
+        case None if comparator is not Comparator.UNEQUAL:
+            return f"{_FACTS} AND value = ''", [key]
         case str() if comparator is Comparator.EQUAL and "*" not in value:
             return f"{_FACTS} AND value = ?", [key, value[:_TEXT]]
         case bool() | int() | float() if comparator is not Comparator.UNEQUAL:
             sign = "=" if comparator is Comparator.HAS else comparator.value
-            return f"{_FACTS} AND value {sign} ? AND value < ''", [key, float(value)]
+            return f"{_FACTS} AND value {sign} ? AND value < ''", [
+                key,
+                float(value) if isinstance(value, bool) else value,
+            ]
         case _:
             return None

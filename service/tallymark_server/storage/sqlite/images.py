@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
+from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, RUN_CHANGES, listed, one_of
 
 Part = tuple[str, list[object]]
 
@@ -20,8 +20,17 @@ WHERE past.project = models.project AND past.model = models.id AND past.revision
 ORDER BY past.revision DESC LIMIT 1
 """
 MODEL_AS_OF = f"SELECT past.revision {_OF_MODEL}"
-# Runs, steps and artifacts are changed at most once: as of a revision they are as they are now, or as they began.
+# Steps and artifacts are changed at most once: as of a revision they are as they are now, or as they began.
 AS_BEGUN = "{}.start_revision"
+# The + lets the column be compared without its affinity, which the index of an expression has not.
+RUN_AS_OF = f"""
+coalesce((
+    SELECT past.revision FROM events AS past INDEXED BY changes_of_runs
+    WHERE past.project = runs.project AND json_extract(past.image, '$.id') = +runs.id AND past.revision <= :at
+        AND {one_of("past.kind", RUN_CHANGES)}
+    ORDER BY past.revision DESC LIMIT 1
+), runs.start_revision)
+"""
 # What the model of an event, if it has one, was called.
 NAME_AS_OF = f"""(
     SELECT CASE

@@ -14,6 +14,7 @@ from tallymark_server.storage.sqlite import lines
 from tallymark_server.storage.sqlite.lines import LineError
 from tallymark_server.storage.sqlite.offline import changed, revision_of
 from tallymark_server.storage.sqlite.replaying import Replay
+from tallymark_server.storage.sqlite.run_states import add_run_states
 
 _STRETCH = 1000
 _PROJECT = (
@@ -47,7 +48,8 @@ def import_log(path: Path, source: BinaryIO, tell: Callable[[int], None]) -> dic
             tell(len(line))
         if not intake.ended:
             raise CannotImportError(f"it is cut off after line {intake.lines}: no end is told; nothing was imported")
-        return intake.revisions
+        add_run_states(connection)
+        return {name: revision_of(connection, name) or 0 for name in intake.revisions}
 
 
 def _read(source: BinaryIO) -> Iterator[bytes]:

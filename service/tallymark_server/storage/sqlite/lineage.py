@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tallymark_server.domain.model import Artifact, ModelVersion, Run
 from tallymark_server.storage.codec import decode_artifact, decode_run, decode_version
 from tallymark_server.storage.contract import Edge, Lineage, Node, NodeKey
-from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
+from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
 
 Found = ModelVersion | Run | Artifact
 # ("version", model id, number), ("run", run id, 0) or ("artifact", digest or uri, 0)
@@ -79,7 +79,7 @@ CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")} {image_as_of("ver
 RUNS = f"""
 SELECT runs.id, 0, events.image, {NAME_AS_OF} FROM {_ASKED} AS asked
 CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first AND runs.start_revision <= :at
-{image_as_of("runs", AS_BEGUN)}
+{image_as_of("runs", RUN_AS_OF)}
 """
 # Any of the links tells what an artifact is, by its beginning.
 ARTIFACTS = f"""

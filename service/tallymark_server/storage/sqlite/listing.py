@@ -24,6 +24,7 @@ from tallymark_server.storage.sqlite.images import (
     AS_BEGUN,
     MODEL_AS_OF,
     NAME_AS_OF,
+    RUN_AS_OF,
     VERSION_AS_OF,
     Part,
     image_as_of,
@@ -140,7 +141,7 @@ def runs_page(
     connection: sqlite3.Connection, project: int, at: int, query: Query, version: tuple[int, int] | None
 ) -> Page:
     """Images of the project's runs, or of those that made or used a version; each with the name of its model."""
-    join, bound = _event("runs", AS_BEGUN, at)
+    join, bound = _event("runs", RUN_AS_OF, at)
     columns = {**RUN_COLUMNS, "start_revision": "runs.start_revision"}
     selected, name_bound = placed(NAME_AS_OF, at)
     shown: Part = (f"events.image, {selected}", name_bound)

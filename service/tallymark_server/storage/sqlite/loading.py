@@ -17,6 +17,7 @@ from tallymark_server.domain.model import Holders, Model, ModelVersion, VersionU
 from tallymark_server.domain.reference import By, Reference, numbered
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
+from tallymark_server.storage.contract import TooMuchError
 from tallymark_server.storage.sqlite.holders import HELD_BY_NAME, holders_at, holders_of
 from tallymark_server.storage.sqlite.rows import EVENT, event_of
 
@@ -76,6 +77,15 @@ CROSS JOIN run_steps ON run_steps.project = :project AND run_steps.run = asked.r
 CROSS JOIN events ON events.project = :project AND events.revision = run_steps.revision
 LEFT JOIN models ON models.project = :project AND models.id = events.model
 """
+MADE = """
+SELECT run_versions.run, models.name, events.image FROM json_each(:asked) AS asked
+CROSS JOIN run_versions ON run_versions.project = :project AND run_versions.run = asked.value
+    AND run_versions.role = 'made'
+CROSS JOIN models ON models.project = :project AND models.id = run_versions.model
+CROSS JOIN versions ON versions.project = :project AND versions.model = run_versions.model
+    AND versions.number = run_versions.number
+CROSS JOIN events ON events.project = :project AND events.revision = versions.revision
+"""
 USES = f"""
 SELECT asked.value, models.name, run_versions.number FROM {_MANY} AS asked
 CROSS JOIN models ON models.project = :project AND models.name = asked.model
@@ -112,8 +122,8 @@ class Log(NamedTuple):
     hash: bytes
 
 
-def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[Log, State]:
-    """The project's log, and everything of it that the keys ask for; ProjectNotFound."""
+def load(connection: sqlite3.Connection, project: str, keys: Keys, most: int | None = None) -> tuple[Log, State]:
+    """The project's log, and everything of it that the keys ask for; ProjectNotFound, TooMuchError."""
     row = connection.execute(PROJECT, (project,)).fetchone()
     if row is None:
         if not keys.may_be_new:
@@ -129,6 +139,8 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys) -> tuple[Log,
         _load_automatic(connection, project_id, keys.automatic, state)
     if keys.runs:
         _load_runs(connection, project_id, keys.runs, state)
+    if keys.made:
+        _load_made(connection, project_id, keys.made, state, most)
     if keys.steps:
         _load_steps(connection, project_id, keys.steps, state)
     if keys.uses:
@@ -208,6 +220,17 @@ def _load_runs(connection: sqlite3.Connection, project: int, ids: set[str], stat
         state.runs[run_id] = run
         if version is not None:
             state.versions[(model, run.number)] = decode_version(version, model)
+
+
+def _load_made(connection: sqlite3.Connection, project: int, ids: set[str], state: State, most: int | None) -> None:
+    state.made.update({run: set() for run in ids})
+    rows = connection.execute(MADE, {"project": project, "asked": _json(ids)})
+    for count, (run, model, image) in enumerate(rows, 1):
+        if most is not None and count > most:
+            raise TooMuchError
+        version = decode_version(image, model)
+        state.versions[(model, version.number)] = version
+        state.made[run].add((model, version.number))
 
 
 def _load_steps(connection: sqlite3.Connection, project: int, wanted: set[tuple[str, str]], state: State) -> None:

@@ -10,9 +10,14 @@ from pathlib import Path
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.finding import looked_up
+from tallymark_server.storage.sqlite.run_states import add_run_states
 
 # Marks a file as ours, so that no other program's database is written to by mistake: "tmrk" in ASCII.
 APPLICATION_ID = 0x746D726B
+
+
+# What SQL alone cannot do: done after the step of that number, in its transaction.
+_AFTERWARDS = {7: add_run_states}
 
 
 def steps() -> list[tuple[int, str]]:
@@ -29,19 +34,28 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     if application_id != APPLICATION_ID and (application_id or version or tables):
         raise CannotOpenError(f"{path} is another program's database; name another file with --db")
     refuse_newer(version, path)
-    connection.create_function("value_of_point", 1, _value_of_point, deterministic=True)
-    connection.create_function("value_of_fact", 2, _value_of_fact, deterministic=True)
+    add_functions(connection)
     for number, sql in steps():
         if number > version:
             try:
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {number:d};"
-                    f" PRAGMA application_id = {APPLICATION_ID:d}; COMMIT"
-                )
-            except sqlite3.Error:
+                connection.executescript(f"BEGIN IMMEDIATE; {sql}")
+                if number in _AFTERWARDS:
+                    _AFTERWARDS[number](connection)
+                connection.execute(f"PRAGMA user_version = {number:d}")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+                connection.execute("COMMIT")
+            except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                raise
+                if isinstance(error, sqlite3.Error):
+                    raise
+                raise CannotOpenError(f"{path} has an event that cannot be read: {error!r}; restore a backup") from None
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Give the connection what the steps ask for beside SQL."""
+    connection.create_function("value_of_point", 1, _value_of_point, deterministic=True)
+    connection.create_function("value_of_fact", 2, _value_of_fact, deterministic=True)
 
 
 def refuse_newer(version: int, path: str) -> None:

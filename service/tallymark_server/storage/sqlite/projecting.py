@@ -14,6 +14,7 @@ from tallymark_server.domain.model import (
     Model,
     ModelVersion,
     Run,
+    RunState,
     RunStep,
     Stage,
     VersionUse,
@@ -41,8 +42,8 @@ WHERE project = ? AND model = ? AND number = ?
 _COUNT = "UPDATE models SET last_number = ? WHERE project = ? AND id = ?"
 _SET_ALIAS = "INSERT INTO aliases VALUES (?, ?, ?, ?)"
 _DELETE_ALIAS = "DELETE FROM aliases WHERE project = ? AND model = ? AND alias = ?"
-_START_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?)"
-_CHANGE_RUN = "UPDATE runs SET revision = ? WHERE project = ? AND id = ?"
+_START_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?)"
+_CHANGE_RUN = "UPDATE runs SET revision = ?, awaited = ? WHERE project = ? AND id = ?"
 _NEW_STEP = "INSERT INTO run_steps VALUES (?, ?, ?, ?, ?)"
 _CHANGE_STEP = "UPDATE run_steps SET revision = ? WHERE project = ? AND run = ? AND id = ?"
 _LINK = "INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -101,9 +102,9 @@ def _project_event(connection: sqlite3.Connection, project: int, event: Event) -
         case ModelVersion() as version:
             _project_version(connection, project, event, version)
         case Run() as run if event.kind is Kind.RUN_STARTED:
-            connection.execute(_START_RUN, (project, run.id, event.revision, event.revision))
+            connection.execute(_START_RUN, (project, run.id, event.revision, event.revision, _awaited(run)))
         case Run() as run:
-            connection.execute(_CHANGE_RUN, (event.revision, project, run.id))
+            connection.execute(_CHANGE_RUN, (event.revision, _awaited(run), project, run.id))
         case RunStep() as step if event.kind is Kind.STEP_STARTED:
             connection.execute(_NEW_STEP, (project, step.run, step.id, event.revision, event.revision))
         case RunStep() as step:
@@ -166,6 +167,11 @@ def _project_points(connection: sqlite3.Connection, project: int, revision: int,
             for point in change.points
         ],
     )
+
+
+def _awaited(run: Run) -> int | None:
+    """For how long a heartbeat of the run is awaited."""
+    return run.heartbeat_timeout if run.state is RunState.RUNNING else None
 
 
 def _version_row(project: int, version: ModelVersion) -> tuple[object, ...]:

@@ -22,10 +22,10 @@ from tallymark_server.storage.codec import (
     decode_step,
     decode_version,
 )
-from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Scope
+from tallymark_server.storage.contract import Awaited, Head, Lineage, Listed, NodeKey, Page, Scope
 from tallymark_server.storage.sqlite.history import AFTER_ALL, EVENTS_AFTER, history_page
 from tallymark_server.storage.sqlite.holders import HELD, holders_at, holders_now, holders_of
-from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, image_as_of, linked_as_of
+from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, RUN_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.lineage import Asked, lineage
 from tallymark_server.storage.sqlite.listing import (
     artifacts_page,
@@ -51,8 +51,18 @@ JOIN events ON events.project = models.project AND events.revision = models.revi
 WHERE models.project = ? AND models.name = ?
 """
 RUN_OF_ID = f"""
-SELECT events.image, {NAME_AS_OF} FROM runs {image_as_of("runs", AS_BEGUN)}
+SELECT events.image, {NAME_AS_OF} FROM runs {image_as_of("runs", RUN_AS_OF)}
 WHERE runs.project = :project AND runs.id = :run AND runs.start_revision <= :at
+"""
+# A step that was started or finished is a sign of life of its run, too.
+AWAITED_RUNS = """
+SELECT projects.name, runs.id, runs.awaited, events.time FROM runs INDEXED BY awaited_runs
+CROSS JOIN projects ON projects.id = runs.project
+CROSS JOIN events ON events.project = runs.project AND events.revision = max(runs.revision, coalesce((
+    SELECT max(run_steps.revision) FROM run_steps WHERE run_steps.project = runs.project AND run_steps.run = runs.id
+), 0))
+WHERE runs.awaited IS NOT NULL AND (runs.project, runs.id) > (coalesce((SELECT id FROM projects WHERE name = ?), 0), ?)
+ORDER BY runs.project, runs.id LIMIT ?
 """
 STEPS_AFTER = f"""
 SELECT events.image, {NAME_AS_OF} FROM run_steps {image_as_of("run_steps", AS_BEGUN)}
@@ -213,6 +223,10 @@ class Reading:
         linked = None if version is None else (version.model_id, version.number)
         page = runs_page(self._connection, self._id(project), at, query, linked)
         return Listed(head, [decode_run(*row) for row in page.rows], at, page.next)
+
+    def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
+        """Running runs of which heartbeats are awaited, after that one."""
+        return [Awaited(*row) for row in self._connection.execute(AWAITED_RUNS, (*after, limit))]
 
     def steps(self, project: str, run_id: str, after: int, limit: int, at: int | None) -> list[RunStep]:
         """Steps of the run."""

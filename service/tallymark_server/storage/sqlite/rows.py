@@ -28,6 +28,9 @@ IMAGE = 10
 _OF_A_RUN: dict[Kind, Callable[[str, str | None], Resource]] = {
     Kind.RUN_STARTED: decode_run,
     Kind.RUN_FINISHED: decode_run,
+    Kind.RUN_LOST: decode_run,
+    Kind.RUN_RESUMED: decode_run,
+    Kind.RECORDING_PROBLEMS_REPORTED: decode_run,
     Kind.STEP_STARTED: decode_step,
     Kind.STEP_FINISHED: decode_step,
 }
@@ -39,6 +42,8 @@ _OF_A_VERSION: dict[Kind, Callable[[str, str], Resource]] = {
 }
 _OF_A_PROJECT: dict[Kind, Callable[[str], Resource]] = {Kind.PROJECT_CREATED: decode_project}
 OF_MODELS = tuple(kind for kind in Kind if kind.startswith("model_"))
+# What changes a run after its start, in the order of the index `changes_of_runs`.
+RUN_CHANGES = (Kind.RUN_FINISHED, Kind.RUN_LOST, Kind.RUN_RESUMED, Kind.RECORDING_PROBLEMS_REPORTED)
 # What is not the image of the version to which the event belongs.
 BESIDE_VERSIONS = (*OF_MODELS, *_OF_A_RUN, *_OF_A_VERSION, *_OF_A_PROJECT)
 # Of these there are as many as there are changes; events of all other kinds are found by their kind.

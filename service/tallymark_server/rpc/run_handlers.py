@@ -1,0 +1,88 @@
+"""The methods about runs: each turns its message into a command or a question, and the answer into a message."""
+
+from __future__ import annotations
+
+from tallymark.v1 import run_pb2, run_registry_pb2, run_registry_pb2_grpc
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.registry import Registry, shown
+from tallymark_server.rpc import commands, messages, names
+from tallymark_server.rpc.callers import Context, actor_of
+
+
+class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
+    """The executions of pipelines."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def StartRun(
+        self, request: run_registry_pb2.StartRunRequest, context: Context
+    ) -> run_registry_pb2.StartRunResponse:
+        command = commands.start_run(request, actor_of(context))
+        started = await self._registry.start_run(command)
+        return run_registry_pb2.StartRunResponse(
+            run=messages.run(command.project, started.run),
+            created=started.created,
+            model_version=messages.version(command.project, started.version) if started.version else None,
+        )
+
+    async def FinishRun(self, request: run_registry_pb2.FinishRunRequest, context: Context) -> run_pb2.Run:
+        command = commands.finish_run(request, actor_of(context))
+        return messages.run(command.project, await self._registry.finish_run(command))
+
+    async def HeartbeatRun(
+        self, request: run_registry_pb2.HeartbeatRunRequest, context: Context
+    ) -> run_registry_pb2.HeartbeatRunResponse:
+        project, run = names.run(request.name, "name")
+        state, timeout = await self._registry.heartbeat(project, run, actor_of(context))
+        return run_registry_pb2.HeartbeatRunResponse(
+            state=messages.run_state(state), deadline=None if timeout is None else messages.duration(timeout)
+        )
+
+    async def ReportRecordingProblems(
+        self, request: run_registry_pb2.ReportRecordingProblemsRequest, context: Context
+    ) -> run_pb2.Run:
+        command = commands.report_problems(request, actor_of(context))
+        return messages.run(command.project, await self._registry.execute(command))
+
+    async def GetRun(self, request: run_registry_pb2.GetRunRequest, context: Context) -> run_pb2.Run:
+        project, run = names.run(request.name, "name")
+        return messages.run(project, await self._registry.run(project, run, commands.moment(request)))
+
+    async def ListRuns(
+        self, request: run_registry_pb2.ListRunsRequest, context: Context
+    ) -> run_registry_pb2.ListRunsResponse:
+        project, asked = names.project(request.parent, "parent"), commands.asked(request)
+        version = None
+        if request.model_version:
+            owner, model, reference = names.version(request.model_version, "model_version")
+            if owner != project:
+                raise InvalidField("model_version", request.model_version, "it belongs to another project than parent")
+            moment = shown(asked.page_token, asked.moment)
+            version = await self._registry.version(owner, model, reference, moment=moment)
+        page = await self._registry.runs(project, asked, version)
+        return run_registry_pb2.ListRunsResponse(
+            runs=[messages.run(project, item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
+
+    async def StartStep(self, request: run_registry_pb2.StartStepRequest, context: Context) -> run_pb2.RunStep:
+        command = commands.start_step(request, actor_of(context))
+        return messages.step(command.project, await self._registry.execute(command))
+
+    async def FinishStep(self, request: run_registry_pb2.FinishStepRequest, context: Context) -> run_pb2.RunStep:
+        command = commands.finish_step(request, actor_of(context))
+        return messages.step(command.project, await self._registry.execute(command))
+
+    async def ListSteps(
+        self, request: run_registry_pb2.ListStepsRequest, context: Context
+    ) -> run_registry_pb2.ListStepsResponse:
+        project, run = names.run(request.parent, "parent")
+        moment = commands.moment(request)
+        page = await self._registry.steps(project, run, request.page_size, request.page_token, moment)
+        return run_registry_pb2.ListStepsResponse(
+            steps=[messages.step(project, item) for item in page.items],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+        )
