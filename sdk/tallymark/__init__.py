@@ -38,17 +38,17 @@ if TYPE_CHECKING:
     from tallymark.decorators import pipeline, step
     from tallymark.here import current_model, current_run, log_metadata, log_metric
     from tallymark.model import Model
+    from tallymark.problems import RecordingProblem
+    from tallymark.proofs import Checkpoint, Problem, Proof
     from tallymark.resources import (
         ArtifactInfo,
-        Checkpoint,
         Event,
+        Heartbeat,
         Lineage,
         MetricPoint,
         ModelInfo,
         ModelVersion,
-        Problem,
         Project,
-        Proof,
         Run,
         RunStep,
     )
@@ -63,6 +63,7 @@ __all__ = [
     "Checkpoint",
     "Client",
     "Event",
+    "Heartbeat",
     "Lineage",
     "MetricPoint",
     "Model",
@@ -72,6 +73,7 @@ __all__ = [
     "Problem",
     "Project",
     "Proof",
+    "RecordingProblem",
     "Run",
     "RunState",
     "RunStep",
@@ -94,7 +96,7 @@ __all__ = [
 _LATER = {
     "Artifact": "artifacts",
     "ArtifactInfo": "resources",
-    "Checkpoint": "resources",
+    "Checkpoint": "proofs",
     "Lineage": "resources",
     "MetricPoint": "resources",
     "RunStep": "resources",
@@ -102,13 +104,15 @@ _LATER = {
     "AsyncClient": "aio",
     "Client": "client",
     "Event": "resources",
+    "Heartbeat": "resources",
     "Model": "model",
     "ModelInfo": "resources",
     "ModelVersion": "resources",
     "NewVersion": "calls",
-    "Problem": "resources",
+    "Problem": "proofs",
     "Project": "resources",
-    "Proof": "resources",
+    "Proof": "proofs",
+    "RecordingProblem": "problems",
     "Run": "resources",
     "bind": "context",
     "current_model": "here",

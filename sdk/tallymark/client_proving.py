@@ -13,7 +13,7 @@ from tallymark import calls
 from tallymark.calls import Call, Piece
 from tallymark.channel import Channel, raise_for
 from tallymark.checking import checked
-from tallymark.resources import Checkpoint, Proof
+from tallymark.proofs import Checkpoint, Proof
 from tallymark.settings import Settings
 
 T = TypeVar("T")

@@ -8,10 +8,10 @@ from typing import Any
 from tallymark.errors import InvalidField
 from tallymark.facts import facts_of, time_of
 from tallymark.problems import MAX_TEXT, RecordingProblem
+from tallymark.proofs import Checkpoint, Problem, Proof
 from tallymark.references import last_segment
 from tallymark.resources import (
     ArtifactInfo,
-    Checkpoint,
     Event,
     Heartbeat,
     Lineage,
@@ -20,9 +20,7 @@ from tallymark.resources import (
     MetricPoint,
     ModelInfo,
     ModelVersion,
-    Problem,
     Project,
-    Proof,
     Run,
     RunStep,
     VersionUse,

@@ -357,42 +357,6 @@ class Event:
         return f"Event({self.revision} {self.kind} {self.resource!r})"
 
 
-class Checkpoint(NamedTuple):
-    """Where a log stood once. Kept elsewhere, it gives away a log that was rewritten, hashes and all.
-
-    `hash` is that of its last event then, in hexadecimal; empty before the first.
-    """
-
-    log_id: str
-    revision: int
-    hash: str
-
-
-class Problem(NamedTuple):
-    """What is wrong, and where."""
-
-    where: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """What a proof of a project has found: how many things are wrong, and in `problems` the first 100 of them.
-
-    `events` were replayed; `checkpoint` is where the log stood, to be kept if it is sound.
-    """
-
-    events: int
-    checkpoint: Checkpoint
-    problem_count: int
-    problems: tuple[Problem, ...]
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problem_count
-
-
 class Heartbeat(NamedTuple):
     """The answer to a heartbeat: the run's state, and within what time the next must arrive, None if never."""
 

@@ -19,7 +19,7 @@ from tallymark.v1.lineage_pb2 import (
     QueryLineageRequest,
     QueryLineageResponse,
 )
-from tallymark.v1.model_pb2 import STAGE_PRODUCTION, ModelConfig, ModelVersion
+from tallymark.v1.model_pb2 import RUN_STATE_SUCCEEDED, STAGE_PRODUCTION, ModelConfig, ModelVersion
 from tallymark.v1.model_registry_pb2 import BatchCreateModelVersionsRequest
 from tallymark.v1.run_registry_pb2 import ListRunsRequest
 
@@ -37,6 +37,7 @@ def story(calls: Calls) -> None:
     calls.start_run("train", ModelConfig(model="base"))
     link(calls, "base/1", "data", "s3://data", ARTIFACT_ROLE_USED)
     link(calls, "base/1", "weights", "s3://weights", digest="sha256:" + "0a" * 32)
+    calls.finish_run("train", RUN_STATE_SUCCEEDED)
     calls.set_stage("base", 1, STAGE_PRODUCTION)
     calls.start_run("tune", ModelConfig(model="tuned"))
     calls.ensure("base", "production", run="tune")

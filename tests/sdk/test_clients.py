@@ -6,7 +6,6 @@ import itertools
 import math
 import pickle
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -18,42 +17,6 @@ import pytest
 from tallymark import AsyncClient, Client, MetricPoint, NewVersion, RunState, Stage, Uri, errors
 from tallymark.calls import PAGE_SIZE
 from tallymark.testing import Server
-
-
-class Blocking:
-    """The asyncio client made to look like the blocking one, so that both are asked the same."""
-
-    def __init__(self, url: str) -> None:
-        self.runner = asyncio.Runner()
-        self.client = AsyncClient(url)
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self.client, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            found = method(*args, **kwargs)
-            return self.runner.run(found) if inspect.isawaitable(found) else self.items(found)
-
-        return call
-
-    def items(self, found: AsyncIterator[Any]) -> Iterator[Any]:
-        while True:
-            try:
-                yield self.runner.run(anext(found))  # type: ignore[arg-type]
-            except StopAsyncIteration:
-                return
-
-    def close(self) -> None:
-        self.runner.run(self.client.close())
-        self.runner.close()
-
-
-@pytest.fixture(params=["Client", "AsyncClient"])
-def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Any]:
-    """Each of the two clients."""
-    made: Any = Client(server.address) if request.param == "Client" else Blocking(server.address)
-    yield made
-    made.close()
 
 
 def test_both_clients_have_the_same_methods() -> None:
@@ -360,18 +323,6 @@ def test_a_value_that_the_registry_does_not_keep_is_refused(client: Any, value: 
     client.create_version("churn")
     with pytest.raises(errors.InvalidField, match="'wrong'|keys are text"):
         client.log_metadata("churn/1", {"wrong": value})
-
-
-def test_none_and_digits_beyond_64_bits_are_kept(client: Any) -> None:
-    """None is a value of its own kind, also in lists and mappings, and what 64 bits do not hold is kept as text."""
-    client.create_model("churn")
-    written = {"none": None, "list": [None, 2**53 + 1], "map": {"depth": None}, "long": 10**400}
-    found = dict(client.create_version("churn", metadata=written).metadata)
-    assert found == {**written, "long": "1" + "0" * 400}
-    assert client.get_version("churn/1").metadata == found
-    client.create_version("churn", metadata={"none": "text"})
-    numbers = [version.number for version in client.list_versions("churn", filter="metadata.none = null")]
-    assert numbers == [1]
 
 
 def test_resources_show_themselves(client: Any) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sdk.test_clients import client
 
 from tallymark import Client, Project, errors
 from tallymark.testing import Server
-
-__all__ = ["client"]
 
 
 def test_a_project_is_created_and_found(client: Any) -> None:

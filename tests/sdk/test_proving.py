@@ -8,14 +8,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from sdk.test_clients import client
 
 from tallymark import Checkpoint, Client, NewVersion, errors
 from tallymark.testing import Server
 from tallymark_server.storage.sqlite.exporting import exported
 from tallymark_server.storage.sqlite.verifying import verify
-
-__all__ = ["client"]
 
 
 def test_a_project_is_proved(client: Any, server: Server) -> None:

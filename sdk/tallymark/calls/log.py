@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from tallymark import messages as m
 from tallymark.calls.parts import PAGE_SIZE, Call, Cursor, Piece, Told, Wanted
+from tallymark.proofs import Checkpoint, Proof
 from tallymark.references import means_version, model_name, version_name
 from tallymark.resources import (
-    Checkpoint,
     Event,
-    Proof,
 )
 from tallymark.v1 import (
     event_log_pb2,

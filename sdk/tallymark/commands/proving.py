@@ -12,7 +12,7 @@ from tallymark.commands import file_or_service
 from tallymark.commands.asking import client_of, target
 
 if TYPE_CHECKING:
-    from tallymark.resources import Proof
+    from tallymark.proofs import Proof
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TALLYMARK"})
@@ -47,7 +47,7 @@ def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> 
 
 
 def _of_a_service(checkpoint: Path | None, write_checkpoint: Path | None) -> None:
-    from tallymark.resources import Checkpoint
+    from tallymark.proofs import Checkpoint
 
     settings = target().settings()
 

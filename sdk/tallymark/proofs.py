@@ -1,0 +1,42 @@
+"""What a proof of a project has found, and where its log stood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Checkpoint(NamedTuple):
+    """Where a log stood once. Kept elsewhere, it gives away a log that was rewritten, hashes and all.
+
+    `hash` is that of its last event then, in hexadecimal; empty before the first.
+    """
+
+    log_id: str
+    revision: int
+    hash: str
+
+
+class Problem(NamedTuple):
+    """What is wrong, and where."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a proof of a project has found: how many things are wrong, and in `problems` the first 100 of them.
+
+    `events` were replayed; `checkpoint` is where the log stood, to be kept if it is sound.
+    """
+
+    events: int
+    checkpoint: Checkpoint
+    problem_count: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problem_count

@@ -1,0 +1,49 @@
+"""Both clients, each made to look like the blocking one."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tallymark import AsyncClient, Client
+from tallymark.testing import Server
+
+
+class Blocking:
+    """The asyncio client made to look like the blocking one, so that both are asked the same."""
+
+    def __init__(self, url: str) -> None:
+        self.runner = asyncio.Runner()
+        self.client = AsyncClient(url)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self.client, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            found = method(*args, **kwargs)
+            return self.runner.run(found) if inspect.isawaitable(found) else self.items(found)
+
+        return call
+
+    def items(self, found: AsyncIterator[Any]) -> Iterator[Any]:
+        while True:
+            try:
+                yield self.runner.run(anext(found))  # type: ignore[arg-type]
+            except StopAsyncIteration:
+                return
+
+    def close(self) -> None:
+        self.runner.run(self.client.close())
+        self.runner.close()
+
+
+@pytest.fixture(params=["Client", "AsyncClient"])
+def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Any]:
+    """Each of the two clients."""
+    made: Any = Client(server.address) if request.param == "Client" else Blocking(server.address)
+    yield made
+    made.close()
