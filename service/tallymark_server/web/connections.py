@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -18,7 +18,8 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # its base - has it so
         super().connection_made(transport)
-        self._begun = self.cycle
+        # Its base declares it as never None, which it is before the first request.
+        self._begun: RequestResponseCycle | None = self.cycle
         self._check = self.loop.call_later(self.deadline, self._close_if_silent)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -27,7 +28,7 @@ class PatientProtocol(H11Protocol):
 
     def _close_if_silent(self) -> None:
         """Close unless a request is under way, or another has begun since the last look."""
-        cycle: RequestResponseCycle | None = self.cycle
+        cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is self._begun and (cycle is None or cycle.response_complete):
             self.transport.close()
             return
