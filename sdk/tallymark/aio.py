@@ -16,9 +16,10 @@ from tallymark.aio_projects import AsyncProjects
 from tallymark.aio_proving import AsyncProving
 from tallymark.aio_tracking import AsyncTracking
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import OPTIONS, FirstContact, delay_before_retry, headers_of, raise_for, timeout_of
+from tallymark.channel import OPTIONS, delay_before_retry, headers_of, is_silence, raise_for, timeout_of
 from tallymark.checking import checked
 from tallymark.errors import Unavailable
+from tallymark.reaching import FirstContact
 from tallymark.resources import Ensured, Event, ModelInfo, ModelVersion
 from tallymark.settings import adjusted
 from tallymark.values import Stage
@@ -366,15 +367,14 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
         """The answer to a call made by `tallymark.calls`."""
         method = getattr(self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
-        timer = self._first.timer(timeout)
+        pending = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits)
+        first = self._first
         try:
-            reply = await method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits)
+            reply = await (pending if first.made else first.answer(pending, timeout))
         except grpc.RpcError as error:
-            raise_for(error, self._settings, timeout)
-        finally:
-            if timer is not None:
-                timer.cancel()
-        self._first.done = True
+            first.made = first.made or not is_silence(error)
+            raise_for(error, self._settings, timeout, await first.areason())
+        first.made = True
         return call.read(reply)
 
     def _stream(self, call: Call[T]) -> Any:

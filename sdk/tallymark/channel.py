@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -17,21 +16,18 @@ from google.rpc.status_pb2 import Status
 from tallymark.arguments import in_words_of_arguments
 from tallymark.calls import Call
 from tallymark.errors import TallymarkError, Unavailable, error_of
+from tallymark.reaching import WHAT_TO_DO, FirstContact
 from tallymark.settings import Settings
 
 T = TypeVar("T")
 DOMAIN = "tallymark.dev"
-logger = logging.getLogger("tallymark")
+# The codes of calls to which there was no answer.
+_SILENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 # Long enough for a service that is being restarted, short enough that a wrong address is noticed before training
 # starts.
 READ_TIMEOUT = 10.0
 WRITE_TIMEOUT = 20.0
-
-# Whoever waits longer than this for the first answer is told why.
-SILENCE = 2.0
-
-WHAT_TO_DO = "is `tallymark serve` running there? Set TALLYMARK_URL, or call tallymark.configure(url=...)"
 
 # Every change carries a request id, so that it may be sent again; a call that finds no connection waits for one.
 _SERVICE_CONFIG = {
@@ -71,29 +67,6 @@ def headers_of(settings: Settings) -> tuple[tuple[str, str], ...]:
     return (("tallymark-actor", quote(settings.actor, safe="@ ")),)
 
 
-class FirstContact:
-    """Tells, once, whoever waits long for the first answer of a service what is waited for."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.done = False
-
-    def timer(self, timeout: float) -> threading.Timer | None:
-        """What tells it, in a thread, unless it is cancelled; None when there is nothing to tell."""
-        if self.done or timeout <= SILENCE:
-            return None
-        timer = threading.Timer(SILENCE, self.tell, (timeout,))
-        timer.daemon = True
-        timer.start()
-        return timer
-
-    def tell(self, timeout: float) -> None:
-        """Log what is waited for, and what to do about it."""
-        if not self.done:
-            self.done = True
-            logger.warning("no answer from %s yet, waiting up to %g s - %s", self._settings.url, timeout, WHAT_TO_DO)
-
-
 class Channel:
     """A channel to the service, opened at the first call, in each process anew."""
 
@@ -110,15 +83,19 @@ class Channel:
         """The answer to the call; a TallymarkError."""
         method = getattr(self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
-        timer = self._first.timer(timeout)
+        given: dict[str, Any] = {"timeout": timeout, "metadata": self._headers, "wait_for_ready": call.waits}
+        first = self._first
         try:
-            reply = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits)
+            if first.made:
+                reply = method(call.request, **given)
+            else:
+                pending = method.future(call.request, **given)
+                first.wait(pending, timeout)
+                reply = pending.result()
         except grpc.RpcError as error:
-            raise_for(error, self._settings, timeout)
-        finally:
-            if timer is not None:
-                timer.cancel()
-        self._first.done = True
+            first.made = first.made or not is_silence(error)
+            raise_for(error, self._settings, timeout, first.reason())
+        first.made = True
         return call.read(reply)
 
     def stream(self, call: Call[T]) -> Any:
@@ -170,15 +147,23 @@ class Channel:
 _INHERITED: list[grpc.Channel] = []
 
 
-def raise_for(error: Any, settings: Settings, timeout: float) -> NoReturn:
-    """Raise the error that the status of a failed call means, blocking or not."""
+def is_silence(error: Any) -> bool:
+    """Return whether the call failed without a word of the service."""
+    return error.code().name in _SILENT and _info_of(error) is None
+
+
+def raise_for(error: Any, settings: Settings, timeout: float, reason: str = f" - {WHAT_TO_DO}") -> NoReturn:
+    """Raise the error that the status of a failed call means, blocking or not.
+
+    `reason` is the end of a sentence that says why the service does not answer, and what to do.
+    """
     code, message = error.code().name, error.details() or ""
     info = _info_of(error)
     if info is not None:
         message = in_words_of_arguments(message, info.metadata.get("field", ""))
         raise error_of(code, message, info.reason, dict(info.metadata)) from None
-    if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-        raise _unreachable(code, settings, timeout) from None
+    if code in _SILENT:
+        raise _unreachable(code, settings, timeout, reason) from None
     raise error_of(code, message) from None
 
 
@@ -196,13 +181,13 @@ def delay_before_retry(error: Any, settings: Settings, on_lost: Callable[[Unavai
         return int(unavailable.metadata.get("retry_after_ms", "100")) / 1000
 
 
-def _unreachable(code: str, settings: Settings, timeout: float) -> TallymarkError:
+def _unreachable(code: str, settings: Settings, timeout: float, reason: str) -> TallymarkError:
     what = (
         f"no answer from {settings.url} within {timeout:g} s"
         if code == "DEADLINE_EXCEEDED"
-        else (f"cannot reach {settings.url}")
+        else f"cannot reach {settings.url}"
     )
-    return Unavailable(f"{what} - {WHAT_TO_DO}", code=code)
+    return Unavailable(f"{what}{reason}", code=code)
 
 
 def _info_of(error: Any) -> ErrorInfo | None:

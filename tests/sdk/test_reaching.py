@@ -47,7 +47,7 @@ async def test_a_server_that_is_down_is_told_to_asyncio_alike() -> None:
 
 
 async def test_a_server_that_is_waited_for_is_told_while_waiting(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever waits for the first answer reads after two seconds, in one line, which address it is and what to do."""
+    """Whoever waits for the first answer soon reads, in one line, which address it is and what to do."""
     with pytest.raises(errors.Unavailable):
         Client(CLOSED, timeout=2.5).get_model("churn")
     async with AsyncClient(CLOSED, timeout=2.5) as client:
