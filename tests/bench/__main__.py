@@ -29,10 +29,11 @@ def main() -> None:
 
     try:
         found = throughput.measure(rounds, calls, tell)
+        tell("the SDK")
+        of_sdk = sdk.measure(rounds)
     except UnverifiedError as error:
         raise SystemExit(f"bench: {error}: no figure counts") from None
-    tell("the SDK")
-    keep(given.into, throughput={**found, "generator": GENERATOR, "rounds": rounds}, sdk=sdk.measure(rounds))
+    keep(given.into, throughput={**found, "generator": GENERATOR, "rounds": rounds}, sdk=of_sdk)
     print(publish(given.into))
     tell(f"the report is {given.into / 'report.md'}")
 

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 JSON, PAGE = "bench.json", "report.md"
 README = Path(__file__).parents[2] / "README.md"
 PUBLISHED = Path(__file__).with_name("published")
+UNITS = {"us": " µs", "ratio": ""}
 BEGIN, END = "<!-- written by make bench -->", "<!-- until here -->"
 LOOKS = {"echo": ("an echo that does nothing", "#999999"), "create": ("Tallymark, durable", "#b23a2e"),
          "naive": ("a transaction for each create", "#33658a")}  # fmt: skip
@@ -193,7 +194,7 @@ def _sdk(found: dict[str, float]) -> Iterator[str]:
     for name, value in found.items():
         what, unit = name.rsplit("_", 1)
         if unit != "stubs":
-            yield f"| {what.replace('_', ' ')} | {value:,.2f} {'µs' if unit == 'us' else unit} |"
+            yield f"| {what.replace('_', ' ')} | {value:,.2f}{UNITS.get(unit, f' {unit}')} |"
     started = found["server_start_beside_stubs"]
     yield f"| server start, against a process that imports grpc and stubs, in turns | {started:.2f} |"
 

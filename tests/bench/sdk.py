@@ -11,31 +11,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import recording
+
 from tallymark.testing import Server
 
 STARTS = 11
-CALLS = 300
 IMPORT = "import tallymark"
 STUBS = "import grpc; from tallymark.v1 import event_log_pb2_grpc, model_registry_pb2_grpc, run_registry_pb2_grpc"
 COLD = "from tallymark import Model; print(Model(name='cold').number)"
-# A step that does nothing, plain and decorated, in one run; prints microseconds a call.
-STEPS = """
-import time
-from tallymark import Model, pipeline, step
-def plain(x): return x
-decorated = step(plain)
-def timed(function, count):
-    begun = time.perf_counter()
-    for turn in range(count): function(turn)
-    return (time.perf_counter() - begun) / count * 1e6
-@pipeline(model=Model(name="steps"))
-def training(): print(timed(decorated, COUNT) - timed(plain, COUNT))
-training()
-"""
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Milliseconds and microseconds, by what they are of."""
+    """Return what each thing takes, by what it is and its unit; UnverifiedError."""
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder, "sdk.db")) as server:
         asked = {"TALLYMARK_URL": server.address}
         starts = STARTS if rounds > 1 else 3
@@ -50,9 +37,7 @@ def measure(rounds: int) -> dict[str, float]:
             "server_start_beside_stubs": beside_stubs,
             "command_model_list_above_bare_ms": _command(asked, starts) - bare,
             "first_number_above_bare_ms": _starts(COLD, asked, starts) - bare,
-            "warm_call_p50_ms": _warm(server.address),
-            "recorded_step_us": _printed(STEPS.replace("COUNT", "200"), asked),
-            "disabled_step_us": _printed(STEPS.replace("COUNT", "20000"), {"TALLYMARK_MODE": "disabled"}),
+            **recording.measure(server.address, rounds),
         }
 
 
@@ -93,28 +78,9 @@ def _server_start(path: Path, count: int) -> tuple[float, float]:
     return statistics.median(taken), statistics.median(ratios)
 
 
-def _printed(code: str, environment: dict[str, str]) -> float:
-    return float(_run(code, environment))
-
-
-def _run(code: str, environment: dict[str, str]) -> str:
+def _run(code: str, environment: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "script.py")
         script.write_text(code)
-        done = subprocess.run(
-            [sys.executable, str(script)],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    return done.stdout
-
-
-def _warm(address: str) -> float:
-    from tallymark import Client
-
-    with Client(address) as client:
-        client.create_model("warm")
-        client.create_version("warm")
-        return statistics.median(_timed(lambda: client.get_version("warm/1")) for _ in range(CALLS))
+        command = [sys.executable, str(script)]
+        subprocess.run(command, env={**os.environ, **environment}, capture_output=True, check=True)
