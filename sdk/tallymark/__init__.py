@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from tallymark.artifacts import Artifact
     from tallymark.calls import NewVersion
     from tallymark.client import Client
-    from tallymark.context import bind
     from tallymark.decorators import pipeline, step
-    from tallymark.here import current_model, current_run, log_metadata, log_metric
+    from tallymark.handover import bind
+    from tallymark.here import current_model, current_run, log_metadata, log_metric, log_metrics
     from tallymark.model import Model
     from tallymark.problems import RecordingProblem
     from tallymark.proofs import Checkpoint, Problem, Proof
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         Run,
         RunStep,
     )
+    from tallymark.runs import RunContext, run
 
 __version__ = "0.1.0"
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "Proof",
     "RecordingProblem",
     "Run",
+    "RunContext",
     "RunState",
     "RunStep",
     "Stage",
@@ -87,7 +89,9 @@ __all__ = [
     "errors",
     "log_metadata",
     "log_metric",
+    "log_metrics",
     "pipeline",
+    "run",
     "serving",
     "step",
 ]
@@ -101,6 +105,9 @@ _LATER = {
     "MetricPoint": "resources",
     "RunStep": "resources",
     "log_metric": "here",
+    "log_metrics": "here",
+    "RunContext": "runs",
+    "run": "runs",
     "AsyncClient": "aio",
     "Client": "client",
     "Event": "resources",
@@ -114,7 +121,7 @@ _LATER = {
     "Proof": "proofs",
     "RecordingProblem": "problems",
     "Run": "resources",
-    "bind": "context",
+    "bind": "handover",
     "current_model": "here",
     "current_run": "here",
     "log_metadata": "here",

@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tallymark.context import (
     ActiveRun,
     Frame,
+    Place,
     current_frame,
-    end,
+    ended_here,
+    enter,
     forgotten,
     known_to_threads,
+    leave,
+    open_runs,
     own_frame,
+    present_frame,
     within,
 )
 from tallymark.settings import Settings, current
 
 if TYPE_CHECKING:
     from tallymark.artifacts import Output
+    from tallymark.handover import Origin
     from tallymark.model import Model
 
 
+def no_outputs() -> tuple[Output, ...]:
+    """Return that there are no artifacts that a function returns."""
+    return ()
+
+
 class Definition(NamedTuple):
-    """What a decorator says of its function. `outputs` are the artifacts that it returns."""
+    """What a decorator or `run` says. `outputs` are the artifacts that a function returns, `run_id` names a run."""
 
     name: str
     model: Model | None
     substitutions: Mapping[str, str]
     is_pipeline: bool
-    outputs: Callable[[], tuple[Output, ...]]
+    outputs: Callable[[], tuple[Output, ...]] = no_outputs
+    origin: Origin | None = None
+    run_id: str = ""
+
+    @property
+    def asked(self) -> tuple[str, Model | None, Mapping[str, str], str]:
+        """What the registry is asked for."""
+        return self.name, self.model, self.substitutions, self.run_id
 
 
 class Activation:
@@ -50,8 +68,9 @@ class Activation:
         self._parameters = parameters
         self._step = ""
         self._sets_context = sets_context
-        self._within: AbstractContextManager[None] | None = None
+        self._before: Place = None
         self._starts_run = False
+        self._is_guarded = False
         self._process = 0
         self.frame: Frame
 
@@ -62,8 +81,10 @@ class Activation:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._unset()
-        self._close(error)
-        self._end()
+        try:
+            self._close(error)
+        finally:
+            self._unguard()
 
     async def __aenter__(self) -> Self:
         import asyncio
@@ -84,8 +105,10 @@ class Activation:
         import asyncio
 
         self._unset()
-        await asyncio.to_thread(self._close, error)
-        self._end()
+        try:
+            await asyncio.to_thread(self._close, error)
+        finally:
+            self._unguard()
 
     def keep(self, result: Any) -> None:
         """Save what the function returned, as far as its annotation says that these are artifacts."""
@@ -95,67 +118,82 @@ class Activation:
             keep_outputs(self._definition.outputs(), result, self.frame)
 
     def _set(self) -> None:
+        if self._starts_run and self.frame.run.owned:
+            from tallymark import recording, termination
+
+            self._is_guarded = termination.arm(recording.end_open_runs)
         if self._sets_context:
-            self._within = within(self.frame)
-            self._within.__enter__()
+            self._before = enter(self.frame)
 
     def _unset(self) -> None:
-        if self._within is not None:
-            self._within.__exit__(None, None, None)
+        if self._sets_context:
+            leave(self.frame, self._before, is_end=self._starts_run)
+        elif self._starts_run:
+            ended_here(self.frame.run)
 
-    def _end(self) -> None:
-        if self._starts_run:
-            end(self.frame.run)
+    def _unguard(self) -> None:
+        if self._is_guarded:
+            from tallymark import termination
+
+            termination.disarm()
 
     def _open(self) -> None:
         self._process = os.getpid()
         settings = current()
         if settings.disabled:
             self.frame = self._unrecorded(settings)
-        elif self._definition.is_pipeline:
+            return
+        # A wrong annotation is known before the function begins, and is raised before it does.
+        self._definition.outputs()
+        if self._definition.is_pipeline:
             self._open_pipeline()
         else:
             self._open_step()
 
     def _unrecorded(self, settings: Settings) -> Frame:
         outer = own_frame()
-        run = outer.run if outer else ActiveRun("disabled", settings, datetime.now(UTC), {}, owned=False)
+        run = outer.run if outer else _unrecorded_run(settings)
         return Frame(run, self._definition.model or (outer.model if outer else None), self._definition.name)
 
     def _open_pipeline(self) -> None:
         from tallymark import recording
 
-        name, model, substitutions, *_ = self._definition
-        outer = own_frame()
-        if outer is not None:
+        name, model, substitutions, run_id = self._definition.asked
+        outer = self._handed_over() or own_frame()
+        if outer is not None and run_id in ("", outer.run.id):
             self.frame = recording.join_run(outer, model, substitutions)
         else:
-            self._begin(recording.start_run(name, model, substitutions, self._parameters()))
+            self._begin(recording.start_run(name, model, substitutions, self._parameters(), run_id))
 
     def _open_step(self) -> None:
-        from tallymark import recording, stepping
+        from tallymark import recording, resolution, stepping
 
-        name, model, substitutions, *_ = self._definition
-        outer = current_frame(recording.joined_frame)
+        name, model, substitutions, _ = self._definition.asked
+        outer = self._handed_over() or current_frame(resolution.joined_frame)
         if outer is None:
             self._begin(recording.start_run(name, model, substitutions, self._parameters())._replace(step=name))
-        elif model is None:
-            self.frame = outer._replace(step=name)
         else:
-            recording.resolve_for_step(model, outer.run, name, substitutions)
-            self.frame = Frame(outer.run, model, name, substitutions)
+            self.frame = recording.join_run(outer, model, substitutions, step=name)
         self._step = stepping.start_step(self.frame, name, self._parameters())
+        self.frame.run.open_steps.add(self._step)
+
+    def _handed_over(self) -> Frame | None:
+        """Return the frame that the function brought along from another process, if no run is open in this one."""
+        origin = self._definition.origin
+        return None if origin is None or present_frame() is not None else origin.frame()
 
     def _begin(self, frame: Frame) -> None:
         self.frame = frame
         self._starts_run = True
         known_to_threads(frame)
+        if frame.run.owned:
+            open_runs.add(frame.run)
 
     def _close(self, error: BaseException | None) -> None:
         run = self.frame.run
         if self._starts_run:
             forgotten(run)
-        error = None if _is_no_failure(error) else error
+        error = None if is_no_failure(error) else error
         if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
             run.failed_with, run.failed_step = error, self._definition.name
         if "tallymark.measuring" in sys.modules:
@@ -167,15 +205,23 @@ class Activation:
         if self._step and is_ours:
             from tallymark import stepping
 
+            run.open_steps.discard(self._step)
             stepping.finish_step(run, self._step, error)
         if self._starts_run and run.owned and is_ours:
             from tallymark import recording
 
             recording.finish_run(run, error)
+            open_runs.discard(run)
 
 
-def _is_no_failure(error: BaseException | None) -> bool:
-    """Whether the function ended as it was meant to: read no further, or by sys.exit() without an error."""
+@functools.lru_cache(maxsize=16)
+def _unrecorded_run(settings: Settings) -> ActiveRun:
+    """Return what stands for a run while nothing is recorded: one for all, because nothing is kept in it."""
+    return ActiveRun("disabled", settings, datetime.now(UTC), {}, owned=False)
+
+
+def is_no_failure(error: BaseException | None) -> bool:
+    """Return whether the code ended as it was meant to: read no further, or by sys.exit() without an error."""
     return error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
 
 

@@ -16,7 +16,7 @@ from tallymark.aio_projects import AsyncProjects
 from tallymark.aio_proving import AsyncProving
 from tallymark.aio_tracking import AsyncTracking
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import OPTIONS, delay_before_retry, headers_of, is_silence, raise_for, timeout_of
+from tallymark.channel import OPTIONS, delay_before_retry, headers_of, is_silence, raise_for, read_reply, timeout_of
 from tallymark.checking import checked
 from tallymark.errors import Unavailable
 from tallymark.reaching import FirstContact
@@ -349,7 +349,7 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
             channel = self._channel
             try:
                 async for message in stream:
-                    told = call.read(message)
+                    told = read_reply(call, message, self._settings)
                     yield told
                     cursor = told.cursor
             except asyncio.CancelledError:
@@ -375,7 +375,7 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
             first.made = first.made or not is_silence(error)
             raise_for(error, self._settings, timeout, await first.areason())
         first.made = True
-        return call.read(reply)
+        return read_reply(call, reply, self._settings)
 
     def _stream(self, call: Call[T]) -> Any:
         method = getattr(self._stub(call.service), call.method)

@@ -18,6 +18,7 @@ from tallymark.calls import Call
 from tallymark.errors import TallymarkError, Unavailable, error_of
 from tallymark.reaching import WHAT_TO_DO, FirstContact
 from tallymark.settings import Settings
+from tallymark.version_actions import came_from
 
 T = TypeVar("T")
 DOMAIN = "tallymark.dev"
@@ -96,7 +97,7 @@ class Channel:
             first.made = first.made or not is_silence(error)
             raise_for(error, self._settings, timeout, first.reason())
         first.made = True
-        return call.read(reply)
+        return read_reply(call, reply, self._settings)
 
     def stream(self, call: Call[T]) -> Any:
         """The messages of a streaming call, as they come, without a deadline."""
@@ -141,6 +142,13 @@ class Channel:
 
     def __getstate__(self) -> NoReturn:
         raise TypeError("a connection cannot be sent to another process; make a Client there")
+
+
+def read_reply(call: Call[T], reply: Any, settings: Settings) -> T:
+    """Return what a reply to the call means, of which versions remember the registry that sent it."""
+    found = call.read(reply)
+    came_from(found, settings)
+    return found
 
 
 # Kept so that they are never closed in a process that did not open them.

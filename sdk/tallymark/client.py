@@ -13,7 +13,7 @@ import grpc
 
 from tallymark import calls
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import Channel, delay_before_retry
+from tallymark.channel import Channel, delay_before_retry, read_reply
 from tallymark.checking import checked
 from tallymark.client_projects import Projects
 from tallymark.client_proving import Proving
@@ -340,7 +340,7 @@ class Client(Projects, Proving, Tracking):
             stream = self._channel.stream(call)
             try:
                 for message in () if closing.is_set() else stream:
-                    told = call.read(message)
+                    told = read_reply(call, message, self._settings)
                     yield told
                     cursor = told.cursor
             except grpc.RpcError as error:

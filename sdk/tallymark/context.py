@@ -1,7 +1,7 @@
 """Which run, step and model the code that runs now belongs to.
 
 A `ContextVar` carries it, so that it is right in nested calls and in asyncio. A thread starts without it: a thread that
-belongs to no run belongs to the one that goes on in its process; while several do, it must be told by `bind`. A process
+belongs to no run belongs to the one that goes on in its process; while several do, `bind` says which. A process
 started by fork has what its parent had; one started by spawn, or any other program, finds the run in the environment
 variable TALLYMARK_RUN_ID, which is set while exactly one run goes on.
 """
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from tallymark.errors import AmbiguousRun, InvalidSetting
 from tallymark.problems import RecordingProblems
@@ -24,12 +25,31 @@ from tallymark.settings import Settings
 if TYPE_CHECKING:
     from tallymark.model import Model
 
-P = ParamSpec("P")
-R = TypeVar("R")
 RUN_ID = "TALLYMARK_RUN_ID"
 MAX_RUN_ID = 100
 SUBSTITUTIONS = "TALLYMARK_RUN_SUBSTITUTIONS"
 _EXPORTED = (RUN_ID, SUBSTITUTIONS, "TALLYMARK_URL", "TALLYMARK_PROJECT")
+
+
+# A run id begins with its start, so that every process of the run knows it to the microsecond.
+_START_FORMAT = "%Y%m%d-%H%M%S-%f"
+
+
+def new_run_id(start: datetime) -> str:
+    """Return an id for a run that starts at that time."""
+    return f"{start.strftime(_START_FORMAT)}-{secrets.token_hex(3)}"
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether the text can be the id of a run."""
+    return 0 < len(text) <= MAX_RUN_ID and all(ch.isascii() and (ch.isalnum() or ch in "._-") for ch in text)
+
+
+def start_of(run_id: str, otherwise: datetime) -> datetime:
+    """Return the start that a run id tells; `otherwise`, if it was named by somebody else."""
+    with suppress(ValueError):
+        return datetime.strptime(run_id.rsplit("-", 1)[0], _START_FORMAT).replace(tzinfo=UTC)
+    return otherwise
 
 
 class ActiveRun:
@@ -49,7 +69,10 @@ class ActiveRun:
         self.failed_with: BaseException | None = None
         self.failed_step = ""
         self.steps_lost = False
+        # A context in which the run was started still holds it, because it was finished in another.
+        self.is_stale = False
         self.problems = RecordingProblems()
+        self.open_steps: set[str] = set()
 
     def __repr__(self) -> str:
         return f"run {self.id}"
@@ -103,7 +126,7 @@ class _Process:
         self.lock = threading.Lock()
         self.frames: dict[ActiveRun, Frame] = {}
         self.original: dict[str, str | None] | None = None
-        self.joined: dict[tuple[str, str, str], Frame] = {}
+        self.joined: dict[tuple[str, ...], Frame] = {}
 
     def enter(self, frame: Frame) -> None:
         with self.lock:
@@ -118,7 +141,7 @@ class _Process:
     def outer_run_id(self) -> str:
         """The run that this process was told to join, as against the one that it tells its children of."""
         run_id = (os.environ.get(RUN_ID) if self.original is None else self.original[RUN_ID]) or ""
-        if len(run_id) > MAX_RUN_ID or not all(ch.isascii() and (ch.isalnum() or ch in "._-") for ch in run_id):
+        if run_id and not is_run_id(run_id):
             raise InvalidSetting(f"{RUN_ID} is {run_id!r}; a run id has 1 to 100 of the characters A-Z a-z 0-9 . _ -")
         return run_id
 
@@ -141,29 +164,63 @@ class _Process:
 
 
 _process = _Process()
+# The runs that this process has started and not yet finished.
+open_runs: set[ActiveRun] = set()
 
 
 def own_frame() -> Frame | None:
     """What the code belongs to by its context alone."""
     here = _frame.get()
-    return here if isinstance(here, Frame) else None
+    return here if isinstance(here, Frame) and not here.run.is_stale else None
+
+
+def present_frame() -> Frame | None:
+    """Return what the code belongs to by its context, or as it is in a thread of a process with one open run."""
+    frame = own_frame()
+    if frame is None and _frame.get() is None and len(_process.frames) == 1:
+        (frame,) = _process.frames.values()
+    return frame
 
 
 def ended_run() -> tuple[str, str, str] | None:
     """The run that was started here last, if it has ended."""
     here = _frame.get()
+    if isinstance(here, Frame) and here.run.is_stale:
+        return here.run.key
     return here.run_key if isinstance(here, Ended) else None
 
 
-def end(run: ActiveRun) -> None:
+Place = Frame | Ended | None
+
+
+def enter(frame: Frame) -> Place:
+    """Let the code that follows belong to the frame. Return what it belonged to, for `leave`."""
+    before = _frame.get()
+    _frame.set(frame)
+    return before
+
+
+def leave(frame: Frame, before: Place, *, is_end: bool) -> None:
+    """Let the code that follows belong to what it belonged to before; at the end of a run, remember that it ended here.
+
+    A run that was started in another context, such as one cell of a notebook or one callback, is stale there.
+    """
+    if _frame.get() is frame:
+        _frame.set(Ended(frame.run.key) if is_end and not isinstance(before, Frame) else before)
+    elif is_end:
+        frame.run.is_stale = True
+
+
+def ended_here(run: ActiveRun) -> None:
     """Remember in this context that the run was started here and has ended."""
-    _frame.set(Ended(run.key))
+    if not isinstance(_frame.get(), Frame):
+        _frame.set(Ended(run.key))
 
 
 def current_frame(join: Callable[[str], Frame]) -> Frame | None:
     """What the code belongs to; AmbiguousRun. `join` is asked for the frame of a run that the environment names."""
     here = _frame.get()
-    if isinstance(here, Frame):
+    if isinstance(here, Frame) and not here.run.is_stale:
         return here
     # Code that has had a run of its own does not slip into that of another thread.
     frames = [] if here is not None else list(_process.frames.values())
@@ -171,14 +228,14 @@ def current_frame(join: Callable[[str], Frame]) -> Frame | None:
         return frames[0]
     if frames:
         raise AmbiguousRun(
-            f"{len(frames)} runs go on in this process, and this thread belongs to none of them; start it with"
-            " tallymark.bind(function) from within its run"
+            f"{len(frames)} runs go on in this process, and this thread belongs to none of them; in its run, give the"
+            " thread or pool tallymark.bind(function), as in pool.submit(tallymark.bind(function), ...)"
         )
     run_id = _process.outer_run_id()
     return join(run_id) if run_id else None
 
 
-def remembered(key: tuple[str, str, str], make: Callable[[], Frame]) -> Frame:
+def remembered(key: tuple[str, ...], make: Callable[[], Frame]) -> Frame:
     """The frame of a run that this process has joined; made once."""
     if key not in _process.joined:
         _process.joined[key] = make()
@@ -216,18 +273,9 @@ def within(frame: Frame) -> Iterator[None]:
         _frame.reset(token)
 
 
-def bind(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, belonging to the run and step in which `bind` is called, in whatever thread it is called."""
-    context = copy_context()
-
-    def bound(*args: P.args, **kwargs: P.kwargs) -> R:
-        return context.copy().run(function, *args, **kwargs)
-
-    return bound
-
-
 def _after_fork_in_child() -> None:
     _process.lock = threading.Lock()
+    open_runs.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from tallymark.activation import Activation, Definition, drive, drive_async
-from tallymark.arguments import described, text, text_mapping
+from tallymark.arguments import described, text, text_mapping, texts
 from tallymark.errors import InvalidArgument
+from tallymark.handover import Origin
 from tallymark.model import Model
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ class Decorator(Protocol):
 def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def step(
-    *, model: Model | None = None, name: str | None = None, substitutions: Mapping[str, str] | None = None
+    *,
+    model: Model | None = None,
+    name: str | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
 ) -> Decorator: ...
 def step(
     function: Callable[..., Any] | None = None,
@@ -44,21 +49,40 @@ def step(
     model: Model | None = None,
     name: str | None = None,
     substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
 ) -> Any:
-    """Make a function a step of a pipeline.
+    """Make a function a step of a pipeline: each call is recorded, with its parameters, its outcome and its artifacts.
 
-    `model` replaces the pipeline's for this step; its version is found or created before the function runs. Without
-    one, the pipeline's is in force. A step called outside a pipeline is a run of its own. `name` is what the step is
-    called, by default as the function. `substitutions` fill in the templates in name and version of `model`.
+    A step called outside a pipeline or run is a run of its own. A step belongs to the run of its context: also in
+    asyncio, in processes that are started within the run, and in threads while one run goes on in the process. While
+    several do, give threads and pools `tallymark.bind(function)`.
+
+    Args:
+        function: The function, if the decorator is written without parentheses.
+        model: Replaces the run's model for this step; its version is found or created before the function begins.
+        name: What the step is called, by default as the function.
+        substitutions: Fill in the templates in name and version of `model`.
+        parameters: Which of the function's parameters are recorded: True or None for all, False for none, or names.
+
+    Returns:
+        The function, with its signature and kind: plain, async, a generator, a method.
+
+    Raises:
+        InvalidArgument: An argument has the wrong type, or names a parameter that the function does not have.
+        TypeError: What is decorated is no function.
     """
-    return _decorator(function, model, name, substitutions, is_pipeline=False)
+    return _decorator("@step", function, model, name, substitutions, parameters)
 
 
 @overload
 def pipeline(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def pipeline(
-    *, model: Model | None = None, name: str | None = None, substitutions: Mapping[str, str] | None = None
+    *,
+    model: Model | None = None,
+    name: str | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
 ) -> Decorator: ...
 def pipeline(
     function: Callable[..., Any] | None = None,
@@ -67,26 +91,40 @@ def pipeline(
     model: Model | None = None,
     name: str | None = None,
     substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
 ) -> Any:
     """Make a function a pipeline: each call is a run.
 
-    The version of `model` is found or created, in one step with the run, before the function runs; all steps of the run
-    share it. When the function raises, the run is recorded as failed, its versions are kept, and the exception goes on.
-    `name` is what the pipeline is called, by default as the function. `substitutions` fill in the templates in names
-    and versions of models. A pipeline called within a run belongs to that run.
+    The version of `model` is found or created, in one step with the run, before the function begins; all steps of the
+    run share it. When the function raises, the run is recorded as failed, its versions are kept, and the exception goes
+    on. A pipeline called within a run belongs to that run. `tallymark.run` does the same for a block of code.
+
+    Args:
+        function: The function, if the decorator is written without parentheses.
+        model: The model of the run, for which steps without a model of their own record.
+        name: What the pipeline is called, by default as the function.
+        substitutions: Fill in the templates in names and versions of all models of the run.
+        parameters: Which of the function's parameters are recorded: True or None for all, False for none, or names.
+
+    Returns:
+        The function, with its signature and kind: plain, async, a generator, a method.
+
+    Raises:
+        InvalidArgument: An argument has the wrong type, or names a parameter that the function does not have.
+        TypeError: What is decorated is no function.
     """
-    return _decorator(function, model, name, substitutions, is_pipeline=True)
+    return _decorator("@pipeline", function, model, name, substitutions, parameters)
 
 
 def _decorator(
+    word: str,
     function: Callable[..., Any] | None,
     model: Model | None,
     name: str | None,
     substitutions: Mapping[str, str] | None,
-    *,
-    is_pipeline: bool,
+    parameters: bool | Iterable[str] | None,
 ) -> Any:
-    word = "@pipeline" if is_pipeline else "@step"
+    is_pipeline = word == "@pipeline"
     if isinstance(function, Model):
         raise InvalidArgument(f"give the model by name: {word}(model=...)")
     if isinstance(function, str):
@@ -99,6 +137,7 @@ def _decorator(
             "@step(substitutions=...) fills in its own model: give model= too, or give it to @pipeline"
         )
     filled = {} if substitutions is None else text_mapping(substitutions, f"{word}(substitutions=...)")
+    names = _names_of(parameters, f"{word}(parameters=...)")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(function, classmethod | staticmethod):
@@ -106,55 +145,90 @@ def _decorator(
         if isinstance(function, type) or not callable(function):
             raise TypeError(f"{word} decorates a function, not {function!r}")
         called = name or str(getattr(function, "__name__", type(function).__name__))
-        definition = Definition(called, model, filled, is_pipeline, _outputs_of(function))
-        return _wrapped(function, definition)
+        definition = Definition(called, model, filled, is_pipeline, Outputs(function), Origin())
+        return _wrapped(function, definition, Parameters(function, names).checked(word))
 
     return decorate if function is None else decorate(function)
 
 
-def _wrapped(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
+def _names_of(parameters: bool | Iterable[str] | None, what: str) -> tuple[str, ...] | None:
+    """Return the names of the parameters to record, None for all."""
+    if parameters is None or isinstance(parameters, bool):
+        return () if parameters is False else None
+    return texts((parameters,) if isinstance(parameters, str) else parameters, what)
+
+
+class Outputs:
+    """The artifacts that a function returns, read at its first call: it may name what is defined further down.
+
+    Unlike a cached closure, it is pickled with a function that is sent to another process by value.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._found: tuple[Output, ...] | None = None
+
+    def __call__(self) -> tuple[Output, ...]:
+        if self._found is None:
+            self._found = ()
+            if "return" in getattr(self._function, "__annotations__", {}):
+                from tallymark.artifacts import outputs_of
+
+                self._found = outputs_of(self._function)
+        return self._found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Outputs, (self._function,)
+
+
+class Parameters(NamedTuple):
+    """Which parameters of a function are recorded: those of these names, or all."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...] | None
+
+    def checked(self, word: str) -> Parameters:
+        """Return it, if the function has the parameters. Raises InvalidArgument."""
+        if self.names:
+            import inspect
+
+            known = tuple(inspect.signature(self.function).parameters)
+            for name in self.names:
+                if name not in known:
+                    has = f"its parameters are {', '.join(known)}" if known else "it has none"
+                    called = getattr(self.function, "__name__", repr(self.function))
+                    raise InvalidArgument(f"{word}(parameters=...) names {name!r}, no parameter of {called}: {has}")
+        return self
+
+    def given(self, args: Any, kwargs: Any) -> Callable[[], Mapping[str, object]]:
+        """Return a function that gives the parameters of a call, as they are recorded."""
+
+        def parameters() -> Mapping[str, object]:
+            from tallymark.surroundings import parameters_of
+
+            return {} if self.names == () else parameters_of(self.function, args, kwargs, self.names)
+
+        return parameters
+
+
+def _wrapped(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
     # inspect takes time to import, and whoever decorates functions has most likely loaded it already.
     import inspect
 
     called = function if inspect.isroutine(function) else type(function).__call__
     if inspect.isasyncgenfunction(called):
-        return _recorded_async_generator(function, definition)
+        return _recorded_async_generator(function, definition, parameters)
     if inspect.isgeneratorfunction(called):
-        return _recorded_generator(function, definition)
+        return _recorded_generator(function, definition, parameters)
     if inspect.iscoroutinefunction(called):
-        return _recorded_coroutine(function, definition)
-    return _recorded(function, definition)
+        return _recorded_coroutine(function, definition, parameters)
+    return _recorded(function, definition, parameters)
 
 
-def _outputs_of(function: Callable[..., Any]) -> Callable[[], tuple[Output, ...]]:
-    """The artifacts that the function returns, read at its first call: it may name what is defined further down."""
-
-    @functools.cache
-    def outputs() -> tuple[Output, ...]:
-        if "return" not in getattr(function, "__annotations__", {}):
-            return ()
-        from tallymark.artifacts import outputs_of
-
-        return outputs_of(function)
-
-    return outputs
-
-
-def _told(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[], Mapping[str, object]]:
-    """What the function is called with, when it is asked for."""
-
-    def parameters() -> Mapping[str, object]:
-        from tallymark.surroundings import parameters_of
-
-        return parameters_of(function, args, kwargs)
-
-    return parameters
-
-
-def _recorded(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
+def _recorded(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
     @functools.wraps(function)
     def recorded(*args: Any, **kwargs: Any) -> Any:
-        with Activation(definition, _told(function, args, kwargs)) as activation:
+        with Activation(definition, parameters.given(args, kwargs)) as activation:
             result = function(*args, **kwargs)
             if definition.outputs():
                 activation.keep(result)
@@ -163,10 +237,12 @@ def _recorded(function: Callable[..., Any], definition: Definition) -> Callable[
     return recorded
 
 
-def _recorded_coroutine(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
+def _recorded_coroutine(
+    function: Callable[..., Any], definition: Definition, parameters: Parameters
+) -> Callable[..., Any]:
     @functools.wraps(function)
     async def recorded(*args: Any, **kwargs: Any) -> Any:
-        async with Activation(definition, _told(function, args, kwargs)) as activation:
+        async with Activation(definition, parameters.given(args, kwargs)) as activation:
             result = await function(*args, **kwargs)
             if definition.outputs():
                 import asyncio
@@ -177,19 +253,23 @@ def _recorded_coroutine(function: Callable[..., Any], definition: Definition) ->
     return recorded
 
 
-def _recorded_generator(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
+def _recorded_generator(
+    function: Callable[..., Any], definition: Definition, parameters: Parameters
+) -> Callable[..., Any]:
     @functools.wraps(function)
     def recorded(*args: Any, **kwargs: Any) -> Any:
-        with Activation(definition, _told(function, args, kwargs), sets_context=False) as activation:
+        with Activation(definition, parameters.given(args, kwargs), sets_context=False) as activation:
             return (yield from drive(function(*args, **kwargs), activation.frame))
 
     return recorded
 
 
-def _recorded_async_generator(function: Callable[..., Any], definition: Definition) -> Callable[..., Any]:
+def _recorded_async_generator(
+    function: Callable[..., Any], definition: Definition, parameters: Parameters
+) -> Callable[..., Any]:
     @functools.wraps(function)
     async def recorded(*args: Any, **kwargs: Any) -> Any:
-        async with Activation(definition, _told(function, args, kwargs), sets_context=False) as activation:
+        async with Activation(definition, parameters.given(args, kwargs), sets_context=False) as activation:
             driven = drive_async(function(*args, **kwargs), activation.frame)
             async with contextlib.aclosing(driven):
                 async for item in driven:

@@ -21,6 +21,7 @@ from tallymark.lastgood import Found, LastGood
 from tallymark.messages import version_of, version_text
 from tallymark.resources import ModelVersion
 from tallymark.settings import adjusted
+from tallymark.version_actions import came_from
 
 T = TypeVar("T")
 logger = logging.getLogger("tallymark.serving")
@@ -62,13 +63,18 @@ class Followed(NamedTuple, Generic[T]):
         return self.reference.partition("/versions/")[0]
 
     @property
+    def project(self) -> str:
+        """The project of the reference."""
+        return self.reference.split("/")[1]
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of events after which the reference may mean another version."""
         return (*_OF_ALL, *(_OF_HOLDERS if "/versions/@" in self.reference else _OF_NUMBERS))
 
     def client(self, timeout: float | None = None) -> Client:
         """A client of its own, for the project of the reference."""
-        return Client(self.url, project=self.reference.split("/")[1], timeout=timeout)
+        return Client(self.url, project=self.project, timeout=timeout)
 
 
 class Backoff:
@@ -145,6 +151,7 @@ class Follower(Generic[T]):
     def _load_first(self) -> None:
         last_good = self._followed.last_good
         kept = last_good.read() if last_good is not None else None
+        came_from(kept, adjusted(url=self._followed.url, project=self._followed.project))
         with self._followed.client(min(PATIENCE, adjusted().timeout or PATIENCE) if kept else None) as client:
             self._renew(client)
         error = self.error

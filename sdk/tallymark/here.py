@@ -1,4 +1,4 @@
-"""What the code that asks belongs to: the run and the model in force here."""
+"""The run and the model to which the code that runs now belongs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ if TYPE_CHECKING:
 
 
 def current_model() -> Model:
-    """The model in force here: the step's, else the pipeline's; NoCurrentModel, AmbiguousRun."""
+    """Return the model in force here: the step's, else the run's. Raises NoCurrentModel, AmbiguousRun."""
     frame = current_frame(_joined)
     if frame is None or frame.model is None:
-        raise NoCurrentModel("no model is in force here; give one to @step(model=...) or @pipeline(model=...)")
+        raise NoCurrentModel(
+            "no model is in force here; give one to @step(model=...), @pipeline(model=...) or tallymark.run(model=...)"
+        )
     return frame.model
 
 
 def current_run() -> str:
-    """The id of the run to which this code belongs; NoCurrentRun, AmbiguousRun."""
+    """Return the id of the run to which this code belongs. Raises NoCurrentRun, AmbiguousRun."""
     frame = current_frame(_joined)
     if frame is None:
-        raise NoCurrentRun("this code runs in no step or pipeline")
+        raise NoCurrentRun("this code runs in no step, pipeline or tallymark.run()")
     return frame.run.id
 
 
 def current_frame_or_none() -> Frame | None:
-    """What this code belongs to; None outside a run, or when that cannot be told."""
+    """Return what this code belongs to, None outside a run or when that cannot be told."""
     try:
         return current_frame(_joined)
     except AmbiguousRun:
@@ -38,18 +40,24 @@ def current_frame_or_none() -> Frame | None:
 
 
 def log_metric(key: str, value: float, *, step: int | None = None) -> None:
-    """Log a metric of the version in force here, once or at a step; NoCurrentModel where no model is in force."""
+    """Log a metric of the version in force here, once or at a step. Raises NoCurrentModel."""
     if not current().disabled:
         current_model().log_metric(key, value, step=step)
 
 
+def log_metrics(metrics: Mapping[str, float], *, step: int | None = None) -> None:
+    """Log several metrics of the version in force here, measured together. Raises NoCurrentModel."""
+    if not current().disabled:
+        current_model().log_metrics(metrics, step=step)
+
+
 def log_metadata(metadata: Mapping[str, object]) -> None:
-    """Set metadata of the version in force here, by key; NoCurrentModel outside a step or pipeline with a model."""
+    """Set metadata of the version in force here, by key. Raises NoCurrentModel."""
     if not current().disabled:
         current_model().log_metadata(metadata)
 
 
 def _joined(run_id: str) -> Frame:
-    from tallymark.recording import joined_frame
+    from tallymark.resolution import joined_frame
 
     return joined_frame(run_id)

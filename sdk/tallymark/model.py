@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tallymark.arguments import described, number, real, text, texts
+from tallymark.arguments import described, mapping, number, real, text, texts
 from tallymark.errors import ArtifactNotFound, InvalidArgument, Unavailable
 from tallymark.memory import Memory
 from tallymark.settings import current
@@ -15,8 +16,11 @@ from tallymark.warning import warn
 
 if TYPE_CHECKING:
     from tallymark.client import Client
+    from tallymark.resolution import Resolution
     from tallymark.resources import ArtifactInfo, ModelVersion
     from tallymark.values import ArtifactType
+
+logger = logging.getLogger("tallymark")
 
 
 class Model:
@@ -24,16 +28,29 @@ class Model:
 
     `version` says which version:
 
-    - None: in a run, the run's one automatic version; outside, a new one, numbered at its first use and kept, or, if
-      the object was used in runs only, what the last of them has made of it
+    - None: in a run, the run's one automatic version; outside runs, what the last run that used this object made of it
     - a number, or digits: the version of that number
-    - `production`, `staging`, `latest` or `@ALIAS`: the version that holds it
-    - any other text: the version of that explicit name, created if it is missing
+    - `production`, `staging`, `latest` or `@ALIAS`: the version that holds it when it is first asked for
+    - any other text: the version of that explicit name
+
+    After a run, the object means what that run made of it, whatever it meant before. Reading, loading and promoting
+    create nothing, neither a model nor a version: they raise ModelNotFound or VersionNotFound for what is not there.
+    These create: a run, `create`, `save`, `log_metric`, `log_metrics` and `log_metadata`; and asking for `number`, `id`
+    or `version_name`, because a number is what they ask for. The logger `tallymark` says so when these three create:
+    a warning for an empty version without a name outside runs, which is rarely wanted, else an info.
 
     `name` and `version` may contain `{date}` and `{time}` (of the run's start, UTC), and what `substitutions` of the
-    pipeline or the step name. The other fields describe a model that is created by its first use; `tags` are given to
-    the version too. While nothing is recorded (TALLYMARK_MODE=disabled) nothing is asked: the number is the one that
-    was given, else 0.
+    run, the pipeline or the step name. While nothing is recorded (TALLYMARK_MODE=disabled) nothing is asked: the number
+    is the one that was given, else 0.
+
+    Args:
+        name: The model's name.
+        version: Which version, as above.
+        description, license, audience, use_cases, limitations, trade_offs, ethics: Describe a model that is created.
+        tags: Given to the model and to each version that is created.
+
+    Raises:
+        InvalidArgument: An argument has the wrong type, or is empty.
     """
 
     def __init__(
@@ -78,38 +95,58 @@ class Model:
 
     @property
     def number(self) -> int:
-        """The version's number, asked for at the first use; NotFound, InvalidArgument, Unavailable.
+        """The version's number; a version is created if there is none yet, and the log says so.
 
-        This waits for the registry, so in asyncio code use `await model.anumber()`.
+        This waits for the registry, so in asyncio code use `await model.anumber()`. Raises NotFound, InvalidArgument,
+        Unavailable.
         """
-        return self._resolve().number
+        return self._allocated().number
 
     async def anumber(self) -> int:
-        """The version's number, without holding up the event loop."""
+        """Return the version's number as `number` does, without holding up the event loop."""
         import asyncio
 
-        return (await asyncio.to_thread(self._resolve)).number
+        return (await asyncio.to_thread(self._allocated)).number
 
     @property
     def version_name(self) -> str:
-        """What the version is called: its explicit name, or its number as text."""
-        return self._resolve().name
+        """What the version is called: its explicit name, or its number as text. Creates as `number` does."""
+        return self._allocated().name
 
     @property
     def id(self) -> str:
-        """The version's resource name, `projects/{project}/models/{model}/versions/{number}`."""
-        return self._resolve().resource_name
+        """`projects/{project}/models/{model}/versions/{number}`. Creates as `number` does."""
+        return self._allocated().resource_name
+
+    def create(
+        self, *, description: str = "", tags: Iterable[str] = (), metadata: Mapping[str, object] | None = None
+    ) -> ModelVersion:
+        """Create the version, and its model if that is missing, and return it.
+
+        Without a `version`, each call outside runs creates the next version, and the object means that one from then
+        on; in a run it is the run's one automatic version. With an explicit name that exists already, the version of
+        that name is returned unchanged, and so is one that is named by number, stage, alias or `latest`.
+
+        Args:
+            description: Describes the version that is created.
+            tags: Given to the version that is created, beside the object's own.
+            metadata: Of the version that is created.
+
+        Raises:
+            NotFound: The number, stage or alias names no version.
+            InvalidArgument: An argument or a name is not what the registry takes.
+        """
+        text(description, "create(description=...)")
+        given = texts((tags,) if isinstance(tags, str) else tags, "create(tags=...)")
+        facts = {} if metadata is None else mapping(metadata, "create(metadata=...)")
+        if current().disabled:
+            return self._unrecorded(description=description, tags=(*self.tags, *given), metadata=facts)
+        return self._resolution().create(description=description, tags=given, metadata=facts).version
 
     @property
     def info(self) -> ModelVersion:
-        """The version as it is now, read anew."""
-        if current().disabled:
-            return self._resolve()
-        if "tallymark.measuring" in sys.modules:
-            from tallymark import measuring
-
-            measuring.flush(current(), self._existing_id())
-        return self._client().get_version(self._existing_id())
+        """The version as it is now, read anew. Raises ModelNotFound, VersionNotFound."""
+        return self._read()
 
     @property
     def stage(self) -> Stage:
@@ -129,7 +166,7 @@ class Model:
     @property
     def artifacts(self) -> list[ArtifactInfo]:
         """What the version made and was made from, read anew, in the order in which it was linked."""
-        return [] if current().disabled else list(self._client().list_artifacts(self._existing_id()))
+        return [] if current().disabled else self._found().artifacts
 
     def save(
         self,
@@ -151,7 +188,8 @@ class Model:
 
         frame = here.current_frame_or_none()
         linking = {} if frame is None else {"run": frame.run.id, "step": frame.step}
-        return artifacts.save(self._client(), self._resolve(), name, value, format=format, type=type, **linking)
+        client, version = self._client(), self._ensured()
+        return artifacts.save(client, version, name, value, format=format, type=type, **linking)
 
     def load(
         self,
@@ -160,21 +198,16 @@ class Model:
         format: str | None = None,  # noqa: A002 - the contract's word
         trusted: Sequence[str] = (),
     ) -> Any:
-        """The value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
+        """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
 
-        Within a step or pipeline, its model's version is linked to the artifact as made from it. ArtifactNotFound,
-        DigestMismatch, StoreUnavailable.
+        Within a run, the version of the model in force is linked to the artifact as made from it. Raises ModelNotFound,
+        VersionNotFound, ArtifactNotFound, DigestMismatch, StoreUnavailable.
         """
-        from tallymark import artifacts, here
-
         if current().disabled:
             raise ArtifactNotFound(
                 f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
             )
-        found = self._client().get_artifact(self._existing_id(), name)
-        value = artifacts.load(found, format=format, trusted=trusted)
-        artifacts.tell_use(here.current_frame_or_none(), found)
-        return value
+        return self._found().load(name, format=format, trusted=trusted)
 
     def log_metric(self, key: str, value: float, *, step: int | None = None) -> None:
         """Log a metric: what was measured at a step, such as an epoch or a batch, or once, without one.
@@ -182,19 +215,25 @@ class Model:
         Points of a series are gathered, and sent together after a second, and at the end of the step or the run at the
         latest. The version's metadata has the value of the highest step, or the one that was measured once.
         """
+        self._log_metrics({key: value}, step, "log_metric(key=...)", "log_metric(value=...)")
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """Log several metrics that were measured together, as `log_metric` does each of them."""
+        given = mapping(metrics, "log_metrics(metrics=...)")
+        self._log_metrics(given, step, "log_metrics(metrics=...)", "log_metrics(metrics=...)")
+
+    def _log_metrics(self, metrics: Mapping[str, object], step: int | None, key_at: str, value_at: str) -> None:
         settings = current()
+        values = {text(key, key_at): real(value, value_at) for key, value in metrics.items()}
         if step is None:
-            self.log_metadata({text(key, "log_metric(key=...)"): real(value, "log_metric(value=...)")})
+            self.log_metadata(values)
         elif not settings.disabled:
             from tallymark import measuring
             from tallymark.resources import MetricPoint
 
-            point = MetricPoint(
-                text(key, "log_metric(key=...)"),
-                number(step, "log_metric(step=...)"),
-                real(value, "log_metric(value=...)"),
-            )
-            measuring.log_metric(settings, self.id, point)
+            at, version = number(step, "log_metric(step=...)"), self._ensured().resource_name
+            for key, value in values.items():
+                measuring.log_metric(settings, version, MetricPoint(key, at, value))
 
     def log_metadata(self, metadata: Mapping[str, object]) -> None:
         """Set metadata of the version by key: numbers, text, booleans, datetimes, Uri, lists and mappings of these.
@@ -203,7 +242,7 @@ class Model:
         """
         if current().disabled:
             return
-        version = self.id
+        version = self._ensured().resource_name
         try:
             self._client().log_metadata(version, metadata)
         except Unavailable as problem:
@@ -213,41 +252,76 @@ class Model:
                 raise
             warn(f"metadata of {version} is lost ({', '.join(sorted(metadata))}): {problem}")
 
-    def set_stage(self, stage: Stage | str, *, force: bool = False, reason: str = "") -> ModelVersion:
-        """Move the version to a stage; with force, its holder goes to the archive. StageOccupied."""
+    def set_stage(
+        self, stage: Stage | str, *, force: bool = False, reason: str = "", allow_unfinished_run: bool = False
+    ) -> ModelVersion:
+        """Move the version to a stage, and return it.
+
+        Args:
+            stage: `production`, `staging`, `archived` or `none`.
+            force: Move the version that holds the stage to the archive.
+            reason: Why, for the history.
+            allow_unfinished_run: Take a version whose run failed, is lost or still goes on; this needs a reason.
+
+        Raises:
+            ModelNotFound, VersionNotFound: There is no such version; none is created.
+            StageOccupied: Another version holds the stage.
+            RunNotSucceeded: The run that made the version has not succeeded.
+        """
         if current().disabled:
             return self._unrecorded(stage=stage_of(stage))
-        return self._client().set_stage(self._existing_id(), stage, force=force, reason=reason)
+        return self._found().set_stage(stage, force=force, reason=reason, allow_unfinished_run=allow_unfinished_run)
 
     def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
-        """Point an alias at the version; AliasMoved if it is not where it is expected (0: nowhere)."""
+        """Point an alias at the version, and return it.
+
+        Raises AliasMoved if the alias is not where it is expected (0: nowhere), ModelNotFound, VersionNotFound.
+        """
         if current().disabled:
             return self._unrecorded(aliases=(alias,))
-        return self._client().set_alias(self._existing_id(), alias, expected_number=expected_number, reason=reason)
+        return self._found().set_alias(alias, expected_number=expected_number, reason=reason)
 
-    def _existing_id(self) -> str:
-        """As `id`, where a version is to be there already: what reads or promotes creates none. InvalidArgument."""
-        from tallymark.recording import would_create
+    def _read(self) -> ModelVersion:
+        """Read the version anew, after the points that were gathered for it are sent."""
+        if current().disabled:
+            return self._unrecorded()
+        version = self._found().resource_name
+        if "tallymark.measuring" in sys.modules:
+            from tallymark import measuring
 
-        if would_create(self, current()):
-            raise InvalidArgument(
-                f"{self!r} means a new version here, and this needs one that is there: name it, as in"
-                f" Model({self.name!r}, version='latest')"
-            )
-        return self.id
+            measuring.flush(current(), version)
+        return self._client().get_version(version)
+
+    def _allocated(self) -> ModelVersion:
+        """Return the version for one who asks for its number, and say so in the log if this created it."""
+        if current().disabled:
+            return self._unrecorded()
+        resolution = self._resolution()
+        ensured = resolution.ensure()
+        if ensured.created:
+            is_empty = resolution.run is None and self.version is None
+            advice = "; to read what is there, name it, as in version='latest'" if is_empty else ""
+            level = logging.WARNING if is_empty else logging.INFO
+            logger.log(level, "asking %r for its number created %r%s", self, ensured.version, advice)
+        return ensured.version
+
+    def _ensured(self) -> ModelVersion:
+        """Return the version, created if it is not there: for what records something in it."""
+        return self._unrecorded() if current().disabled else self._resolution().ensure().version
+
+    def _found(self) -> ModelVersion:
+        """Return the version, and create none: for what reads, loads or promotes."""
+        return self._resolution().find()
 
     def _client(self) -> Client:
         from tallymark.client import shared
 
         return shared(current())
 
-    def _resolve(self) -> ModelVersion:
-        settings = current()
-        if settings.disabled:
-            return self._unrecorded()
-        from tallymark.recording import resolve
+    def _resolution(self) -> Resolution:
+        from tallymark.resolution import Resolution
 
-        return resolve(self, settings)
+        return Resolution.here(self, current())
 
     def _unrecorded(self, **changes: Any) -> ModelVersion:
         from tallymark.unrecorded import unrecorded
@@ -256,12 +330,12 @@ class Model:
 
 
 def memory_of(model: Model) -> Memory:
-    """What the model was found to mean."""
+    """Return what the model was found to mean."""
     return model._memory  # noqa: SLF001 - users should not see it among what a model has
 
 
 def card_of(model: Model) -> Mapping[str, str]:
-    """The fields that describe a model which is created."""
+    """Return the fields that describe a model which is created."""
     return model._card  # noqa: SLF001 - users should not see it among what a model has
 
 

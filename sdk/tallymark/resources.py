@@ -1,4 +1,4 @@
-"""What the registry keeps, as it was when it was read. Times are UTC. Nothing here asks the service for anything."""
+"""What the registry keeps, as it was when it was read. Times are UTC. Fields never ask the service for anything."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tallymark.notebook import by, table
 from tallymark.problems import RecordingProblem
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
+from tallymark.version_actions import VersionActions
 
 Value = float | bool | str | datetime | Uri | None | list["Value"] | dict[str, "Value"]
 
@@ -97,7 +98,7 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ModelVersion:
+class ModelVersion(VersionActions):
     """One version of a model.
 
     `name` is its explicit name, or its number as text. `run` is the id of the run that made it, and `run_state` how far

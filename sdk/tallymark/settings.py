@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tallymark.arguments import encodable
 from tallymark.errors import InvalidSetting
@@ -38,6 +38,12 @@ _arguments: dict[str, str | float] = {}
 # Of the environment: the settings, and what may say who somebody is.
 _VARIABLES = (*(f"TALLYMARK_{name.upper()}" for name in Settings._fields), "LOGNAME", "USER")
 
+# os.environ encodes and decodes at each look, which takes longer than all else that a call does that records nothing.
+_raw_environment: Mapping[Any, Any] = (
+    vars(os.environ).get("_data", os.environb) if os.supports_bytes_environ else os.environ
+)
+_raw_names: tuple[Any, ...] = tuple(map(os.fsencode, _VARIABLES)) if os.supports_bytes_environ else _VARIABLES
+
 
 def configure(
     *,
@@ -64,13 +70,14 @@ def configure(
 def current() -> Settings:
     """The settings in force; InvalidSetting."""
     # Every call of a decorated function asks for them, and what they are made of hardly ever changes.
-    environment = tuple([(name, os.environ.get(name, "")) for name in _VARIABLES])
-    return _settled(tuple(_arguments.items()), environment)
+    return _settled(tuple(_arguments.items()), tuple(map(_raw_environment.get, _raw_names)))
 
 
 @functools.lru_cache(maxsize=16)
-def _settled(arguments: tuple[tuple[str, str | float], ...], environment: tuple[tuple[str, str], ...]) -> Settings:
-    return _settle(dict(arguments), dict(environment))
+def _settled(arguments: tuple[tuple[str, str | float], ...], values: tuple[bytes | str | None, ...]) -> Settings:
+    return _settle(
+        dict(arguments), {name: os.fsdecode(value or "") for name, value in zip(_VARIABLES, values, strict=True)}
+    )
 
 
 def adjusted(**given: str | float | None) -> Settings:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -30,16 +30,24 @@ def surroundings() -> dict[str, str]:
     return {"host": socket.gethostname(), "user": _user(), "commit": _commit(), "url": _url()}
 
 
-def parameters_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
-    """What the function is called with, as far as that can be told: numbers, text, paths, times, and lists of these."""
+def parameters_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], names: Container[str] | None = None
+) -> dict[str, object]:
+    """Return what the function is called with, or of that only the parameters of these names."""
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
     except (TypeError, ValueError):
         return {}  # calling the function will say better what is wrong
     bound.apply_defaults()
+    chosen = {name: value for name, value in bound.arguments.items() if names is None or name in names}
+    return recorded_parameters(chosen)
+
+
+def recorded_parameters(values: Mapping[str, object]) -> dict[str, object]:
+    """Return parameters as they are recorded: numbers, text, paths, times, and lists of these; others are left out."""
     told: dict[str, object] = {}
     size = 0
-    for name, value in bound.arguments.items():
+    for name, value in values.items():
         fact = _fact(value)
         if fact is not None:
             size += len(name) + len(json.dumps(fact, default=str))

@@ -6,8 +6,10 @@ Checked by mypy --strict, to which an ignore that ignores nothing is an error.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Annotated, Any, assert_type
 
+import tallymark
 from tallymark import (
     Artifact,
     ArtifactInfo,
@@ -19,10 +21,12 @@ from tallymark import (
     Model,
     ModelVersion,
     Proof,
+    RunContext,
     Stage,
     bind,
     current_model,
     log_metric,
+    log_metrics,
     pipeline,
     step,
 )
@@ -61,7 +65,17 @@ def annotated(x: int) -> Annotated[list[int], Artifact("numbers", format="json")
     return [x]
 
 
-@pipeline
+@step(parameters=["x"])
+def named(x: int) -> str:
+    return str(x)
+
+
+@step(parameters=False)
+def unnamed(x: int) -> str:
+    return str(x)
+
+
+@pipeline(model=model, parameters=True)
 def training_pipeline(x: int) -> None: ...
 
 
@@ -87,6 +101,8 @@ def results() -> None:
     assert_type(annotated(1), list[int])
     assert_type(Trainer().fit(1), Trainer)
     assert_type(Trainer.made(), Trainer)
+    assert_type(named(1), str)
+    assert_type(unnamed(1), str)
     bound: Callable[[int], str] = bind(with_arguments)
     assert_type(bound(1), str)
     training_pipeline(1)
@@ -100,6 +116,9 @@ def wrong_arguments() -> None:
     training_pipeline(x="1")  # type: ignore[arg-type]
     step(model="churn")  # type: ignore[call-overload]
     step(3)  # type: ignore[call-overload]
+    step(parameters=3)  # type: ignore[call-overload]
+    pipeline(parameters=[3])  # type: ignore[list-item]
+    bind(with_arguments)("1")  # type: ignore[arg-type]
     Model()  # type: ignore[call-arg]
     Model("churn", 1.5)  # type: ignore[arg-type]
     Model("churn", license=1)  # type: ignore[arg-type]
@@ -118,7 +137,44 @@ def models() -> None:
     model.log_metric("loss", 0.5, step=1)
     model.log_metric("loss", 0.5, step="1")  # type: ignore[arg-type]
     log_metric("loss", "low", step=1)  # type: ignore[arg-type]
+    model.log_metrics({"loss": 0.5, "epochs": 3}, step=1)
+    log_metrics({"loss": 0.5}, step="1")  # type: ignore[arg-type]
+    assert_type(model.create(description="first", tags=["a"], metadata={"auc": 0.9}), ModelVersion)
+    model.create("first")  # type: ignore[call-arg]
+    model.set_stage("production", allow_unfinished_run=True, reason="only the report failed")
     Artifact(3)  # type: ignore[arg-type]
+
+
+def runs() -> None:
+    with tallymark.run(model=model, name="nightly", parameters={"depth": 3}, substitutions={"kind": "svc"}) as run:
+        assert_type(run, RunContext)
+        assert_type(run.id, str)
+        assert_type(run.model, Model | None)
+        assert_type(run.version, ModelVersion)
+        assert_type(run.number, int)
+        assert_type(run.save("weights", b""), ArtifactInfo | None)
+        run.log_metric("loss", 0.5, step=1)
+        run.log_metrics({"loss": 0.5}, step="1")  # type: ignore[arg-type]
+        run.log_metadata({"kind": "svc"})
+    assert_type(tallymark.run(id="job-42").start(), RunContext)
+    run.finish(ValueError("bad"))
+    run.finish("bad")  # type: ignore[arg-type]
+    tallymark.run(model="churn")  # type: ignore[arg-type]
+    tallymark.run(model)  # type: ignore[call-arg]
+
+
+async def runs_async() -> None:
+    async with tallymark.run(model=model) as run:
+        assert_type(run, RunContext)
+
+
+def versions(version: ModelVersion) -> None:
+    assert_type(version.artifacts, list[ArtifactInfo])
+    assert_type(version.download("weights", "models"), Path)
+    assert_type(version.set_stage(Stage.PRODUCTION, force=True, reason="best"), ModelVersion)
+    assert_type(version.set_alias("champion", expected_number=0), ModelVersion)
+    version.load()  # type: ignore[call-arg]
+    version.set_stage("production", True)  # type: ignore[call-arg]
 
 
 def clients() -> None:

@@ -51,14 +51,23 @@ def create_versions(project: str, model: str, new: Sequence[NewVersion]) -> Call
 
 
 def config(
-    model: str, version: str, fields: Mapping[str, Any] | None = None, tags: Sequence[str] = ()
+    model: str,
+    version: str,
+    fields: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
+    new: Mapping[str, Any] | None = None,
 ) -> model_pb2.ModelConfig:
-    """What `Model(model, version)` means; fields and tags describe what is created."""
+    """Return what `Model(model, version)` means; fields and tags describe what is created, `new` a version."""
+    new = new or {}
     return model_pb2.ModelConfig(
         model=model,
         version=version,
         new_model=model_pb2.Model(tags=tags, **(fields or {})),
-        new_version=model_pb2.ModelVersion(tags=tags),
+        new_version=model_pb2.ModelVersion(
+            description=new.get("description", ""),
+            tags=tuple(dict.fromkeys((*tags, *new.get("tags", ())))),
+            metadata=metadata_to(new.get("metadata", {})),
+        ),
     )
 
 

@@ -1,0 +1,204 @@
+"""Which version a `Model` means at one place of a program, and what is asked of the registry to find or create it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from tallymark import calls
+from tallymark.client import Client, shared
+from tallymark.context import (
+    ActiveRun,
+    Frame,
+    current_frame,
+    ended_run,
+    outer_substitutions,
+    remembered,
+    start_of,
+)
+from tallymark.errors import ModelNotFound, NotFound, RunNotFound, VersionNotFound
+from tallymark.memory import Key, filled
+from tallymark.model import Model, card_of, memory_of
+from tallymark.resources import Ensured, ModelVersion
+from tallymark.settings import Settings, current
+
+# Versions that somebody holds; with these and with digits the registry only looks, and creates nothing.
+_HOLDERS = ("latest", "staging", "production")
+
+
+class Resolution:
+    """What a model means in a run, or outside runs when `run` is None.
+
+    In a run it is found once, and is the same for all who mean the same. Outside runs the object means what the last
+    run that used it made of it, or what was created through it since.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        settings: Settings,
+        run: ActiveRun | None = None,
+        step: str = "",
+        substitutions: Mapping[str, str] | None = None,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self.run = run
+        self.step = step
+        self.substitutions = substitutions or {}
+        self._memory = memory_of(model)
+
+    @classmethod
+    def here(cls, model: Model, settings: Settings) -> Resolution:
+        """Return the resolution for the code that runs now. Raises AmbiguousRun."""
+        frame = current_frame(joined_frame)
+        return cls(model, settings) if frame is None else cls.in_frame(model, frame)
+
+    @classmethod
+    def in_frame(cls, model: Model, frame: Frame) -> Resolution:
+        """Return the resolution in the frame's run and step."""
+        return cls(model, frame.run.settings, frame.run, frame.step, frame.substitutions)
+
+    @property
+    def client(self) -> Client:
+        """The client of the registry that is asked."""
+        return shared(self.settings)
+
+    @cached_property
+    def texts(self) -> tuple[str, str]:
+        """Name and version with their templates filled in: in a run by its start, outside once for the object."""
+        if self.run is not None:
+            known = {**self.run.substitutions, **self.substitutions}
+            return self._filled(self.run.start, known)
+        texts = self._memory.texts
+        if self._registry not in texts:
+            texts.setdefault(self._registry, self._filled(datetime.now(UTC), self.substitutions))
+        return texts[self._registry]
+
+    @cached_property
+    def key(self) -> Key:
+        """What the model's memory knows the version by: the same for all who mean the same."""
+        return self._registry if self.run is None else (*self.run.key, *self.texts)
+
+    def config(self, tags: Sequence[str] = (), **new_version: Any) -> Any:
+        """Return the contract's message for what is asked for; `new_version` describes a version that is created."""
+        return calls.config(*self.texts, card_of(self.model), self.model.tags, {"tags": tags, **new_version})
+
+    def known(self) -> ModelVersion | None:
+        """Return the version as far as it was found already; the registry is not asked."""
+        if self.run is None:
+            return self._memory.outside(self._registry, ended_run())
+        return self._memory.in_run(self.key)
+
+    def ensure(self) -> Ensured:
+        """Return the version, created if it is not there, and whether this call created it. Raises NotFound."""
+        found = self.known()
+        if found is not None:
+            return Ensured(found, created=False)
+        return self._keep(self._ask(self.config(), self._request_id()))
+
+    def find(self) -> ModelVersion:
+        """Return the version without creating anything. Raises ModelNotFound, VersionNotFound, NotFound."""
+        found = self.known()
+        if found is not None:
+            return found
+        if self.run is None and self.model.version is None:
+            raise self._advised(self._missing())
+        try:
+            if self._may_create():
+                trial = self._ask(self.config(), calls.new_request_id(), validate_only=True)
+                if trial.created:
+                    raise self._missing()
+                if self.run is None:
+                    return self._keep(trial).version
+            return self._keep(self._ask(self.config(), self._request_id())).version
+        except (ModelNotFound, VersionNotFound) as error:
+            raise self._advised(error) from None
+
+    def create(self, *, description: str, tags: Sequence[str], metadata: Mapping[str, object]) -> Ensured:
+        """Create the version on purpose, or return the one that is there under the name or in the run."""
+        new = self.config(tags, description=description, metadata=metadata)
+        return self._keep(self._ask(new, calls.new_request_id()))
+
+    def keep(self, version: ModelVersion) -> None:
+        """Remember the version that was found otherwise, as by starting a run."""
+        self._memory.keep(self.key, version)
+
+    def _keep(self, ensured: Ensured) -> Ensured:
+        # Threads that ask at once send one request id, and each is told that it created the version.
+        is_new = self._memory.keep(self.key, ensured.version)
+        return Ensured(ensured.version, created=ensured.created and is_new)
+
+    def _ask(self, config: Any, request_id: str, *, validate_only: bool = False) -> Ensured:
+        run = self.run.id if self.run else None
+        call = calls.ensure_version(self.settings.project, config, run, self.step, request_id)
+        return self.client.run_call(calls.trial(call, validate_only))
+
+    def _request_id(self) -> str:
+        return self._memory.request_ids.setdefault(self.key, calls.new_request_id())
+
+    @property
+    def _registry(self) -> Key:
+        return (self.settings.url, self.settings.project)
+
+    def _filled(self, moment: datetime, known: Mapping[str, str]) -> tuple[str, str]:
+        return filled(self.model.name, moment, known), filled(self.model.version or "", moment, known)
+
+    def _may_create(self) -> bool:
+        version = self.texts[1]
+        return not (version.isdecimal() or version.startswith("@") or version in _HOLDERS)
+
+    def _missing(self) -> NotFound:
+        """Return the error for a version that is not there, after a look whether the model is."""
+        name, version = self.texts
+        try:
+            self.client.get_model(name)
+        except ModelNotFound as error:
+            return error
+        if version:
+            return VersionNotFound(f"model {name!r} has no version {version!r}")
+        where = "" if self.run is None else f" in {self.run!r}"
+        return VersionNotFound(f"{self.model!r} means no version{where} yet")
+
+    def _advised(self, error: NotFound) -> NotFound:
+        """Return the error with what to do about it."""
+        name, version = self.texts
+        advice = f"; create it with {self.model!r}.create(), or in a run"
+        if version and not self._may_create():
+            advice = f"; `tallymark version list {name}` shows the versions that there are"
+        elif isinstance(error, VersionNotFound):
+            advice += f", or name a version that is there, as in Model({name!r}, version='latest')"
+        elif "renamed_to" in error.metadata:
+            return error
+        else:
+            advice = f"; check the name{advice.replace('create it', 'or create the model and its version')}"
+        return type(error)(f"{error}{advice}", code=error.code, metadata=error.metadata)
+
+
+def joined_frame(run_id: str) -> Frame:
+    """Return the frame of a run that another process has started. Raises RunNotFound."""
+    settings = current()
+
+    def join() -> Frame:
+        client = shared(settings)
+        run = client.get_run(run_id)
+        version = client.get_version(run.model_version) if run.model_version else None
+        start = start_of(run_id, run.create_time)
+        active = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
+        frame = Frame(active, model_of(version), "")
+        if frame.model is not None and version is not None:
+            Resolution.in_frame(frame.model, frame).keep(version)
+        return frame
+
+    try:
+        return remembered((settings.url, settings.project, run_id), join)
+    except RunNotFound as error:
+        message = f"{error}: TALLYMARK_RUN_ID names it; unset the variable, or start the run with @pipeline first"
+        raise RunNotFound(message, code=error.code, metadata=error.metadata) from None
+
+
+def model_of(version: ModelVersion | None) -> Model | None:
+    """Return a model that means the version."""
+    return None if version is None else Model(version.model, version.number)

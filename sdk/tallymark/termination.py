@@ -1,0 +1,133 @@
+"""SIGTERM, with which orchestrators stop a training: it ends the runs of this process as failed, then the process.
+
+Without this, a program that is stopped leaves its runs behind as running. It is in force only while a run that this
+process owns is open in its main thread, and only if the program has no handler of its own; otherwise nothing changes.
+The process ends by the signal, as it would without Tallymark: no code of the program runs in between.
+
+Python calls its handlers in the main thread, between two instructions, so not while a library trains in native code for
+minutes. The interpreter itself, though, writes each signal into a pipe at once. A thread reads that pipe, so that the
+process ends within milliseconds whatever the main thread does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# How long the end of the process waits for the registry: less than any orchestrator waits before it kills.
+GRACE = 2.0
+
+
+class SIGTERM(BaseException):
+    """The failure of a run whose process was told to end."""
+
+
+class _Guard:
+    """The handler of SIGTERM of this process, and the thread that reads of signals."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.armed = 0
+        self.end_runs: Callable[[], None] = _nothing
+        self.is_ending = threading.Event()
+        self.pipe: tuple[int, int] | None = None
+
+    def arm(self, end_runs: Callable[[], None]) -> bool:
+        """Handle SIGTERM from now on. Return whether `disarm` has to be called."""
+        if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+            return False
+        if self.armed == 0:
+            if signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, self.handle):
+                return False
+            self.end_runs = end_runs
+            signal.signal(signal.SIGTERM, self.handle)
+            self._listen()
+        self.armed += 1
+        return True
+
+    def disarm(self) -> None:
+        """Handle SIGTERM no more, unless another run is open. A handler that was set since stays."""
+        self.armed -= 1
+        if self.armed == 0 and threading.current_thread() is threading.main_thread():
+            self._restore()
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """End the runs, then the process, in the main thread."""
+        del number, frame
+        self.end()
+
+    def end(self) -> None:
+        """End the runs within `GRACE`, then the process. Whoever comes second waits for that."""
+        with self.lock:
+            is_first = not self.is_ending.is_set()
+            self.is_ending.set()
+        if is_first:
+            # In a thread of its own, because the main thread may have been stopped while it held a lock.
+            ending = threading.Thread(target=self.end_runs, name="tallymark SIGTERM", daemon=True)
+            ending.start()
+            ending.join(GRACE)
+            _die()
+        threading.Event().wait(GRACE + 1)
+        _die()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's runs to the parent: what is sent to the child ends the child alone."""
+        if self.armed:
+            self.armed = 0
+            self._restore()
+        self.lock, self.pipe = threading.Lock(), None
+
+    def _restore(self) -> None:
+        if signal.getsignal(signal.SIGTERM) == self.handle:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self.pipe is not None:
+            self._listen_to(-1, instead_of=self.pipe[1])
+
+    def _listen(self) -> None:
+        if self.pipe is None:
+            self.pipe = os.pipe()
+            os.set_blocking(self.pipe[1], False)
+            threading.Thread(target=self._read, args=self.pipe[:1], name="tallymark signals", daemon=True).start()
+        self._listen_to(self.pipe[1], instead_of=-1)
+
+    def _listen_to(self, fd: int, *, instead_of: int) -> None:
+        """Let the interpreter write signals there, unless somebody else, such as asyncio, has asked for them."""
+        before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+        if before != instead_of:
+            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+
+    def _read(self, fd: int) -> None:
+        while numbers := os.read(fd, 64):
+            # A handler that the program has set since decides what SIGTERM means.
+            if signal.SIGTERM in numbers and signal.getsignal(signal.SIGTERM) == self.handle:
+                self.end()
+
+
+def _die() -> None:
+    """End the process by SIGTERM, from whichever thread."""
+    with contextlib.suppress(Exception):
+        import ctypes
+
+        # signal.signal works in the main thread alone, which may be in native code.
+        ctypes.CDLL(None).signal(int(signal.SIGTERM), 0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(1)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _nothing() -> None:
+    """Stand in for what ends the runs, until there are any."""
+
+
+_guard = _Guard()
+arm, disarm = _guard.arm, _guard.disarm
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_guard.after_fork_in_child)

@@ -1,0 +1,161 @@
+"""What can be done with a version, however a program came by it: from a list, `get_version`, an event or `follow`.
+
+A version remembers the registry from which it came, so that what is done with it is done there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tallymark.errors import ArtifactNotFound
+from tallymark.settings import Settings, current
+from tallymark.values import Stage, stage_of
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+    from tallymark.resources import ArtifactInfo, ModelVersion
+
+
+class VersionActions:
+    """The methods of a ModelVersion that ask the registry from which it came.
+
+    They wait for it, so in asyncio code call them by `asyncio.to_thread`. The version itself stays as it was read. The
+    registry is no field: it counts neither in comparisons nor in what is shown.
+    """
+
+    __slots__ = ("_registry",)
+
+    if TYPE_CHECKING:
+
+        @property
+        def resource_name(self) -> str: ...
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {field.name: getattr(self, field.name) for field in fields(_version(self))}
+        return _rebuilt, (type(self), values, self._settings())
+
+    @property
+    def artifacts(self) -> list[ArtifactInfo]:
+        """What the version made and was made from, read now, in the order in which it was linked."""
+        return [] if current().disabled else list(_client_of(self).list_artifacts(self.resource_name))
+
+    def load(
+        self,
+        name: str,
+        *,
+        format: str | None = None,  # noqa: A002 - the contract's word
+        trusted: Sequence[str] = (),
+    ) -> Any:
+        """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
+
+        Within a run, the version of the model in force is linked to the artifact as made from it.
+
+        Args:
+            name: The artifact's name.
+            format: How to read it, if not as it was saved.
+            trusted: Classes, beyond those of well-known libraries, that a file in the format skops may contain.
+
+        Raises:
+            ArtifactNotFound: The version has no such artifact.
+            DigestMismatch: The bytes are not those that were linked.
+            StoreUnavailable: The store cannot be read.
+        """
+        from tallymark import artifacts, here
+
+        found = _artifact_of(self, name)
+        value = artifacts.load(found, format=format, trusted=trusted)
+        artifacts.tell_use(here.current_frame_or_none(), found)
+        return value
+
+    def download(self, name: str, folder: str | os.PathLike[str] = ".") -> Path:
+        """Download the file of an artifact into a folder that is there, verify it, and return its path.
+
+        Raises ArtifactNotFound, DigestMismatch, StoreUnavailable.
+        """
+        from tallymark import artifacts
+
+        return artifacts.download(_artifact_of(self, name), Path(folder))
+
+    def set_stage(
+        self,
+        stage: Stage | str,
+        *,
+        force: bool = False,
+        reason: str = "",
+        allow_unfinished_run: bool = False,
+    ) -> ModelVersion:
+        """Move the version to a stage, and return it as it is then.
+
+        Args:
+            stage: `production`, `staging`, `archived` or `none`.
+            force: Move the version that holds the stage to the archive.
+            reason: Why, for the history.
+            allow_unfinished_run: Take a version whose run failed, is lost or still goes on; this needs a reason.
+
+        Raises:
+            VersionNotFound: The version was deleted or purged.
+            StageOccupied: Another version holds the stage.
+            RunNotSucceeded: The run that made the version has not succeeded.
+        """
+        if current().disabled:
+            return replace(_version(self), stage=stage_of(stage))
+
+        return _client_of(self).set_stage(
+            self.resource_name, stage, force=force, reason=reason, allow_unfinished_run=allow_unfinished_run
+        )
+
+    def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
+        """Point an alias at the version, and return the version as it is then.
+
+        Raises AliasMoved if the alias is not where it is expected (0: nowhere), VersionNotFound.
+        """
+        if current().disabled:
+            return replace(_version(self), aliases=(alias,))
+        return _client_of(self).set_alias(self.resource_name, alias, expected_number=expected_number, reason=reason)
+
+    def _settings(self) -> Settings | None:
+        return getattr(self, "_registry", None)
+
+
+def came_from(found: Any, registry: Settings) -> None:
+    """Let every version in what a client returns remember the registry: in pages, events, lineage and the like."""
+    if isinstance(found, VersionActions):
+        object.__setattr__(found, "_registry", registry)
+        return
+    if isinstance(found, list | tuple):
+        for item in found:
+            came_from(item, registry)
+        return
+    for name in ("version", "resource", "nodes"):
+        if hasattr(found, name):
+            came_from(getattr(found, name), registry)
+
+
+def _rebuilt(kind: type[VersionActions], values: dict[str, Any], registry: Settings | None) -> VersionActions:
+    version = kind(**values)
+    if registry is not None:
+        came_from(version, registry)
+    return version
+
+
+def _version(actions: VersionActions) -> ModelVersion:
+    """Return the version itself: nothing else has these methods."""
+    return cast("ModelVersion", actions)
+
+
+def _client_of(version: VersionActions) -> Client:
+    from tallymark.client import shared
+
+    return shared(version._settings() or current())  # noqa: SLF001 - users should not see it among what a version has
+
+
+def _artifact_of(version: VersionActions, name: str) -> ArtifactInfo:
+    if current().disabled:
+        raise ArtifactNotFound(
+            f"nothing is recorded (TALLYMARK_MODE=disabled), so {version!r} has no artifact {name!r}"
+        )
+    return _client_of(version).get_artifact(version.resource_name, name)

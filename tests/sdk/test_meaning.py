@@ -1,0 +1,227 @@
+"""What a `Model` object means outside runs, in one and after one, and which of its attributes create something."""
+
+import logging
+import pickle
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import tallymark
+from tallymark import Client, Model, current_model, errors, log_metadata, pipeline
+from tallymark.testing import Server
+
+pytestmark = pytest.mark.usefixtures("registry_env")
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Client:
+    return Client()
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Artifacts are saved to the folder in which a program runs."""
+    monkeypatch.chdir(tmp_path)
+
+
+@dataclass
+class Use:
+    """How an attribute of a Model is used, and whether using it creates what is not there."""
+
+    ask: Callable[[Model], object]
+    creates: bool = False
+    asks_nothing: bool = False
+
+
+async def _awaited(model: Model) -> int:
+    return await model.anumber()
+
+
+def _anumber(model: Model) -> int:
+    import asyncio
+
+    return asyncio.run(_awaited(model))
+
+
+# Every public attribute of a Model. One that is missing here fails the test below.
+USES = {
+    "name": Use(lambda model: model.name, asks_nothing=True),
+    "version": Use(lambda model: model.version, asks_nothing=True),
+    "tags": Use(lambda model: model.tags, asks_nothing=True),
+    "number": Use(lambda model: model.number, creates=True),
+    "anumber": Use(_anumber, creates=True),
+    "id": Use(lambda model: model.id, creates=True),
+    "version_name": Use(lambda model: model.version_name, creates=True),
+    "create": Use(lambda model: model.create(), creates=True),
+    "save": Use(lambda model: model.save("facts", {"a": 1}, format="json"), creates=True),
+    "log_metadata": Use(lambda model: model.log_metadata({"a": 1}), creates=True),
+    "log_metric": Use(lambda model: model.log_metric("loss", 1.0, step=1), creates=True),
+    "log_metrics": Use(lambda model: model.log_metrics({"loss": 1.0}, step=1), creates=True),
+    "info": Use(lambda model: model.info),
+    "stage": Use(lambda model: model.stage),
+    "metadata": Use(lambda model: model.metadata),
+    "aliases": Use(lambda model: model.aliases),
+    "artifacts": Use(lambda model: model.artifacts),
+    "load": Use(lambda model: model.load("facts")),
+    "set_stage": Use(lambda model: model.set_stage("staging", reason="tried")),
+    "set_alias": Use(lambda model: model.set_alias("champion")),
+}
+PLACES = ["outside", "inside"]
+VERSIONS = {"automatic": None, "named": "1.0.5"}
+
+
+def test_every_public_attribute_of_a_model_is_walked() -> None:
+    """What a Model offers is what the tests here go through."""
+    assert {name for name in dir(Model("churn")) if not name.startswith("_")} == USES.keys()
+
+
+def _place(where: str) -> AbstractContextManager[object]:
+    return nullcontext() if where == "outside" else tallymark.run(model=Model("of the run"))
+
+
+def _kept(client: Client, model: str) -> list[int]:
+    """The numbers of the model's versions; ModelNotFound."""
+    client.get_model(model)
+    return [version.number for version in client.list_versions(model)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("has_model", [False, True], ids=["no model", "no version"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_missing_is_created_by_few_alone(client: Client, version: str, has_model: bool, place: str) -> None:
+    """Numbers, records and `create` create what is missing; all else raises, says what to do, and creates nothing."""
+    missing = errors.VersionNotFound if has_model else errors.ModelNotFound
+    with _place(place):
+        for name, use in USES.items():
+            if has_model:
+                client.create_model(name)
+            model = Model(name, VERSIONS[version])
+            if use.creates:
+                use.ask(model)
+                assert _kept(client, name) == [1], name
+                continue
+            if use.asks_nothing:
+                use.ask(model)
+            else:
+                with pytest.raises(missing, match=rf"with {re.escape(repr(model))}\.create\(\), or in a run") as caught:
+                    use.ask(model)
+                assert caught.value.reason == missing.reason
+            if has_model:
+                assert _kept(client, name) == [], name
+            else:
+                with pytest.raises(errors.ModelNotFound):
+                    _kept(client, name)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("version", ["1.0.5", "1", "latest", "production", "@champion"])
+def test_what_is_there_is_used_and_nothing_is_created(client: Client, version: str, place: str) -> None:
+    """With model and version, whatever is asked is about that version, and no attribute creates another."""
+    with _place(place):
+        for name, use in USES.items():
+            made = Client()
+            made.create_model(name)
+            found = made.create_version(name, "1.0.5")
+            Model(name, 1).save("facts", {"a": 1}, format="json")
+            found.set_stage("production")
+            found.set_alias("champion")
+            use.ask(Model(name, version))
+            assert _kept(client, name) == [1], name
+
+
+@pytest.mark.parametrize("version", [7, "latest", "staging", "@champion"])
+def test_a_version_that_is_not_there_is_not_created_by_reading(client: Client, version: int | str) -> None:
+    """What a number, a stage, an alias or `latest` does not find raises NotFound from every attribute."""
+    client.create_model("churn")
+    for name, use in USES.items():
+        if not use.asks_nothing:
+            with pytest.raises(errors.NotFound):
+                use.ask(Model("churn", version))
+            assert _kept(client, "churn") == [], name
+
+
+def test_a_glance_at_a_number_is_told(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """An empty version without a name is created with a warning in the log, a named one with an info."""
+    caplog.set_level(logging.INFO, "tallymark")
+    _ = Model("churn").number
+    assert [(record.levelname, "churn No.1" in record.getMessage()) for record in caplog.records] == [("WARNING", True)]
+    caplog.clear()
+    assert [Model("churn", "1.0.5").number, Model("churn", "1.0.5").id] == [
+        2,
+        "projects/default/models/churn/versions/2",
+    ]
+    assert [(record.levelname, "No.2 '1.0.5'" in record.getMessage()) for record in caplog.records] == [("INFO", True)]
+    caplog.clear()
+    with tallymark.run(model=Model("churn")) as run:
+        assert Model("churn").number == run.number == 3
+    assert not caplog.records
+
+
+def test_after_a_run_the_object_means_what_the_run_made(client: Client) -> None:
+    """A number asked for before a training does not make the object mean an empty version after it."""
+    model = Model("side")
+    assert model.number == 1
+
+    @pipeline(model=model)
+    def training() -> int:
+        log_metadata({"auc": 1})
+        return model.number
+
+    assert (training(), model.number) == (2, 2)
+    model.set_stage("staging")
+    assert client.get_version("side@staging").number == 2
+    assert dict(model.metadata) == {"auc": 1}
+    assert [training(), training(), model.number] == [3, 4, 4]
+
+
+def test_the_last_use_decides_what_an_object_means(client: Client) -> None:
+    """Versions that are created and runs follow each other: the object means the last one, and only that is pickled."""
+    model = Model("side")
+    created = model.create(description="by hand", tags=["t"], metadata={"auc": 0.5})
+    assert (created.number, created.description, created.tags, dict(created.metadata)) == (
+        1,
+        "by hand",
+        ("t",),
+        {"auc": 0.5},
+    )
+    assert model.number == 1
+    with tallymark.run(model=model):
+        assert model.create().number == model.create().number == 2
+    assert model.number == 2
+    assert (model.create().number, model.number) == (3, 3)
+    with tallymark.run(model=Model("other")), pytest.raises(errors.VersionNotFound, match="in run"):
+        model.info  # noqa: B018
+    assert pickle.loads(pickle.dumps(model)).number == model.number == 3
+
+
+def test_a_named_version_is_created_once(client: Client) -> None:
+    """`create` of an explicit name gives the version that is there, as it is."""
+    first = Model("my_model", "1.0.5").create(description="first")
+    again = Model("my_model", "1.0.5").create(description="second")
+    assert (first.number, again.number, again.description) == (1, 1, "first")
+
+
+def test_a_held_version_is_the_one_that_was_found_until_a_run_uses_it(client: Client) -> None:
+    """`latest`, a stage or an alias is looked up once outside runs, once in each run, and the last lookup counts."""
+    client.create_model("churn")
+    client.create_version("churn").set_stage("production")
+    model = Model("churn", "production")
+    assert model.number == 1
+    client.create_version("churn").set_stage("production", force=True)
+    assert model.number == 1
+    with tallymark.run():
+        assert model.number == 2
+    assert (model.number, model.stage.value) == (2, "production")
+
+
+def test_templates_mean_after_a_run_what_they_meant_in_it(client: Client) -> None:
+    """A version template is filled in by the run, and the object keeps it after the run."""
+    model = Model("churn", "{kind} {time}")
+    with tallymark.run(model=model, substitutions={"kind": "nightly"}) as run:
+        assert current_model().version_name.startswith("nightly ")
+    assert model.version_name == run.version.name
+    assert _kept(client, "churn") == [1]

@@ -1,0 +1,179 @@
+"""SIGTERM in programs that are in a run."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tallymark import Client
+from tallymark.testing import Server
+from tallymark.values import RunState
+
+BEGIN = """
+import os, signal, sys, threading, time
+import tallymark
+from tallymark import Model, log_metric, pipeline, step
+"""
+# Waits for ever, and cannot wait longer than a test may take.
+WAIT = "print('ready', flush=True); time.sleep(100)"
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Client:
+    return Client()
+
+
+def terminated(code: str, tmp_path: Path) -> tuple[int, float]:
+    """Send SIGTERM to a program that has said that it is ready. Return how it ended, and after how many seconds."""
+    program = tmp_path / "train.py"
+    program.write_text(BEGIN + textwrap.dedent(code))
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(30)
+    return status, time.monotonic() - begun
+
+
+SYNC = f"""
+@step
+def train():
+    log_metric("loss", 0.5, step=1)
+    {WAIT}
+
+@pipeline(model=Model("churn"))
+def training():
+    train()
+
+training()
+"""
+ASYNC = """
+import asyncio
+
+@step
+async def train():
+    log_metric("loss", 0.5, step=1)
+    print("ready", flush=True)
+    await asyncio.sleep(100)
+
+@pipeline(model=Model("churn"))
+async def training():
+    await train()
+
+asyncio.run(training())
+"""
+# Native code that goes on whatever signal comes, and lets other threads run.
+NATIVE = """
+import hashlib
+
+@pipeline(model=Model("churn"))
+def training():
+    threading.Timer(0.2, lambda: print("ready", flush=True)).start()
+    hashlib.pbkdf2_hmac("sha256", b"a", b"b", 1_000_000_000)
+
+training()
+"""
+BLOCK = f"""
+with tallymark.run(model=Model("churn")):
+    {WAIT}
+"""
+STARTED = f"""
+run = tallymark.run(model=Model("churn")).start()
+{WAIT}
+"""
+
+
+@pytest.mark.parametrize("code", [SYNC, ASYNC], ids=["sync", "async"])
+def test_a_run_that_is_terminated_has_failed(client: Client, tmp_path: Path, code: str) -> None:
+    """SIGTERM ends the run and its steps as failed, with what was measured, and the process by that signal, at once."""
+    status, seconds = terminated(code, tmp_path)
+    assert status == -signal.SIGTERM
+    assert seconds < 2
+    (run,) = client.list_runs()
+    assert (run.state, run.error) == (RunState.FAILED, "SIGTERM")
+    assert [(found.state, found.error) for found in client.list_steps(run.id)] == [(RunState.FAILED, "SIGTERM")]
+    assert [point.value for point in client.list_metrics("churn/1")] == [0.5]
+
+
+@pytest.mark.parametrize("code", [NATIVE, BLOCK, STARTED], ids=["native code", "block", "started"])
+def test_a_run_is_terminated_wherever_the_program_is(client: Client, tmp_path: Path, code: str) -> None:
+    """Native code that takes minutes, a block and a run without one are ended at once, too."""
+    status, seconds = terminated(code, tmp_path)
+    assert (status, seconds < 2) == (-signal.SIGTERM, True)
+    assert [(run.state, run.error) for run in client.list_runs()] == [(RunState.FAILED, "SIGTERM")]
+
+
+def test_a_handler_of_the_program_decides(client: Client, tmp_path: Path) -> None:
+    """A handler that the program set before or within the run is the one that is called, and stays after the run."""
+    code = f"""
+    def handle(number, frame):
+        raise SystemExit(7)
+
+    if {{before}}:
+        signal.signal(signal.SIGTERM, handle)
+    with tallymark.run(model=Model("churn")):
+        signal.signal(signal.SIGTERM, handle)
+    assert signal.getsignal(signal.SIGTERM) is handle
+    with tallymark.run(model=Model("churn")):
+        {WAIT}
+    """
+    for before in (True, False):
+        assert terminated(code.format(before=before), tmp_path)[0] == 7
+    assert {run.error for run in client.list_runs()} == {"", "SystemExit: 7"}
+
+
+def test_everything_is_as_before_after_the_run(client: Client, tmp_path: Path) -> None:
+    """After the last run the signal has its default meaning again, and nobody else hears of signals."""
+    code = f"""
+    for _ in range(2):
+        with tallymark.run(model=Model("churn")), tallymark.run(name="inner"):
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.set_wakeup_fd(-1) == -1
+    elsewhere = threading.Thread(target=tallymark.run(model=Model("churn")).start)
+    elsewhere.start()
+    elsewhere.join()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    {WAIT}
+    """
+    assert terminated(code, tmp_path)[0] == -signal.SIGTERM
+    assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED, RunState.RUNNING}
+
+
+def test_a_child_that_is_terminated_leaves_the_run_alone(client: Client, tmp_path: Path) -> None:
+    """Ending a process that was made by fork, or another program, ends neither the run nor its process."""
+    code = """
+    import multiprocessing, subprocess
+
+    with tallymark.run(model=Model("churn")):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
+        child.start()
+        program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+        for each in (child, program):
+            os.kill(each.pid, signal.SIGTERM)
+        child.join(30)
+        assert (child.exitcode, program.wait(30)) == (-15, -15)
+    print("ready", flush=True)
+    time.sleep(100)
+    """
+    assert terminated(code, tmp_path)[0] == -signal.SIGTERM
+    assert [run.state for run in client.list_runs()] == [RunState.SUCCEEDED]
+
+
+def test_the_end_does_not_wait_for_a_registry_that_is_away(registry_env: Server, tmp_path: Path) -> None:
+    """When the registry cannot be reached, the process ends by the signal within a few seconds all the same."""
+    code = """
+    with tallymark.run(model=Model("churn")):
+        os.kill(int(os.environ["REGISTRY"]), signal.SIGKILL)
+        print("ready", flush=True)
+        time.sleep(100)
+    """
+    assert registry_env.pid
+    status, seconds = terminated(code.replace('int(os.environ["REGISTRY"])', str(registry_env.pid)), tmp_path)
+    assert status == -signal.SIGTERM
+    assert seconds < 10
