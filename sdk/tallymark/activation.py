@@ -20,6 +20,7 @@ from tallymark.context import (
     known_to_threads,
     leave,
     open_runs,
+    outer_run_id,
     own_frame,
     present_frame,
     within,
@@ -27,9 +28,9 @@ from tallymark.context import (
 from tallymark.settings import Settings, current
 
 if TYPE_CHECKING:
-    from tallymark.artifacts import Output
     from tallymark.handover import Origin
     from tallymark.model import Model
+    from tallymark.outputs import Output
 
 
 def no_outputs() -> tuple[Output, ...]:
@@ -72,6 +73,7 @@ class Activation:
         self._starts_run = False
         self._is_guarded = False
         self._process = 0
+        self.outputs: tuple[Output, ...] = ()
         self.frame: Frame
 
     def __enter__(self) -> Self:
@@ -112,10 +114,25 @@ class Activation:
 
     def keep(self, result: Any) -> None:
         """Save what the function returned, as far as its annotation says that these are artifacts."""
-        if not current().disabled:
-            from tallymark.artifacts import keep_outputs
+        if self.outputs:
+            from tallymark.outputs import keep_outputs
 
-            keep_outputs(self._definition.outputs(), result, self.frame)
+            keep_outputs(self.outputs, result, self.frame)
+
+    def _check_outputs(self) -> None:
+        """Raise what would keep the artifacts that the function returns from being saved."""
+        self.outputs = self._definition.outputs()
+        if self.outputs:
+            from tallymark import resolution
+            from tallymark.outputs import check_outputs
+
+            if self._definition.is_pipeline:
+                # A run that another process has started may bring its model along.
+                frame, may_bring = self._handed_over() or own_frame(), bool(outer_run_id())
+            else:
+                frame, may_bring = self._handed_over() or current_frame(resolution.joined_frame), False
+            model = self._definition.model or (frame.model if frame else None)
+            check_outputs(self.outputs, in_force=model is not None or may_bring)
 
     def _set(self) -> None:
         if self._starts_run and self.frame.run.owned:
@@ -143,8 +160,7 @@ class Activation:
         if settings.disabled:
             self.frame = self._unrecorded(settings)
             return
-        # A wrong annotation is known before the function begins, and is raised before it does.
-        self._definition.outputs()
+        self._check_outputs()
         if self._definition.is_pipeline:
             self._open_pipeline()
         else:

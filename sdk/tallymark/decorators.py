@@ -18,7 +18,7 @@ from tallymark.handover import Origin
 from tallymark.model import Model
 
 if TYPE_CHECKING:
-    from tallymark.artifacts import Output
+    from tallymark.outputs import Output
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -170,11 +170,12 @@ class Outputs:
 
     def __call__(self) -> tuple[Output, ...]:
         if self._found is None:
-            self._found = ()
+            found: tuple[Output, ...] = ()
             if "return" in getattr(self._function, "__annotations__", {}):
-                from tallymark.artifacts import outputs_of
+                from tallymark.outputs import outputs_of
 
-                self._found = outputs_of(self._function)
+                found = outputs_of(self._function)
+            self._found = found
         return self._found
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -230,7 +231,7 @@ def _recorded(function: Callable[..., Any], definition: Definition, parameters: 
     def recorded(*args: Any, **kwargs: Any) -> Any:
         with Activation(definition, parameters.given(args, kwargs)) as activation:
             result = function(*args, **kwargs)
-            if definition.outputs():
+            if activation.outputs:
                 activation.keep(result)
             return result
 
@@ -244,7 +245,7 @@ def _recorded_coroutine(
     async def recorded(*args: Any, **kwargs: Any) -> Any:
         async with Activation(definition, parameters.given(args, kwargs)) as activation:
             result = await function(*args, **kwargs)
-            if definition.outputs():
+            if activation.outputs:
                 import asyncio
 
                 await asyncio.to_thread(activation.keep, result)

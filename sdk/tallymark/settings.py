@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tallymark.arguments import encodable
+from tallymark.arguments import encodable, texts
 from tallymark.errors import InvalidSetting
 
 DEFAULT_URL = "127.0.0.1:50051"
@@ -18,7 +18,8 @@ MODES = ("online", "disabled")
 class Settings(NamedTuple):
     """How the registry is asked. `timeout` is in seconds, None for the default of each kind of call.
 
-    `store` is the folder, or the uri of one, in which artifacts are saved.
+    `store` is the folder, or the uri of one, in which artifacts are saved; `trusted_types` are the types that they may
+    hold beside those of well-known libraries.
     """
 
     url: str
@@ -27,6 +28,7 @@ class Settings(NamedTuple):
     timeout: float | None
     actor: str
     store: str
+    trusted_types: tuple[str, ...] = ()
 
     @property
     def disabled(self) -> bool:
@@ -53,15 +55,27 @@ def configure(
     timeout: float | None = None,
     actor: str | None = None,
     store: str | None = None,
+    trusted_types: Iterable[str] | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment; None leaves a setting as it is.
 
     `url` is HOST:PORT of the service (TALLYMARK_URL), `project` whose models are meant (TALLYMARK_PROJECT), `mode`
     `online`, or `disabled` to record nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take
     (TALLYMARK_TIMEOUT), `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host), `store` the
-    folder or uri in which artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts). InvalidSetting.
+    folder or uri in which artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts), `trusted_types` the
+    types, beside those of well-known libraries, that artifacts in the format skops may hold: qualified names, or
+    `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas). InvalidSetting.
     """
-    given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor, "store": store}
+    types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
+    given = {
+        "url": url,
+        "project": project,
+        "mode": mode,
+        "timeout": timeout,
+        "actor": actor,
+        "store": store,
+        "trusted_types": types,
+    }
     chosen = {name: value for name, value in given.items() if value is not None}
     _settle({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
@@ -100,7 +114,8 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
     actor, store = setting("actor")[0] or _whoami(), setting("store", DEFAULT_STORE)[0]
-    return Settings(url, project, mode, timeout, actor, store)
+    trusted = tuple(name.strip() for name in setting("trusted_types")[0].split(",") if name.strip())
+    return Settings(url, project, mode, timeout, actor, store, trusted)
 
 
 def _checked_url(url: str, source: str) -> str:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from tallymark.errors import DigestMismatch, InvalidSetting, StoreUnavailable
+from tallymark.errors import (
+    AlreadyExists,
+    DigestMismatch,
+    InvalidArgument,
+    InvalidSetting,
+    StoreUnavailable,
+    TallymarkError,
+)
 from tallymark.settings import current
 
 if TYPE_CHECKING:
@@ -20,6 +30,9 @@ CHUNK = 1024 * 1024
 # Shorter transfers are over before a progress bar is read.
 LONG = 16 * CHUNK
 ALGORITHM = "sha256"
+# What has been broken, such as md5, verifies nothing.
+_ALGORITHMS = {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"}
+_EXTRAS = "artifacts need fsspec and tqdm: pip install 'tallymark[artifacts]'"
 
 
 class Kept(NamedTuple):
@@ -30,55 +43,188 @@ class Kept(NamedTuple):
     size: int
 
 
+def check_ready() -> None:
+    """Raise InvalidSetting if nothing could be saved: a library of the store is not installed."""
+    try:
+        import tqdm  # noqa: F401 - whether it is there
+        from fsspec import get_filesystem_class
+    except ImportError:
+        raise InvalidSetting(_EXTRAS) from None
+    root = _root()
+    try:
+        get_filesystem_class(root.partition("://")[0].rpartition("::")[2])
+    except (ImportError, ValueError) as error:
+        raise InvalidSetting(_no_driver(root, error)) from None
+
+
 def place_of(version: ModelVersion, name: str) -> str:
-    """The folder in the store for an artifact of the version."""
+    """Return the folder in the store for an artifact of the version."""
     parts = (version.project, version.model, str(version.number), name)
     return "/".join([_root(), *(_segment(part) for part in parts)])
 
 
 def put(path: Path, folder: str) -> Kept:
     """Put a file into a folder of the store, under the beginning of its digest; StoreUnavailable."""
-    digest, size = _digest_of(path), path.stat().st_size
-    uri = f"{folder}/{digest[:16]}{path.suffix}"
-    with _store(uri) as (files, place):
+    digest = _digest_of(path)
+    return _put(path, f"{folder}/{digest[:16]}{path.suffix}", digest)
+
+
+def put_folder(path: Path, folder: str) -> Kept:
+    """Put the files of a folder into the store, and a manifest of them; InvalidArgument, StoreUnavailable."""
+    from tallymark.formats.folders import Manifest, Member, walk, write_manifest
+
+    files, empty = [], []
+    for name, found in walk(path):
+        if found.is_dir():
+            empty.append(name)
+            continue
+        digest = _digest_of(found)
+        kept = _put(found, f"{folder}/files/{digest}", digest)
+        files.append(Member(name, kept.size, digest))
+    manifest = Manifest(tuple(files), tuple(empty))
+    with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
+        written = Path(temporary, "manifest.folder")
+        write_manifest(manifest, written)
+        return put(written, folder)._replace(size=manifest.size)
+
+
+def get(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> None:
+    """Fetch an artifact to a file, which appears when it is whole and verified.
+
+    Raises:
+        AlreadyExists: there is a file, and `force` does not say to replace it.
+        DigestMismatch: the bytes are not those that were linked.
+        StoreUnavailable: they cannot be read.
+
+    """
+    _check_free(target, force=force)
+    with _beside(target) as temporary:
+        _get(artifact.uri, artifact.digest, artifact.size, temporary, _said(artifact))
+        _place(temporary, target, force=force)
+
+
+def get_folder(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> None:
+    """Fetch a folder, which appears when every file of it is there and verified. Raises as `get`."""
+    from tallymark.formats.folders import MAX_MANIFEST, read_manifest
+
+    _check_free(target, force=force)
+    temporary = Path(tempfile.mkdtemp(prefix=".tallymark-", dir=target.parent))
+    try:
+        _get(artifact.uri, artifact.digest, MAX_MANIFEST, temporary / "manifest", _said(artifact))
+        manifest = read_manifest(temporary / "manifest")
+        content = temporary / "content"
+        content.mkdir()
+        for name in manifest.empty:
+            (content / name).mkdir(parents=True)
+        for member in manifest.files:
+            place = content / member.path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            uri = f"{artifact.uri.rpartition('/')[0]}/files/{member.sha256}"
+            _get(uri, f"{ALGORITHM}:{member.sha256}", member.size, place, f"{member.path} of {_said(artifact)}")
+        if force and target.is_dir():
+            target.rename(temporary / "replaced")
+        _check_free(target, force=False)
+        content.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_free(target: Path, *, force: bool) -> None:
+    if target.is_symlink() or (target.exists() and not force):
+        raise AlreadyExists(f"{target} is there already; name another folder, or replace it with force (--force)")
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Give a file in the folder of the target, which is gone afterwards."""
+    handle, name = tempfile.mkstemp(prefix=".tallymark-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        with suppress(OSError):
+            Path(name).unlink()
+
+
+def _place(temporary: Path, target: Path, *, force: bool) -> None:
+    """Give the file its name, without taking that of another which has come meanwhile."""
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
+    if force:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target, follow_symlinks=False)
+    except FileExistsError:
+        _check_free(target, force=False)
+        raise
+    except (OSError, NotImplementedError):  # a file system without hard links
+        _check_free(target, force=False)
+        temporary.rename(target)
+
+
+def _put(path: Path, uri: str, digest: str) -> Kept:
+    size = path.stat().st_size
+    # A transaction is of a file system as a whole, so each thread that saves has one of its own.
+    with _store(uri, skip_instance_cache=True) as (files, place):
         if not (files.exists(place) and files.size(place) == size):
             files.makedirs(files._parent(place), exist_ok=True)  # noqa: SLF001 - as fsspec's own commands do
+            checked = hashlib.new(ALGORITHM)
             # A file that is half written never has the name of a whole one.
             with files.transaction, path.open("rb") as source, files.open(place, "wb") as target:
-                _copy(source.read, target.write, size, f"saving {path.suffix}")
+                _copy(source.read, _both(target.write, checked.update), size, f"saving {path.name}")
+                if checked.hexdigest() != digest:
+                    raise InvalidArgument(f"{path} was changed while it was saved; save it once it is whole")
     return Kept(uri, f"{ALGORITHM}:{digest}", size)
 
 
-def get(artifact: ArtifactInfo, target: Path) -> None:
-    """Fetch an artifact to a file, and verify it; DigestMismatch, StoreUnavailable."""
-    algorithm, _, expected = artifact.digest.partition(":")
-    checked = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
-    with _store(artifact.uri) as (files, place), target.open("wb") as written, files.open(place, "rb") as source:
-
-        def write(chunk: bytes) -> None:
-            written.write(chunk)
-            if checked is not None:
-                checked.update(chunk)
-
-        _copy(source.read, write, artifact.size or files.size(place) or 0, f"loading {artifact.name}")
-    if checked is None or checked.hexdigest() != expected:
+def _get(uri: str, digest: str, size: int, target: Path, what: str) -> None:
+    """Fetch a file of at most `size` bytes, 0 if that is not known, and verify it."""
+    algorithm, _, expected = digest.partition(":")
+    checked = hashlib.new(algorithm) if algorithm in _ALGORITHMS else None
+    update = checked.update if checked is not None else _ignore
+    with _store(uri) as (files, place), target.open("wb") as written, files.open(place, "rb") as source:
+        fetched = _copy(source.read, _both(written.write, update), size, f"loading {what}")
+    if (size and fetched > size) or checked is None or checked.hexdigest() != expected:
         found = f"{algorithm}:{checked.hexdigest()}" if checked is not None else "nothing that could be compared"
-        target.unlink()
+        if size and fetched > size:
+            found = "nothing that could be compared, for it is larger than it was"
         raise DigestMismatch(
-            f"{artifact.uri} has the digest {found}, and {artifact.name}@{artifact.ordinal} of {artifact.model} No."
-            f"{artifact.number} was linked with {artifact.digest or 'none'}; it was changed since, or linked without"
-            " one: do not use it, or link what is there as a new artifact"
+            f"{uri} has the digest {found}, and {what} was linked with {digest or 'none'}; it was changed since, or"
+            " linked without one: do not use it, or link what is there as a new artifact"
         )
 
 
-def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object], size: int, what: str) -> None:
+def _said(artifact: ArtifactInfo) -> str:
+    return f"{artifact.name}@{artifact.ordinal} of {artifact.model} No.{artifact.number}"
+
+
+def _ignore(_: bytes) -> None:
+    """Do nothing with the bytes."""
+
+
+def _both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -> Callable[[bytes], None]:
+    def write(chunk: bytes) -> None:
+        first(chunk)
+        second(chunk)
+
+    return write
+
+
+def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object], size: int, what: str) -> int:
+    """Copy until the end, or until more has come than there should be; return how much has come."""
     from tqdm import tqdm
 
-    shown = size >= LONG and sys.stderr.isatty()
+    shown, done = size >= LONG and sys.stderr.isatty(), 0
     with tqdm(total=size or None, unit="B", unit_scale=True, desc=what, disable=not shown, leave=False) as bar:
         while chunk := read(CHUNK):
+            done += len(chunk)
+            if size and done > size:
+                break
             write(chunk)
             bar.update(len(chunk))
+    return done
 
 
 def _digest_of(path: Path) -> str:
@@ -92,22 +238,30 @@ def _root() -> str:
 
 
 def _segment(name: str) -> str:
-    """A name as one segment of a path, whatever is in it."""
+    """Return a name as one segment of a path, whatever is in it."""
     return quote(name, safe=" ") if name.strip(".") else name.replace(".", "%2E")
 
 
+def _no_driver(uri: str, error: Exception) -> str:
+    return f"{uri} cannot be reached: {error}; install its fsspec driver, such as s3fs"
+
+
 @contextmanager
-def _store(uri: str) -> Iterator[tuple[Any, str]]:
-    """The file system of a uri, and the path on it."""
+def _store(uri: str, **options: bool) -> Iterator[tuple[Any, str]]:
+    """Give the file system of a uri, and the path on it."""
     try:
+        import tqdm  # noqa: F401 - whether it is there
         from fsspec.core import url_to_fs
     except ImportError:
-        raise StoreUnavailable("artifacts need fsspec and tqdm: pip install 'tallymark[artifacts]'") from None
+        raise StoreUnavailable(_EXTRAS) from None
     try:
-        files, place = url_to_fs(uri)
+        files, place = url_to_fs(uri, **options)
     except (ImportError, ValueError) as error:
-        raise InvalidSetting(f"{uri} cannot be reached: {error}; install its fsspec driver, such as s3fs") from None
+        raise InvalidSetting(_no_driver(uri, error)) from None
     try:
         yield files, place
-    except OSError as error:
+    except TallymarkError:
+        raise
+    except Exception as error:
+        # Drivers raise what their libraries raise, not only OSError.
         raise StoreUnavailable(f"{uri} cannot be read or written: {error}") from error

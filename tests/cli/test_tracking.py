@@ -38,6 +38,7 @@ def test_artifacts(say: Say, run: Any, churn: Client, weights: Path, tmp_path: P
     weights.write_bytes(b"54321")
     for command in (["verify", "churn/2"], ["download", "churn/2", "weights"]):
         assert run("artifact", *command).exit_code in {1, 6}
+    assert (tmp_path / "here" / "weights.bin").read_bytes() == b"12345"
     say("artifact", "remove", "churn/2", "train", "--reason", "wrong")
     assert column(say("artifact", "list", "churn/2"), "ARTIFACT") == ["weights@1"]
     assert run("artifact", "get", "churn/2", "train").exit_code == 4
@@ -136,6 +137,20 @@ def test_a_history_is_of_some_kinds(say: Say, churn: Client) -> None:
     assert all(move["ACTOR"] for move in moves)
     of_model = rows(say("model", "history", "churn", "--kind", "stage_changed", "--kind", "alias_set"))
     assert {move["KIND"] for move in of_model} == {"stage_changed", "alias_set"}
+
+
+def test_a_download_is_called_as_the_artifact(say: Say, run: Any, churn: Client, weights: Path, tmp_path: Path) -> None:
+    """The file has the artifact's name and its ending, and one that is there is replaced with --force only."""
+    digest = f"sha256:{hashlib.sha256(b'12345').hexdigest()}"
+    say("artifact", "add", "churn/2", "rf", weights.as_uri(), "--digest", digest)
+    fetch = ("artifact", "download", "churn/2", "rf", "--to", str(tmp_path / "here"))
+    assert json.loads(say(*fetch, "-o", "json"))["path"] == str(tmp_path / "here" / "rf.bin")
+    (tmp_path / "here" / "rf.bin").write_text("mine")
+    refused = run(*fetch)
+    assert (refused.exit_code, (tmp_path / "here" / "rf.bin").read_text()) == (5, "mine")
+    assert "--force" in refused.output
+    say(*fetch, "--force")
+    assert (tmp_path / "here" / "rf.bin").read_bytes() == b"12345"
 
 
 def test_a_version_is_purged(say: Say, run: Any, churn: Client) -> None:

@@ -24,6 +24,7 @@ from tallymark import (
     RunContext,
     Stage,
     bind,
+    configure,
     current_model,
     log_metric,
     log_metrics,
@@ -142,6 +143,8 @@ def models() -> None:
     assert_type(model.create(description="first", tags=["a"], metadata={"auc": 0.9}), ModelVersion)
     model.create("first")  # type: ignore[call-arg]
     model.set_stage("production", allow_unfinished_run=True, reason="only the report failed")
+    Artifact("plot", optional=True)
+    configure(trusted_types=["my_package.*"])
     Artifact(3)  # type: ignore[arg-type]
 
 

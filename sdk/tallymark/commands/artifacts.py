@@ -97,16 +97,17 @@ def remove_artifact(client: Client, printer: Printer, reference: str, name: str,
 @click.option(
     "--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", help="The folder to put it into."
 )
+@click.option("--force", is_flag=True, help="Replace what is there under that name.")
 @asks
 def download_artifact(
-    client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None, folder: Path
+    client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None, folder: Path, force: bool
 ) -> None:
-    """Fetch the file of an artifact, and verify it by its digest."""
+    """Fetch the file or the folder of an artifact under the artifact's name, and verify it by its digest."""
     from tallymark.artifacts import download
 
     found = client.get_artifact(reference, name, at=at)
     folder.mkdir(parents=True, exist_ok=True)
-    path = download(found, folder)
+    path = download(found, folder, force=force)
     printer.one({"path": str(path), "artifact": f"{found.name}@{found.ordinal}", "digest": found.digest})
 
 
