@@ -74,7 +74,9 @@ def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason
     here, there = f"{previous.model}/{previous.number}", f"{present.model}/{present.number}"
     confirm(f"Put {here} back into production, and {there} into the archive?", agreed=yes or dry_run)
     why = reason or f"rollback from {present.number}"
-    moved = client.set_stage(here, Stage.PRODUCTION, force=True, reason=why, etag=previous.etag, validate_only=dry_run)
+    # It was in production: whether its run had to succeed was decided when it came there.
+    how = {"force": True, "allow_unfinished_run": True, "validate_only": dry_run}
+    moved = client.set_stage(here, Stage.PRODUCTION, reason=why, etag=previous.etag, **how)
     options.tell_trial(dry_run=dry_run)
     click.echo(f"production: from {there} to {here}", err=True)
     printer.one(moved)

@@ -119,7 +119,9 @@ class FinishRunRequest(_message.Message):
     """Names this attempt, so that a repetition has no second effect."""
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When the program ended it, UTC, by its own clock: not before it started. Absent: when the registry hears of it."""
+        """When the program ended it, UTC, by its own clock. A time before the start is kept as the time of the start, and one
+        that is still to come as it is: a clock that is wrong must not lose the end. Absent: when the registry hears of it.
+        """
 
     def __init__(
         self,
@@ -370,7 +372,9 @@ class FinishStepRequest(_message.Message):
     """Names this attempt, so that a repetition has no second effect."""
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When the program ended it, UTC, by its own clock: not before it started. Absent: when the registry hears of it."""
+        """When the program ended it, UTC, by its own clock. A time before the start is kept as the time of the start, and one
+        that is still to come as it is: a clock that is wrong must not lose the end. Absent: when the registry hears of it.
+        """
 
     def __init__(
         self,

@@ -88,8 +88,12 @@ def lasted(start: int, end: int) -> str:
 def value(of: Value) -> str:
     """A metadata value as a person reads it."""
     match of:
+        case None:
+            return "null"
         case bool():
             return "yes" if of else "no"
+        case int():
+            return f"{of:,}"
         case float():
             return number(of)
         case str():
@@ -130,9 +134,11 @@ def plain(of: Value) -> object:
 def kind(of: Value) -> str:
     """The type of a metadata value, in a word."""
     match of:
+        case None:
+            return "null"
         case bool():
             return "flag"
-        case float():
+        case int() | float():
             return "number"
         case str():
             return "text"

@@ -31,6 +31,7 @@ async def show_stage(visit: Visit, form: Form | None) -> dict[str, Any]:
         "goal": goal,
         "holders": holders,
         **_beside(holders.get(goal), facts["version"]),
+        "allowed": form.ticked("allow_unfinished_run") if form else False,
         "reason": form.text("reason") if form else "",
     }
 
@@ -49,6 +50,7 @@ async def apply_stage(visit: Visit, form: Form) -> Elsewhere:
             # The line itself refuses when somebody else than was shown holds the stage.
             force=bool(held),
             expected=held,
+            allow_unfinished_run=form.ticked("allow_unfinished_run"),
             reason=form.reason,
             etag=form.text("etag"),
         )
@@ -86,7 +88,9 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
             stage=Stage.PRODUCTION,
             force=bool(held),
             expected=held,
-            reason=form.reason,
+            # It was in production: that its run did not succeed was decided when it came there, and is shown again.
+            allow_unfinished_run=True,
+            reason=form.reason or (f"rollback from {held}" if held else "rollback"),
             etag=form.text("etag"),
         )
     )

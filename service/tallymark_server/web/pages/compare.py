@@ -122,7 +122,7 @@ def metrics(versions: Sequence[ModelVersion]) -> list[Row]:
             first = values[0]
             cells = [
                 Cell(
-                    None if value is None else formats.number(value),
+                    _text(versions[index], key) if value is None else formats.number(value),
                     None if value is None or first is None or index == 0 else value - first,
                 )
                 for index, value in enumerate(values)
@@ -136,10 +136,14 @@ def _facts(versions: list[ModelVersion], *, schema: bool) -> list[Row]:
     for key in _keys(versions):
         if bool(SCHEMA.search(key)) is not schema:
             continue
-        values = [version.metadata.get(key) for version in versions]
-        if all(numeric(value) is None for value in values):
-            rows.append(Row(key, [Cell(None if value is None else formats.value(value)) for value in values]))
+        if all(numeric(version.metadata.get(key)) is None for version in versions):
+            rows.append(Row(key, [Cell(_text(version, key)) for version in versions]))
     return rows
+
+
+def _text(version: ModelVersion, key: str) -> str | None:
+    """Return the fact as a person reads it, None if the version has none of that key."""
+    return formats.value(version.metadata[key]) if key in version.metadata else None
 
 
 async def _artifacts(visit: Visit, version: ModelVersion) -> list[Artifact]:
@@ -182,6 +186,7 @@ def _about(versions: list[ModelVersion], runs: list[Run | None]) -> list[Row]:
         "created by": [version.creator for version in versions],
         "created": [formats.stamp(version.create_time) for version in versions],
         "run": [version.run for version in versions],
+        "run state": [version.run_state and version.run_state.value for version in versions],
         "step": [version.step for version in versions],
         "commit": [run.commit if run else None for run in runs],
     }
