@@ -97,8 +97,8 @@ class Heartbeats:
             self._changed.clear()
             planned = self._due[0][0] if self._due else None
             await self._sleep(planned)
-            if planned is not None and (late := _now() - planned) > LATE:
-                self._postpone(late)
+            if planned is not None and _now() - planned > LATE:
+                self._begin_anew()
             overdue = self._overdue()
             for begin in range(0, len(overdue), AT_A_TIME):
                 await asyncio.gather(*(self._lose(*each) for each in overdue[begin : begin + AT_A_TIME]))
@@ -123,7 +123,7 @@ class Heartbeats:
     async def _sleep(self, until: float | None) -> None:
         """Return at that time, or when an earlier deadline is set."""
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout(None if until is None else max(0.0, until - _now())):
                 await self._changed.wait()
         except TimeoutError:
             pass
@@ -142,9 +142,11 @@ class Heartbeats:
         if self._due[0][1] == key:
             self._changed.set()
 
-    def _postpone(self, late: float) -> None:
-        """Give everybody the time during which this service stood still and could hear nobody."""
-        self._awaited = {key: each._replace(deadline=each.deadline + late) for key, each in self._awaited.items()}
+    def _begin_anew(self) -> None:
+        """Give every run a fresh deadline: this service stood still, and may have heartbeats that it has not read."""
+        now = _now()
+        for key, each in self._awaited.items():
+            self._awaited[key] = each._replace(deadline=now + each.timeout / MICROS)
 
     def _overdue(self) -> list[tuple[Key, Awaited]]:
         """The runs whose deadline has passed; they are awaited no longer."""

@@ -86,7 +86,7 @@ def test_the_end_of_a_run_changes_the_versions_that_it_made(command: Any) -> Non
     assert isinstance(run, Run)
     assert [version.run_state for version in versions if isinstance(version, ModelVersion)] == [run.state] * 2
     assert state.versions[("churn", 2)] == versions[0]
-    assert state.versions[("churn", 1)].run_state is None  # type: ignore[union-attr]  # it was made above
+    assert state.versions[("churn", 1)].run_state is None
 
 
 def test_a_version_has_the_state_of_its_run_from_the_start() -> None:
@@ -95,7 +95,7 @@ def test_a_version_has_the_state_of_its_run_from_the_start() -> None:
         made = take(given(start(), *commands), ensure("a"), NOW).outcome
         assert isinstance(made, c.Ensured)
         assert made.version.run_state is run_state
-    assert take(given(), ensure("a", run=None), NOW).outcome.version.run_state is None  # type: ignore[union-attr]
+    assert take(given(), ensure("a", run=None), NOW).outcome.version.run_state is None
 
 
 @pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED])
@@ -114,7 +114,7 @@ def test_a_finished_run_keeps_its_outcome() -> None:
     for command in (finish(), lose(), RESUME):
         decision = take(state, command, NOW)
         assert decision.events == ()
-        assert decision.outcome.state is RunState.SUCCEEDED  # type: ignore[union-attr]  # it is a run
+        assert decision.outcome.state is RunState.SUCCEEDED
 
 
 def test_a_lost_run_goes_on_with_a_heartbeat() -> None:
@@ -155,13 +155,13 @@ def test_an_end_is_kept_as_the_program_says_but_never_before_the_start(
     state = given(start(start_time=started), step)
     finished = c.FinishStep(**ATTEMPT, run="train", step="fit", state=RunState.SUCCEEDED, end_time=ended)
     for command in (finished, finish(end_time=ended)):
-        assert take(state, command, NOW + 100).outcome.end_time == kept  # type: ignore[union-attr]  # a run or a step
+        assert take(state, command, NOW + 100).outcome.end_time == kept
 
 
 def test_a_lost_run_ends_with_its_last_sign_of_life() -> None:
     """Its end is the last heartbeat, but not before its start."""
     for last_seen, end in ((NOW + 7, NOW + 7), (NOW - 7, NOW)):
-        assert take(given(start()), lose(last_seen), NOW + 100).outcome.end_time == end  # type: ignore[union-attr]
+        assert take(given(start()), lose(last_seen), NOW + 100).outcome.end_time == end
 
 
 def report(*problems: tuple[str, str, int]) -> c.ReportProblems:

@@ -13,11 +13,23 @@ from storage.deciding import ATTEMPT, create_model, create_versions, ensure, mod
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.commands import Keys
+from tallymark_server.domain.conditions import Kind, Order, Query
 from tallymark_server.domain.errors import ProjectNotFound, RequestIdReused, VersionNameTaken
-from tallymark_server.domain.model import Model, ModelCard, ModelVersion, Run, RunState, Stage, Time, Uri, Value
+from tallymark_server.domain.model import (
+    Model,
+    ModelCard,
+    ModelVersion,
+    RecordingProblem,
+    Run,
+    RunState,
+    Stage,
+    Time,
+    Uri,
+    Value,
+)
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, named, numbered
 from tallymark_server.storage.codec import decode_model, decode_run, decode_version, encode
-from tallymark_server.storage.contract import Storage, Writing
+from tallymark_server.storage.contract import Storage, TooMuchError, Writing
 
 
 def numbers_of(answers: list[Any]) -> list[int]:
@@ -186,10 +198,78 @@ async def test_a_run_comes_with_its_automatic_version(storage: Storage) -> None:
     assert state.automatic == {("r1", "churn"): 1}
 
 
+async def test_a_run_is_loaded_with_the_versions_that_it_made(storage: Storage) -> None:
+    """All of them, of every model, and no other; TooMuchError when there are more than may be loaded."""
+    await write(
+        storage, create_model(), create_versions("b"), start_run("r1"), start_run("r2"), ensure(run="r1"),
+        ensure("a", run="r1"), ensure("b", run="r1"), ensure(run="r1", model="other"), ensure(run="r2"),
+    )  # fmt: skip
+
+    def made(writing: Writing, most: int | None = None) -> dict[str, set[tuple[str, int]]]:
+        state = writing.load("default", Keys(made={"r1", "nobody"}), most=most)
+        assert state.versions.keys() == state.made["r1"]
+        return state.made
+
+    expected = {"r1": {("churn", 2), ("churn", 3), ("other", 1)}, "nobody": set()}
+    assert await storage.write(made) == expected
+    assert await storage.write(lambda writing: made(writing, 3)) == expected
+    with pytest.raises(TooMuchError):
+        await storage.write(lambda writing: made(writing, 2))
+
+
+async def test_runs_of_which_heartbeats_are_awaited_are_found(storage: Storage) -> None:
+    """Running runs with a timeout, of all projects, in pages, each with its last sign of life."""
+    awaited = [replace(start_run(run), heartbeat_timeout=9) for run in ("b", "a", "done", "lost", "back")]
+    await write(storage, start_run("old"), *awaited, now=5)
+    await write(storage, replace(awaited[0], project="other"), now=6)
+    lose = c.LoseRun(**ATTEMPT, run="lost", last_seen=6)
+    finish = c.FinishRun(**ATTEMPT, run="done", state=RunState.SUCCEEDED)
+    await write(storage, lose, finish, replace(lose, run="back"), c.ResumeRun(**ATTEMPT, run="back"), now=7)
+    await write(storage, c.StartStep(**ATTEMPT, run="a", step="s", name="fit"), now=8)
+    expected = [
+        ("default", "a", 9, 8), ("default", "b", 9, 5), ("default", "back", 9, 7), ("other", "b", 9, 6),
+    ]  # fmt: skip
+    assert await storage.awaited(("", ""), 10) == expected
+    assert await storage.awaited(("", ""), 2) == expected[:2]
+    assert await storage.awaited(("default", "b"), 10) == expected[2:]
+    assert await storage.awaited(("other", "b"), 10) == []
+
+
+async def test_a_run_is_read_as_it_was_at_every_revision(storage: Storage) -> None:
+    """Started, lost, resumed, reported about and finished: alone, in a list and in a lineage."""
+    problem = RecordingProblem("metric 'a'", "lost", 1)
+    report = c.ReportProblems(**ATTEMPT, run="r1", problems=(problem,))
+    await write(
+        storage, start_run("r1"), ensure(run="r1"), report, c.LoseRun(**ATTEMPT, run="r1", last_seen=9), report,
+        c.ResumeRun(**ATTEMPT, run="r1"), c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED), report,
+        start_run("r2"),
+    )  # fmt: skip
+    running, lost, failed = (RunState.RUNNING, 1), (RunState.LOST, 1), (RunState.FAILED, 2)
+    expected = {
+        1: (RunState.RUNNING, 0), 3: (RunState.RUNNING, 0), 4: running, 5: lost, 6: lost, 7: (RunState.LOST, 2),
+        8: (RunState.RUNNING, 2), 9: (RunState.RUNNING, 2), 10: failed, 11: failed, 12: (RunState.FAILED, 3),
+        13: (RunState.FAILED, 3),
+    }  # fmt: skip
+    for at, (state, count) in expected.items():
+        run = await storage.run("default", "r1", at=at)
+        assert run is not None
+        assert (run.state, sum(each.count for each in run.recording_problems)) == (state, count), at
+        order = (Order("start_revision", Kind.NUMBER),)
+        assert (await storage.runs("default", Query(limit=9, order=order, at=at))).items[0] == run
+        (found,) = (await storage.lineage("default", run, frozenset({True}), 1, 9, at=at)).items
+        assert found.nodes[0].resource == run
+        if at >= 3:
+            version = await storage.version("default", "churn", numbered(1), at=at)
+            assert version is not None
+            assert version.run_state in (state, {5: RunState.RUNNING, 8: RunState.LOST, 10: RunState.RUNNING}.get(at))
+
+
 values: st.SearchStrategy[Value] = st.recursive(
     st.floats(allow_nan=False)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
     | st.booleans()
+    | st.none()
+    | st.integers(2**53 + 1, 2**63 - 1).filter(lambda number: float(number) != number)
     | st.integers(-(2**50), 2**50).map(Time)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=5).map(Uri),
     lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.text("abmnuertip", max_size=6), inner),
@@ -205,9 +285,11 @@ def test_an_image_is_read_as_it_was_written(metadata: dict[str, Value]) -> None:
     """Metadata of any shape keeps its types, also where its keys look like those of the encoding."""
     version = ModelVersion(
         model_id=1, model="churn", number=7, name="é", stage=Stage.STAGING, aliases=("a",), tags=("b",),
-        metadata=metadata, run="r1", step="fit", automatic=True, **WHO_AND_WHEN,
+        metadata=metadata, run="r1", run_state=RunState.LOST, step="fit", automatic=True, **WHO_AND_WHEN,
     )  # fmt: skip
-    assert decode_version(encode(version), "churn") == version
+    read = decode_version(encode(version), "churn")
+    assert read == version
+    assert repr(read.metadata) == repr(version.metadata), "an equal number of another type"
 
 
 def test_an_image_leaves_out_what_is_said_elsewhere() -> None:
@@ -216,7 +298,8 @@ def test_an_image_leaves_out_what_is_said_elsewhere() -> None:
     model = Model(id=1, name="churn", card=card, last_number=9, **WHO_AND_WHEN)
     run = Run(
         id="r1", pipeline="p", state=RunState.FAILED, error="e", model_id=1, model="churn", number=2, creator="ana",
-        create_time=1, end_time=2, create_revision=3, mod_revision=4,
+        create_time=1, end_time=2, create_revision=3, mod_revision=4, start_time=0, heartbeat_timeout=5, command="c",
+        recording_problems=(RecordingProblem("metric 'a'", "lost", 2),),
     )  # fmt: skip
     assert decode_model(encode(model), 9) == model
     assert decode_run(encode(run), "churn") == run

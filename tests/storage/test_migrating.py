@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
 import sqlite3
 from collections.abc import Sequence
@@ -13,11 +15,15 @@ from msgspec.structs import replace
 from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import ArtifactType, Point, Stage, Uri
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
+from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite import lines
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.exporting import exported
+from tallymark_server.storage.sqlite.importing import import_log
 from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, add_functions, steps
 from tallymark_server.storage.sqlite.verifying import verify
 
@@ -61,6 +67,53 @@ async def test_a_file_of_an_earlier_release_goes_on(old_file: Path) -> None:
     proof = verify(old_file)
     assert proof.problems == []
     assert schema_of(old_file) == steps()[-1][0]
+
+
+async def test_versions_of_an_earlier_release_get_the_state_of_their_run(old_file: Path) -> None:
+    """By events at the end of the log, once: what was before is read as it was, and the rest of the log is the same."""
+    with closing(sqlite3.connect(old_file)) as database:
+        before = database.execute("SELECT revision, hash FROM events WHERE project = 1 ORDER BY revision").fetchall()
+    for _ in range(2):
+        async with open_sqlite(old_file, ("default",)) as storage:
+            version = await storage.version("default", "retention", numbered(4))
+            assert version is not None
+            run = await storage.run("default", str(version.run))
+            assert run is not None
+            assert (version.run_state, run.heartbeat_timeout) == (run.state, None)
+            assert await storage.awaited(("", ""), 10) == []
+            early = await storage.version("default", "retention", numbered(4), at=len(before))
+            assert early is not None
+            assert early.run_state is None
+            added = (await storage.events("default", len(before), 10)).items
+        assert [(event.kind, event.actor) for event in added] == [(Kind.VERSION_RUN_STATE_CHANGED, "tallymark")]
+        assert added[0].image == version
+    with closing(sqlite3.connect(old_file)) as database:
+        after = database.execute("SELECT revision, hash FROM events WHERE project = 1 ORDER BY revision").fetchall()
+    assert after[: len(before)] == before
+    assert verify(old_file).problems == []
+
+
+def test_an_export_of_an_earlier_release_is_taken_in_with_the_states_of_runs(old_file: Path, tmp_path: Path) -> None:
+    """What was exported before versions had the state of their run gets it when it is imported, and is proved."""
+    told = [old_lines(old_file)]
+    told.append(lines.end_line(told[0].count(b"\n"), hashlib.sha256(told[0]).hexdigest()))
+    copy = tmp_path / "copy.db"
+    events = told[0].count(b'"kind"')
+    assert import_log(copy, io.BytesIO(b"".join(told)), lambda _: None) == {"default": events + 1}
+    assert verify(copy).problems == []
+    with closing(sqlite3.connect(copy)) as database:
+        (image,) = database.execute("SELECT image FROM events ORDER BY revision DESC LIMIT 1").fetchone()
+    assert decode_version(image, "").run_state is not None
+
+
+def old_lines(path: Path) -> bytes:
+    """The first project's log of a file of an earlier release, as that release exported it."""
+    with closing(sqlite3.connect(path)) as database:
+        ((project, name, log_id, revision),) = database.execute(
+            "SELECT id, name, log_id, revision FROM projects WHERE id = 1"
+        )
+        rows = database.execute(f"SELECT {', '.join(lines.COLUMNS)} FROM events WHERE project = ?", (project,))
+        return lines.project_line(name, log_id, revision) + b"".join(lines.event_line(row) for row in rows)
 
 
 def test_an_old_file_must_be_served_before_it_is_proved(old_file: Path) -> None:

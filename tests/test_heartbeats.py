@@ -1,0 +1,182 @@
+"""Deadlines of runs: who is awaited, and how a run that falls silent is recorded as lost, on a real file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from storage.deciding import ATTEMPT, ensure, start_run
+
+from tallymark_server import heartbeats
+from tallymark_server.domain import commands as c
+from tallymark_server.domain.errors import Overloaded
+from tallymark_server.domain.model import Run, RunState
+from tallymark_server.heartbeats import Heartbeats
+from tallymark_server.storage.contract import Storage
+from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.watching import Bell
+from tallymark_server.writer import BRIEF, Writer
+
+SECOND = 1_000_000
+DEADLINE = 30.0
+
+
+class Service:
+    """A storage, its line and its deadlines, without an edge. `now` is what the clock says."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.now = SECOND
+        self.storage = storage
+        self.bell = Bell()
+        self.writer = Writer(storage, self.bell, lambda: self.now, 10_000)
+        self.heartbeats = Heartbeats(storage, self.writer, lambda: self.now)
+
+    async def start(self, run: str, awaited: int = SECOND) -> Run:
+        """Start a run, of which heartbeats are awaited."""
+        started = await self.writer.execute(replace(start_run(run), heartbeat_timeout=awaited))
+        self.heartbeats.expect("default", started.run)
+        return started.run
+
+    async def lost(self, run: str) -> Run:
+        """The run, once it is lost."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                rung = self.bell.listen("default")
+                found = await self.storage.run("default", run)
+                if found is not None and found.state is RunState.LOST:
+                    return found
+                await rung
+
+
+@asynccontextmanager
+async def served(path: Path) -> AsyncIterator[Service]:
+    async with open_sqlite(path / "tallymark.db", ("default",)) as storage:
+        service = Service(storage)
+        line = asyncio.create_task(service.writer.serve())
+        losing = asyncio.create_task(service.heartbeats.serve())
+        try:
+            yield service
+        finally:
+            losing.cancel()
+            service.writer.stop()
+            await line
+
+
+async def test_the_end_of_a_lost_run_is_its_last_heartbeat(tmp_path: Path) -> None:
+    """It ends when it was last heard of, not when its silence was noticed."""
+    async with served(tmp_path) as service:
+        await service.start("r1")
+        service.now = 5 * SECOND
+        assert service.heartbeats.heard("default", "r1") == SECOND
+        service.now = 9 * SECOND
+        lost = await service.lost("r1")
+        assert lost.end_time == 5 * SECOND
+        assert service.heartbeats.heard("default", "r1") is None
+
+
+async def test_a_run_that_was_heard_of_before_a_restart_ends_with_its_last_trace(tmp_path: Path) -> None:
+    """After a restart the log alone tells when a run was alive: its start, or its last step."""
+    async with served(tmp_path) as service:
+        await service.start("r1")
+        service.now = 3 * SECOND
+        await service.writer.execute(c.StartStep(**ATTEMPT, run="r1", step="s", name="fit"))
+    async with served(tmp_path) as service:
+        service.now = 9 * SECOND
+        assert (await service.lost("r1")).end_time == 3 * SECOND
+
+
+async def test_thousands_of_open_runs_are_awaited_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read in pages and lost a few at a time, so that the line goes on taking others in."""
+    monkeypatch.setattr(heartbeats, "STRETCH", 7)
+    monkeypatch.setattr(heartbeats, "AT_A_TIME", 5)
+    runs = [f"r{number:03}" for number in range(50)]
+    async with served(tmp_path) as service:
+        await asyncio.gather(*(service.start(run, 3600 * SECOND if run == "r049" else SECOND) for run in runs))
+    async with served(tmp_path) as service:
+        for run in runs[:-1]:
+            await service.lost(run)
+        assert service.heartbeats.heard("default", "r049") == 3600 * SECOND
+
+
+async def test_a_service_that_stood_still_gives_everybody_that_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose heartbeats may lie unread since the service itself slept is not lost for that."""
+    clock = asyncio.get_running_loop().time
+    slept = 0.0
+    monkeypatch.setattr(heartbeats, "_now", lambda: clock() + slept)
+    async with served(tmp_path) as service:
+        await service.start("alive", 5 * SECOND)
+        await service.start("silent")
+        slept = 100.0
+        # Both deadlines are over for long, and both begin anew.
+        assert (await service.lost("silent")).state is RunState.LOST
+        assert service.heartbeats.heard("default", "alive") == 5 * SECOND
+
+
+async def test_a_loss_that_could_not_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the line takes nothing more the run stays awaited, and is lost once the line goes on."""
+    refused = 0
+
+    async def overloaded(self: Writer, command: Any) -> Any:
+        nonlocal refused
+        if isinstance(command, c.LoseRun) and refused < 2:
+            refused += 1
+            raise Overloaded(1)
+        return await execute(self, command)
+
+    execute = Writer.execute
+    monkeypatch.setattr(Writer, "execute", overloaded)
+    monkeypatch.setattr(heartbeats, "RETRY", 0.01)
+    async with served(tmp_path) as service:
+        await service.start("r1")
+        await service.lost("r1")
+    assert refused == 2
+
+
+async def test_work_that_was_begun_is_done_though_the_caller_leaves(tmp_path: Path) -> None:
+    """A run whose starter hung up is awaited like any other, and its failure troubles nobody."""
+    async with served(tmp_path) as service:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def starting() -> None:
+            begun.set()
+            await go_on.wait()
+            await service.start("r1")
+
+        caller = asyncio.create_task(service.heartbeats.kept(starting()))
+        await begun.wait()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        go_on.set()
+        assert (await service.lost("r1")).id == "r1"
+
+
+async def test_a_run_of_very_many_versions_ends_outside_the_loop(tmp_path: Path) -> None:
+    """More versions than are changed in the event loop are changed in a thread, all in one step."""
+    count = BRIEF + 50
+    async with served(tmp_path) as service:
+        await service.start("r1", 3600 * SECOND)
+        await asyncio.gather(*(service.writer.execute(ensure(f"v{number}", run="r1")) for number in range(count)))
+        brief = []
+        write = service.storage.write
+
+        def watched(work: Any, *, brief: bool = False, seen: list[bool] = brief) -> Any:
+            seen.append(brief)
+            return write(work, brief=brief)
+
+        service.storage.write = watched  # type: ignore[method-assign]  # to see how it is asked
+        await service.writer.execute(c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED))
+        assert brief == [True, False]
+        head = await service.storage.head("default")
+        changed = (await service.storage.events("default", head.revision - count, 1000)).items
+        assert {event.image.run_state for event in changed} == {RunState.FAILED}
+        assert len(changed) == count
