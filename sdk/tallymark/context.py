@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RUN_ID = "TALLYMARK_RUN_ID"
 MAX_RUN_ID = 100
+# The service takes 65,535 bytes.
+MAX_ERROR = 10_000
 SUBSTITUTIONS = "TALLYMARK_RUN_SUBSTITUTIONS"
 _EXPORTED = (RUN_ID, SUBSTITUTIONS, "TALLYMARK_URL", "TALLYMARK_PROJECT")
 
@@ -89,13 +91,16 @@ class ActiveRun:
 
 
 def outcome(error: BaseException) -> str:
-    """What went wrong, as text that can be sent: an exception may say anything, or fail to say it."""
+    """Return what went wrong, as text that can be sent, without secrets: an exception may say anything, or nothing."""
     try:
         said = str(error)
     except Exception:  # noqa: BLE001 - it is the user's, and what it is called is known
         said = ""
+    from tallymark.redaction import redacted_error
+
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return text.encode(errors="backslashreplace").decode()
+    text = redacted_error(text[: 2 * MAX_ERROR].encode(errors="backslashreplace").decode())
+    return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]}…"
 
 
 class Frame(NamedTuple):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.arguments import described, encodable
-from tallymark.errors import InvalidField
+from tallymark.recordable import metadata_or_raise
 from tallymark.resources import Value
 from tallymark.v1 import model_pb2
 from tallymark.values import Uri
@@ -40,54 +38,31 @@ def duration_to(duration: timedelta | None) -> Duration | None:
 
 
 def metadata_to(metadata: Mapping[str, object]) -> dict[str, model_pb2.MetadataValue]:
-    """Metadata as messages; InvalidField for a value of a type that the registry does not keep."""
-    if not all(isinstance(key, str) for key in metadata):
-        raise InvalidField("metadata keys are text")
-    return {encodable(key, "a metadata key"): _value_to(key, value) for key, value in metadata.items()}
+    """Return metadata as messages, converted as `tallymark.conversion` says. Raises InvalidField for what cannot be."""
+    return {key: _value_to(value) for key, value in metadata_or_raise(metadata).items()}
 
 
-def _value_to(key: str, value: Any) -> model_pb2.MetadataValue:
+def _value_to(value: Value) -> model_pb2.MetadataValue:
     match value:
         case None:
             return model_pb2.MetadataValue(null=NULL_VALUE)
         case bool():
             return model_pb2.MetadataValue(flag=value)
-        case int():
-            return _whole_to(key, value)
-        case float():
+        case int() if abs(value) > _LARGEST_WHOLE:
+            return model_pb2.MetadataValue(integer=value)
+        case int() | float():
             return model_pb2.MetadataValue(number=value)
         case Uri():
-            return model_pb2.MetadataValue(uri=encodable(value, f"metadata[{key!r}]"))
+            return model_pb2.MetadataValue(uri=value)
         case str():
-            return model_pb2.MetadataValue(text=encodable(value, f"metadata[{key!r}]"))
+            return model_pb2.MetadataValue(text=value)
         case datetime():
-            moment = Timestamp()
-            moment.FromDatetime(value.astimezone(UTC))
-            return model_pb2.MetadataValue(time=moment)
-        case list() | tuple():
-            items = [_value_to(key, item) for item in value]
-            return model_pb2.MetadataValue(list=model_pb2.MetadataList(values=items))
-        case Mapping():
-            return model_pb2.MetadataValue(map=model_pb2.MetadataMap(values=metadata_to(value)))
-        case _ if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
-            return _value_to(key, value.item())  # a scalar of numpy, or of a library like it
-        case _:
-            raise InvalidField(
-                f"metadata[{key!r}] is {described(value)}; the registry keeps numbers, text, booleans, None, datetimes,"
-                " Uri, and lists and mappings of these"
-            )
-
-
-def _whole_to(key: str, value: int) -> model_pb2.MetadataValue:
-    """A whole number as a double if that keeps it exactly, else as 64 bits, else as its digits."""
-    if abs(value) <= _LARGEST_WHOLE:
-        return model_pb2.MetadataValue(number=value)
-    if -(2**63) <= value < 2**63:
-        return model_pb2.MetadataValue(integer=value)
-    try:
-        return model_pb2.MetadataValue(text=format(value, "d"))
-    except ValueError:
-        raise InvalidField(f"metadata[{key!r}] has more digits than Python writes as text") from None
+            return model_pb2.MetadataValue(time=time_to(value))
+        case list():
+            return model_pb2.MetadataValue(list=model_pb2.MetadataList(values=map(_value_to, value)))
+        case dict():
+            items = {key: _value_to(item) for key, item in value.items()}
+            return model_pb2.MetadataValue(map=model_pb2.MetadataMap(values=items))
 
 
 def facts_of(messages: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Value]:

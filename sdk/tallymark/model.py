@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tallymark.arguments import described, mapping, number, real, text, texts
+from tallymark.arguments import described, mapping, text, texts
 from tallymark.errors import ArtifactNotFound, InvalidArgument, Unavailable
 from tallymark.memory import Memory
 from tallymark.settings import current
@@ -17,7 +17,7 @@ from tallymark.warning import warn
 if TYPE_CHECKING:
     from tallymark.client import Client
     from tallymark.resolution import Resolution
-    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.resources import ArtifactInfo, ModelVersion, Value
     from tallymark.values import ArtifactType
 
 logger = logging.getLogger("tallymark")
@@ -141,6 +141,9 @@ class Model:
         facts = {} if metadata is None else mapping(metadata, "create(metadata=...)")
         if current().disabled:
             return self._unrecorded(description=description, tags=(*self.tags, *given), metadata=facts)
+        from tallymark import recordable
+
+        facts = recordable.metadata_or_raise(facts, redacts=True)
         return self._resolution().create(description=description, tags=given, metadata=facts).version
 
     @property
@@ -213,44 +216,60 @@ class Model:
         """Log a metric: what was measured at a step, such as an epoch or a batch, or once, without one.
 
         Points of a series are gathered, and sent together after a second, and at the end of the step or the run at the
-        latest. The version's metadata has the value of the highest step, or the one that was measured once.
+        latest. The version's metadata has the value of the highest step, or the one that was measured once. In a run,
+        what cannot be recorded is left out, and told at the end of the run; elsewhere, it raises InvalidArgument.
         """
-        self._log_metrics({key: value}, step, "log_metric(key=...)", "log_metric(value=...)")
+        self._log_points({key: value}, step)
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
         """Log several metrics that were measured together, as `log_metric` does each of them."""
-        given = mapping(metrics, "log_metrics(metrics=...)")
-        self._log_metrics(given, step, "log_metrics(metrics=...)", "log_metrics(metrics=...)")
+        self._log_points(metrics, step)
 
-    def _log_metrics(self, metrics: Mapping[str, object], step: int | None, key_at: str, value_at: str) -> None:
-        settings = current()
-        values = {text(key, key_at): real(value, value_at) for key, value in metrics.items()}
+    def _log_points(self, metrics: Mapping[str, object], step: int | None) -> None:
+        from tallymark import here, recordable
+
+        settings, frame = current(), here.current_frame_or_none()
+        if settings.disabled:
+            return
+        points = recordable.points_of(metrics, step, None if frame is None else frame.run.problems)
         if step is None:
-            self.log_metadata(values)
-        elif not settings.disabled:
+            self._send_metadata({point.key: point.value for point in points})
+        elif points:
             from tallymark import measuring
-            from tallymark.resources import MetricPoint
 
-            at, version = number(step, "log_metric(step=...)"), self._ensured().resource_name
-            for key, value in values.items():
-                measuring.log_metric(settings, version, MetricPoint(key, at, value))
+            version = self._ensured().resource_name
+            for point in points:
+                measuring.log_metric(settings, version, point)
 
     def log_metadata(self, metadata: Mapping[str, object]) -> None:
-        """Set metadata of the version by key: numbers, text, booleans, datetimes, Uri, lists and mappings of these.
+        """Set metadata of the version by key; `tallymark.conversion` has the table of what each type is recorded as.
 
-        In a run, a registry that has gone away is told in a warning: the training goes on. Elsewhere, Unavailable.
+        Secrets are recorded as `[redacted]`. In a run, what cannot be recorded is left out, and told at the end of the
+        run: the training goes on. Elsewhere, InvalidField tells the path of what cannot be recorded.
         """
         if current().disabled:
             return
+        from tallymark import here, recordable
+
+        frame = here.current_frame_or_none()
+        self._send_metadata(recordable.metadata_of(metadata, None if frame is None else frame.run.problems))
+
+    def _send_metadata(self, facts: Mapping[str, Value]) -> None:
+        if not facts:
+            return
         version = self._ensured().resource_name
         try:
-            self._client().log_metadata(version, metadata)
-        except Unavailable as problem:
+            self._client().log_metadata(version, facts)
+        except (Unavailable, InvalidArgument) as problem:
             from tallymark import here
 
-            if here.current_frame_or_none() is None:
+            frame = here.current_frame_or_none()
+            if frame is None:
                 raise
-            warn(f"metadata of {version} is lost ({', '.join(sorted(metadata))}): {problem}")
+            for key in facts:
+                frame.run.problems.add(f"metadata {key!r}", str(problem))
+            if isinstance(problem, Unavailable):
+                warn(f"metadata of {version} is lost ({', '.join(sorted(facts))}): {problem}")
 
     def set_stage(
         self, stage: Stage | str, *, force: bool = False, reason: str = "", allow_unfinished_run: bool = False

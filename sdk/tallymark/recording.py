@@ -11,6 +11,7 @@ from tallymark.client import Client, shared
 from tallymark.context import ActiveRun, Frame, new_run_id, open_runs, outer_run_id, outer_substitutions, start_of
 from tallymark.errors import RunFinished, RunNotFound, TallymarkError
 from tallymark.model import Model
+from tallymark.recordable import add_losses
 from tallymark.resolution import Resolution, model_of
 from tallymark.resources import ModelVersion
 from tallymark.settings import Settings, current
@@ -51,6 +52,7 @@ def start_run(
         return _start_named_run(run_id or outer, name, model, settings, known, parameters)
     start = datetime.now(UTC)
     run = ActiveRun(new_run_id(start), settings, start, dict(substitutions), owned=True)
+    add_losses(run.problems, "parameter", getattr(parameters, "losses", ()))
     resolution = None if model is None else Resolution(model, settings, run)
     told = {"pipeline": name, **surroundings(), "parameters": parameters}
     config = None if resolution is None else resolution.config()
@@ -77,6 +79,7 @@ def _start_named_run(
     parameters: Mapping[str, object],
 ) -> Frame:
     run = ActiveRun(run_id, settings, start_of(run_id, datetime.now(UTC)), dict(substitutions), owned=False)
+    add_losses(run.problems, "parameter", getattr(parameters, "losses", ()))
     # Every process that joins fills in templates by the time at which the registry has the run started, so the run must
     # be there before its version is asked for.
     templated = model is not None and "{" in model.name + (model.version or "")

@@ -13,6 +13,7 @@ from tallymark.errors import InvalidSetting
 DEFAULT_URL = "127.0.0.1:50051"
 DEFAULT_STORE = "tallymark-artifacts"
 MODES = ("online", "disabled")
+PARAMETERS = ("on", "off")
 
 
 class Settings(NamedTuple):
@@ -29,6 +30,7 @@ class Settings(NamedTuple):
     actor: str
     store: str
     trusted_types: tuple[str, ...] = ()
+    parameters: str = "on"
 
     @property
     def disabled(self) -> bool:
@@ -56,6 +58,7 @@ def configure(
     actor: str | None = None,
     store: str | None = None,
     trusted_types: Iterable[str] | None = None,
+    parameters: str | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment; None leaves a setting as it is.
 
@@ -64,7 +67,8 @@ def configure(
     (TALLYMARK_TIMEOUT), `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host), `store` the
     folder or uri in which artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts), `trusted_types` the
     types, beside those of well-known libraries, that artifacts in the format skops may hold: qualified names, or
-    `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas). InvalidSetting.
+    `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas), `parameters` is `on` or,
+    to record no arguments of steps and pipelines, `off` (TALLYMARK_PARAMETERS). Raises InvalidSetting.
     """
     types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
     given = {
@@ -75,6 +79,7 @@ def configure(
         "actor": actor,
         "store": store,
         "trusted_types": types,
+        "parameters": parameters,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     _settle({**_arguments, **chosen}, os.environ)
@@ -108,14 +113,15 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
         variable = f"TALLYMARK_{name.upper()}"
         return environment.get(variable) or default, variable
 
-    url, mode = _checked_url(*setting("url", DEFAULT_URL)), _checked_mode(*setting("mode", "online"))
+    url, mode = _checked_url(*setting("url", DEFAULT_URL)), _one_of(MODES, *setting("mode", "online"))
     timeout = _checked_timeout(*setting("timeout"))
     project, source = setting("project", "default")
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
     actor, store = setting("actor")[0] or _whoami(), setting("store", DEFAULT_STORE)[0]
     trusted = tuple(name.strip() for name in setting("trusted_types")[0].split(",") if name.strip())
-    return Settings(url, project, mode, timeout, actor, store, trusted)
+    parameters = _one_of(PARAMETERS, *setting("parameters", "on"))
+    return Settings(url, project, mode, timeout, actor, store, trusted, parameters)
 
 
 def _checked_url(url: str, source: str) -> str:
@@ -132,10 +138,10 @@ def _checked_url(url: str, source: str) -> str:
     return url
 
 
-def _checked_mode(mode: str, source: str) -> str:
-    if mode not in MODES:
-        raise InvalidSetting(f"{source} is {mode!r}; choose one of {', '.join(MODES)}")
-    return mode
+def _one_of(choices: tuple[str, ...], choice: str, source: str) -> str:
+    if choice not in choices:
+        raise InvalidSetting(f"{source} is {choice!r}; choose one of {', '.join(choices)}")
+    return choice
 
 
 def _checked_timeout(timeout: str, source: str) -> float | None:

@@ -15,6 +15,7 @@ from tallymark.calls import Call
 from tallymark.client import shared
 from tallymark.context import ActiveRun, Frame, outcome
 from tallymark.errors import TallymarkError
+from tallymark.recordable import add_losses
 from tallymark.recording import known_in
 from tallymark.values import RunState
 from tallymark.warning import warn
@@ -23,6 +24,7 @@ from tallymark.warning import warn
 def start_step(frame: Frame, name: str, parameters: Mapping[str, object]) -> str:
     """The id of the step that is started; empty when it could not be recorded."""
     run = frame.run
+    add_losses(run.problems, f"step {name!r}, parameter", getattr(parameters, "losses", ()))
     version = known_in(frame)
     step = f"{name_part(name)}-{secrets.token_hex(4)}"
     where = version.resource_name if version is not None else ""

@@ -3,87 +3,66 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
-from tallymark.arguments import exact
+from tallymark.recordable import Recorded, parameters
+from tallymark.redaction import redacted_command, redacted_text
+from tallymark.settings import current
 
 # Variables in which others tell the commit, and the address of the run's page.
 _COMMITS = ("TALLYMARK_RUN_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "BUILD_SOURCEVERSION")
 _URLS = ("TALLYMARK_RUN_URL", "CI_JOB_URL", "BUILD_URL", "AIRFLOW_CTX_LOG_URL")
 _GIT_TIMEOUT = 2.0
-# What is longer is data rather than a parameter.
-_LONGEST_TEXT = 1000
-_MOST_BITS = 3000
-_LONGEST_LIST = 100
-_MOST_BYTES = 60_000
 
 
 def surroundings() -> dict[str, str]:
-    """The host, account, commit and orchestrator's address of a run that is started here; empty where not known."""
-    return {"host": socket.gethostname(), "user": _user(), "commit": _commit(), "url": _url()}
+    """Return where a run is that is started here, and what started it, without secrets; empty where not known."""
+    return {
+        "host": socket.gethostname(),
+        "user": _user(),
+        "commit": redacted_text(_commit()),
+        "url": redacted_text(_url()),
+        "command": _command(),
+    }
 
 
 def parameters_of(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], names: Container[str] | None = None
-) -> dict[str, object]:
-    """Return what the function is called with, or of that only the parameters of these names."""
+) -> Recorded:
+    """Return what the function is called with, or of that only the parameters of these names, as it is recorded.
+
+    Never raises.
+    """
+    if current().parameters == "off":
+        return Recorded()
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
     except (TypeError, ValueError):
-        return {}  # calling the function will say better what is wrong
+        return Recorded()  # calling the function will say better what is wrong
     bound.apply_defaults()
-    chosen = {name: value for name, value in bound.arguments.items() if names is None or name in names}
-    return recorded_parameters(chosen)
+    given = bound.arguments
+    if "." in getattr(function, "__qualname__", ""):
+        given = {name: value for name, value in given.items() if name not in ("self", "cls")}
+    return recorded_parameters({name: value for name, value in given.items() if names is None or name in names})
 
 
-def recorded_parameters(values: Mapping[str, object]) -> dict[str, object]:
-    """Return parameters as they are recorded: numbers, text, paths, times, and lists of these; others are left out."""
-    told: dict[str, object] = {}
-    size = 0
-    for name, value in values.items():
-        fact = _fact(value)
-        if fact is not None:
-            size += len(name) + len(json.dumps(fact, default=str))
-            if size > _MOST_BYTES:
-                break
-            told[name] = fact
-    return told
+def recorded_parameters(values: Mapping[str, object]) -> Recorded:
+    """Return parameters as they are recorded: without secrets, data only described, and none if settings say so."""
+    return Recorded() if current().parameters == "off" else parameters(values)
 
 
-def _fact(value: object, depth: int = 0) -> object:
-    """The value, if it can be told; None otherwise."""
-    match value:
-        case bool() | datetime():
-            return value
-        case int() if not exact(value):
-            return _fact(str(value)) if value.bit_length() < _MOST_BITS else None
-        case int() | float():
-            return value
-        case str():
-            return value if len(value) <= _LONGEST_TEXT and _encodes(value) else None
-        case list() | tuple() if len(value) <= _LONGEST_LIST and depth < 3:
-            items = [_fact(item, depth + 1) for item in value]
-            return None if any(item is None for item in items) else items
-        case dict() if len(value) <= _LONGEST_LIST and depth < 3:
-            facts = {str(key): _fact(item, depth + 1) for key, item in value.items()}
-            return {key: fact for key, fact in facts.items() if fact is not None} or None
-        case os.PathLike():
-            return _fact(os.fspath(value))
-        case _ if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
-            return _fact(value.item())  # type: ignore[attr-defined]  # numpy's - or a library's like it
-        case _:
-            return None
-
-
-def _encodes(text: str) -> bool:
-    return text.isprintable() or not any(0xD800 <= ord(ch) <= 0xDFFF for ch in text)
+def _command() -> str:
+    """The command line of this process; empty in a notebook, where it tells of the notebook's server alone."""
+    arguments = sys.orig_argv
+    if any("ipykernel_launcher" in argument for argument in arguments[1:4]):
+        return ""
+    return redacted_command(arguments).encode(errors="backslashreplace").decode()
 
 
 def _user() -> str:

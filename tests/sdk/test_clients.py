@@ -8,7 +8,6 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
 from typing import Any
 
 import numpy
@@ -312,16 +311,14 @@ def test_no_number_is_changed(client: Any, value: float, kind: type) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [
-        pytest.param(value, id=type(value).__name__)
-        for value in (Decimal(1), object(), b"", {1: 2}, numpy.zeros(2), 10**5000)
-    ],
+    [object(), iter([1]), numpy.zeros(1001), "a\ud800", [object()], {"a": object()}, 1 << 20_000],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_that_the_registry_does_not_keep_is_refused(client: Any, value: Any) -> None:
-    """Other types are refused before anything is sent, with the key."""
+    """What has no form, or is too large, is refused before anything is sent, with the key."""
     client.create_model("churn")
     client.create_version("churn")
-    with pytest.raises(errors.InvalidField, match="'wrong'|keys are text"):
+    with pytest.raises(errors.InvalidField, match=r"^metadata\['wrong'\]"):
         client.log_metadata("churn/1", {"wrong": value})
 
 

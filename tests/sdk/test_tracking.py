@@ -55,7 +55,7 @@ def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Serv
     assert (run.pipeline, run.state, run.error) == ("training", RunState.FAILED, "step fit: ValueError: no data")
     assert (first.name, first.state) == ("prepare", RunState.SUCCEEDED)
     # What a number cannot keep is told digit by digit.
-    assert first.parameters == {"rows": 5, "shuffle": True, "seed": "18446744073709551617"}
+    assert first.parameters == {"rows": 5, "shuffle": True, "frame": "object", "seed": "18446744073709551617"}
     assert range(first.parameters["rows"])
     assert first.model_version == own.id
     assert (second.name, second.state, second.error) == ("fit", RunState.FAILED, "ValueError: no data")

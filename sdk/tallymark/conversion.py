@@ -1,0 +1,261 @@
+"""Any Python value as one that the registry keeps: None, bool, int, float, str, datetime, Uri, list or dict.
+
+| value | is recorded as |
+| --- | --- |
+| None, NaT, pandas.NA | None |
+| bool, int, float, and numpy's | themselves; an int beyond 64 bits as the text of its digits |
+| str, Uri | itself; lone surrogates are escaped, and a text that is too long is cut |
+| datetime, pandas.Timestamp, numpy.datetime64 | a time in UTC; without a time zone it is taken as local time |
+| date, time | ISO 8601 text: 2026-01-31, 10:30:00 |
+| timedelta, pandas.Timedelta, numpy.timedelta64 | seconds, as a number |
+| Decimal | a number, if that keeps every digit; else text |
+| complex, Fraction, UUID, Path, IP addresses, time zones, dtypes, Interval, Period | text |
+| Enum | the value, if it is also an int, float or str (StrEnum, IntEnum); else its name |
+| bytes, bytearray, memoryview | `sha256:... (12 bytes)` |
+| list, tuple, deque, range, array.array, views of dicts | a list; a long range as text |
+| set, frozenset | a list, sorted |
+| dict and other mappings, Namespace | a mapping; keys that are no text become text |
+| dataclass, namedtuple, attrs, pydantic, msgspec.Struct | a mapping of its fields |
+| class, function, method, partial, module | its qualified name |
+| re.Pattern | the pattern |
+| numpy scalar, array or tensor without dimensions | as the number, time or text that it holds |
+| array, tensor, Series, Index, Categorical of at most 1,000 values | a list, of lists where it has dimensions; a Series with labels that are text as a mapping |
+| larger arrays and tensors | `ndarray float64 (200000, 20)` |
+| tables | `DataFrame (200000, 20)` |
+| iterators, and whatever else | in parameters the name of its class; in metadata it is left out |
+
+A conversion never raises, whatever the value does, never reads an iterator, and says what it left out or changed.
+"""  # noqa: E501 - the table is read as it stands
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum
+from itertools import islice
+from typing import Any, NamedTuple
+
+from tallymark.redaction import REDACTED, Secrecy, redacted_text, remember, secrecy_of
+from tallymark.resources import Value
+
+Path = tuple[str | int, ...]
+# As deep as the service lets lists and mappings lie in each other.
+MAX_DEPTH = 16
+MAX_KEY = 1_000
+# Of all values together, as many items may be read as this many of them may have.
+MOST_LIMITS = 8
+# A secret that a cut would make unrecognisable is recognised first.
+_BEYOND_CUT = 4_096
+
+
+class Limits(NamedTuple):
+    """How much of a value is recorded. With `describes`, what has no form of its own is recorded as what it is."""
+
+    text: int
+    items: int
+    describes: bool
+
+
+# All metadata of a version may have 65,535 bytes of JSON; what is longer cannot be kept anyway.
+METADATA = Limits(text=60_000, items=32_768, describes=False)
+PARAMETERS = Limits(text=1_000, items=5_000, describes=True)
+# For calls that raise: what is too large is refused by the service, and what is far too large not even sent.
+WHOLE = Limits(text=2**40, items=65_536, describes=False)
+
+
+class Loss(NamedTuple):
+    """What was left out or changed, by its path, such as ("cv", "fit_time", 3), and why."""
+
+    path: Path
+    problem: str
+
+
+class LeftOut(Enum):
+    """In place of a value that is not recorded."""
+
+    LEFT_OUT = "left out"
+
+
+LEFT_OUT = LeftOut.LEFT_OUT
+
+
+class Place(NamedTuple):
+    """Where a value stands. With `is_secret` in something that says secret, where only numbers are shown."""
+
+    path: Path = ()
+    depth: int = 0
+    is_secret: bool = False
+
+    def of(self, part: str | int, *, is_secret: bool = False) -> Place:
+        """Return the place of an item or an entry."""
+        return Place((*self.path, part), self.depth + 1, self.is_secret or is_secret)
+
+
+class Conversion:
+    """One conversion. `losses` says what was left out or changed, `weight` is at least the size as JSON."""
+
+    def __init__(self, limits: Limits, *, redacts: bool) -> None:
+        self.limits = limits
+        self.losses: list[Loss] = []
+        self.weight = 0
+        self._redacts = redacts
+        self._items_left = limits.items
+        self._in_all = 0
+        self._within: set[int] = set()
+
+    def value(self, value: Any, place: Place = Place()) -> Value | LeftOut:  # noqa: B008 - it is immutable
+        """Return the value as it is recorded. Never raises."""
+        self.weight += 24
+        kind = type(value)
+        if kind is float or kind is bool or value is None:
+            return value  # type: ignore[no-any-return]  # compared by its type - which mypy does not follow
+        try:
+            return self._value(kind, value, place)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a value may raise anything, such as the panics of Rust's libraries
+            return self.left_out(place, f"reading it raised {type_name(type(error))}", kind)
+
+    def _value(self, kind: type, value: Any, place: Place) -> Value | LeftOut:
+        from tallymark.converters import known  # they know this module, too
+
+        secrecy, converter = known(kind)
+        if self._redacts and secrecy is not Secrecy.NONE:
+            if secrecy is Secrecy.ALL:
+                return REDACTED
+            place = place._replace(is_secret=True)
+        if converter is None:
+            return self.opaque(place, type_name(kind), f"{described_type(kind)} has no form that can be recorded")
+        return converter(self, value, place)
+
+    def left_out(self, place: Place, problem: str, kind: type | None = None) -> Value | LeftOut:
+        """Count a loss, and return what stands in place of the value."""
+        self.losses.append(Loss(place.path, problem))
+        return type_name(kind) if self.limits.describes and kind is not None else LEFT_OUT
+
+    def opaque(self, place: Place, description: str, problem: str) -> Value | LeftOut:
+        """Return the description of what is data rather than a fact: enough of a parameter, a loss elsewhere."""
+        if self.limits.describes:
+            return self.text(description, place)
+        self.losses.append(Loss(place.path, problem))
+        return LEFT_OUT
+
+    def described(self, place: Place, description: str, problem: str) -> Value | LeftOut:
+        """Return the description of what is too large, which is a loss; of what may not be left out unseen, none."""
+        if self.limits is not PARAMETERS:
+            self.losses.append(Loss(place.path, problem))
+        return self.text(description, place)
+
+    def text(self, value: str, place: Place) -> Value:
+        """Return text that can be sent, without secrets."""
+        text, most = str.__str__(value), self.limits.text
+        if self._redacts:
+            if place.is_secret and text:
+                remember(text)
+                return REDACTED
+            text = redacted_text(text if len(text) <= most + _BEYOND_CUT else text[: most + _BEYOND_CUT])
+        if not text.isascii():
+            text = self._encodable(text, place)
+        if len(text) > most:
+            self.losses.append(Loss(place.path, f"its text of {str.__len__(value):,} characters is cut after {most:,}"))
+            text = f"{text[:most]}… ({str.__len__(value):,} characters)"
+        self.weight += 6 * len(text)
+        return text
+
+    def _encodable(self, text: str, place: Place) -> str:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.losses.append(Loss(place.path, "its lone surrogates, which UTF-8 cannot encode, are escaped"))
+            return text.encode(errors="backslashreplace").decode()
+        return text
+
+    def items(self, values: Iterable[Any], count: int, kind: type, place: Place) -> Value | LeftOut:
+        """Return a list of the values, of which there are `count`."""
+        what = f"{type_name(kind)} ({count:,} items)"
+        if count > self._items_left or place.depth >= MAX_DEPTH:
+            return self._too_much(place, what)
+        if id(values) in self._within:
+            return self.left_out(place, "it contains itself", kind)
+        self._items_left -= count
+        self._within.add(id(values))
+        try:
+            found = [self.value(item, place.of(index)) for index, item in enumerate(islice(values, count))]
+        finally:
+            self._within.discard(id(values))
+        return [item for item in found if not isinstance(item, LeftOut)]
+
+    def entries(self, owner: object, pairs: Iterable[tuple[Any, Any]], kind: type, place: Place) -> Value | LeftOut:
+        """Return a mapping of the pairs, the entries of the owner."""
+        if place.depth >= MAX_DEPTH:
+            return self._too_much(place, type_name(kind))
+        if id(owner) in self._within:
+            return self.left_out(place, "it contains itself", kind)
+        self._within.add(id(owner))
+        found: dict[str, Value] = {}
+        try:
+            for key, value in pairs:
+                self._items_left -= 1
+                if self._items_left < 0:
+                    self.losses.append(Loss(place.path, f"it is cut after {len(found):,} entries: it has too many"))
+                    break
+                left = self._items_left
+                self._entry(found, key, value, place)
+                if place.depth == 0:
+                    self._neighbours_left(left)
+        finally:
+            self._within.discard(id(owner))
+        return found
+
+    def _neighbours_left(self, before: int) -> None:
+        """Let a value that is too large cost itself, and not its neighbours, until all of it is far too large."""
+        self._in_all += before - self._items_left
+        if self._in_all < MOST_LIMITS * self.limits.items:
+            self._items_left = before
+
+    def _entry(self, found: dict[str, Value], key: Any, value: Any, place: Place) -> None:
+        name = key if type(key) is str and key.isascii() and len(key) <= MAX_KEY else self._key(key, place)
+        if name is None:
+            return
+        secrecy = Secrecy.NONE
+        if self._redacts:
+            secrecy, name = secrecy_of(name), redacted_text(name)
+        self.weight += 6 * len(name)
+        if name in found:
+            self.losses.append(Loss((*place.path, name), "several keys are this text; the last one is kept"))
+        converted = self.value(value, place.of(name, is_secret=secrecy is Secrecy.TEXT))
+        if secrecy is Secrecy.ALL and converted is not None and not isinstance(converted, bool | float):
+            if isinstance(converted, str):
+                remember(converted)
+            converted = REDACTED
+        if not isinstance(converted, LeftOut):
+            found[name] = converted
+
+    def _key(self, key: Any, place: Place) -> str | None:
+        """Return the key as text; None when it cannot be one."""
+        if issubclass(type(key), datetime):
+            return str(key.isoformat())
+        alone = Conversion(Limits(MAX_KEY, 10, describes=False), redacts=False)
+        parts = [alone.value(part) for part in (tuple.__iter__(key) if type(key) is tuple else (key,))]
+        if not all(part is None or isinstance(part, str | int | float) for part in parts):
+            self.losses.append(Loss(place.path, f"an entry is left out: its key is {described_type(type(key))}"))
+            return None
+        self.losses += [Loss(place.path, f"a key: {loss.problem}") for loss in alone.losses]
+        return ", ".join(part if isinstance(part, str) else str(part) for part in parts)
+
+    def _too_much(self, place: Place, what: str) -> Value | LeftOut:
+        if place.depth >= MAX_DEPTH:
+            return self.left_out(place, f"it lies more than {MAX_DEPTH} deep in lists and mappings")
+        self.losses.append(Loss(place.path, f"{what} is too large, and only described"))
+        return what
+
+
+def type_name(kind: type) -> str:
+    """Return the name of a class, whatever the class does to hide it."""
+    name = type.__dict__["__name__"].__get__(kind)
+    return str(name)[:200].encode(errors="backslashreplace").decode()
+
+
+def described_type(kind: type) -> str:
+    name = type_name(kind)
+    return f"{'an' if name[:1].lower() in tuple('aeiou') else 'a'} {name}"

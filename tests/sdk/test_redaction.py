@@ -1,0 +1,230 @@
+"""What is taken for a secret, and that none leaves the process."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from tallymark import Client, Model, configure, pipeline, settings, step
+from tallymark.conversion import PARAMETERS, Conversion
+from tallymark.errors import InvalidSetting
+from tallymark.recordable import parameters
+from tallymark.redaction import REDACTED, Secrecy, redacted_command, redacted_text, secrecy_of, secrecy_of_type
+from tallymark.testing import Server
+
+SECRET = """
+password passwd PWD my_pwd db_password DBPassword PGPASSWORD MYSQL_PWD db_pass passphrase user.password smtp-password
+secret client_secret clientSecret login_secret secrets signing_key credentials aws_credential creds private_key ssh_key
+api_key apiKey APIKey x-api-key apikey OPENAI_API_KEY openai_key access_key aws_secret_access_key AWS_ACCESS_KEY_ID
+connection_string connectionString conn_str dsn
+"""
+SECRET_TEXT = """
+token hf_token HFToken auth_token accessToken id_token bearer bearer_token refresh_token github_token oauth2_token
+session_cookie OAuthToken tokens token_id auth authorization Authorization basic_auth auth_header cookie cookies jwt
+"""
+NO_SECRET = """
+tokenizer tokenizer_name tokenized detokenize tokenization subtoken max_tokens num_tokens n_tokens maxTokens pad_token
+max_new_tokens eos_token pad_token_id eos_token_id special_tokens token_type token_type_ids tokens_per_batch token_count
+token_embedding_dim max_token_length stop_tokens author authors author_email authored auth_type auth_method authority
+key keys primary_key num_key_value_heads key_dim sort_key cache_key public_key random_key monkey keyboard hotkey n_key
+password_length passes n_passes pass first_pass bypass passthrough compass secretary lr learning_rate depth path data
+token_pattern token_healing tokens_seen first_token num_virtual_tokens token_merge_ratio
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "secrecy"), [(SECRET, Secrecy.ALL), (SECRET_TEXT, Secrecy.TEXT), (NO_SECRET, Secrecy.NONE)]
+)
+def test_names_say_what_is_secret(names: str, secrecy: Secrecy) -> None:
+    """In any case and as a part, but not where a word only begins alike, or is one of tokenizers."""
+    assert {name: secrecy_of(name) for name in names.split()} == dict.fromkeys(names.split(), secrecy)
+
+
+def test_under_a_secret_name_only_what_is_none_is_shown() -> None:
+    """Texts, numbers and whatever is nested are hidden; None, flags and fractions, such as a recall, are not."""
+    shown = {"password": None, "use_auth": True, "secret_recall": 0.93, "token": 5, "auth_retries": 3, "auth_f1": 0.5}
+    assert parameters(shown) == shown
+    hidden = {"password": 1234, "api_key": "k", "auth": {"user": "ana", "n": 1}, "token": ["a", 7], "secret": [0.5]}
+    assert parameters(hidden) == {
+        "password": REDACTED,
+        "api_key": REDACTED,
+        "auth": {"user": REDACTED, "n": 1},
+        "token": [REDACTED, 7],
+        "secret": REDACTED,
+    }
+
+
+class SecretText(str):
+    __slots__ = ()
+
+
+class AuthConfig(pydantic.BaseModel):
+    user: str = "ana"
+
+
+@dataclasses.dataclass
+class Database:
+    host: str = "db"
+    password: str = "hunter2"
+
+
+def test_types_say_what_is_secret() -> None:
+    """Types of pydantic and others whose name says so hide what they hold, at any depth."""
+    values = [pydantic.SecretStr("hunter2"), pydantic.SecretBytes(b"hunter2"), SecretText("hunter2"), AuthConfig()]
+    assert Conversion(PARAMETERS, redacts=True).value({"values": values}) == {
+        "values": [*[REDACTED] * 3, {"user": REDACTED}]
+    }
+    assert parameters({"config": {"database": Database()}}) == {
+        "config": {"database": {"host": "db", "password": REDACTED}}
+    }
+    assert secrecy_of_type(Model) is Secrecy.NONE
+
+
+TEXTS = {
+    "postgresql://user:hunter2@host/db": "postgresql://user:[redacted]@host/db",
+    "redis://:hunter2@host:6379/0": "redis://:[redacted]@host:6379/0",
+    "mysql://u:hun/ter@2:1@host/db": "mysql://u:[redacted]@host/db",
+    "see http://host:8080/path@1 there": "see http://host:8080/path@1 there",
+    "https://host/path?token=hunter2&page=1": "https://host/path?token=[redacted]&page=1",
+    "https://ghp_abcdefghij1234567890@github.com/x": "https://[redacted]@github.com/x",
+    "cannot log in: password=hunter2, user=ana": "cannot log in: password=[redacted], user=ana",
+    "{'password': 'hunter2', 'max_tokens': 512}": "{'password': '[redacted]', 'max_tokens': 512}",
+    '{"api_key": "hunter2"}': '{"api_key": "[redacted]"}',
+    "Server=db;Password=hunter2;User=ana": "Server=db;Password=[redacted];User=ana",
+    "Authorization: Bearer hunter2hunter2": "Authorization: [redacted]",
+    "wrong password 'hunter2'": "wrong password '[redacted]'",
+    "Unexpected token: ')' at 5": "Unexpected token: ')' at 5",
+    "auth_f1=0.93 loss=0.1": "auth_f1=0.93 loss=0.1",
+    "of sk-abcdefghijkl12345678": "of [redacted]",
+    "AKIAABCDEFGHIJKLMNOP": "[redacted]",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc": "[redacted]",
+    "tmk_abcdefgh1234": "[redacted]",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nrest": "[redacted]\nrest",
+    "a disk-based-risk-assessment of 2024-01-01": "a disk-based-risk-assessment of 2024-01-01",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_are_told_without_the_secrets_in_them(text: str) -> None:
+    """Passwords in URLs, what is named like a secret, and well-known tokens are hidden, and the rest is not."""
+    assert redacted_text(text) == TEXTS[text]
+    assert redacted_text(TEXTS[text]) == TEXTS[text]
+
+
+def test_a_command_line_is_told_without_secrets() -> None:
+    """Flags with a value behind them or in them, variables, and settings by dots."""
+    arguments = [
+        *("python", "train.py", "--password", "hunter2", "--api-key=hunter2", "HF_TOKEN=hunter2", "-pwd", "-h2"),
+        *("db.password=hunter2", "--max-tokens", "512", "--name", "a b", "--url=postgres://u:hunter2@h"),
+    ]
+    assert redacted_command(arguments) == (
+        "python train.py --password [redacted] --api-key=[redacted] HF_TOKEN=[redacted] -pwd [redacted]"
+        " db.password=[redacted] --max-tokens 512 --name 'a b' --url=postgres://u:[redacted]@h"
+    )
+    assert len(redacted_command(["x" * 5000] * 100)) < 20_000
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "://a:", "a=b ", "a: ", "eyJ", "-----BEGIN PRIVATE KEY-----", " ", "password=", "='\"", "sk-", "é"]
+)
+def test_no_text_takes_long(part: str) -> None:
+    """The longest texts that are recorded take linear time, whatever they repeat."""
+    text = (part * 60_000)[:60_000]
+    begun = time.process_time()
+    redacted_text(text)
+    assert time.process_time() - begun < 2
+
+
+PROGRAM = """
+import dataclasses, sys, pydantic
+from tallymark import Model, current_model, log_metadata, pipeline, step
+
+@dataclasses.dataclass
+class Config:
+    url: str = "postgresql://ana:hunter2@db/x"
+    secret: pydantic.SecretStr = pydantic.SecretStr("hunter2")
+
+@step
+def fit(api_key, headers):
+    log_metadata({"auth": "hunter2", "config": Config(), "note": "token=hunter2", "lr": 0.1})
+    log_metadata({"http://a:hunter2@b": 1})
+    current_model().log_metadata({"nested": [{"deep": {"db_password": "hunter2"}}]})
+    raise ValueError("hunter2 was refused: postgresql://ana:hunter2@db (password='hunter2')")
+
+@pipeline(model=Model("churn"))
+def train(df, password, config=Config(), d={"lr": .1, "token": "hunter2"}, **kw):
+    fit("hunter2", headers={"Authorization": "Bearer hunter2"})
+
+Model("outside", version="1.0").log_metadata({"password": "hunter2"})
+train([1], "hunter2", foo=3, cookie="hunter2")
+"""
+
+
+def test_a_secret_leaves_the_process_nowhere(server: Server, tmp_path: Path) -> None:
+    """Given as parameter, metadata, error, command line and address, it is in no file, database or line of the log."""
+    (tmp_path / "train.py").write_text(PROGRAM)
+    environment = {
+        **os.environ,
+        "TALLYMARK_URL": server.address,
+        "TALLYMARK_RUN_URL": "https://ana:hunter2@ci/run?token=hunter2",
+        "TALLYMARK_SPOOL": str(tmp_path / "spool"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+    }
+    command = [sys.executable, "train.py", "--password", "hunter2", "--token=hunter2", "DB_PASSWORD=hunter2"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "was refused" in done.stderr, "the user's own traceback is the user's"
+    logged = [line for line in done.stderr.splitlines() if "tallymark" in line and "hunter2" in line]
+    assert logged == []
+    with Client(server.address) as client:
+        (run,) = client.list_runs()
+        steps = list(client.list_steps(run.id))
+        version = client.get_version("churn")
+        assert dict(client.get_version("outside").metadata) == {"password": REDACTED}
+    server.stop()
+    (tmp_path / "train.py").unlink()
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith(".pyc")]
+    assert any(path.name.endswith(".db") for path in files)
+    assert {path.name for path in files if b"hunter2" in path.read_bytes()} == set()
+    assert run.parameters == {
+        "df": [1],
+        "password": REDACTED,
+        "config": {"url": "postgresql://ana:[redacted]@db/x", "secret": REDACTED},
+        "d": {"lr": 0.1, "token": REDACTED},
+        "kw": {"foo": 3, "cookie": REDACTED},
+    }
+    assert run.url == "https://ana:[redacted]@ci/run?token=[redacted]"
+    assert run.command.endswith("train.py --password [redacted] --token=[redacted] DB_PASSWORD=[redacted]")
+    assert steps[0].parameters == {"api_key": REDACTED, "headers": {"Authorization": REDACTED}}
+    assert run.error.startswith("step fit: ValueError: [redacted] was refused: postgresql://ana:[redacted]@db (pass")
+    assert steps[0].error in run.error
+    assert version.metadata["lr"] == 0.1
+
+
+@pytest.mark.usefixtures("registry_env")
+def test_parameters_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_PARAMETERS=off, or by configure, neither runs nor steps have any."""
+    monkeypatch.setattr(settings, "_arguments", {})
+
+    @step
+    def fit(lr: float) -> None: ...
+
+    @pipeline
+    def train(lr: float) -> None:
+        fit(lr)
+
+    train(0.1)
+    monkeypatch.setenv("TALLYMARK_PARAMETERS", "off")
+    train(0.2)
+    configure(parameters="on")
+    train(0.3)
+    with Client() as client:
+        runs = list(client.list_runs())
+        told = [(run.parameters, next(client.list_steps(run.id)).parameters) for run in runs]
+    assert told == [({"lr": 0.3}, {"lr": 0.3}), ({}, {}), ({"lr": 0.1}, {"lr": 0.1})]
+    with pytest.raises(InvalidSetting, match="on, off"):
+        configure(parameters="some")
