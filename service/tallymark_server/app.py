@@ -117,14 +117,19 @@ def _raise_file_limit() -> None:
 
 
 async def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `announce` is told the address, and the dashboard's, when the server answers."""
+    """Serve until SIGINT, SIGTERM or SIGHUP.
+
+    `announce` is called with the address, and the dashboard's, when the server answers.
+    """
     telemetry.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
     _raise_file_limit()
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Under nohup a terminal that is closed is no reason to stop.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stopped.set)
     async with running(settings) as server:
         # What lives now lives to the end: the collector need not look at it again.
         gc.freeze()

@@ -138,6 +138,7 @@ _setting = partial(click.option, show_envvar=True)
 def serve(listen: str, http: str, ui: bool, projects: tuple[str, ...], **given: Any) -> None:
     """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
 
+    The end of its terminal stops it too, unless it was started with nohup; `tallymark up` starts it in the background.
     Only one server can hold a file. When it stops, changes that wait in line are still made and answered.
     """
     try:

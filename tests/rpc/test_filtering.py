@@ -8,8 +8,10 @@ from calling import PROJECT, Calls, refused
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallymark.testing import Server
+from tallymark.v1.artifact_pb2 import ListArtifactsRequest
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, STAGE_STAGING, MetadataValue
 from tallymark.v1.model_registry_pb2 import ListModelsRequest, ListModelVersionsRequest
+from tallymark.v1.run_registry_pb2 import ListRunsRequest
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +124,11 @@ def test_models_are_filtered_too(calls: Calls) -> None:
         ('create_time > "soon"', 15, "a time in quotes"),
         ("automatic = 1", 13, "true or false"),
         ("number < 1 " * 101, 1101, "at most 100"),
+        ("stage = prod", 9, "none, staging, production, archived"),
+        ('number > 1 AND stage != "nope"', 25, "none, staging, production, archived"),
+        ('stage = "p?oduction*"', 9, "none, staging, production, archived"),
+        ("stage:live", 7, "none, staging, production, archived"),
+        ("auc > 0.9", 1, "metadata.auc for the key auc of its metadata"),
     ],
 )
 def test_a_bad_filter_says_where_and_what_was_expected(calls: Calls, text: str, position: int, expected: str) -> None:
@@ -134,10 +141,35 @@ def test_a_bad_filter_says_where_and_what_was_expected(calls: Calls, text: str, 
     assert f"position {position}" in refusal.message
 
 
+def test_a_word_that_no_run_and_no_artifact_can_have_is_refused(calls: Calls) -> None:
+    """A misspelt state, type or role is an error that names the possible ones, and not an empty list."""
+    version = f"{PROJECT}/models/churn/versions/1"
+    for text, allowed in (
+        ("state = nope", "running, succeeded, failed, lost"),
+        ("max_depth > 2", "parameters.max_depth"),
+    ):
+        with refused("INVALID_FILTER", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+            calls.runs.ListRuns(ListRunsRequest(parent=PROJECT, filter=text))
+        assert allowed in refusal.metadata["expected"]
+    for text, allowed in (("type = file", "data, model, deployment"), ("role:read", "made, used")):
+        with refused("INVALID_FILTER", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+            calls.models.ListArtifacts(ListArtifactsRequest(parent=version, filter=text))
+        assert allowed in refusal.metadata["expected"]
+    assert list(calls.runs.ListRuns(ListRunsRequest(parent=PROJECT, filter="state = lost OR state:fail")).runs) == []
+    assert len(calls.runs.ListRuns(ListRunsRequest(parent=PROJECT, filter='state = "run*"')).runs) == 1
+
+
+def test_an_order_by_a_key_of_metadata_says_how_it_is_written(calls: Calls) -> None:
+    """Who orders by `auc` is told of `metadata.auc`."""
+    with refused("INVALID_FILTER", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+        calls.models.ListModelVersions(ListModelVersionsRequest(parent=f"{PROJECT}/models/churn", order_by="auc desc"))
+    assert (refusal.metadata["field"], "metadata.auc" in refusal.message) == ("order_by", True)
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        'stage = "x\' OR 1=1 --"',
+        'description = "x\' OR 1=1 --"',
         "metadata.\"x' OR '1'='1\" = 1",
         'version_name = "\'; DROP TABLE versions; --"',
         'tags:"x\') OR 1=1 --"',

@@ -6,7 +6,7 @@ import enum
 
 from msgspec import Struct
 
-from tallymark_server.domain.model import Time
+from tallymark_server.domain.model import ArtifactRole, ArtifactType, RunState, Stage, Time
 
 
 class Kind(enum.Enum):
@@ -95,6 +95,17 @@ ARTIFACT_FIELDS: Fields = {
     "step": Kind.TEXT,
     "creator": Kind.TEXT,
     "create_time": Kind.TIME,
+}
+
+
+# The fields that hold one of a few words. A filter that compares them with another word would find nothing for ever.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "stage": tuple(Stage),
+    "state": tuple(RunState),
+    # A version that was made outside a run has none.
+    "run_state": (*RunState, ""),
+    "type": tuple(ArtifactType),
+    "role": tuple(ArtifactRole),
 }
 
 

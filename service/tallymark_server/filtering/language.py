@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken, VisitError
 
 from tallymark_server.domain.conditions import (
+    CHOICES,
     All,
     AnyOf,
     Comparator,
@@ -159,6 +161,9 @@ class _Reader(Transformer[Token, Any]):
             return Comparison(path[0], kind, key, comparator, None)
         if read is None:
             raise self._refusal(value, kind.value)
+        choices = CHOICES.get(path[0])
+        if choices is not None and not _is_possible(str(read), comparator, choices):
+            raise self._refusal(value, f"one of {', '.join(choice or chr(39) * 2 for choice in choices)}")
         return Comparison(path[0], kind, key, comparator, read)
 
     def sort_key(self, children: list[Any]) -> Order:
@@ -180,7 +185,9 @@ class _Reader(Transformer[Token, Any]):
     def _kind(self, first: Token, path: list[str]) -> Kind:
         kind = self._fields.get(path[0])
         if kind is None:
-            raise self._refusal(first, f"one of the fields {', '.join(self._fields)}")
+            facts = [name for name, held in self._fields.items() if held is Kind.FACTS]
+            keys = "".join(f", or {name}.{path[0]} for the key {path[0]} of its {name}" for name in facts)
+            raise self._refusal(first, f"one of the fields {', '.join(self._fields)}{keys}")
         return kind
 
     def _check_key(self, first: Token, path: list[str], kind: Kind) -> None:
@@ -215,6 +222,13 @@ def _number(text: str) -> float | int:
     """The number that a fact is compared with: as exact as facts are kept."""
     exact = len(text) <= _MAX_DIGITS and text.removeprefix("-").isdigit() and abs(int(text)) <= _LARGEST
     return whole(int(text)) if exact else float(text)
+
+
+def _is_possible(text: str, comparator: Comparator, choices: tuple[str, ...]) -> bool:
+    """Whether the text, compared so, speaks of one of the choices."""
+    if "*" in text:
+        return any(fnmatchcase(choice, re.sub(r"[?[]", "[\\g<0>]", text)) for choice in choices)
+    return any(text in choice for choice in choices) if comparator is Comparator.HAS else text in choices
 
 
 def _text(token: Token) -> str:
