@@ -1,4 +1,4 @@
-"""Where the registry is, and how it is asked: by argument, then by environment, then by default."""
+"""Where the registry is, and how it is asked: by argument, by environment, by the context in use, or by default."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 
 _arguments: dict[str, str | float] = {}
 # Of the environment: the settings, and what may say who somebody is.
-_VARIABLES = (*(f"TALLYMARK_{name.upper()}" for name in Settings._fields), "LOGNAME", "USER")
+_VARIABLES = (*(f"TALLYMARK_{name.upper()}" for name in (*Settings._fields, "context")), "LOGNAME", "USER")
 
 # os.environ encodes and decodes at each look, which takes longer than all else that a call does that records nothing.
 _raw_environment: Mapping[Any, Any] = (
@@ -105,15 +105,52 @@ def adjusted(**given: str | float | None) -> Settings:
     return _settle({**_arguments, **chosen}, os.environ)
 
 
+def origin(name: str, **given: str | float | None) -> str:
+    """Return where a setting comes from, with these given: a call, a variable, a context, or `default`."""
+    arguments = {**_arguments, **{each: value for each, value in given.items() if value is not None}}
+    if name in arguments:
+        return f"tallymark.configure({name}=...)"
+    variable = f"TALLYMARK_{name.upper()}"
+    context, settings = _context(arguments, os.environ)
+    return variable if os.environ.get(variable) else f"context {context}" if name in settings else "default"
+
+
+def path_of_contexts() -> str:
+    """Return where contexts are kept: in XDG_CONFIG_HOME, or in ~/.config."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - importing pathlib takes too long
+    return f"{home}/tallymark/config.toml"
+
+
+def _context(arguments: Mapping[str, str | float], environment: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """Return the context that is named, or else the one in use, and what it sets.
+
+    Who gives another address means another registry: then the one in use counts only if it is named.
+    """
+    name = str(arguments.get("context") or environment.get("TALLYMARK_CONTEXT") or "")
+    if not name and ("url" in arguments or environment.get("TALLYMARK_URL")):
+        return "", {}
+    if not name and not os.path.exists(path_of_contexts()):  # noqa: PTH110 - importing pathlib takes too long
+        return "", {}
+    from tallymark import contexts
+
+    found = contexts.read()
+    name = name or found.in_use
+    return name, found.get(name) if name else {}
+
+
 def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]) -> Settings:
+    context, by_context = _context(arguments, environment)
+
     def setting(name: str, default: str = "") -> tuple[str, str]:
-        """The value, and by what name to tell where it came from."""
+        """Return the value, and the words for where it came from."""
         if name in arguments:
             return encodable(str(arguments[name]), f"{name}=..."), f"tallymark.configure({name}=...)"
         variable = f"TALLYMARK_{name.upper()}"
+        if not environment.get(variable) and name in by_context:
+            return by_context[name], f"{name} of the context {context}"
         return environment.get(variable) or default, variable
 
-    url, mode = _checked_url(*setting("url", DEFAULT_URL)), _one_of(MODES, *setting("mode", "online"))
+    url, mode = checked_url(*setting("url", DEFAULT_URL)), _one_of(MODES, *setting("mode", "online"))
     timeout = _checked_timeout(*setting("timeout"))
     project, source = setting("project", "default")
     if "/" in project:
@@ -124,7 +161,8 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     return Settings(url, project, mode, timeout, actor, store, trusted, parameters)
 
 
-def _checked_url(url: str, source: str) -> str:
+def checked_url(url: str, source: str) -> str:
+    """Return the address. Raises InvalidSetting, which names the source, if it is not HOST:PORT."""
     host, _, port = url.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if (

@@ -48,6 +48,13 @@ def backup(db: Path, to: Path) -> None:
     _say(f"{to} is a copy of {db}: {_told(revisions)}")
 
 
+def holder(db: Path) -> int | None:
+    """Return the process that serves the file; None if none does."""
+    from tallymark_server.storage.sqlite import lock
+
+    return lock.holder(db)
+
+
 def write_export(db: Path, project: str | None, at: int | None, to: Path) -> None:
     """`tallymark export`, of a file."""
     with _refusals():

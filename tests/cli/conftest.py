@@ -24,6 +24,13 @@ PROGRAM = Path(sys.executable).with_name("tallymark")
 Run = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def _no_contexts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of this test alone for contexts and for services in the background."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def run(registry: Server) -> Run:
     """Runs a command in this process, to its end."""

@@ -16,10 +16,10 @@ from tallymark import Client
 PROGRAM = Path(sys.executable).with_name("tallymark")
 Completes = Callable[..., list[str]]
 
-# What bash does when a person presses the tab key after these words.
+# What bash does when a person presses the tab key after this line.
 PRESS_TAB = """
 eval "$(tallymark completion bash)"
-COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+COMP_LINE="$1" COMP_POINT=${#1}
 _tallymark_completion tallymark
 printf '%s\\n' "${COMPREPLY[@]}"
 """
@@ -31,7 +31,7 @@ def complete() -> Completes:
 
     def press(*words: str) -> list[str]:
         path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
-        command = ["bash", "--norc", "-c", PRESS_TAB, "bash", "tallymark", *words]
+        command = ["bash", "--norc", "-c", PRESS_TAB, "bash", " ".join(["tallymark", *words])]
         done = subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True)
         assert done.stderr == ""
         return done.stdout.split()
@@ -64,6 +64,66 @@ def test_without_a_service_names_are_not_completed(complete: Completes, monkeypa
     monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
     assert complete("model", "get", "") == []
     assert complete("--url", "nowhere", "model", "get", "") == []
+
+
+def test_bash_completes_what_stands_after_an_at(complete: Completes, churn: Client) -> None:
+    """Stages and aliases complete as bash reads them: it takes `churn@` for a word of its own."""
+    churn.set_stage("churn/3", "staging")
+    assert complete("version", "get", "churn@") == ["production", "staging", "champion"]
+    assert complete("version", "get", "churn@pro") == ["production"]
+    assert complete("describe", "churn@ch") == ["champion"]
+
+
+def test_bash_completes_what_a_version_has(complete: Completes, churn: Client) -> None:
+    """Keys of metadata, artifacts, runs and commands after `help` are completed."""
+    churn.link_artifact("churn/1", "weights", "s3://weights")
+    churn.start_run("nightly-7")
+    assert complete("metadata", "get", "churn/1", "") == ["auc", "depth"]
+    assert complete("metadata", "unset", "churn/1", "de") == ["depth"]
+    assert complete("artifact", "get", "churn/1", "we") == ["weights"]
+    assert complete("describe", "") == ["churn", "nightly-7"]
+    assert complete("help", "model", "hi") == ["history"]
+
+
+def test_bash_completes_contexts_and_projects(complete: Completes, client: Client, say: Callable[..., str]) -> None:
+    """Contexts are completed from the file, projects from the service."""
+    say("context", "add", "work", "--url", "127.0.0.1:1")
+    assert complete("context", "use", "") == ["work"]
+    assert complete("--context", "wo") == ["work"]
+    assert complete("--project", "de") == ["default"]
+
+
+HOSTILE = ["$(touch PWNED)", "`touch PWNED`", "a;touch PWNED", "a b", "*", "-rf", "~root", "a&b", "x'y", 'x"y', "a|b"]
+
+
+def test_names_that_a_shell_would_run_are_not_offered(
+    complete: Completes, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names a model or a key has no say over the shell of whoever presses tab: every word offered is plain."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*HOSTILE, "plain", "v1.0_x"):
+        client.create_model(name)
+    client.create_version("plain", metadata=dict.fromkeys([*HOSTILE, "auc"], 1))
+    for words, offered in {
+        ("model", "get", ""): ["plain", "v1.0_x"],
+        ("version", "get", ""): ["plain", "v1.0_x"],
+        ("metadata", "get", "plain/1", ""): ["auc"],
+        ("model", "get", "$"): [],
+    }.items():
+        assert complete(*words) == offered
+        for word in offered:
+            read = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True)
+            assert read.stdout == word
+    assert not (tmp_path / "PWNED").exists()
+
+
+def test_zsh_completes_without_compinit(tmp_path: Path) -> None:
+    """A ~/.zshrc that does not call compinit needs no other line than ours."""
+    script = subprocess.run([PROGRAM, "completion", "zsh"], capture_output=True, text=True, check=True).stdout
+    assert script.startswith("(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n")
+    if shutil.which("zsh"):
+        done = subprocess.run(["zsh", "-f"], input=script, text=True, capture_output=True, check=True, cwd=tmp_path)
+        assert done.stderr == ""
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -115,7 +115,10 @@ def test_a_model_that_was_renamed(run: Any, churn: Client) -> None:
 
 
 CAREFUL = {
-    ("version", "promote", "churn/3", "--force"): ("Move churn/3 from none to production?", "production"),
+    ("version", "promote", "churn/3", "--force"): (
+        "Move churn/3 from none to production, and churn/2 from production to the archive?",
+        "production",
+    ),
     ("version", "rollback", "churn"): ("Put churn/1 back into production, and churn/2 into the archive?", "archived"),
     ("version", "delete", "churn/3"): ("Delete churn/3?", "none"),
     ("model", "delete", "churn", "--force"): ("Delete the model churn and its versions?", "none"),

@@ -18,7 +18,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 SECTION = README.partition("## The command line\n")[2].partition("\n## ")[0]
 
 # What every command that prints data has, and the README says once.
-EVERYWHERE = {"--output", "--no-headers", "--help"}
+EVERYWHERE = {"--output", "--no-headers", "--columns", "--help"}
 
 
 def leaves(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
@@ -67,7 +67,7 @@ def test_the_readme_tells_every_command_and_every_option() -> None:
 def test_commands_that_print_data_have_the_same_options() -> None:
     """Whoever knows the formats of one command knows them of all."""
     without = {path for path in COMMANDS if not usage(path)[1] >= EVERYWHERE}
-    on_files = {"backup", "completion", "export", "import", "import-mlflow", "import-zenml", "serve", "verify"}
+    on_files = {"backup", "completion", "export", "help", "import", "import-mlflow", "import-zenml", "serve", "verify"}
     assert without == {f"tallymark {name}" for name in on_files}
 
 

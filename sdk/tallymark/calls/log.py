@@ -20,10 +20,10 @@ from tallymark.v1.event_log_pb2_grpc import EventLogStub
 PATIENCE = 3600.0
 
 
-def list_events(project: str, after_revision: int) -> Call[list[Event]]:
+def list_events(project: str, after_revision: int, page_size: int = PAGE_SIZE) -> Call[list[Event]]:
     """ListEvents, one page."""
     request = event_log_pb2.ListEventsRequest(
-        parent=f"projects/{project}", after_revision=after_revision, page_size=PAGE_SIZE
+        parent=f"projects/{project}", after_revision=after_revision, page_size=page_size
     )
     return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
 

@@ -10,6 +10,7 @@ import click
 
 from tallymark.commands import options
 from tallymark.commands.asking import asks
+from tallymark.commands.nouns import Noun
 from tallymark.commands.output import Printer
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _expected = click.option(
 )
 
 
-@click.group
+@click.group(cls=Noun)
 def alias() -> None:
     """Names that point at versions."""
 
@@ -42,7 +43,7 @@ def list_aliases(client: Client, printer: Printer, model: str, at: int | datetim
             for name in version.aliases:
                 yield {"alias": name, "version": f"{version.model}/{version.number}", "stage": version.stage.value}
 
-    printer.many(sorted(found(), key=lambda row: row["alias"]))
+    printer.many(sorted(found(), key=lambda row: row["alias"]), f"no aliases of {model}")
 
 
 @alias.command("set")

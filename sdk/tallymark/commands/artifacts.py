@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tallymark.commands import options
+from tallymark.commands import completing, options
 from tallymark.commands.asking import asks
+from tallymark.commands.nouns import Noun
 from tallymark.commands.output import Printer
 from tallymark.values import ArtifactRole, ArtifactType
 
 if TYPE_CHECKING:
     from tallymark.client import Client
 
-_name = click.argument("name", metavar="NAME")
+_name = click.argument("name", metavar="NAME", shell_complete=completing.artifacts)
 
 
-@click.group
+@click.group(cls=Noun)
 def artifact() -> None:
     """What versions made and were made from.
 
@@ -38,7 +39,7 @@ def list_artifacts(
     client: Client, printer: Printer, reference: str, where: str, at: int | datetime | None, limit: int | None
 ) -> None:
     """List the artifacts of a version, the first linked first."""
-    printer.many(islice(client.list_artifacts(reference, filter=where, at=at), limit))
+    printer.many(islice(client.list_artifacts(reference, filter=where, at=at), limit), f"no artifacts of {reference}")
 
 
 @artifact.command("get")

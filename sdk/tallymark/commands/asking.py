@@ -32,6 +32,13 @@ _EXIT_CODES: tuple[tuple[type[errors.TallymarkError], int], ...] = (
     (errors.Unavailable, 8),
 )
 INTERRUPTED = 130
+# What messages advise programs to give, and the option that gives it.
+_OPTIONS = (
+    ("allow_unfinished_run and a reason", "--force-failed and --reason"),
+    ("allow_unfinished_run", "--force-failed"),
+    (" with force", " with --force"),
+    (" with show_deleted", " with --show-deleted"),
+)
 
 
 class Target(NamedTuple):
@@ -40,17 +47,22 @@ class Target(NamedTuple):
     url: str | None = None
     project: str | None = None
     timeout: float | None = None
+    context: str | None = None
 
     def settings(self) -> Settings:
-        """The settings in force; InvalidSetting."""
+        """Return the settings in force. Raises InvalidSetting."""
         return adjusted(**self._asdict())
 
 
 def fail(error: errors.TallymarkError) -> NoReturn:
     """End the command with an error in one line, and the exit code that tells programs its kind."""
-    # Messages advise what Python programs can do; here it is an option.
+    # Messages say what Python programs can do; here it is an option.
     advice = re.sub(r"(?:(call) )?tallymark\.configure\((\w+)=\.\.\.\)", _option, str(error))
-    advice = advice.replace(" with force", " with --force").replace(" with show_deleted", " with --show-deleted")
+    advice = (
+        advice.replace("allow_unfinished_run", "--force-failed --reason TEXT")
+        .replace(" with force", " with --force")
+        .replace(" with show_deleted", " with --show-deleted")
+    )
     click.echo(f"Error: {' '.join(advice.split())}", err=True)
     raise click.exceptions.Exit(next((code for branch, code in _EXIT_CODES if isinstance(error, branch)), 1))
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import click
+
 from tallymark.commands.documents import time_text
+from tallymark.commands.moments import age, duration
 from tallymark.references import last_segment
 from tallymark.resources import (
     ArtifactInfo,
@@ -23,11 +27,12 @@ from tallymark.resources import (
 
 
 class Column(NamedTuple):
-    """A title, how to read the cell from an item, and whether only `-o wide` shows it."""
+    """A title, how to read the cell from an item, and whether only `-o wide` or only `--columns` shows it."""
 
     title: str
     read: Callable[[Any], object]
     wide: bool = False
+    extra: bool = False
 
 
 def short_name(item: Any) -> str:
@@ -49,31 +54,82 @@ def short_name(item: Any) -> str:
             return str(next(iter(item.values())))
 
 
-def cells(item: Any, *, wide: bool) -> dict[str, str]:
-    """The cells of the item's row by their titles; a row that is no resource is a dict already."""
+def row(item: Any, *, wide: bool = False, chosen: tuple[str, ...] = ()) -> dict[str, object]:
+    """Return what the item's row shows, by the titles of its columns: those chosen, or those of its kind.
+
+    Raises click.UsageError if such items have no column of a name that was chosen.
+    """
+    if chosen:
+        return dict(_chosen(item, name) for name in chosen)
     if isinstance(item, dict):
-        return {name.upper(): text(value) for name, value in item.items()}
+        return {name.upper(): value for name, value in item.items()}
     columns = COLUMNS[type(item)]
-    return {column.title: text(column.read(item)) for column in columns if wide or not column.wide}
+    return {column.title: column.read(item) for column in columns if not column.extra and (wide or not column.wide)}
 
 
-def text(value: object) -> str:
-    """The value in one line that is safe to print: what steers a terminal is escaped, and nothing is `-`."""
+def _chosen(item: Any, name: str) -> tuple[str, object]:
+    """Return the title and the cell of a column by its name, which is a title, a field, or a key as in a filter."""
+    field, _, key = name.partition(".")
+    facts = getattr(item, field, None)
+    if key and isinstance(facts, Mapping):
+        return name, facts.get(key)
+    plain = name.lower().replace("-", "_")
+    if isinstance(item, dict):
+        known: dict[str, object] = {each.lower(): value for each, value in item.items()}
+        if plain in known:
+            return plain.upper(), known[plain]
+        raise _no_column(name, known)
+    columns = {column.title.lower(): column for column in COLUMNS[type(item)]}
+    if plain in columns:
+        return columns[plain].title, columns[plain].read(item)
+    if plain in fields(type(item)):
+        return plain.upper(), getattr(item, plain)
+    raise _no_column(name, {*columns, *fields(type(item))}, facts=hasattr(item, "metadata"))
+
+
+def fields(kind: type) -> list[str]:
+    """Return the names of the fields of a kind of item."""
+    named: tuple[str, ...] = getattr(kind, "_fields", ())
+    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else list(named)
+
+
+def _no_column(name: str, known: Iterable[str], *, facts: bool = False) -> click.UsageError:
+    hint = f", or metadata.{name} for the key {name} of the metadata" if facts else ""
+    return click.UsageError(f"no column {name!r}: name some of {', '.join(sorted(known))}{hint}")
+
+
+def in_utc(moment: datetime) -> str:
+    """Return the moment as programs read it, to the second."""
+    return time_text(moment.astimezone(UTC).replace(microsecond=0))
+
+
+def text(value: object, moments: Callable[[datetime], str] = in_utc, *, nothing: str = "-") -> str:
+    """Return the value in one line that is safe to print: what steers a terminal is escaped, and None is `nothing`."""
     match value:
         case datetime():
-            plain = time_text(value.replace(microsecond=0))
+            plain = moments(value)
+        case timedelta():
+            plain = duration(value)
         case list() | tuple():
             plain = ",".join(map(str, value))
         case Mapping():
             plain = ",".join(f"{key}={compact(item)}" for key, item in sorted(value.items()))
+        case bool():
+            plain = str(value).lower()
         case float():
             plain = f"{value:.15g}"
         case None:
             plain = ""
         case _:
             plain = str(value)
-    safe = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in plain)
-    return safe or "-"
+    return printable(plain) or nothing
+
+
+def printable(plain: str) -> str:
+    """Return the text with everything escaped that is not printable."""
+    if plain.isprintable():
+        return plain
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in plain)
 
 
 def compact(value: object) -> str:
@@ -114,7 +170,7 @@ def _about(event: Event) -> str:
     """What the event is about: of a version's parts, the version."""
     match event.resource:
         case MetricChange() | VersionUse():
-            return _written(event.resource.model_version)
+            return written(event.resource.model_version)
         case ArtifactInfo():
             return f"{event.resource.model}/{event.resource.number}"
         case RunStep():
@@ -123,12 +179,21 @@ def _about(event: Event) -> str:
             return short_name(event.resource)
 
 
-def _written(version: str | None) -> str:
-    """A version's resource name as people write it."""
+def written(version: str | None) -> str:
+    """Return the resource name of a version as people write it."""
     if not version:
         return ""
     model, _, number = version.split("/")[3:]
     return f"{model}/{last_segment(number)}"
+
+
+def _age(item: Any) -> str:
+    return age(item.create_time)
+
+
+def _duration(item: Run | RunStep) -> timedelta:
+    """How long a run or a step took, or has taken by now."""
+    return (item.end_time or datetime.now(UTC)) - item.create_time
 
 
 COLUMNS: dict[type, list[Column]] = {
@@ -143,6 +208,7 @@ COLUMNS: dict[type, list[Column]] = {
         Column("LICENSE", lambda model: model.license, wide=True),
         Column("DESCRIPTION", lambda model: model.description, wide=True),
         Column("ETAG", lambda model: model.etag, wide=True),
+        Column("AGE", _age, extra=True),
     ],
     ModelVersion: [
         Column("VERSION", short_name),
@@ -150,9 +216,10 @@ COLUMNS: dict[type, list[Column]] = {
         # A deleted version is always in the archive.
         Column("STAGE", lambda version: "deleted" if version.delete_time else version.stage),
         Column("ALIASES", lambda version: version.aliases),
+        Column("RUN_STATE", lambda version: getattr(version, "run_state", None)),
         Column("RUN", lambda version: version.run),
         Column("CREATED", lambda version: version.create_time),
-        Column("CREATOR", lambda version: version.creator),
+        Column("CREATOR", lambda version: version.creator, wide=True),
         Column("STEP", lambda version: version.step, wide=True),
         Column("TAGS", lambda version: version.tags, wide=True),
         Column("METADATA", lambda version: version.metadata, wide=True),
@@ -160,14 +227,16 @@ COLUMNS: dict[type, list[Column]] = {
         Column("DELETED", lambda version: version.delete_time, wide=True),
         Column("DESCRIPTION", lambda version: version.description, wide=True),
         Column("ETAG", lambda version: version.etag, wide=True),
+        Column("AGE", _age, extra=True),
     ],
     Run: [
         Column("RUN", short_name),
         Column("PIPELINE", lambda run: run.pipeline),
         Column("STATE", lambda run: run.state),
-        Column("VERSION", lambda run: _written(run.model_version)),
+        Column("VERSION", lambda run: written(run.model_version)),
         Column("STARTED", lambda run: run.create_time),
-        Column("ENDED", lambda run: run.end_time),
+        Column("DURATION", _duration),
+        Column("ENDED", lambda run: run.end_time, wide=True),
         Column("HOST", lambda run: run.host, wide=True),
         Column("CREATOR", lambda run: run.creator, wide=True),
         Column("USER", lambda run: run.user, wide=True),
@@ -175,14 +244,16 @@ COLUMNS: dict[type, list[Column]] = {
         Column("URL", lambda run: run.url, wide=True),
         Column("PARAMETERS", lambda run: run.parameters, wide=True),
         Column("ERROR", lambda run: run.error, wide=True),
+        Column("AGE", _age, extra=True),
     ],
     RunStep: [
         Column("STEP", lambda step: step.name),
         Column("STATE", lambda step: step.state),
-        Column("VERSION", lambda step: _written(step.model_version)),
+        Column("VERSION", lambda step: written(step.model_version)),
         Column("STARTED", lambda step: step.create_time),
-        Column("ENDED", lambda step: step.end_time),
+        Column("DURATION", _duration),
         Column("ERROR", lambda step: step.error),
+        Column("ENDED", lambda step: step.end_time, wide=True),
         Column("ID", short_name, wide=True),
         Column("PARAMETERS", lambda step: step.parameters, wide=True),
     ],

@@ -27,9 +27,9 @@ _FIELDS = ("name", "stage", "aliases", "description", "tags", "run", "step", "cr
 def compare(
     client: Client, printer: Printer, first: str, second: str, everything: bool, at: int | datetime | None
 ) -> None:
-    """Tell in what two versions differ, metadata included."""
+    """Show in what two versions differ, metadata included."""
     one, other = client.get_version(first, at=at), client.get_version(second, at=at)
-    printer.many(row for row in _rows(one, other) if everything or row["first"] != row["second"])
+    printer.many((row for row in _rows(one, other) if everything or row["first"] != row["second"]), "no difference")
 
 
 def _rows(one: ModelVersion, other: ModelVersion) -> list[dict[str, str]]:

@@ -2,8 +2,67 @@
 
 from __future__ import annotations
 
+import os
+
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    add_completion_class,
+    get_completion_class,
+    split_arg_string,
+)
+
+# Bash breaks words at @ = : too, which are parts of ours: so the line is sent, and only what follows is given back.
+_BASH = """
+%(complete_func)s() {
+    local IFS=$'\\n' type value
+    COMPREPLY=()
+    while IFS=',' read -r type value; do
+        if [[ $type == dir ]]; then
+            compopt -o dirnames
+        elif [[ $type == file ]]; then
+            compopt -o default
+        elif [[ $type == plain ]]; then
+            COMPREPLY+=("$value")
+        fi
+    done < <(COMP_LINE="${COMP_LINE:0:$COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" \\
+        %(complete_var)s=bash_complete "$1" 2>/dev/null)
+    return 0
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+# Without compinit there is no compdef to register with.
+_ZSH = """(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+"""
+
+
+@add_completion_class
+class OwnBash(BashComplete):
+    """Completion in bash of words that have @, = and : in them."""
+
+    source_template = _BASH
+
+    def source(self) -> str:
+        """Return the script, without asking which bash there is here: it may be read by another."""
+        return self.source_template % self.source_vars()
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the cursor, and the word at it."""
+        line = os.environ.get("COMP_LINE")
+        if not line:
+            return super().get_completion_args()
+        words = split_arg_string(line)[1:]
+        incomplete = words.pop() if words and not line[-1].isspace() else ""
+        return words, incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return the type and the value, without what bash takes for other words before it."""
+        word = self.get_completion_args()[1]
+        breaks = {each for each in os.environ.get("COMP_BREAKS", "") if each in "@=:"}
+        kept = max((word.rfind(each) for each in breaks), default=-1) + 1
+        return f"{item.type},{item.value[kept:]}"
 
 
 @click.command
@@ -13,10 +72,11 @@ def completion(shell: str) -> None:
 
     \b
     bash: eval "$(tallymark completion bash)" in ~/.bashrc
-    zsh:  eval "$(tallymark completion zsh)" in ~/.zshrc
+    zsh:  eval "$(tallymark completion zsh)" in ~/.zshrc, after compinit if you call it
     fish: tallymark completion fish > ~/.config/fish/completions/tallymark.fish
     """  # noqa: D301 - click reads the escape: keep these lines as they are
+    root = click.get_current_context().find_root().command
     found = get_completion_class(shell)
     assert found is not None, f"click completes {shell}"  # noqa: S101 - the choices are those of click
-    root = click.get_current_context().find_root().command
-    click.echo(found(root, {}, "tallymark", "_TALLYMARK_COMPLETE").source())
+    source = found(root, {}, "tallymark", "_TALLYMARK_COMPLETE").source()
+    click.echo((_ZSH if shell == "zsh" else "") + source)

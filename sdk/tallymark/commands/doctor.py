@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import click
 
-from tallymark.commands.asking import client_of, target
+from tallymark import settings
+from tallymark.commands.asking import Target, client_of, target
 from tallymark.commands.output import Printer, printed
 from tallymark.errors import TallymarkError, Unavailable
 
@@ -16,32 +16,33 @@ _PATIENCE = 3.0
 
 
 def _row(what: str, value: str, origin: str) -> dict[str, str]:
-    """A setting, its value, and where that came from; or what was tried, and how it went."""
+    """Return a setting, its value, and where that came from; or what was tried, and how it went."""
     return {"what": what, "value": value, "origin": origin}
 
 
-def _origin(name: str, given: object) -> str:
-    variable = f"TALLYMARK_{name.upper()}"
-    return f"--{name}" if given is not None else variable if os.environ.get(variable) else "default"
+def _origin(name: str, asked: Target) -> str:
+    if getattr(asked, name, None) is not None:
+        return f"--{name}"
+    return settings.origin(name, **asked._asdict())
 
 
 @click.command
 @printed
 def doctor(printer: Printer) -> None:
-    """Tell each setting with its origin, and whether the service answers."""
+    """Show each setting with its origin, and whether the service answers."""
     asked = target()
-    settings = asked.settings()
+    in_force = asked.settings()
     found = [
-        _row(name, "" if value is None else str(value), _origin(name, getattr(asked, name, None)))
-        for name, value in settings._asdict().items()
+        _row(name, "" if value is None else str(value), _origin(name, asked))
+        for name, value in in_force._asdict().items()
     ]
-    client = client_of(settings._replace(timeout=settings.timeout or _PATIENCE))
+    client = client_of(in_force._replace(timeout=in_force.timeout or _PATIENCE))
     begun = time.perf_counter()
     try:
         revision = client.newest_revision()
     except TallymarkError as error:
         state = "does not answer" if isinstance(error, Unavailable) else "refuses"
-        printer.many([*found, _row("service", state, settings.url)])
+        printer.many([*found, _row("service", state, in_force.url)])
         raise
     took = (time.perf_counter() - begun) * 1000
-    printer.many([*found, _row("service", f"answers in {took:.0f} ms, at revision {revision}", settings.url)])
+    printer.many([*found, _row("service", f"answers in {took:.0f} ms, at revision {revision}", in_force.url)])

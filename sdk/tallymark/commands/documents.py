@@ -124,6 +124,21 @@ def _metadata(value: Any) -> dict[str, Any]:
             return {"text": value}
 
 
+def as_plain(value: Any) -> Any:
+    """Return a value of metadata as plain JSON, without the kind that the contract gives it."""
+    match value:
+        case datetime():
+            return time_text(value)
+        case list() | tuple():
+            return [as_plain(item) for item in value]
+        case Mapping():
+            return {key: as_plain(item) for key, item in value.items()}
+        case float():
+            return _finite(value)
+        case _:
+            return value
+
+
 def _finite(value: float) -> float | str:
     return value if math.isfinite(value) else _NOT_FINITE[str(value)]
 

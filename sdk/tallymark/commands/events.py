@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from tallymark.commands import options
-from tallymark.commands.asking import asks
+from tallymark.commands.asking import asks, target
+from tallymark.commands.following import revision_before
 from tallymark.commands.output import Printer
 
 if TYPE_CHECKING:
@@ -16,13 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--follow", is_flag=True, help="Tell events as they happen, until Ctrl-C; from now on without --since.")
+@click.option("--follow", is_flag=True, help="Print events as they happen, until Ctrl-C; from now on without --since.")
 @options.since
 @options.limit
 @asks
-def events(client: Client, printer: Printer, follow: bool, since: int | None, limit: int | None) -> None:
-    """Tell the log: what happened, when, by whom and why."""
+def events(client: Client, printer: Printer, follow: bool, since: int | datetime | None, limit: int | None) -> None:
+    """Print the log: what happened, when, by whom and why."""
+    after = revision_before(client, target().settings().project, since)
     if follow:
-        printer.stream(islice(client.watch(since), limit))
+        printer.stream(islice(client.watch(after), limit))
     else:
-        printer.many(islice(client.list_events(since or 0), limit))
+        printer.many(islice(client.list_events(after or 0), limit), "no events")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
+
+from tallymark.commands.asking import target
 
 if TYPE_CHECKING:
     from tallymark.client import Client
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 def then_changes(
     client: Client, items: Iterable[Any], kind: type[ModelInfo | ModelVersion | Run], model: str = ""
 ) -> Iterator[Any]:
-    """The items of a list, then what each becomes, without end. Nothing is missed, and nothing told is told again."""
+    """Yield the items of a list, then what each becomes, without end: nothing is missed, and nothing comes twice."""
     # What happens while the list is read may be in it already: its revision tells.
     after = client.newest_revision()
     listed: dict[str, int] = {}
@@ -27,6 +31,29 @@ def then_changes(
         resource = event.resource
         if type(resource) is kind and event.revision > listed.get(resource.resource_name, 0):
             yield resource
+
+
+def revision_before(client: Client, project: str, since: int | datetime | None) -> int | None:
+    """Return the revision after which everything came that came since then; None for None."""
+    if not isinstance(since, datetime):
+        return since
+    from tallymark import calls
+
+    before, after = 0, client.newest_revision() + 1
+    # The log is in the order of time, and is asked for one event at a time: its length hardly matters.
+    while after - before > 1:
+        middle = (before + after) // 2
+        events = client.run_call(calls.list_events(project, middle - 1, page_size=1))
+        before, after = (middle, after) if events and events[0].time < since else (before, middle)
+    return before
+
+
+def history_since(
+    client: Client, reference: str, since: int | datetime | None, kinds: Sequence[str]
+) -> Iterator[Event]:
+    """Return the history of a model or a version, the newest event first, back to then."""
+    after = revision_before(client, target().settings().project, since) or 0
+    return takewhile(lambda event: event.revision > after, client.history(reference, kinds=kinds))
 
 
 def within(events: Iterator[Event], seconds: float | None) -> Iterator[Event]:

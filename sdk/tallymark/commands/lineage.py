@@ -10,6 +10,7 @@ import click
 from tallymark.commands import completing, options
 from tallymark.commands.asking import asks
 from tallymark.commands.output import Printer
+from tallymark.commands.which import found_run
 
 if TYPE_CHECKING:
     from tallymark.client import Client
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command
 @click.argument("reference", metavar="[REF]", default="", shell_complete=completing.references)
-@click.option("--run", metavar="RUN", help="Begin with this run instead of a version.")
+@click.option("--run", metavar="RUN", shell_complete=completing.runs, help="Begin with this run, not with a version.")
 @click.option(
     "--direction",
     type=click.Choice(["both", "upstream", "downstream"]),
@@ -37,9 +38,11 @@ def lineage(
     depth: int,
     at: int | datetime | None,
 ) -> None:
-    """Tell what a version came from, and what came from it."""
+    """Show what a version came from, and what came from it."""
     if bool(reference) is bool(run):
         raise click.UsageError("name a version or --run RUN")
+    if run:
+        run = found_run(client, run, at).id
     found = client.lineage(reference, run=run, direction=direction, depth=depth, at=at)
     names = {node.id: _called(node.id) for node in found.nodes}
     printer.many(

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tallymark.commands import options
+from tallymark.commands import completing, options
 from tallymark.commands.asking import asks
+from tallymark.commands.nouns import Noun
 from tallymark.commands.output import Printer
+from tallymark.errors import NotFound
 from tallymark.values import Uri
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ _FORMS: tuple[tuple[str, Callable[[str], object], str, str], ...] = (
 )
 
 
-@click.group
+@click.group(cls=Noun)
 def metadata() -> None:
     """Typed facts about versions."""
 
@@ -114,16 +116,40 @@ def set_metadata(
 
 @metadata.command("unset")
 @options.reference
-@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True, shell_complete=completing.metadata_keys)
 @asks
 def unset_metadata(client: Client, printer: Printer, reference: str, keys: tuple[str, ...]) -> None:
     """Take metadata of a version away. A key that is not there is no error."""
     printer.one(client.log_metadata(reference, {}, delete_keys=keys))
 
 
+@metadata.command("get")
+@options.reference
+@click.argument("keys", nargs=-1, metavar="[KEY]...", shell_complete=completing.metadata_keys)
+@options.at
+@asks
+def get_metadata(
+    client: Client, printer: Printer, reference: str, keys: tuple[str, ...], at: int | datetime | None
+) -> None:
+    """Print metadata of a version, all or by key."""
+    from tallymark.commands.columns import compact
+    from tallymark.commands.documents import as_plain
+
+    version = client.get_version(reference, at=at)
+    if missing := [key for key in keys if key not in version.metadata]:
+        known = ", ".join(sorted(version.metadata)) or "none"
+        raise NotFound(f"{version.model}/{version.number} has no metadata {', '.join(missing)}; it has {known}")
+    found = {key: version.metadata[key] for key in keys or sorted(version.metadata)}
+    if printer.output in {"json", "yaml"}:
+        printer.one({key: as_plain(value) for key, value in found.items()})
+        return
+    rows = [{"key": key, "value": compact(value)} for key, value in found.items()]
+    printer.many(rows, f"no metadata in {version.model}/{version.number}")
+
+
 @metadata.command("points")
 @options.reference
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.argument("keys", nargs=-1, metavar="[KEY]...", shell_complete=completing.metadata_keys)
 @options.at
 @options.limit
 @asks
@@ -136,4 +162,4 @@ def list_points(
     limit: int | None,
 ) -> None:
     """List the points of a version's metrics, by metric and step."""
-    printer.many(islice(client.list_metrics(reference, *keys, at=at), limit))
+    printer.many(islice(client.list_metrics(reference, *keys, at=at), limit), f"no points of metrics in {reference}")

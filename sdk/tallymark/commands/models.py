@@ -11,6 +11,9 @@ import click
 from tallymark.commands import options
 from tallymark.commands.asking import asks
 from tallymark.commands.deleting import delete_model, purge_model, undelete_model
+from tallymark.commands.describing import describe_model
+from tallymark.commands.following import history_since, then_changes
+from tallymark.commands.nouns import Noun
 from tallymark.commands.output import Printer
 
 if TYPE_CHECKING:
@@ -19,12 +22,12 @@ if TYPE_CHECKING:
 _TEXTS = ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
 
 
-@click.group
+@click.group(cls=Noun)
 def model() -> None:
     """Models, and what people write about them."""
 
 
-for _command in (delete_model, undelete_model, purge_model):
+for _command in (delete_model, describe_model, undelete_model, purge_model):
     model.add_command(_command)
 
 
@@ -50,9 +53,8 @@ def list_models(
     options.check_watching(watching=watching, where=where, order_by=order_by, at=at)
     found = client.list_models(filter=where, order_by=order_by, show_deleted=show_deleted, at=at)
     if not watching:
-        printer.many(islice(found, limit))
+        printer.many(islice(found, limit), "no models" + " of which this is true" * bool(where))
         return
-    from tallymark.commands.following import then_changes
     from tallymark.resources import ModelInfo
 
     printer.stream(islice(then_changes(client, found, ModelInfo), limit))
@@ -117,9 +119,17 @@ def rename_model(client: Client, printer: Printer, model: str, new_name: str, et
 
 @model.command("history")
 @options.model
+@options.since
 @options.kinds
 @options.limit
 @asks
-def history_of_model(client: Client, printer: Printer, model: str, kinds: tuple[str, ...], limit: int | None) -> None:
-    """Tell what happened to a model and its versions, newest first."""
-    printer.many(islice(client.history(model, kinds=kinds), limit))
+def history_of_model(
+    client: Client,
+    printer: Printer,
+    model: str,
+    since: int | datetime | None,
+    kinds: tuple[str, ...],
+    limit: int | None,
+) -> None:
+    """Print what happened to a model and its versions, newest first."""
+    printer.many(islice(history_since(client, model, since, kinds), limit), f"no such events of {model}")

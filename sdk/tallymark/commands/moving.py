@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     help="Where to move it.",
 )
 @click.option("--force", is_flag=True, help="Put the version that holds the stage into the archive.")
+@click.option(
+    "--force-failed",
+    is_flag=True,
+    help="Although the run that made it failed, is lost or still running; give a reason.",
+)
 @options.if_etag
 @options.dry_run
 @options.reason
@@ -39,22 +45,42 @@ def promote(
     reference: str,
     stage: str,
     force: bool,
+    force_failed: bool,
     etag: str,
     dry_run: bool,
     reason: str,
     yes: bool,
 ) -> None:
     """Move a version to a stage. Production and staging hold one version."""
+    if force_failed and not reason:
+        raise click.UsageError("--force-failed needs a --reason, which the log keeps")
     version = client.get_version(reference)
     # By number from here on: what `latest` or an alias means may change while a person thinks.
     here = f"{version.model}/{version.number}"
+    allowed: dict[str, Any] = {"allow_unfinished_run": True} if force_failed else {}
+    move = functools.partial(client.set_stage, here, stage, force=force, reason=reason, etag=etag, **allowed)
+    leaving = _leaving(client, version, stage) if force else ""
     if not (yes or dry_run):
         # Nobody is asked to agree to what would be refused then.
-        client.set_stage(here, stage, force=force, reason=reason, etag=etag, validate_only=True)
-    confirm(f"Move {here} from {version.stage} to {stage}?", agreed=yes or dry_run)
-    moved = client.set_stage(here, stage, force=force, reason=reason, etag=etag, validate_only=dry_run)
+        move(validate_only=True)
+    archived = f", and {leaving} from {stage} to the archive" if leaving else ""
+    confirm(f"Move {here} from {version.stage} to {stage}{archived}?", agreed=yes or dry_run)
+    moved = move(validate_only=dry_run)
     options.tell_trial(dry_run=dry_run)
+    if leaving:
+        click.echo(f"{stage}: from {leaving} to {here}", err=True)
     printer.one(moved)
+
+
+def _leaving(client: Client, version: ModelVersion, stage: str) -> str:
+    """Return the version that would leave the stage for the archive; empty for none."""
+    if stage not in {Stage.PRODUCTION, Stage.STAGING}:
+        return ""
+    try:
+        holder = client.get_version(f"{version.model}@{stage}")
+    except StageEmpty:
+        return ""
+    return "" if holder.number == version.number else f"{holder.model}/{holder.number}"
 
 
 @click.command
@@ -66,8 +92,8 @@ def promote(
 def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason: str, yes: bool) -> None:
     """Put the version back into production that was there before.
 
-    Which that is, the log tells: the last version that entered production and is not the present one, which goes to the
-    archive. So a second rollback takes the first one back.
+    It is found in the log: the last version that entered production before the present one, which goes to the archive.
+    So a second rollback undoes the first.
     """
     present = client.get_version(f"{model}@production")
     previous = client.get_version(f"{present.model}/{_holder_before(client, present)}")
@@ -83,7 +109,7 @@ def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason
 
 
 def _holder_before(client: Client, present: ModelVersion) -> int:
-    """The number of the version that was in production before the present one, by the log; StageEmpty."""
+    """Return the number of the version that was in production before the present one. Raises StageEmpty."""
     from tallymark.resources import ModelVersion
 
     for event in client.history(present.model, kinds=["stage_changed"]):

@@ -10,15 +10,26 @@ import click
 
 from tallymark.commands import completing, options
 from tallymark.commands.asking import asks
+from tallymark.commands.describing import describe_run
+from tallymark.commands.ending import abort, finish
+from tallymark.commands.nouns import Noun
 from tallymark.commands.output import Printer
+from tallymark.commands.which import found_run
 
 if TYPE_CHECKING:
     from tallymark.client import Client
 
 
-@click.group
+@click.group(cls=Noun)
 def run() -> None:
-    """Runs of pipelines."""
+    """Runs of pipelines.
+
+    A RUN is its id, or a beginning of it that no other run has.
+    """
+
+
+for _command in (abort, describe_run, finish):
+    run.add_command(_command)
 
 
 @run.command("list")
@@ -43,7 +54,7 @@ def list_runs(
     options.check_watching(watching=watching, where=where or reference, order_by=order_by, at=at)
     found = client.list_runs(version=reference, filter=where, order_by=order_by, at=at)
     if not watching:
-        printer.many(islice(found, limit))
+        printer.many(islice(found, limit), "no runs" + " of which this is true" * bool(where or reference))
         return
     from tallymark.commands.following import then_changes
     from tallymark.resources import Run
@@ -57,7 +68,7 @@ def list_runs(
 @asks
 def get_run(client: Client, printer: Printer, name: str, at: int | datetime | None) -> None:
     """Print one run."""
-    printer.one(client.get_run(name, at=at))
+    printer.one(found_run(client, name, at))
 
 
 @run.command("steps")
@@ -67,4 +78,5 @@ def get_run(client: Client, printer: Printer, name: str, at: int | datetime | No
 @asks
 def list_steps(client: Client, printer: Printer, name: str, at: int | datetime | None, limit: int | None) -> None:
     """List the steps of a run in the order in which they were started."""
-    printer.many(islice(client.list_steps(name, at=at), limit))
+    run = found_run(client, name, at)
+    printer.many(islice(client.list_steps(run.id, at=at), limit), f"no steps in {run.id}")

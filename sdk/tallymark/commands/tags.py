@@ -9,6 +9,7 @@ import click
 
 from tallymark.commands import options
 from tallymark.commands.asking import asks
+from tallymark.commands.nouns import Noun
 from tallymark.commands.output import Printer
 from tallymark.errors import Conflict
 from tallymark.references import means_version
@@ -22,7 +23,7 @@ _ATTEMPTS = 5
 _tags = click.argument("tags", metavar="TAG...", nargs=-1, required=True)
 
 
-@click.group
+@click.group(cls=Noun)
 def tag() -> None:
     """Free labels of models and versions.
 

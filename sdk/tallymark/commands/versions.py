@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
+from tallymark import __version__
 from tallymark.commands import options
 from tallymark.commands.asking import asks
 from tallymark.commands.comparing import compare
 from tallymark.commands.deleting import delete_version, purge_version, undelete_version
+from tallymark.commands.describing import describe_version
+from tallymark.commands.following import history_since, then_changes
 from tallymark.commands.metadata import PLAIN
 from tallymark.commands.moving import promote, rollback
+from tallymark.commands.nouns import Noun
 from tallymark.commands.output import Printer
 from tallymark.commands.waiting import wait, watch
 
@@ -21,15 +26,22 @@ if TYPE_CHECKING:
     from tallymark.client import Client
 
 
-@click.group
-def version() -> None:
+@click.group(cls=Noun, invoke_without_command=True)
+@click.pass_context
+def version(context: click.Context) -> None:
     """Versions of models, their stages and their history.
 
-    A REF is MODEL (its latest version), MODEL/NUMBER, MODEL@STAGE, MODEL@ALIAS or MODEL==NAME.
+    A REF is MODEL (its latest version), MODEL/NUMBER, MODEL@STAGE, MODEL@ALIAS or MODEL==NAME. Without a command, the
+    version of this program is printed.
     """
+    if context.invoked_subcommand is None:
+        click.echo(f"tallymark {__version__}")
+        if sys.stdout.isatty():
+            click.echo("for the versions of a model: tallymark version list MODEL; for more: tallymark help", err=True)
 
 
-for _command in (compare, delete_version, promote, purge_version, rollback, undelete_version, wait, watch):
+_OTHERS = (compare, delete_version, describe_version, promote, purge_version, rollback, undelete_version, wait, watch)
+for _command in _OTHERS:
     version.add_command(_command)
 
 
@@ -57,9 +69,8 @@ def list_versions(
     options.check_watching(watching=watching, where=where, order_by=order_by, at=at)
     found = client.list_versions(model, filter=where, order_by=order_by, show_deleted=show_deleted, at=at)
     if not watching:
-        printer.many(islice(found, limit))
+        printer.many(islice(found, limit), f"no versions of {model}" + " of which this is true" * bool(where))
         return
-    from tallymark.commands.following import then_changes
     from tallymark.resources import ModelVersion
 
     printer.stream(islice(then_changes(client, found, ModelVersion, model), limit))
@@ -131,10 +142,19 @@ def update_version(
 
 @version.command("history")
 @options.reference
+@options.since
 @options.kinds
 @options.limit
 @asks
-def history(client: Client, printer: Printer, reference: str, kinds: tuple[str, ...], limit: int | None) -> None:
-    """Tell what happened to a version, the newest first."""
+def history(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    since: int | datetime | None,
+    kinds: tuple[str, ...],
+    limit: int | None,
+) -> None:
+    """Print what happened to a version, the newest first."""
     found = client.get_version(reference, show_deleted=True)
-    printer.many(islice(client.history(f"{found.model}/{found.number}", kinds=kinds), limit))
+    events = history_since(client, f"{found.model}/{found.number}", since, kinds)
+    printer.many(islice(events, limit), f"no such events of {found.model}/{found.number}")

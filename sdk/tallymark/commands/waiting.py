@@ -1,7 +1,8 @@
-"""`tallymark version wait` and `watch`: what becomes of versions."""
+"""`tallymark version wait` and `watch`."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -73,10 +74,13 @@ def watch(
     client: Client,
     printer: Printer,
     model: str,
-    since: int | None,
+    since: int | datetime | None,
     kinds: tuple[str, ...],
     stages: tuple[str, ...],
     limit: int | None,
 ) -> None:
-    """Tell what happens to a model and its versions, until Ctrl-C."""
-    printer.stream(islice(client.watch(since, model=model, kinds=kinds, stages=stages), limit))
+    """Print what happens to a model and its versions, until Ctrl-C."""
+    from tallymark.commands.following import revision_before
+
+    after = revision_before(client, target().settings().project, since)
+    printer.stream(islice(client.watch(after, model=model, kinds=kinds, stages=stages), limit))

@@ -17,9 +17,8 @@ def exclusive(database: Path) -> Iterator[None]:
 
     The lock is on a file beside it: closing any handle on the database itself would drop SQLite's own locks.
     """
-    path = database.with_name(database.name + ".lock")
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise CannotOpenError(
             f"cannot write in {database.parent}: {error.strerror}; name a file in a writable folder with --db"
@@ -38,6 +37,41 @@ def exclusive(database: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _path(database: Path) -> Path:
+    return database.with_name(database.name + ".lock")
+
+
+def holder(database: Path) -> int | None:
+    """Return the process that holds the file; None if none does."""
+    try:
+        handle = os.open(_path(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        pid = int(os.pread(handle, 32, 0) or b"0")
+        # Only a lock that somebody living may hold is tried: while it is, a server could not start.
+        if pid <= 0 or not _lives(pid):
+            return None
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return pid
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(handle)
+    return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def check_one_name(database: Path) -> None:

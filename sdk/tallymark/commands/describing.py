@@ -1,0 +1,155 @@
+"""`tallymark describe`, and `describe` of models, versions and runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tallymark.commands import completing, options
+from tallymark.commands.asking import asks
+from tallymark.commands.output import Printer, as_json, as_yaml
+from tallymark.commands.which import found_run
+from tallymark.errors import InvalidArgument, ModelNotFound, NotFound, RunNotFound
+from tallymark.references import means_version
+
+if TYPE_CHECKING:
+    from tallymark.client import Client
+
+# So many of each are read: what is described is one thing, and not all that is in it.
+_NEWEST = 10
+_MOST = 200
+
+
+@click.command
+@click.argument("reference", metavar="REF", shell_complete=completing.things)
+@options.at
+@asks
+def describe(client: Client, printer: Printer, reference: str, at: int | datetime | None) -> None:
+    """Show everything about a model, a version or a run.
+
+    REF is MODEL, MODEL/NUMBER, MODEL@STAGE, MODEL@ALIAS, MODEL==NAME or the id of a run.
+    """
+    if reference.startswith("projects/") and "/runs/" in reference:
+        _show(printer, run_of(client, reference, at))
+    elif means_version(reference):
+        _show(printer, version_of(client, reference, at))
+    else:
+        _show(printer, _model_or_run(client, reference, at))
+
+
+def _model_or_run(client: Client, name: str, at: int | datetime | None) -> Any:
+    try:
+        return model_of(client, name, at)
+    except (ModelNotFound, InvalidArgument) as error:
+        try:
+            return run_of(client, name, at)
+        except (RunNotFound, InvalidArgument):
+            if isinstance(error, InvalidArgument):
+                raise error from None
+            raise NotFound(
+                f"there is no model and no run {name!r}; tallymark model list, or run list, shows them"
+            ) from None
+
+
+@click.command("describe")
+@options.model
+@options.at
+@asks
+def describe_model(client: Client, printer: Printer, model: str, at: int | datetime | None) -> None:
+    """Show everything about a model."""
+    _show(printer, model_of(client, model, at))
+
+
+@click.command("describe")
+@options.reference
+@options.at
+@asks
+def describe_version(client: Client, printer: Printer, reference: str, at: int | datetime | None) -> None:
+    """Show everything about a version."""
+    _show(printer, version_of(client, reference, at))
+
+
+@click.command("describe")
+@click.argument("name", metavar="RUN", shell_complete=completing.runs)
+@options.at
+@asks
+def describe_run(client: Client, printer: Printer, name: str, at: int | datetime | None) -> None:
+    """Show everything about a run."""
+    _show(printer, run_of(client, name, at))
+
+
+def model_of(client: Client, name: str, at: int | datetime | None) -> Any:
+    """Return a model with its newest versions and its moves between stages. Raises ModelNotFound."""
+    from tallymark.commands.described import OfModel
+
+    model = client.get_model(name, show_deleted=True, at=at)
+    versions = islice(client.list_versions(model.resource_name, at=at), _NEWEST) if not model.delete_time else ()
+    return OfModel(model, list(versions), _moves(client, model.resource_name, at))
+
+
+def version_of(client: Client, reference: str, at: int | datetime | None) -> Any:
+    """Return a version with all that belongs to it. Raises VersionNotFound, ModelNotFound."""
+    from tallymark.commands.described import OfVersion
+
+    version = client.get_version(reference, show_deleted=True, at=at)
+    name = version.resource_name
+    run = client.get_run(version.run, at=at) if version.run else None
+    artifacts, sources, results = [], _no_lineage(), _no_lineage()
+    if not version.delete_time:
+        artifacts = list(islice(client.list_artifacts(name, at=at), _MOST))
+        sources = client.lineage(name, direction="upstream", depth=2, at=at)
+        results = client.lineage(name, direction="downstream", depth=2, at=at)
+    steps = list(islice(client.list_steps(run.id, at=at), _MOST)) if run else []
+    return OfVersion(version, run, steps, artifacts, sources, results, _moves(client, name, at))
+
+
+def _no_lineage() -> Any:
+    from tallymark.resources import Lineage
+
+    return Lineage(nodes=(), edges=(), truncated=False, revision=0)
+
+
+def run_of(client: Client, name: str, at: int | datetime | None) -> Any:
+    """Return a run with its steps and the versions that it made and used. Raises RunNotFound."""
+    from tallymark.commands.described import OfRun
+    from tallymark.resources import ModelVersion
+
+    run = found_run(client, name, at)
+    near = client.lineage(run=run.id, direction="both", depth=1, at=at)
+    versions = [node.resource for node in near.nodes if isinstance(node.resource, ModelVersion)]
+    made = [version for version in versions if version.run == run.id]
+    steps = list(islice(client.list_steps(run.id, at=at), _MOST))
+    return OfRun(run, steps, made, [version for version in versions if version.run != run.id])
+
+
+def _moves(client: Client, name: str, at: int | datetime | None) -> list[Any]:
+    """Return the newest moves between stages, as of then."""
+    events = client.history(name, kinds=["stage_changed"])
+    if isinstance(at, datetime):
+        events = (event for event in events if event.time <= at)
+    elif at is not None:
+        events = (event for event in events if event.revision <= at)
+    return list(islice(events, _NEWEST))
+
+
+def _show(printer: Printer, found: Any) -> None:
+    from tallymark.commands import described
+    from tallymark.commands.columns import short_name
+    from tallymark.commands.documents import document
+
+    match printer.output:
+        case "json":
+            click.echo(as_json(described.documents(found, document), indent=2))
+        case "jsonl":
+            click.echo(as_json(described.documents(found, document)))
+        case "yaml":
+            click.echo(as_yaml(described.documents(found, document)))
+        case "name":
+            click.echo(short_name(found[0]))
+        case "csv":
+            raise click.UsageError("a description is no table; choose -o json, or one of the lists")
+        case _:
+            described.show(found)

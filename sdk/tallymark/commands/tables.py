@@ -1,0 +1,126 @@
+"""Rows with titles: aligned and fitted to its width on a terminal, with a tab between cells for a program."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import click
+
+# Rows that are aligned with each other before they are printed: a screen or more, and little to wait for.
+_BATCH = 500
+_COLOURS = {
+    "production": "green",
+    "succeeded": "green",
+    "staging": "yellow",
+    "running": "yellow",
+    "archived": "bright_black",
+    "deleted": "red",
+    "failed": "red",
+    "lost": "red",
+}
+_GAP = 2
+# A cell is cut down to so much at least: less tells nothing.
+_LEAST = 7
+
+
+def is_coloured() -> bool:
+    """Whether standard output is a terminal that has colours, and whose owner wants them."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width_of_terminal() -> int | None:
+    """The columns of the terminal that shows standard output; None for what is no terminal."""
+    if not sys.stdout.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
+class Table:
+    """Prints rows under their titles."""
+
+    def __init__(self, *, wide: bool, headers: bool, columns: tuple[str, ...] = ()) -> None:
+        self._wide = wide
+        self._headers = headers
+        self._chosen = columns
+        self._room = width_of_terminal()
+        self._coloured = is_coloured()
+        self._more = "…" if "utf" in (sys.stdout.encoding or "").lower() else "~"
+        self._widths: list[int] = []
+
+    def print(self, items: Iterator[Any], *, streaming: bool) -> None:
+        """Print the items: as they come when streaming, else a screen or more at once."""
+        from tallymark.commands.columns import row, text
+
+        moments = self._moments(streaming=streaming)
+        while rows := [
+            row(item, wide=self._wide, chosen=self._chosen) for item in islice(items, 1 if streaming else _BATCH)
+        ]:
+            lines = [[text(value, moments) for value in cells.values()] for cells in rows]
+            if self._headers:
+                lines.insert(0, list(rows[0]))
+                self._headers = False
+            self._fit(lines)
+            for line in lines:
+                click.echo(self._line(line), color=self._coloured)
+
+    def _moments(self, *, streaming: bool) -> Callable[[datetime], str]:
+        """How moments are written: UTC for programs; for people their age, or local where it would not stay true."""
+        from tallymark.commands import columns, moments
+
+        if self._room is None:
+            return columns.in_utc
+        return moments.local if self._wide or streaming else moments.age
+
+    def _fit(self, lines: list[list[str]]) -> None:
+        """Columns only become wider, so that batches stay in line where they can; the widest give way to the terminal.
+
+        The first column, by which rows are called, is never cut.
+        """
+        widths = self._widths or [0] * len(lines[0])
+        widths = [
+            max(width, *map(columns_of, cells)) for width, cells in zip(widths, zip(*lines, strict=True), strict=True)
+        ]
+        if self._room is not None and not self._wide:
+            while sum(widths) + _GAP * (len(widths) - 1) > self._room:
+                widest = max(range(1, len(widths)), key=widths.__getitem__, default=0)
+                if not widest or widths[widest] <= _LEAST:
+                    break
+                widths[widest] -= 1
+        self._widths = widths
+
+    def _line(self, line: list[str]) -> str:
+        if self._room is None:
+            return "\t".join(line)
+        shown = [self._cut(cell, width) for cell, width in zip(line, self._widths, strict=True)]
+        padding = [" " * (width - columns_of(cell)) for cell, width in zip(shown, self._widths, strict=True)]
+        styled = [coloured(cell) if self._coloured else cell for cell in shown]
+        return (" " * _GAP).join(map("".join, zip(styled, padding, strict=True))).rstrip()
+
+    def _cut(self, cell: str, width: int) -> str:
+        if self._wide or columns_of(cell) <= width:
+            return cell
+        while columns_of(cell) > width - 1:
+            cell = cell[:-1]
+        return cell + self._more
+
+
+def coloured(cell: str) -> str:
+    """Return a stage or a state in its colour, and any other text as it is."""
+    return click.style(cell, fg=_COLOURS[cell]) if cell in _COLOURS else cell
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text)
+    return len(text) + wide - sum(unicodedata.combining(each) > 0 for each in text)
