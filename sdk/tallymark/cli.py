@@ -110,9 +110,9 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno not in _TAKES_NO_MORE or error.filename is not None:
                 raise
-            to = "" if _is_flushed() else " to standard output"
+            _drop_output()
             with suppress(OSError):
-                click.echo(f"Error: cannot write{to}: {error.strerror}", err=True)
+                click.echo(f"Error: cannot write: {error.strerror}", err=True)
             sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -165,15 +165,13 @@ class LazyGroup(click.Group):
 _TAKES_NO_MORE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO})
 
 
-def _is_flushed() -> bool:
-    """Whether standard output took all that was printed; if not, the rest is dropped, so that it fails only once."""
+def _drop_output() -> None:
+    """Drop what standard output does not take, so that it does not fail a second time when the program ends."""
     try:
         sys.stdout.flush()
     except OSError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
 
 
 @click.group(

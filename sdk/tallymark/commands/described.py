@@ -88,7 +88,7 @@ class Page:
             for cell, width in zip(first, widths, strict=False)
         )
         indent = _INDENT + sum(widths[:-1]) + 2 * len(first)
-        if self._width is not None and indent > self._width // 2:
+        if self._width is not None and indent > self._width // 2 and indent + columns_of(last) > self._width:
             # No room beside the other columns: the last one goes below them.
             click.echo(f"{' ' * _INDENT}{start}".rstrip(), color=self._coloured)
             indent, start = _INDENT * 3, " " * (_INDENT * 2)
@@ -197,21 +197,18 @@ def show_model(found: OfModel) -> None:
     page.label("Deleted", model.delete_time)
     page.label("ETag", model.etag)
     _facts(page, "Metadata", model.metadata)
-    page.section(
-        "Newest versions",
-        [
-            (
-                short_name(version),
-                version.name if version.name != str(version.number) else "",
-                "deleted" if version.delete_time else version.stage.value,
-                getattr(version, "run_state", None),
-                moments.age(version.create_time),
-                version.aliases,
-            )
-            for version in found.versions
-        ],
-        f"tallymark version list {model.name}",
-    )
+    rows = [
+        (
+            short_name(version),
+            version.name if version.name != str(version.number) else "",
+            "deleted" if version.delete_time else version.stage.value,
+            getattr(version, "run_state", None),
+            moments.age(version.create_time),
+            version.aliases,
+        )
+        for version in found.versions
+    ]
+    page.section("Newest versions", _without_empty(rows), f"tallymark version list {model.name}")
     _moves(page, found.moves, f"tallymark model history {model.name} --kind stage_changed", of_model=True)
 
 

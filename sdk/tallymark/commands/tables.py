@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ _COLOURS = {
     "failed": "red",
     "lost": "red",
 }
+# Columns of words that must be read whole.
+_WHOLE = frozenset({"KIND", "STAGE", "STATE", "RUN_STATE"})
 _GAP = 2
 # A cell is cut down to so much at least: less tells nothing.
 _LEAST = 7
@@ -35,13 +38,8 @@ def is_coloured() -> bool:
 
 
 def width_of_terminal() -> int | None:
-    """The columns of the terminal that shows standard output; None for what is no terminal."""
-    if not sys.stdout.isatty():
-        return None
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
-    except OSError:
-        return 80
+    """Return the columns of the terminal that shows standard output, or COLUMNS; None for what is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class Table:
@@ -65,10 +63,11 @@ class Table:
             row(item, wide=self._wide, chosen=self._chosen) for item in islice(items, 1 if streaming else _BATCH)
         ]:
             lines = [[text(value, moments) for value in cells.values()] for cells in rows]
+            titles = list(rows[0])
             if self._headers:
-                lines.insert(0, list(rows[0]))
+                lines.insert(0, titles)
                 self._headers = False
-            self._fit(lines)
+            self._fit(lines, [place for place, title in enumerate(titles) if place and title not in _WHOLE])
             for line in lines:
                 click.echo(self._line(line), color=self._coloured)
 
@@ -80,10 +79,10 @@ class Table:
             return columns.in_utc
         return moments.local if self._wide or streaming else moments.age
 
-    def _fit(self, lines: list[list[str]]) -> None:
-        """Columns only become wider, so that batches stay in line where they can; the widest give way to the terminal.
+    def _fit(self, lines: list[list[str]], yielding: list[int]) -> None:
+        """Set the widths: columns only become wider, so that batches stay in line where they can.
 
-        The first column, by which rows are called, is never cut.
+        Where the terminal has no room for all, the widest of those columns that may be cut give way.
         """
         widths = self._widths or [0] * len(lines[0])
         widths = [
@@ -91,8 +90,8 @@ class Table:
         ]
         if self._room is not None and not self._wide:
             while sum(widths) + _GAP * (len(widths) - 1) > self._room:
-                widest = max(range(1, len(widths)), key=widths.__getitem__, default=0)
-                if not widest or widths[widest] <= _LEAST:
+                widest = max(yielding, key=widths.__getitem__, default=-1)
+                if widest < 0 or widths[widest] <= _LEAST:
                     break
                 widths[widest] -= 1
         self._widths = widths

@@ -1,0 +1,128 @@
+"""`describe`: everything about one thing, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from tallymark import Client, MetricPoint
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def trained(churn: Client) -> Client:
+    """Version 4 of `churn`, made in the run `nightly-7` from an artifact, and used by another run."""
+    churn.start_run("nightly-7", pipeline="training", host="gpu-1", commit="abc123", parameters={"depth": 3})
+    churn.ensure_version("churn", run="nightly-7")
+    churn.start_step("nightly-7", "s1", name="fit", version="churn/4")
+    churn.finish_step("nightly-7", "s1", "failed", error="out of memory")
+    churn.link_artifact("churn/4", "weights", f"s3://bucket/{'long/' * 20}weights", type="model", size=12_345_678)
+    churn.link_artifact("churn/4", "rows", "s3://bucket/rows", role="used")
+    churn.log_metadata("churn/4", {"auc": 0.91, "layers": [64, 32]})
+    churn.log_metrics("churn/4", [MetricPoint("loss", step, 1 / (step + 1)) for step in range(3)])
+    churn.finish_run("nightly-7", "failed", error="step fit: out of memory")
+    churn.start_run("score", pipeline="scoring")
+    churn.ensure_version("churn", "4", run="score")
+    churn.update_version("churn/4", description="words " * 60, tags=["growth"])
+    churn.set_alias("churn/4", "newest")
+    return churn
+
+
+def test_a_version_is_described_with_all_that_belongs_to_it(say: Say, trained: Client) -> None:
+    """Stage, aliases, people and times, text, facts, metrics, artifacts, run, parameters, steps, lineage and moves."""
+    shown = say("describe", "churn/4")
+    for line in (
+        "Version:      churn/4",
+        "Aliases:      newest",
+        "Tags:         growth",
+        "Run:          nightly-7",
+        "  layers  [64,32]",
+        "  loss  0.333333333333333  at step 2",
+        "  depth  3",
+        "  commit    abc123",
+        "  fit  failed  0.0s  churn/4  out of memory",
+    ):
+        assert line in shown.splitlines(), shown
+    for words in ("(just now) by ", "12.3 MB", "s3://bucket/rows", "from  artifact", "into  run       score"):
+        assert words in shown
+    moved = say("version", "describe", "churn@production")
+    assert "  none -> production  " in moved
+    assert "  better" in moved
+    assert "RUN" not in moved
+
+
+def test_a_model_and_a_run_are_described(say: Say, run: Any, trained: Client) -> None:
+    """A model with its newest versions and moves, a run with its steps and versions; each by its noun too."""
+    model = say("describe", "churn")
+    for words in (
+        "Description:  who leaves",
+        "Newest versions",
+        "churn/2  ",
+        "production",
+        "churn/1  none -> production",
+    ):
+        assert words in model
+    assert say("model", "describe", "churn") == model
+    made = say("describe", "nightly-7")
+    for words in (
+        "State:        failed",
+        "Error:        step fit: out of memory",
+        "Made:         churn/4",
+        "  depth  3",
+    ):
+        assert words in made
+    assert say("run", "describe", "nightly") == made
+    assert "Used:         churn/4" in say("describe", "score")
+    done = run("describe", "nothing")
+    assert (done.exit_code, "no model and no run 'nothing'" in done.stderr) == (4, True)
+    assert run("describe", "churn/9").exit_code == 4
+
+
+@pytest.mark.parametrize("what", ["churn", "churn/4", "nightly-7"])
+def test_programs_are_given_the_same_facts(say: Say, trained: Client, what: str) -> None:
+    """JSON and YAML have the messages of which a description is made."""
+    found = json.loads(say("describe", what, "-o", "json"))
+    assert yaml.safe_load(say("describe", what, "-o", "yaml")) == found
+    assert json.loads(say("describe", what, "-o", "jsonl")) == found
+    assert say("describe", what, "-o", "name") == f"{what}\n"
+    if what == "churn/4":
+        assert found["modelVersion"] == json.loads(say("version", "get", what, "-o", "json"))
+        assert found["run"] == json.loads(say("run", "get", "nightly-7", "-o", "json"))
+        assert found["artifacts"] == json.loads(say("artifact", "list", what, "-o", "json"))
+        assert found["steps"] == json.loads(say("run", "steps", "nightly-7", "-o", "json"))
+        assert [each["name"].split("/")[2] for each in found["results"] if "runs" in each["name"]] == ["runs"]
+
+
+def test_a_description_is_as_of_the_past(say: Say, trained: Client) -> None:
+    """With --at nothing is shown that came later."""
+    then = str(trained.get_version("churn/4").create_revision)
+    past = json.loads(say("describe", "churn/4", "--at", then, "-o", "json"))
+    assert (past["modelVersion"]["metadata"], past["artifacts"], past["steps"]) == ({}, [], [])
+    moves = json.loads(say("describe", "churn", "--at", "5", "-o", "json"))["stageChanges"]
+    assert [int(move["revision"]) <= 5 for move in moves] == [True] * len(moves)
+
+
+@pytest.mark.parametrize("what", ["churn", "churn/4", "nightly-7"])
+def test_a_description_fits_a_terminal(on_terminal: Any, trained: Client, what: str) -> None:
+    """No line is longer than the 80 columns of a narrow terminal, however long texts and addresses are."""
+    trained.set_stage("churn/4", "staging", reason="because " * 30)
+    code, shown = on_terminal("describe", what, NO_COLOR="1", COLUMNS="80")
+    assert code == 0
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
+def test_metadata_is_printed_by_key(say: Say, run: Any, trained: Client) -> None:
+    """`metadata get` prints all of it or some keys, as a table, as a mapping, and refuses what is not there."""
+    assert say("metadata", "get", "churn/4", "auc", "layers") == "KEY\tVALUE\nauc\t0.91\nlayers\t[64,32]\n"
+    assert json.loads(say("metadata", "get", "churn/4", "auc", "layers", "-o", "json")) == {
+        "auc": 0.91,
+        "layers": [64, 32],
+    }
+    assert say("metadata", "get", "churn/4", "--no-headers", "--columns", "key") == "auc\nlayers\nloss\n"
+    missing = run("metadata", "get", "churn/4", "f1")
+    assert (missing.exit_code, "it has auc, layers, loss" in missing.stderr) == (4, True)
