@@ -27,7 +27,7 @@ def test_models(say: Say, client: Client) -> None:
     changed = client.get_model("churn")
     assert (changed.license, changed.ethics, changed.audience) == ("", "none", "the audience")
     assert column(say("model", "rename", "churn", "leavers"), "MODEL") == ["leavers"]
-    assert column(say("model", "get", "leavers"), "LAST") == ["0"]
+    assert column(say("model", "get", "leavers", "-o", "wide"), "LAST") == ["0"]
     assert column(say("model", "list"), "MODEL") == ["leavers"]
 
 
@@ -45,6 +45,30 @@ def test_lists(say: Say, churn: Client) -> None:
     churn.delete_model("fraud")
     assert column(say("model", "list", "--show-deleted"), "MODEL") == ["churn", "fraud"]
     assert column(say("model", "get", "fraud", "--show-deleted"), "MODEL") == ["fraud"]
+
+
+def test_a_model_is_listed_with_who_holds_its_places(say: Say, churn: Client) -> None:
+    """The newest version, production, staging and the aliases of a model, in its row and in JSON."""
+    churn.set_stage("churn/3", "staging")
+    churn.set_alias("churn/1", "old")
+    for command in (["model", "list"], ["model", "get", "churn"]):
+        (row,) = rows(say(*command))
+        places = [row[title] for title in ("LATEST", "PRODUCTION", "STAGING", "ALIASES")]
+        assert places == ["3", "2", "3", "champion=2,old=1"]
+    found = json.loads(say("model", "list", "-o", "json"))[0]
+    assert (found["latestNumber"], found["productionNumber"], found["stagingNumber"]) == (3, 2, 3)
+    assert found["aliases"] == {"champion": 2, "old": 1}
+
+
+def test_projects(say: Say, run: Any, client: Client) -> None:
+    """A project is created while the service runs, is listed, and has models of its own."""
+    say("project", "create", "lab")
+    assert column(say("project", "list"), "PROJECT") == ["default", "lab"]
+    assert run("--project", "lab", "model", "create", "churn").exit_code == 0
+    assert list(client.list_models()) == []
+    assert json.loads(say("project", "list", "-o", "json"))[1]["name"] == "projects/lab"
+    again = run("project", "create", "lab")
+    assert (again.exit_code, "lab" in again.stderr) == (5, True)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_bash_completes_contexts_and_projects(complete: Completes, client: Clien
     assert complete("--project", "de") == ["default"]
 
 
-HOSTILE = ["$(touch PWNED)", "`touch PWNED`", "a;touch PWNED", "a b", "*", "-rf", "~root", "a&b", "x'y", 'x"y', "a|b"]
+HOSTILE = ["$(touch PWNED)", "`touch PWNED`", "a;touch PWNED", "a b", "*", "~root", "a&b", "x'y", 'x"y', "a|b"]
 
 
 def test_names_that_a_shell_would_run_are_not_offered(
@@ -103,7 +103,7 @@ def test_names_that_a_shell_would_run_are_not_offered(
     monkeypatch.chdir(tmp_path)
     for name in (*HOSTILE, "plain", "v1.0_x"):
         client.create_model(name)
-    client.create_version("plain", metadata=dict.fromkeys([*HOSTILE, "auc"], 1))
+    client.create_version("plain", metadata=dict.fromkeys([*HOSTILE, "-rf", "auc"], 1))
     for words, offered in {
         ("model", "get", ""): ["plain", "v1.0_x"],
         ("version", "get", ""): ["plain", "v1.0_x"],

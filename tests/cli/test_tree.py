@@ -32,9 +32,8 @@ def leaves(command: click.Command, context: click.Context) -> Iterator[tuple[cli
         yield from leaves(below, click.Context(below, info_name=name, parent=context))
 
 
-COMMANDS = {
-    context.command_path: command for command, context in leaves(main, click.Context(main, info_name="tallymark"))
-}
+ROOT = click.Context(main, info_name="tallymark", **main.context_settings)
+COMMANDS = {context.command_path: command for command, context in leaves(main, ROOT)}
 
 
 def usage(path: str) -> tuple[str, set[str]]:
@@ -74,9 +73,8 @@ def test_commands_that_print_data_have_the_same_options() -> None:
 def test_the_help_tells_of_each_command_what_the_command_tells() -> None:
     """`tallymark --help`, which imports no command, says the same as the help of each."""
     shown = " ".join(top_help().split())
-    context = click.Context(main, info_name="tallymark")
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
+    for name in main.list_commands(ROOT):
+        command = main.get_command(ROOT, name)
         assert command is not None
         assert f" {name} {command.get_short_help_str(200)}" in shown
 

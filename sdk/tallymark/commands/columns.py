@@ -20,6 +20,7 @@ from tallymark.resources import (
     MetricPoint,
     ModelInfo,
     ModelVersion,
+    Project,
     Run,
     RunStep,
     VersionUse,
@@ -42,6 +43,8 @@ def short_name(item: Any) -> str:
             return item.name
         case ModelVersion():
             return f"{item.model}/{item.number}"
+        case Project():
+            return item.name
         case Run() | RunStep():
             return item.id
         case ArtifactInfo():
@@ -197,12 +200,22 @@ def _duration(item: Run | RunStep) -> timedelta:
 
 
 COLUMNS: dict[type, list[Column]] = {
+    Project: [
+        Column("PROJECT", short_name),
+        Column("CREATED", lambda project: project.create_time),
+        Column("CREATOR", lambda project: project.creator),
+        Column("LOG_ID", lambda project: project.log_id, wide=True),
+    ],
     ModelInfo: [
         Column("MODEL", short_name),
-        Column("LAST", lambda model: model.last_number),
+        Column("LATEST", lambda model: "deleted" if model.delete_time else model.latest_number or None),
+        Column("PRODUCTION", lambda model: model.production_number or None),
+        Column("STAGING", lambda model: model.staging_number or None),
+        Column("ALIASES", lambda model: [f"{alias}={number}" for alias, number in sorted(model.aliases.items())]),
         Column("TAGS", lambda model: model.tags),
         Column("UPDATED", lambda model: model.update_time),
-        Column("DELETED", lambda model: model.delete_time),
+        Column("LAST", lambda model: model.last_number, wide=True),
+        Column("DELETED", lambda model: model.delete_time, wide=True),
         Column("CREATED", lambda model: model.create_time, wide=True),
         Column("CREATOR", lambda model: model.creator, wide=True),
         Column("LICENSE", lambda model: model.license, wide=True),

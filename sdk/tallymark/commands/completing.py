@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -44,9 +44,9 @@ def references(context: click.Context, parameter: click.Parameter, typed: str) -
 
 def _places(client: Client, model: str) -> Iterator[str]:
     """Yield the stages and aliases of a model that have a version."""
-    found = list(client.list_versions(model, filter="aliases:* OR stage = production OR stage = staging"))
-    stages = sorted({version.stage.value for version in found} & {"production", "staging"})
-    yield from chain(stages, sorted(alias for version in found for alias in version.aliases))
+    found = client.get_model(model)
+    yield from [stage for stage in ("production", "staging") if getattr(found, f"{stage}_number")]
+    yield from sorted(found.aliases)
 
 
 def runs(context: click.Context, _: click.Parameter, typed: str) -> list[str]:

@@ -187,10 +187,9 @@ def show_model(found: OfModel) -> None:
         page.label(name.replace("_", " ").capitalize(), getattr(model, name))
     page.label("Tags", model.tags)
     for place in ("latest", "production", "staging"):
-        number = getattr(model, f"{place}_number", 0)
+        number = getattr(model, f"{place}_number")
         page.label(place.capitalize(), f"{model.name}/{number}" if number else None)
-    aliases: Mapping[str, int] = getattr(model, "aliases", {})
-    page.label("Aliases", [f"{alias} = {number}" for alias, number in sorted(aliases.items())])
+    page.label("Aliases", [f"{alias} = {number}" for alias, number in sorted(model.aliases.items())])
     page.label("Last number", model.last_number)
     page.label("Created", _by(model.create_time, model.creator))
     page.label("Updated", model.update_time if model.update_time != model.create_time else None)

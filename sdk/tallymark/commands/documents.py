@@ -19,6 +19,7 @@ from tallymark.resources import (
     MetricPoint,
     ModelInfo,
     ModelVersion,
+    Project,
     Run,
     RunStep,
     VersionUse,
@@ -29,6 +30,8 @@ from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 def document(item: Any) -> dict[str, Any]:
     """The JSON object that tells the item."""
     match item:
+        case Project():
+            return {"name": item.resource_name} | _fields(item, {"name"})
         case ModelInfo():
             return {"name": item.resource_name} | _fields(item, {"project", "name"})
         case ModelVersion():
@@ -97,6 +100,8 @@ def _value(name: str, value: Any) -> Any:
             return str(value)
         case tuple():
             return list(value)
+        case Mapping() if name == "aliases":
+            return dict(sorted(value.items()))
         case Mapping() if name == "series":
             return {key: str(step) for key, step in sorted(value.items())}
         case Mapping():
@@ -108,8 +113,12 @@ def _value(name: str, value: Any) -> Any:
 
 def _metadata(value: Any) -> dict[str, Any]:
     match value:
+        case None:
+            return {"null": None}
         case bool():
             return {"flag": value}
+        case int() if float(value) != value:
+            return {"integer": str(value)}
         case int() | float():
             return {"number": _finite(value)}
         case datetime():
@@ -144,6 +153,7 @@ def _finite(value: float) -> float | str:
 
 
 _EVENT_FIELDS: dict[type, str] = {
+    Project: "project",
     ModelInfo: "model",
     ModelVersion: "modelVersion",
     Run: "run",
