@@ -58,7 +58,7 @@ def test_a_table_fits_a_narrow_terminal(on_terminal: Any, runs: Client, command:
     assert (code, shown != "") == (0, True)
     assert [line for line in shown.splitlines() if len(line) > 80] == []
     if command == ["run", "list"]:
-        assert shown.splitlines()[2].startswith(LONG_RUN)
+        assert shown.splitlines()[2].startswith(LONG_RUN[:20])
         assert "succeeded" in shown
     if command == ["version", "list", "churn"]:
         assert [line.split()[0] for line in shown.splitlines()[1:]] == ["churn/4", "churn/3", "churn/2", "churn/1"]

@@ -98,8 +98,12 @@ def _value(name: str, value: Any) -> Any:
             return time_text(value)
         case int() if name.endswith("revision"):
             return str(value)
+        case tuple() if name == "recording_problems":
+            return [{"subject": each.subject, "problem": each.problem, "count": str(each.count)} for each in value]
         case tuple():
             return list(value)
+        case float() | int() if name == "heartbeat_timeout":
+            return f"{value:.0f}s" if value == int(value) else f"{value:.3f}s"
         case Mapping() if name == "aliases":
             return dict(sorted(value.items()))
         case Mapping() if name == "series":

@@ -67,7 +67,7 @@ class Table:
             if self._headers:
                 lines.insert(0, titles)
                 self._headers = False
-            self._fit(lines, [place for place, title in enumerate(titles) if place and title not in _WHOLE])
+            self._fit(lines, [place for place, title in enumerate(titles) if _may_be_cut(place, title)])
             for line in lines:
                 click.echo(self._line(line), color=self._coloured)
 
@@ -110,6 +110,11 @@ class Table:
         while columns_of(cell) > width - 1:
             cell = cell[:-1]
         return cell + self._more
+
+
+def _may_be_cut(place: int, title: str) -> bool:
+    """Whether a column may be cut: never what rows are called by, but for runs, which are found by a beginning."""
+    return title not in _WHOLE and (place > 0 or title == "RUN")
 
 
 def coloured(cell: str) -> str:
