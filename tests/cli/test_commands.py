@@ -148,6 +148,35 @@ def test_promotion(say: Say, churn: Client) -> None:
     assert [event.reason for event in churn.list_events() if event.kind == "stage_changed"][-3] == "try it"
 
 
+def test_a_version_of_a_failed_run_is_promoted_only_on_purpose(run: Any, churn: Client) -> None:
+    """The refusal says which option it takes, the option needs a reason, and the log keeps it."""
+    churn.start_run("r1")
+    churn.ensure_version("churn", run="r1")
+    for state in ("running", "failed"):
+        if state == "failed":
+            churn.finish_run("r1", "failed", error="out of memory")
+        refused = run("version", "promote", "churn/4", "--stage", "staging", "--yes")
+        assert (refused.exit_code, state in refused.stderr) == (6, True)
+        assert "repeat with --force-failed and --reason to promote" in refused.stderr
+    without = run("version", "promote", "churn/4", "--stage", "staging", "--force-failed", "--yes")
+    assert (without.exit_code, "--reason" in without.stderr) == (2, True)
+    given = ("--force-failed", "--reason", "its last epoch is fine", "--yes")
+    assert run("version", "promote", "churn/4", "--stage", "staging", *given).exit_code == 0
+    assert (churn.get_version("churn@staging").number, [*churn.list_events()][-1].reason) == (4, given[2])
+
+
+def test_a_version_shows_how_its_run_ended(say: Say, run: Any, churn: Client) -> None:
+    """In lists, in filters, and in the history of the version."""
+    churn.start_run("r1")
+    churn.ensure_version("churn", run="r1")
+    assert column(say("version", "list", "churn"), "RUN_STATE") == ["running", "-", "-", "-"]
+    churn.finish_run("r1", "failed", error="out of memory")
+    assert column(say("version", "list", "churn", "--filter", "run_state = failed"), "VERSION") == ["churn/4"]
+    assert column(say("version", "list", "churn", "--filter", 'run_state = ""'), "VERSION")[0] == "churn/3"
+    assert run("version", "list", "churn", "--filter", "run_state = broken").exit_code == 2
+    assert rows(say("version", "history", "churn/4"))[0]["CHANGE"] == "run failed"
+
+
 def test_rollback_brings_back_what_was_in_production(run: Any, churn: Client) -> None:
     """The holder before the present one comes back, under whatever name the model had, and again takes it back."""
     churn.set_stage("churn/3", "production", force=True)

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.tables import column
 from tallymark import Client, MetricPoint
+from tallymark.problems import RecordingProblem
 
 Say = Callable[..., str]
 
@@ -39,6 +41,7 @@ def test_a_version_is_described_with_all_that_belongs_to_it(say: Say, trained: C
     for line in (
         "Version:      churn/4",
         "Aliases:      newest",
+        "Run state:    failed",
         "Tags:         growth",
         "Run:          nightly-7",
         "  layers  [64,32]",
@@ -54,6 +57,27 @@ def test_a_version_is_described_with_all_that_belongs_to_it(say: Say, trained: C
     assert "  none -> production  " in moved
     assert "  better" in moved
     assert "RUN" not in moved
+
+
+def test_what_was_not_recorded_is_shown(say: Say, trained: Client) -> None:
+    """The problems of a run are shown with the run, with the version that it made, and counted in the list of runs."""
+    problems = [
+        RecordingProblem("metric 'loss'", "the registry was away", 7),
+        RecordingProblem("artifact 'x'", "no room"),
+    ]
+    trained.report_recording_problems("nightly-7", problems)
+    for what in ("nightly-7", "churn/4"):
+        shown = say("describe", what)
+        assert (
+            "Not recorded\n  metric 'loss'  7 times  the registry was away\n  artifact 'x'   once     no room\n"
+            in shown
+        )
+    assert dict(zip(column(say("run", "list"), "RUN"), column(say("run", "list"), "PROBLEMS"), strict=True)) == {
+        "score": "-",
+        "nightly-7": "8",
+    }
+    found = json.loads(say("run", "get", "nightly-7", "-o", "json"))["recordingProblems"]
+    assert found[0] == {"subject": "metric 'loss'", "problem": "the registry was away", "count": "7"}
 
 
 def test_a_model_and_a_run_are_described(say: Say, run: Any, trained: Client) -> None:
@@ -110,7 +134,7 @@ def test_a_description_is_as_of_the_past(say: Say, trained: Client) -> None:
 @pytest.mark.parametrize("what", ["churn", "churn/4", "nightly-7"])
 def test_a_description_fits_a_terminal(on_terminal: Any, trained: Client, what: str) -> None:
     """No line is longer than the 80 columns of a narrow terminal, however long texts and addresses are."""
-    trained.set_stage("churn/4", "staging", reason="because " * 30)
+    trained.set_stage("churn/4", "staging", reason="because " * 30, allow_unfinished_run=True)
     code, shown = on_terminal("describe", what, NO_COLOR="1", COLUMNS="80")
     assert code == 0
     assert [line for line in shown.splitlines() if len(line) > 80] == []

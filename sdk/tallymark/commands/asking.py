@@ -58,11 +58,8 @@ def fail(error: errors.TallymarkError) -> NoReturn:
     """End the command with an error in one line, and the exit code that tells programs its kind."""
     # Messages say what Python programs can do; here it is an option.
     advice = re.sub(r"(?:(call) )?tallymark\.configure\((\w+)=\.\.\.\)", _option, str(error))
-    advice = (
-        advice.replace("allow_unfinished_run", "--force-failed --reason TEXT")
-        .replace(" with force", " with --force")
-        .replace(" with show_deleted", " with --show-deleted")
-    )
+    for words, option in _OPTIONS:
+        advice = advice.replace(words, option)
     click.echo(f"Error: {' '.join(advice.split())}", err=True)
     raise click.exceptions.Exit(next((code for branch, code in _EXIT_CODES if isinstance(error, branch)), 1))
 

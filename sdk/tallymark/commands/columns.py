@@ -25,6 +25,7 @@ from tallymark.resources import (
     RunStep,
     VersionUse,
 )
+from tallymark.values import RunState
 
 
 class Column(NamedTuple):
@@ -163,6 +164,12 @@ def _change(event: Event) -> str:
             return f"by {last_segment(event.resource.run)}"
         case "step_started" | "step_finished" if isinstance(event.resource, RunStep):
             return f"{event.resource.name}: {event.resource.state}"
+        case "version_run_state_changed" if isinstance(event.resource, ModelVersion):
+            return f"run {event.resource.run_state}"
+        case "run_finished" if isinstance(event.resource, Run):
+            return str(event.resource.state)
+        case "recording_problems_reported" if isinstance(event.resource, Run):
+            return f"{problems(event.resource)} in all"
         case "model_renamed" | "version_renamed":
             return f"{event.previous_name} -> {getattr(event.resource, 'name', '')}"
         case _:
@@ -194,9 +201,21 @@ def _age(item: Any) -> str:
     return age(item.create_time)
 
 
-def _duration(item: Run | RunStep) -> timedelta:
-    """How long a run or a step took, or has taken by now."""
-    return (item.end_time or datetime.now(UTC)) - item.create_time
+def _duration(item: Run | RunStep) -> timedelta | None:
+    """Return how long a run or a step took, or has taken by now; None for a lost run, of which nobody knows."""
+    if item.end_time is None and item.state is not RunState.RUNNING:
+        return None
+    return (item.end_time or datetime.now(UTC)) - started(item)
+
+
+def started(item: Run | RunStep) -> datetime:
+    """Return when the program started a run or a step, or else when the service was told."""
+    return item.start_time or item.create_time
+
+
+def problems(run: Run) -> int | None:
+    """Return how many records of a run were left out, lost or changed; None for none."""
+    return sum(problem.count for problem in run.recording_problems) or None
 
 
 COLUMNS: dict[type, list[Column]] = {
@@ -229,7 +248,7 @@ COLUMNS: dict[type, list[Column]] = {
         # A deleted version is always in the archive.
         Column("STAGE", lambda version: "deleted" if version.delete_time else version.stage),
         Column("ALIASES", lambda version: version.aliases),
-        Column("RUN_STATE", lambda version: getattr(version, "run_state", None)),
+        Column("RUN_STATE", lambda version: version.run_state),
         Column("RUN", lambda version: version.run),
         Column("CREATED", lambda version: version.create_time),
         Column("CREATOR", lambda version: version.creator, wide=True),
@@ -247,13 +266,15 @@ COLUMNS: dict[type, list[Column]] = {
         Column("PIPELINE", lambda run: run.pipeline),
         Column("STATE", lambda run: run.state),
         Column("VERSION", lambda run: written(run.model_version)),
-        Column("STARTED", lambda run: run.create_time),
+        Column("STARTED", started),
         Column("DURATION", _duration),
+        Column("PROBLEMS", problems),
         Column("ENDED", lambda run: run.end_time, wide=True),
         Column("HOST", lambda run: run.host, wide=True),
         Column("CREATOR", lambda run: run.creator, wide=True),
         Column("USER", lambda run: run.user, wide=True),
         Column("COMMIT", lambda run: run.commit, wide=True),
+        Column("COMMAND", lambda run: run.command, wide=True),
         Column("URL", lambda run: run.url, wide=True),
         Column("PARAMETERS", lambda run: run.parameters, wide=True),
         Column("ERROR", lambda run: run.error, wide=True),
@@ -263,7 +284,7 @@ COLUMNS: dict[type, list[Column]] = {
         Column("STEP", lambda step: step.name),
         Column("STATE", lambda step: step.state),
         Column("VERSION", lambda step: written(step.model_version)),
-        Column("STARTED", lambda step: step.create_time),
+        Column("STARTED", started),
         Column("DURATION", _duration),
         Column("ERROR", lambda step: step.error),
         Column("ENDED", lambda step: step.end_time, wide=True),

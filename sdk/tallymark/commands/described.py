@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import click
 
 from tallymark.commands import moments
-from tallymark.commands.columns import compact, printable, short_name, text, written
+from tallymark.commands.columns import compact, printable, short_name, started, text, written
 from tallymark.commands.tables import coloured, columns_of, is_coloured, width_of_terminal
 from tallymark.resources import ArtifactInfo, Event, Lineage, ModelInfo, ModelVersion, Run, RunStep
 
@@ -152,7 +152,7 @@ def show_version(found: OfVersion) -> None:
     page.label("Name", version.name if version.name != str(version.number) else None)
     page.label("Stage", "deleted" if version.delete_time else version.stage.value)
     page.label("Aliases", version.aliases)
-    page.label("Run state", getattr(version, "run_state", None))
+    page.label("Run state", version.run_state)
     page.label("Description", version.description)
     page.label("Tags", version.tags)
     page.label("Created", _by(version.create_time, version.creator))
@@ -201,7 +201,7 @@ def show_model(found: OfModel) -> None:
             short_name(version),
             version.name if version.name != str(version.number) else "",
             "deleted" if version.delete_time else version.stage.value,
-            getattr(version, "run_state", None),
+            version.run_state,
             moments.age(version.create_time),
             version.aliases,
         )
@@ -225,9 +225,9 @@ def show_run(found: OfRun) -> None:
 
 def _run_facts(page: Page, run: Run) -> None:
     """Print the run that made a version, below what is said of the version."""
-    took = f" in {moments.duration(run.end_time - run.create_time)}" if run.end_time else ""
+    took = f" in {moments.duration(run.end_time - started(run))}" if run.end_time else ""
     rows: list[tuple[object, object]] = [("state", f"{run.state.value}{took}")]
-    for name in ("pipeline", "error", "host", "user", "commit", "url"):
+    for name in ("pipeline", "error", "host", "user", "commit", "command", "url"):
         rows += [(name, getattr(run, name))] if getattr(run, name) else []
     page.section("Run", rows)
     _facts(page, "Parameters", run.parameters)
@@ -239,16 +239,19 @@ def _run_labels(page: Page, run: Run) -> None:
     page.label("Error", run.error)
     page.label("Pipeline", run.pipeline)
     page.label("Model version", written(run.model_version))
-    page.label("Started", _by(run.create_time, run.creator))
+    page.label("Started", _by(started(run), run.creator))
     page.label("Ended", run.end_time)
-    page.label("Duration", moments.duration(run.end_time - run.create_time) if run.end_time else None)
+    page.label("Duration", moments.duration(run.end_time - started(run)) if run.end_time else None)
     for name in ("host", "user", "commit", "command", "url"):
-        page.label(name.capitalize(), getattr(run, name, None))
+        page.label(name.capitalize(), getattr(run, name))
 
 
 def _problems(page: Page, run: Run) -> None:
-    problems: Iterable[Any] = getattr(run, "recording_problems", ())
-    page.section("Not recorded", [(each.subject, each.problem) for each in problems])
+    rows = [
+        (each.subject, f"{each.count} times" if each.count > 1 else "once", each.problem)
+        for each in run.recording_problems
+    ]
+    page.section("Not recorded", rows, f"tallymark run describe {run.id} -o json")
 
 
 def _facts(page: Page, title: str, facts: Mapping[str, object]) -> None:
@@ -268,7 +271,7 @@ def _steps(page: Page, steps: list[RunStep], run: Run) -> None:
         (
             step.name,
             step.state.value,
-            moments.duration(step.end_time - step.create_time) if step.end_time else "",
+            moments.duration(step.end_time - started(step)) if step.end_time else "",
             written(step.model_version),
             step.error,
         )

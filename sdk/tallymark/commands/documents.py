@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tallymark.resources import (
@@ -36,8 +36,9 @@ def document(item: Any) -> dict[str, Any]:
             return {"name": item.resource_name} | _fields(item, {"project", "name"})
         case ModelVersion():
             run = f"projects/{item.project}/runs/{item.run}" if item.run else ""
+            state = f"RUN_STATE_{item.run_state.name if item.run_state else 'UNSPECIFIED'}"
             named = {"name": item.resource_name, "number": item.number, "versionName": item.name, "run": run}
-            return named | _fields(item, {"project", "model", "name", "run"})
+            return named | {"runState": state} | _fields(item, {"project", "model", "name", "run", "run_state"})
         case Run():
             named = {"name": item.resource_name, "modelVersion": item.model_version or ""}
             return named | _fields(item, {"project", "id", "model_version"})
@@ -102,8 +103,8 @@ def _value(name: str, value: Any) -> Any:
             return [{"subject": each.subject, "problem": each.problem, "count": str(each.count)} for each in value]
         case tuple():
             return list(value)
-        case float() | int() if name == "heartbeat_timeout":
-            return f"{value:.0f}s" if value == int(value) else f"{value:.3f}s"
+        case timedelta():
+            return f"{value.days * 86_400 + value.seconds}{f'.{value.microseconds:06}' if value.microseconds else ''}s"
         case Mapping() if name == "aliases":
             return dict(sorted(value.items()))
         case Mapping() if name == "series":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -57,8 +57,9 @@ def promote(
     version = client.get_version(reference)
     # By number from here on: what `latest` or an alias means may change while a person thinks.
     here = f"{version.model}/{version.number}"
-    allowed: dict[str, Any] = {"allow_unfinished_run": True} if force_failed else {}
-    move = functools.partial(client.set_stage, here, stage, force=force, reason=reason, etag=etag, **allowed)
+    move = functools.partial(
+        client.set_stage, here, stage, force=force, allow_unfinished_run=force_failed, reason=reason, etag=etag
+    )
     leaving = _leaving(client, version, stage) if force else ""
     if not (yes or dry_run):
         # Nobody is asked to agree to what would be refused then.
