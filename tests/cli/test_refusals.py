@@ -49,7 +49,6 @@ REFUSALS: list[tuple[int, str, list[str]]] = [
     (2, "KEY=JSON", ["metadata", "set", "churn", "--json", "a={"]),
     (2, "NaN", ["metadata", "set", "churn", "--json", "a=[NaN]"]),
     (2, "KEY=TIME", ["metadata", "set", "churn", "--time", "a=noon"]),
-    (2, "is None", ["metadata", "set", "churn", "--json", "a=null"]),
     (2, "what to change", ["model", "update", "churn"]),
     (2, "what to change", ["version", "update", "churn/1"]),
     (2, "stage_changed", ["version", "watch", "churn", "--kind", "promotion"]),

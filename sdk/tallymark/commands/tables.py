@@ -67,7 +67,7 @@ class Table:
             if self._headers:
                 lines.insert(0, titles)
                 self._headers = False
-            self._fit(lines, [place for place, title in enumerate(titles) if _may_be_cut(place, title)])
+            self._fit(lines, _yielding(titles))
             for line in lines:
                 click.echo(self._line(line), color=self._coloured)
 
@@ -79,7 +79,7 @@ class Table:
             return columns.in_utc
         return moments.local if self._wide or streaming else moments.age
 
-    def _fit(self, lines: list[list[str]], yielding: list[int]) -> None:
+    def _fit(self, lines: list[list[str]], yielding: list[list[int]]) -> None:
         """Set the widths: columns only become wider, so that batches stay in line where they can.
 
         Where the terminal has no room for all, the widest of those columns that may be cut give way.
@@ -89,11 +89,8 @@ class Table:
             max(width, *map(columns_of, cells)) for width, cells in zip(widths, zip(*lines, strict=True), strict=True)
         ]
         if self._room is not None and not self._wide:
-            while sum(widths) + _GAP * (len(widths) - 1) > self._room:
-                widest = max(yielding, key=widths.__getitem__, default=-1)
-                if widest < 0 or widths[widest] <= _LEAST:
-                    break
-                widths[widest] -= 1
+            for some in yielding:
+                _narrow(widths, some, self._room)
         self._widths = widths
 
     def _line(self, line: list[str]) -> str:
@@ -112,9 +109,23 @@ class Table:
         return cell + self._more
 
 
-def _may_be_cut(place: int, title: str) -> bool:
-    """Whether a column may be cut: never what rows are called by, but for runs, which are found by a beginning."""
-    return title not in _WHOLE and (place > 0 or title == "RUN")
+def _yielding(titles: list[str]) -> list[list[int]]:
+    """Return the columns that may be cut, in the order in which they are: ids of runs, which are found by a beginning.
+
+    What other rows are called by is never cut, and what runs are called by only at last.
+    """
+    runs = [place for place, title in enumerate(titles) if title == "RUN"]
+    others = [place for place, title in enumerate(titles) if place and title not in {*_WHOLE, "RUN"}]
+    return [[place for place in runs if place], others, [place for place in runs if not place]]
+
+
+def _narrow(widths: list[int], yielding: list[int], room: int) -> None:
+    """Narrow the widest of the columns until all have room, or none of them can be cut further."""
+    while sum(widths) + _GAP * (len(widths) - 1) > room:
+        widest = max(yielding, key=widths.__getitem__, default=-1)
+        if widest < 0 or widths[widest] <= _LEAST:
+            return
+        widths[widest] -= 1
 
 
 def coloured(cell: str) -> str:
