@@ -33,7 +33,11 @@ def doctor(printer: Printer) -> None:
     asked = target()
     in_force = asked.settings()
     found = [
-        _row(name, "" if value is None else str(value), _origin(name, asked))
+        _row(
+            name,
+            "" if value is None else ",".join(value) if isinstance(value, tuple) else str(value),
+            _origin(name, asked),
+        )
         for name, value in in_force._asdict().items()
     ]
     client = client_of(in_force._replace(timeout=in_force.timeout or _PATIENCE))
