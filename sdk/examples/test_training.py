@@ -42,4 +42,4 @@ def test_a_training_that_fails_is_recorded_as_failed(registry):
 
 def test_the_calculation_needs_no_registry(monkeypatch):
     monkeypatch.setenv("TALLYMARK_MODE", "disabled")
-    assert training(2) == 0.82
+    assert training(2) == pytest.approx(0.82)
