@@ -3,6 +3,12 @@
 A callback of LightGBM is called after each round with what was measured. `log_metric` only writes it down: the registry
 is told in the background, so that the training does not wait. Keras, Lightning, XGBoost and transformers have callbacks
 of the same kind.
+
+It prints:
+
+    ModelVersion(tumours No.1)
+    30 rounds, from 0.946 to 0.984
+    the first case is benign with a probability of 0.08
 """
 
 import lightgbm

@@ -1,6 +1,15 @@
 """A run without decorators, as one works in a notebook: each `# %%` begins a cell.
 
 The block of `tallymark.run` is one run and makes one version. After it, `model` means that version.
+
+It prints:
+
+    Model('diabetes') is number 1 and explains 0.32
+    Model('diabetes') is number 2 and explains 0.43
+    ModelVersion(diabetes No.2) 0.43
+    ModelVersion(diabetes No.1) 0.32
+    [{'rate': 0.001}, {'rate': 0.03}]
+    ModelVersion(diabetes No.2 staging)
 """
 
 # %%
@@ -17,7 +26,7 @@ known, unknown, known_progress, unknown_progress = train_test_split(cases, progr
 scale = StandardScaler().fit(known)
 
 # %% Train, as often as you like: each time is another version.
-for rate in (0.1, 0.001):
+for rate in (0.03, 0.001):
     with tallymark.run(model=model, name="explore", parameters={"rate": rate}) as run:
         regressor = SGDRegressor(eta0=rate, learning_rate="constant", random_state=1)
         for epoch in range(20):

@@ -2,6 +2,14 @@
 
 Each call of the pipeline is a run and makes the next version of the model. What `train` returns is saved as that
 version's artifact, and what is logged in between is recorded in it.
+
+It prints:
+
+    number 1: 1 trees of depth 1 are right in 58%
+    number 2: 50 trees of depth 3 are right in 97%
+    number 3: 5 trees of depth 2 are right in 88%
+    ModelVersion(iris No.2 production)
+    the flower is of kind 2
 """
 
 from typing import Annotated
@@ -43,14 +51,13 @@ def training(trees: int, depth: int) -> float:
 
 
 if __name__ == "__main__":
-    for trees, depth in ((1, 1), (50, 3), (5, 1)):
+    for trees, depth in ((1, 1), (50, 3), (5, 2)):
         accuracy = training(trees, depth)
         print(f"number {model.number}: {trees} trees of depth {depth} are right in {accuracy:.0%}")
 
     with Client() as client:
         best = next(client.list_versions("iris", order_by="metadata.accuracy desc"))
-        best = client.set_stage(best.resource_name, "production", force=True, reason="the most accurate")
-    print(best)
+    print(best.set_stage("production", force=True, reason="the most accurate"))
 
     forest = Model(name="iris", version="production").load("forest")
     print("the flower is of kind", forest.predict([[6.3, 3.3, 6.0, 2.5]])[0])
