@@ -60,7 +60,7 @@ def configure(
     trusted_types: Iterable[str] | None = None,
     parameters: str | None = None,
 ) -> None:
-    """Set, for this process, what otherwise comes from the environment; None leaves a setting as it is.
+    """Set, for this process, what otherwise comes from the environment or the context in use; None changes nothing.
 
     `url` is HOST:PORT of the service (TALLYMARK_URL), `project` whose models are meant (TALLYMARK_PROJECT), `mode`
     `online`, or `disabled` to record nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take

@@ -92,6 +92,13 @@ def test_every_kind_of_error_has_its_exit_code(branch: type[errors.TallymarkErro
     assert ended.value.exit_code == codes[branch.__name__]
 
 
+def test_an_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a service says in an error is printed with its controls escaped."""
+    with pytest.raises(click.exceptions.Exit):
+        fail(errors.NotFound("no \x1b[2Jmodel \u202eevil"))
+    assert capsys.readouterr().err == "Error: no \\x1b[2Jmodel \\u202eevil\n"
+
+
 def test_a_service_that_does_not_answer(run: Any) -> None:
     """Nobody there, and somebody who does not answer: exit code 8, with the address and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

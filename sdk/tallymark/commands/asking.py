@@ -14,6 +14,7 @@ import click
 
 from tallymark import errors
 from tallymark.commands.output import Printer, printed
+from tallymark.commands.tables import printable
 from tallymark.settings import Settings, adjusted
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def fail(error: errors.TallymarkError) -> NoReturn:
     advice = re.sub(r"(?:(call) )?tallymark\.configure\((\w+)=\.\.\.\)", _option, str(error))
     for words, option in _OPTIONS:
         advice = advice.replace(words, option)
-    click.echo(f"Error: {' '.join(advice.split())}", err=True)
+    click.echo(f"Error: {printable(' '.join(advice.split()))}", err=True)
     raise click.exceptions.Exit(next((code for branch, code in _EXIT_CODES if isinstance(error, branch)), 1))
 
 

@@ -12,6 +12,7 @@ import click
 
 from tallymark.commands.documents import time_text
 from tallymark.commands.moments import age, duration
+from tallymark.commands.tables import printable
 from tallymark.references import last_segment
 from tallymark.resources import (
     ArtifactInfo,
@@ -127,13 +128,6 @@ def text(value: object, moments: Callable[[datetime], str] = in_utc, *, nothing:
         case _:
             plain = str(value)
     return printable(plain) or nothing
-
-
-def printable(plain: str) -> str:
-    """Return the text with everything escaped that is not printable."""
-    if plain.isprintable():
-        return plain
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in plain)
 
 
 def compact(value: object) -> str:

@@ -133,6 +133,13 @@ def coloured(cell: str) -> str:
     return click.style(cell, fg=_COLOURS[cell]) if cell in _COLOURS else cell
 
 
+def printable(text: str) -> str:
+    """Return the text with everything escaped that is not printable."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def columns_of(text: str) -> int:
     """Return how many columns of a terminal the text takes."""
     if text.isascii():
