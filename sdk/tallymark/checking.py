@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import NoneType, UnionType
 from typing import Any, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -80,9 +81,11 @@ def _check_of(hint: Any, bound: int) -> Check | None:
 
 
 def _list_of(kind: Any) -> Check | None:
-    """The check of a list of named tuples."""
+    """The check of a list of instances, whose fields are checked, too, if they are named tuples."""
     item = _one_of(kind)
-    return item and (lambda value, what: [item(each, what) for each in arguments.listed(value, kind, what)])
+    if item is None:
+        return (lambda value, what: arguments.listed(value, kind, what)) if isinstance(kind, type) else None
+    return lambda value, what: [item(each, what) for each in arguments.listed(value, kind, what)]
 
 
 def _one_of(kind: Any) -> Check | None:
@@ -121,4 +124,22 @@ def _integer(bound: int, value: Any, what: str) -> int:
     return number
 
 
-_CHECKS: dict[Any, Check] = {str: arguments.text, bool: _flag, float: arguments.real}
+def _moment(value: Any, what: str) -> datetime:
+    if not isinstance(value, datetime):
+        raise InvalidArgument(f"{what} takes a datetime, not {arguments.described(value)}")
+    return value
+
+
+def _duration(value: Any, what: str) -> timedelta:
+    if not isinstance(value, timedelta):
+        raise InvalidArgument(f"{what} takes a timedelta, not {arguments.described(value)}")
+    return value
+
+
+_CHECKS: dict[Any, Check] = {
+    str: arguments.text,
+    bool: _flag,
+    float: arguments.real,
+    datetime: _moment,
+    timedelta: _duration,
+}

@@ -28,7 +28,10 @@ class RecordingProblems:
         self._unreported: dict[tuple[str, str], int] = {}
 
     def add(self, subject: str, problem: str, count: int = 1) -> None:
-        """Count a problem. Never raises: recording must not break a training."""
+        """Count a problem, without the secrets in its words. Never raises: recording must not break a training."""
+        from tallymark.redaction import redacted_error  # light programs have no problems
+
+        subject, problem = redacted_error(subject[: 2 * MAX_TEXT]), redacted_error(problem[: 2 * MAX_TEXT])
         key = (subject[:MAX_TEXT] or "record", problem[:MAX_TEXT] or "unknown")
         with self._lock:
             if key not in self._counts and len(self._counts) >= MAX_PROBLEMS:

@@ -13,6 +13,7 @@ import pytest
 from tallymark import Client, Model, configure, pipeline, settings, step
 from tallymark.conversion import PARAMETERS, Conversion
 from tallymark.errors import InvalidSetting
+from tallymark.problems import RecordingProblems
 from tallymark.recordable import parameters
 from tallymark.redaction import REDACTED, Secrecy, redacted_command, redacted_text, secrecy_of, secrecy_of_type
 from tallymark.testing import Server
@@ -203,6 +204,14 @@ def test_a_secret_leaves_the_process_nowhere(server: Server, tmp_path: Path) -> 
     assert run.error.startswith("step fit: ValueError: [redacted] was refused: postgresql://ana:[redacted]@db (pass")
     assert steps[0].error in run.error
     assert version.metadata["lr"] == 0.1
+
+
+def test_problems_are_told_without_secrets() -> None:
+    """What could not be recorded, and why, may quote addresses and what was redacted elsewhere."""
+    parameters({"password": "correct horse"})
+    problems = RecordingProblems()
+    problems.add("artifact 'clf'", "sftp://ana:hunter2@store is away, and 'correct horse' is no help")
+    assert problems.summary().endswith(": sftp://ana:[redacted]@store is away, and '[redacted]' is no help")
 
 
 @pytest.mark.usefixtures("registry_env")
