@@ -23,6 +23,14 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which runs of this test, in whatever process, keep what is not sent yet."""
+    folder = tmp_path / "spool"
+    monkeypatch.setenv("TALLYMARK_SPOOL", str(folder))
+    return folder
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server on a fresh file."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -212,10 +211,6 @@ class Activation:
         error = None if is_no_failure(error) else error
         if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
             run.failed_with, run.failed_step = error, self._definition.name
-        if "tallymark.measuring" in sys.modules:
-            from tallymark import measuring
-
-            measuring.flush_all(run.settings)
         # A child of a fork that unwinds through here has started neither step nor run.
         is_ours = os.getpid() == self._process
         if self._step and is_ours:
@@ -228,6 +223,8 @@ class Activation:
 
             recording.finish_run(run, error)
             open_runs.discard(run)
+        if self._starts_run and is_ours and run.recorder is not None:
+            run.recorder.end()
 
 
 @functools.lru_cache(maxsize=16)

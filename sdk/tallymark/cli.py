@@ -86,6 +86,11 @@ _COMMANDS = {
         Later("tallymark_server.command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."),
         Later("tallymark.commands.background", "status", "Show which services run in the background, and where."),
         Later("tallymark.commands.background", "stop", "Stop the service that runs in the background."),
+        Later(
+            "tallymark.commands.syncing",
+            "sync",
+            "Send what runs have recorded while the registry was away, or offline.",
+        ),
         Later("tallymark.commands.tags", "tag", "Free labels of models and versions."),
         Later("tallymark.commands.background", "up", "Start the service in the background, and wait until it answers."),
         Later(

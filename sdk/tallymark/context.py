@@ -19,11 +19,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from tallymark.errors import AmbiguousRun, InvalidSetting
-from tallymark.problems import RecordingProblems
 from tallymark.settings import Settings
 
 if TYPE_CHECKING:
     from tallymark.model import Model
+    from tallymark.problems import RecordingProblems
+    from tallymark.recorder import Recorder
 
 RUN_ID = "TALLYMARK_RUN_ID"
 MAX_RUN_ID = 100
@@ -54,6 +55,13 @@ def start_of(run_id: str, otherwise: datetime) -> datetime:
     return otherwise
 
 
+def new_problems() -> RecordingProblems:
+    """Return where a run collects its problems; what that is made of takes time to import."""
+    from tallymark.problems import RecordingProblems
+
+    return RecordingProblems()
+
+
 class ActiveRun:
     """A run that goes on, as this process knows it. `start` is when it was started, `substitutions` are its templates'.
 
@@ -73,7 +81,11 @@ class ActiveRun:
         self.steps_lost = False
         # A context in which the run was started still holds it, because it was finished in another.
         self.is_stale = False
-        self.problems = RecordingProblems()
+        # The model of the run as a whole.
+        self.model: Model | None = None
+        self.problems: RecordingProblems = new_problems()
+        # What records it in this process, once there is something to record.
+        self.recorder: Recorder | None = None
         self.open_steps: set[str] = set()
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ TallymarkError
 │                        NoCurrentRun, AmbiguousRun, DigestMismatch
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
-├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable
+├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending
 ├── Unauthenticated
 ├── Forbidden
 └── Internal             Incident
@@ -311,6 +311,13 @@ class Stopping(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The store of artifacts cannot be read or written."""
+
+
+class NumberPending(Unavailable):
+    """The version has no number yet, since the registry could not be asked; the run records it all the same.
+
+    The number is given when the records are sent: when the registry is back, or by `tallymark sync`.
+    """
 
 
 class StorageUnavailable(Unavailable):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tallymark.context import Frame, current_frame
+from tallymark.context import Frame, current_frame, own_frame
 from tallymark.errors import AmbiguousRun, NoCurrentModel, NoCurrentRun
 from tallymark.settings import current
 
@@ -41,20 +41,32 @@ def current_frame_or_none() -> Frame | None:
 
 def log_metric(key: str, value: float, *, step: int | None = None) -> None:
     """Log a metric of the version in force here, once or at a step. Raises NoCurrentModel."""
-    if not current().disabled:
-        current_model().log_metric(key, value, step=step)
+    model = _recorded_model()
+    if model is not None:
+        model.log_metric(key, value, step=step)
 
 
 def log_metrics(metrics: Mapping[str, float], *, step: int | None = None) -> None:
     """Log several metrics of the version in force here, measured together. Raises NoCurrentModel."""
-    if not current().disabled:
-        current_model().log_metrics(metrics, step=step)
+    model = _recorded_model()
+    if model is not None:
+        model.log_metrics(metrics, step=step)
 
 
 def log_metadata(metadata: Mapping[str, object]) -> None:
     """Set metadata of the version in force here, by key. Raises NoCurrentModel."""
-    if not current().disabled:
-        current_model().log_metadata(metadata)
+    model = _recorded_model()
+    if model is not None:
+        model.log_metadata(metadata)
+
+
+def _recorded_model() -> Model | None:
+    """Return the model in force here, None if nothing is recorded."""
+    frame = own_frame()
+    # Training loops log in every turn, and the settings of a run are at hand, unlike those of the process.
+    if frame is not None and frame.model is not None:
+        return None if frame.run.settings.disabled else frame.model
+    return None if current().disabled else current_model()
 
 
 def _joined(run_id: str) -> Frame:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallymark.arguments import described, mapping, text, texts
-from tallymark.errors import ArtifactNotFound, InvalidArgument, Unavailable
+from tallymark.context import Frame, current_frame, own_frame
+from tallymark.errors import ArtifactNotFound, InvalidArgument
 from tallymark.memory import Memory
 from tallymark.settings import current
 from tallymark.values import Stage, stage_of
-from tallymark.warning import warn
 
 if TYPE_CHECKING:
     from tallymark.client import Client
@@ -215,9 +214,9 @@ class Model:
     def log_metric(self, key: str, value: float, *, step: int | None = None) -> None:
         """Log a metric: what was measured at a step, such as an epoch or a batch, or once, without one.
 
-        Points of a series are gathered, and sent together after a second, and at the end of the step or the run at the
-        latest. The version's metadata has the value of the highest step, or the one that was measured once. In a run,
-        what cannot be recorded is left out, and told at the end of the run; elsewhere, it raises InvalidArgument.
+        The version's metadata has the value of the highest step, or the one that was measured once. In a run, metrics
+        are kept on disk at once, and sent from the background; what cannot be recorded is left out, and told at the end
+        of the run. Elsewhere, it raises InvalidArgument.
         """
         self._log_points({key: value}, step)
 
@@ -226,14 +225,21 @@ class Model:
         self._log_points(metrics, step)
 
     def _log_points(self, metrics: Mapping[str, object], step: int | None) -> None:
-        from tallymark import here, recordable
+        from tallymark import recordable
 
-        settings, frame = current(), here.current_frame_or_none()
+        frame = _frame_here()
+        settings = current() if frame is None else frame.run.settings
         if settings.disabled:
             return
         points = recordable.points_of(metrics, step, None if frame is None else frame.run.problems)
         if step is None:
-            self._send_metadata({point.key: point.value for point in points})
+            self._record_metadata({point.key: point.value for point in points}, frame)
+        elif frame is not None:
+            from tallymark.recorder import recorder_of
+
+            recorder = recorder_of(frame.run)
+            for point in points:
+                recorder.log_point(frame, self, point)
         elif points:
             from tallymark import measuring
 
@@ -244,32 +250,26 @@ class Model:
     def log_metadata(self, metadata: Mapping[str, object]) -> None:
         """Set metadata of the version by key; `tallymark.conversion` has the table of what each type is recorded as.
 
-        Secrets are recorded as `[redacted]`. In a run, what cannot be recorded is left out, and told at the end of the
-        run: the training goes on. Elsewhere, InvalidField tells the path of what cannot be recorded.
+        Secrets are recorded as `[redacted]`. In a run, it is kept on disk at once, and sent from the background; what
+        cannot be recorded is left out, and told at the end of the run: the training goes on. Elsewhere, InvalidField
+        tells the path of what cannot be recorded, and Unavailable that the registry cannot be reached.
         """
-        if current().disabled:
+        frame = _frame_here()
+        if (current() if frame is None else frame.run.settings).disabled:
             return
-        from tallymark import here, recordable
+        from tallymark import recordable
 
-        frame = here.current_frame_or_none()
-        self._send_metadata(recordable.metadata_of(metadata, None if frame is None else frame.run.problems))
+        self._record_metadata(recordable.metadata_of(metadata, None if frame is None else frame.run.problems), frame)
 
-    def _send_metadata(self, facts: Mapping[str, Value]) -> None:
+    def _record_metadata(self, facts: Mapping[str, Value], frame: Frame | None) -> None:
         if not facts:
             return
-        version = self._ensured().resource_name
-        try:
-            self._client().log_metadata(version, facts)
-        except (Unavailable, InvalidArgument) as problem:
-            from tallymark import here
+        if frame is not None:
+            from tallymark.recorder import recorder_of
 
-            frame = here.current_frame_or_none()
-            if frame is None:
-                raise
-            for key in facts:
-                frame.run.problems.add(f"metadata {key!r}", str(problem))
-            if isinstance(problem, Unavailable):
-                warn(f"metadata of {version} is lost ({', '.join(sorted(facts))}): {problem}")
+            recorder_of(frame.run).log_metadata(frame, self, facts)
+        else:
+            self._client().log_metadata(self._ensured().resource_name, facts)
 
     def set_stage(
         self, stage: Stage | str, *, force: bool = False, reason: str = "", allow_unfinished_run: bool = False
@@ -305,10 +305,6 @@ class Model:
         if current().disabled:
             return self._unrecorded()
         version = self._found().resource_name
-        if "tallymark.measuring" in sys.modules:
-            from tallymark import measuring
-
-            measuring.flush(current(), version)
         return self._client().get_version(version)
 
     def _allocated(self) -> ModelVersion:
@@ -334,8 +330,11 @@ class Model:
 
     def _client(self) -> Client:
         from tallymark.client import shared
+        from tallymark.sender import check_reachable
 
-        return shared(current())
+        settings = current()
+        check_reachable(settings)
+        return shared(settings)
 
     def _resolution(self) -> Resolution:
         from tallymark.resolution import Resolution
@@ -346,6 +345,17 @@ class Model:
         from tallymark.unrecorded import unrecorded
 
         return unrecorded(self.name, self.version, current(), **changes)
+
+
+def _frame_here() -> Frame | None:
+    """Return what the code that runs now belongs to, None outside runs. Raises AmbiguousRun."""
+    return own_frame() or current_frame(_joined)
+
+
+def _joined(run_id: str) -> Frame:
+    from tallymark.resolution import joined_frame
+
+    return joined_frame(run_id)
 
 
 def memory_of(model: Model) -> Memory:

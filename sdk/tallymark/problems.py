@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # As many different problems as the service keeps of one run.
@@ -45,6 +46,13 @@ class RecordingProblems:
             taken = [RecordingProblem(*key, count) for key, count in self._unreported.items()]
             self._unreported.clear()
         return taken
+
+    def give_back(self, problems: Iterable[RecordingProblem]) -> None:
+        """Take back what `take_unreported` returned, since it could not be reported."""
+        with self._lock:
+            for each in problems:
+                key = (each.subject, each.problem)
+                self._unreported[key] = self._unreported.get(key, 0) + each.count
 
     def all(self) -> list[RecordingProblem]:
         """Return every problem so far."""

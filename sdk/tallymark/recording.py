@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from tallymark import calls, measuring
+from tallymark import calls, heartbeats, spool
+from tallymark.calls import Call
 from tallymark.client import Client, shared
 from tallymark.context import ActiveRun, Frame, new_run_id, open_runs, outer_run_id, outer_substitutions, start_of
-from tallymark.errors import RunFinished, RunNotFound, TallymarkError
+from tallymark.errors import RunFinished, RunNotFound, Unavailable
 from tallymark.model import Model
 from tallymark.recordable import add_losses
+from tallymark.recorder import recorder_of
 from tallymark.resolution import Resolution, model_of
-from tallymark.resources import ModelVersion
+from tallymark.resources import ModelVersion, Started
+from tallymark.sender import note_away
 from tallymark.settings import Settings, current
 from tallymark.surroundings import surroundings
 from tallymark.values import RunState
-from tallymark.warning import warn
 
 
 def version_in(frame: Frame, model: Model) -> tuple[Client, ModelVersion]:
@@ -45,8 +48,6 @@ def start_run(
     """
     settings = current()
     outer = outer_run_id()
-    if run_id:
-        _check_goes_on(run_id, settings)
     if run_id or outer:
         known = {**(outer_substitutions() if run_id in ("", outer) else {}), **substitutions}
         return _start_named_run(run_id or outer, name, model, settings, known, parameters)
@@ -54,11 +55,17 @@ def start_run(
     run = ActiveRun(new_run_id(start), settings, start, dict(substitutions), owned=True)
     add_losses(run.problems, "parameter", getattr(parameters, "losses", ()))
     resolution = None if model is None else Resolution(model, settings, run)
-    told = {"pipeline": name, **surroundings(), "parameters": parameters}
+    told = _told(name, run, parameters)
     config = None if resolution is None else resolution.config()
-    started = shared(settings).run_call(calls.start_run(settings.project, run.id, told, config))
+    call = calls.start_run(settings.project, run.id, told, config)
+    run.model = model
+    if settings.offline:
+        recorder_of(run).start_run(call, resolution)
+        return Frame(run, model, "")
+    started = shared(settings).run_call(call)
     if resolution is not None and started.version is not None:
         resolution.keep(started.version)
+    _begin(run)
     return Frame(run, model, "")
 
 
@@ -68,6 +75,25 @@ def _check_goes_on(run_id: str, settings: Settings) -> None:
         run = shared(settings).get_run(run_id)
         if run.state in (RunState.SUCCEEDED, RunState.FAILED):
             raise RunFinished(f"run {run_id} has {run.state.value} already; start another, with an id of its own")
+
+
+def _told(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> dict[str, Any]:
+    """Return the fields of the run."""
+    settings = run.settings
+    beats = settings.heartbeat and not settings.offline
+    return {
+        "pipeline": name,
+        **surroundings(),
+        "parameters": parameters,
+        "start_time": datetime.now(UTC),
+        "heartbeat_timeout": timedelta(seconds=settings.heartbeat) if beats else None,
+    }
+
+
+def _begin(run: ActiveRun) -> None:
+    """Begin what goes on beside a run: its journal, and its heartbeats."""
+    recorder_of(run)
+    heartbeats.begin(run)
 
 
 def _start_named_run(
@@ -84,14 +110,44 @@ def _start_named_run(
     # be there before its version is asked for.
     templated = model is not None and "{" in model.name + (model.version or "")
     config = Resolution(model, settings, run).config() if model is not None and not templated else None
-    told = {"pipeline": name, **surroundings(), "parameters": parameters}
-    started = shared(settings).run_call(calls.start_run(settings.project, run_id, told, config))
+    told = _told(name, run, parameters)
+    call = calls.start_run(settings.project, run_id, told, config)
+    run.model = model
+    inherited = spool.inherits(settings, run_id)
+    started = _started_or_kept(call, settings, run_id)
+    if started is None:
+        run.owned = inherited or (settings.offline and not spool.is_live(settings, run_id))
+        recorder_of(run).start_run(call, None if model is None or templated else Resolution(model, settings, run))
+        heartbeats.begin(run)
+        return Frame(run, model, "")
     # The process that started a lost run is gone, so whoever goes on with it ends it.
-    run.owned = started.created or started.run.state.value == "lost"
-    run.start = start_of(run_id, started.run.create_time)
+    run.start, run.owned = (
+        start_of(run_id, started.run.create_time),
+        started.created or started.run.state is RunState.LOST or inherited,
+    )
     if model is not None:
         Resolution(model, settings, run).ensure()
-    return Frame(run, model or model_of(started.version), "")
+    run.model = model or model_of(started.version)
+    _begin(run)
+    return Frame(run, run.model, "")
+
+
+def _started_or_kept(call: Call[Started], settings: Settings, run_id: str) -> Started | None:
+    """Start the run, and return what was started; None if it is recorded now, and started later.
+
+    That is so offline, and when the registry is away while the spool has records of the run: it goes on from there.
+    """
+    if settings.offline:
+        return None
+    try:
+        if run_id != outer_run_id():
+            _check_goes_on(run_id, settings)
+        return shared(settings).run_call(call)
+    except Unavailable as error:
+        if not spool.journals_of(settings, run_id):
+            raise
+        note_away(settings, error)
+        return None
 
 
 def join_run(outer: Frame, model: Model | None, substitutions: Mapping[str, str], step: str = "") -> Frame:
@@ -99,21 +155,17 @@ def join_run(outer: Frame, model: Model | None, substitutions: Mapping[str, str]
     if model is None:
         return outer._replace(step=step)
     frame = Frame(outer.run, model, step, substitutions)
-    Resolution.in_frame(model, frame).ensure()
+    with suppress(Unavailable):  # the run goes on, and the version is numbered when the registry is back
+        Resolution.in_frame(model, frame).ensure()
     return frame
 
 
 def finish_run(run: ActiveRun, error: BaseException | None) -> None:
-    """Record the outcome. A failure to record it is a warning, and changes neither result nor error of the run."""
+    """Record the outcome of a run that this process has started."""
+    heartbeats.end(run)
     state = RunState.SUCCEEDED if error is None else RunState.FAILED
-    try:
-        shared(run.settings).finish_run(run.id, state, error="" if error is None else run.describe(error))
-    except TallymarkError as problem:
-        message = f"the outcome of {run!r} ({state.value}) could not be recorded: {problem}"
-        if error is not None:
-            error.add_note(message)
-        else:
-            warn(message)
+    text = "" if error is None else run.describe(error)
+    recorder_of(run).finish_run(state, text)
 
 
 def end_open_runs() -> None:
@@ -123,7 +175,8 @@ def end_open_runs() -> None:
 
     error = SIGTERM()
     for run in list(open_runs):
-        measuring.flush_all(run.settings)
         for step in list(run.open_steps):
             stepping.finish_step(run, step, error)
         finish_run(run, error)
+    for run in list(open_runs):
+        recorder_of(run).end()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from tallymark import calls
+from tallymark.calls import Call
 from tallymark.client import Client, shared
 from tallymark.context import (
     ActiveRun,
@@ -18,11 +19,14 @@ from tallymark.context import (
     remembered,
     start_of,
 )
-from tallymark.errors import ModelNotFound, NotFound, RunNotFound, VersionNotFound
+from tallymark.errors import ModelNotFound, NotFound, NumberPending, RunNotFound, Unavailable, VersionNotFound
 from tallymark.memory import Key, filled
 from tallymark.model import Model, card_of, memory_of
 from tallymark.resources import Ensured, ModelVersion
+from tallymark.sender import check_reachable, note_away, settle
 from tallymark.settings import Settings, current
+from tallymark.spool import EPOCH, kept_header
+from tallymark.unrecorded import unrecorded
 
 # Versions that somebody holds; with these and with digits the registry only looks, and creates nothing.
 _HOLDERS = ("latest", "staging", "production")
@@ -93,14 +97,32 @@ class Resolution:
         return self._memory.in_run(self.key)
 
     def ensure(self) -> Ensured:
-        """Return the version, created if it is not there, and whether this call created it. Raises NotFound."""
+        """Return the version, created if it is not there, and whether this call created it. Raises NotFound.
+
+        While the registry is not to be asked, only a number that was given is known; else raises NumberPending.
+        """
+        try:
+            return self.resolve()
+        except NumberPending:
+            name, version = self.texts
+            if not version.isdecimal():
+                raise
+            return Ensured(unrecorded(name, version, self.settings), created=False)
+
+    def resolve(self) -> Ensured:
+        """As `ensure`, but for nothing that the registry has not said."""
         found = self.known()
         if found is not None:
             return Ensured(found, created=False)
         return self._keep(self._ask(self.config(), self._request_id()))
 
     def find(self) -> ModelVersion:
-        """Return the version without creating anything. Raises ModelNotFound, VersionNotFound, NotFound."""
+        """Return the version without creating anything, when what runs have recorded of it is sent.
+
+        Raises ModelNotFound, VersionNotFound, NotFound, and Unavailable at once while the registry is known to be away.
+        """
+        settle(self.settings)
+        check_reachable(self.settings, self.run)
         found = self.known()
         if found is not None:
             return found
@@ -131,10 +153,22 @@ class Resolution:
         is_new = self._memory.keep(self.key, ensured.version)
         return Ensured(ensured.version, created=ensured.created and is_new)
 
-    def _ask(self, config: Any, request_id: str, *, validate_only: bool = False) -> Ensured:
+    def request(self) -> Call[Ensured]:
+        """Return the call that finds or creates the version, the same each time."""
+        return self._call(self.config(), self._request_id())
+
+    def _call(self, config: Any, request_id: str) -> Call[Ensured]:
         run = self.run.id if self.run else None
-        call = calls.ensure_version(self.settings.project, config, run, self.step, request_id)
-        return self.client.run_call(calls.trial(call, validate_only))
+        return calls.ensure_version(self.settings.project, config, run, self.step, request_id)
+
+    def _ask(self, config: Any, request_id: str, *, validate_only: bool = False) -> Ensured:
+        check_reachable(self.settings, self.run)
+        try:
+            return self.client.run_call(calls.trial(self._call(config, request_id), validate_only))
+        except Unavailable as error:
+            if self.run is not None:
+                note_away(self.settings, error)
+            raise
 
     def _request_id(self) -> str:
         return self._memory.request_ids.setdefault(self.key, calls.new_request_id())
@@ -182,12 +216,16 @@ def joined_frame(run_id: str) -> Frame:
     settings = current()
 
     def join() -> Frame:
+        kept = _kept_frame(run_id, settings)
+        if kept is not None:
+            return kept
         client = shared(settings)
         run = client.get_run(run_id)
         version = client.get_version(run.model_version) if run.model_version else None
         start = start_of(run_id, run.create_time)
         active = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
-        frame = Frame(active, model_of(version), "")
+        active.model = model_of(version)
+        frame = Frame(active, active.model, "")
         if frame.model is not None and version is not None:
             Resolution.in_frame(frame.model, frame).keep(version)
         return frame
@@ -197,6 +235,19 @@ def joined_frame(run_id: str) -> Frame:
     except RunNotFound as error:
         message = f"{error}: TALLYMARK_RUN_ID names it; unset the variable, or start the run with @pipeline first"
         raise RunNotFound(message, code=error.code, metadata=error.metadata) from None
+
+
+def _kept_frame(run_id: str, settings: Settings) -> Frame | None:
+    """Return the frame of a run as its journal in the spool tells it, while the registry is not to be asked."""
+    if not settings.offline:
+        return None
+    header = kept_header(settings, run_id)
+    if header is None:
+        raise RunNotFound(f"no run {run_id!r} in {settings.spool}")
+    start = EPOCH + timedelta(microseconds=header.start)
+    run = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
+    run.model = None if header.model is None else Model(header.model, header.version)
+    return Frame(run, run.model, "")
 
 
 def model_of(version: ModelVersion | None) -> Model | None:

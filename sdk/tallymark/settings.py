@@ -12,15 +12,20 @@ from tallymark.errors import InvalidSetting
 
 DEFAULT_URL = "127.0.0.1:50051"
 DEFAULT_STORE = "tallymark-artifacts"
-MODES = ("online", "disabled")
+MODES = ("online", "offline", "disabled")
 PARAMETERS = ("on", "off")
+# How long the registry waits for a sign of life of a run, in seconds, before it records the run as lost.
+DEFAULT_HEARTBEAT = "90"
+MAX_HEARTBEAT = 30 * 86_400
 
 
 class Settings(NamedTuple):
     """How the registry is asked. `timeout` is in seconds, None for the default of each kind of call.
 
     `store` is the folder, or the uri of one, in which artifacts are saved; `trusted_types` are the types that they may
-    hold beside those of well-known libraries.
+    hold beside those of well-known libraries. `spool` is the folder in which records of runs are kept until they are
+    sent, and `heartbeat` how long, in seconds, the registry waits for a sign of life of a run before it records the run
+    as lost; 0 if it is never to do so.
     """
 
     url: str
@@ -31,6 +36,13 @@ class Settings(NamedTuple):
     store: str
     trusted_types: tuple[str, ...] = ()
     parameters: str = "on"
+    spool: str = ""
+    heartbeat: float = 90.0
+
+    @property
+    def offline(self) -> bool:
+        """Whether what is recorded is kept on disk, and the registry is not asked."""
+        return self.mode == "offline"
 
     @property
     def disabled(self) -> bool:
@@ -40,7 +52,10 @@ class Settings(NamedTuple):
 
 _arguments: dict[str, str | float] = {}
 # Of the environment: the settings, and what may say who somebody is.
-_VARIABLES = (*(f"TALLYMARK_{name.upper()}" for name in (*Settings._fields, "context")), "LOGNAME", "USER")
+_VARIABLES = (
+    *(f"TALLYMARK_{name.upper()}" for name in (*Settings._fields, "context")),
+    *("LOGNAME", "USER", "XDG_STATE_HOME", "HOME"),
+)
 
 # os.environ encodes and decodes at each look, which takes longer than all else that a call does that records nothing.
 _raw_environment: Mapping[Any, Any] = (
@@ -59,28 +74,26 @@ def configure(
     store: str | None = None,
     trusted_types: Iterable[str] | None = None,
     parameters: str | None = None,
+    spool: str | None = None,
+    heartbeat: float | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment or the context in use; None changes nothing.
 
     `url` is HOST:PORT of the service (TALLYMARK_URL), `project` whose models are meant (TALLYMARK_PROJECT), `mode`
-    `online`, or `disabled` to record nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take
+    `online`, `offline` to keep what runs record on disk until `tallymark sync` sends it, or `disabled` to record
+    nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take
     (TALLYMARK_TIMEOUT), `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host), `store` the
     folder or uri in which artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts), `trusted_types` the
     types, beside those of well-known libraries, that artifacts in the format skops may hold: qualified names, or
     `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas), `parameters` is `on` or,
-    to record no arguments of steps and pipelines, `off` (TALLYMARK_PARAMETERS). Raises InvalidSetting.
+    to record no arguments of steps and pipelines, `off` (TALLYMARK_PARAMETERS), `spool` the folder in which records of
+    runs are kept until they are sent (TALLYMARK_SPOOL, by default ~/.local/state/tallymark/spool), `heartbeat` the
+    seconds after which a run without a sign of life is recorded as lost, 0 for never (TALLYMARK_HEARTBEAT, by default
+    90). Raises InvalidSetting.
     """
     types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
-    given = {
-        "url": url,
-        "project": project,
-        "mode": mode,
-        "timeout": timeout,
-        "actor": actor,
-        "store": store,
-        "trusted_types": types,
-        "parameters": parameters,
-    }
+    given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor, "store": store}
+    given |= {"trusted_types": types, "parameters": parameters, "spool": spool, "heartbeat": heartbeat}
     chosen = {name: value for name, value in given.items() if value is not None}
     _settle({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
@@ -158,7 +171,16 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     actor, store = setting("actor")[0] or _whoami(), setting("store", DEFAULT_STORE)[0]
     trusted = tuple(name.strip() for name in setting("trusted_types")[0].split(",") if name.strip())
     parameters = _one_of(PARAMETERS, *setting("parameters", "on"))
-    return Settings(url, project, mode, timeout, actor, store, trusted, parameters)
+    # Not resolved: a folder that is a link may point elsewhere tomorrow.
+    spool = os.path.abspath(setting("spool")[0] or _default_spool(environment))  # noqa: PTH100 - pathlib has none that keeps links
+    heartbeat = _checked_heartbeat(*setting("heartbeat", DEFAULT_HEARTBEAT))
+    return Settings(url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat)
+
+
+def _default_spool(environment: Mapping[str, str]) -> str:
+    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - pathlib takes time to import
+    state = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")  # noqa: PTH118 - as above
+    return os.path.join(state, "tallymark", "spool")  # noqa: PTH118 - as above
 
 
 def checked_url(url: str, source: str) -> str:
@@ -191,6 +213,18 @@ def _checked_timeout(timeout: str, source: str) -> float | None:
         seconds = -1.0
     if not 0 < seconds <= 86_400:
         raise InvalidSetting(f"{source} is {timeout!r}, which is no number of seconds from 0 to 86400")
+    return seconds
+
+
+def _checked_heartbeat(heartbeat: str, source: str) -> float:
+    try:
+        seconds = float(heartbeat)
+    except ValueError:
+        seconds = -1.0
+    if seconds != 0 and not 1 <= seconds <= MAX_HEARTBEAT:
+        raise InvalidSetting(
+            f"{source} is {heartbeat!r}; it is a number of seconds from 1 to {MAX_HEARTBEAT}, or 0 for never"
+        )
     return seconds
 
 

@@ -63,6 +63,12 @@ def place_of(version: ModelVersion, name: str) -> str:
     return "/".join([_root(), *(_segment(part) for part in parts)])
 
 
+def place_in(root: str, version: str, name: str) -> str:
+    """Return the folder in a store for an artifact of the version of that resource name."""
+    _, project, _, model, _, number = version.split("/")
+    return "/".join([root, *(_segment(part) for part in (project, model, number, name))])
+
+
 def put(path: Path, folder: str) -> Kept:
     """Put a file into a folder of the store, under the beginning of its digest; StoreUnavailable."""
     digest = _digest_of(path)

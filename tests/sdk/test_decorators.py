@@ -300,8 +300,8 @@ async def test_models_answer_for_themselves_when_recording_is_disabled(monkeypat
         named.set_stage("prod")
 
 
-def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the registry goes away during a run, the result is kept with a warning, and an error with a note."""
+def test_an_outcome_that_cannot_be_sent_is_kept(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the registry goes away during a run, result and error are the user's, and the outcome is sent later."""
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.5")
 
     @pipeline(model=model)
@@ -311,15 +311,18 @@ def test_an_outcome_that_cannot_be_recorded_is_told(registry_env: Server, monkey
             raise problem
         return "trained"
 
-    with pytest.warns(RuntimeWarning, match="could not be recorded") as warned:
-        assert training() == "trained"
-    assert {each.filename for each in warned} == {__file__}
+    assert training() == "trained"
     registry_env.start()
     # Other settings have another connection, which has not just been refused.
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "5")
-    with pytest.raises(ValueError, match="lost") as caught:
+    with pytest.raises(ValueError, match="lost"):
         training(ValueError("lost"))
-    assert "could not be recorded" in caught.value.__notes__[0]
+    registry_env.start()
+    with Client() as client:
+        while len(ended := list(client.list_runs(filter="state != running"))) < 2:
+            pass
+    assert [run.state for run in ended] == [RunState.FAILED, RunState.SUCCEEDED]
+    assert ended[0].error == "ValueError: lost"
 
 
 async def test_a_pipeline_cancelled_while_it_starts_leaves_no_run(client: Client) -> None:

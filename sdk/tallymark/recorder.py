@@ -1,0 +1,252 @@
+"""What a program records in a run: kept in the run's journal at once, and sent from the background.
+
+Nothing here waits for the registry, but for what says so, and nothing here raises because a record could not be sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallymark import calls, spool, uploading
+from tallymark.calls import Call, recorded
+from tallymark.client import shared
+from tallymark.context import ActiveRun, Frame
+from tallymark.delivering import Delivery
+from tallymark.errors import InvalidSetting, Unavailable
+from tallymark.journal import Kind, point_body
+from tallymark.resolution import Resolution
+from tallymark.resources import MetricPoint, ModelVersion
+from tallymark.sender import Sender, close_all, sender_of
+from tallymark.values import RunState
+
+if TYPE_CHECKING:
+    from tallymark.model import Model
+
+logger = logging.getLogger("tallymark")
+
+
+class Recorder:
+    """Records what happens in one run in this process."""
+
+    def __init__(self, run: ActiveRun) -> None:
+        self.run = run
+        settings = run.settings
+        self._lock = threading.RLock()
+        self._versions: dict[tuple[str, ...], int] = {}
+        self._numbers: dict[int, tuple[Model, int]] = {}
+        self._pending: dict[int, Resolution] = {}
+        self._records = 0
+        self._claimed, why = spool.create(settings, spool.new_header(run))
+        if why and settings.offline:
+            raise InvalidSetting(f"TALLYMARK_MODE=offline needs a spool that can be written: {why}")
+        if why:
+            run.problems.add("journal", f"kept in memory only, since the spool cannot be written: {why}")
+        self._journal = self._claimed.journal
+        self._delivery = Delivery(self._claimed, shared(settings), run.problems, self._resolved, self._before_end)
+        self._sender: Sender | None = None
+        if not settings.offline:
+            self._sender = sender_of(settings)
+            self._sender.add(self._delivery)
+
+    def log_point(self, frame: Frame, model: Model, point: MetricPoint) -> None:
+        """Record a point of a metric of the version that the model means in the frame."""
+        self._append(Kind.POINT, self._number_of(frame, model), point_body(point.key, point.step, point.value))
+
+    def log_point_to(self, version: str, point: MetricPoint) -> None:
+        """Record a point of a metric of a version, by its resource name."""
+        known = (version,)
+        with self._lock:
+            number = self._versions.get(known)
+            if number is None:
+                number = self._versions[known] = len(self._versions) + 1
+                self._journal.append(Kind.VERSION, number, version.encode())
+        self._append(Kind.POINT, number, point_body(point.key, point.step, point.value))
+
+    def log_metadata(self, frame: Frame, model: Model, metadata: Mapping[str, object]) -> None:
+        """Record metadata of that version. Raises InvalidField for what is none."""
+        body = recorded.packed_metadata(metadata)
+        self._append(Kind.METADATA, self._number_of(frame, model), body)
+
+    def link(self, frame: Frame, model: Model, name: str, told: Mapping[str, Any]) -> None:
+        """Record that an artifact is linked to that version. Raises InvalidField."""
+        call = recorded.linked(self.run.settings.project, name, told)
+        self._append(Kind.CALL, self._number_of(frame, model), recorded.packed(call))
+
+    def upload(self, frame: Frame, model: Model, path: Path, name: str, told: Mapping[str, Any], store: str) -> None:
+        """Keep a file or folder in the spool, to be put into the store and linked to that version later.
+
+        Raises OSError if it cannot be kept, and InvalidField.
+        """
+        call = recorded.linked(self.run.settings.project, name, told)
+        if self._claimed.files is None:
+            raise OSError(f"the spool cannot be written: {self.run.settings.spool}")
+        kept = f"{self._records:08d}{path.suffix}"
+        uploading.keep(path, self._claimed.files, kept)
+        body = uploading.packed({"file": kept, "name": name, "store": store}, call)
+        self._append(Kind.UPLOAD, self._number_of(frame, model), body)
+
+    def start_run(self, call: Call[Any], resolution: Resolution | None) -> None:
+        """Record that the run starts, for the registry to hear of it later."""
+        number = 0 if resolution is None else self._numbered(resolution)
+        if resolution is not None:
+            self._pending[number] = resolution
+        self._append(Kind.CALL, number, recorded.packed(call))
+
+    def start_step(self, frame: Frame, step: str, name: str, parameters: Mapping[str, object]) -> None:
+        """Record that a step starts, with the version that is in force in it."""
+        now = datetime.now(UTC)
+        number = 0 if frame.model is None else self._number_of(frame, frame.model)
+        call = calls.start_step(self.run.settings.project, self.run.id, step, name, "", parameters, now)
+        self._append(Kind.CALL, number, recorded.packed(call))
+
+    def finish_step(self, step: str, state: RunState, error: str) -> None:
+        """Record the outcome of a step."""
+        self._finish(calls.finish_step(self.run.settings.project, self.run.id, step, state, error, datetime.now(UTC)))
+
+    def finish_run(self, state: RunState, error: str) -> None:
+        """Record the outcome of the run."""
+        self._finish(calls.finish_run(self.run.settings.project, self.run.id, state, error, datetime.now(UTC)))
+
+    def _finish(self, call: Call[Any]) -> None:
+        self._report_problems()
+        self._append(Kind.CALL, 0, recorded.packed(call))
+
+    def _report_problems(self) -> None:
+        problems = self.run.problems.take_unreported()
+        if problems:
+            call = calls.report_recording_problems(self.run.settings.project, self.run.id, problems)
+            self._append(Kind.CALL, 0, recorded.packed(call))
+
+    def _append(self, kind: Kind, version: int, body: bytes) -> None:
+        self._records += 1
+        if not self._journal.append(kind, version, body):
+            why = self._journal.why_in_memory or "the run has ended"
+            self.run.problems.add("record", f"it could not be kept: {why}")
+        if self._sender is not None and not self._delivery.is_noticed:
+            self._delivery.is_noticed = True
+            self._sender.notify()
+
+    def _number_of(self, frame: Frame, model: Model) -> int:
+        """The number by which the journal knows the version that the model means in the frame."""
+        known = self._numbers.get(id(model))
+        if known is not None and not frame.substitutions:
+            return known[1]
+        resolution = Resolution.in_frame(model, frame)
+        with self._lock:
+            number = self._versions.get(resolution.key)
+            if number is None:
+                number = self._declared(resolution)
+            if not frame.substitutions:
+                self._numbers[id(model)] = (model, number)
+            return number
+
+    def _declared(self, resolution: Resolution) -> int:
+        """Declare a version in the journal: by its name if that is known, else by what is to be asked later."""
+        try:
+            body = resolution.resolve().version.resource_name.encode()
+            number = self._numbered(resolution)
+        except Unavailable:
+            body = recorded.packed(resolution.request())
+            number = self._numbered(resolution)
+            self._pending[number] = resolution
+        self._journal.append(Kind.VERSION, number, body)
+        return number
+
+    def _numbered(self, resolution: Resolution) -> int:
+        number = self._versions[resolution.key] = len(self._versions) + 1
+        return number
+
+    def _resolved(self, number: int, version: ModelVersion) -> None:
+        resolution = self._pending.pop(number, None)
+        if resolution is not None:
+            resolution.keep(version)
+
+    def _before_end(self) -> None:
+        if self._sender is not None:
+            self._sender.deliver_run(self.run.id)
+
+    def end(self) -> None:
+        """End the recording of the run in this process.
+
+        Wait until all is delivered, at most one time-out, and not while the registry is away; log what was left out or
+        is kept.
+        """
+        self.run.recorder = None
+        sender = self._sender
+        if sender is None:
+            self._claimed.release()
+        else:
+            sender.end(self._delivery)
+            delivery = self._delivery
+            sender.wait(lambda: sender.is_delivered(delivery) or delivery.blocked is not None, sender.patience)
+        summary = self.run.problems.summary()
+        if summary:
+            logger.warning("%r: %s", self.run, summary)
+        if sender is None or not sender.is_delivered(self._delivery):
+            self._log_kept()
+
+    def _log_kept(self) -> None:
+        count = self._records - self._delivery.delivered
+        if self._claimed.path is None or self._journal.why_in_memory:
+            logger.warning("%r: %d records are in memory only, and lost when this program ends", self.run, count)
+            return
+        level = logging.INFO if self.run.settings.offline else logging.WARNING
+        why = self._delivery.blocked or (self._sender.away if self._sender is not None else None)
+        logger.log(
+            level,
+            "%r: %d records are kept in %s; they are sent when the registry is back, or by `tallymark sync`%s",
+            self.run,
+            count,
+            self._claimed.path.parent,
+            f" ({why})" if why is not None else "",
+        )
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork, leave the journal to the parent."""
+        self.run.recorder = None
+        self._journal.leave()
+
+
+_lock = threading.Lock()
+_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def recorder_of(run: ActiveRun) -> Recorder:
+    """Return what records the run in this process."""
+    found = run.recorder
+    if found is not None:
+        return found
+    with _lock:
+        if run.recorder is None:
+            run.recorder = Recorder(run)
+            _recorders.add(run.recorder)
+            _deliver_before_exit()
+        return run.recorder
+
+
+def _deliver_before_exit() -> None:
+    """Processes of multiprocessing end without what `atexit` was told."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, close_all, exitpriority=0)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+    for recorder in list(_recorders):
+        recorder.leave_to_parent()
+    _recorders.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,327 @@
+"""The thread that delivers journals in the background: one for each registry, for as long as there is something to do.
+
+It delivers what this process records, and what processes that ended have left behind. When the registry goes away, it
+tries again after pauses that grow, and nobody else waits for it: `away` says why.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from tallymark import calls, spool
+from tallymark.channel import WRITE_TIMEOUT
+from tallymark.client import Client, shared
+from tallymark.context import ActiveRun
+from tallymark.delivering import Delivery
+from tallymark.errors import Internal, NumberPending, StoreUnavailable, TallymarkError, Unavailable
+from tallymark.problems import RecordingProblems
+from tallymark.settings import Settings
+
+logger = logging.getLogger("tallymark")
+
+# Records that follow each other this closely go together.
+LINGER = 0.05
+# A thread with nothing to do ends after this time.
+IDLE = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
+# At the end of the program, how long a call that cannot be completed may take to be cancelled.
+STOPPING = 1.0
+
+
+def is_away(error: Exception) -> bool:
+    """Return whether the error says that the registry cannot be reached."""
+    return isinstance(error, Unavailable) and not isinstance(error, StoreUnavailable)
+
+
+def check_reachable(settings: Settings, run: ActiveRun | None = None) -> None:
+    """Raise, without waiting, if the registry is not to be asked, or if a run goes on while it is known to be away.
+
+    Raises NumberPending.
+    """
+    if settings.offline:
+        raise NumberPending(
+            "the registry is not asked (TALLYMARK_MODE=offline): what runs record is kept, and gets its numbers when"
+            " `tallymark sync` sends it"
+        )
+    found = None if run is None else _senders.get(settings)
+    if found is not None and found.away is not None:
+        raise NumberPending(f"{run!r} goes on without its registry, which is asked again later: {found.away}")
+
+
+def note_away(settings: Settings, error: TallymarkError) -> None:
+    """Take note that a call in a run found the registry away, so that nobody waits for it again."""
+    sender_of(settings).note_away(error)
+
+
+def settle(settings: Settings) -> None:
+    """Wait until what runs have recorded is delivered, at most one time-out, and not while the registry is away."""
+    found = _senders.get(settings)
+    if found is not None:
+        found.settle()
+
+
+class Sender:
+    """Delivers the journals of one registry."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        # Why the registry cannot be reached; None while it can.
+        self.away: TallymarkError | None = None
+        self._deliveries: list[Delivery] = []
+        self._left_behind: list[Delivery] = []
+        self._ended: set[Delivery] = set()
+        self._looked = False
+        self._pause = FIRST_PAUSE
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    @property
+    def client(self) -> Client:
+        """The client that sends."""
+        return shared(self.settings)
+
+    def add(self, delivery: Delivery) -> None:
+        """Deliver this journal from now on."""
+        with self._changed:
+            self._deliveries.append(delivery)
+
+    def notify(self, *, hurry: bool = False) -> None:
+        """Say that there is something to deliver."""
+        self._wake.set()
+        if hurry:
+            self._hurry.set()
+        if self._thread is None:
+            self._start()
+
+    def _start(self) -> None:
+        with self._changed:
+            if self._thread is not None or self._closing:
+                return
+            thread = threading.Thread(target=self._run, name="tallymark-sender", daemon=True)
+            with suppress(RuntimeError):  # the interpreter ends, and the journal stays for the next program
+                thread.start()
+                self._thread = thread
+
+    def note_away(self, error: TallymarkError) -> None:
+        """Take note that a call of somebody else found the registry away, so that nobody waits for it again."""
+        if is_away(error) and self.away is None:
+            self._failed(error)
+            self.notify()
+
+    def end(self, delivery: Delivery) -> None:
+        """Remove the journal once all of it is delivered: nothing is recorded in it any more."""
+        with self._changed:
+            self._ended.add(delivery)
+        self.notify(hurry=True)
+
+    def wait(self, is_done: Callable[[], bool], timeout: float) -> bool:
+        """Wait until that is so, at most so long, and not while the registry is away. Return whether it is so."""
+        self.notify(hurry=True)
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not is_done() and self.away is None and not self._closing:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return is_done()
+
+    def settle(self) -> None:
+        """Wait until what is recorded is delivered, at most one time-out, and not while the registry is away."""
+        if self.away is None and self._is_pending():
+            self.wait(lambda: not self._is_pending(), self.patience)
+
+    @property
+    def patience(self) -> float:
+        """How many seconds whoever must wait for the registry waits at most."""
+        return self.settings.timeout or WRITE_TIMEOUT
+
+    def is_delivered(self, delivery: Delivery) -> bool:
+        """Return whether the journal is removed, because all of it is delivered."""
+        return delivery not in self._deliveries
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            try:
+                more = self._deliver_all()
+                self._succeeded(more)
+            except TallymarkError as error:
+                self._failed(error)
+            except Exception:
+                # Recording must not end because of a defect in here: it is logged, and tried again later.
+                logger.exception("records could not be sent to %s; they are kept", self.settings.url)
+                self._failed(Internal("a defect of the sender; see the log"))
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait_for_work(self) -> bool:
+        """Wait until there is something to do, and return True; False when this thread is no longer needed."""
+        if self.away is not None:
+            self._hurry.wait(self._pause)
+            self._hurry.clear()
+            return not self._closing
+        while not self._wake.wait(IDLE):
+            with self._changed:
+                if not self._wake.is_set():
+                    self._thread = None
+                    return False
+        self._hurry.wait(LINGER)
+        self._hurry.clear()
+        self._wake.clear()
+        return not self._closing
+
+    def _deliver_all(self) -> bool:
+        """Deliver everything that there is. Return whether something waits for another time; raises Unavailable."""
+        if not self._looked:
+            self._looked = True
+            self._take_over("")
+        waits = sent = False
+        for delivery in list(self._deliveries):
+            waits |= not self._deliver(delivery)
+            sent |= delivery.delivered > 0
+        while self._left_behind and not self._closing:
+            self._deliver_left_behind(self._left_behind[0])
+            if self._wake.is_set():  # what is recorded now comes first
+                return False
+        if self.away is not None and not sent:
+            self.client.run_call(calls.head(self.settings.project))
+        return waits
+
+    def _deliver(self, delivery: Delivery) -> bool:
+        """Deliver a journal of this process. Return whether all of it is; raises Unavailable."""
+        try:
+            delivery.is_noticed = False
+            while not self._closing and delivery.step():
+                self._progressed()
+            if delivery in self._ended and not self._closing and delivery.is_sealed():
+                self._remove(delivery)
+                with self._changed:
+                    self._deliveries.remove(delivery)
+                    self._ended.discard(delivery)
+            delivery.blocked = None
+            if not delivery.claimed.header.run:  # there is no run to which it could be reported
+                for problem in delivery.problems.take_unreported():
+                    logger.warning("%s: %s (%d times)", problem.subject, problem.problem, problem.count)
+        except (TallymarkError, OSError) as error:
+            if is_away(error):
+                raise
+            delivery.blocked = error
+        self._progressed()
+        return delivery.blocked is None
+
+    def deliver_run(self, run: str) -> None:
+        """Deliver what other processes of the run have left behind; raises Unavailable."""
+        self._take_over(run)
+        for delivery in [each for each in self._left_behind if each.claimed.header.run == run]:
+            self._deliver_left_behind(delivery, whole=True)
+
+    def _deliver_left_behind(self, delivery: Delivery, *, whole: bool = False) -> None:
+        try:
+            while delivery.step():
+                if self._wake.is_set() and not whole:
+                    return
+            self._remove(delivery)
+        except (TallymarkError, OSError) as error:
+            if is_away(error):
+                raise
+            logger.warning("%s is kept, for `tallymark sync`: %s", delivery.claimed.path, error)
+            delivery.claimed.journal.close()
+        self._left_behind.remove(delivery)
+
+    def _remove(self, delivery: Delivery) -> None:
+        delivery.finish()
+        if delivery.is_damaged:
+            logger.warning("what could not be sent of %r is kept in %s", delivery, delivery.claimed.put_aside())
+        else:
+            delivery.claimed.remove()
+
+    def _take_over(self, run: str) -> None:
+        """Take over journals that no process holds: those of the run, or of all that may be delivered by this one."""
+        known = {delivery.claimed.path for delivery in self._left_behind}
+        for path in spool.abandoned(self.settings, run):
+            try:
+                claimed = spool.claim(path) if path not in known else None
+            except (OSError, spool.Unreadable) as error:
+                logger.warning("%s", error)
+                continue
+            if claimed is not None:
+                self._left_behind.append(left_behind(claimed, self.settings))
+
+    def _progressed(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _succeeded(self, waits: bool) -> None:
+        if self.away is not None:
+            logger.info("%s is back; what was recorded meanwhile is sent", self.settings.url)
+        self.away = None
+        self._pause = min(2 * self._pause, LONGEST_PAUSE) if waits else FIRST_PAUSE
+        if waits:
+            self._wake.set()
+            self._hurry.wait(self._pause)
+
+    def _failed(self, error: TallymarkError) -> None:
+        if self.away is None and not self._closing:
+            logger.warning("records are kept in %s and sent later: %s", self.settings.spool, error)
+        else:
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        with self._changed:
+            self.away = error
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Deliver what there is, as far as that is possible within a time-out, and end the thread."""
+        self.settle()
+        self._closing = True
+        self._wake.set()
+        self._hurry.set()
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            self.client.close()  # which cancels a call on its way
+            thread.join(STOPPING)
+        for delivery in self._deliveries:
+            if not delivery.is_pending() and not delivery.claimed.header.owned:
+                delivery.claimed.remove()
+
+    def _is_pending(self) -> bool:
+        return any(each.is_pending() and each.blocked is None for each in list(self._deliveries))
+
+
+def left_behind(claimed: spool.Claimed, settings: Settings) -> Delivery:
+    """Return the delivery of a journal that another process has recorded, for the registry of the settings."""
+    client = shared(settings._replace(actor=claimed.header.actor, project=claimed.header.project))
+    return Delivery(claimed, client, RecordingProblems())
+
+
+_senders: dict[Settings, Sender] = {}
+
+
+def sender_of(settings: Settings) -> Sender:
+    """Return the sender of this process for the settings."""
+    found = _senders.get(settings)
+    return found or _senders.setdefault(settings, Sender(settings))
+
+
+def close_all() -> None:
+    """Deliver what there is, and end the threads: at the end of the program, or of a process of multiprocessing."""
+    for sender in list(_senders.values()):
+        sender.close()
+
+
+def _after_fork_in_child() -> None:
+    # The threads and the journals are the parent's.
+    _senders.clear()
+
+
+atexit.register(close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

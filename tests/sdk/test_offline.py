@@ -1,0 +1,254 @@
+"""Runs without a registry: recorded on disk, and sent by `tallymark sync`; and runs that go on from there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tallymark import Client, Model, current_model, current_run, errors, log_metadata, log_metric, pipeline, run, step
+from tallymark.testing import Server
+from tallymark.values import RunState
+
+CLOSED = "127.0.0.1:1"
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, spool: Path) -> Path:
+    """The spool of this process, which records offline for a registry that is not there."""
+    monkeypatch.setenv("TALLYMARK_MODE", "offline")
+    monkeypatch.setenv("TALLYMARK_URL", CLOSED)
+    return spool
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.address) as made:
+        yield made
+
+
+def sync(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("tallymark"), "sync", "--no-headers", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+MODEL = Model("churn", tags=["nightly"])
+
+
+@step(model=Model("data", "2026.1"))
+def prepare() -> None:
+    log_metadata({"rows": 7})
+
+
+@step
+def fit(depth: int) -> None:
+    for at in range(20):
+        log_metric("loss", 1 / (at + 1), step=at)
+    log_metadata({"depth": depth})
+
+
+@pipeline(model=MODEL)
+def train(kind: str) -> str:
+    prepare()
+    fit(3)
+    return current_run()
+
+
+def test_an_offline_run_is_the_run_that_it_would_have_been(offline: Path, client: Client) -> None:
+    """After `tallymark sync --to`, steps, versions, points and outcome are there, with the times of then."""
+    begun = datetime.now(UTC)
+    found = train("nightly")
+    ended = datetime.now(UTC)
+    with pytest.raises(ValueError, match="no data"), run(model=MODEL, name="second"):
+        raise ValueError("no data")
+    rows = [line.split("\t")[:2] for line in sync("--to", client._settings.url).stdout.splitlines()]
+    assert rows[0] == [found, "sent"]
+    assert len(rows) == 2
+    ran, failed = client.get_run(found), next(client.list_runs(filter="state = failed"))
+    assert (ran.pipeline, ran.state, ran.parameters) == ("train", RunState.SUCCEEDED, {"kind": "nightly"})
+    assert (failed.pipeline, failed.error) == ("second", "ValueError: no data")
+    assert begun <= ran.start_time <= ran.end_time <= ended <= ran.create_time
+    first = client.get_version("churn/1")
+    assert (first.run, first.tags, first.metadata) == (found, ("nightly",), {"depth": 3, "loss": 0.05})
+    assert client.get_version("data==2026.1").metadata == {"rows": 7}
+    assert [(each.name, each.state) for each in client.list_steps(found)] == [
+        ("prepare", RunState.SUCCEEDED),
+        ("fit", RunState.SUCCEEDED),
+    ]
+    assert all(begun <= each.start_time <= each.end_time <= ended for each in client.list_steps(found))
+    assert [point.step for point in client.list_metrics("churn/1", "loss")] == list(range(20))
+    assert (client.get_version("churn").number, [each for each in offline.rglob("*") if each.is_file()]) == (2, [])
+
+
+def test_nothing_has_a_number_that_was_not_given(offline: Path) -> None:
+    """What is not known raises NumberPending; what was given explicitly is known. Nothing waits for the registry."""
+    begun = time.monotonic()
+    model, named = Model("churn"), Model("churn", 7)
+
+    @pipeline(model=model)
+    def training() -> None:
+        for read in (lambda: model.number, lambda: model.id, lambda: model.metadata, lambda: model.stage):
+            with pytest.raises(errors.NumberPending, match="tallymark sync"):
+                read()
+        with pytest.raises(errors.NumberPending):
+            current_model().set_stage("production")
+        assert (named.number, named.id) == (7, "projects/default/models/churn/versions/7")
+
+    training()
+    with pytest.raises(errors.NumberPending):
+        _ = model.number
+    with pytest.raises(errors.Unavailable):
+        Model("churn", 7).log_metadata({"a": 1})
+    assert time.monotonic() - begun < 5
+
+
+def test_processes_of_an_offline_run_belong_to_it(offline: Path, client: Client) -> None:
+    """A program that the run starts records in it, for the same version."""
+    code = (
+        "from tallymark import current_model, log_metric; log_metric('loss', 1.0, step=1); print(current_model().name)"
+    )
+
+    @pipeline(model=Model("churn"))
+    def training() -> str:
+        log_metric("loss", 0.0, step=0)
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert training() == "churn\n"
+    sync("--to", client._settings.url)
+    assert [point.value for point in client.list_metrics("churn/1", "loss")] == [0, 1]
+    (ran,) = client.list_runs()
+    assert ran.state is RunState.SUCCEEDED
+    assert [event.kind for event in client.list_events()][-1] in ("run_finished", "version_run_state_changed")
+
+
+RESUMED = """
+import os, sys
+from tallymark import Model, log_metric, run
+
+first = int(sys.argv[1])
+with run(model=Model("churn"), id="nightly-7", name="nightly"):
+    for at in range(first, first + 100):
+        log_metric("loss", float(at), step=at)
+    print("recorded", flush=True)
+    if len(sys.argv) > 2:
+        os.kill(os.getpid(), 9)
+"""
+
+
+def resumed(first: int, *kill: str, environment: dict[str, str]) -> int:
+    return subprocess.run(
+        [sys.executable, "-c", RESUMED, str(first), *kill], env={**os.environ, **environment}, check=False
+    ).returncode
+
+
+def test_a_run_that_was_killed_in_an_outage_goes_on(registry_env: Server, spool: Path) -> None:
+    """Started again under its id while the registry is away, it records on, and whoever finishes it has finished it."""
+    environment = {"TALLYMARK_TIMEOUT": "1"}
+    assert resumed(0, "kill", environment=environment) == -9
+    registry_env.stop()
+    assert resumed(100, "kill", environment=environment) == -9
+    assert resumed(200, environment=environment) == 0
+    registry_env.start()
+    sync()
+    with Client() as client:
+        (ran,) = client.list_runs()
+        assert (ran.id, ran.state) == ("nightly-7", RunState.SUCCEEDED)
+        assert [point.step for point in client.list_metrics("churn/1", "loss")] == list(range(300))
+        assert client.get_version("churn").number == 1
+    assert not list(spool.rglob("*.journal"))
+
+
+def test_a_run_that_nobody_knows_is_not_started_in_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Online, the start of a run needs the registry."""
+    monkeypatch.setenv("TALLYMARK_URL", CLOSED)
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.3")
+    with pytest.raises(errors.Unavailable), run(model=Model("churn"), id="nightly-7"):
+        pass
+
+
+def test_a_version_that_cannot_be_is_said_and_kept(offline: Path, client: Client) -> None:
+    """The run is recorded all the same; what was for the version is counted, and its journal is put aside."""
+
+    @pipeline(model=Model("churn", "production"))
+    def training() -> None:
+        log_metric("loss", 0.5, step=0)
+        log_metadata({"rows": 7})
+
+    training()
+    done = sync("--to", client._settings.url, code=1)
+    assert "put aside" in done.stderr
+    (ran,) = client.list_runs()
+    assert ran.state is RunState.SUCCEEDED
+    subjects = {problem.subject for problem in ran.recording_problems}
+    assert subjects == {"model 'churn'", "metric 'loss'", "metadata 'rows'"}
+    assert len(list((offline / "aside").glob("*.journal"))) == 1
+    assert sync("--dry-run").stdout.split("\t")[1] == "put aside"
+    assert sync("--to", client._settings.url).stdout == ""
+
+
+def test_a_spool_that_cannot_be_written_is_said_before_an_offline_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There would be nothing left of it."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TALLYMARK_MODE", "offline")
+    monkeypatch.setenv("TALLYMARK_SPOOL", str(tmp_path / "file"))
+    with pytest.raises(errors.InvalidSetting, match=re.escape(str(tmp_path / "file"))), run(model=Model("churn")):
+        pass
+
+
+def test_two_syncs_at_once_send_once(offline: Path, client: Client) -> None:
+    """Each journal is sent by one of them."""
+
+    @pipeline(model=Model("churn"))
+    def training() -> None:
+        for at in range(300):
+            log_metric("loss", 0.5, step=at)
+
+    for _ in range(5):
+        training()
+    arguments = [Path(sys.executable).with_name("tallymark"), "sync", "--to", client._settings.url]
+    both = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    kinds = [event.kind for event in client.list_events()]
+    assert [kinds.count(kind) for kind in ("run_started", "run_finished", "metrics_logged")] == [5, 5, 5]
+
+
+def test_a_damaged_journal_is_said_and_kept(offline: Path, client: Client) -> None:
+    """What is whole is sent, what is not is reported by its place, and the file is put aside, not removed."""
+
+    @pipeline(model=Model("churn"))
+    def training() -> None:
+        for at in range(100):
+            log_metric("loss", 0.5, step=at)
+
+    training()
+    training()
+    first, second = sorted(offline.rglob("*.journal"))
+    damaged = bytearray(first.read_bytes())
+    damaged[damaged.index(b"loss", len(damaged) // 2)] ^= 1
+    first.write_bytes(damaged)
+    second.write_bytes(b"\0" * 200)
+    done = sync("--to", client._settings.url, code=1)
+    assert "bytes of" in done.stderr
+    assert str(offline / "aside" / first.name) in done.stderr
+    assert str(second) in done.stderr
+    assert len(list(client.list_metrics("churn", "loss"))) == 99
+    assert {path.name for path in (offline / "aside").glob("*.journal")} == {first.name, second.name}
+    (ran,) = client.list_runs()
+    assert [problem.subject for problem in ran.recording_problems] == ["journal"]

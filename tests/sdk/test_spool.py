@@ -1,0 +1,92 @@
+"""Journals of several processes in one spool: each has its own, and none is left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sdk.killed import KILLED, line_of, program, wait_until
+
+from tallymark import Client, Model, current_run, log_metric, pipeline, sender
+from tallymark.context import own_frame
+from tallymark.testing import Server
+from tallymark.values import RunState
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Iterator[Client]:
+    with Client() as made:
+        yield made
+
+
+def in_process(start: int) -> None:
+    for at in range(start, start + 50):
+        log_metric("loss", float(at), step=at)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_processes_of_a_run_record_in_journals_of_their_own(client: Client, method: str, spool: Path) -> None:
+    """Whatever started them, and though they end without what `atexit` was told, the run ends with all of it."""
+    context = multiprocessing.get_context(method)
+
+    @pipeline(model=Model("churn"))
+    def training() -> str:
+        log_metric("loss", -1.0, step=1000)
+        processes = [context.Process(target=in_process, args=(start,)) for start in (0, 50, 100)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+            assert process.exitcode == 0
+        return current_run()
+
+    run = training()
+    assert client.get_run(run).state is RunState.SUCCEEDED
+    assert [point.step for point in client.list_metrics("churn", "loss")] == [*range(150), 1000]
+    wait_until(lambda: not list(spool.rglob("*.journal")))
+
+
+def test_a_killed_worker_loses_nothing(client: Client, spool: Path) -> None:
+    """Before the run ends, its own process sends what a worker had recorded."""
+    ready, end = os.pipe(), os.pipe()
+
+    @pipeline(model=Model("churn"))
+    def training() -> None:
+        log_metric("loss", 0.0, step=0)
+        worker = os.fork()
+        if worker == 0:
+            frame = own_frame()
+            assert frame
+            # Nothing is sent by this process, as if it were killed at once.
+            sender.sender_of(frame.run.settings)._closing = True
+            log_metric("loss", 1.0, step=1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(worker, 0)
+        log_metric("loss", 2.0, step=2)
+
+    training()
+    for fd in (*ready, *end):
+        os.close(fd)
+    assert [point.value for point in client.list_metrics("churn", "loss")] == [0, 1, 2]
+    assert not list(spool.rglob("*.journal"))
+
+
+def test_another_process_sends_what_was_left_behind(registry_env: Server, client: Client, spool: Path) -> None:
+    """The next program that records for the registry sends it in the background."""
+    with program(KILLED, TALLYMARK_MODE="offline") as process:
+        left = line_of(process)
+        process.kill()
+        process.wait()
+
+    @pipeline(model=Model("other"))
+    def training() -> None: ...
+
+    training()
+    wait_until(lambda: client.newest_revision() > 0 and len(list(client.list_runs(filter=f'run = "{left}"'))) == 1)
+    wait_until(lambda: not list(spool.rglob("*.journal")))
+    assert len(list(client.list_metrics("churn", "loss"))) == 10
+    assert client.get_run(left).state is RunState.RUNNING
