@@ -40,11 +40,13 @@ def convert(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut
     listing = next((each for each in ("tolist", "to_list", "numpy") if hasattr(type(value), each)), None)
     if not hasattr(type(value), "dtype") or listing is None:
         return conversion.described(place, f"{name} {shape}", "it is data, and only described: save it as an artifact")
+    description = f"{name} {_dtype_of(value)} {shape}"
     if math.prod(shape) > MAX_VALUES:
-        description = f"{name} {_dtype_of(value)} {shape}"
         return conversion.described(place, description, f"it has over {MAX_VALUES:,} values, and is only described")
-    labels = _labels_of(value)
-    values = _listed(value, listing)
+    try:
+        labels, values = _labels_of(value), _listed(value, listing)
+    except Exception:  # noqa: BLE001 - tensors that are sparse, or hold nothing yet, raise all kinds of errors
+        return conversion.described(place, description, "its values cannot be read, and it is only described")
     return conversion.value(values if labels is None else dict(zip(labels, values, strict=True)), place)
 
 

@@ -296,6 +296,21 @@ class EagerTensor:
         return self._values
 
 
+class SparseTensor(Tensor):
+    """As those of torch that are sparse or hold nothing, which have no list of their values."""
+
+    def tolist(self) -> Any:
+        raise NotImplementedError
+
+
+def test_a_tensor_without_a_list_of_values_is_described() -> None:
+    """What cannot be listed is said to be there, with its shape."""
+    assert parameters({"weights": SparseTensor([1, 2])}) == {"weights": "SparseTensor float32 (2,)"}
+    problems = RecordingProblems()
+    assert metadata_in_run({"weights": SparseTensor([1, 2])}, problems) == {"weights": "SparseTensor float32 (2,)"}
+    assert [problem.subject for problem in problems.all()] == ["metadata 'weights'"]
+
+
 @pytest.mark.parametrize("kind", [Tensor, EagerTensor])
 def test_tensors_are_recorded_like_arrays(kind: Any) -> None:
     """A scalar is a number, a few numbers a list, and more are described."""
