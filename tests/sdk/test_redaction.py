@@ -142,7 +142,7 @@ def test_no_text_takes_long(part: str) -> None:
 
 
 PROGRAM = """
-import dataclasses, sys, pydantic
+import dataclasses, os, sys, pydantic
 from tallymark import Model, current_model, log_metadata, pipeline, step
 
 @dataclasses.dataclass
@@ -161,36 +161,51 @@ def fit(api_key, headers):
 def train(df, password, config=Config(), d={"lr": .1, "token": "hunter2"}, **kw):
     fit("hunter2", headers={"Authorization": "Bearer hunter2"})
 
-Model("outside", version="1.0").log_metadata({"password": "hunter2"})
+if os.environ.get("TALLYMARK_MODE") != "offline":
+    Model("outside", version="1.0").log_metadata({"password": "hunter2"})
 train([1], "hunter2", foo=3, cookie="hunter2")
 """
 
 
-def test_a_secret_leaves_the_process_nowhere(server: Server, tmp_path: Path) -> None:
-    """Given as parameter, metadata, error, command line and address, it is in no file, database or line of the log."""
+def trained(server: Server, tmp_path: Path, **environment: str) -> None:
+    """Run the program, which knows a secret; neither its log nor any file that it leaves has it."""
     (tmp_path / "train.py").write_text(PROGRAM)
-    environment = {
+    environment |= {
         **os.environ,
         "TALLYMARK_URL": server.address,
         "TALLYMARK_RUN_URL": "https://ana:hunter2@ci/run?token=hunter2",
-        "TALLYMARK_SPOOL": str(tmp_path / "spool"),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
     }
     command = [sys.executable, "train.py", "--password", "hunter2", "--token=hunter2", "DB_PASSWORD=hunter2"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "was refused" in done.stderr, "the user's own traceback is the user's"
     logged = [line for line in done.stderr.splitlines() if "tallymark" in line and "hunter2" in line]
     assert logged == []
+    (tmp_path / "train.py").unlink()
+    assert files_with_the_secret(tmp_path) == set()
+
+
+def files_with_the_secret(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()}
+
+
+def test_a_secret_is_in_no_journal(server: Server, tmp_path: Path, spool: Path) -> None:
+    """What waits on the disk to be sent has no secret either, and tells that it was there."""
+    trained(server, tmp_path, TALLYMARK_MODE="offline")
+    kept = b"".join(path.read_bytes() for path in spool.rglob("*") if path.is_file())
+    assert kept.count(b"[redacted]") > 10
+
+
+def test_a_secret_leaves_the_process_nowhere(server: Server, tmp_path: Path) -> None:
+    """Given as parameter, metadata, error, command line and address, it is in no file, database or line of the log."""
+    trained(server, tmp_path)
     with Client(server.address) as client:
         (run,) = client.list_runs()
         steps = list(client.list_steps(run.id))
         version = client.get_version("churn")
         assert dict(client.get_version("outside").metadata) == {"password": REDACTED}
     server.stop()
-    (tmp_path / "train.py").unlink()
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith(".pyc")]
-    assert any(path.name.endswith(".db") for path in files)
-    assert {path.name for path in files if b"hunter2" in path.read_bytes()} == set()
+    assert b"[redacted]" in server.db.read_bytes()
+    assert files_with_the_secret(tmp_path) == set()
     assert run.parameters == {
         "df": [1],
         "password": REDACTED,
