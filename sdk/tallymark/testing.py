@@ -1,10 +1,11 @@
 """A real server on a file of its own, for tests of programs that use Tallymark.
 
-    from tallymark.testing import registry  # in conftest.py
-
     def test_training_records_a_version(registry):
         training_pipeline()
         assert Model("churn", version="latest").number == 1
+
+This module is a plugin of pytest, so its fixtures need no import. `registry` starts a server for each test;
+`shared_registry` starts one for all tests of the session, which is faster, and numbers go on from test to test.
 
 Needs the service and pytest: `pip install 'tallymark[server]' pytest`.
 """
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 from urllib.parse import urlsplit
@@ -127,11 +129,25 @@ class Server:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server on a fresh file, to which this process's SDK records; artifacts lie beside it."""
-    with Server(tmp_path / "tallymark.db") as server:
+def registry(tmp_path: Path) -> Iterator[Server]:
+    """Start a server on a fresh file, in which this process's SDK records; artifacts are saved beside it."""
+    with _recording_in(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start a server for all tests of the session, in which this process's SDK records from the first use on."""
+    with _recording_in(tmp_path_factory.mktemp("tallymark")) as server:
+        yield server
+
+
+@contextmanager
+def _recording_in(folder: Path) -> Iterator[Server]:
+    with Server(folder / "tallymark.db") as server, pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("TALLYMARK_URL", server.address)
-        monkeypatch.setenv("TALLYMARK_STORE", str(tmp_path / "artifacts"))
+        monkeypatch.setenv("TALLYMARK_STORE", str(folder / "artifacts"))
+        monkeypatch.setenv("TALLYMARK_SPOOL", str(folder / "spool"))
         yield server
 
 
