@@ -70,7 +70,7 @@ def test_the_command_tells_what_it_can(light: Environment) -> None:
     assert "serve" in found.stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "verify", "up"])
+@pytest.mark.parametrize("command", ["serve", "verify"])
 def test_without_the_service_its_commands_say_what_to_install(light: Environment, command: str) -> None:
     """Who asks a light installation to serve, or to prove a file, is told in one sentence how to get the service."""
     found = light.run("tallymark", command)
