@@ -30,7 +30,7 @@ class Plain:
 
     def __init__(self) -> None:
         self.models: dict[str, list[Version]] = {}
-        self.runs: set[str] = set()
+        self.runs: dict[str, str] = {}
 
     def versions(self, model: str) -> list[Version]:
         if model not in self.models:
@@ -95,8 +95,18 @@ class Plain:
         version.automatic = bool(run and not reference)
         return version, True
 
-    def set_stage(self, model: str, reference: str, stage: str, force: bool) -> Version:
+    def finish_run(self, run: str, state: str) -> None:
+        if run not in self.runs:
+            raise RefusedError("RUN_NOT_FOUND")
+        if self.runs[run] not in ("running", state):
+            raise RefusedError("RUN_FINISHED")
+        self.runs[run] = state
+
+    def set_stage(self, model: str, reference: str, stage: str, force: bool, allowed: bool, reason: str) -> Version:
         version = self.change(model, reference)
+        unfinished = version.run and self.runs[version.run] != "succeeded"
+        if stage in EXCLUSIVE and version.stage != stage and unfinished and not (allowed and reason):
+            raise RefusedError("INVALID_FIELD" if allowed else "RUN_NOT_SUCCEEDED")
         holders = [other for other in self.models[model] if other.stage == stage and other is not version]
         if stage in EXCLUSIVE and holders and version.stage != stage:
             if not force:

@@ -20,13 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from journeys.plain_rules import Plain, RefusedError, Version
 
 from tallymark.testing import Server
-from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2
+from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server.storage.sqlite.verifying import verify
 
 MODELS = st.sampled_from(["a", "b"])
 NAMES = st.sampled_from(["", "rc", "1.0", "gold"])
 ALIASES = st.sampled_from(["champion", "canary"])
-RUNS = st.sampled_from(["r1", "r2"])
+RUNS = st.sampled_from(["r1", "r2", "r3", "r4"])
 STAGES = st.sampled_from(["none", "staging", "production", "archived"])
 REFERENCES = st.sampled_from(
     ["1", "2", "3", "latest", "@production", "@staging", "@champion", "@canary", "=rc", "=1.0", "=gold"]
@@ -81,6 +81,8 @@ class RegistryMachine(RuleBasedStateMachine):
         assert {key: value.number for key, value in found.metadata.items()} == expected.metadata
         assert found.series == expected.series
         assert found.run == (f"{PROJECT}/runs/{expected.run}" if expected.run else "")
+        state = f"RUN_STATE_{self.plain.runs[expected.run].upper()}" if expected.run else "RUN_STATE_UNSPECIFIED"
+        assert found.run_state == model_pb2.RunState.Value(state)
 
     def check_model(self, found: model_pb2.Model, last_number: int, there: list[Version]) -> None:
         holders = {version.stage: version.number for version in there}
@@ -103,8 +105,16 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(run=RUNS)
     def start_run(self, run: str) -> None:
         attempt = self.request_id()
-        self.plain.runs.add(run)
+        self.plain.runs.setdefault(run, "running")
         self.calls.start_run(run, request_id=attempt)
+
+    @rule(run=RUNS, state=st.sampled_from(["succeeded", "failed"]))
+    def finish_run(self, run: str, state: str) -> None:
+        value = model_pb2.RunState.Value(f"RUN_STATE_{state.upper()}")
+        request = run_registry_pb2.FinishRunRequest(
+            name=f"{PROJECT}/runs/{run}", state=value, request_id=self.request_id()
+        )
+        self.same(lambda: self.plain.finish_run(run, state), lambda: self.calls.runs.FinishRun(request))
 
     @rule(model=MODELS, reference=st.just("") | REFERENCES, run=st.just("") | RUNS)
     def ensure(self, model: str, reference: str, run: str) -> None:
@@ -119,13 +129,16 @@ class RegistryMachine(RuleBasedStateMachine):
             assert answer.created == created
             self.check(answer.model_version, version)
 
-    @rule(model=MODELS, reference=REFERENCES, stage=STAGES, force=st.booleans())
-    def set_stage(self, model: str, reference: str, stage: str, force: bool) -> None:
-        attempt = self.request_id()
+    @rule(
+        model=MODELS, reference=REFERENCES, stage=STAGES, force=st.booleans(), allowed=st.booleans(),
+        reason=st.sampled_from(["", "why"]),
+    )  # fmt: skip
+    def set_stage(self, model: str, reference: str, stage: str, force: bool, allowed: bool, reason: str) -> None:
         value = model_pb2.Stage.Value(f"STAGE_{stage.upper()}")
+        fields = {"force": force, "allow_unfinished_run": allowed, "reason": reason, "request_id": self.request_id()}
         self.same(
-            lambda: self.plain.set_stage(model, reference, stage, force),
-            lambda: self.calls.set_stage(model, reference, value, force=force, request_id=attempt),
+            lambda: self.plain.set_stage(model, reference, stage, force, allowed, reason),
+            lambda: self.calls.set_stage(model, reference, value, **fields),
         )
 
     @rule(model=MODELS, reference=REFERENCES, alias=ALIASES, expected=st.none() | st.integers(0, 3))

@@ -28,6 +28,14 @@ def viewer(request: pytest.FixtureRequest, calls: Calls) -> Page:
     return found
 
 
+@pytest.fixture(params=["lenient", "plain"])
+def refused(request: pytest.FixtureRequest, calls: Calls) -> Page:
+    """As the viewer, on whose console refusals may be told."""
+    furnished(calls)
+    found: Page = request.getfixturevalue(request.param)
+    return found
+
+
 def choose(viewer: Page, name: str) -> None:
     """Follow a link of the menu."""
     viewer.locator("summary", has_text="Change").click()
@@ -83,6 +91,40 @@ def test_rolling_back(viewer: Page, calls: Calls) -> None:
     )
     press(viewer, "Bring No. 2 back")
     assert calls.version("churn", "@production").number == 2
+
+
+def fail(calls: Calls) -> int:
+    """Let a run make a version of the model and fail; the version's number."""
+    number = calls.start_run("bad", model_pb2.ModelConfig(model="churn")).model_version.number
+    calls.finish_run("bad", model_pb2.RUN_STATE_FAILED, "out of memory")
+    return number
+
+
+def test_a_version_of_a_failed_run_is_promoted_on_purpose_only(refused: Page, calls: Calls) -> None:
+    """The form says that the run failed, and wants both the permission and a reason; what was entered stays."""
+    number = fail(calls)
+    refused.goto(f"{CHURN}/versions/{number}/stage?to=production")
+    expect(refused.get_by_role("note")).to_contain_text(f"The run bad, which made No. {number}, failed.")
+    send = refused.get_by_role("button", name=f"Move No. {number}")
+    send.click()
+    expect(refused.get_by_role("alert")).to_contain_text("failed; repeat with allow_unfinished_run and a reason")
+    allow = refused.get_by_label("Into production or staging all the same")
+    allow.check()
+    send.click()
+    expect(refused.get_by_role("alert")).to_contain_text("say why the version is good all the same")
+    expect(allow).to_be_checked()
+    assert calls.version("churn", "@production").number == 3
+    give_reason(refused, "only the report failed")
+    press(refused, f"Move No. {number}")
+    assert calls.version("churn", "@production").number == number
+    assert calls.events()[-1].reason == "only the report failed"
+    refused.get_by_role("link", name="Undo").click()
+    press(refused, "Bring No. 3 back")
+    refused.goto(f"{CHURN}/rollback")
+    expect(refused.get_by_role("note")).to_contain_text("failed")
+    press(refused, f"Bring No. {number} back")
+    assert calls.version("churn", "@production").number == number
+    assert calls.events()[-1].reason == "rollback from 3"
 
 
 def test_archiving(viewer: Page, calls: Calls) -> None:
