@@ -23,7 +23,7 @@ from tallymark.errors import NotFound
 
 DUMP = Path(__file__).with_name("zenml-0.98.0.sql").read_text()
 # As many as the dump becomes in project default.
-EVENTS = 27
+EVENTS = 29
 
 
 @pytest.fixture

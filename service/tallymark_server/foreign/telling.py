@@ -190,7 +190,9 @@ class _Teller:
         if version.metadata:
             yield Told(time, c.LogMetadata(**which, metadata=version.metadata))
         if version.stage is not Stage.NONE:
-            yield Told(time, c.SetStage(**which, stage=version.stage, reason=self._reason))
+            # How its run ended was no matter to the other registry, where it was promoted.
+            moved = c.SetStage(**which, stage=version.stage, allow_unfinished_run=True, reason=self._reason)
+            yield Told(time, moved)
         for alias in version.aliases:
             yield Told(time, c.SetAlias(**which, alias=alias, reason=self._reason))
 
