@@ -103,7 +103,10 @@ def remove_artifact(client: Client, printer: Printer, reference: str, name: str,
 def download_artifact(
     client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None, folder: Path, force: bool
 ) -> None:
-    """Fetch the file or the folder of an artifact under the artifact's name, and verify it by its digest."""
+    """Fetch the file or the folder of an artifact, and verify it.
+
+    It is written under the artifact's name, and compared with the digest that was linked.
+    """
     from tallymark.artifacts import download
 
     found = client.get_artifact(reference, name, at=at)

@@ -28,7 +28,7 @@ _COLOURS = {
 # Columns of words that must be read whole.
 _WHOLE = frozenset({"KIND", "STAGE", "STATE", "RUN_STATE"})
 _GAP = 2
-# A cell is cut down to so much at least: less tells nothing.
+# A cell is cut down to so much at least, and to its title: less says nothing.
 _LEAST = 7
 
 
@@ -67,7 +67,7 @@ class Table:
             if self._headers:
                 lines.insert(0, titles)
                 self._headers = False
-            self._fit(lines, _yielding(titles))
+            self._fit(lines, titles)
             for line in lines:
                 click.echo(self._line(line), color=self._coloured)
 
@@ -79,7 +79,7 @@ class Table:
             return columns.in_utc
         return moments.local if self._wide or streaming else moments.age
 
-    def _fit(self, lines: list[list[str]], yielding: list[list[int]]) -> None:
+    def _fit(self, lines: list[list[str]], titles: list[str]) -> None:
         """Set the widths: columns only become wider, so that batches stay in line where they can.
 
         Where the terminal has no room for all, the widest of those columns that may be cut give way.
@@ -89,8 +89,9 @@ class Table:
             max(width, *map(columns_of, cells)) for width, cells in zip(widths, zip(*lines, strict=True), strict=True)
         ]
         if self._room is not None and not self._wide:
-            for some in yielding:
-                _narrow(widths, some, self._room)
+            least = [max(_LEAST, columns_of(title)) for title in titles]
+            for places in _yielding(titles):
+                _narrow(widths, places, least, self._room)
         self._widths = widths
 
     def _line(self, line: list[str]) -> str:
@@ -119,11 +120,11 @@ def _yielding(titles: list[str]) -> list[list[int]]:
     return [[place for place in runs if place], others, [place for place in runs if not place]]
 
 
-def _narrow(widths: list[int], yielding: list[int], room: int) -> None:
-    """Narrow the widest of the columns until all have room, or none of them can be cut further."""
+def _narrow(widths: list[int], places: list[int], least: list[int], room: int) -> None:
+    """Narrow the widest of these columns until all have room, or none of them can be cut further."""
     while sum(widths) + _GAP * (len(widths) - 1) > room:
-        widest = max(yielding, key=widths.__getitem__, default=-1)
-        if widest < 0 or widths[widest] <= _LEAST:
+        widest = max((place for place in places if widths[place] > least[place]), key=widths.__getitem__, default=None)
+        if widest is None:
             return
         widths[widest] -= 1
 
