@@ -38,6 +38,7 @@ class _Guard:
         self.end_runs: Callable[[], None] = _nothing
         self.is_ending = threading.Event()
         self.pipe: tuple[int, int] | None = None
+        self.masks = threading.local()
 
     def arm(self, end_runs: Callable[[], None]) -> bool:
         """Handle SIGTERM from now on. Return whether `disarm` has to be called."""
@@ -77,12 +78,25 @@ class _Guard:
         threading.Event().wait(GRACE + 1)
         _die()
 
+    def before_fork(self) -> None:
+        """Hold back SIGTERM in this thread, so that a child gets none before it has its own handling of it.
+
+        Until then the child would write its signals into the pipe of its parent, and Python would forget them.
+        """
+        self.masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}) if self.armed else None
+
+    def after_fork_in_parent(self) -> None:
+        """Handle what came meanwhile."""
+        if self.masks.before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self.masks.before)
+
     def after_fork_in_child(self) -> None:
         """Leave the parent's runs to the parent: what is sent to the child ends the child alone."""
         if self.armed:
             self.armed = 0
             self._restore()
         self.lock, self.pipe = threading.Lock(), None
+        self.after_fork_in_parent()
 
     def _restore(self) -> None:
         if signal.getsignal(signal.SIGTERM) == self.handle:
@@ -130,4 +144,8 @@ _guard = _Guard()
 arm, disarm = _guard.arm, _guard.disarm
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_guard.after_fork_in_child)
+    os.register_at_fork(
+        before=_guard.before_fork,
+        after_in_parent=_guard.after_fork_in_parent,
+        after_in_child=_guard.after_fork_in_child,
+    )

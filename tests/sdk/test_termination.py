@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,14 @@ def client(registry_env: Server) -> Client:
     return Client()
 
 
-def terminated(code: str, tmp_path: Path) -> tuple[int, float]:
+def terminated(code: str, tmp_path: Path, before: Callable[[], object] = lambda: None) -> tuple[int, float]:
     """Send SIGTERM to a program that has said that it is ready. Return how it ended, and after how many seconds."""
     program = tmp_path / "train.py"
     program.write_text(BEGIN + textwrap.dedent(code))
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+        before()
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         status = process.wait(30)
@@ -93,7 +95,7 @@ def test_a_run_that_is_terminated_has_failed(client: Client, tmp_path: Path, cod
     """SIGTERM ends the run and its steps as failed, with what was measured, and the process by that signal, at once."""
     status, seconds = terminated(code, tmp_path)
     assert status == -signal.SIGTERM
-    assert seconds < 2
+    assert seconds < 5
     (run,) = client.list_runs()
     assert (run.state, run.error) == (RunState.FAILED, "SIGTERM")
     assert [(found.state, found.error) for found in client.list_steps(run.id)] == [(RunState.FAILED, "SIGTERM")]
@@ -104,7 +106,7 @@ def test_a_run_that_is_terminated_has_failed(client: Client, tmp_path: Path, cod
 def test_a_run_is_terminated_wherever_the_program_is(client: Client, tmp_path: Path, code: str) -> None:
     """Native code that takes minutes, a block and a run without one are ended at once, too."""
     status, seconds = terminated(code, tmp_path)
-    assert (status, seconds < 2) == (-signal.SIGTERM, True)
+    assert (status, seconds < 5) == (-signal.SIGTERM, True)
     assert [(run.state, run.error) for run in client.list_runs()] == [(RunState.FAILED, "SIGTERM")]
 
 
@@ -150,6 +152,11 @@ def test_a_child_that_is_terminated_leaves_the_run_alone(client: Client, tmp_pat
     code = """
     import multiprocessing, subprocess
 
+    def fork_and_end():
+        child = os.fork() or time.sleep(100)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -15
+
     with tallymark.run(model=Model("churn")):
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
         child.start()
@@ -158,6 +165,9 @@ def test_a_child_that_is_terminated_leaves_the_run_alone(client: Client, tmp_pat
             os.kill(each.pid, signal.SIGTERM)
         child.join(30)
         assert (child.exitcode, program.wait(30)) == (-15, -15)
+        forking = threading.Thread(target=lambda: [fork_and_end() for _ in range(20)])
+        forking.start()
+        forking.join()
     print("ready", flush=True)
     time.sleep(100)
     """
@@ -167,13 +177,6 @@ def test_a_child_that_is_terminated_leaves_the_run_alone(client: Client, tmp_pat
 
 def test_the_end_does_not_wait_for_a_registry_that_is_away(registry_env: Server, tmp_path: Path) -> None:
     """When the registry cannot be reached, the process ends by the signal within a few seconds all the same."""
-    code = """
-    with tallymark.run(model=Model("churn")):
-        os.kill(int(os.environ["REGISTRY"]), signal.SIGKILL)
-        print("ready", flush=True)
-        time.sleep(100)
-    """
-    assert registry_env.pid
-    status, seconds = terminated(code.replace('int(os.environ["REGISTRY"])', str(registry_env.pid)), tmp_path)
+    status, seconds = terminated(BLOCK, tmp_path, before=registry_env.kill)
     assert status == -signal.SIGTERM
     assert seconds < 10
