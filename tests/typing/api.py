@@ -5,7 +5,7 @@ Checked by mypy --strict, to which an ignore that ignores nothing is an error.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, assert_type
 
@@ -20,6 +20,7 @@ from tallymark import (
     MetricPoint,
     Model,
     ModelVersion,
+    Project,
     Proof,
     RunContext,
     Stage,
@@ -188,6 +189,10 @@ def clients() -> None:
         assert_type(client.lineage("churn", direction="upstream"), Lineage)
         assert_type(client.list_metrics("churn", "loss"), Iterator[MetricPoint])
         client.get_version("churn", at="yesterday")  # type: ignore[arg-type]
+        assert_type(client.get_model("churn").aliases, Mapping[str, int])
+        assert_type(client.create_project("lab"), Project)
+        assert_type(client.list_projects(), Iterator[Project])
+        client.get_project(7)  # type: ignore[arg-type]
         assert_type(client.verify(), Proof)
         assert_type(client.verify(client.verify().checkpoint).sound, bool)
         client.verify("checkpoint.json")  # type: ignore[arg-type]
@@ -220,5 +225,7 @@ async def async_clients() -> None:
         assert_type(client.list_versions("churn", order_by="number"), AsyncIterator[ModelVersion])
         assert_type(await client.get_artifact("churn", "weights"), ArtifactInfo)
         assert_type(client.list_artifacts("churn"), AsyncIterator[ArtifactInfo])
+        assert_type(await client.get_project("lab"), Project)
+        assert_type(client.list_projects(), AsyncIterator[Project])
         assert_type(await client.verify(Checkpoint("a", 0, "")), Proof)
         assert_type(client.export(), AsyncIterator[bytes])

@@ -27,6 +27,10 @@ PAGES = {
     "lineage of one": f"{CHURN}/versions/5?tab=lineage",
     "compare": f"{CHURN}/compare?number=3&number=5&number=13",
     "activity": "/activity",
+    "runs": "/runs",
+    "runs found": "/runs?q=state+%3D+running",
+    "run": "/runs/train-7",
+    "projects": "/projects",
     "moment": f"{CHURN}/at",
     "settings": "/settings",
     "stage": f"{CHURN}/versions/5/stage?to=production",
@@ -58,6 +62,11 @@ SELDOM = (
     "/models/empty/rollback",
     "/models/long/versions/2?tab=metrics",
     "/activity?actor=nobody",
+    "/runs",
+    "/runs?q=zzz",
+    "/runs?q=state+%3D",
+    "/runs/nobody",
+    "/runs/short",
 )
 # What is clicked to open something over a page.
 OPENED = {
@@ -76,6 +85,7 @@ def seldom(calls: Calls) -> None:
     calls.models.DeleteModel(model_registry_pb2.DeleteModelRequest(name=f"{PROJECT}/models/gone"))
     request = model_registry_pb2.DeleteModelVersionRequest(name=f"{PROJECT}/models/churn/versions/9")
     calls.models.DeleteModelVersion(request)
+    calls.start_run("short", pipeline="")
     calls.create_model("long", tags=[f"tag-{at}" for at in range(30)])
     for value in (0.1, 1e-9):
         calls.create_version("long", "v" * 200 + str(value), metadata={"k" * 200: number(value)})

@@ -205,12 +205,22 @@ def _infest_run(calls: Calls, name: str, facts: dict[str, model_pb2.MetadataValu
     for uri in (HOSTILE, "javascript:alert(1)"):
         link(calls, name, 2, name, uri=uri, format=HOSTILE, digest="sha256:" + "0" * 64, size_bytes=2**63 - 1)
     run = run_pb2.Run(
-        pipeline=HOSTILE, host=HOSTILE, user=HOSTILE, commit=HOSTILE, url="javascript:alert(1)", parameters=facts
+        pipeline=HOSTILE,
+        host=HOSTILE,
+        user=HOSTILE,
+        commit=HOSTILE,
+        command=HOSTILE,
+        url="javascript:alert(1)",
+        parameters=facts,
     )
     config = model_pb2.ModelConfig(model=name)
     calls.runs.StartRun(run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="r", run=run, config=config))
     calls.ensure(name, version=name, run="r")
     take_step(calls, "r", HOSTILE, model_pb2.RUN_STATE_FAILED, HOSTILE)
+    problem = run_pb2.RecordingProblem(subject=HOSTILE, problem=HOSTILE, count=7)
+    calls.runs.ReportRecordingProblems(
+        run_registry_pb2.ReportRecordingProblemsRequest(name=f"{PROJECT}/runs/r", problems=[problem])
+    )
     calls.finish_run("r", model_pb2.RUN_STATE_FAILED, HOSTILE)
 
 
@@ -220,7 +230,15 @@ def test_hostile_addresses_stay_text(lenient: Page, server: Server, calls: Calls
     page = lenient
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     hostile = quote(HOSTILE, safe="")
-    shown = ("/?q=", "/activity?model=", "/activity?actor=", f"{CHURN}?q=", f"{CHURN}?metric=", f"{CHURN}?page=&x=")
+    shown = (
+        "/?q=",
+        "/runs?q=",
+        "/activity?model=",
+        "/activity?actor=",
+        f"{CHURN}?q=",
+        f"{CHURN}?metric=",
+        f"{CHURN}?page=&x=",
+    )
     for path in shown:
         page.goto(path + "%22" + hostile)
         assert page.locator(ALIVE).count() == 0, path
@@ -230,6 +248,7 @@ def test_hostile_addresses_stay_text(lenient: Page, server: Server, calls: Calls
         f"{CHURN}?page=",
         "/go?q=",
         "/models/",
+        "/runs/",
         f"{CHURN}/versions/=",
         "/projects/",
         "/static/",
@@ -271,7 +290,7 @@ def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
     page.goto("/")
     page.locator("[data-open]").click()
     model = page.url
-    for path in ["/", "/activity", *(model + part for part in SHOWING), model]:
+    for path in ["/", "/activity", "/runs", "/runs/r", *(model + part for part in SHOWING), model]:
         response = page.goto(path)
         assert response
         assert response.status == 200, path

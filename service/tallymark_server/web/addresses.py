@@ -40,6 +40,11 @@ class Addresses:
         self.project = project
         self.root = "" if project == DEFAULT_PROJECT else f"/projects/{quote(project, safe='')}"
 
+    @staticmethod
+    def of(project: str) -> Addresses:
+        """Return the links within another project."""
+        return Addresses(project)
+
     def models(self, **values: object) -> str:
         """The list of models."""
         return f"{self.root}/{query(**values)}"
@@ -52,6 +57,10 @@ class Addresses:
         """The page of a version, or of something about it."""
         return self.model(name, f"versions/{number}{what and '/' + what}", **values)
 
+    def run(self, run: str, **values: object) -> str:
+        """Return the address of a run's page."""
+        return f"{self.root}/runs/{segment(run)}{query(**values)}"
+
     def page(self, what: str, **values: object) -> str:
-        """Another page of the project: activity, go, live, settings."""
+        """Another page of the project: activity, go, live, runs, settings."""
         return f"{self.root}/{what}{query(**values)}"

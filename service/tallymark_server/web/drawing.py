@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tallymark_server.domain.model import ModelVersion
+from tallymark_server.domain.model import ModelVersion, Run, RunState, RunStep
 
 FIVE = 5
+BROKEN = frozenset({RunState.FAILED, RunState.LOST})
 # Of a plot, in its own units.
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 208, 2, 2, 22, 36
 SPARK_WIDTH, SPARK_HEIGHT = 72, 18
 CURVE_WIDTH, CURVE_HEIGHT = 520, 168
+SPAN_WIDTH, SPAN_LEAST = 240, 2
 # Between a point of a plot at its edge and the edge.
 EDGE = 10
 
@@ -28,6 +30,11 @@ class Stroke(NamedTuple):
     def look(self) -> str:
         """What its stage makes of it."""
         return "gone" if self.version is None or self.version.delete_time else self.version.stage.value
+
+    @property
+    def broken(self) -> bool:
+        """Whether the version is there, and the run that made it failed or is lost."""
+        return self.look != "gone" and self.version is not None and self.version.run_state in BROKEN
 
 
 def tally(versions: Mapping[int, ModelVersion], last: int, most: int) -> list[list[Stroke]]:
@@ -186,3 +193,34 @@ class _Scale:
 
 def _scale(low: float, high: float, start: float, end: float) -> _Scale:
     return _Scale(low, high, start, end)
+
+
+class Span(NamedTuple):
+    """A step of a run, and the part of the run's time that it took, as a bar."""
+
+    step: RunStep
+    begun: int
+    x: float
+    width: float
+
+
+def begun(of: Run | RunStep) -> int:
+    """Return when it was started: by the program's own clock, or else when the registry heard of it."""
+    return of.create_time if of.start_time is None else of.start_time
+
+
+def spans(run: Run, steps: Sequence[RunStep], now: int) -> list[Span]:
+    """Return the steps as bars in the time of the run; what goes on ends now."""
+    ends = [step.end_time or now for step in steps]
+    first = min((begun(run), *(begun(step) for step in steps)))
+    last = max((run.end_time or now, *ends, first + 1))
+    scale = SPAN_WIDTH / (last - first)
+    return [
+        Span(
+            step,
+            begun(step),
+            round(min((begun(step) - first) * scale, SPAN_WIDTH - SPAN_LEAST), 1),
+            round(max((end - begun(step)) * scale, SPAN_LEAST), 1),
+        )
+        for step, end in zip(steps, ends, strict=True)
+    ]

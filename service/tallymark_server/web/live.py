@@ -41,13 +41,14 @@ _log = structlog.get_logger()
 
 
 class Change(NamedTuple):
-    """That something happened to a version, or to a model as a whole (number 0)."""
+    """That something happened to a version, to a model as a whole (number 0), or in a run, empty for none."""
 
     revision: int
     model_id: int
     model: str
     number: int
     kind: str
+    run: str = ""
 
 
 class Follower:
@@ -145,15 +146,15 @@ class Live:
         for follower in self._followers.values():
             await follower.close()
 
-    async def stream(self, project: str, cursor: str, model_id: int | None) -> AsyncIterator[str]:
-        """Server-sent events after the cursor, `REVISION` or `REVISION.LOG`, of one model if its id is given."""
+    async def stream(self, project: str, cursor: str, model_id: int | None, run: str = "") -> AsyncIterator[str]:
+        """Send events after the cursor, `REVISION` or `REVISION.LOG`, of a model or of a run if one is named."""
         self.viewers += 1
         try:
             follower = await self.follower(project)
             yield "retry: 300\n\n"
             place = _place(cursor, follower)
             while not follower.ended:
-                heard = await anext_message(follower, place, model_id, self.viewers)
+                heard = await anext_message(follower, place, self.viewers, model_id, run)
                 place = follower.revision
                 yield heard
                 await asyncio.sleep(max(PACE, _spread(self.viewers) / 1000))
@@ -161,7 +162,7 @@ class Live:
             self.viewers -= 1
 
 
-async def anext_message(follower: Follower, place: int, model_id: int | None, viewers: int) -> str:
+async def anext_message(follower: Follower, place: int, viewers: int, model_id: int | None, run: str) -> str:
     """What a page is told next; a comment when there is nothing to tell for long, so that the line stays open."""
     clock = asyncio.get_running_loop().time
     until = clock() + SILENCE
@@ -171,7 +172,7 @@ async def anext_message(follower: Follower, place: int, model_id: int | None, vi
         head = f"id: {follower.revision}.{follower.log_id}\n"
         if changes is None:
             return head + _data({"revision": follower.revision, "kind": "refresh", "spread": spread})
-        mine = [change for change in changes if model_id in (None, change.model_id)]
+        mine = [change for change in changes if model_id in (None, change.model_id) and run in ("", change.run)]
         if len(mine) > TOLD:
             return head + _data({"revision": follower.revision, "kind": "refresh", "spread": spread})
         if mine:
@@ -201,12 +202,13 @@ def _change(event: Event) -> Change:
     match event.image:
         case Model(id=model_id, name=name):
             return Change(event.revision, model_id, name, 0, event.kind.value)
-        case Run(model_id=model_id, model=name, number=number):
-            return Change(event.revision, model_id, name or "", number, event.kind.value)
+        case Run(id=run, model_id=model_id, model=name, number=number):
+            return Change(event.revision, model_id, name or "", number, event.kind.value, run)
         case Project():
             return Change(event.revision, 0, "", 0, event.kind.value)
         case version:
-            return Change(event.revision, version.model_id, version.model or "", version.number, event.kind.value)
+            run = getattr(version, "run", "") or ""
+            return Change(event.revision, version.model_id, version.model or "", version.number, event.kind.value, run)
 
 
 def _plain(change: Change) -> dict[str, object]:

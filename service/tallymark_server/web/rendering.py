@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tallymark_server.domain.promotion import etag
 from tallymark_server.web import formats
+from tallymark_server.web.drawing import begun
 from tallymark_server.web.prose import prose
 
 STATIC = Path(str(importlib.resources.files("tallymark_server.web"))) / "static"
@@ -40,6 +41,7 @@ def templates() -> Environment:
             "short": formats.short,
             "size": formats.size,
             "lasted": formats.lasted,
+            "begun": begun,
             "is_web": formats.is_web,
             "prose": prose,
         }

@@ -25,7 +25,7 @@ from tallymark_server.web.addresses import JSON
 from tallymark_server.web.bodies import Bodies
 from tallymark_server.web.bridge import Bridge
 from tallymark_server.web.live import MAX_VIEWERS, Live
-from tallymark_server.web.pages import activity, compare, model, models, moment, settings, version
+from tallymark_server.web.pages import activity, compare, model, models, moment, projects, run, runs, settings, version
 from tallymark_server.web.problems import code_name, http_status, incident
 from tallymark_server.web.rendering import STATIC, render
 from tallymark_server.web.safety import Safety
@@ -41,6 +41,8 @@ PAGES: dict[str, Page] = {
     "/models/{model}/at": moment.page,
     "/models/{model}/compare": compare.page,
     "/models/{model}/versions/{reference}": version.page,
+    "/runs": runs.page,
+    "/runs/{run}": run.page,
 }
 MODEL, VERSION = "/models/{model}", "/models/{model}/versions/{number:int}"
 ACTIONS: dict[str, Action] = {
@@ -107,6 +109,8 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
         routes=[
             Mount("/static", Files(directory=STATIC)),
             Route("/favicon.ico", _favicon),
+            Route("/projects", _endpoint(projects.page, around)),
+            Route("/projects", _endpoint(projects.create, around), methods=["POST"]),
             Mount("/projects/{project}", routes=routes),
             *routes,
             *[Route(f"/{service}/{{method}}", bridge.answer, methods=["POST"]) for service in bridge.services],
@@ -121,6 +125,7 @@ def _endpoint(page: Page, around: Surroundings) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         visit = Visit(request, around)
         try:
+            await _choose(visit)
             return await _answered(page, visit)
         except RegistryError as error:
             return respond(visit, _problem(error))
@@ -169,6 +174,12 @@ def _posted(action: Action) -> Page:
         return await action.post(visit, await sent(visit.request))
 
     return post
+
+
+async def _choose(visit: Visit) -> None:
+    """Have the header show the projects; a part of a page has no header."""
+    if visit.layout == "page.html" and not visit.as_json:
+        visit.menu = await projects.menu(visit)
 
 
 async def _answered(page: Page, visit: Visit) -> Response:
@@ -261,7 +272,7 @@ def _stream(around: Surroundings, live: Live) -> Endpoint:
                 model_id = (await visit.registry.model(visit.project, name, deleted=True)).id
         except RegistryError as error:
             return Response(f"{error}\n", http_status(error))
-        stream: AsyncIterator[str] = live.stream(visit.project, cursor, model_id)
+        stream: AsyncIterator[str] = live.stream(visit.project, cursor, model_id, visit.text("run"))
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     return endpoint
@@ -278,6 +289,8 @@ async def _favicon(_: Request) -> Response:
 def _nothing(around: Surroundings) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, _: Exception) -> Response:
         visit = Visit(request, around)
+        with suppress(RegistryError):
+            await _choose(visit)
         view = View(
             template="nothing.html",
             facts={"title": "Nothing here", "live": False},

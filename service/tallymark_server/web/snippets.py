@@ -34,6 +34,12 @@ def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
     return _snippets(visit, f"Model({name!r}, version={number}).info", command, "GetModelVersion", what)
 
 
+def for_run(visit: Visit, run: str) -> list[Snippet]:
+    """Return how to ask for the run."""
+    command, what = f"run get {_argument(run)}", names.of_run(visit.project, run)
+    return _snippets(visit, f"Client().get_run({run!r})", command, "GetRun", what, service="tallymark.v1.RunRegistry")
+
+
 def first_version(visit: Visit, model: str = "churn") -> list[Snippet]:
     """How to make the first version of a model; without one, of the first model of all."""
     host = _hosts(visit)[0]
@@ -52,7 +58,9 @@ def _argument(text: str) -> str:
     return f"{'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"
 
 
-def _snippets(visit: Visit, python: str, command: str, method: str, resource: str) -> list[Snippet]:
+def _snippets(
+    visit: Visit, python: str, command: str, method: str, resource: str, *, service: str = SERVICE
+) -> list[Snippet]:
     grpc, http = _hosts(visit)
     body = json.dumps({"name": resource}, ensure_ascii=False)
     lines = [
@@ -63,19 +71,19 @@ def _snippets(visit: Visit, python: str, command: str, method: str, resource: st
         f"print({python})",
     ]
     project = "" if visit.project == DEFAULT_PROJECT else f" --project {shlex.quote(visit.project)}"
-    curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} \\\n    {http}/{SERVICE}/{method}"
+    curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} \\\n    {http}/{service}/{method}"
     page = f"curl {shlex.quote(http + visit.path + '.json')}"
     return [
         Snippet("Python", "\n".join(lines)),
         Snippet("Command line", f"tallymark --url {grpc}{project} {command}"),
-        _grpcurl(grpc, method, body),
+        _grpcurl(grpc, method, body, service),
         Snippet("curl", curl),
         Snippet("JSON", page),
     ]
 
 
-def _grpcurl(host: str, method: str, body: str) -> Snippet:
-    return Snippet("grpcurl", f"grpcurl -plaintext -d {shlex.quote(body)} \\\n    {host} {SERVICE}/{method}")
+def _grpcurl(host: str, method: str, body: str, service: str = SERVICE) -> Snippet:
+    return Snippet("grpcurl", f"grpcurl -plaintext -d {shlex.quote(body)} \\\n    {host} {service}/{method}")
 
 
 def _hosts(visit: Visit) -> tuple[str, str]:

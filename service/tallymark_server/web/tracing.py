@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tallymark_server.domain.model import Artifact, ModelVersion, Run, Stage
+from tallymark_server.domain.model import Artifact, ModelVersion, Run, RunState, Stage
 from tallymark_server.registry import Lineage, NodeKey
 
 # In the picture's own units.
@@ -66,6 +66,8 @@ def about(resource: ModelVersion | Run | Artifact) -> str:
     match resource:
         case ModelVersion():
             known = [resource.name or "", "" if resource.stage is Stage.NONE else resource.stage.value]
+            ended = resource.run_state
+            known.append("" if ended in (None, RunState.SUCCEEDED) else f"run {ended}")
             return ", ".join(["version", *filter(None, known)])
         case Run():
             return f"run {resource.id}, {resource.state.value}" if resource.pipeline else f"run, {resource.state.value}"

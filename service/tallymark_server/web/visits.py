@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
@@ -25,11 +25,20 @@ PAGE_SIZES = (25, 50, 100, 200)
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every page may need to know of the service: its projects, and where gRPC is answered."""
+    """What every page may need to know of the service: what it keeps, and where gRPC is answered."""
 
     registry: Registry
-    projects: tuple[str, ...]
     grpc_port: int
+
+
+class Menu(NamedTuple):
+    """The projects that can be chosen on every page: the first by name, and whether there are more."""
+
+    projects: tuple[str, ...]
+    more: bool
+
+
+NO_MENU = Menu((), more=False)
 
 
 class Visit:
@@ -45,6 +54,7 @@ class Visit:
         self.path: str = quote(request.scope["path"], safe="/@=:,")
         self.now = time.time_ns() // 1000
         self.as_json: bool = request.scope.get("tallymark.json", False)
+        self.menu = NO_MENU
 
     @property
     def layout(self) -> str:
@@ -63,6 +73,11 @@ class Visit:
     def model(self) -> str:
         """The model in the path; InvalidName."""
         return naming.model_name(named(self.request.path_params["model"]))
+
+    @property
+    def run(self) -> str:
+        """The id of the run in the path; InvalidField."""
+        return naming.run_id(named(self.request.path_params["run"]))
 
     @property
     def number(self) -> int:

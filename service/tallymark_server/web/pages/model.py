@@ -54,6 +54,7 @@ async def page(visit: Visit) -> Answer:
         "aliases": aliases,
         "tally": drawing.tally({version.number: version for version in recent.items}, model.last_number, DRAWN),
         "gone": len(alive) < len(recent.items),
+        "broken": any(version.run_state in drawing.BROKEN for version in alive),
         "metric": metric,
         "metrics": keys,
         "plot": drawing.plot(values),

@@ -16,7 +16,7 @@ from tallymark_server.registry import Asked, Listing
 from tallymark_server.rpc import messages
 from tallymark_server.web import drawing, snippets
 from tallymark_server.web.formats import numeric
-from tallymark_server.web.pages import searching
+from tallymark_server.web.pages import projects, searching
 from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
 
 RECENT = 20
@@ -61,8 +61,11 @@ async def page(visit: Visit) -> Answer:
     token, revision = found.next_page_token, found.revision
     # Which rows a later page has was settled when paging began; what each of them tells is of now.
     rows = [await _row(visit, model) for model in await _present(visit, found.items)]
+    shelf, more = await _shelf(visit)
     facts = {
         "title": "Models",
+        "shelf": shelf,
+        "more_projects": more,
         "rows": rows,
         "search": search,
         "sort": sort,
@@ -80,11 +83,20 @@ async def page(visit: Visit) -> Answer:
             "models": [_plain(visit, row) for row in rows],
             "nextPageToken": token,
             "revision": str(revision),
+            **({"projects": [projects.plain(row) for row in shelf]} if shelf else {}),
         },
         revision=revision,
         problem=problem,
         status=200 if problem is None else 400,
     )
+
+
+async def _shelf(visit: Visit) -> tuple[list[projects.Row], bool]:
+    """Return the projects for the start page, and whether there are more; none where there is only one to choose."""
+    if visit.to.root or visit.request.query_params:
+        return [], False
+    found, token = await projects.rows(visit, projects.ON_START_PAGE, "")
+    return (found, bool(token)) if len(found) > 1 else ([], False)
 
 
 async def go(visit: Visit) -> Answer:

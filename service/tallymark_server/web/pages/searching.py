@@ -33,9 +33,20 @@ def versions(search: str) -> str:
     return search if not search or _FILTER.search(search) else _any_of(search, "version_name", "creator", "run")
 
 
+def runs(search: str) -> str:
+    """Return the filter of runs that the search means: a filter itself, or a part of what a run is known by."""
+    if not search or _FILTER.search(search):
+        return search
+    return _parts(search, "run", "pipeline", "creator", "host", "user", "commit", "error")
+
+
 def _any_of(search: str, *fields: str) -> str:
+    return f"{_parts(search, *fields)} OR tags:{quoted(search)}"
+
+
+def _parts(search: str, *fields: str) -> str:
     part = quoted(f"*{search}*")
-    return " OR ".join([*(f"{field} = {part}" for field in fields), f"tags:{quoted(search)}"])
+    return " OR ".join(f"{field} = {part}" for field in fields)
 
 
 def short(text: str) -> tuple[str, Reference] | None:

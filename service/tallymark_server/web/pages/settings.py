@@ -6,15 +6,17 @@ from urllib.parse import quote
 
 from tallymark_server.domain import naming
 from tallymark_server.web.actions.forms import chosen, sent
+from tallymark_server.web.pages import projects
 from tallymark_server.web.visits import ACTOR_COOKIE, ANONYMOUS, THEME_COOKIE, THEMES, Answer, Elsewhere, View, Visit
 
 
 async def page(visit: Visit) -> Answer:
     """The settings of this browser."""
+    names = (await projects.menu(visit)).projects
     return View(
         template="settings.html",
         facts={"title": "Settings", "themes": THEMES, "live": False},
-        data=lambda: {"theme": visit.theme, "actor": visit.actor, "projects": list(visit.around.projects)},
+        data=lambda: {"theme": visit.theme, "actor": visit.actor, "projects": list(names)},
     )
 
 

@@ -31,12 +31,12 @@ function shown(text, away) {
 }
 
 function follow() {
-  const { live, model, revision } = page().dataset;
+  const { live, model, run, revision } = page().dataset;
   stream?.close();
   stream = undefined;
   if (!live || document.hidden) return;
   place ??= revision;
-  const query = new URLSearchParams({ after: place, ...(model ? { model } : {}) });
+  const query = new URLSearchParams({ after: place, ...(model ? { model } : {}), ...(run ? { run } : {}) });
   stream = new EventSource(`${live}?${query}`);
   stream.onopen = () => shown("live");
   stream.onmessage = ({ data, lastEventId }) => {
@@ -164,7 +164,8 @@ const keys = {
   y: () => navigator.clipboard.writeText(location.href).then(() => shown("copied")),
   "?": () => document.getElementById("keys").showModal(),
   "g m": () => { location.href = document.querySelector(".mark").href; },
-  "g a": () => { location.href = document.querySelectorAll(".top nav a")[1].href; },
+  "g r": () => { location.href = document.querySelectorAll(".top > nav a")[1].href; },
+  "g a": () => { location.href = document.querySelectorAll(".top > nav a")[2].href; },
 };
 
 let prefix = "";

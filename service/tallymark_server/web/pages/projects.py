@@ -1,0 +1,98 @@
+"""The projects: which there are, and how another is created."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from typing import NamedTuple
+
+from google.protobuf.json_format import MessageToDict
+
+from tallymark_server.domain import naming
+from tallymark_server.domain.commands import CreateProject
+from tallymark_server.domain.errors import ProjectNotFound, RegistryError
+from tallymark_server.domain.model import Project
+from tallymark_server.rpc import messages
+from tallymark_server.web import history
+from tallymark_server.web.actions.forms import sent
+from tallymark_server.web.addresses import Addresses
+from tallymark_server.web.problems import http_status
+from tallymark_server.web.visits import Answer, Elsewhere, Menu, View, Visit
+
+# More are a click away.
+IN_MENU = 20
+ON_START_PAGE = 8
+
+
+class Row(NamedTuple):
+    """A project, how many changes its log has, and when the last one was made, None before the first."""
+
+    project: Project
+    changes: int
+    changed: int | None
+
+
+async def menu(visit: Visit) -> Menu:
+    """Return the projects that can be chosen on every page, the viewer's own among them if it is there."""
+    found, token = await visit.registry.projects(IN_MENU, "")
+    names = [project.name for project in found]
+    if token and visit.project not in names:
+        with suppress(ProjectNotFound):
+            names.append((await visit.registry.project(visit.project)).name)
+    return Menu(tuple(names), bool(token))
+
+
+async def rows(visit: Visit, size: int, token: str) -> tuple[list[Row], str]:
+    """Return a page of projects, and the token of the next one."""
+    found, following = await visit.registry.projects(size, token)
+    return [await _row(visit, project) for project in found], following
+
+
+async def page(visit: Visit) -> Answer:
+    """Show the projects by name."""
+    return await _page(visit, None)
+
+
+async def create(visit: Visit) -> Answer:
+    """Create the project that the form names, and lead to it; show the form again when it is refused."""
+    form = await sent(visit.request)
+    try:
+        name = naming.project_name(form.text("name"), "name")
+        attempt = form.attempt(visit)
+        attempt["project"] = name
+        await visit.registry.execute(CreateProject(**attempt))
+    except RegistryError as error:
+        return await _page(visit, error, form.text("name"))
+    return Elsewhere(Addresses(name).models())
+
+
+def plain(row: Row) -> dict[str, object]:
+    """Return the row as JSON."""
+    found: dict[str, object] = MessageToDict(messages.of_project(row.project))
+    return {**found, "revision": str(row.changes)}
+
+
+async def _page(visit: Visit, problem: RegistryError | None, name: str = "") -> Answer:
+    found, token = await rows(visit, visit.page_size, visit.text("page"))
+    facts = {
+        "title": "Projects",
+        "rows": found,
+        "next": visit.here(page=token) if token else "",
+        "problem": problem,
+        "name": name,
+        "request_id": f"web-{secrets.token_urlsafe(12)}",
+        "live": False,
+    }
+    return View(
+        template="projects.html",
+        facts=facts,
+        data=lambda: {"projects": [plain(row) for row in found], "nextPageToken": token},
+        problem=problem,
+        status=200 if problem is None else http_status(problem),
+    )
+
+
+async def _row(visit: Visit, project: Project) -> Row:
+    changes = await history.head(visit.registry, project.name)
+    last = (await visit.registry.events(project.name, max(0, changes - 1), 1)).items
+    return Row(project, changes, last[0].time if last else None)

@@ -1,0 +1,60 @@
+"""The list of runs, the last started first."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from google.protobuf.json_format import MessageToDict
+
+from tallymark_server.domain.errors import InvalidFilter, RunNotFound
+from tallymark_server.domain.model import Run
+from tallymark_server.registry import Asked, Listing
+from tallymark_server.rpc import messages
+from tallymark_server.web import history
+from tallymark_server.web.pages import searching
+from tallymark_server.web.visits import Answer, View, Visit
+
+# What is asked for often.
+QUICK = (("running", "state = running"), ("failed", "state = failed"), ("lost", "state = lost"))
+
+
+async def page(visit: Visit) -> Answer:
+    """Show the runs of the project, or those that the viewer searches for."""
+    search, problem = visit.text("q"), None
+    asked = Asked(page_size=visit.page_size, page_token=visit.text("page"), filter=searching.runs(search))
+    try:
+        found = await visit.registry.runs(visit.project, asked)
+    except InvalidFilter as error:
+        found, problem = Listing([], "", await history.head(visit.registry, visit.project)), error
+    token = found.next_page_token
+    # Which rows a later page has was settled when paging began; what each of them tells is of now.
+    runs = await _present(visit, found.items) if asked.page_token else found.items
+    facts = {
+        "title": "Runs",
+        "runs": runs,
+        "search": search,
+        "quick": QUICK,
+        "next": visit.here(page=token) if token else "",
+        "problem": problem,
+    }
+    return View(
+        template="runs.html",
+        facts=facts,
+        data=lambda: {
+            "runs": [MessageToDict(messages.run(visit.project, run)) for run in runs],
+            "nextPageToken": token,
+            "revision": str(found.revision),
+        },
+        revision=found.revision,
+        problem=problem,
+        status=200 if problem is None else 400,
+    )
+
+
+async def _present(visit: Visit, runs: list[Run]) -> list[Run]:
+    """Return the runs as they are now."""
+    present = []
+    for run in runs:
+        with suppress(RunNotFound):
+            present.append(await visit.registry.run(visit.project, run.id))
+    return present
