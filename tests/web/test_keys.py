@@ -104,7 +104,7 @@ def test_lines_to_copy_are_about_this_very_object(page: Page, server: Server, ca
 def test_lines_to_copy_work(page: Page, calls: Calls) -> None:
     """What is copied runs as it stands, in a shell and in Python, also for names that a shell would read otherwise."""
     path = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    for name in ("churn", "-x '$(touch y)' \"`z`"):
+    for name in ("churn", "x '$(touch y)' \"`z`"):
         calls.create_model(name)
         calls.create_version(name, description="found it")
         model = f"/models/{quote(name, safe='')}"
