@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -45,26 +44,24 @@ async def page(visit: Visit) -> Answer:
     lanes = [await _lane(visit, model, stage) for stage in (Stage.PRODUCTION, Stage.STAGING)]
     table = await _table(visit, model, metric)
     values = [(each, value) for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
-    aliases = _aliases([*alive, *(lane.version for lane in lanes if lane.version)])
+    aliases = model.holders.aliases if model.holders else {}
     facts: dict[str, Any] = {
         "title": model.name,
         "model": model,
         "lanes": lanes,
         "latest": alive[0] if alive else None,
         "aliases": aliases,
-        "tally": drawing.tally({version.number: version for version in recent.items}, model.last_number, DRAWN),
-        "gone": len(alive) < len(recent.items),
-        "broken": any(version.run_state in drawing.BROKEN for version in alive),
         "metric": metric,
         "metrics": keys,
         "plot": drawing.plot(values),
         "snippets": snippets.for_model(visit, model.name),
         "first": snippets.first_version(visit, model.name)[0],
+        **_drawn(model, recent.items),
         **table,
     }
     data: dict[str, object] = {
         "latest": alive[0].number if alive else None,
-        "aliases": {alias: version.number for alias, version in aliases},
+        "aliases": aliases,
         "metric": metric,
         "byNumber": [{"number": version.number, "value": value} for version, value in values],
     }
@@ -78,9 +75,13 @@ async def page(visit: Visit) -> Answer:
     )
 
 
-def _aliases(versions: Iterable[ModelVersion]) -> list[tuple[str, ModelVersion]]:
-    found = {alias: version for version in versions for alias in version.aliases}
-    return sorted(found.items(), key=lambda pair: pair[0])
+def _drawn(model: Model, recent: list[ModelVersion]) -> dict[str, Any]:
+    """Return the last numbers as tallies, and which marks among them are to be explained."""
+    return {
+        "tally": drawing.tally({version.number: version for version in recent}, model.last_number, DRAWN),
+        "gone": any(version.delete_time is not None for version in recent),
+        "broken": any(version.run_state in drawing.BROKEN and version.delete_time is None for version in recent),
+    }
 
 
 async def _lane(visit: Visit, model: Model, stage: Stage) -> Lane:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
@@ -53,19 +54,17 @@ async def page(visit: Visit) -> Answer:
     sort = sort if sort in SORTS else "name"
     deleted = visit.text("deleted") == "yes"
     problem = None
-    filter_text = searching.models(search)
     try:
-        found = await _listed(visit, filter_text, sort, deleted=deleted)
+        found = await _listed(visit, searching.models(search), sort, deleted=deleted)
     except InvalidFilter as error:
         found, problem = Listing([], "", 0), error
-    token, revision = found.next_page_token, found.revision
+    token = found.next_page_token
     # Which rows a later page has was settled when paging began; what each of them tells is of now.
     rows = [await _row(visit, model) for model in await _present(visit, found.items)]
-    shelf, more = await _shelf(visit)
+    shelf = await _shelf(visit)
     facts = {
         "title": "Models",
-        "shelf": shelf,
-        "more_projects": more,
+        **shelf,
         "rows": rows,
         "search": search,
         "sort": sort,
@@ -82,21 +81,25 @@ async def page(visit: Visit) -> Answer:
         data=lambda: {
             "models": [_plain(visit, row) for row in rows],
             "nextPageToken": token,
-            "revision": str(revision),
-            **({"projects": [projects.plain(row) for row in shelf]} if shelf else {}),
+            "revision": str(found.revision),
+            **_plain_shelf(shelf["shelf"]),
         },
-        revision=revision,
+        revision=found.revision,
         problem=problem,
         status=200 if problem is None else 400,
     )
 
 
-async def _shelf(visit: Visit) -> tuple[list[projects.Row], bool]:
+async def _shelf(visit: Visit) -> dict[str, Any]:
     """Return the projects for the start page, and whether there are more; none where there is only one to choose."""
     if visit.to.root or visit.request.query_params:
-        return [], False
+        return {"shelf": [], "more_projects": False}
     found, token = await projects.rows(visit, projects.ON_START_PAGE, "")
-    return (found, bool(token)) if len(found) > 1 else ([], False)
+    return {"shelf": found if len(found) > 1 else [], "more_projects": bool(token)}
+
+
+def _plain_shelf(shelf: list[projects.Row]) -> dict[str, object]:
+    return {"projects": [projects.plain(row) for row in shelf]} if shelf else {}
 
 
 async def go(visit: Visit) -> Answer:
