@@ -6,20 +6,22 @@ The store is a folder, or whatever fsspec reaches: `s3://bucket/models` once s3f
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallymark import arguments
-from tallymark.errors import InvalidArgument, StoreUnavailable, TallymarkError
-from tallymark.values import ArtifactRole, ArtifactType
+from tallymark.errors import InvalidArgument, InvalidName, StoreUnavailable, TallymarkError
+from tallymark.values import ArtifactType
 
 if TYPE_CHECKING:
     from tallymark.client import Client
-    from tallymark.context import Frame
     from tallymark.formats import Format
     from tallymark.resources import ArtifactInfo, ModelVersion
     from tallymark.store import Kept
+
+MAX_NAME = 255
 
 
 class Artifact:
@@ -38,13 +40,27 @@ class Artifact:
         type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
         optional: bool = False,
     ) -> None:
-        self.name = arguments.text(name, "Artifact(name=...)")
+        self.name = checked_name(name, "Artifact(name=...)")
         self.format = format
         self.type = None if type is None else ArtifactType(type)
         self.optional = optional
 
     def __repr__(self) -> str:
         return f"Artifact({self.name!r})"
+
+
+class Prepared(NamedTuple):
+    """A value as the file or folder that is put into the store, in which format, and what it is."""
+
+    path: Path
+    format: str
+    type: ArtifactType | str
+
+    def put(self, folder: str) -> Kept:
+        """Put it into a folder of the store. Raises InvalidArgument, InvalidSetting, StoreUnavailable."""
+        from tallymark import store
+
+        return store.put_folder(self.path, folder) if self.path.is_dir() else store.put(self.path, folder)
 
 
 def save(
@@ -55,57 +71,66 @@ def save(
     *,
     format: str | None = None,  # noqa: A002 - the contract's word
     type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
-    run: str | None = None,
-    step: str = "",
 ) -> ArtifactInfo:
     """Save a value to the store, and link it to the version that made it.
 
     Raises:
-        InvalidArgument: the value is in no format, or cannot be written in the one that was chosen.
-        InvalidSetting, StoreUnavailable: the store cannot be reached.
-
+        InvalidArgument: The value is in no format, or cannot be written in the one that was chosen.
+        InvalidSetting, StoreUnavailable: The store cannot be reached.
     """
-    from tallymark import formats, store
-
-    arguments.text(name, "save(name=...)")
-    chosen = formats.format_for(value, format)
-    folder = store.place_of(version, name)
-    if chosen.name == formats.FOLDER and isinstance(value, Path) and value.is_dir():
-        kept = store.put_folder(value, folder)
-    else:
-        kept = _put(value, chosen, folder)
-    return client.link_artifact(
-        version.resource_name,
-        name,
-        kept.uri,
-        type=type or chosen.type,
-        digest=kept.digest,
-        size=kept.size,
-        format=chosen.name,
-        run=run,
-        step=step,
-    )
-
-
-def _put(value: object, chosen: Format, folder: str) -> Kept:
     from tallymark import store
 
+    with prepared(name, value, format, type) as made:
+        kept = made.put(store.place_of(version, name))
+    about: dict[str, Any] = {"type": made.type, "digest": kept.digest, "size": kept.size, "format": made.format}
+    return client.link_artifact(version.resource_name, name, kept.uri, **about)
+
+
+@contextmanager
+def prepared(
+    name: str,
+    value: object,
+    format: str | None,  # noqa: A002 - the contract's word
+    type: ArtifactType | str | None,  # noqa: A002 - the contract's word
+) -> Iterator[Prepared]:
+    """Give the value as a file, which is gone afterwards, or as the folder that it names. Raises InvalidArgument."""
+    from tallymark import formats
+
+    checked_name(name, "save(name=...)")
+    chosen = formats.format_for(value, format)
+    what = chosen.type if type is None else ArtifactType(type)
+    if chosen.name == formats.FOLDER and isinstance(value, Path) and value.is_dir():
+        yield Prepared(value, chosen.name, what)
+        return
     with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
         path = Path(temporary, f"artifact{chosen.suffix_of(value)}")
-        chosen.check_installed()
-        try:
-            chosen.write(value, path)
-        except TallymarkError:
-            raise
-        except OSError as error:
-            if isinstance(value, Path):
-                raise InvalidArgument(f"{value} cannot be read: {error}") from error
-            raise StoreUnavailable(f"{path} cannot be written: {error}") from error
-        except Exception as error:
-            raise InvalidArgument(
-                f"{arguments.described(value)} cannot be written as {chosen.name}: {error}"
-            ) from error
-        return store.put(path, folder)
+        _write(value, chosen, path)
+        yield Prepared(path, chosen.name, what)
+
+
+def checked_name(name: object, what: str) -> str:
+    """Return the name of an artifact, if it is one. Raises InvalidArgument, InvalidName."""
+    found = arguments.text(name, what)
+    if not 1 <= len(found) <= MAX_NAME or found.strip() != found or any(ch in "/@=:" or ord(ch) < 32 for ch in found):
+        raise InvalidName(
+            f"{what} is {found!r}; a name has 1 to {MAX_NAME} characters, none of / @ = : and no control character, and"
+            " no space at either end"
+        )
+    return found
+
+
+def _write(value: object, chosen: Format, path: Path) -> None:
+    chosen.check_installed()
+    try:
+        chosen.write(value, path)
+    except TallymarkError:
+        raise
+    except OSError as error:
+        if isinstance(value, Path):
+            raise InvalidArgument(f"{value} cannot be read: {error}") from error
+        raise StoreUnavailable(f"{path} cannot be written: {error}") from error
+    except Exception as error:
+        raise InvalidArgument(f"{arguments.described(value)} cannot be written as {chosen.name}: {error}") from error
 
 
 def load(artifact: ArtifactInfo, *, format: str | None = None, trusted: Sequence[str] = ()) -> Any:  # noqa: A002 - as above
@@ -150,6 +175,7 @@ def download(artifact: ArtifactInfo, folder: Path, *, force: bool = False) -> Pa
     """
     from tallymark import formats, store
 
+    folder.mkdir(parents=True, exist_ok=True)
     target = folder / file_name(artifact)
     if artifact.format == formats.FOLDER:
         store.get_folder(artifact, target, force=force)
@@ -168,29 +194,3 @@ def file_name(artifact: ArtifactInfo) -> str:
         suffix = ""
     stem = stem.removesuffix(suffix) if suffix else stem
     return stem.encode()[:200].decode(errors="ignore") + suffix
-
-
-def tell_use(frame: Frame | None, artifact: ArtifactInfo) -> None:
-    """Link the artifact, as used, to the version in force, if that is another than the artifact's own."""
-    if frame is None or frame.model is None:
-        return
-    from tallymark import recording
-
-    try:
-        client, version = recording.version_in(frame, frame.model)
-        if (version.model, version.number) == (artifact.model, artifact.number):
-            return
-        client.link_artifact(
-            version.resource_name,
-            artifact.name,
-            artifact.uri,
-            type=artifact.type,
-            digest=artifact.digest,
-            size=artifact.size,
-            format=artifact.format,
-            role=ArtifactRole.USED,
-            run=frame.run.id,
-            step=frame.step,
-        )
-    except TallymarkError as problem:
-        frame.run.problems.add(f"use of {artifact!r}", str(problem))

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tallymark.arguments import described, mapping, text, texts
 from tallymark.context import Frame, current_frame, own_frame
-from tallymark.errors import ArtifactNotFound, InvalidArgument
+from tallymark.errors import InvalidArgument
 from tallymark.memory import Memory
+from tallymark.model_artifacts import ModelArtifacts
 from tallymark.settings import current
 from tallymark.values import Stage, stage_of
 
 if TYPE_CHECKING:
     from tallymark.client import Client
     from tallymark.resolution import Resolution
-    from tallymark.resources import ArtifactInfo, ModelVersion, Value
-    from tallymark.values import ArtifactType
+    from tallymark.resources import ModelVersion, Value
 
 logger = logging.getLogger("tallymark")
 
 
-class Model:
+class Model(ModelArtifacts):
     """Which version of which model a program means. Making one asks the registry for nothing.
 
     `version` says which version:
@@ -164,52 +164,6 @@ class Model:
     def aliases(self) -> tuple[str, ...]:
         """The aliases that point at the version now, read anew."""
         return self.info.aliases
-
-    @property
-    def artifacts(self) -> list[ArtifactInfo]:
-        """What the version made and was made from, read anew, in the order in which it was linked."""
-        return [] if current().disabled else self._found().artifacts
-
-    def save(
-        self,
-        name: str,
-        value: object,
-        *,
-        format: str | None = None,  # noqa: A002 - the contract's word
-        type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
-    ) -> ArtifactInfo | None:
-        """Save a value to the store, and link it as an artifact that the version made; None when nothing is recorded.
-
-        What the value is decides the format, unless one is named: numbers, lists and mappings of these become JSON,
-        arrays npy, estimators of scikit-learn skops, mappings of tensors safetensors, tables parquet, a pathlib.Path
-        the file that it names. `joblib`, a pickle, must be asked for by name. InvalidArgument, StoreUnavailable.
-        """
-        if current().disabled:
-            return None
-        from tallymark import artifacts, here
-
-        frame = here.current_frame_or_none()
-        linking = {} if frame is None else {"run": frame.run.id, "step": frame.step}
-        client, version = self._client(), self._ensured()
-        return artifacts.save(client, version, name, value, format=format, type=type, **linking)
-
-    def load(
-        self,
-        name: str,
-        *,
-        format: str | None = None,  # noqa: A002 - the contract's word
-        trusted: Sequence[str] = (),
-    ) -> Any:
-        """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
-
-        Within a run, the version of the model in force is linked to the artifact as made from it. Raises ModelNotFound,
-        VersionNotFound, ArtifactNotFound, DigestMismatch, StoreUnavailable.
-        """
-        if current().disabled:
-            raise ArtifactNotFound(
-                f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
-            )
-        return self._found().load(name, format=format, trusted=trusted)
 
     def log_metric(self, key: str, value: float, *, step: int | None = None) -> None:
         """Log a metric: what was measured at a step, such as an epoch or a batch, or once, without one.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from tallymark.arguments import described
-from tallymark.artifacts import Artifact, save
+from tallymark.artifacts import Artifact
 from tallymark.errors import InvalidArgument, TallymarkError
 
 if TYPE_CHECKING:
@@ -102,14 +102,12 @@ def keep_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None
 
 
 def _keep(output: Output, result: Any, frame: Frame) -> None:
-    from tallymark import recording
+    from tallymark.linking import save_in_run
 
     if frame.model is None:
         raise InvalidArgument("no model is in force; give one to @step(model=...) or @pipeline(model=...)")
-    value, artifact = output.of(result), output.artifact
-    client, version = recording.version_in(frame, frame.model)
-    linking = {"run": frame.run.id, "step": frame.step}
-    save(client, version, artifact.name, value, format=artifact.format, type=artifact.type, **linking)
+    artifact = output.artifact
+    save_in_run(frame, frame.model, artifact.name, output.of(result), artifact.format, artifact.type)
 
 
 def _evaluated(function: Callable[..., Any], written: Any) -> Any:

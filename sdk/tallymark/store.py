@@ -24,6 +24,7 @@ from tallymark.errors import (
 from tallymark.settings import current
 
 if TYPE_CHECKING:
+    from tallymark.formats.folders import Manifest
     from tallymark.resources import ArtifactInfo, ModelVersion
 
 CHUNK = 1024 * 1024
@@ -50,23 +51,31 @@ def check_ready() -> None:
         from fsspec import get_filesystem_class
     except ImportError:
         raise InvalidSetting(_EXTRAS) from None
-    root = _root()
+    found = root()
     try:
-        get_filesystem_class(root.partition("://")[0].rpartition("::")[2])
+        get_filesystem_class(found.partition("://")[0].rpartition("::")[2])
     except (ImportError, ValueError) as error:
-        raise InvalidSetting(_no_driver(root, error)) from None
+        raise InvalidSetting(_no_driver(found, error)) from None
 
 
 def place_of(version: ModelVersion, name: str) -> str:
     """Return the folder in the store for an artifact of the version."""
-    parts = (version.project, version.model, str(version.number), name)
-    return "/".join([_root(), *(_segment(part) for part in parts)])
+    return place_in(root(), version.resource_name, name)
 
 
 def place_in(root: str, version: str, name: str) -> str:
     """Return the folder in a store for an artifact of the version of that resource name."""
     _, project, _, model, _, number = version.split("/")
     return "/".join([root, *(_segment(part) for part in (project, model, number, name))])
+
+
+def fingerprint(path: Path) -> Kept:
+    """Return digest and size of a file or folder as it would be kept, nowhere yet. Raises InvalidArgument."""
+    if not path.is_dir():
+        return Kept("", f"{ALGORITHM}:{_digest_of(path)}", path.stat().st_size)
+    manifest = _manifest_of(path)
+    with _written(manifest) as written:
+        return Kept("", f"{ALGORITHM}:{_digest_of(written)}", manifest.size)
 
 
 def put(path: Path, folder: str) -> Kept:
@@ -77,21 +86,30 @@ def put(path: Path, folder: str) -> Kept:
 
 def put_folder(path: Path, folder: str) -> Kept:
     """Put the files of a folder into the store, and a manifest of them; InvalidArgument, StoreUnavailable."""
-    from tallymark.formats.folders import Manifest, Member, walk, write_manifest
-
-    files, empty = [], []
-    for name, found in walk(path):
-        if found.is_dir():
-            empty.append(name)
-            continue
-        digest = _digest_of(found)
-        kept = _put(found, f"{folder}/files/{digest}", digest)
-        files.append(Member(name, kept.size, digest))
-    manifest = Manifest(tuple(files), tuple(empty))
-    with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
-        written = Path(temporary, "manifest.folder")
-        write_manifest(manifest, written)
+    manifest = _manifest_of(path)
+    for member in manifest.files:
+        _put(path / member.path, f"{folder}/files/{member.sha256}", member.sha256)
+    with _written(manifest) as written:
         return put(written, folder)._replace(size=manifest.size)
+
+
+def _manifest_of(path: Path) -> Manifest:
+    from tallymark.formats.folders import Manifest, Member, walk
+
+    found = list(walk(path))
+    files = [Member(name, each.stat().st_size, _digest_of(each)) for name, each in found if not each.is_dir()]
+    return Manifest(tuple(files), tuple(name for name, each in found if each.is_dir()))
+
+
+@contextmanager
+def _written(manifest: Manifest) -> Iterator[Path]:
+    """Give the manifest as a file, which is gone afterwards."""
+    from tallymark.formats.folders import write_manifest
+
+    with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
+        path = Path(temporary, "manifest.folder")
+        write_manifest(manifest, path)
+        yield path
 
 
 def get(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> None:
@@ -238,9 +256,10 @@ def _digest_of(path: Path) -> str:
         return hashlib.file_digest(opened, ALGORITHM).hexdigest()
 
 
-def _root() -> str:
-    root = current().store
-    return root.rstrip("/") if "://" in root else Path(root).absolute().as_uri()
+def root() -> str:
+    """Return the uri of the store in force."""
+    found = current().store
+    return found.rstrip("/") if "://" in found else Path(found).absolute().as_uri()
 
 
 def _segment(name: str) -> str:
@@ -259,7 +278,7 @@ def _store(uri: str, **options: bool) -> Iterator[tuple[Any, str]]:
         import tqdm  # noqa: F401 - whether it is there
         from fsspec.core import url_to_fs
     except ImportError:
-        raise StoreUnavailable(_EXTRAS) from None
+        raise InvalidSetting(_EXTRAS) from None
     try:
         files, place = url_to_fs(uri, **options)
     except (ImportError, ValueError) as error:

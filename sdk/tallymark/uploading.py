@@ -31,7 +31,8 @@ def upload(body: bytes, version: str, files: Path | None) -> Call[Any]:
 
     about, packed_call = unpacked(body)
     path = Path(about["path"]) if files is None else files / about["file"]
-    kept = store.put(path, store.place_in(about["store"], version, about["name"]))
+    folder = store.place_in(about["store"], version, about["name"])
+    kept = store.put_folder(path, folder) if path.is_dir() else store.put(path, folder)
     return recorded.placed(recorded.unpacked(packed_call, version), kept.uri)
 
 

@@ -57,28 +57,31 @@ class VersionActions:
         Args:
             name: The artifact's name.
             format: How to read it, if not as it was saved.
-            trusted: Classes, beyond those of well-known libraries, that a file in the format skops may contain.
+            trusted: Types that a file in the format skops may hold, beside those of scikit-learn, LightGBM and XGBoost
+                and of the setting `trusted_types`: qualified names, or `my_package.*`.
 
         Raises:
             ArtifactNotFound: The version has no such artifact.
             DigestMismatch: The bytes are not those that were linked.
             StoreUnavailable: The store cannot be read.
         """
-        from tallymark import artifacts, here
+        from tallymark import artifacts, here, linking
 
         found = _artifact_of(self, name)
         value = artifacts.load(found, format=format, trusted=trusted)
-        artifacts.tell_use(here.current_frame_or_none(), found)
+        linking.record_use(here.current_frame_or_none(), found)
         return value
 
-    def download(self, name: str, folder: str | os.PathLike[str] = ".") -> Path:
-        """Download the file of an artifact into a folder that is there, verify it, and return its path.
+    def download(self, name: str, folder: str | os.PathLike[str] = ".", *, force: bool = False) -> Path:
+        """Download an artifact into a folder, which is made if need be, verify it, and return its path.
 
-        Raises ArtifactNotFound, DigestMismatch, StoreUnavailable.
+        The file is called as the artifact, such as `classifier.skops`; an artifact that is a folder becomes one. Raises
+        AlreadyExists if something of that name is there and `force` does not say to replace it, ArtifactNotFound,
+        DigestMismatch, StoreUnavailable.
         """
         from tallymark import artifacts
 
-        return artifacts.download(_artifact_of(self, name), Path(folder))
+        return artifacts.download(_artifact_of(self, name), Path(folder), force=force)
 
     def set_stage(
         self,
@@ -148,9 +151,13 @@ def _version(actions: VersionActions) -> ModelVersion:
 
 
 def _client_of(version: VersionActions) -> Client:
+    """Return the client of the version's registry, once what runs have recorded there is sent."""
     from tallymark.client import shared
+    from tallymark.sender import settle
 
-    return shared(version._settings() or current())  # noqa: SLF001 - users should not see it among what a version has
+    settings = version._settings() or current()  # noqa: SLF001 - users should not see it among what a version has
+    settle(settings)
+    return shared(settings)
 
 
 def _artifact_of(version: VersionActions, name: str) -> ArtifactInfo:

@@ -3,6 +3,7 @@
 import logging
 import pickle
 import re
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ USES = {
     "version_name": Use(lambda model: model.version_name, creates=True),
     "create": Use(lambda model: model.create(), creates=True),
     "save": Use(lambda model: model.save("facts", {"a": 1}, format="json"), creates=True),
+    "log_model": Use(lambda model: model.log_model({"a": 1}, "facts"), creates=True),
     "log_metadata": Use(lambda model: model.log_metadata({"a": 1}), creates=True),
     "log_metric": Use(lambda model: model.log_metric("loss", 1.0, step=1), creates=True),
     "log_metrics": Use(lambda model: model.log_metrics({"loss": 1.0}, step=1), creates=True),
@@ -67,6 +69,7 @@ USES = {
     "aliases": Use(lambda model: model.aliases),
     "artifacts": Use(lambda model: model.artifacts),
     "load": Use(lambda model: model.load("facts")),
+    "download": Use(lambda model: model.download("facts", tempfile.mkdtemp())),
     "set_stage": Use(lambda model: model.set_stage("staging", reason="tried")),
     "set_alias": Use(lambda model: model.set_alias("champion")),
 }

@@ -110,7 +110,6 @@ def download_artifact(
     from tallymark.artifacts import download
 
     found = client.get_artifact(reference, name, at=at)
-    folder.mkdir(parents=True, exist_ok=True)
     path = download(found, folder, force=force)
     printer.one({"path": str(path), "artifact": f"{found.name}@{found.ordinal}", "digest": found.digest})
 

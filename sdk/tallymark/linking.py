@@ -1,0 +1,93 @@
+"""Artifacts in runs: neither their bytes nor their links are lost while the store or the registry is away.
+
+The link is recorded in the run's journal then, and sent with the run's other records. The bytes wait in the spool, and
+are put into the store before that.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallymark import store
+from tallymark.artifacts import Prepared, prepared
+from tallymark.context import Frame
+from tallymark.errors import StoreUnavailable, TallymarkError, Unavailable
+from tallymark.recorder import recorder_of
+from tallymark.resolution import Resolution
+from tallymark.sender import check_reachable, note_away
+from tallymark.values import ArtifactRole, ArtifactType
+
+if TYPE_CHECKING:
+    from tallymark.model import Model
+    from tallymark.resources import ArtifactInfo
+
+
+def save_in_run(
+    frame: Frame, model: Model, name: str, value: object, form: str | None, kind: ArtifactType | str | None
+) -> ArtifactInfo | None:
+    """Save a value, and link it to the version that the model means in the run.
+
+    Return the artifact, None when its link or its bytes wait in the spool. Raises InvalidArgument for a value that
+    cannot be saved, whatever the registry refuses, and StoreUnavailable when not even the spool takes the bytes.
+    """
+    resolution = Resolution.in_frame(model, frame)
+    with prepared(name, value, form, kind) as made:
+        about: dict[str, Any] = {"type": made.type, "format": made.format, **_made_in(frame)}
+        try:
+            version = resolution.ensure().version
+            kept = made.put(store.place_of(version, name))
+        except Unavailable as problem:
+            _keep(frame, model, name, made, about, problem)
+            return None
+    try:
+        check_reachable(frame.run.settings, frame.run)
+        client = resolution.client
+        return client.link_artifact(version.resource_name, name, kept.uri, digest=kept.digest, size=kept.size, **about)
+    except Unavailable as problem:
+        # Whether it was linked or not: what is linked already is not linked again.
+        note_away(frame.run.settings, problem)
+        link = {"uri": kept.uri, "digest": kept.digest, "size_bytes": kept.size, **about}
+        recorder_of(frame.run).link(frame, model, name, link)
+        return None
+
+
+def record_use(frame: Frame | None, artifact: ArtifactInfo) -> None:
+    """Record that the version in force was made from the artifact, if that is not the version's own."""
+    if frame is None or frame.model is None:
+        return
+    try:
+        version = Resolution.in_frame(frame.model, frame).known()
+        if version is not None and (version.model, version.number) == (artifact.model, artifact.number):
+            return
+        link = {
+            "uri": artifact.uri,
+            "digest": artifact.digest,
+            "size_bytes": artifact.size,
+            "type": artifact.type,
+            "format": artifact.format,
+            **_made_in(frame),
+            "role": ArtifactRole.USED,
+        }
+        recorder_of(frame.run).link(frame, frame.model, artifact.name, link)
+    except TallymarkError as problem:
+        frame.run.problems.add(f"use of {artifact!r}", str(problem))
+
+
+def _made_in(frame: Frame) -> dict[str, Any]:
+    return {"role": ArtifactRole.MADE, "run": frame.run.id, "step": frame.step}
+
+
+def _keep(frame: Frame, model: Model, name: str, made: Prepared, about: dict[str, Any], problem: Unavailable) -> None:
+    """Let a copy of the file or folder wait in the spool."""
+    found = store.fingerprint(made.path)
+    link = {"uri": "pending:", "digest": found.digest, "size_bytes": found.size, **about}
+    with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
+        copy = Path(temporary, made.path.name)
+        try:
+            (shutil.copytree if made.path.is_dir() else shutil.copyfile)(made.path, copy)
+            recorder_of(frame.run).upload(frame, model, copy, name, link, store.root())
+        except OSError as error:
+            raise StoreUnavailable(f"{problem}; and the file cannot be kept in the spool: {error}") from problem

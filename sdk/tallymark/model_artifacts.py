@@ -1,0 +1,119 @@
+"""What a `Model` does with artifacts: saving, loading and downloading those of the version that it means."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from tallymark.errors import ArtifactNotFound
+from tallymark.settings import current
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from tallymark.client import Client
+    from tallymark.model import Model
+    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.values import ArtifactType
+
+
+class ModelArtifacts:
+    """The methods of a Model that are about artifacts."""
+
+    if TYPE_CHECKING:
+
+        def log_metadata(self, metadata: Mapping[str, object]) -> None: ...
+        def _client(self) -> Client: ...
+        def _ensured(self) -> ModelVersion: ...
+        def _found(self) -> ModelVersion: ...
+
+    @property
+    def artifacts(self) -> list[ArtifactInfo]:
+        """What the version made and was made from, read anew, in the order in which it was linked."""
+        return [] if current().disabled else self._found().artifacts
+
+    def save(
+        self,
+        name: str,
+        value: object,
+        *,
+        format: str | None = None,  # noqa: A002 - the contract's word
+        type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
+    ) -> ArtifactInfo | None:
+        """Save a value to the store, link it as an artifact that the version made, and return the artifact.
+
+        In a run this is recorded like everything else: while the registry or the store cannot be reached, the bytes
+        wait in the spool, and None is returned; so it is when nothing is recorded.
+
+        Args:
+            name: What the artifact is called. Saving under the name again makes the next of that name.
+            value: What is saved. It decides the format, unless one is named: estimators of scikit-learn become skops,
+                models of LightGBM, XGBoost and Keras what these libraries write, tensors safetensors, arrays npy,
+                tables of pandas parquet, figures png, numbers, lists and mappings JSON, and a pathlib.Path is the file
+                or the folder that it names. `tallymark.formats` has them all.
+            format: The name of a format; `joblib`, a pickle, is used only if it is named.
+            type: What the artifact is: `data`, `model` or `deployment`; by default what the format is made for.
+
+        Raises:
+            InvalidArgument: The value is in no format, cannot be written, or could not be loaded again.
+            InvalidSetting: The store's libraries are not installed.
+            StoreUnavailable: The store cannot be written, and in a run the spool neither.
+        """
+        if current().disabled:
+            return None
+        from tallymark import artifacts
+        from tallymark.here import current_frame_or_none
+
+        frame = current_frame_or_none()
+        if frame is None:
+            return artifacts.save(self._client(), self._ensured(), name, value, format=format, type=type)
+        from tallymark import linking
+
+        return linking.save_in_run(frame, cast("Model", self), name, value, format, type)
+
+    def log_model(self, model: object, name: str = "model", *, format: str | None = None) -> ArtifactInfo | None:  # noqa: A002 - the contract's word
+        """Save a trained model as the artifact `model`, and log by which library it was made, as metadata.
+
+        The metadata are `{name}_library`, such as `sklearn 1.9.1`, and `{name}_class`. Everything else is as in
+        `save`, which also takes data.
+        """
+        saved = self.save(name, model, format=format, type="model")
+        library = type(model).__module__.partition(".")[0]
+        version = getattr(sys.modules.get(library), "__version__", "")
+        self.log_metadata(
+            {f"{name}_library": f"{library} {version}".strip(), f"{name}_class": type(model).__qualname__}
+        )
+        return saved
+
+    def download(self, name: str, folder: str | os.PathLike[str] = ".", *, force: bool = False) -> Path:
+        """Download an artifact into a folder, which is made if need be, verify it, and return its path.
+
+        The file is called as the artifact, such as `classifier.skops`; an artifact that is a folder becomes one. Raises
+        AlreadyExists if something of that name is there and `force` does not say to replace it, ModelNotFound,
+        VersionNotFound, ArtifactNotFound, DigestMismatch, StoreUnavailable.
+        """
+        if current().disabled:
+            raise ArtifactNotFound(
+                f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
+            )
+        return self._found().download(name, folder, force=force)
+
+    def load(
+        self,
+        name: str,
+        *,
+        format: str | None = None,  # noqa: A002 - the contract's word
+        trusted: Sequence[str] = (),
+    ) -> Any:
+        """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
+
+        Within a run, the version of the model in force is linked to the artifact as made from it. Raises ModelNotFound,
+        VersionNotFound, ArtifactNotFound, DigestMismatch, StoreUnavailable.
+        """
+        if current().disabled:
+            raise ArtifactNotFound(
+                f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
+            )
+        return self._found().load(name, format=format, trusted=trusted)
