@@ -165,7 +165,10 @@ class Heartbeats:
     async def _lose(self, key: Key, awaited: Awaited) -> None:
         project, run = key
         try:
-            await self._writer.execute(LoseRun(project=project, actor=ACTOR, run=run, last_seen=awaited.last_seen))
+            command = LoseRun(project=project, actor=ACTOR, run=run, last_seen=awaited.last_seen)
+            if (await self._writer.execute(command)).state is RunState.LOST:
+                # Whoever joined it meanwhile has it awaited again; the next heartbeat must resume it.
+                self.forget(project, run)
         except Stopping:
             return
         except Unavailable as error:

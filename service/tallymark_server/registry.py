@@ -133,7 +133,8 @@ class Registry:
 
     async def _started(self, command: StartRun) -> Started:
         started = await self.execute(command)
-        self._heartbeats.expect(command.project, started.run)
+        # A repeated request is answered with the run as it was then: it may be lost or finished since.
+        self._heartbeats.expect(command.project, await self.run(command.project, command.run))
         return started
 
     async def _resumed(self, command: ResumeRun) -> Run:

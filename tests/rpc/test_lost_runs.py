@@ -137,10 +137,12 @@ def test_who_joins_a_lost_run_hears_that_it_is_lost(calls: Calls) -> None:
     lost(calls, "train")
     again = calls.start_run("train")
     assert (again.created, again.run.state, again.run.heartbeat_timeout) == (False, RUN_STATE_LOST, SECOND)
+    assert start(calls, "train").run.state == RUN_STATE_RUNNING, "a repetition is answered as the first"
+    assert calls.run("train").state == RUN_STATE_LOST
     made = calls.ensure("other", run="train").model_version
     assert made.run_state == RUN_STATE_LOST
-    beat(calls, "train")
-    assert calls.version("other", "1").run_state == RUN_STATE_RUNNING
+    assert beat(calls, "train").state == RUN_STATE_RUNNING
+    assert calls.run("train").state == calls.version("other", "1").run_state == RUN_STATE_RUNNING
 
 
 @pytest.fixture
