@@ -6,6 +6,7 @@ Checked by mypy --strict, to which an ignore that ignores nothing is an error.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, assert_type
 
@@ -16,13 +17,17 @@ from tallymark import (
     AsyncClient,
     Checkpoint,
     Client,
+    Heartbeat,
     Lineage,
     MetricPoint,
     Model,
     ModelVersion,
     Project,
     Proof,
+    RecordingProblem,
+    Run,
     RunContext,
+    RunState,
     Stage,
     bind,
     configure,
@@ -186,6 +191,14 @@ def clients() -> None:
         assert_type(client.get_version("churn@production"), ModelVersion)
         assert_type(client.list_versions("churn"), Iterator[ModelVersion])
         client.set_stage("churn", "production", True)  # type: ignore[call-arg]
+        started = client.start_run("r", start_time=datetime.now(UTC), heartbeat_timeout=timedelta(seconds=90))
+        assert_type(started.run.heartbeat_timeout, timedelta | None)
+        assert_type(started.run.recording_problems, tuple[RecordingProblem, ...])
+        assert_type(client.heartbeat_run("r"), Heartbeat)
+        assert_type(client.report_recording_problems("r", [RecordingProblem("metric 'a'", "lost")]), Run)
+        assert_type(client.finish_run("r", "failed", end_time=datetime.now(UTC)), Run)
+        assert_type(client.get_version("churn").run_state, RunState | None)
+        client.heartbeat_run(1)  # type: ignore[arg-type]
         assert_type(client.lineage("churn", direction="upstream"), Lineage)
         assert_type(client.list_metrics("churn", "loss"), Iterator[MetricPoint])
         client.get_version("churn", at="yesterday")  # type: ignore[arg-type]
