@@ -17,12 +17,15 @@ from tallymark.arrays import is_array
 from tallymark.conversion import METADATA, PARAMETERS, WHOLE, Conversion, Loss, Path, described_type, type_name
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.problems import RecordingProblems
+from tallymark.redaction import Secrecy, secrecy_of
 from tallymark.resources import MetricPoint, Value
 
 # As the service bounds them: one key, and all metadata of a version or parameters of a run as JSON.
 MAX_KEY = 255
 MAX_BYTES = 65_535
 MAX_PARAMETER_BYTES = 60_000
+# The most bytes that a plain number and its quotes take as JSON.
+MAX_PLAIN = 40
 # Metrics of one call; who has more logs them in several.
 MAX_METRICS = 10_000
 _UNKNOWN = "give it as None, a number, text, a time, or a list or mapping of these"
@@ -65,6 +68,10 @@ def parameters(arguments: Mapping[str, object]) -> Recorded:
     found = Recorded()
     weight = 0
     for name, value in arguments.items():
+        if _is_plain(name, value):
+            found[name] = value  # type: ignore[assignment]  # one of the plain types - as was just seen
+            weight += len(name) + MAX_PLAIN
+            continue
         conversion = Conversion(PARAMETERS, redacts=True)
         found.update(_converted({name: value}, conversion) or {})
         found.losses += conversion.losses
@@ -73,6 +80,13 @@ def parameters(arguments: Mapping[str, object]) -> Recorded:
         kinds = {name: f"{type_name(type(value))}, too large to be recorded" for name, value in arguments.items()}
         found.losses += _fit(found, MAX_PARAMETER_BYTES, lambda name: kinds.get(name, "too large to be recorded"))
     return found
+
+
+def _is_plain(name: str, value: object) -> bool:
+    """Whether this is what most parameters are, a short number by an everyday name, which needs no conversion."""
+    is_short = -(10**12) < value < 10**12 if type(value) is int else value is None or type(value) in (float, bool)
+    is_everyday = type(name) is str and len(name) <= MAX_KEY and name.isascii() and name.isidentifier()
+    return is_short and is_everyday and secrecy_of(name) is Secrecy.NONE
 
 
 def metadata_of(metadata: object, problems: RecordingProblems | None) -> dict[str, Value]:
