@@ -42,7 +42,7 @@ class Artifact:
     ) -> None:
         self.name = checked_name(name, "Artifact(name=...)")
         self.format = format
-        self.type = None if type is None else ArtifactType(type)
+        self.type = None if type is None else type_of(type)
         self.optional = optional
 
     def __repr__(self) -> str:
@@ -97,8 +97,11 @@ def prepared(
     from tallymark import formats
 
     checked_name(name, "save(name=...)")
-    chosen = formats.format_for(value, format)
-    what = chosen.type if type is None else ArtifactType(type)
+    try:
+        chosen = formats.format_for(value, format)
+    except RecursionError:
+        raise InvalidArgument(f"{arguments.described(value)} is nested too deeply, or has itself in it") from None
+    what = chosen.type if type is None else type_of(type)
     if chosen.name == formats.FOLDER and isinstance(value, Path) and value.is_dir():
         yield Prepared(value, chosen.name, what)
         return
@@ -117,6 +120,14 @@ def checked_name(name: object, what: str) -> str:
             " no space at either end"
         )
     return found
+
+
+def type_of(value: ArtifactType | str) -> ArtifactType:
+    """Return what an artifact is. Raises InvalidArgument."""
+    try:
+        return ArtifactType(value)
+    except ValueError:
+        raise InvalidArgument(f"type is {value!r}; name one of {', '.join(ArtifactType)}") from None
 
 
 def _write(value: object, chosen: Format, path: Path) -> None:

@@ -81,13 +81,15 @@ def _made_in(frame: Frame) -> dict[str, Any]:
 
 
 def _keep(frame: Frame, model: Model, name: str, made: Prepared, about: dict[str, Any], problem: Unavailable) -> None:
-    """Let a copy of the file or folder wait in the spool."""
-    found = store.fingerprint(made.path)
-    link = {"uri": "pending:", "digest": found.digest, "size_bytes": found.size, **about}
+    """Let the file, or a copy of the folder, which is the user's, wait in the spool."""
     with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
-        copy = Path(temporary, made.path.name)
         try:
-            (shutil.copytree if made.path.is_dir() else shutil.copyfile)(made.path, copy)
-            recorder_of(frame.run).upload(frame, model, copy, name, link, store.root())
+            path = made.path
+            if path.is_dir():
+                # Links stay links, so that they are refused.
+                path = Path(shutil.copytree(made.path, Path(temporary, "folder"), symlinks=True))
+            found = store.fingerprint(path)
+            link = {"uri": "pending:", "digest": found.digest, "size_bytes": found.size, **about}
+            recorder_of(frame.run).upload(frame, model, path, name, link, store.root())
         except OSError as error:
             raise StoreUnavailable(f"{problem}; and the file cannot be kept in the spool: {error}") from problem

@@ -109,8 +109,20 @@ class ModelArtifacts:
     ) -> Any:
         """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
 
-        Within a run, the version of the model in force is linked to the artifact as made from it. Raises ModelNotFound,
-        VersionNotFound, ArtifactNotFound, DigestMismatch, StoreUnavailable.
+        Within a run, the version of the model in force is linked to the artifact as made from it. A file or folder
+        comes back as the pathlib.Path of a copy in a temporary folder, a figure as the bytes of its picture.
+
+        Args:
+            name: The artifact's name.
+            format: How to read it, if not as it was saved; `joblib`, a pickle, must be named here.
+            trusted: Types that a file in the format skops may hold, beside those of scikit-learn, LightGBM and XGBoost
+                and of the setting `trusted_types`: qualified names, or `my_package.*`.
+
+        Raises:
+            ModelNotFound, VersionNotFound, ArtifactNotFound: There is none.
+            DigestMismatch: The bytes are not those that were linked.
+            InvalidArgument: The file is not of its format, or holds types that are not trusted.
+            StoreUnavailable: The store cannot be read.
         """
         if current().disabled:
             raise ArtifactNotFound(

@@ -94,11 +94,14 @@ def keep_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None
     for output in outputs:
         try:
             _keep(output, result, frame)
-        except TallymarkError as problem:
-            if not output.artifact.optional:
-                message = f"artifact {output.artifact.name!r} could not be saved: {problem}"
+        except Exception as problem:
+            if output.artifact.optional:
+                frame.run.problems.add(f"artifact {output.artifact.name!r}", str(problem) or type(problem).__name__)
+                continue
+            message = f"artifact {output.artifact.name!r} could not be saved: {problem}"
+            if isinstance(problem, TallymarkError):
                 raise type(problem)(message, code=problem.code, metadata=problem.metadata) from problem
-            frame.run.problems.add(f"artifact {output.artifact.name!r}", str(problem))
+            raise InvalidArgument(message) from problem
 
 
 def _keep(output: Output, result: Any, frame: Frame) -> None:

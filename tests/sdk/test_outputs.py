@@ -77,6 +77,16 @@ def test_an_optional_artifact_fails_nothing(registry_env: Server) -> None:
     assert states()[0][2] is RunState.SUCCEEDED
 
 
+def test_what_goes_round_is_refused_in_words(registry_env: Server) -> None:
+    """A list that has itself in it is no endless work, and a type that is none is named."""
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(InvalidArgument, match="has itself in it"):
+        Model("churn").save("x", endless)
+    with pytest.raises(InvalidArgument, match="type is 'modle'; name one of data, model, deployment"):
+        Artifact("x", type="modle")
+
+
 def test_a_tuple_of_another_shape_is_said_so(registry_env: Server) -> None:
     """What comes back in another shape than the annotation says fails the step, in words."""
 
@@ -223,8 +233,8 @@ def test_threads_may_save_at_once(registry_env: Server) -> None:
     ] * 4
 
 
-def test_a_store_that_cannot_be_written_fails_the_step(registry_env: Server, store: Path) -> None:
-    """A store that is no folder is an error that names it."""
+def test_a_store_that_cannot_be_written_is_an_error_outside_runs(registry_env: Server, store: Path) -> None:
+    """A store that is no folder is an error that names it, where nothing is kept for later."""
     store.write_text("a file")
     with pytest.raises(StoreUnavailable, match=r"store.* cannot be read or written"):
         Model("churn").save("x", 1)

@@ -141,6 +141,8 @@ def models() -> None:
     model.number = 3  # type: ignore[misc]
     assert_type(model.artifacts, list[ArtifactInfo])
     assert_type(model.save("weights", b""), ArtifactInfo | None)
+    assert_type(model.log_model(object()), ArtifactInfo | None)
+    assert_type(model.download("weights", "folder", force=True), Path)
     model.log_metric("loss", 0.5, step=1)
     model.log_metric("loss", 0.5, step="1")  # type: ignore[arg-type]
     log_metric("loss", "low", step=1)  # type: ignore[arg-type]
