@@ -21,7 +21,13 @@ from tallymark.v1.model_pb2 import (
     MetadataValue,
     ModelConfig,
 )
-from tallymark.v1.model_registry_pb2 import ListModelVersionsRequest
+from tallymark.v1.model_registry_pb2 import (
+    DeleteModelVersionRequest,
+    ListModelVersionsRequest,
+    PurgeModelVersionRequest,
+    RenameModelRequest,
+    UndeleteModelVersionRequest,
+)
 from tallymark.v1.run_pb2 import RecordingProblem, Run, RunStep
 
 RUN = f"{PROJECT}/runs/train"
@@ -219,3 +225,19 @@ def test_only_a_run_that_succeeded_promotes_without_a_word(calls: Calls) -> None
     )
     assert (moved.stage, moved.run_state) == (STAGE_PRODUCTION, RUN_STATE_FAILED)
     assert calls.events()[-1].reason == "the model was saved before"
+
+
+def test_a_deleted_version_keeps_up_with_its_run(calls: Calls) -> None:
+    """What is deleted while its run goes on is brought back with how the run ended; what is purged is left in peace."""
+    for model in ("churn", "gone", "renamed"):
+        calls.start_run("train", ModelConfig(model=model))
+    for model in ("churn", "gone"):
+        calls.models.DeleteModelVersion(DeleteModelVersionRequest(name=f"{PROJECT}/models/{model}/versions/1"))
+    calls.models.PurgeModelVersion(PurgeModelVersionRequest(name=f"{PROJECT}/models/gone/versions/1"))
+    calls.models.RenameModel(RenameModelRequest(name=f"{PROJECT}/models/renamed", new_model_id="now"))
+    before = len(calls.events())
+    calls.finish_run("train", RUN_STATE_FAILED)
+    changed = [event.model_version.name for event in calls.events()[before + 1 :]]
+    assert changed == [f"{PROJECT}/models/churn/versions/1", f"{PROJECT}/models/now/versions/1"]
+    request = UndeleteModelVersionRequest(name=f"{PROJECT}/models/churn/versions/1")
+    assert calls.models.UndeleteModelVersion(request).run_state == RUN_STATE_FAILED
