@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -55,7 +56,7 @@ def holder(db: Path) -> int | None:
     return lock.holder(db)
 
 
-def write_export(db: Path, project: str | None, at: int | None, to: Path) -> None:
+def write_export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
     """`tallymark export`, of a file."""
     with _refusals():
         from tallymark_server.storage.sqlite.exporting import exported

@@ -41,6 +41,21 @@ def test_a_service_proves_and_exports_what_its_file_holds(
     assert "is there already" in one_line(run(*url, "export", "--to", str(to)))
 
 
+def test_an_export_is_as_of_a_time(run: Any, registry: Server, churn: Client) -> None:
+    """A file and a service give the same bytes for a time, each project as it was then; before all of it, nothing."""
+    middle = next(event for event in churn.list_events() if event.revision == 4)
+    last = max(event.revision for event in churn.list_events() if event.time <= middle.time)
+    at = ("--at", middle.time.isoformat())
+    by_file = run("export", "--db", str(registry.db), "--to", "-", *at)
+    by_service = run("--url", registry.address, "export", "--to", "-", *at)
+    assert by_file.stdout_bytes == by_service.stdout_bytes
+    assert by_file.stderr == f"exported {last} events of {registry.db}\n"
+    assert "exported 0 events" in run("export", "--db", str(registry.db), "--to", "-", "--at", "2000-01-01").stderr
+    before = run("--url", registry.address, "export", "--to", "-", "--at", "2000-01-01")
+    assert (before.exit_code, "nothing had happened" in one_line(before)) == (1, True)
+    assert run("export", "--db", str(registry.db), "--to", "-", "--at", "0").exit_code == 2
+
+
 def test_what_is_wrong_ends_a_proof_with_an_error(run: Any, registry: Server, churn: Client, tmp_path: Path) -> None:
     """Each problem is a line, the number of them is the error, and no checkpoint is written."""
     mark = tmp_path / "mark.json"

@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.offline import found
+from tallymark_server.storage.sqlite.past import revision_at
 
 _PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"
 _EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"
@@ -31,6 +33,10 @@ class _Project:
     log_id: str
     revision: int
 
+    def until(self, revision: int) -> _Project:
+        """Return the project as if its log ended there."""
+        return _Project(self.id, self.name, self.log_id, revision)
+
 
 @dataclass(frozen=True, slots=True)
 class Export:
@@ -41,15 +47,21 @@ class Export:
 
 
 @contextmanager
-def exported(path: Path, project: str | None, at: int | None) -> Iterator[Export]:
-    """All logs of a file, or a project's, up to a revision or as they are; CannotOpenError, CannotExportError."""
+def exported(path: Path, project: str | None, at: int | datetime | None) -> Iterator[Export]:
+    """Yield all logs of a file, or a project's, up to a revision, up to a time, or as they are.
+
+    Raises CannotOpenError, CannotExportError.
+    """
     with found(path) as connection:
         projects = [_Project(*row) for row in connection.execute(_PROJECTS)]
         if project is not None:
             projects = [known for known in projects if known.name == project]
         if not projects:
             raise CannotExportError(f"there is no project {project} in {path}")
-        if at is not None:
+        if isinstance(at, datetime):
+            micros = round(at.timestamp() * 1_000_000)
+            projects = [known.until(revision_at(connection, known.id, known.revision, micros)) for known in projects]
+        elif at is not None:
             projects = [_at(projects, at)]
         yield Export(sum(known.revision for known in projects), _lines(connection, path, projects))
 
@@ -60,7 +72,7 @@ def _at(projects: list[_Project], at: int) -> _Project:
     (known,) = projects
     if at > known.revision:
         raise CannotExportError(f"revision {at} is not yet there: project {known.name} is at {known.revision}")
-    return _Project(known.id, known.name, known.log_id, at)
+    return known.until(at)
 
 
 def _lines(connection: sqlite3.Connection, path: Path, projects: list[_Project]) -> Iterator[bytes]:
