@@ -9,9 +9,11 @@ variable TALLYMARK_RUN_ID, which is set while exactly one run goes on.
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -81,6 +83,8 @@ class ActiveRun:
         self.steps_lost = False
         # A context in which the run was started still holds it, because it was finished in another.
         self.is_stale = False
+        # By the clock of the process, infinite while the run goes on.
+        self.ended_at = math.inf
         # The model of the run as a whole.
         self.model: Model | None = None
         self.problems: RecordingProblems = new_problems()
@@ -128,9 +132,10 @@ class Frame(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What remains of a run in the context in which it was started: by what it is known."""
+    """What remains of a run in the context in which it was started: by what it is known, and when it ended."""
 
     run_key: tuple[str, str, str]
+    time: float
 
 
 _frame: ContextVar[Frame | Ended | None] = ContextVar("tallymark_frame", default=None)
@@ -199,12 +204,12 @@ def present_frame() -> Frame | None:
     return frame
 
 
-def ended_run() -> tuple[str, str, str] | None:
-    """The run that was started here last, if it has ended."""
+def ended_run() -> Ended | None:
+    """Return the run that was started here last, if it has ended."""
     here = _frame.get()
     if isinstance(here, Frame) and here.run.is_stale:
-        return here.run.key
-    return here.run_key if isinstance(here, Ended) else None
+        return Ended(here.run.key, here.run.ended_at)
+    return here if isinstance(here, Ended) else None
 
 
 Place = Frame | Ended | None
@@ -222,16 +227,20 @@ def leave(frame: Frame, before: Place, *, is_end: bool) -> None:
 
     A run that was started in another context, such as one cell of a notebook or one callback, is stale there.
     """
+    if is_end:
+        frame.run.ended_at = time.monotonic()
     if _frame.get() is frame:
-        _frame.set(Ended(frame.run.key) if is_end and not isinstance(before, Frame) else before)
+        goes_on = isinstance(before, Frame) and not before.run.is_stale
+        _frame.set(Ended(frame.run.key, frame.run.ended_at) if is_end and not goes_on else before)
     elif is_end:
         frame.run.is_stale = True
 
 
 def ended_here(run: ActiveRun) -> None:
     """Remember in this context that the run was started here and has ended."""
-    if not isinstance(_frame.get(), Frame):
-        _frame.set(Ended(run.key))
+    run.ended_at = time.monotonic()
+    if own_frame() is None:
+        _frame.set(Ended(run.key, run.ended_at))
 
 
 def current_frame(join: Callable[[str], Frame]) -> Frame | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import threading
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tallymark.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from tallymark.context import Ended
     from tallymark.resources import ModelVersion
 
 # A registry is known by its url and project; a run by these and its id; a version in a run also by name and version.
@@ -31,6 +33,8 @@ class Memory:
         self.versions: dict[Key, ModelVersion] = {}
         self.request_ids: dict[Key, str] = {}
         self.texts: dict[Key, tuple[str, str]] = {}
+        # When each run used the object first, by the clock of the process.
+        self.first_uses: dict[Key, float] = {}
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -48,16 +52,18 @@ class Memory:
                 self.versions[key] = self.versions.pop(key)
             return found
 
-    def outside(self, registry: Key, ended_run: Key | None) -> ModelVersion | None:
+    def outside(self, registry: Key, ended: Ended | None) -> ModelVersion | None:
         """Return what the object means outside runs: what the last run made of it, or what was created since.
 
-        `ended_run` is the last run of the code that asks: its own run comes before those of other threads.
+        `ended` is the last run of the code that asks. It comes before the runs of other threads that went on beside it,
+        but not before those that came after it.
         """
         with self._lock:
-            own = any(key[:RUN_KEY] == ended_run for key in self.versions if len(key) > REGISTRY_KEY)
+            own = ended if ended is not None and ended.run_key in self.first_uses else None
             for key in reversed(self.versions):
-                of_run = len(key) > REGISTRY_KEY
-                if key[:REGISTRY_KEY] == registry and (not of_run or not own or key[:RUN_KEY] == ended_run):
+                run = key[:RUN_KEY] if len(key) > REGISTRY_KEY else None
+                counts = run is None or own is None or run == own.run_key or self.first_uses[run] > own.time
+                if key[:REGISTRY_KEY] == registry and counts:
                     return self.versions[key]
             return None
 
@@ -66,10 +72,14 @@ class Memory:
         with self._lock:
             is_new = self.versions.pop(key, None) is None
             self.versions[key] = version
+            if len(key) > REGISTRY_KEY:
+                self.first_uses.setdefault(key[:RUN_KEY], time.monotonic())
             for kept in (self.versions, self.request_ids):
                 runs = [known for known in kept if len(known) > REGISTRY_KEY]
                 for forgotten in runs[:-MAX_REMEMBERED_RUNS]:
                     kept.pop(forgotten, None)
+            used = {known[:RUN_KEY] for known in self.versions if len(known) > REGISTRY_KEY}
+            self.first_uses = {run: first for run, first in self.first_uses.items() if run in used}
             return is_new
 
 

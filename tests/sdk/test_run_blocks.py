@@ -1,6 +1,7 @@
 """`tallymark.run`: runs without decorators."""
 
 import asyncio
+import contextvars
 import os
 import subprocess
 import sys
@@ -302,3 +303,40 @@ def test_a_parameter_that_the_function_does_not_have_is_refused() -> None:
     for wrong in (3, [3], {"depth": 1}):
         with pytest.raises(errors.InvalidArgument, match=r"@step\(parameters=\.\.\.\)"):
             anything(parameters=wrong)
+
+
+def test_a_run_may_span_the_cells_of_a_notebook(client: Client) -> None:
+    """Cells that are run each in a context of its own share a run from `start` to `finish`, and then the next one."""
+    names: dict[str, Any] = {"tallymark": tallymark, "found": []}
+
+    def cell(code: str) -> None:
+        contextvars.Context().run(exec, code, names)
+
+    cell("model = tallymark.Model('nb'); run = tallymark.run(model=model).start()")
+    cell("@tallymark.step\ndef train(): return tallymark.current_run() == run.id")
+    cell("found.append((train(), model.number, run.number)); tallymark.log_metric('auc', 0.9)")
+    cell("run.finish()")
+    cell("found.append((model.number, run.number))")
+    cell("with tallymark.run(model=model) as second: found.append((train(), second.number, second.id == run.id))")
+    cell("found.append(model.number); model.set_stage('staging')")
+    assert names["found"] == [(True, 1, 1), (1, 1), (False, 2, False), 2]
+    assert dict(client.get_version("nb/1").metadata) == {"auc": 0.9}
+    assert client.get_version("nb@staging").number == 2
+    assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED}
+
+
+def test_an_object_asked_for_its_number_in_cells_means_the_last_run(client: Client) -> None:
+    """A glance at the number between trainings never makes the object mean anything but the last training."""
+    model, found = Model("nb"), []
+
+    @pipeline(model=model)
+    def training() -> int:
+        return model.number
+
+    found.append(model.number)
+    for _ in range(2):
+        found += [training(), model.number]
+    with ThreadPoolExecutor(1) as pool:
+        found += [pool.submit(training).result(), pool.submit(lambda: model.number).result(), model.number]
+    assert found == [1, 2, 2, 3, 3, 4, 4, 4]
+    assert [version.number for version in client.list_versions("nb")] == [4, 3, 2, 1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tallymark
-from tallymark import AsyncClient, Client, Model, ModelVersion, errors
+from tallymark import AsyncClient, Client, Model, ModelVersion, RunContext, errors
 from tallymark.serving import afollow, follow
 from tallymark.testing import Server
 
@@ -118,3 +118,20 @@ def test_nothing_is_asked_when_recording_is_disabled(monkeypatch: pytest.MonkeyP
     assert version.set_alias("champion").aliases == ("champion",)
     with pytest.raises(errors.ArtifactNotFound, match="disabled"):
         version.load("facts")
+
+
+@pytest.mark.parametrize("ask", [lambda run: Model("churn", 1), lambda run: run.version], ids=["Model", "ModelVersion"])
+def test_a_version_of_a_failed_run_is_promoted_on_purpose_alone(
+    registry_env: Server, ask: Callable[[RunContext], Model | ModelVersion]
+) -> None:
+    """A version whose run has not succeeded is refused, unless that is allowed, with a reason."""
+    run = tallymark.run(model=Model("churn")).start()
+    with pytest.raises(errors.RunNotSucceeded):
+        ask(run).set_stage("production")
+    run.finish(ValueError("bad"))
+    with pytest.raises(errors.RunNotSucceeded):
+        ask(run).set_stage("production")
+    with pytest.raises(errors.InvalidArgument, match="reason"):
+        ask(run).set_stage("production", allow_unfinished_run=True)
+    promoted = ask(run).set_stage("production", allow_unfinished_run=True, reason="only the report failed")
+    assert promoted.stage.value == "production"
