@@ -67,6 +67,18 @@ def test_a_model_shows_its_numbers_as_tallies(page: Page, calls: Calls) -> None:
     expect(page.locator(".plot circle")).to_have_count(12)
 
 
+def test_aliases_of_old_versions_are_shown(page: Page, calls: Calls) -> None:
+    """Every alias is told, also one that points far behind the versions that are drawn and listed."""
+    furnished(calls)
+    calls.set_alias("churn", 1, "baseline")
+    batch = model_registry_pb2.BatchCreateModelVersionsRequest(
+        parent=f"{PROJECT}/models/churn", model_versions=[model_pb2.ModelVersion()] * 150
+    )
+    calls.models.BatchCreateModelVersions(batch)
+    page.goto(CHURN)
+    expect(page.locator(".asof .alias")).to_have_text(["baseline → 1", "champion → 5"])
+
+
 def test_versions_are_found_ordered_and_paged(page: Page, calls: Calls) -> None:
     """A search is a number, a word or a filter; the order is by number or metric; all of it stands in the address."""
     furnished(calls, versions=30)

@@ -142,13 +142,19 @@ async def _row(visit: Visit, model: Model) -> Row:
     return Row(
         model,
         alive[0] if alive else None,
-        await holder(visit, model, Stage.PRODUCTION),
-        await holder(visit, model, Stage.STAGING),
+        await _held(visit, model, Stage.PRODUCTION),
+        await _held(visit, model, Stage.STAGING),
         drawing.tally({version.number: version for version in found.items}, model.last_number, RECENT - 5),
         metric,
         values[-1] if values else None,
         drawing.spark(values),
     )
+
+
+async def _held(visit: Visit, model: Model, stage: Stage) -> ModelVersion | None:
+    """Return the version in that stage, which is asked for only if the model says that there is one."""
+    held = model.holders is None or getattr(model.holders, stage.value)
+    return await holder(visit, model, stage) if held else None
 
 
 async def holder(visit: Visit, model: Model, stage: Stage) -> ModelVersion | None:
