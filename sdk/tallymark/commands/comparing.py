@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tallymark.client import Client
     from tallymark.resources import ModelVersion
 
-_FIELDS = ("name", "stage", "aliases", "description", "tags", "run", "step", "creator", "create_time")
+_FIELDS = ("name", "stage", "aliases", "description", "tags", "run", "run_state", "step", "creator", "create_time")
 
 
 @click.command
