@@ -264,7 +264,12 @@ class Delivery:
             self.problems.add(f"model {call.request.config.model!r}", str(error))
             call.request.ClearField("config")
             call.request.request_id += "-run"
-            self._client.run_call(call)
+            try:
+                self._client.run_call(call)
+            except TallymarkError as refusal:
+                if is_blocked(refusal) or isinstance(refusal, Internal):
+                    raise
+                self.problems.add(recorded.subject_of(call), str(refusal))
             return
         self.problems.add(recorded.subject_of(call), str(error))
 

@@ -157,7 +157,7 @@ class Journal:
         self._memory = bytearray()
         self._memory_start = self._size
         self.why_in_memory = ""
-        self._is_sealed = False
+        self.is_sealed = False
 
     @property
     def end(self) -> int:
@@ -172,7 +172,7 @@ class Journal:
         """Keep a record. Return whether there was room for it, and the journal not sealed; never raises."""
         data = frame(kind, version, body, at)
         with self._lock:
-            if self._is_sealed:
+            if self.is_sealed:
                 return False
             if not self._in_memory and self._write(data):
                 return True
@@ -273,8 +273,8 @@ class Journal:
         """Take no more records, if none was added after that place. Return whether the journal is sealed."""
         with self._lock:
             if place is None or self.end <= place:
-                self._is_sealed = True
-            return self._is_sealed
+                self.is_sealed = True
+            return self.is_sealed
 
     def leave(self) -> None:
         """Close the files in the child of a fork, where another thread of the parent may hold the lock for ever."""
@@ -285,7 +285,7 @@ class Journal:
     def close(self) -> None:
         """Close the files; another process may then claim the journal."""
         with self._lock:
-            self._is_sealed = True
+            self.is_sealed = True
             for fd in (self._fd, self._companion):
                 if fd is not None:
                     os.close(fd)

@@ -5,6 +5,7 @@ Nothing here waits for the registry, but for what says so, and nothing here rais
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -44,6 +45,7 @@ class Recorder:
         self._numbers: dict[int, tuple[Model, int]] = {}
         self._pending: dict[int, Resolution] = {}
         self._records = 0
+        self._files = itertools.count(1)
         self._claimed, why = spool.create(settings, spool.new_header(run))
         if why and settings.offline:
             raise InvalidSetting(f"TALLYMARK_MODE=offline needs a spool that can be written: {why}")
@@ -54,11 +56,11 @@ class Recorder:
         self._sender: Sender | None = None
         if not settings.offline:
             self._sender = sender_of(settings)
-            self._sender.add(self._delivery)
+            self._sender.add(self._delivery, self._retire)
 
     def log_point(self, frame: Frame, model: Model, point: MetricPoint) -> None:
         """Record a point of a metric of the version that the model means in the frame."""
-        self._append(Kind.POINT, self._number_of(frame, model), point_body(point.key, point.step, point.value))
+        self._record(Kind.POINT, point_body(point.key, point.step, point.value), frame, model)
 
     def log_point_to(self, version: str, point: MetricPoint) -> None:
         """Record a point of a metric of a version, by its resource name."""
@@ -68,17 +70,17 @@ class Recorder:
             if number is None:
                 number = self._versions[known] = len(self._versions) + 1
                 self._journal.append(Kind.VERSION, number, version.encode())
-        self._append(Kind.POINT, number, point_body(point.key, point.step, point.value))
+        if not self._append(Kind.POINT, number, point_body(point.key, point.step, point.value)):
+            recorder_of(self.run).log_point_to(version, point)
 
     def log_metadata(self, frame: Frame, model: Model, metadata: Mapping[str, object]) -> None:
         """Record metadata of that version. Raises InvalidField for what is none."""
-        body = recorded.packed_metadata(metadata)
-        self._append(Kind.METADATA, self._number_of(frame, model), body)
+        self._record(Kind.METADATA, recorded.packed_metadata(metadata), frame, model)
 
     def link(self, frame: Frame, model: Model, name: str, told: Mapping[str, Any]) -> None:
         """Record that an artifact is linked to that version. Raises InvalidField."""
         call = recorded.linked(self.run.settings.project, name, told)
-        self._append(Kind.CALL, self._number_of(frame, model), recorded.packed(call))
+        self._record(Kind.CALL, recorded.packed(call), frame, model)
 
     def upload(self, frame: Frame, model: Model, path: Path, name: str, told: Mapping[str, Any], store: str) -> None:
         """Keep a file or folder in the spool, to be put into the store and linked to that version later.
@@ -88,10 +90,10 @@ class Recorder:
         call = recorded.linked(self.run.settings.project, name, told)
         if self._claimed.files is None:
             raise OSError(f"the spool cannot be written: {self.run.settings.spool}")
-        kept = f"{self._records:08d}{path.suffix}"
+        kept = f"{next(self._files):06d}{path.suffix}"
         uploading.keep(path, self._claimed.files, kept)
-        body = uploading.packed({"file": kept, "name": name, "store": store}, call)
-        self._append(Kind.UPLOAD, self._number_of(frame, model), body)
+        about = {"file": kept, "name": name, "store": store}
+        self._append(Kind.UPLOAD, self._number_of(frame, model), uploading.packed(about, call))
 
     def start_run(self, call: Call[Any], resolution: Resolution | None) -> None:
         """Record that the run starts, for the registry to hear of it later."""
@@ -103,9 +105,8 @@ class Recorder:
     def start_step(self, frame: Frame, step: str, name: str, parameters: Mapping[str, object]) -> None:
         """Record that a step starts, with the version that is in force in it."""
         now = datetime.now(UTC)
-        number = 0 if frame.model is None else self._number_of(frame, frame.model)
         call = calls.start_step(self.run.settings.project, self.run.id, step, name, "", parameters, now)
-        self._append(Kind.CALL, number, recorded.packed(call))
+        self._record(Kind.CALL, recorded.packed(call), frame, frame.model)
 
     def finish_step(self, step: str, state: RunState, error: str) -> None:
         """Record the outcome of a step."""
@@ -117,22 +118,39 @@ class Recorder:
 
     def _finish(self, call: Call[Any]) -> None:
         self._report_problems()
-        self._append(Kind.CALL, 0, recorded.packed(call))
+        self._record(Kind.CALL, recorded.packed(call))
 
     def _report_problems(self) -> None:
         problems = self.run.problems.take_unreported()
         if problems:
             call = calls.report_recording_problems(self.run.settings.project, self.run.id, problems)
-            self._append(Kind.CALL, 0, recorded.packed(call))
+            self._record(Kind.CALL, recorded.packed(call))
 
-    def _append(self, kind: Kind, version: int, body: bytes) -> None:
-        self._records += 1
+    def _record(self, kind: Kind, body: bytes, frame: Frame | None = None, model: Model | None = None) -> None:
+        """Keep a record, with a model one about the version that the model means in the frame."""
+        number = 0 if frame is None or model is None else self._number_of(frame, model)
+        if not self._append(kind, number, body):
+            recorder_of(self.run)._record(kind, body, frame, model)  # noqa: SLF001 - its own class
+
+    def _append(self, kind: Kind, version: int, body: bytes) -> bool:
+        """Keep a record. Return False if another recorder has taken over."""
         if not self._journal.append(kind, version, body):
-            why = self._journal.why_in_memory or "the run has ended"
-            self.run.problems.add("record", f"it could not be kept: {why}")
+            if self._journal.is_sealed and self.run.recorder is not self:
+                return False
+            self.run.problems.add("record", f"it could not be kept: {self._journal.why_in_memory}")
+        self._records += 1
         if self._sender is not None and not self._delivery.is_noticed:
             self._delivery.is_noticed = True
             self._sender.notify()
+        return True
+
+    def _retire(self) -> None:
+        """Let the next record begin another journal, so that none grows without end."""
+        with _lock:
+            if self.run.recorder is self:
+                self.run.recorder = None
+        if self._sender is not None:
+            self._sender.end(self._delivery)
 
     def _number_of(self, frame: Frame, model: Model) -> int:
         """The number by which the journal knows the version that the model means in the frame."""

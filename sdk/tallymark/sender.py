@@ -25,10 +25,13 @@ from tallymark.settings import Settings
 
 logger = logging.getLogger("tallymark")
 
-# Records that follow each other this closely go together.
-LINGER = 0.05
+# Records that follow each other this closely go together, and a short burst of them is over before it is sent: sending
+# takes its share of the interpreter.
+LINGER = 0.25
 # A thread with nothing to do ends after this time.
 IDLE = 5.0
+# A journal that is delivered, and has come to this length, is followed by another: files are removed as a whole.
+LONGEST_JOURNAL = 64 * 1024 * 1024
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
 # At the end of the program, how long a call that cannot be completed may take to be cancelled.
 STOPPING = 1.0
@@ -75,6 +78,8 @@ class Sender:
         self.away: TallymarkError | None = None
         self._deliveries: list[Delivery] = []
         self._left_behind: list[Delivery] = []
+        self._begun: set[Delivery] = set()
+        self._retiring: dict[Delivery, Callable[[], object]] = {}
         self._ended: set[Delivery] = set()
         self._looked = False
         self._pause = FIRST_PAUSE
@@ -89,9 +94,10 @@ class Sender:
         """The client that sends."""
         return shared(self.settings)
 
-    def add(self, delivery: Delivery) -> None:
-        """Deliver this journal from now on."""
+    def add(self, delivery: Delivery, retire: Callable[[], object]) -> None:
+        """Deliver this journal from now on. `retire` is called when it is so long that another should be begun."""
         with self._changed:
+            self._retiring[delivery] = retire
             self._deliveries.append(delivery)
 
     def notify(self, *, hurry: bool = False) -> None:
@@ -157,6 +163,8 @@ class Sender:
             except TallymarkError as error:
                 self._failed(error)
             except Exception:
+                if self._closing:  # which has cut the connection
+                    break
                 # Recording must not end because of a defect in here: it is logged, and tried again later.
                 logger.exception("records could not be sent to %s; they are kept", self.settings.url)
                 self._failed(Internal("a defect of the sender; see the log"))
@@ -184,29 +192,35 @@ class Sender:
         if not self._looked:
             self._looked = True
             self._take_over("")
-        waits = sent = False
+        if self.away is not None and not any(each.is_pending() for each in self._deliveries):
+            self.client.run_call(calls.head(self.settings.project))
+        waits = False
         for delivery in list(self._deliveries):
             waits |= not self._deliver(delivery)
-            sent |= delivery.delivered > 0
         while self._left_behind and not self._closing:
             self._deliver_left_behind(self._left_behind[0])
             if self._wake.is_set():  # what is recorded now comes first
                 return False
-        if self.away is not None and not sent:
-            self.client.run_call(calls.head(self.settings.project))
         return waits
 
     def _deliver(self, delivery: Delivery) -> bool:
         """Deliver a journal of this process. Return whether all of it is; raises Unavailable."""
         try:
+            if delivery not in self._begun:  # what the run has recorded before it was killed comes first
+                self.deliver_run(delivery.claimed.header.run)
+                self._begun.add(delivery)
             delivery.is_noticed = False
             while not self._closing and delivery.step():
                 self._progressed()
+                if delivery.sent > LONGEST_JOURNAL and delivery not in self._ended:
+                    self._retiring[delivery]()
             if delivery in self._ended and not self._closing and delivery.is_sealed():
                 self._remove(delivery)
                 with self._changed:
                     self._deliveries.remove(delivery)
                     self._ended.discard(delivery)
+                    self._begun.discard(delivery)
+                    del self._retiring[delivery]
             delivery.blocked = None
             if not delivery.claimed.header.run:  # there is no run to which it could be reported
                 for problem in delivery.problems.take_unreported():
@@ -220,7 +234,8 @@ class Sender:
 
     def deliver_run(self, run: str) -> None:
         """Deliver what other processes of the run have left behind; raises Unavailable."""
-        self._take_over(run)
+        if run:
+            self._take_over(run)
         for delivery in [each for each in self._left_behind if each.claimed.header.run == run]:
             self._deliver_left_behind(delivery, whole=True)
 
@@ -240,7 +255,8 @@ class Sender:
     def _remove(self, delivery: Delivery) -> None:
         delivery.finish()
         if delivery.is_damaged:
-            logger.warning("what could not be sent of %r is kept in %s", delivery, delivery.claimed.put_aside())
+            run, path = delivery.claimed.header.run, delivery.claimed.put_aside()
+            logger.warning("what could not be sent of run %s is kept in %s", run, path)
         else:
             delivery.claimed.remove()
 
@@ -289,8 +305,13 @@ class Sender:
             self.client.close()  # which cancels a call on its way
             thread.join(STOPPING)
         for delivery in self._deliveries:
-            if not delivery.is_pending() and not delivery.claimed.header.owned:
+            if not delivery.is_pending():
                 delivery.claimed.remove()
+
+    def leave_to_parent(self) -> None:
+        """Close what was taken over in the child of a fork, without waiting for a lock of the parent's."""
+        for delivery in self._left_behind:
+            delivery.claimed.journal.leave()
 
     def _is_pending(self) -> bool:
         return any(each.is_pending() and each.blocked is None for each in list(self._deliveries))
@@ -319,6 +340,8 @@ def close_all() -> None:
 
 def _after_fork_in_child() -> None:
     # The threads and the journals are the parent's.
+    for sender in _senders.values():
+        sender.leave_to_parent()
     _senders.clear()
 
 

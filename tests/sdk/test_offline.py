@@ -136,12 +136,13 @@ def test_processes_of_an_offline_run_belong_to_it(offline: Path, client: Client)
 
 RESUMED = """
 import os, sys
-from tallymark import Model, log_metric, run
+from tallymark import Model, log_metadata, log_metric, run
 
 first = int(sys.argv[1])
 with run(model=Model("churn"), id="nightly-7", name="nightly"):
     for at in range(first, first + 100):
         log_metric("loss", float(at), step=at)
+    log_metadata({"first": first})
     print("recorded", flush=True)
     if len(sys.argv) > 2:
         os.kill(os.getpid(), 9)
@@ -167,7 +168,18 @@ def test_a_run_that_was_killed_in_an_outage_goes_on(registry_env: Server, spool:
         (ran,) = client.list_runs()
         assert (ran.id, ran.state) == ("nightly-7", RunState.SUCCEEDED)
         assert [point.step for point in client.list_metrics("churn/1", "loss")] == list(range(300))
-        assert client.get_version("churn").number == 1
+        version = client.get_version("churn")
+        assert (version.number, version.metadata["first"]) == (1, 200)
+    assert not list(spool.rglob("*.journal"))
+
+
+def test_a_run_that_was_killed_sends_what_it_had_recorded_first(registry_env: Server, spool: Path) -> None:
+    """Started again under its id, while the registry is there."""
+    assert [resumed(0, "kill", environment={}), resumed(100, environment={})] == [-9, 0]
+    with Client() as client:
+        assert [run.state for run in client.list_runs()] == [RunState.SUCCEEDED]
+        assert [point.step for point in client.list_metrics("churn/1", "loss")] == list(range(200))
+        assert client.get_version("churn").metadata["first"] == 100
     assert not list(spool.rglob("*.journal"))
 
 

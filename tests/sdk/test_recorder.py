@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
 
 import pytest
 from sdk.killed import KILLED, line_of, program, wait_until
@@ -19,6 +20,7 @@ from sdk.killed import KILLED, line_of, program, wait_until
 from tallymark import (
     Client,
     MetricPoint,
+    bind,
     Model,
     current_model,
     current_run,
@@ -301,6 +303,39 @@ def test_an_idle_sender_goes_away(client: Client, monkeypatch: pytest.MonkeyPatc
 
     training()
     assert len(list(client.list_metrics("churn", "loss"))) == 2
+
+
+def test_a_long_journal_is_followed_by_another(client: Client, monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:
+    """What is delivered does not fill the disk for as long as the run goes on."""
+    monkeypatch.setattr(sender, "LONGEST_JOURNAL", 20_000)
+    model = Model("churn")
+
+    @pipeline(model=model)
+    def training() -> set[Path]:
+        seen: set[Path] = set()
+        for at in range(5000):
+            log_metric("loss", 0.5, step=at)
+            if at % 1000 == 0:
+                seen |= set(spool.rglob("*.journal"))
+                assert model.metadata
+        return seen
+
+    assert len(training()) >= 4
+    assert [point.step for point in client.list_metrics("churn", "loss")] == list(range(5000))
+    assert not list(spool.rglob("*.journal"))
+
+
+def test_who_records_after_the_run_is_heard(client: Client) -> None:
+    """A thread that outlives its run records in it all the same."""
+    model = Model("churn")
+
+    @pipeline(model=model)
+    def training() -> Callable[[], None]:
+        log_metric("loss", 0.5, step=0)
+        return bind(lambda: log_metric("loss", 0.25, step=1))
+
+    training()()
+    assert model.metadata == {"loss": 0.25}
 
 
 def test_a_reading_sees_what_was_recorded_before(client: Client) -> None:

@@ -50,8 +50,8 @@ class _Syncing:
     def __init__(self, settings: Settings, to: str | None) -> None:
         self._settings = settings
         self._to = to
-        # Of each registry that cannot be asked, why.
-        self._away: dict[str, errors.TallymarkError] = {}
+        # Of each registry and project that cannot be asked, why.
+        self._away: dict[tuple[str, str], errors.TallymarkError] = {}
         self.messages: list[str] = []
 
     @property
@@ -103,7 +103,7 @@ class _Syncing:
     def send(self) -> Iterator[dict[str, Any]]:
         """Send everything; a row for each journal as it is done."""
         for kept in self.kept():
-            registry = self._to or kept.header.url
+            registry = (self._to or kept.header.url, kept.header.project)
             if kept.path.parent.name == spool.ASIDE:
                 continue
             if registry in self._away:
@@ -112,6 +112,9 @@ class _Syncing:
             try:
                 claimed = spool.claim(kept.path)
                 state = "in use" if claimed is None else self._sent(claimed, kept)
+            except errors.RunNotFound as error:
+                self.messages.append(f"{kept.path} is kept: {error}; it may have been started on another machine")
+                state = "kept"
             except errors.TallymarkError as error:
                 self._away[registry] = error
                 state = "kept"
