@@ -265,7 +265,7 @@ def test_a_model_of_keras_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_table_of_formats_names_all() -> None:
-    """README's table is made of the formats themselves."""
+    """The table that documents the formats has each of them, with what it needs."""
     table = formats.table()
     assert table.count("\n") == len(formats.FORMATS) + 2
     assert all(f"`{kind.name}`" in table for kind in formats.FORMATS)
