@@ -273,7 +273,9 @@ def _refusals() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from None
+        # Only what was opened has a name, and standard output has none.
+        where = f"read {error.filename}" if error.filename else "write"
+        raise click.ClickException(f"cannot {where}: {error.strerror}") from None
 
 
 @contextmanager

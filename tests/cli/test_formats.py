@@ -35,6 +35,8 @@ def everything(churn: Client) -> Client:
     metadata = {
         "number": 0.1,
         "whole": 3,
+        "exact": 2**53 + 1,
+        "nothing": None,
         "inf": math.inf,
         "flag": True,
         "time": datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC),

@@ -16,6 +16,7 @@ import yaml
 from cli.conftest import PROGRAM
 from cli.tables import column, rows
 from tallymark import Client
+from tallymark.testing import Server
 
 Say = Callable[..., str]
 LONG_RUN = "20261129-173120-530987-2c1ec9"
@@ -160,6 +161,15 @@ def test_an_output_that_is_full_is_one_error(churn: Client, command: list[str]) 
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
+
+
+def test_a_command_on_files_ends_so_too(registry: Server, tmp_path: Path) -> None:
+    """What works on a file says in one line that its output is full."""
+    db = str(registry.db)
+    for command in (["verify", "--db", db], ["backup", "--db", db, "--to", str(tmp_path / "copy.db")]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run([PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
 
 
 def test_help_and_version_are_where_people_look_for_them(say: Say, run: Any, on_terminal: Any) -> None:
