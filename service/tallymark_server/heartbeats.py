@@ -20,7 +20,7 @@ from tallymark_server.storage.contract import Awaited as Found
 from tallymark_server.storage.contract import Storage
 from tallymark_server.writer import Clock, Writer
 
-# Who records a run as lost, and as resumed.
+# Who records a run as lost.
 ACTOR = "tallymark"
 MICROS = 1_000_000
 # How many runs are read at a time when the service starts, and recorded as lost at a time.
@@ -29,7 +29,7 @@ AT_A_TIME = 64
 # After how many seconds a run is tried again that could not be recorded as lost.
 RETRY = 1.0
 # How much later than planned this may wake up, in seconds, before the service is taken to have stood still.
-LATE = 1.0
+LATE = 5.0
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -37,7 +37,10 @@ _log = structlog.get_logger()
 
 
 class Awaited(NamedTuple):
-    """By when the next heartbeat must arrive, in seconds of the loop, and when the last one did, in microseconds."""
+    """By when the next heartbeat must arrive, in seconds of the loop.
+
+    How long it may take to arrive, and when the last one did, are in microseconds.
+    """
 
     deadline: float
     timeout: int

@@ -167,12 +167,12 @@ def run(project: str, run: Run) -> run_pb2.Run:
 
 
 def run_state(state: RunState) -> model_pb2.RunState.ValueType:
-    """The state as a message."""
+    """Return the state as the contract numbers it."""
     return _RUN_STATES[state]
 
 
 def duration(micros: int) -> Duration:
-    """So many microseconds as a message."""
+    """Return so many microseconds as a message."""
     seconds, rest = divmod(micros, 1_000_000)
     return Duration(seconds=seconds, nanos=rest * 1000)
 

@@ -49,7 +49,7 @@ def finish_run(request: run_registry_pb2.FinishRunRequest, actor: str) -> c.Fini
 
 
 def report_problems(request: run_registry_pb2.ReportRecordingProblemsRequest, actor: str) -> c.ReportProblems:
-    """What ReportRecordingProblems asks for."""
+    """Return the command that a ReportRecordingProblems request asks for. Raise InvalidField."""
     project, run = names.run(request.name, "name")
     if not 1 <= len(request.problems) <= MAX_PROBLEMS:
         raise InvalidField("problems", f"{len(request.problems)} entries", f"name 1 to {MAX_PROBLEMS} problems")
