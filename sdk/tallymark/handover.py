@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from tallymark.context import ActiveRun, Frame, present_frame, remembered, within
+from tallymark.errors import NotFound, Unavailable
 from tallymark.settings import current
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Handover(NamedTuple):
     run_id: str
     start: datetime
     run_substitutions: Mapping[str, str]
+    run_model: Model | None
     model: Model | None
     step: str
     substitutions: Mapping[str, str]
@@ -47,6 +49,7 @@ class Handover(NamedTuple):
             run.id,
             run.start,
             dict(run.substitutions),
+            run.model,
             frame.model,
             frame.step,
             dict(frame.substitutions),
@@ -58,7 +61,8 @@ class Handover(NamedTuple):
         def join() -> Frame:
             settings = current()._replace(url=self.url, project=self.project)
             run = ActiveRun(self.run_id, settings, self.start, dict(self.run_substitutions), owned=False)
-            return Frame(run, None, "")
+            run.model = self.run_model
+            return Frame(run, run.model, "")
 
         joined = remembered((self.url, self.project, self.run_id, "handover"), join)
         return Frame(joined.run, self.model, self.step, self.substitutions)
@@ -72,7 +76,12 @@ class Handover(NamedTuple):
         settings = current()._replace(url=self.url, project=self.project)
         if settings.offline:
             return is_live(settings, self.run_id)
-        return shared(settings).get_run(self.run_id).state is RunState.RUNNING
+        try:
+            return shared(settings).get_run(self.run_id).state is RunState.RUNNING
+        except NotFound:
+            return False
+        except Unavailable:
+            return True  # as when the registry goes away in the midst of a run, which then goes on
 
 
 class Origin:
@@ -83,7 +92,7 @@ class Origin:
         self._goes_on: bool | None = None
 
     def frame(self) -> Frame | None:
-        """Return what the function belongs to where nothing else says so. Raises NotFound, Unavailable."""
+        """Return what the function belongs to where nothing else says so."""
         if self._handover is None:
             return None
         if self._goes_on is None:

@@ -84,17 +84,17 @@ class RunContext:
         self._state = "not started"
 
     def __enter__(self) -> Self:
-        self._begin().__enter__()
-        self._state = "running"
-        return self
+        activation = self._begin()
+        activation.__enter__()
+        return self._begun(activation)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._end(error).__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Self:
-        await self._begin().__aenter__()
-        self._state = "running"
-        return self
+        activation = self._begin()
+        await activation.__aenter__()
+        return self._begun(activation)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await self._end(error).__aexit__(kind, error, trace)
@@ -194,8 +194,11 @@ class RunContext:
     def _begin(self) -> Activation:
         if self._activation is not None:
             raise Refused(f"{self!r} has begun already; call tallymark.run() again for another run")
-        self._activation = Activation(self._definition, self._recorded)
-        return self._activation
+        return Activation(self._definition, self._recorded)
+
+    def _begun(self, activation: Activation) -> Self:
+        self._activation, self._state = activation, "running"
+        return self
 
     def _recorded(self) -> Mapping[str, object]:
         from tallymark.surroundings import recorded_parameters

@@ -340,3 +340,15 @@ def test_an_object_asked_for_its_number_in_cells_means_the_last_run(client: Clie
         found += [pool.submit(training).result(), pool.submit(lambda: model.number).result(), model.number]
     assert found == [1, 2, 2, 3, 3, 4, 4, 4]
     assert [version.number for version in client.list_versions("nb")] == [4, 3, 2, 1]
+
+
+def test_a_run_that_could_not_begin_may_be_begun_again(client: Client) -> None:
+    """A refused start leaves nothing behind, neither a run nor a block that cannot be entered."""
+    run = tallymark.run(model=Model("churn", "production"))
+    with pytest.raises(errors.ModelNotFound):
+        run.start()
+    assert list(client.list_runs()) == []
+    client.create_model("churn")
+    client.create_version("churn").set_stage("production")
+    with run:
+        assert run.number == 1
