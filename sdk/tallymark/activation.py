@@ -1,4 +1,4 @@
-"""One call of a decorated function: what is asked of the registry before it runs, and what is told afterwards."""
+"""One call of a decorated function, or one block of `run`: what is recorded before it begins and after it ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def no_outputs() -> tuple[Output, ...]:
 
 
 class Definition(NamedTuple):
-    """What a decorator or `run` says. `outputs` are the artifacts that a function returns, `run_id` names a run."""
+    """What a decorator or `run` was given. `outputs` are the artifacts that a function returns."""
 
     name: str
     model: Model | None
@@ -50,7 +50,7 @@ class Definition(NamedTuple):
 
     @property
     def asked(self) -> tuple[str, Model | None, Mapping[str, str], str]:
-        """What the registry is asked for."""
+        """What the run or step is started with: name, model, substitutions and run id."""
         return self.name, self.model, self.substitutions, self.run_id
 
 
@@ -239,7 +239,7 @@ def is_no_failure(error: BaseException | None) -> bool:
 
 
 def drive(generator: Generator[Any, Any, Any], frame: Frame) -> Generator[Any, Any, Any]:
-    """The generator's items, its code running within the frame and its reader's code without."""
+    """Yield the generator's items, while its code, but not its reader's, belongs to the frame."""
     try:
         with within(frame):
             item = next(generator)
@@ -261,7 +261,7 @@ def drive(generator: Generator[Any, Any, Any], frame: Frame) -> Generator[Any, A
 
 
 async def drive_async(generator: AsyncGenerator[Any, Any], frame: Frame) -> AsyncGenerator[Any, Any]:
-    """The async generator's items, its code running within the frame and its reader's code without."""
+    """Yield the async generator's items, while its code, but not its reader's, belongs to the frame."""
     try:
         with within(frame):
             item = await anext(generator)

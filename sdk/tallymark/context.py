@@ -65,7 +65,7 @@ def new_problems() -> RecordingProblems:
 
 
 class ActiveRun:
-    """A run that goes on, as this process knows it. `start` is when it was started, `substitutions` are its templates'.
+    """An open run, as this process knows it: `start` is when it was started, `substitutions` fill in its templates.
 
     `owned` tells whether this process has started it, and so finishes it.
     """
@@ -97,11 +97,11 @@ class ActiveRun:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells this run from every other."""
+        """The registry and the id, which identify the run."""
         return (self.settings.url, self.settings.project, self.id)
 
     def describe(self, error: BaseException) -> str:
-        """What went wrong, with the step in which it did."""
+        """Return what went wrong, and in which step."""
         text = outcome(error)
         return f"step {self.failed_step}: {text}" if self.failed_with is error else text
 
@@ -132,7 +132,7 @@ class Frame(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What remains of a run in the context in which it was started: by what it is known, and when it ended."""
+    """What remains of a run in the context in which it was started: its key, and when it ended."""
 
     run_key: tuple[str, str, str]
     time: float
@@ -142,7 +142,7 @@ _frame: ContextVar[Frame | Ended | None] = ContextVar("tallymark_frame", default
 
 
 class _Process:
-    """The runs that go on in this process. The one thing that threads without a context can look at."""
+    """The open runs of this process, in which threads without a context look for theirs."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -161,14 +161,14 @@ class _Process:
             self._export()
 
     def outer_run_id(self) -> str:
-        """The run that this process was told to join, as against the one that it tells its children of."""
+        """Return the id of the run that this process is to join, not of the one that its children are to join."""
         run_id = (os.environ.get(RUN_ID) if self.original is None else self.original[RUN_ID]) or ""
         if run_id and not is_run_id(run_id):
             raise InvalidSetting(f"{RUN_ID} is {run_id!r}; a run id has 1 to 100 of the characters A-Z a-z 0-9 . _ -")
         return run_id
 
     def _export(self) -> None:
-        """Tell processes that are started from now on which run they belong to, if there is one answer."""
+        """Set the environment of processes that are started from now on, if exactly one run is open."""
         if self.original is None:
             self.original = {name: os.environ.get(name) for name in _EXPORTED}
         if len(self.frames) == 1:
@@ -191,13 +191,13 @@ open_runs: set[ActiveRun] = set()
 
 
 def own_frame() -> Frame | None:
-    """What the code belongs to by its context alone."""
+    """Return the frame of the code that runs now by its context alone, None if it has none."""
     here = _frame.get()
     return here if isinstance(here, Frame) and not here.run.is_stale else None
 
 
 def present_frame() -> Frame | None:
-    """Return what the code belongs to by its context, or as it is in a thread of a process with one open run."""
+    """Return the frame by context, or else that of the one open run of the process; None if there is neither."""
     frame = own_frame()
     if frame is None and _frame.get() is None and len(_process.frames) == 1:
         (frame,) = _process.frames.values()
@@ -244,7 +244,10 @@ def ended_here(run: ActiveRun) -> None:
 
 
 def current_frame(join: Callable[[str], Frame]) -> Frame | None:
-    """What the code belongs to; AmbiguousRun. `join` is asked for the frame of a run that the environment names."""
+    """Return the frame of the code that runs now. `join` gives the frame of a run that the environment names.
+
+    Raises AmbiguousRun in a thread without a context while several runs are open.
+    """
     here = _frame.get()
     if isinstance(here, Frame) and not here.run.is_stale:
         return here
@@ -262,19 +265,19 @@ def current_frame(join: Callable[[str], Frame]) -> Frame | None:
 
 
 def remembered(key: tuple[str, ...], make: Callable[[], Frame]) -> Frame:
-    """The frame of a run that this process has joined; made once."""
+    """Return the frame of a run that this process has joined, made once."""
     if key not in _process.joined:
         _process.joined[key] = make()
     return _process.joined[key]
 
 
 def outer_run_id() -> str:
-    """The run that this process was told to join, empty if none."""
+    """Return the id of the run that this process is to join, empty if none."""
     return _process.outer_run_id()
 
 
 def outer_substitutions() -> dict[str, str]:
-    """The substitutions of the run that this process was told to join."""
+    """Return the substitutions of the run that this process is to join."""
     found: dict[str, str] = json.loads(os.environ.get(SUBSTITUTIONS) or "{}")
     return found
 
@@ -285,7 +288,7 @@ def known_to_threads(frame: Frame) -> None:
 
 
 def forgotten(run: ActiveRun) -> None:
-    """The run goes on no longer."""
+    """Let nothing belong to the run any more."""
     _process.leave(run)
 
 

@@ -1,4 +1,4 @@
-"""`@step` and `@pipeline`: a function's versions record themselves while it runs.
+"""`@step` and `@pipeline`: what a function does is recorded while it runs.
 
 A decorated function keeps its signature, and is called as before: blocking, `async`, a generator of either kind, or a
 method. When nothing is recorded (TALLYMARK_MODE=disabled) calling it is calling the function.
@@ -25,10 +25,10 @@ R = TypeVar("R")
 
 
 class Decorator(Protocol):
-    """Keeps what it decorates: its arguments and its result."""
+    """A decorator that keeps the arguments and the result of a function."""
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """The function, recorded."""
+        """Return the function, recorded."""
         ...
 
 

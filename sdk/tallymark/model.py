@@ -86,7 +86,7 @@ class Model(ModelArtifacts):
         return f"Model({self.name!r})" if self.version is None else f"Model({self.name!r}, {self.version!r})"
 
     def __eq__(self, other: object) -> bool:
-        """Whether both mean the same by name and version, whatever the registry holds."""
+        """Return whether both have the same name and version, whatever the registry holds."""
         return isinstance(other, Model) and (self.name, self.version) == (other.name, other.version)
 
     def __hash__(self) -> int:
