@@ -32,7 +32,7 @@ LINGER = 0.25
 IDLE = 5.0
 # A journal that is delivered, and has come to this length, is followed by another: files are removed as a whole.
 LONGEST_JOURNAL = 64 * 1024 * 1024
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.125, 15.0
 # At the end of the program, how long a call that cannot be completed may take to be cancelled.
 STOPPING = 1.0
 
@@ -113,7 +113,7 @@ class Sender:
             if self._thread is not None or self._closing:
                 return
             thread = threading.Thread(target=self._run, name="tallymark-sender", daemon=True)
-            with suppress(RuntimeError):  # the interpreter ends, and the journal stays for the next program
+            with suppress(RuntimeError):  # the interpreter ends: who waits for the sender does its work
                 thread.start()
                 self._thread = thread
 
@@ -132,6 +132,8 @@ class Sender:
     def wait(self, is_done: Callable[[], bool], timeout: float) -> bool:
         """Wait until that is so, at most so long, and not while the registry is away. Return whether it is so."""
         self.notify(hurry=True)
+        if self._thread is None and not self._closing:
+            self._work()
         deadline = time.monotonic() + timeout
         with self._changed:
             while not is_done() and self.away is None and not self._closing:
@@ -157,19 +159,21 @@ class Sender:
 
     def _run(self) -> None:
         while self._wait_for_work():
-            try:
-                more = self._deliver_all()
-                self._succeeded(more)
-            except TallymarkError as error:
-                self._failed(error)
-            except Exception:
-                if self._closing:  # which has cut the connection
-                    break
-                # Recording must not end because of a defect in here: it is logged, and tried again later.
-                logger.exception("records could not be sent to %s; they are kept", self.settings.url)
-                self._failed(Internal("a defect of the sender; see the log"))
-        with self._changed:
-            self._changed.notify_all()
+            self._work()
+        self._progressed()
+
+    def _work(self) -> None:
+        """Deliver everything that there is, and take note of how that went."""
+        try:
+            self._succeeded(self._deliver_all())
+        except TallymarkError as error:
+            self._failed(error)
+        except Exception:
+            if self._closing:  # which has cut the connection
+                return
+            # Recording must not end because of a defect in here: it is logged, and tried again later.
+            logger.exception("records could not be sent to %s; they are kept", self.settings.url)
+            self._failed(Internal("a defect of the sender; see the log"))
 
     def _wait_for_work(self) -> bool:
         """Wait until there is something to do, and return True; False when this thread is no longer needed."""
@@ -211,6 +215,7 @@ class Sender:
                 self._begun.add(delivery)
             delivery.is_noticed = False
             while not self._closing and delivery.step():
+                self._reached()
                 self._progressed()
                 if delivery.sent > LONGEST_JOURNAL and delivery not in self._ended:
                     self._retiring[delivery]()
@@ -276,20 +281,25 @@ class Sender:
         with self._changed:
             self._changed.notify_all()
 
-    def _succeeded(self, waits: bool) -> None:
+    def _reached(self) -> None:
+        """Take note that the registry answers."""
         if self.away is not None:
             logger.info("%s is back; what was recorded meanwhile is sent", self.settings.url)
         self.away = None
-        self._pause = min(2 * self._pause, LONGEST_PAUSE) if waits else FIRST_PAUSE
-        if waits:
+        self._pause = FIRST_PAUSE
+
+    def _succeeded(self, waits: bool) -> None:
+        pause = self._pause
+        self._reached()
+        self._pause = min(2 * pause, LONGEST_PAUSE) if waits else FIRST_PAUSE
+        if waits and self._thread is not None:
             self._wake.set()
             self._hurry.wait(self._pause)
 
     def _failed(self, error: TallymarkError) -> None:
         if self.away is None and not self._closing:
             logger.warning("records are kept in %s and sent later: %s", self.settings.spool, error)
-        else:
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
         with self._changed:
             self.away = error
             self._changed.notify_all()

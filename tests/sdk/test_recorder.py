@@ -294,11 +294,16 @@ async def test_the_end_of_an_async_run_leaves_the_loop_free(client: Client) -> N
 def test_an_idle_sender_goes_away(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread ends, and the next record starts another."""
     monkeypatch.setattr(sender, "IDLE", 0.05)
+    others = set(threading.enumerate())
+
+    def is_sending() -> bool:
+        return any(thread.name == "tallymark-sender" for thread in set(threading.enumerate()) - others)
 
     @pipeline(model=Model("churn"))
     def training() -> None:
         log_metric("loss", 0.5, step=0)
-        wait_until(lambda: not any(thread.name == "tallymark-sender" for thread in threading.enumerate()))
+        assert is_sending()
+        wait_until(lambda: not is_sending())
         log_metric("loss", 0.5, step=1)
 
     training()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +74,34 @@ def test_a_killed_worker_loses_nothing(client: Client, spool: Path) -> None:
     for fd in (*ready, *end):
         os.close(fd)
     assert [point.value for point in client.list_metrics("churn", "loss")] == [0, 1, 2]
+    assert not list(spool.rglob("*.journal"))
+
+
+AT_EXIT = """
+import atexit, threading
+from tallymark import Model, log_metric, run
+
+def no_thread(self):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+def last():
+    threading.Thread.start = no_thread  # as Python 3.12 has it
+    with run(model=Model("churn"), id="last"):
+        log_metric("loss", 0.5, step=0)
+
+with run(model=Model("churn"), id="first"):
+    log_metric("loss", 0.5, step=0)
+atexit.register(last)
+"""
+
+
+@pytest.mark.parametrize("idle", ["0", "5"])
+def test_a_run_at_the_end_of_the_program_is_sent(client: Client, spool: Path, idle: str) -> None:
+    """Also where the interpreter starts no threads any more."""
+    code = f"from tallymark import sender; sender.IDLE = {idle}\n{AT_EXIT}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {run.id: run.state for run in client.list_runs()} == dict.fromkeys(("first", "last"), RunState.SUCCEEDED)
     assert not list(spool.rglob("*.journal"))
 
 

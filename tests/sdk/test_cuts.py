@@ -1,0 +1,55 @@
+"""Recording over a connection that is cut again and again, in the middle of messages too."""
+
+from __future__ import annotations
+
+import pytest
+from faults.proxy import CuttingProxy
+from sdk.killed import wait_until
+
+from tallymark import Client, Model, current_run, log_metadata, log_metric, pipeline, step
+from tallymark.errors import Unavailable
+from tallymark.testing import Server
+from tallymark.values import RunState
+
+POINTS, STEPS = 3000, 60
+
+
+@step
+def fit(number: int) -> None:
+    for at in range(number * POINTS // STEPS, (number + 1) * POINTS // STEPS):
+        log_metric("loss", at / POINTS, step=at)
+    log_metadata({"step": number})
+
+
+@pipeline(model=Model("churn"))
+def training() -> str:
+    for number in range(STEPS):
+        fit(number)
+    return current_run()
+
+
+@pytest.mark.parametrize("seed", ["one", "two"])
+def test_every_record_has_one_effect(server: Server, monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
+    """Whether its answer was lost or not; the log tells each step, and the end, once."""
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "5")
+    with CuttingProxy(lambda: server.address, seed) as proxy, Client(server.address) as client:
+        monkeypatch.setenv("TALLYMARK_URL", proxy.address)
+        run = ""
+        while not run:
+            try:
+                run = training()
+            except Unavailable:
+                continue  # cut before it began
+        wait_until(lambda: client.get_run(run).state is RunState.SUCCEEDED)
+        assert proxy.cuts > 0
+        number = client.get_run(run).model_version
+        assert number is not None
+        assert [point.step for point in client.list_metrics(number)] == list(range(POINTS))
+        assert client.get_version(number).metadata == {"loss": (POINTS - 1) / POINTS, "step": STEPS - 1}
+        steps = list(client.list_steps(run))
+        assert [(each.parameters, each.state) for each in steps] == [
+            ({"number": number}, RunState.SUCCEEDED) for number in range(STEPS)
+        ]
+        events = [event for event in client.list_events() if getattr(event.resource, "run", None) == run]
+        kinds = [event.kind for event in events]
+        assert [kinds.count(kind) for kind in ("step_started", "step_finished")] == [STEPS, STEPS]
