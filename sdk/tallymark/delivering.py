@@ -174,7 +174,10 @@ class Delivery:
             if record.kind == Kind.POINT:
                 point_keys.add(point_of(record.body)[0])
             elif record.kind == Kind.METADATA:
-                set_keys |= recorded.metadata_keys(record.body)
+                keys = recorded.metadata_keys(record.body)
+                if keys & set_keys:  # each value has its place in the history, also if another follows at once
+                    break
+                set_keys |= keys
             else:
                 break
             if set_keys & point_keys:  # the contract does not take both in one request, and their order counts

@@ -349,6 +349,8 @@ _BRANCHES: dict[str, type[TallymarkError]] = {
     "OUT_OF_RANGE": OutOfRange,
     "UNAVAILABLE": Unavailable,
     "DEADLINE_EXCEEDED": Unavailable,
+    # A server that stops, or a connection that is closed, cuts calls in this way: nobody has decided anything.
+    "CANCELLED": Unavailable,
     "UNAUTHENTICATED": Unauthenticated,
     "PERMISSION_DENIED": Forbidden,
     "INTERNAL": Internal,

@@ -17,7 +17,7 @@ from tallymark.context import Frame
 from tallymark.errors import StoreUnavailable, TallymarkError, Unavailable
 from tallymark.recorder import recorder_of
 from tallymark.resolution import Resolution
-from tallymark.sender import check_reachable, note_away
+from tallymark.sender import check_reachable, note_away, settle
 from tallymark.values import ArtifactRole, ArtifactType
 
 if TYPE_CHECKING:
@@ -43,15 +43,18 @@ def save_in_run(
             _keep(frame, model, name, made, about, problem)
             return None
     try:
+        # What was recorded before the artifact comes before it, or the link waits with it.
+        in_order = settle(frame.run.settings)
         check_reachable(frame.run.settings, frame.run)
-        client = resolution.client
-        return client.link_artifact(version.resource_name, name, kept.uri, digest=kept.digest, size=kept.size, **about)
+        if in_order:
+            given = {"digest": kept.digest, "size": kept.size, **about}
+            return resolution.client.link_artifact(version.resource_name, name, kept.uri, **given)
     except Unavailable as problem:
         # Whether it was linked or not: what is linked already is not linked again.
         note_away(frame.run.settings, problem)
-        link = {"uri": kept.uri, "digest": kept.digest, "size_bytes": kept.size, **about}
-        recorder_of(frame.run).link(frame, model, name, link)
-        return None
+    link = {"uri": kept.uri, "digest": kept.digest, "size_bytes": kept.size, **about}
+    recorder_of(frame.run).link(frame, model, name, link)
+    return None
 
 
 def record_use(frame: Frame | None, artifact: ArtifactInfo) -> None:

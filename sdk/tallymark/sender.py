@@ -62,11 +62,13 @@ def note_away(settings: Settings, error: TallymarkError) -> None:
     sender_of(settings).note_away(error)
 
 
-def settle(settings: Settings) -> None:
-    """Wait until what runs have recorded is delivered, at most one time-out, and not while the registry is away."""
+def settle(settings: Settings) -> bool:
+    """Wait until what runs have recorded is delivered, at most one time-out, and not while the registry is away.
+
+    Return whether it is.
+    """
     found = _senders.get(settings)
-    if found is not None:
-        found.settle()
+    return found is None or found.settle()
 
 
 class Sender:
@@ -143,10 +145,14 @@ class Sender:
                 self._changed.wait(left)
             return is_done()
 
-    def settle(self) -> None:
-        """Wait until what is recorded is delivered, at most one time-out, and not while the registry is away."""
+    def settle(self) -> bool:
+        """Wait until what is recorded is delivered, at most one time-out, and not while the registry is away.
+
+        Return whether it is.
+        """
         if self.away is None and self._is_pending():
-            self.wait(lambda: not self._is_pending(), self.patience)
+            return self.wait(lambda: not self._is_pending(), self.patience)
+        return not self._is_pending()
 
     @property
     def patience(self) -> float:

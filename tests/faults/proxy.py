@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections, in the middle of a message too, by a plan that a seed decides."""
+"""TCP proxies: cutting connections by a plan, in the middle of a message too, or a server off at will."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class CuttingProxy:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._over = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self.address = ""
         self.cuts = 0
@@ -42,17 +43,16 @@ class CuttingProxy:
 
             async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 task = pumps.create_task(self._connection(reader, writer))
-                connections.add(task)
-                task.add_done_callback(connections.discard)
+                self._connections.add(task)
+                task.add_done_callback(self._connections.discard)
 
-            connections: set[asyncio.Task[None]] = set()
             server = await asyncio.start_server(accept, "127.0.0.1", 0)
             host, port = server.sockets[0].getsockname()
             self.address = f"{host}:{port}"
             self._ready.set()
             await self._over.wait()
             server.close()
-            for task in connections:
+            for task in self._connections:
                 task.cancel()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,5 +89,65 @@ class CuttingProxy:
                 if budget <= 0:
                     self.cuts += 1
                     return
+        except OSError:
+            return
+
+
+class OutageProxy(CuttingProxy):
+    """Stands between clients and a server, and cuts the server off when it is told to.
+
+    While it is `cut`, connections are closed at once. While it is `stalled`, they stay open and nothing passes; what
+    was sent meanwhile arrives when it is restored, as after a break in the network.
+    """
+
+    def __init__(self, server: Callable[[], str]) -> None:
+        super().__init__(server, seed="")
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+
+    def cut(self) -> None:
+        """Close every connection, and each that is opened."""
+        self._change(refusing=True, flowing=True)
+
+    def stall(self) -> None:
+        """Let nothing pass."""
+        self._change(refusing=False, flowing=False)
+
+    def restore(self) -> None:
+        """Let everything pass again."""
+        self._change(refusing=False, flowing=True)
+
+    def _change(self, *, refusing: bool, flowing: bool) -> None:
+        changed = threading.Event()
+
+        def change() -> None:
+            self._refusing = refusing
+            if flowing:
+                self._flowing.set()
+            else:
+                self._flowing.clear()
+            if refusing:
+                self.cuts += len(self._connections)
+                for task in self._connections:
+                    task.cancel()
+            changed.set()
+
+        self._loop.call_soon_threadsafe(change)
+        assert changed.wait(30)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+        else:
+            await super()._connection(reader, writer)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int) -> None:
+        """Pass bytes on while they may pass, until either end closes the connection."""
+        try:
+            while data := await reader.read(CHUNK):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
         except OSError:
             return

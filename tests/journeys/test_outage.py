@@ -1,0 +1,343 @@
+"""A training outlives its registry and its own process: what is sent later is what would have been sent at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.proxy import OutageProxy
+
+from journeys.exports import Streams, differences, recorded
+from journeys.interrupted_training import BETWEEN, IN_STEP, PAUSE, PHASES
+from tallymark import Client
+from tallymark.testing import Server
+
+TIMEOUT = 5.0
+DEADLINE = 100.0
+POINTS = PHASES * (IN_STEP + BETWEEN)
+PROGRAM = Path(__file__).with_name("interrupted_training.py")
+
+
+class Training:
+    """The training, in one process after the other, in a folder of its own."""
+
+    def __init__(self, folder: Path, url: str, **environment: str) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TALLYMARK_")},
+            "TALLYMARK_URL": url,
+            "TALLYMARK_RUN_ID": "nightly",
+            "TALLYMARK_SPOOL": str(folder / "spool"),
+            "TALLYMARK_STORE": str(folder / "store"),
+            "TALLYMARK_TIMEOUT": f"{TIMEOUT:g}",
+            "TALLYMARK_HEARTBEAT": "0",  # a run that is cut off for long may be lost, which others test
+            **environment,
+        }
+        self.slow = 0
+        self.process: subprocess.Popen[str]
+
+    def start(self) -> None:
+        """Start a process, which goes on from where the one before has come."""
+        with (self.folder / "log").open("a") as log:
+            command = [sys.executable, str(PROGRAM)]
+            pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
+            self.process = subprocess.Popen(command, **pipes, text=True, cwd=self.folder, env=self.environment)
+
+    def until(self, phase: int) -> None:
+        """Return when the training waits in the midst of that phase."""
+        while self.told()["phase"] < phase:
+            self.go_on()
+
+    def told(self) -> dict[str, int]:
+        """Return what the process tells next."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (self.folder / "log").read_text()
+        told: dict[str, int] = json.loads(line)
+        self.slow = max(self.slow, told["slow"])
+        return told
+
+    def go_on(self) -> None:
+        """Let a training go on that waits."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        """End the process, which cannot do anything about it."""
+        self.process.kill()
+        self._end(-signal.SIGKILL)
+
+    def finish(self) -> None:
+        """Let a training that waits come to its end."""
+        self.go_on()
+        while "phase" in self.told():
+            self.go_on()
+        self._end(0)
+
+    def tallymark(self, *arguments: str) -> str:
+        """Run a command of the command line where the training ran; return what it prints."""
+        command = [str(Path(sys.executable).with_name("tallymark")), *arguments]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self.environment,
+            cwd=self.folder,
+            timeout=DEADLINE,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def spooled(self) -> list[str]:
+        """Return what the spool still keeps."""
+        return [path.name for path in (self.folder / "spool").rglob("*") if path.is_file()]
+
+    def _end(self, code: int) -> None:
+        assert self.process.wait(DEADLINE) == code, (self.folder / "log").read_text()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def exported(server: Server) -> list[str]:
+    """Return the lines of the export of the project."""
+    with Client(server.address) as client:
+        return b"".join(client.export()).decode().splitlines()
+
+
+def of(training: Training, lines: list[str]) -> Streams:
+    """Return what the training has recorded."""
+    return recorded(lines, str(training.folder / "store"))
+
+
+@contextmanager
+def online(folder: Path) -> Iterator[tuple[Server, Training]]:
+    """A registry, and the training that records in it to the end without a fault."""
+    with Server(folder / "undisturbed.db") as server:
+        training = Training(folder / "undisturbed", server.address)
+        training.start()
+        training.until(0)
+        training.finish()
+        yield server, training
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Training, list[str]]:
+    """The training that nothing disturbed, and the export of its project."""
+    with online(tmp_path_factory.mktemp("online")) as (server, training):
+        return training, exported(server)
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Ask again and again, with a deadline."""
+    end = time.monotonic() + DEADLINE
+    while not reached():
+        assert time.monotonic() < end, "the deadline has passed"
+
+
+def points_in(server: Server) -> int:
+    """Return how many points the registry has."""
+    with Client(server.address) as client:
+        return sum(1 for _ in client.list_metrics("churn/1"))
+
+
+def test_the_undisturbed_training_records_what_it_says(undisturbed: tuple[Training, list[str]]) -> None:
+    """What others are compared with is whole: points, facts, steps and the artifact, and nothing is left to send."""
+    training, lines = undisturbed
+    streams = of(training, lines)
+    assert sum(len(found) for what, found in streams.items() if what[0] == "points") == POINTS
+    assert streams["metadata", 1, 1, "phase"] == [float(phase) for phase in range(PHASES)]
+    assert streams["metadata", 1, 1, "evaluated"] == [False, True] * PHASES
+    assert [event["kind"] for event in streams["step", 1, 1]] == ["step_started", "step_finished"] * (PHASES + 1)
+    assert [event["image"]["name"] for event in streams["artifact", 1, 1]] == ["weights"]
+    assert [event["image"].get("state") for event in streams["run", 1, 1]] == [None, "succeeded"]
+    assert training.spooled() == []
+
+
+@pytest.mark.parametrize(("outage", "sender"), [("cut", "sync"), ("stall", "sync"), ("cut", "the training")])
+def test_a_registry_that_is_away_and_a_process_that_is_killed_twice_lose_nothing(
+    tmp_path: Path, undisturbed: tuple[Training, list[str]], outage: str, sender: str
+) -> None:
+    """What is sent when the registry is back is what an undisturbed training records, once, in order, with its times.
+
+    No call waits for a time-out more than once in a process.
+    """
+    with Server(tmp_path / "tallymark.db") as server, OutageProxy(lambda: server.address) as proxy:
+        training = Training(tmp_path / "training", proxy.address)
+        training.start()
+        training.until(0)
+        getattr(proxy, outage)()
+        for phase in (3, 6):
+            training.go_on()
+            training.until(phase)
+            training.kill()
+            assert training.slow <= 1, f"{training.slow} phases were held up"
+            training.start()
+            training.until(phase + 1)
+        known = points_in(server)
+        assert known < POINTS // 5
+        if sender == "sync":
+            training.finish()
+            assert training.slow <= 1, f"{training.slow} phases were held up"
+        back = time.time_ns() // 1000
+        proxy.restore()
+        if sender == "the training":
+            wait_until(lambda: points_in(server) == 8 * IN_STEP + 7 * BETWEEN + PAUSE)
+            training.finish()
+        else:
+            assert training.spooled() != []
+        if outage == "cut" and sender == "sync":  # what was on its way when the network stood still arrives by itself
+            training.tallymark("sync", "--dry-run")
+            assert points_in(server) == known, "it was only to be told what would be sent"
+        # Also after a training that found the registry back: it waits for the end of its records a time-out at most.
+        training.tallymark("sync")
+        assert training.spooled() == []
+        lines = exported(server)
+    assert differences(of(training, lines), of(*undisturbed)) == []
+    check_times(lines, back if sender == "sync" else time.time_ns() // 1000)
+
+
+def check_times(lines: list[str], back: int) -> None:
+    """See that what was recorded before that time has times of its own, in order, and not those of its arrival."""
+    events = [event for event in map(json.loads, lines) if "kind" in event]
+    for key in ("loss", "accuracy"):
+        measured = [
+            point[3]
+            for event in events
+            if event["kind"] == "metrics_logged"
+            for point in event["image"]["points"]
+            if point[0] == key
+        ]
+        assert measured == sorted(measured)
+        assert measured[-1] < back
+    (end,) = [event["image"]["end_time"] for event in events if event["kind"] == "run_finished"]
+    assert end < back
+    assert events[-1]["time"] >= end
+
+
+def test_an_offline_training_is_sent_as_if_it_had_been_online(
+    tmp_path: Path, undisturbed: tuple[Training, list[str]]
+) -> None:
+    """With TALLYMARK_MODE=offline nothing is asked for; `tallymark sync` then records what would have been recorded."""
+    with Server(tmp_path / "tallymark.db") as server:
+        server.stop()
+        training = Training(tmp_path / "training", server.address, TALLYMARK_MODE="offline")
+        training.start()
+        training.until(4)
+        training.kill()
+        training.start()
+        training.until(5)
+        training.finish()
+        assert training.slow == 0
+        assert training.spooled() != []
+        server.start()
+        training.environment["TALLYMARK_MODE"] = "online"
+        training.tallymark("sync")
+        assert training.spooled() == []
+        lines = exported(server)
+        training.tallymark("sync")
+        assert exported(server) == lines, "what was sent is sent once"
+    assert differences(of(training, lines), of(*undisturbed)) == []
+    events = [event for event in map(json.loads, lines) if "kind" in event]
+    check_times(lines, events[0]["time"])
+
+
+Lines = list[dict[str, Any]]
+
+
+def of_kind(lines: Lines, kind: str, place: int = 0) -> dict[str, Any]:
+    """Return an event of that kind."""
+    return [line for line in lines if line.get("kind") == kind][place]
+
+
+def points_of(lines: Lines) -> list[Any]:
+    """Return points that were logged together."""
+    points: list[Any] = of_kind(lines, "metrics_logged", 1)["image"]["points"]
+    assert len(points) > 2
+    return points
+
+
+def fact(lines: Lines, place: int) -> dict[str, Any]:
+    """Return an event with which the training has logged facts."""
+    logged = [line for line in lines if line.get("kind") == "metadata_logged"]
+    known: dict[str, Any] = {}
+    changes = []
+    for line in logged:
+        facts = {key: value for key, value in line["image"]["metadata"].items() if key.startswith("summary")}
+        if facts != known:
+            changes.append(line)
+        known = facts
+    return changes[place]
+
+
+def exchange(lines: Lines, one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Let two events change places."""
+    first, second = lines.index(one), lines.index(other)
+    lines[first], lines[second] = other, one
+
+
+FAULTS: dict[str, Callable[[Lines], object]] = {
+    "a point is lost": lambda lines: points_of(lines).pop(1),
+    "a point is doubled": lambda lines: points_of(lines).insert(1, points_of(lines)[1]),
+    "two points are exchanged": lambda lines: points_of(lines).insert(1, points_of(lines).pop(2)),
+    "a point has another value": lambda lines: points_of(lines)[1].__setitem__(2, 0.125),
+    "a group of points is lost": lambda lines: lines.remove(of_kind(lines, "metrics_logged", 2)),
+    "a group of points is doubled": lambda lines: lines.append(of_kind(lines, "metrics_logged", 2)),
+    "two groups of points are exchanged": lambda lines: exchange(
+        lines, of_kind(lines, "metrics_logged", 0), of_kind(lines, "metrics_logged", 2)
+    ),
+    "facts are lost": lambda lines: fact(lines, 4)["image"]["metadata"].pop("summary_4"),
+    "a fact has another value": lambda lines: fact(lines, 4)["image"]["metadata"]["summary_4"].update(turns=1),
+    "facts are written twice": lambda lines: lines.insert(
+        lines.index(fact(lines, 4)) + 1, {**fact(lines, 4), "revision": 10**9}
+    ),
+    "facts are exchanged": lambda lines: exchange(lines, fact(lines, 4), fact(lines, 5)),
+    "the start of a step is lost": lambda lines: lines.remove(of_kind(lines, "step_started", 3)),
+    "the end of a step is doubled": lambda lines: lines.append(of_kind(lines, "step_finished", 3)),
+    "a step ends before its facts": lambda lines: exchange(lines, of_kind(lines, "step_finished", 4), fact(lines, 4)),
+    "a step has another argument": lambda lines: of_kind(lines, "step_started", 3)["image"]["parameters"].update(
+        phase=9
+    ),
+    "the artifact is lost": lambda lines: lines.remove(of_kind(lines, "artifact_linked")),
+    "the artifact is doubled": lambda lines: lines.append(of_kind(lines, "artifact_linked")),
+    "the artifact has other bytes": lambda lines: of_kind(lines, "artifact_linked")["image"].update(digest="sha256:0"),
+    "the end of the run is lost": lambda lines: lines.remove(of_kind(lines, "run_finished")),
+    "the run failed": lambda lines: of_kind(lines, "run_finished")["image"].update(state="failed"),
+    "the version is made twice": lambda lines: lines.append(of_kind(lines, "version_created")),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_record_that_is_wrong_is_found(undisturbed: tuple[Training, list[str]], fault: str) -> None:
+    """The comparison sees each single record that is lost, doubled, changed or in another place."""
+    training, exported_lines = undisturbed
+    lines = [json.loads(line) for line in exported_lines]
+    FAULTS[fault](lines)
+    assert len(differences(of(training, [json.dumps(line) for line in lines]), of(training, exported_lines))) > 0
+
+
+def test_points_may_arrive_in_other_groups(undisturbed: tuple[Training, list[str]]) -> None:
+    """What differs in nothing but the groups in which points arrived, and in times and revisions, is the same."""
+    training, exported_lines = undisturbed
+    lines = [json.loads(line) for line in exported_lines]
+    event = of_kind(lines, "metrics_logged", 1)
+    rest = {**event, "image": {**event["image"], "points": event["image"]["points"][1:]}}
+    event["image"]["points"] = event["image"]["points"][:1]
+    lines.insert(lines.index(event) + 1, rest)
+    for line in lines:
+        if "revision" in line and "kind" in line:
+            line["time"] += 1_000_000
+            line["image"]["mod_revision"] += 7
+    assert differences(of(training, [json.dumps(line) for line in lines]), of(training, exported_lines)) == []
