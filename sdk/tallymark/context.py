@@ -80,7 +80,6 @@ class ActiveRun:
         self.owned = owned
         self.failed_with: BaseException | None = None
         self.failed_step = ""
-        self.steps_lost = False
         # A context in which the run was started still holds it, because it was finished in another.
         self.is_stale = False
         # By the clock of the process, infinite while the run goes on.

@@ -142,6 +142,9 @@ class Delivery:
             if self._defects < MAX_DEFECTS:
                 raise
             self._refuse(batch, "the service failed on it several times")
+        except ValueError as error:  # the record is kept, since the journal is put aside
+            self.is_damaged = True
+            self.problems.add("journal", f"a record cannot be read: {error}")
         self._defects = 0
         del self._records[: len(batch)]
         self._sent, self._sending = end, 0
@@ -197,9 +200,8 @@ class Delivery:
                 self._deliver_log(batch, version)
             else:
                 self._refuse(batch, self._why_unknown(record.version))
-        # Another kind is from a later release: it is kept, since the journal is put aside.
         else:
-            self.is_damaged = True
+            raise ValueError(f"records of kind {record.kind} are from a later release")
 
     def _deliver_log(self, batch: list[Record], version: str) -> None:
         points = [(*point_of(each.body), each.time) for each in batch if each.kind == Kind.POINT]

@@ -9,29 +9,18 @@ from typing import Any
 
 from tallymark import calls, heartbeats, spool
 from tallymark.calls import Call
-from tallymark.client import Client, shared
+from tallymark.client import shared
 from tallymark.context import ActiveRun, Frame, new_run_id, open_runs, outer_run_id, outer_substitutions, start_of
 from tallymark.errors import RunFinished, RunNotFound, Unavailable
 from tallymark.model import Model
 from tallymark.recordable import add_losses
 from tallymark.recorder import recorder_of
 from tallymark.resolution import Resolution, model_of
-from tallymark.resources import ModelVersion, Started
+from tallymark.resources import Started
 from tallymark.sender import note_away
 from tallymark.settings import Settings, current
 from tallymark.surroundings import surroundings
 from tallymark.values import RunState
-
-
-def version_in(frame: Frame, model: Model) -> tuple[Client, ModelVersion]:
-    """Return the version that the model means in the frame's run, and the client of its registry."""
-    resolution = Resolution.in_frame(model, frame)
-    return resolution.client, resolution.ensure().version
-
-
-def known_in(frame: Frame) -> ModelVersion | None:
-    """Return the version in force in the frame, if it was found already."""
-    return None if frame.model is None else Resolution.in_frame(frame.model, frame).known()
 
 
 def start_run(

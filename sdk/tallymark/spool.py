@@ -175,6 +175,10 @@ class Unreadable(TallymarkError):
     """A file in the spool is no journal that this release can read."""
 
 
+class TooNew(Unreadable):
+    """A journal was written by a later release, which can deliver it."""
+
+
 class Kept(NamedTuple):
     """What a journal keeps: how many records, since when (in microseconds), and how many bytes."""
 
@@ -220,7 +224,7 @@ def _header(journal: Journal, path: Path) -> Header:
     try:
         told: dict[str, Any] = json.loads(records[0].body)
         if told["format"] > FORMAT:
-            raise Unreadable(f"{path} was written by a later release of Tallymark; update this one")
+            raise TooNew(f"{path} was written by a later release of Tallymark; update this one")
         names = {field.name for field in fields(Header)}
         return Header(**{name: value for name, value in told.items() if name in names})
     except (ValueError, TypeError, KeyError):
@@ -259,6 +263,9 @@ def claim(path: Path) -> Claimed | None:
         return None
     try:
         return Claimed(_header(journal, path), journal, path)
+    except TooNew:
+        journal.close()
+        raise
     except Unreadable:
         Claimed(Header("", "", "", "", "", owned=False, start=0, created=0), journal, path).put_aside()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tallymark import Client, Model, current_model, current_run, errors, log_metadata, log_metric, pipeline, run, step
+from tallymark.journal import Kind, frame, scan
 from tallymark.testing import Server
 from tallymark.values import RunState
 
@@ -239,6 +241,24 @@ def test_two_syncs_at_once_send_once(offline: Path, client: Client) -> None:
         assert process.returncode == 0
     kinds = [event.kind for event in client.list_events()]
     assert [kinds.count(kind) for kind in ("run_started", "run_finished", "metrics_logged")] == [5, 5, 5]
+
+
+def test_what_a_later_release_has_recorded_is_left_to_it(offline: Path, client: Client) -> None:
+    """A record that this one cannot read is put aside with its journal; a journal of another format stays."""
+    train("nightly")
+    (path,) = offline.rglob("*.journal")
+    whole = path.read_bytes()
+    newer = path.with_name(path.name.replace(".", ".newer-", 1))
+    header = json.loads(scan(whole)[0][0].body)
+    newer.write_bytes(frame(Kind.HEADER, 0, json.dumps({**header, "format": 99}).encode()))
+    path.write_bytes(whole + frame(77, 0, b"?") + frame(Kind.CALL, 0, bytes([99])))
+    done = sync("--to", client._settings.url, code=1)
+    assert f"{newer} was written by a later release" in done.stderr
+    assert "a record cannot be read" in done.stderr
+    assert newer.exists()
+    assert [each.name for each in (offline / "aside").glob("*.journal")] == [path.name]
+    assert next(client.list_runs()).state is RunState.SUCCEEDED
+    assert len(list(client.list_metrics("churn", "loss"))) == 20
 
 
 def test_a_damaged_journal_is_said_and_kept(offline: Path, client: Client) -> None:
