@@ -5,7 +5,7 @@ from __future__ import annotations
 from web.asking import furnished, number
 from calling import PROJECT, Calls
 
-from tallymark.v1 import model_registry_pb2
+from tallymark.v1 import model_registry_pb2, project_pb2
 
 CHURN = "/models/churn"
 PAGES = {
@@ -45,6 +45,7 @@ PAGES = {
     "no model": "/models/nobody",
 }
 SELDOM = (
+    "/",
     "/?deleted=yes",
     "/?q=zzz",
     "/models/empty",
@@ -70,6 +71,7 @@ SELDOM = (
 )
 # What is clicked to open something over a page.
 OPENED = {
+    "/activity": "details.projects summary",
     CHURN: "a:text-is('Roll back')",
     f"{CHURN}/versions/5": "a:text-is('Promote')",
     f"{CHURN}/versions/6": "summary:text-is('Copy')",
@@ -80,6 +82,7 @@ OPENED = {
 def seldom(calls: Calls) -> None:
     """What the pages of SELDOM and OPENED are about."""
     furnished(calls)
+    calls.models.CreateProject(project_pb2.CreateProjectRequest(project_id="lab"))
     calls.create_model("empty")
     calls.create_model("gone")
     calls.models.DeleteModel(model_registry_pb2.DeleteModelRequest(name=f"{PROJECT}/models/gone"))

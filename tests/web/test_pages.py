@@ -113,9 +113,13 @@ def test_a_filter_is_applied_while_it_is_written(page: Page, calls: Calls) -> No
 
 
 def test_the_search_of_every_page_knows_short_references(page: Page, calls: Calls) -> None:
-    """`churn@production` in the search field leads to that very version; a word to the models that it finds."""
+    """`churn@production` leads to that very version, the id of a run to the run; a word to the models that it finds."""
     furnished(calls)
+    calls.start_run("train-7")
+    calls.start_run("churn")
     for text, address in (
+        ("train-7", "/runs/train-7"),
+        ("churn", "/?q=churn"),
         ("churn@production", f"{CHURN}/versions/3"),
         ("churn/7", f"{CHURN}/versions/7"),
         ("churn==1.5.0", f"{CHURN}/versions/5"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from calling import Calls
 from playwright.sync_api import Page, expect
@@ -69,6 +71,19 @@ def test_the_start_page_shows_the_projects(page: Page, server: Server, calls: Ca
     expect(page.locator(".shelves")).to_have_count(0)
     page.goto("/?q=churn")
     expect(page.locator(".shelves")).to_have_count(0)
+
+
+def test_the_menu_fits_a_phone(contexts: Any, server: Server) -> None:
+    """However long the names are, nobody must scroll sideways to choose one."""
+    create(server, "p" * 63)
+    page = contexts(viewport={"width": 360, "height": 700})
+    page.goto("/")
+    page.locator("details.projects summary").click()
+    expect(page.locator("details.projects a").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.goto(f"/projects/{'p' * 63}/")
+    page.locator("details.projects summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_all_projects_are_listed(page: Page, server: Server) -> None:

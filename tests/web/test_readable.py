@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.asking import furnished, link, measure, number, traced
+from web.asking import furnished, link, measure, number, take_step, traced
 from web.places import CHURN, OPENED, PAGES, SELDOM, seldom
-from calling import Calls
+from calling import PROJECT, Calls
 from playwright.sync_api import Page, expect
 
-from tallymark.v1 import model_pb2
+from tallymark.v1 import model_pb2, project_pb2, run_pb2, run_registry_pb2
 
 # On a fresh machine the browser and the packages are downloaded first.
 pytestmark = pytest.mark.timeout(600)
@@ -90,10 +90,18 @@ def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, width: in
     """Nobody must scroll sideways to read a page, on a phone or at a desk, however long the names are."""
     furnished(calls)
     traced(calls)
+    calls.models.CreateProject(project_pb2.CreateProjectRequest(project_id="p" * 63))
     calls.create_model("m" * 255, tags=["t" * 255])
     calls.create_version("churn", "v" * 255, description="d" * 999, metadata={"k" * 255: number(1e300)})
     link(calls, "churn", 14, "a" * 255, uri="u" * 8192, digest=f"sha256:{'f' * 64}", format="f" * 100, size_bytes=2**62)
     measure(calls, "churn", 14, "l" * 255, [1e308, -1e308, float("nan"), float("inf")])
+    run = run_pb2.Run(pipeline="p" * 255, host="h" * 255, command="c" * 999, error="e" * 999)
+    calls.runs.StartRun(run_registry_pb2.StartRunRequest(parent=PROJECT, run_id="r" * 100, run=run))
+    problem = run_pb2.RecordingProblem(subject="s" * 255, problem="q" * 255, count=2**62)
+    calls.runs.ReportRecordingProblems(
+        run_registry_pb2.ReportRecordingProblemsRequest(name=f"{PROJECT}/runs/{'r' * 100}", problems=[problem])
+    )
+    take_step(calls, "r" * 100, "s" * 255, model_pb2.RUN_STATE_FAILED, "e" * 999)
     page = contexts(viewport={"width": width, "height": 800})
     tabs = ("overview", "metadata", "metrics", "artifacts", "lineage", "history", "raw")
     long = {f"long {tab}": f"{CHURN}/versions/14?tab={tab}" for tab in tabs}
@@ -101,6 +109,7 @@ def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, width: in
         **PAGES,
         **long,
         "wide": f"/models/{'m' * 255}",
+        "wide run": f"/runs/{'r' * 100}",
         "beside": f"{CHURN}/compare?number=14,13",
     }.items():
         page.goto(address)

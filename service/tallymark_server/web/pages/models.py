@@ -10,7 +10,8 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from tallymark_server.domain.errors import InvalidFilter, ModelNotFound, StageEmpty
+from tallymark_server.domain import naming
+from tallymark_server.domain.errors import InvalidField, InvalidFilter, ModelNotFound, RunNotFound, StageEmpty
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
 from tallymark_server.registry import Asked, Listing
@@ -103,13 +104,27 @@ def _plain_shelf(shelf: list[projects.Row]) -> dict[str, object]:
 
 
 async def go(visit: Visit) -> Answer:
-    """Where the search field of every page leads: to the version that is meant, or to the models that are found."""
+    """Lead from the search field of every page to the version or the run that is meant, or to the models found."""
     search = visit.text("q")
     if (found := searching.short(search)) is not None:
         name, reference = found
         version = await visit.registry.version(visit.project, name, reference, deleted=True)
         return Elsewhere(visit.to.version(version.model, version.number))
+    if await _is_run(visit, search):
+        return Elsewhere(visit.to.run(search))
     return Elsewhere(visit.to.models(q=search))
+
+
+async def _is_run(visit: Visit, search: str) -> bool:
+    """Return whether a run has exactly that id, and no model that name."""
+    try:
+        run = await visit.registry.run(visit.project, naming.run_id(search, "q"))
+        await visit.registry.model(visit.project, run.id, deleted=True)
+    except ModelNotFound:
+        return True
+    except (InvalidField, RunNotFound):
+        return False
+    return False
 
 
 async def _listed(visit: Visit, filter_text: str, sort: str, *, deleted: bool) -> Listing[Model]:
