@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -45,9 +46,10 @@ def measure(address: str, rounds: int) -> dict[str, float]:
 def _trained(name: str, rounds: int, environment: dict[str, str]) -> dict[str, Any]:
     """Run one of the trainings below in a process of its own; return what it tells."""
     command = [sys.executable, "-m", "bench.recording", name, str(rounds)]
-    environment = {**os.environ, **environment}
     folder = Path(__file__).parents[1]
-    done = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    with tempfile.TemporaryDirectory() as spool:
+        environment = {**os.environ, "TALLYMARK_SPOOL": spool, **environment}
+        done = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
