@@ -98,7 +98,9 @@ class Delivery:
         """Return whether there is a record to deliver; OSError."""
         while not self._records:
             if not self._read_more():
-                self._sent = max(self._sent, self._read_to)
+                if self._sent < self._read_to:
+                    self._sent = self._read_to
+                    self._journal.mark(self._sent, 0)
                 return False
         return True
 

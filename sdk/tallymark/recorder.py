@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from tallymark.model import Model
 
 logger = logging.getLogger("tallymark")
+# How long the end of a run waits for the records of its other processes on this machine, in seconds.
+MAX_WAIT_FOR_OTHERS = 2.0
 
 
 class Recorder:
@@ -119,6 +122,9 @@ class Recorder:
     def _finish(self, call: Call[Any]) -> None:
         self._report_problems()
         self._record(Kind.CALL, recorded.packed(call))
+        if self._sender is not None and not self.run.owned:
+            # A worker may be idle or gone from now on, and the process that ends the run waits for what it did.
+            self._sender.notify(hurry=True)
 
     def _report_problems(self) -> None:
         problems = self.run.problems.take_unreported()
@@ -188,8 +194,14 @@ class Recorder:
             resolution.keep(version)
 
     def _before_end(self) -> None:
-        if self._sender is not None:
+        """Let what other processes of the run have recorded come before its end."""
+        deadline = time.monotonic() + MAX_WAIT_FOR_OTHERS
+        while self._sender is not None:
             self._sender.deliver_run(self.run.id)
+            waits = spool.is_anything_on_its_way(self.run.settings, self.run.id, but=self._claimed.path)
+            if not waits or time.monotonic() >= deadline:
+                return
+            time.sleep(0.02)
 
     def end(self) -> None:
         """End the recording of the run in this process.

@@ -128,10 +128,14 @@ def create(settings: Settings, header: Header) -> tuple[Claimed, str]:
     """Create a journal; where the spool cannot be written, one in memory, with the reason. Never raises."""
     body = json.dumps(asdict(header)).encode()
     try:
-        claimed, why = _created(folder_of(settings), header), ""
+        try:
+            claimed, why = _created(folder_of(settings), header), ""
+        except FileNotFoundError:  # another process has removed the folder, which was empty, in this moment
+            claimed, why = _created(folder_of(settings), header), ""
     except OSError as error:
         claimed, why = Claimed(header, Journal(None, None), None), f"{error.strerror or error}: {settings.spool}"
     claimed.journal.append(Kind.HEADER, 0, body)
+    claimed.journal.mark(claimed.journal.end, 0)  # there is nothing to send yet
     return claimed, why
 
 
@@ -296,6 +300,17 @@ def abandoned(settings: Settings, run: str = "") -> Iterator[Path]:
 def is_live(settings: Settings, run: str) -> bool:
     """Return whether a living process of this machine records in the run."""
     return any(is_held(path) for path in journals_of(settings, run))
+
+
+def is_anything_on_its_way(settings: Settings, run: str, *, but: Path | None) -> bool:
+    """Return whether other processes of the run, which live, have records that they have not sent yet."""
+    for path in journals_of(settings, run):
+        if path == but:
+            continue
+        with contextlib.suppress(OSError), _looking_at(path) as journal:
+            if journal.progress().sent < journal.end and is_held(path):
+                return True
+    return False
 
 
 def kept_header(settings: Settings, run: str) -> Header | None:

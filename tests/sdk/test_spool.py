@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 from sdk.killed import KILLED, line_of, program, wait_until
 
-from tallymark import Client, Model, current_run, log_metric, pipeline, sender
+from tallymark import Client, Model, current_run, log_metric, pipeline, sender, step
 from tallymark.context import own_frame
 from tallymark.testing import Server
 from tallymark.values import RunState
@@ -50,6 +51,29 @@ def test_processes_of_a_run_record_in_journals_of_their_own(client: Client, meth
     assert client.get_run(run).state is RunState.SUCCEEDED
     assert [point.step for point in client.list_metrics("churn", "loss")] == [*range(150), 1000]
     wait_until(lambda: not list(spool.rglob("*.journal")))
+
+
+@step
+def work(number: int) -> int:
+    log_metric("loss", float(number), step=number)
+    return number
+
+
+def test_the_end_of_a_run_comes_after_what_its_workers_did(client: Client) -> None:
+    """Also of workers that live on, such as those of a pool that is kept."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+
+        @pipeline(model=Model("churn"))
+        def training() -> str:
+            assert list(pool.map(work, range(20))) == list(range(20))
+            return current_run()
+
+        run = training()
+        assert [each.state for each in client.list_steps(run)] == [RunState.SUCCEEDED] * 20
+        kinds = [event.kind for event in client.list_events()]
+    assert kinds.count("step_finished") == 20
+    assert kinds.index("run_finished") > max(at for at, kind in enumerate(kinds) if kind == "step_finished")
+    assert len(list(client.list_metrics("churn", "loss"))) == 20
 
 
 def test_a_killed_worker_loses_nothing(client: Client, spool: Path) -> None:
