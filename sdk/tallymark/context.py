@@ -33,7 +33,8 @@ MAX_RUN_ID = 100
 # The service takes 65,535 bytes.
 MAX_ERROR = 10_000
 SUBSTITUTIONS = "TALLYMARK_RUN_SUBSTITUTIONS"
-_EXPORTED = (RUN_ID, SUBSTITUTIONS, "TALLYMARK_URL", "TALLYMARK_PROJECT")
+_SETTINGS = ("url", "project", "mode", "spool")
+_EXPORTED = (RUN_ID, SUBSTITUTIONS, *(f"TALLYMARK_{name.upper()}" for name in _SETTINGS))
 
 
 # A run id begins with its start, so that every process of the run knows it to the microsecond.
@@ -172,7 +173,7 @@ class _Process:
             self.original = {name: os.environ.get(name) for name in _EXPORTED}
         if len(self.frames) == 1:
             (run,) = self.frames
-            values = (run.id, json.dumps(run.substitutions), run.settings.url, run.settings.project)
+            values = (run.id, json.dumps(run.substitutions), *(getattr(run.settings, name) for name in _SETTINGS))
             os.environ.update(zip(_EXPORTED, values, strict=True))
             return
         for name, value in self.original.items():

@@ -14,7 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from tallymark import Client, Model, current_model, current_run, errors, log_metadata, log_metric, pipeline, run, step
+from tallymark import (
+    Client,
+    Model,
+    current_model,
+    current_run,
+    errors,
+    log_metadata,
+    log_metric,
+    pipeline,
+    run,
+    settings,
+    step,
+)
 from tallymark.journal import Kind, frame, scan
 from tallymark.testing import Server
 from tallymark.values import RunState
@@ -117,8 +129,15 @@ def test_nothing_has_a_number_that_was_not_given(offline: Path) -> None:
     assert time.monotonic() - begun < 5
 
 
-def test_processes_of_an_offline_run_belong_to_it(offline: Path, client: Client) -> None:
-    """A program that the run starts records in it, for the same version."""
+@pytest.mark.parametrize("by", ["environment", "configure"])
+def test_processes_of_an_offline_run_belong_to_it(
+    offline: Path, client: Client, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """A program that the run starts records in it, for the same version, wherever it was said that it is offline."""
+    if by == "configure":
+        monkeypatch.setattr(settings, "_arguments", {"mode": "offline", "spool": str(offline)})
+        monkeypatch.delenv("TALLYMARK_MODE")
+        monkeypatch.delenv("TALLYMARK_SPOOL")
     code = (
         "from tallymark import current_model, log_metric; log_metric('loss', 1.0, step=1); print(current_model().name)"
     )
@@ -129,6 +148,7 @@ def test_processes_of_an_offline_run_belong_to_it(offline: Path, client: Client)
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert training() == "churn\n"
+    monkeypatch.setenv("TALLYMARK_SPOOL", str(offline))
     sync("--to", client._settings.url)
     assert [point.value for point in client.list_metrics("churn/1", "loss")] == [0, 1]
     (ran,) = client.list_runs()
