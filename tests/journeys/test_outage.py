@@ -19,6 +19,7 @@ from faults.proxy import OutageProxy
 from journeys.exports import Streams, differences, recorded
 from journeys.interrupted_training import BETWEEN, IN_STEP, PAUSE, PHASES
 from tallymark import Client
+from tallymark.errors import NotFound
 from tallymark.testing import Server
 
 TIMEOUT = 5.0
@@ -100,6 +101,13 @@ class Training:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def kill_sync(self, is_time: Callable[[], bool]) -> None:
+        """Begin to send what is spooled, and kill that when it is time."""
+        command = [str(Path(sys.executable).with_name("tallymark")), "sync"]
+        with subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=subprocess.DEVNULL) as sync:
+            wait_until(is_time)
+            sync.kill()
+
     def spooled(self) -> list[str]:
         """Return what the spool still keeps."""
         return [path.name for path in (self.folder / "spool").rglob("*") if path.is_file()]
@@ -150,7 +158,10 @@ def wait_until(reached: Callable[[], bool]) -> None:
 def points_in(server: Server) -> int:
     """Return how many points the registry has."""
     with Client(server.address) as client:
-        return sum(1 for _ in client.list_metrics("churn/1"))
+        try:
+            return sum(1 for _ in client.list_metrics("churn/1"))
+        except NotFound:
+            return 0
 
 
 def test_the_undisturbed_training_records_what_it_says(undisturbed: tuple[Training, list[str]]) -> None:
@@ -166,11 +177,32 @@ def test_the_undisturbed_training_records_what_it_says(undisturbed: tuple[Traini
     assert training.spooled() == []
 
 
-@pytest.mark.parametrize(("outage", "sender"), [("cut", "sync"), ("stall", "sync"), ("cut", "the training")])
+def killed_twice(training: Training, server: Server, proxy: OutageProxy, *, while_sending: bool) -> None:
+    """Go on to the eighth phase, and kill the training twice on the way.
+
+    The second time, if so wanted, in the midst of sending what it and its predecessor have recorded.
+    """
+    for phase in (3, 6):
+        training.go_on()
+        training.until(phase)
+        if phase == 6 and while_sending:
+            known = points_in(server)
+            proxy.restore()
+            wait_until(lambda known=known: points_in(server) > known)
+            training.kill()
+            proxy.cut()
+        else:
+            training.kill()
+        assert training.slow <= 1, f"{training.slow} phases were held up"
+        training.start()
+        training.until(phase + 1)
+
+
+@pytest.mark.parametrize("outage", ["cut", "stall", "cut again while it sends"])
 def test_a_registry_that_is_away_and_a_process_that_is_killed_twice_lose_nothing(
-    tmp_path: Path, undisturbed: tuple[Training, list[str]], outage: str, sender: str
+    tmp_path: Path, undisturbed: tuple[Training, list[str]], outage: str
 ) -> None:
-    """What is sent when the registry is back is what an undisturbed training records, once, in order, with its times.
+    """`tallymark sync` sends what an undisturbed training records: once, in order, with its times.
 
     No call waits for a time-out more than once in a process.
     """
@@ -178,35 +210,41 @@ def test_a_registry_that_is_away_and_a_process_that_is_killed_twice_lose_nothing
         training = Training(tmp_path / "training", proxy.address)
         training.start()
         training.until(0)
-        getattr(proxy, outage)()
-        for phase in (3, 6):
-            training.go_on()
-            training.until(phase)
-            training.kill()
-            assert training.slow <= 1, f"{training.slow} phases were held up"
-            training.start()
-            training.until(phase + 1)
-        known = points_in(server)
-        assert known < POINTS // 5
-        if sender == "sync":
-            training.finish()
-            assert training.slow <= 1, f"{training.slow} phases were held up"
-        back = time.time_ns() // 1000
+        (proxy.stall if outage == "stall" else proxy.cut)()
+        killed_twice(training, server, proxy, while_sending=outage == "cut again while it sends")
+        training.finish()
+        assert training.slow <= 1, f"{training.slow} phases were held up"
+        back, known = time.time_ns() // 1000, points_in(server)
+        assert known < (POINTS if outage == "cut again while it sends" else POINTS // 5)
         proxy.restore()
-        if sender == "the training":
-            wait_until(lambda: points_in(server) == 8 * IN_STEP + 7 * BETWEEN + PAUSE)
-            training.finish()
-        else:
-            assert training.spooled() != []
-        if outage == "cut" and sender == "sync":  # what was on its way when the network stood still arrives by itself
+        assert training.spooled() != []
+        if outage != "stall":  # what was on its way when the network stood still arrives by itself
             training.tallymark("sync", "--dry-run")
             assert points_in(server) == known, "it was only to be told what would be sent"
-        # Also after a training that found the registry back: it waits for the end of its records a time-out at most.
         training.tallymark("sync")
         assert training.spooled() == []
         lines = exported(server)
     assert differences(of(training, lines), of(*undisturbed)) == []
-    check_times(lines, back if sender == "sync" else time.time_ns() // 1000)
+    check_times(lines, back)
+
+
+def test_a_process_that_finds_the_registry_back_sends_what_was_recorded_before_it(
+    tmp_path: Path, undisturbed: tuple[Training, list[str]]
+) -> None:
+    """When the registry comes back while the training goes on, its third process sends everything, in order."""
+    with Server(tmp_path / "tallymark.db") as server, OutageProxy(lambda: server.address) as proxy:
+        training = Training(tmp_path / "training", proxy.address)
+        training.start()
+        training.until(0)
+        proxy.cut()
+        killed_twice(training, server, proxy, while_sending=False)
+        proxy.restore()
+        wait_until(lambda: points_in(server) == 8 * IN_STEP + 7 * BETWEEN + PAUSE)
+        training.finish()
+        training.tallymark("sync")  # the training waits for the last of its records for a time-out at most
+        assert training.spooled() == []
+        lines = exported(server)
+    assert differences(of(training, lines), of(*undisturbed)) == []
 
 
 def check_times(lines: list[str], back: int) -> None:
@@ -230,7 +268,10 @@ def check_times(lines: list[str], back: int) -> None:
 def test_an_offline_training_is_sent_as_if_it_had_been_online(
     tmp_path: Path, undisturbed: tuple[Training, list[str]]
 ) -> None:
-    """With TALLYMARK_MODE=offline nothing is asked for; `tallymark sync` then records what would have been recorded."""
+    """With TALLYMARK_MODE=offline nothing is asked for; `tallymark sync` then records what would have been.
+
+    So it does when it is killed and called again.
+    """
     with Server(tmp_path / "tallymark.db") as server:
         server.stop()
         training = Training(tmp_path / "training", server.address, TALLYMARK_MODE="offline")
@@ -244,6 +285,7 @@ def test_an_offline_training_is_sent_as_if_it_had_been_online(
         assert training.spooled() != []
         server.start()
         training.environment["TALLYMARK_MODE"] = "online"
+        training.kill_sync(lambda: points_in(server) > 0)
         training.tallymark("sync")
         assert training.spooled() == []
         lines = exported(server)
