@@ -22,6 +22,9 @@ from tallymark import Client
 from tallymark.errors import NotFound
 from tallymark.testing import Server
 
+# Several processes of a training follow each other, which takes its time on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 TIMEOUT = 5.0
 DEADLINE = 100.0
 POINTS = PHASES * (IN_STEP + BETWEEN)
