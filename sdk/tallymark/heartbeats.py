@@ -33,7 +33,7 @@ class _Heart:
 
     def add(self, run: ActiveRun) -> None:
         with self.lock:
-            self.due[run] = time.monotonic() + run.settings.heartbeat / PARTS
+            self.due[run] = time.monotonic() + run.settings.heartbeat_timeout / PARTS
             if not self.is_beating:
                 with suppress(RuntimeError):  # the interpreter ends
                     threading.Thread(target=self._beat, name="tallymark-heartbeats", daemon=True).start()
@@ -56,7 +56,7 @@ class _Heart:
                 run, due = min(self.due.items(), key=lambda item: item[1])
                 wait = due - time.monotonic()
                 if wait <= 0:
-                    self.due[run] = time.monotonic() + run.settings.heartbeat / PARTS
+                    self.due[run] = time.monotonic() + run.settings.heartbeat_timeout / PARTS
                     return run
                 self.lock.wait(wait)
             self.is_beating = False
@@ -78,7 +78,7 @@ _heart = _Heart()
 
 def begin(run: ActiveRun) -> None:
     """Send heartbeats of the run from now on, if it was started with a time-out for them."""
-    if run.owned and run.settings.heartbeat and not run.settings.offline:
+    if run.owned and run.settings.heartbeat_timeout and not run.settings.offline:
         _heart.add(run)
 
 

@@ -69,13 +69,13 @@ def _check_goes_on(run_id: str, settings: Settings) -> None:
 def _told(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> dict[str, Any]:
     """Return the fields of the run."""
     settings = run.settings
-    beats = settings.heartbeat and not settings.offline
+    beats = settings.heartbeat_timeout and not settings.offline
     return {
         "pipeline": name,
         **surroundings(),
         "parameters": parameters,
         "start_time": datetime.now(UTC),
-        "heartbeat_timeout": timedelta(seconds=settings.heartbeat) if beats else None,
+        "heartbeat_timeout": timedelta(seconds=settings.heartbeat_timeout) if beats else None,
     }
 
 

@@ -15,8 +15,8 @@ DEFAULT_STORE = "tallymark-artifacts"
 MODES = ("online", "offline", "disabled")
 PARAMETERS = ("on", "off")
 # How long the registry waits for a sign of life of a run, in seconds, before it records the run as lost.
-DEFAULT_HEARTBEAT = "90"
-MAX_HEARTBEAT = 30 * 86_400
+DEFAULT_HEARTBEAT_TIMEOUT = "90"
+MAX_HEARTBEAT_TIMEOUT = 30 * 86_400
 
 
 class Settings(NamedTuple):
@@ -24,8 +24,8 @@ class Settings(NamedTuple):
 
     `store` is the folder, or the uri of one, in which artifacts are saved; `trusted_types` are the types that they may
     hold beside those of well-known libraries. `spool` is the folder in which records of runs are kept until they are
-    sent, and `heartbeat` how long, in seconds, the registry waits for a sign of life of a run before it records the run
-    as lost; 0 if it is never to do so.
+    sent, and `heartbeat_timeout` how long, in seconds, the registry waits for a sign of life of a run before it records
+    the run as lost; 0 if it is never to do so.
     """
 
     url: str
@@ -37,7 +37,7 @@ class Settings(NamedTuple):
     trusted_types: tuple[str, ...] = ()
     parameters: str = "on"
     spool: str = ""
-    heartbeat: float = 90.0
+    heartbeat_timeout: float = 90.0
 
     @property
     def offline(self) -> bool:
@@ -75,7 +75,7 @@ def configure(
     trusted_types: Iterable[str] | None = None,
     parameters: str | None = None,
     spool: str | None = None,
-    heartbeat: float | None = None,
+    heartbeat_timeout: float | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment or the context in use; None changes nothing.
 
@@ -87,13 +87,13 @@ def configure(
     types, beside those of well-known libraries, that artifacts in the format skops may hold: qualified names, or
     `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas), `parameters` is `on` or,
     to record no arguments of steps and pipelines, `off` (TALLYMARK_PARAMETERS), `spool` the folder in which records of
-    runs are kept until they are sent (TALLYMARK_SPOOL, by default ~/.local/state/tallymark/spool), `heartbeat` the
-    seconds after which a run without a sign of life is recorded as lost, 0 for never (TALLYMARK_HEARTBEAT, by default
-    90). Raises InvalidSetting.
+    runs are kept until they are sent (TALLYMARK_SPOOL, by default ~/.local/state/tallymark/spool), `heartbeat_timeout`
+    the seconds after which a run without a sign of life is recorded as lost, 0 for never (TALLYMARK_HEARTBEAT_TIMEOUT,
+    by default 90). Raises InvalidSetting.
     """
     types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
     given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor, "store": store}
-    given |= {"trusted_types": types, "parameters": parameters, "spool": spool, "heartbeat": heartbeat}
+    given |= {"trusted_types": types, "parameters": parameters, "spool": spool, "heartbeat_timeout": heartbeat_timeout}
     chosen = {name: value for name, value in given.items() if value is not None}
     _settle({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
@@ -173,8 +173,8 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     parameters = _one_of(PARAMETERS, *setting("parameters", "on"))
     # Not resolved: a folder that is a link may point elsewhere tomorrow.
     spool = os.path.abspath(setting("spool")[0] or _default_spool(environment))  # noqa: PTH100 - pathlib has none that keeps links
-    heartbeat = _checked_heartbeat(*setting("heartbeat", DEFAULT_HEARTBEAT))
-    return Settings(url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat)
+    heartbeat_timeout = _checked_heartbeat_timeout(*setting("heartbeat_timeout", DEFAULT_HEARTBEAT_TIMEOUT))
+    return Settings(url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout)
 
 
 def _default_spool(environment: Mapping[str, str]) -> str:
@@ -216,14 +216,14 @@ def _checked_timeout(timeout: str, source: str) -> float | None:
     return seconds
 
 
-def _checked_heartbeat(heartbeat: str, source: str) -> float:
+def _checked_heartbeat_timeout(timeout: str, source: str) -> float:
     try:
-        seconds = float(heartbeat)
+        seconds = float(timeout)
     except ValueError:
         seconds = -1.0
-    if seconds != 0 and not 1 <= seconds <= MAX_HEARTBEAT:
+    if seconds != 0 and not 1 <= seconds <= MAX_HEARTBEAT_TIMEOUT:
         raise InvalidSetting(
-            f"{source} is {heartbeat!r}; it is a number of seconds from 1 to {MAX_HEARTBEAT}, or 0 for never"
+            f"{source} is {timeout!r}; it is a number of seconds from 1 to {MAX_HEARTBEAT_TIMEOUT}, or 0 for never"
         )
     return seconds
 

@@ -44,7 +44,7 @@ class Training:
             "TALLYMARK_SPOOL": str(folder / "spool"),
             "TALLYMARK_STORE": str(folder / "store"),
             "TALLYMARK_TIMEOUT": f"{TIMEOUT:g}",
-            "TALLYMARK_HEARTBEAT": "0",  # a run that is cut off for long may be lost, which others test
+            "TALLYMARK_HEARTBEAT_TIMEOUT": "0",  # a run that is cut off for long may be lost, which others test
             **environment,
         }
         self.slow = 0

@@ -26,7 +26,7 @@ def is_beating() -> bool:
 
 def test_a_run_that_goes_on_is_not_lost(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is alive for longer than it may be silent; with the last run the thread ends."""
-    monkeypatch.setenv("TALLYMARK_HEARTBEAT", "1.5")
+    monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "1.5")
     over = threading.Event()
 
     @pipeline(model=Model("churn"))
@@ -47,7 +47,7 @@ def test_a_run_that_goes_on_is_not_lost(client: Client, monkeypatch: pytest.Monk
 
 def test_a_run_whose_process_is_gone_is_lost(client: Client) -> None:
     """After the time-out that its program has set."""
-    with program(KILLED, TALLYMARK_HEARTBEAT="1") as process:
+    with program(KILLED, TALLYMARK_HEARTBEAT_TIMEOUT="1") as process:
         run = line_of(process)
         process.kill()
         process.wait()
@@ -58,7 +58,7 @@ def test_a_run_that_another_has_finished_is_told_once(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The program goes on, its log says what happened, and no more heartbeats are sent."""
-    monkeypatch.setenv("TALLYMARK_HEARTBEAT", "1")
+    monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "1")
 
     @pipeline(model=Model("churn"))
     def training() -> None:
@@ -73,8 +73,8 @@ def test_a_run_that_another_has_finished_is_told_once(
 
 
 def test_without_a_time_out_none_is_sent(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_HEARTBEAT=0 a run is never lost."""
-    monkeypatch.setenv("TALLYMARK_HEARTBEAT", "0")
+    """With TALLYMARK_HEARTBEAT_TIMEOUT=0 a run is never lost."""
+    monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "0")
 
     @pipeline(model=Model("churn"))
     def training() -> None:
@@ -86,7 +86,7 @@ def test_without_a_time_out_none_is_sent(client: Client, monkeypatch: pytest.Mon
 
 def test_a_child_of_a_fork_leaves_heartbeats_to_its_parent(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither sends any nor stops those of the run."""
-    monkeypatch.setenv("TALLYMARK_HEARTBEAT", "1")
+    monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "1")
 
     @pipeline(model=Model("churn"))
     def training() -> int:

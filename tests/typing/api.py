@@ -153,7 +153,7 @@ def models() -> None:
     model.set_stage("production", allow_unfinished_run=True, reason="only the report failed")
     Artifact("plot", optional=True)
     configure(trusted_types=["my_package.*"])
-    configure(mode="offline", spool="/var/spool/tallymark", heartbeat=30)
+    configure(mode="offline", spool="/var/spool/tallymark", heartbeat_timeout=30)
     Artifact(3)  # type: ignore[arg-type]
 
 
