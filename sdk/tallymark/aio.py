@@ -8,7 +8,6 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
-import grpc
 import grpc.aio
 
 from tallymark import calls
@@ -16,7 +15,7 @@ from tallymark.aio_projects import AsyncProjects
 from tallymark.aio_proving import AsyncProving
 from tallymark.aio_tracking import AsyncTracking
 from tallymark.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
-from tallymark.channel import OPTIONS, delay_before_retry, headers_of, is_silence, raise_for, read_reply, timeout_of
+from tallymark.channel import delay_before_retry, headers_of, is_silence, options, raise_for, read_reply, timeout_of
 from tallymark.checking import checked
 from tallymark.errors import Unavailable
 from tallymark.reaching import FirstContact
@@ -345,7 +344,7 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
         cursor = Cursor(head.revision if after_revision is None else after_revision, log_id or head.log_id)
         while True:
             call = calls.watch(self._project, cursor, wanted)
-            stream = self._stream(call)
+            stream = await self._stream(call)
             channel = self._channel
             try:
                 async for message in stream:
@@ -365,7 +364,7 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
 
     async def run_call(self, call: Call[T]) -> T:
         """The answer to a call made by `tallymark.calls`."""
-        method = getattr(self._stub(call.service), call.method)
+        method = getattr(await self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
         pending = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits)
         first = self._first
@@ -377,8 +376,8 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
         first.made = True
         return read_reply(call, reply, self._settings)
 
-    def _stream(self, call: Call[T]) -> Any:
-        method = getattr(self._stub(call.service), call.method)
+    async def _stream(self, call: Call[T]) -> Any:
+        method = getattr(await self._stub(call.service), call.method)
         return method(call.request, metadata=self._headers, wait_for_ready=call.waits)
 
     async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
@@ -391,9 +390,10 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
             if not token:
                 return
 
-    def _stub(self, service: type) -> Any:
+    async def _stub(self, service: type) -> Any:
+        proxy = await self._first.choose_proxy() if self._channel is None else None
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._settings.url, options=OPTIONS)
+            self._channel = grpc.aio.insecure_channel(self._settings.url, options=options(proxy))
         if service not in self._stubs:
             self._stubs[service] = service(self._channel)
         return self._stubs[service]

@@ -31,7 +31,7 @@ class AsyncProving(ABC):
         """The answer to a call made by `tallymark.calls`."""
 
     @abstractmethod
-    def _stream(self, call: Call[T]) -> Any:
+    async def _stream(self, call: Call[T]) -> Any:
         """The messages of a streaming call, as they come, without a deadline."""
 
     async def verify(self, checkpoint: Checkpoint | None = None) -> Proof:
@@ -59,7 +59,7 @@ class AsyncProving(ABC):
         # A stream has no deadline; this call tells soon if there is no service.
         await self.run_call(calls.head(self._project))
         call = calls.export(self._project, at)
-        stream = self._stream(call)
+        stream = await self._stream(call)
         try:
             async for message in stream:
                 yield call.read(message)

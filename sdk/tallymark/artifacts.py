@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallymark import arguments
 from tallymark.errors import InvalidArgument, InvalidName, StoreUnavailable, TallymarkError
+from tallymark.file_names import shortened
 from tallymark.values import ArtifactType
 
 if TYPE_CHECKING:
@@ -204,4 +205,4 @@ def file_name(artifact: ArtifactInfo) -> str:
     if artifact.format == "folder" or not (suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 16):
         suffix = ""
     stem = stem.removesuffix(suffix) if suffix else stem
-    return stem.encode()[:200].decode(errors="ignore") + suffix
+    return shortened(stem) + suffix

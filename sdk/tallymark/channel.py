@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 from tallymark.arguments import in_words_of_arguments
 from tallymark.calls import Call
 from tallymark.errors import TallymarkError, Unavailable, error_of
+from tallymark.proxies import Proxy, proxy_of
 from tallymark.reaching import WHAT_TO_DO, FirstContact
 from tallymark.settings import Settings
 from tallymark.version_actions import came_from
@@ -55,7 +56,15 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # Errors name what they are about in headers, in which a character of a name may take twelve bytes.
+    ("grpc.max_metadata_size", 64 * 1024),
+    ("grpc.absolute_max_metadata_size", 128 * 1024),
 )
+
+
+def options(proxy: Proxy | None) -> tuple[tuple[str, Any], ...]:
+    """Return the options of a channel that goes through the proxy, or through none."""
+    return (*OPTIONS, ("grpc.enable_http_proxy", int(proxy is not None)))
 
 
 def timeout_of(settings: Settings, call: Call[Any]) -> float:
@@ -133,7 +142,8 @@ class Channel:
                 # A channel made before a fork belongs to the parent: using it, or closing it, breaks in the child.
                 _INHERITED.append(self._open[1])
             self._stubs = {}
-            self._open = (os.getpid(), grpc.insecure_channel(self._settings.url, options=OPTIONS))
+            proxy = self._first.proxy = proxy_of(self._settings.url)
+            self._open = (os.getpid(), grpc.insecure_channel(self._settings.url, options=options(proxy)))
 
     def after_fork(self) -> None:
         """Make the lock anew: another thread of the parent may have held it."""

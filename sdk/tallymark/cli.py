@@ -185,7 +185,12 @@ def _drop_output() -> None:
     epilog="Exit codes: 0 done, 1 any other error, 2 used wrongly, 4 not found, 5 exists already, 6 refused by the"
     " present state or changed by somebody else, 7 not allowed, 8 no answer in time, 130 Ctrl-C.",
 )
-@click.option("--url", metavar="HOST:PORT", help=f"Where the service is: else TALLYMARK_URL, else {DEFAULT_URL}.")
+@click.option(
+    "--url",
+    metavar="HOST:PORT",
+    type=str.strip,
+    help=f"Where the service is: else TALLYMARK_URL, else {DEFAULT_URL}.",
+)
 @click.option(
     "--project",
     metavar="NAME",

@@ -51,7 +51,7 @@ class LastGood:
         """Keep the version instead of the one before, whole or not at all. That it could not be kept is logged."""
         kept = {"reference": self._reference, "version": json.loads(found.text)}
         try:
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".tallymark-")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
                     json.dump(kept, file, indent=2)

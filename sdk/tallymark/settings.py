@@ -17,6 +17,8 @@ PARAMETERS = ("on", "off")
 # How long the registry waits for a sign of life of a run, in seconds, before it records the run as lost.
 DEFAULT_HEARTBEAT_TIMEOUT = "90"
 MAX_HEARTBEAT_TIMEOUT = 30 * 86_400
+# Of who is recorded as having asked, in characters.
+MAX_ACTOR = 255
 
 
 class Settings(NamedTuple):
@@ -168,7 +170,7 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     project, source = setting("project", "default")
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
-    actor, store = setting("actor")[0] or _whoami(), setting("store", DEFAULT_STORE)[0]
+    actor, store = _checked_actor(*setting("actor")) or _whoami(), setting("store", DEFAULT_STORE)[0]
     trusted = tuple(name.strip() for name in setting("trusted_types")[0].split(",") if name.strip())
     parameters = _one_of(PARAMETERS, *setting("parameters", "on"))
     # Not resolved: a folder that is a link may point elsewhere tomorrow.
@@ -184,18 +186,30 @@ def _default_spool(environment: Mapping[str, str]) -> str:
 
 
 def checked_url(url: str, source: str) -> str:
-    """Return the address. Raises InvalidSetting, which names the source, if it is not HOST:PORT."""
-    host, _, port = url.rpartition(":")
+    """Return the address without spaces around it. Raises InvalidSetting, with the source, if it is not HOST:PORT."""
+    address = url.strip()
+    host, _, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if (
         not bare
         or "/" in host
-        or not port.isdecimal()
+        or any(ch.isspace() or not ch.isprintable() for ch in host)
+        or not (port.isascii() and port.isdecimal())
         or not 0 < int(port) <= 65_535
         or (":" in bare) == (bare == host)
     ):
         raise InvalidSetting(f"{source} is {url!r}, which is not HOST:PORT, such as {DEFAULT_URL}")
-    return url
+    return address
+
+
+def _checked_actor(actor: str, source: str) -> str:
+    # The service's own rule; what is much longer does not even fit the headers of a call.
+    if len(actor) > MAX_ACTOR or not actor.isprintable() or actor.strip() != actor:
+        raise InvalidSetting(
+            f"{source} is {actor[:MAX_ACTOR]!r}; it has at most {MAX_ACTOR} characters, none of them a control"
+            " character, and no space at either end"
+        )
+    return actor
 
 
 def _one_of(choices: tuple[str, ...], choice: str, source: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 from tallymark.errors import (
     AlreadyExists,
@@ -21,6 +20,7 @@ from tallymark.errors import (
     StoreUnavailable,
     TallymarkError,
 )
+from tallymark.file_names import ending, segment
 from tallymark.settings import current
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def place_of(version: ModelVersion, name: str) -> str:
 def place_in(root: str, version: str, name: str) -> str:
     """Return the folder in a store for an artifact of the version of that resource name."""
     _, project, _, model, _, number = version.split("/")
-    return "/".join([root, *(_segment(part) for part in (project, model, number, name))])
+    return "/".join([root, *(segment(part) for part in (project, model, number, name))])
 
 
 def fingerprint(path: Path) -> Kept:
@@ -81,7 +81,7 @@ def fingerprint(path: Path) -> Kept:
 def put(path: Path, folder: str) -> Kept:
     """Put a file into a folder of the store, under the beginning of its digest; StoreUnavailable."""
     digest = _digest_of(path)
-    return _put(path, f"{folder}/{digest[:16]}{path.suffix}", digest)
+    return _put(path, f"{folder}/{digest[:16]}{ending(path.suffix)}", digest)
 
 
 def put_folder(path: Path, folder: str) -> Kept:
@@ -259,12 +259,10 @@ def _digest_of(path: Path) -> str:
 def root() -> str:
     """Return the uri of the store in force."""
     found = current().store
-    return found.rstrip("/") if "://" in found else Path(found).absolute().as_uri()
-
-
-def _segment(name: str) -> str:
-    """Return a name as one segment of a path, whatever is in it."""
-    return quote(name, safe=" ") if name.strip(".") else name.replace(".", "%2E")
+    if "://" in found:
+        return found.rstrip("/")
+    # fsspec takes a path as it is written, so an encoded one would be another folder; "::" separates its file systems.
+    return f"file://{Path(found).absolute().as_posix()}".replace("::", "%3A%3A")
 
 
 def _no_driver(uri: str, error: Exception) -> str:

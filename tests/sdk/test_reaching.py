@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -105,7 +106,7 @@ def test_a_server_that_comes_back_is_waited_for(server: Server) -> None:
 @pytest.mark.parametrize(
     "url",
     ["http://localhost:50051", "localhost", "localhost:", ":50051", "localhost:http", "localhost:0", "localhost:99999",
-     "::1:50051"],
+     "::1:50051", "local host:50051", "localhost :50051", "local\thost:50051", "localhost:５００５１", " "],
 )  # fmt: skip
 def test_an_address_that_is_none_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """What is not HOST:PORT is told with where it came from and an example."""
@@ -114,6 +115,37 @@ def test_an_address_that_is_none_is_refused_before_any_call(monkeypatch: pytest.
     monkeypatch.setenv("TALLYMARK_URL", url)
     with pytest.raises(errors.InvalidSetting, match="TALLYMARK_URL"):
         _ = Model("churn").number
+
+
+def test_spaces_around_an_address_are_left_out(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Wherever an address comes from, what a copied line has around it is no part of it."""
+    padded = f"  {server.address}\n"
+    assert Client(padded).newest_revision() == 0
+    configure(url=padded)
+    assert adjusted().url == server.address
+    monkeypatch.setattr(settings, "_arguments", {})
+    monkeypatch.setenv("TALLYMARK_URL", padded)
+    assert adjusted().url == server.address
+    monkeypatch.delenv("TALLYMARK_URL")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "tallymark").mkdir()
+    file = tmp_path / "tallymark" / "config.toml"
+    file.write_text(f'context = "work"\n[contexts.work]\nurl = " {server.address} "\n')
+    assert adjusted().url == server.address
+    tallymark = Path(sys.executable).with_name("tallymark")
+    subprocess.run([tallymark, "--url", padded, "model", "list"], check=True)
+    subprocess.run([tallymark, "context", "add", "lab", "--url", padded], check=True, capture_output=True)
+    assert f'url = "{server.address}"' in file.read_text().splitlines()
+
+
+@pytest.mark.parametrize("actor", ["x" * 256, "ana\n", " ana", "a\u200bna"])
+def test_who_asks_is_a_name_that_the_service_takes(monkeypatch: pytest.MonkeyPatch, actor: str) -> None:
+    """A name that is too long for a header, or shows nothing, is refused before any call, with its origin."""
+    with pytest.raises(errors.InvalidSetting, match=r"configure\(actor=\.\.\.\) is .* at most 255 characters"):
+        configure(actor=actor)
+    monkeypatch.setenv("TALLYMARK_ACTOR", actor)
+    with pytest.raises(errors.InvalidSetting, match="TALLYMARK_ACTOR"):
+        Client()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tallymark import settings
 from tallymark.commands.asking import Target, client_of, target
 from tallymark.commands.output import Printer, printed
 from tallymark.errors import TallymarkError, Unavailable
+from tallymark.proxies import by_variables, proxy_of, why_direct
 
 # Who asks what is wrong waits less than who is at work.
 _PATIENCE = 3.0
@@ -26,6 +27,14 @@ def _origin(name: str, asked: Target) -> str:
     return settings.origin(name, **asked._asdict())
 
 
+def _proxy_rows(url: str) -> list[dict[str, str]]:
+    """Return the proxy that the environment names, if any, and whether it is asked."""
+    named = by_variables()
+    if named is None:
+        return []
+    return [_row("proxy", f"not used: {why_direct(url)}" if proxy_of(url) is None else named.url, named.variable)]
+
+
 @click.command
 @printed
 def doctor(printer: Printer) -> None:
@@ -40,6 +49,7 @@ def doctor(printer: Printer) -> None:
         )
         for name, value in in_force._asdict().items()
     ]
+    found += _proxy_rows(in_force.url)
     client = client_of(in_force._replace(timeout=in_force.timeout or _PATIENCE))
     begun = time.perf_counter()
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tallymark.errors import InvalidArgument
+from tallymark.file_names import ending
 from tallymark.values import ArtifactType
 
 Read = Callable[[Path, Sequence[str]], Any]
@@ -34,8 +35,8 @@ class Format(NamedTuple):
     packages: str = ""
 
     def suffix_of(self, value: object) -> str:
-        """Return how the file's name ends: a file keeps its own ending."""
-        return value.suffix if isinstance(value, Path) else self.suffix
+        """Return how the file's name ends: a file keeps its own ending, if it is a usual one."""
+        return ending(value.suffix) if isinstance(value, Path) else self.suffix
 
     def check_installed(self) -> None:
         """Raise InvalidArgument if a library that the format needs is not installed."""

@@ -1,0 +1,206 @@
+"""Names of 255 characters, in scripts whose characters take several bytes: nothing that is made of them is too long."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, unquote
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tallymark import Artifact, Client, Model, errors, pipeline, step
+from tallymark import run as run_block
+from tallymark.file_names import MAX_SEGMENT, SHORTENED, ending, segment, shortened
+from tallymark.serving import follow
+from tallymark.testing import Server
+
+SCRIPTS = {
+    "latin": "x" * 255,
+    "chinese": "模型" * 127 + "模",
+    "emoji": "🦊" * 255,
+    "combining": "नमस्ते" * 42 + "नमस",
+    "mixed": "a模🦊" * 85,
+}
+by_script = pytest.mark.parametrize("name", SCRIPTS.values(), ids=SCRIPTS)
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of its own for each test."""
+    monkeypatch.setenv("TALLYMARK_STORE", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+def segments_of(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*")]
+
+
+@by_script
+def test_a_model_and_an_artifact_with_long_names_are_saved_and_loaded(
+    registry_env: Server, tmp_path: Path, store: Path, name: str
+) -> None:
+    """Values, files and folders are saved, listed, loaded and downloaded."""
+    model = Model(name, name)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "weights.txt").write_text("1 2 3")
+    saved = model.save(name, {"a": 1})
+    assert saved is not None
+    assert saved.name == name
+    assert model.load(name) == {"a": 1}
+    assert model.load(f"{name}@1") == {"a": 1}
+    model.save(f"f{name[1:]}", source)
+    assert (model.load(f"f{name[1:]}") / "weights.txt").read_text() == "1 2 3"
+    model.save(f"g{name[1:]}", source / "weights.txt")
+    assert model.load(f"g{name[1:]}").read_text() == "1 2 3"
+    got = [model.download(f"{first}{name[1:]}", tmp_path / "got") for first in (name[0], "f", "g")]
+    assert [path.is_dir() for path in got] == [False, True, False]
+    assert max(len(each.encode()) for each in segments_of(store) + segments_of(tmp_path / "got")) <= MAX_SEGMENT
+
+
+@by_script
+def test_a_run_with_long_names_records_everything(registry_env: Server, store: Path, name: str) -> None:
+    """Pipeline, step, parameter, artifact and caller may have 255 characters each."""
+
+    @step(name=name)
+    def train(depth: int) -> Annotated[dict[str, int], Artifact(name)]:
+        return {"depth": depth}
+
+    @pipeline(name=name, model=Model(name))
+    def nightly() -> None:
+        train(3)
+
+    nightly()
+    with Client(registry_env.address, actor=name) as client:
+        (found,) = client.list_runs()
+        assert (found.pipeline, found.state.name) == (name, "SUCCEEDED")
+        (done,) = client.list_steps(found.id)
+        assert done.name == name
+        assert Model(name, "latest").load(name) == {"depth": 3}
+        assert client.create_version(name).creator == name
+
+
+@by_script
+def test_offline_work_with_long_names_is_sent(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spool: Path, name: str
+) -> None:
+    """Values, files and folders wait in the spool, and are put into the store by `tallymark sync`."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "weights.txt").write_text("1 2 3")
+    monkeypatch.setenv("TALLYMARK_MODE", "offline")
+    monkeypatch.setenv("TALLYMARK_URL", server.address)
+    monkeypatch.setenv("TALLYMARK_ACTOR", name)
+    with run_block(model=Model(name), name=name):
+        Model(name).save(name, {"a": 1})
+        Model(name).save(f"f{name[1:]}", source)
+        Model(name).log_metadata({name: 1})
+    monkeypatch.setenv("TALLYMARK_MODE", "online")
+    tallymark = Path(sys.executable).with_name("tallymark")
+    done = subprocess.run([tallymark, "sync"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(spool.glob("*/*.journal")) == []
+    model = Model(name, "latest")
+    assert model.load(name) == {"a": 1}
+    assert (model.load(f"f{name[1:]}") / "weights.txt").read_text() == "1 2 3"
+    assert model.metadata == {name: 1}
+    assert model.info.creator == name
+
+
+@by_script
+def test_errors_that_name_long_names_arrive(registry_env: Server, name: str) -> None:
+    """An error is told as what it is, however long the names in it are when they are headers."""
+    with Client(registry_env.address, actor=name) as client:
+        with pytest.raises(errors.ModelNotFound):
+            client.get_version(f"{name}=={name}")
+        client.create_model(name)
+        client.create_version(name, name)
+        with pytest.raises(errors.VersionNotFound):
+            client.get_version(f"{name}=={name[1:]}b")
+        with pytest.raises(errors.NotFound):
+            client.get_artifact(f"{name}=={name}", name)
+        with pytest.raises(errors.AlreadyExists):
+            client.create_version(name, name)
+        with pytest.raises(errors.InvalidArgument):
+            list(client.list_models(filter=f"tags:{name} and {name} {name}"))
+
+
+@by_script
+def test_pages_of_long_names_are_shown(tmp_path: Path, name: str) -> None:
+    """The dashboard answers with every page of long names, asked with the headers and cookies of a browser."""
+    with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server, Client(server.address, actor=name) as client:
+        client.create_model(name)
+        client.create_version(name, name)
+        client.create_version(name)
+        client.set_alias(f"{name}/1", name)
+        client.link_artifact(f"{name}/1", name, "file:///" + "y" * 3000)
+        here = f"/models/{quote(name, safe='')}"
+        for path in (here, f"{here}/versions/1", f"{here}/versions/1.json", f"{here}/compare?number=1,2", "/activity"):
+            url = f"{server.dashboard.rstrip('/')}{path}"
+            headers = {"cookie": f"tallymark_actor={quote(name)}", "referer": url, "hx-current-url": url}
+            with urlopen(Request(url, headers=headers), timeout=60) as answer:
+                assert answer.status == 200
+                assert name in answer.read().decode()
+
+
+@by_script
+def test_a_version_served_last_is_kept_under_a_long_file_name(registry_env: Server, tmp_path: Path, name: str) -> None:
+    """The file that keeps the version served last may have as many bytes as the file system takes."""
+    Model(name).create()
+    kept = tmp_path / name.encode()[:240].decode(errors="ignore")
+    with follow(name, lambda version: version.number, last_good=kept):
+        pass
+    assert kept.exists()
+
+
+def test_a_segment_is_a_name_of_its_own() -> None:
+    """Short names stay as they are; long ones that differ anywhere have different segments, and no short one's."""
+    assert segment("a b%/é..") == "a b%25%2F%C3%A9.."
+    assert segment("..") == "%2E%2E"
+    assert segment("x" * 255) == "x" * 255
+    long = ["模" * 29, "模" * 28 + "型", "型" + "模" * 28, "模" * 255, "x" * 256]
+    made = [segment(name) for name in long]
+    assert len({*made}) == len(long)
+    for name, found in zip(long, made, strict=True):
+        assert len(found) <= SHORTENED
+        beginning, _, digest = found.partition("=")
+        assert name.startswith(unquote(beginning))
+        assert hashlib.sha256(name.encode()).hexdigest().startswith(digest)
+        assert segment(found) != found
+
+
+def test_a_download_of_a_long_name_is_a_file_of_its_own(registry_env: Server, tmp_path: Path) -> None:
+    """Two artifacts whose names begin alike are downloaded beside each other."""
+    model = Model("churn")
+    got = []
+    for name in (f"{'模' * 250}a", f"{'模' * 250}b"):
+        model.save(name, name)
+        got.append(model.download(name, tmp_path / "got"))
+    assert len({*got}) == 2
+    assert shortened("模" * 66) == "模" * 66
+
+
+@pytest.mark.parametrize("suffix", [".模" * 40, ".a::b", f".{'x' * 200}", ".a b"])
+def test_a_file_with_an_unusual_ending_is_saved(registry_env: Server, tmp_path: Path, suffix: str) -> None:
+    """A file whose ending is long, or means something in an address, is saved without it."""
+    source = tmp_path / f"weights{suffix}"
+    source.write_text("1 2 3")
+    model = Model("churn")
+    assert model.save("weights", source) is not None
+    assert model.load("weights").read_text() == "1 2 3"
+    assert ending(source.suffix) == ""
+
+
+@pytest.mark.parametrize("name", ["a b", "模型" * 40, "a%20b", "a#b?c", "a::b"])
+def test_a_store_in_a_folder_of_any_name_is_that_folder(
+    registry_env: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """What is saved lies in the folder that was named, not in one called as its name is percent-encoded."""
+    folder = tmp_path / name
+    monkeypatch.setenv("TALLYMARK_STORE", str(folder))
+    model = Model("churn")
+    model.save("weights", {"a": 1})
+    assert model.load("weights") == {"a": 1}
+    assert folder.is_dir() is ("::" not in name)
