@@ -17,6 +17,7 @@ from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.domain.model import Run, RunState
 from tallymark_server.heartbeats import Heartbeats
+from tallymark_server.registry import Registry
 from tallymark_server.storage.contract import Storage
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.watching import Bell
@@ -158,6 +159,26 @@ async def test_work_that_was_begun_is_done_though_the_caller_leaves(tmp_path: Pa
             await caller
         go_on.set()
         assert (await service.lost("r1")).id == "r1"
+
+
+async def test_a_run_whose_finisher_left_is_awaited_no_longer(tmp_path: Path) -> None:
+    """A heartbeat of a run whose FinishRun nobody waits for any more is answered with how the run ended."""
+    async with served(tmp_path) as service:
+        registry = Registry(service.storage, service.writer, service.bell, service.heartbeats, 1.0)
+        await service.start("r1", 3600 * SECOND)
+        execute, begun = service.writer.execute, asyncio.Event()
+
+        async def noticed(command: Any) -> Any:
+            begun.set()
+            return await execute(command)
+
+        service.writer.execute = noticed  # type: ignore[method-assign]  # to see when it is in line
+        caller = asyncio.create_task(registry.finish_run(c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED)))
+        await begun.wait()
+        caller.cancel()
+        # Whoever comes later in line is answered after the run is finished.
+        await service.start("r2", 3600 * SECOND)
+        assert await registry.heartbeat("default", "r1", "ana") == (RunState.FAILED, None)
 
 
 async def test_a_run_of_very_many_versions_ends_outside_the_loop(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class Heartbeats:
         self._awaited.pop((project, run_id), None)
 
     async def kept(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do the work to its end, also when the caller leaves: a run that was started must be awaited."""
+        """Do the work to its end, also when the caller leaves: what becomes of a run decides whether it is awaited."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -89,7 +89,7 @@ class Heartbeats:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # Whoever waits for it is told; if nobody does any more, there is nobody to tell.
+            # The caller gets the exception; when it has left, asyncio must not report it as never retrieved.
             task.exception()
 
     async def serve(self) -> None:

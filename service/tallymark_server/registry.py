@@ -112,9 +112,7 @@ class Registry:
 
     async def finish_run(self, command: FinishRun) -> Run:
         """Finish the run, and wait for its heartbeats no longer; a RegistryError if it is refused."""
-        run = await self.execute(command)
-        self._heartbeats.forget(command.project, command.run)
-        return run
+        return await self._heartbeats.kept(self._finished(command))
 
     async def heartbeat(self, project: str, run_id: str, actor: str) -> tuple[RunState, int | None]:
         """Note that the run is alive, and resume it if it is lost.
@@ -136,6 +134,11 @@ class Registry:
         # A repeated request is answered with the run as it was then: it may be lost or finished since.
         self._heartbeats.expect(command.project, await self.run(command.project, command.run))
         return started
+
+    async def _finished(self, command: FinishRun) -> Run:
+        run = await self.execute(command)
+        self._heartbeats.forget(command.project, command.run)
+        return run
 
     async def _resumed(self, command: ResumeRun) -> Run:
         run = await self.execute(command)

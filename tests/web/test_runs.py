@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import grpc
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server
 from tallymark.v1 import artifact_pb2, event_log_pb2, event_pb2, model_pb2, run_pb2, run_registry_pb2
-from web.asking import ask, furnished, number, stream, take_step, traced
+from web.asking import FORM, ask, furnished, number, stream, take_step, traced
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -260,3 +261,16 @@ def test_what_did_not_succeed_is_promoted_on_purpose_only(
     expect(page.locator(".toast")).to_be_visible()
     assert calls.version("churn", "@production").number == 1
     assert calls.events()[-1].reason == "the failure came after the last epoch"
+
+
+def test_a_rollback_promotes_nothing_that_was_not_in_production(server: Server, calls: Calls) -> None:
+    """A form of a rollback that names another version than the last one in production is held to the rule of runs."""
+    start(calls, "good")
+    calls.finish_run("good", SUCCEEDED)
+    start(calls, "bad")
+    calls.finish_run("bad", FAILED, "boom")
+    calls.set_stage("churn", 1, PRODUCTION)
+    entered = urlencode({"number": 2, "held-production": 1, "request_id": "rollback"})
+    answer = ask(server.dashboard, f"{CHURN}/rollback", "POST", entered, content_type=FORM, origin=server.dashboard)
+    assert (answer.status, "which made number 2 of model" in answer.text) == (400, True)
+    assert calls.version("churn", "@production").number == 1

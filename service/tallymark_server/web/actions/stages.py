@@ -80,6 +80,7 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
     number, held = form.whole("number"), form.whole("held-production")
     if not number:
         raise StageEmpty(visit.project, model.name, "production before")
+    before = await history.holder_before(visit.registry, visit.project, model, held)
     moved = await visit.registry.execute(
         SetStage(
             **form.attempt(visit),
@@ -88,8 +89,8 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
             stage=Stage.PRODUCTION,
             force=bool(held),
             expected=held,
-            # It was in production: that its run did not succeed was decided when it came there, and is shown again.
-            allow_unfinished_run=True,
+            # Only of the version that was in production: that its run did not succeed was accepted when it came there.
+            allow_unfinished_run=before is not None and before.number == number,
             reason=form.reason or (f"rollback from {held}" if held else "rollback"),
             etag=form.text("etag"),
         )
