@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tallymark.context import ActiveRun
-from tallymark.errors import TallymarkError
 from tallymark.journal import FORMAT, Journal, Kind
 from tallymark.settings import Settings
 
@@ -175,7 +174,7 @@ def folder_of(settings: Settings) -> Path:
     return Path(settings.spool, f"{re.sub(r'[^A-Za-z0-9.-]+', '_', place)[:80]}-{digest}")
 
 
-class Unreadable(TallymarkError):
+class Unreadable(Exception):
     """A file in the spool is no journal that this release can read."""
 
 
