@@ -13,6 +13,7 @@ import pytest
 from tallymark import Artifact, Client, Model, errors, pipeline, step
 from tallymark import run as run_block
 from tallymark.file_names import MAX_SEGMENT, SHORTENED, ending, segment, shortened
+from tallymark.resources import ModelVersion
 from tallymark.serving import follow
 from tallymark.testing import Server
 
@@ -143,6 +144,21 @@ def test_pages_of_long_names_are_shown(tmp_path: Path, name: str) -> None:
             with urlopen(Request(url, headers=headers), timeout=60) as answer:
                 assert answer.status == 200
                 assert name in answer.read().decode()
+
+
+def test_artifacts_are_told_apart_by_their_whole_uri(tmp_path: Path) -> None:
+    """The longest uris are found again, in the lineage and on the page, and those that differ at their end differ."""
+    uri = "file:///" + "模" * 8_184
+    with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server, Client(server.address) as client:
+        client.create_model("churn")
+        for number, (end, role) in enumerate([("a", "made"), ("a", "used"), ("b", "used")], 1):
+            client.create_version("churn")
+            linked = client.link_artifact(f"churn/{number}", "data", uri[:-1] + end, role=role)
+            assert linked.uri == uri[:-1] + end
+        found = client.lineage("churn/1", direction="downstream").nodes
+        assert {node.resource.number for node in found if isinstance(node.resource, ModelVersion)} == {1, 2}
+        with urlopen(f"{server.dashboard.rstrip('/')}/models/churn/versions/1", timeout=60) as answer:
+            assert answer.status == 200
 
 
 @by_script
