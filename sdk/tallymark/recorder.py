@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,11 @@ class Recorder:
         settings = run.settings
         self._lock = threading.RLock()
         self._versions: dict[tuple[str, ...], int] = {}
-        self._numbers: dict[int, tuple[Model, int]] = {}
-        self._pending: dict[int, Resolution] = {}
+        # By the id of each model, for as long as it lives: a program may make one for each record.
+        self._numbers: dict[int, tuple[weakref.ref[Model], int]] = {}
+        # What each number was found to be, and who waits for that: several models may mean the same.
+        self._found: dict[int, ModelVersion] = {}
+        self._pending: dict[int, list[Resolution]] = {}
         self._records = 0
         self._files = itertools.count(1)
         self._claimed, why = spool.create(settings, spool.new_header(run))
@@ -102,7 +105,7 @@ class Recorder:
         """Record that the run starts, for the registry to hear of it later."""
         number = 0 if resolution is None else self._numbered(resolution)
         if resolution is not None:
-            self._pending[number] = resolution
+            self._let_know(number, resolution)
         self._append(Kind.CALL, number, recorded.packed(call))
 
     def start_step(self, frame: Frame, step: str, name: str, parameters: Mapping[str, object]) -> None:
@@ -161,36 +164,53 @@ class Recorder:
     def _number_of(self, frame: Frame, model: Model) -> int:
         """The number by which the journal knows the version that the model means in the frame."""
         known = self._numbers.get(id(model))
-        if known is not None and not frame.substitutions:
+        if known is not None and known[0]() is model and not frame.substitutions:
             return known[1]
         resolution = Resolution.in_frame(model, frame)
         with self._lock:
             number = self._versions.get(resolution.key)
             if number is None:
                 number = self._declared(resolution)
+            else:
+                self._let_know(number, resolution)
             if not frame.substitutions:
-                self._numbers[id(model)] = (model, number)
+                self._numbers[id(model)] = (weakref.ref(model, self._forget(id(model))), number)
             return number
 
+    def _forget(self, model: int) -> Callable[[object], object]:
+        """Return what forgets a model that is gone."""
+        numbers = self._numbers
+        return lambda gone: numbers.pop(model, None) if numbers.get(model, (None,))[0] is gone else None
+
     def _declared(self, resolution: Resolution) -> int:
-        """Declare a version in the journal: by its name if that is known, else by what is to be asked later."""
+        """Declare a version in the journal: by its name if that is known, else by the request that finds it later."""
         try:
-            body = resolution.resolve().version.resource_name.encode()
+            version = resolution.resolve().version
+            body = version.resource_name.encode()
             number = self._numbered(resolution)
+            self._found[number] = version
         except Unavailable:
             body = recorded.packed(resolution.request())
             number = self._numbered(resolution)
-            self._pending[number] = resolution
+            self._let_know(number, resolution)
         self._journal.append(Kind.VERSION, number, body)
         return number
+
+    def _let_know(self, number: int, resolution: Resolution) -> None:
+        """Let a model mean the version of that number, now or once it is found."""
+        if resolution.known() is not None:
+            return
+        self._pending.setdefault(number, []).append(resolution)
+        if number in self._found:
+            self._resolved(number, self._found[number])
 
     def _numbered(self, resolution: Resolution) -> int:
         number = self._versions[resolution.key] = len(self._versions) + 1
         return number
 
     def _resolved(self, number: int, version: ModelVersion) -> None:
-        resolution = self._pending.pop(number, None)
-        if resolution is not None:
+        self._found[number] = version  # first, for whoever comes in between
+        for resolution in self._pending.pop(number, ()):
             resolution.keep(version)
 
     def _before_end(self) -> None:

@@ -4,6 +4,7 @@ import logging
 import pickle
 import re
 import tempfile
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -179,6 +180,36 @@ def test_after_a_run_the_object_means_what_the_run_made(client: Client) -> None:
     assert client.get_version("side@staging").number == 2
     assert dict(model.metadata) == {"auc": 1}
     assert [training(), training(), model.number] == [3, 4, 4]
+
+
+def test_every_object_that_a_run_used_means_what_the_run_made(client: Client) -> None:
+    """Also one beside others of the same name and version, whatever it recorded."""
+    models = [Model("churn") for _ in range(4)]
+
+    @pipeline(model=models[0])
+    def train() -> None:
+        for step in range(2):
+            models[1].log_metric("loss", 0.5, step=step)
+        models[2].log_metadata({"rows": 3})
+        models[3].save("table", {"a": 1})
+
+    train()
+    assert [model.number for model in models] == [1, 1, 1, 1]
+    assert client.get_version("churn").number == 1
+
+
+def test_a_model_that_is_made_for_one_record_is_not_kept(client: Client) -> None:
+    """A run may record with as many objects as it has records."""
+
+    @pipeline(model=Model("churn"))
+    def train() -> list[weakref.ref[Model]]:
+        made = [Model("churn") for _ in range(3)]
+        for step, model in enumerate(made):
+            model.log_metric("loss", 0.5, step=step)
+        return [weakref.ref(model) for model in made]
+
+    assert [made() for made in train()] == [None, None, None]
+    assert [point.step for point in client.list_metrics("churn", "loss")] == [0, 1, 2]
 
 
 def test_the_last_use_decides_what_an_object_means(client: Client) -> None:
