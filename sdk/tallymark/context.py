@@ -305,6 +305,10 @@ def within(frame: Frame) -> Iterator[None]:
 def _after_fork_in_child() -> None:
     _process.lock = threading.Lock()
     open_runs.clear()
+    for run in {frame.run for frame in (*_process.frames.values(), *_process.joined.values())}:
+        # The parent ends the run, and reports the problems until here.
+        run.owned = False
+        run.problems = new_problems()
 
 
 if hasattr(os, "register_at_fork"):

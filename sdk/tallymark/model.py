@@ -216,13 +216,13 @@ class Model(ModelArtifacts):
         self._record_metadata(recordable.metadata_of(metadata, None if frame is None else frame.run.problems), frame)
 
     def _record_metadata(self, facts: Mapping[str, Value], frame: Frame | None) -> None:
-        if not facts:
-            return
         if frame is not None:
             from tallymark.recorder import recorder_of
 
-            recorder_of(frame.run).log_metadata(frame, self, facts)
-        else:
+            recorder = recorder_of(frame.run)  # which also reports what was left out
+            if facts:
+                recorder.log_metadata(frame, self, facts)
+        elif facts:
             self._client().log_metadata(self._ensured().resource_name, facts)
 
     def set_stage(

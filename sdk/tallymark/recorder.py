@@ -5,6 +5,7 @@ Nothing here waits for the registry, but for what says so, and nothing here rais
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import os
@@ -229,6 +230,7 @@ class Recorder:
         Wait until all is delivered, at most one time-out, and not while the registry is away; log what was left out or
         is kept.
         """
+        self._report_problems()
         self.run.recorder = None
         sender = self._sender
         if sender is None:
@@ -278,16 +280,24 @@ def recorder_of(run: ActiveRun) -> Recorder:
         if run.recorder is None:
             run.recorder = Recorder(run)
             _recorders.add(run.recorder)
-            _deliver_before_exit()
+            _end_before_exit()
         return run.recorder
 
 
-def _deliver_before_exit() -> None:
-    """Processes of multiprocessing end without what `atexit` was told."""
+def end_all() -> None:
+    """End the recording in this process of runs that somebody else ends, and deliver what there is."""
+    for recorder in list(_recorders):
+        if recorder.run.id and recorder.run.recorder is recorder:
+            recorder.end()
+    close_all()
+
+
+def _end_before_exit() -> None:
+    """Processes of multiprocessing end without calling what is registered with `atexit`."""
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
     if util is not None and process is not None and process.parent_process() is not None:
-        util.Finalize(None, close_all, exitpriority=0)
+        util.Finalize(None, end_all, exitpriority=0)
 
 
 def _after_fork_in_child() -> None:
@@ -298,5 +308,6 @@ def _after_fork_in_child() -> None:
     _recorders.clear()
 
 
+atexit.register(end_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

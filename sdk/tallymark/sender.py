@@ -349,7 +349,7 @@ def sender_of(settings: Settings) -> Sender:
 
 
 def close_all() -> None:
-    """Deliver what there is, and end the threads: at the end of the program, or of a process of multiprocessing."""
+    """Deliver what there is, and end the threads: at the end of the process."""
     for sender in list(_senders.values()):
         sender.close()
 

@@ -1,0 +1,54 @@
+"""What other processes of a run could not record: it is reported for the run all the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import tallymark
+from tallymark import Client, Model, current_run, log_metadata, pipeline
+from tallymark.testing import Server
+
+
+@pytest.fixture
+def client(registry_env: Server) -> Iterator[Client]:
+    with Client() as made:
+        yield made
+
+
+def leave_out() -> None:
+    """Log, in a process that is started within a run, what cannot be recorded."""
+    log_metadata({"made in a worker": object()})
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_another_process_of_a_run_leaves_out_is_reported(client: Client, method: str) -> None:
+    """Though it recorded nothing else, and only once: what the run left out before is not counted again."""
+
+    @pipeline(model=Model("churn"))
+    def training() -> str:
+        log_metadata({"made before": object()})
+        process = multiprocessing.get_context(method).Process(target=leave_out)
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        return current_run()
+
+    problems = client.get_run(training()).recording_problems
+    assert {problem.subject: problem.count for problem in problems} == {
+        "metadata 'made before'": 1,
+        "metadata 'made in a worker'": 1,
+    }
+
+
+def test_a_program_that_belongs_to_a_run_says_what_it_left_out(client: Client) -> None:
+    """The log of the process has the summary, and the run has the problem."""
+    code = "import tallymark; tallymark.log_metric('loss', 'much', step=1)"
+    with tallymark.run(model=Model("churn")) as run:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "metric 'loss': log_metric(value=...) takes a number, not a str" in done.stderr
+    assert [problem.subject for problem in client.get_run(run.id).recording_problems] == ["metric 'loss'"]
