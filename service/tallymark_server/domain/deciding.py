@@ -77,17 +77,20 @@ def take(state: State, command: AnyCommand, now: int) -> Decision:
     if receipt is not None:
         if receipt.fingerprint != command.fingerprint:
             raise RequestIdReused(state.project, command.request_id)
-        return Decision(_with_holders(replay(state, command, receipt), receipt.holders), ())
+        outcome = replay(state, command, receipt)
+        return Decision(replace(outcome, holders=receipt.holders) if isinstance(outcome, Model) else outcome, ())
     decision = decide(state, command, now)
-    held = _held(state, command)
-    outcome = _with_holders(decision.outcome, held)
+    held = None
+    if isinstance(decision.outcome, Model):
+        held = _held(state, command)
+        decision = Decision(replace(decision.outcome, holders=held), decision.events)
     if command.validate_only:
-        return Decision(outcome, ())
+        return Decision(decision.outcome, ())
     for event in decision.events:
         state.evolve(event)
     if command.request_id and decision.events:
         state.receipts[command.request_id] = Receipt(command.fingerprint, decision.events, held)
-    return Decision(outcome, decision.events)
+    return decision
 
 
 def decide(state: State, command: AnyCommand, now: int) -> Decision:
@@ -151,20 +154,14 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
 }
 
 
-def _held(state: State, command: AnyCommand) -> Holders | None:
-    """Return who holds the places of the model with which the command is answered, None if it is answered otherwise."""
+def _held(state: State, command: AnyCommand) -> Holders:
+    """Return who holds the places of the model with which the command is answered."""
     match command:
-        case c.CreateModel() | c.PurgeModel():
-            return Holders()
-        case c.ModelCommand():
+        case c.ModelCommand() if not isinstance(command, c.PurgeModel):
             # No other command about a model as a whole changes who holds its places.
             return state.holders[command.model]
         case _:
-            return None
-
-
-def _with_holders(outcome: Outcome, holders: Holders | None) -> Outcome:
-    return replace(outcome, holders=holders) if isinstance(outcome, Model) else outcome
+            return Holders()
 
 
 def _used(state: State, use: VersionUse) -> ModelVersion:
