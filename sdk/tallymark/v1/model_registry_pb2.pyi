@@ -127,7 +127,7 @@ class ListModelsRequest(_message.Message):
     filter: _builtins.str
     """Which models, in the language of https://aip.dev/160: `tags:growth AND create_time > "2026-01-01T00:00:00Z"`.
     Fields are name, description, license, audience, use_cases, limitations, trade_offs, ethics, tags, metadata,
-    last_number, creator, create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was
+    last_number, creator, create_time and update_time. INVALID_FILTER says where it cannot be read, and what was
     expected.
     """
     order_by: _builtins.str
@@ -425,7 +425,7 @@ class ListModelVersionsRequest(_message.Message):
     filter: _builtins.str
     """Which versions, in the language of https://aip.dev/160: `stage = "staging" AND metadata.auc > 0.9`. Fields are
     number, version_name, stage, aliases, description, tags, metadata, run, run_state, step, automatic, creator,
-    create_time and update_time. INVALID_FILTER tells where it cannot be read, and what was expected.
+    create_time and update_time. INVALID_FILTER says where it cannot be read, and what was expected.
     """
     order_by: _builtins.str
     """In which order, as `metadata.auc desc, number`; empty: by number, the highest first. Any field of the filter but

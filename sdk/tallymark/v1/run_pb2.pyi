@@ -103,7 +103,7 @@ class Run(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the run was finished, UTC, as the program said, else as the registry heard of it; when it was
+        """Output only. When the run was finished, UTC, as the program said, else when the registry recorded it; when it was
         lost, the last sign of life. Absent while it goes on.
         """
 

@@ -120,7 +120,7 @@ class FinishRunRequest(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the program ended it, UTC, by its own clock. A time before the start is kept as the time of the start, and one
-        that is still to come as it is: a clock that is wrong must not lose the end. Absent: when the registry hears of it.
+        that is still to come as it is: a clock that is wrong must not lose the end. Absent: when the registry records it.
         """
 
     def __init__(
@@ -373,7 +373,7 @@ class FinishStepRequest(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the program ended it, UTC, by its own clock. A time before the start is kept as the time of the start, and one
-        that is still to come as it is: a clock that is wrong must not lose the end. Absent: when the registry hears of it.
+        that is still to come as it is: a clock that is wrong must not lose the end. Absent: when the registry records it.
         """
 
     def __init__(

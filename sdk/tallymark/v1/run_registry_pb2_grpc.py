@@ -100,7 +100,8 @@ class RunRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FinishRun(self, request, context):
-        """Finishes a run, also a lost one. RUN_FINISHED when it is finished with another outcome already.
+        """Finishes a run, also a lost one. RUN_NOT_FOUND when there is none of that id, RUN_FINISHED when it is finished with
+        another outcome already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,7 +109,7 @@ class RunRegistryServicer(object):
 
     def HeartbeatRun(self, request, context):
         """Reports that the program of a run is alive, so that the run is not recorded as lost; a lost run is resumed. Of a
-        finished run, only its state is returned.
+        finished run, only its state is returned. RUN_NOT_FOUND when there is none of that id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +117,8 @@ class RunRegistryServicer(object):
 
     def ReportRecordingProblems(self, request, context):
         """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-        different ones, the rest is counted under the subject `more`. A finished run takes reports, too.
+        different ones, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
+        there is none of that id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

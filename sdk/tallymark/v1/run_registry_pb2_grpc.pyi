@@ -42,14 +42,17 @@ class RunRegistryStub:
     found or created in the same step; when that is refused, no run is left behind.
     """
     FinishRun: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.FinishRunRequest, _run_pb2.Run]
-    """Finishes a run, also a lost one. RUN_FINISHED when it is finished with another outcome already."""
+    """Finishes a run, also a lost one. RUN_NOT_FOUND when there is none of that id, RUN_FINISHED when it is finished with
+    another outcome already.
+    """
     HeartbeatRun: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.HeartbeatRunRequest, _run_registry_pb2.HeartbeatRunResponse]
     """Reports that the program of a run is alive, so that the run is not recorded as lost; a lost run is resumed. Of a
-    finished run, only its state is returned.
+    finished run, only its state is returned. RUN_NOT_FOUND when there is none of that id.
     """
     ReportRecordingProblems: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.ReportRecordingProblemsRequest, _run_pb2.Run]
     """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-    different ones, the rest is counted under the subject `more`. A finished run takes reports, too.
+    different ones, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
+    there is none of that id.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.GetRunRequest, _run_pb2.Run]
     """Reads a run. RUN_NOT_FOUND when there is none of that id."""
@@ -75,14 +78,17 @@ class RunRegistryAsyncStub(RunRegistryStub):
     found or created in the same step; when that is refused, no run is left behind.
     """
     FinishRun: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.FinishRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Finishes a run, also a lost one. RUN_FINISHED when it is finished with another outcome already."""
+    """Finishes a run, also a lost one. RUN_NOT_FOUND when there is none of that id, RUN_FINISHED when it is finished with
+    another outcome already.
+    """
     HeartbeatRun: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.HeartbeatRunRequest, _run_registry_pb2.HeartbeatRunResponse]  # type: ignore[assignment]
     """Reports that the program of a run is alive, so that the run is not recorded as lost; a lost run is resumed. Of a
-    finished run, only its state is returned.
+    finished run, only its state is returned. RUN_NOT_FOUND when there is none of that id.
     """
     ReportRecordingProblems: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.ReportRecordingProblemsRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-    different ones, the rest is counted under the subject `more`. A finished run takes reports, too.
+    different ones, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
+    there is none of that id.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Reads a run. RUN_NOT_FOUND when there is none of that id."""
@@ -117,7 +123,9 @@ class RunRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _run_registry_pb2.FinishRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Finishes a run, also a lost one. RUN_FINISHED when it is finished with another outcome already."""
+        """Finishes a run, also a lost one. RUN_NOT_FOUND when there is none of that id, RUN_FINISHED when it is finished with
+        another outcome already.
+        """
 
     @_abc_1.abstractmethod
     def HeartbeatRun(
@@ -126,7 +134,7 @@ class RunRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_registry_pb2.HeartbeatRunResponse, _abc.Awaitable[_run_registry_pb2.HeartbeatRunResponse]]:
         """Reports that the program of a run is alive, so that the run is not recorded as lost; a lost run is resumed. Of a
-        finished run, only its state is returned.
+        finished run, only its state is returned. RUN_NOT_FOUND when there is none of that id.
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +144,8 @@ class RunRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
         """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-        different ones, the rest is counted under the subject `more`. A finished run takes reports, too.
+        different ones, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
+        there is none of that id.
         """
 
     @_abc_1.abstractmethod

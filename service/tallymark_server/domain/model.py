@@ -90,7 +90,7 @@ class Holders(Struct, frozen=True, kw_only=True):
 class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A named line of versions. `id` never changes, whatever the name. A purged model is but its line's last number.
 
-    `holders` is None where nobody asked for them, as in an event: other events change them.
+    `holders` is None where they were not read, as in an event: other events change them.
     """
 
     id: int
@@ -249,7 +249,7 @@ class VersionUse(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Project(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A log of its own, with everything that it tells. One that the operator created has no creator and no time."""
+    """A log of its own, and all that it records. One that the operator created has no creator and no time."""
 
     name: str
     log_id: str

@@ -97,11 +97,11 @@ def report_problems(state: State, command: ReportProblems, scribe: Scribe) -> Ru
     """Add to the recording problems of the run, finished or not; counts of the same problem are added. RunNotFound."""
     run = _run(state, command.run)
     counts = {(known.subject, known.problem): known.count for known in run.recording_problems}
-    for told in command.problems:
-        key = (told.subject, told.problem)
+    for reported in command.problems:
+        key = (reported.subject, reported.problem)
         if key not in counts and len(counts.keys() - {MORE}) >= MAX_PROBLEMS:
             key = MORE
-        counts[key] = min(counts.get(key, 0) + told.count, MAX_COUNT)
+        counts[key] = min(counts.get(key, 0) + reported.count, MAX_COUNT)
     problems = tuple(RecordingProblem(*key, count) for key, count in counts.items())
     run = replace(run, recording_problems=problems, mod_revision=scribe.revision)
     scribe.write(Kind.RECORDING_PROBLEMS_REPORTED, run)
@@ -154,10 +154,10 @@ def _run(state: State, run_id: str) -> Run:
     return run
 
 
-def _end(begun: Run | RunStep, told: int | None, scribe: Scribe) -> int:
+def _end(begun: Run | RunStep, given: int | None, scribe: Scribe) -> int:
     """When it ended: as the program says, whose clock may be wrong, but not before it began."""
     start = begun.create_time if begun.start_time is None else begun.start_time
-    return max(start, scribe.time if told is None else told)
+    return max(start, scribe.time if given is None else given)
 
 
 def _write_state(state: State, kind: Kind, run: Run, scribe: Scribe) -> Run:

@@ -34,7 +34,7 @@ from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in
 class Receipt(Struct, frozen=True):
     """What a request_id has done: the fingerprint of its request, and the events that were its effect.
 
-    `holders` are those that its answer told, when it was answered with a model.
+    `holders` are those of the model with which it was answered, None if it was answered otherwise.
     """
 
     fingerprint: bytes

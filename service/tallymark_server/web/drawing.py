@@ -205,7 +205,7 @@ class Span(NamedTuple):
 
 
 def begun(of: Run | RunStep) -> int:
-    """Return when it was started: by the program's own clock, or else when the registry heard of it."""
+    """Return when it was started: by the program's own clock, or else when the registry recorded it."""
     return of.create_time if of.start_time is None else of.start_time
 
 

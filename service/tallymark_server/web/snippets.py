@@ -35,7 +35,7 @@ def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
 
 
 def for_run(visit: Visit, run: str) -> list[Snippet]:
-    """Return how to ask for the run."""
+    """Return how to read the run."""
     command, what = f"run get {_argument(run)}", names.of_run(visit.project, run)
     return _snippets(visit, f"Client().get_run({run!r})", command, "GetRun", what, service="tallymark.v1.RunRegistry")
 

@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 class Keys(Struct):
     """What a batch of commands must know of one project. Storage loads exactly this, in a few statements.
 
-    `may_be_new` says that the project need not exist yet. `holders` are the models whose holders the answers tell.
+    `may_be_new` says that the project need not exist yet. `holders` are models that are answered with their holders.
     """
 
     receipts: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What can be asked of projects."""
+"""The commands about projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of projects."""
+"""Requests about projects, as commands."""
 
 from __future__ import annotations
 

@@ -277,14 +277,16 @@ def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], 
                 state.versions.setdefault((event.image.model, event.image.number), event.image)
     for request_id, known in state.receipts.items():
         if known is not None and isinstance(model := known.events[-1].image, Model):
-            state.receipts[request_id] = replace(known, holders=_told(connection, project, model, known.events[-1]))
+            state.receipts[request_id] = replace(
+                known, holders=_held_after(connection, project, model, known.events[-1])
+            )
     used = [event.image for known in state.receipts.values() if known for event in known.events]
     missing = {(use.model, numbered(use.number)) for use in used if isinstance(use, VersionUse)}
     _load_versions(connection, project, missing, state)
 
 
-def _told(connection: sqlite3.Connection, project: int, model: Model, event: Event) -> Holders:
-    """Return the holders that were told with the model when the event happened."""
+def _held_after(connection: sqlite3.Connection, project: int, model: Model, event: Event) -> Holders:
+    """Return who held the places of the model when the event had happened."""
     return holders_at(connection, project, {model.id: model.last_number}, event.revision)[model.id]
 
 

@@ -53,7 +53,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Give the connection what the steps ask for beside SQL."""
+    """Give the connection the functions that the steps call."""
     connection.create_function("value_of_point", 1, _value_of_point, deterministic=True)
     connection.create_function("value_of_fact", 2, _value_of_fact, deterministic=True)
 

@@ -64,7 +64,7 @@ class Replay:
             yield Problem(where, "its image is of another revision")
         if isinstance(event.image, Project):
             if event.revision != 1:
-                yield Problem(where, "it creates the project, of which there is an event before it")
+                yield Problem(where, "it creates the project, but is not the first event of the log")
             if (event.image.name, event.image.log_id) != (self._name, self._log_id):
                 yield Problem(where, f"it creates project {event.image.name} with the log {event.image.log_id}")
         if isinstance(event.image, Model):

@@ -167,7 +167,7 @@ async def _row(visit: Visit, model: Model) -> Row:
 
 
 async def _held(visit: Visit, model: Model, stage: Stage) -> ModelVersion | None:
-    """Return the version in that stage, which is asked for only if the model says that there is one."""
+    """Return the version in that stage, which is read only if the model says that there is one."""
     held = model.holders is None or getattr(model.holders, stage.value)
     return await holder(visit, model, stage) if held else None
 

@@ -14,7 +14,7 @@ from tallymark_server.web import history
 from tallymark_server.web.pages import searching
 from tallymark_server.web.visits import Answer, View, Visit
 
-# What is asked for often.
+# Filters that are often used.
 QUICK = (("running", "state = running"), ("failed", "state = failed"), ("lost", "state = lost"))
 
 
@@ -27,7 +27,7 @@ async def page(visit: Visit) -> Answer:
     except InvalidFilter as error:
         found, problem = Listing([], "", await history.head(visit.registry, visit.project)), error
     token = found.next_page_token
-    # Which rows a later page has was settled when paging began; what each of them tells is of now.
+    # Which rows a later page has was settled when paging began; each shows the run as it is now.
     runs = await _present(visit, found.items) if asked.page_token else found.items
     facts = {
         "title": "Runs",
