@@ -67,13 +67,13 @@ _COMMANDS = {
             "import_",
         ),
         Later(
-            "tallymark_server.files",
+            "tallymark_server.import_commands",
             "import-mlflow",
             "Import the models of an MLflow registry: URI is what MLflow calls its tracking or registry URI.",
             "import_mlflow",
         ),
         Later(
-            "tallymark_server.files",
+            "tallymark_server.import_commands",
             "import-zenml",
             "Import the models of a ZenML store: DATABASE is its SQLite file, of ZenML 0.80 or later.",
             "import_zenml",

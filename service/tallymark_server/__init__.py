@@ -15,7 +15,9 @@ web/        the dashboard, on a port of its own, and the same methods over plain
 settings    what an operator can set
 telemetry   the logs of the service, for people or for programs
 foreign/    other registries, told to the log by the same rules, with the times of then
-files       the commands on files: backup, verify, export, import, import from other registries
+progress    progress bars on a terminal
+files       the commands on files: backup, verify, export, import
+import_commands  the commands that import another registry
 command     the command `tallymark serve`
 app         puts the rooms together, starts them and stops them in order
 """

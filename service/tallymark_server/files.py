@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import click
+
+from tallymark_server.progress import move, progress
 
 if TYPE_CHECKING:
     from tallymark_server.storage.checkpoint import Mark
@@ -44,8 +46,8 @@ def backup(db: Path, to: Path) -> None:
     with _refusals():
         from tallymark_server.storage.sqlite.copying import backup as copy
 
-        with _progress("copying") as bar:
-            revisions = copy(db, to, partial(_move, bar))
+        with progress("copying") as bar:
+            revisions = copy(db, to, partial(move, bar))
     _say(f"{to} is a copy of {db}: {_told(revisions)}")
 
 
@@ -61,7 +63,7 @@ def write_export(db: Path, project: str | None, at: int | datetime | None, to: P
     with _refusals():
         from tallymark_server.storage.sqlite.exporting import exported
 
-        with exported(db, project, at) as told, _sink(to) as stream, _progress("exporting", told.events) as bar:
+        with exported(db, project, at) as told, _sink(to) as stream, progress("exporting", told.events) as bar:
             for line in told.lines:
                 stream.write(line)
                 bar.update(1)
@@ -71,9 +73,9 @@ def write_export(db: Path, project: str | None, at: int | datetime | None, to: P
 def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) -> None:
     """`tallymark export`, of a service, whose pieces are written as they come."""
     told = 0
-    with _refused_files(), _sink(to) as stream, _progress("exporting", at) as bar:
+    with _refused_files(), _sink(to) as stream, progress("exporting", at) as bar:
         for piece in pieces:
-            _move(bar, piece.revision, piece.last_revision)
+            move(bar, piece.revision, piece.last_revision)
             stream.write(piece.lines)
             told = piece.revision
     _say(f"exported {told:,} events of {whose}", err=to == _DASH)
@@ -151,111 +153,15 @@ def import_(db: Path, source: Path) -> None:
     with _refusals():
         from tallymark_server.storage.sqlite.importing import import_log
 
-        with _source(source) as stream, _progress("importing", _size(source)) as bar:
+        with _source(source) as stream, progress("importing", _size(source)) as bar:
             revisions = import_log(db, stream, bar.update)
     _say(f"imported into {db}: {_told(revisions)}")
-
-
-def _into(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every import from another registry."""
-    options = (
-        _db,
-        click.option("--project", metavar="NAME", default="default", show_default=True, help="One without events yet."),
-        click.option("--dry-run", is_flag=True, help="Only tell what would be imported, and what cannot be kept."),
-        click.option("--strict", is_flag=True, help="Import nothing if there is anything that cannot be kept."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@click.command
-@click.argument("uri", metavar="URI")
-@click.option("--runs", metavar="URI", help="Where the runs are tracked, if it is not where the models are.")
-@_into
-def import_mlflow(uri: str, runs: str | None, **into: Any) -> None:
-    """Import the models of an MLflow registry: URI is what MLflow calls its tracking or registry URI.
-
-    Numbers, stages, aliases, descriptions, users and times are kept; tags become metadata, and those without a value
-    labels; the run that made a version comes with its parameters, and with its metrics as series of the version. Every
-    change is decided by the rules of this registry at the time at which it was made there. A number that is no longer
-    there is given and purged, so that those after it stay. What cannot be kept is told on standard error.
-
-    Numbers and times are given by the line, so this cannot be done through a service: it needs the file, without a
-    server on it. All is imported or nothing.
-    """
-    with _refusals():
-        from tallymark_server.foreign import from_mlflow
-
-        _import_foreign(from_mlflow.MAKER, partial(from_mlflow.find, uri, runs), **into)
-
-
-@click.command
-@click.argument("database", metavar="DATABASE")
-@click.option("--from-project", metavar="NAME", help="The project of ZenML, if several have models.")
-@_into
-def import_zenml(database: str, from_project: str | None, **into: Any) -> None:
-    """Import the models of a ZenML store: DATABASE is its SQLite file, of ZenML 0.80 or later.
-
-    Numbers, names, stages, tags, texts, users and times are kept, and metadata with every value that it ever had; the
-    links to artifacts, and the runs that made and used a version. Every change is decided by the rules of this registry
-    at the time at which it was made there. A number that is no longer there is given and purged, so that those after it
-    stay. What cannot be kept is told on standard error.
-
-    Numbers and times are given by the line, so this cannot be done through a service: it needs the file, without a
-    server on it. All is imported or nothing.
-    """
-    with _refusals():
-        from tallymark_server.foreign import from_zenml
-
-        _import_foreign(from_zenml.MAKER, partial(from_zenml.find, database, from_project), **into)
-
-
-def _import_foreign(
-    maker: str, find: Callable[[Any, Any], list[Any]], *, db: Path, project: str, dry_run: bool, strict: bool
-) -> None:
-    from tallymark_server.domain.naming import project_name
-    from tallymark_server.foreign.bringing import bring
-    from tallymark_server.foreign.found import Report
-    from tallymark_server.foreign.telling import tell
-    from tallymark_server.storage.sqlite.offline import writing
-
-    report = Report()
-    with ExitStack() as stack:
-        # What reading takes an hour to find must not be refused after it, so the file is taken first.
-        line = None if dry_run else stack.enter_context(writing(db, project_name(project)))
-        with _progress("reading") as bar:
-            models = find(report, partial(_move, bar))
-        told = tell(models, project_name(project), maker, report)
-        for text in (*report.losses, *(f"not imported: {what}" for what in report.staying)):
-            _say(text, err=True)
-        counts = _counted(models, report)
-        if strict and report.losses:
-            raise click.ClickException(f"not everything can be kept, so nothing was imported: {counts}")
-        if line is not None:
-            with _progress("importing", len(told)) as bar:
-                bring(line, told, bar.update)
-    _say(f"would import {counts}" if dry_run else f"imported into project {project} of {db}: {counts}")
-
-
-def _counted(models: list[Any], report: Any) -> str:
-    versions = [version for model in models for version in model.versions]
-    runs = {run.id for version in versions for run in (version.run, *version.used_by) if run}
-    return f"{len(models):,} models, {len(versions):,} versions, {len(runs):,} runs; not kept: {len(report.losses):,}"
-
-
-def _move(bar: Any, done: int, of: int) -> None:
-    bar.length = of
-    bar.update(done - bar.pos)
 
 
 @contextmanager
 def _refusals() -> Iterator[None]:
     """What goes wrong with files, as one sentence."""
     try:
-        from tallymark_server.domain.errors import InvalidField
-        from tallymark_server.foreign.bringing import CannotBringError
-        from tallymark_server.foreign.found import CannotReadError
         from tallymark_server.storage.contract import CannotOpenError
         from tallymark_server.storage.placing import CannotPlaceError
         from tallymark_server.storage.sqlite.exporting import CannotExportError
@@ -267,8 +173,6 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError) as error:
-        raise click.ClickException(str(error)) from None
-    except (CannotReadError, CannotBringError, InvalidField) as error:
         raise click.ClickException(str(error)) from None
     except BrokenPipeError:
         raise
@@ -316,11 +220,6 @@ def _source(source: Path) -> Iterator[BinaryIO]:
     else:
         with source.open("rb") as stream:
             yield stream
-
-
-def _progress(label: str, length: int | None = None) -> Any:
-    """A progress bar for people; programs are told nothing."""
-    return click.progressbar(length=length or 0, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _size(source: Path) -> int | None:

@@ -175,14 +175,14 @@ def test_a_source_that_is_no_mlflow_is_told(mlflow: Live, tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     there = {path: path.read_bytes() for path in tmp_path.glob("*.db")}
     for source, words in (
-        ("http://127.0.0.1:1", "cannot read http://127.0.0.1:1: "),
+        ("http://127.0.0.1:1", "cannot reach http://127.0.0.1:1: "),
         ("nonsense://host", "unsupported URI"),
         ("sqlite:///missing.db", "there is no file missing.db"),
-        ("missing", "missing is no MLflow server, database, or folder with models in it"),
+        ("missing", "missing is no MLflow server, database, or folder with models or runs in it"),
         ("folder", "folder is no MLflow server"),
         ("", "an empty text is no MLflow server"),
         ("text.db", "file is not a database"),
-        ("other.db", "other.db is not a database of MLflow: it has no table alembic_version"),
+        ("other.db", "other.db is not a database of MLflow: it has no table model_versions"),
         ("half.db", "half.db"),
     ):
         refused(words, "import-mlflow", source, "--db", "tallymark.db", cwd=tmp_path)
@@ -198,7 +198,8 @@ def test_another_server_is_told(tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever).start()
         try:
             uri = f"http://127.0.0.1:{server.server_port}"
-            refused(f"cannot read {uri}: ", "import-mlflow", uri, "--db", tmp_path / "tallymark.db")
+            words = f"{uri} is no MLflow server: it answers 501"
+            refused(words, "import-mlflow", uri, "--db", tmp_path / "tallymark.db")
         finally:
             server.shutdown()
     assert not (tmp_path / "tallymark.db").exists()

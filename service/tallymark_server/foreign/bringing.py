@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from tallymark_server.domain.commands import Ensured
 from tallymark_server.domain.errors import RegistryError
@@ -19,14 +20,14 @@ class CannotBringError(Exception):
     """The rules refuse something that was found; the message says what."""
 
 
-def bring(writing: Writing, told: Sequence[Told], tell: Callable[[int], None]) -> Counter[str]:
+def bring(writing: Writing, told: Iterable[Told], tell: Callable[[int], None]) -> Counter[str]:
     """How many commands of each kind were decided; CannotBringError, after which the transaction must be undone.
 
     `tell` is called with how many were decided now.
     """
     done: Counter[str] = Counter()
-    for first in range(0, len(told), MAX_BATCH):
-        batch = told[first : first + MAX_BATCH]
+    coming = iter(told)
+    while batch := list(islice(coming, MAX_BATCH)):
         times = iter([item.time for item in batch])
         answers = decide_batch(writing, [item.command for item in batch], times.__next__)
         for item, answer in zip(batch, answers, strict=True):

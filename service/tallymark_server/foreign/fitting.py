@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from tallymark_server.domain import metadata, naming
 from tallymark_server.domain.errors import RegistryError, ValueTooLarge
 from tallymark_server.domain.model import Stage, Value
-from tallymark_server.foreign.found import FoundVersion, Report
+from tallymark_server.foreign.found import Report
 
 _UNFIT = re.compile(r"[/@=:\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_RUN_ID = re.compile(r"[^A-Za-z0-9._-]")
@@ -85,16 +85,13 @@ def fit_facts(
     return kept
 
 
-def share_stages(model: str, versions: Sequence[FoundVersion], report: Report) -> None:
-    """Of several versions in a stage that one can hold, the one that changed last stays; the others are archived."""
+def share_stages(model: str, stages: dict[int, Stage], changed: Mapping[int, int], report: Report) -> None:
+    """Let one version stay in each stage that one can hold, the one that changed last, and archive the others."""
     for stage in (Stage.STAGING, Stage.PRODUCTION):
-        holders = sorted(
-            (version for version in versions if version.stage is stage),
-            key=lambda version: (version.update_time, version.number),
-        )
-        for version in holders[:-1]:
-            version.stage = Stage.ARCHIVED
+        holders = sorted((changed[number], number) for number, held in stages.items() if held is stage)
+        for _, number in holders[:-1]:
+            stages[number] = Stage.ARCHIVED
             report.lost(
-                f"version {model}/{version.number}",
-                f"was in {stage} together with version {holders[-1].number}; only one can be, so it is archived",
+                f"version {model}/{number}",
+                f"was in {stage} together with version {holders[-1][1]}; only one can be, so it is archived",
             )

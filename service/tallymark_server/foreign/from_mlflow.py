@@ -1,228 +1,291 @@
-"""Finds in MLflow: registered models, their versions, and the runs that made them, by MLflow's own client."""
+"""Finds in MLflow: registered models, their versions, and the runs that made them, in any store of any release."""
 
 from __future__ import annotations
 
 import math
-import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tallymark_server.domain import naming
-from tallymark_server.domain.model import ArtifactType, ModelCard, Point, RunState, Stage, Uri, Value
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, ArtifactType, ModelCard, Point, RunState, Stage, Uri, Value
 from tallymark_server.foreign.fitting import fit_facts, fit_name, fit_run_id, fit_tags, fit_text, share_stages
 from tallymark_server.foreign.found import (
     CannotReadError,
+    Found,
     FoundArtifact,
     FoundModel,
     FoundRun,
     FoundVersion,
+    MissingError,
+    ObjectError,
     Report,
 )
-from tallymark_server.foreign.opened import copied
+from tallymark_server.foreign.mlflow_files import FolderSource
+from tallymark_server.foreign.mlflow_records import (
+    Counts,
+    ModelRecord,
+    PointRecord,
+    RunRecord,
+    Source,
+    Unread,
+    VersionRecord,
+)
+from tallymark_server.foreign.mlflow_rest import opened_databricks, opened_server
+from tallymark_server.foreign.mlflow_sql import opened_database, opened_sqlite
 
 MAKER = "mlflow"
-_TABLES = ("alembic_version", "model_versions", "registered_models")
 _LOGGED = "models:/m-"
-_PROMPTS = "tag.`mlflow.prompt.is_prompt` = 'true'"
-# Registries that MLflow knows by a word alone.
-_WORDS = {"databricks", "databricks-uc", "uc"}
-# A server that is not there is told in seconds, not in minutes; a folder may be read; and nobody is told of the import.
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_ALLOW_FILE_STORE": "true",
-}
 _STATES = {"FINISHED": RunState.SUCCEEDED, "FAILED": RunState.FAILED, "KILLED": RunState.FAILED}
-# Tags by which MLflow tells what is a field here.
+# Tags by which MLflow names what is a field here.
 _FIELDS = {"mlflow.user", "mlflow.source.git.commit", "mlflow.note.content"}
+_EXCLUSIVE = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
+_DATABASES = ("postgresql", "mysql", "mssql", "oracle", "mariadb", "cockroachdb")
 
+# A run that made many versions is mostly asked for again at once.
+MAX_RECENT = 256
 
-def find(uri: str, runs: str | None, report: Report, tell: Callable[[int, int], None]) -> list[FoundModel]:
-    """Every registered model at the URI; runs are asked for at `runs`, or there too. CannotReadError.
-
-    `tell` is called with how many versions are done, and how many there are.
-    """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    with ExitStack() as stack:
-        registry = stack.enter_context(_readable(uri))
-        tracking = stack.enter_context(_readable(runs)) if runs else registry
-        # Stages are deprecated there, and here they are read.
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        try:
-            mlflow = import_module("mlflow")
-            if "sqlite" in (registry.partition(":")[0], tracking.partition(":")[0]):
-                for name in ("sqlalchemy", "alembic"):
-                    import_module(name)
-            # What the client was told is not told to all of its parts, and these would make a database where they are.
-            mlflow.set_tracking_uri(tracking)
-            client = mlflow.MlflowClient(tracking_uri=tracking, registry_uri=registry)
-            return _Finder(client, mlflow.exceptions.MlflowException, report).models(tell)
-        except ImportError as error:
-            # MLflow's client for servers is light, and needs more for what lies in a database.
-            what = "'tallymark[mlflow]'" if error.name == "mlflow" else f"mlflow {error.name}"
-            raise CannotReadError(f"this needs {error.name}, which is not installed: pip install {what}") from None
-        except Exception as error:
-            if not _is_theirs(error):
-                raise
-            raise CannotReadError(f"cannot read {uri}: {str(error).strip().splitlines()[0]}") from None
-
-
-def _is_theirs(error: Exception) -> bool:
-    """Whether the error comes from MLflow, or from what MLflow is made of."""
-    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in {"mlflow", "sqlalchemy", "yaml"}
+Tell = Callable[[int, int], None]
 
 
 @contextmanager
-def _readable(uri: str) -> Iterator[str]:
-    """The URI, or that of a copy: MLflow makes what is not there, and makes its tables in any database."""
-    scheme, _, rest = uri.rpartition("://")
-    if scheme == "sqlite" or (not scheme and Path(uri).is_file()):
-        with copied(Path(rest.removeprefix("/") if scheme else uri), _TABLES, "a database of MLflow") as copy:
-            yield f"sqlite:///{copy}"
-    elif scheme in ("", "file") and uri not in _WORDS and not Path(rest, "models").is_dir():
-        raise CannotReadError(f"{uri or 'an empty text'} is no MLflow server, database, or folder with models in it")
+def find(uri: str, runs: str | None, report: Report, tell: Tell, *, all_runs: bool = False) -> Iterator[Found]:
+    """Give every registered model at the URI, with the runs that made its versions; raise CannotReadError.
+
+    Runs are read at `runs`, or at the URI too; with `all_runs` also those that made no version. `tell` is called with
+    how many versions are done, and how many there are.
+    """
+    with ExitStack() as stack:
+        registry = stack.enter_context(opened(uri))
+        tracking = registry if runs is None else stack.enter_context(opened(runs))
+        finder = _Finder(registry, tracking, report)
+        try:
+            yield Found(finder.models(tell), finder.other_runs(all_runs=all_runs))
+        except ObjectError as error:
+            # The registry itself, and not one object in it.
+            raise CannotReadError(str(error)) from None
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[Source]:
+    """Open the store that MLflow calls by this URI; raise CannotReadError."""
+    given = uri.strip()
+    scheme = given.partition(":")[0]
+    if given in ("databricks", "databricks://") or given.startswith("databricks://"):
+        yield opened_databricks(given.partition("://")[2])
+    elif scheme in ("http", "https") and urlsplit(given).hostname:
+        yield opened_server(given)
+    elif scheme == "sqlite":
+        with opened_sqlite(_sqlite_path(given)) as source:
+            yield source
+    elif scheme.partition("+")[0] in _DATABASES:
+        with opened_database(given) as database:
+            yield database
+    elif scheme == "file" or "://" not in given:
+        path = _path(given) if scheme == "file" else Path(given)
+        if given and path.is_file():
+            with opened_sqlite(path) as source:
+                yield source
+        elif not given or not path.is_dir():
+            shown = given or "an empty text"
+            raise CannotReadError(f"{shown} is no MLflow server, database, or folder with models or runs in it")
+        else:
+            yield FolderSource(path)
     else:
-        yield uri
+        raise CannotReadError(
+            f"{given} has an unsupported URI; name a server (http://…), a database (sqlite:///…, postgresql://…,"
+            " mysql://…, mssql://…), a folder or its file:// URI, or databricks"
+        )
 
 
-def _pages(ask: Callable[..., Any], **asked: Any) -> Iterator[Any]:
-    token = None
-    while True:
-        page = ask(page_token=token, **asked)
-        yield from page
-        if not (token := page.token):
-            return
+def _sqlite_path(uri: str) -> Path:
+    # sqlite:///relative, sqlite:////absolute, and either with options behind a question mark.
+    return Path(unquote(uri.partition("://")[2].removeprefix("/").partition("?")[0]))
+
+
+def _path(uri: str) -> Path:
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path or parts.netloc))
 
 
 class _Finder:
-    def __init__(self, client: Any, missing: type[Exception], report: Report) -> None:
-        self._client = client
-        self._missing = missing
+    def __init__(self, registry: Source, tracking: Source, report: Report) -> None:
+        self._registry = registry
+        self._tracking = tracking
         self._report = report
-        self._runs: dict[str, tuple[FoundRun, list[Point]] | None] = {}
-        self._experiments: dict[str, str] = {}
+        # The last runs that were read, since one may have made versions of several models; and all that were asked for.
+        self._recent: OrderedDict[str, tuple[FoundRun, list[Point]] | str] = OrderedDict()
+        self._asked: set[str] = set()
+        self._read: Counter[str] = Counter()
 
-    def models(self, tell: Callable[[int, int], None]) -> list[FoundModel]:
-        listed = [(model, self._versions(model.name)) for model in _pages(self._client.search_registered_models)]
-        count, done = sum(len(versions) for _, versions in listed), 0
-        taken: set[str] = set()
-        models = []
-        for model, versions in listed:
-            found = self._model(model, taken)
-            aliases = self._aliases(model)
-            for version in versions:
-                found.versions.append(self._version(version, aliases.get(int(version.version), [])))
-                tell(done := done + 1, count)
-            found.creator = next((version.creator for version in found.versions), MAKER)
-            share_stages(found.name, found.versions, self._report)
-            models.append(found)
-        self._tell_what_stays()
-        return models
+    def models(self, tell: Tell) -> Iterator[FoundModel]:
+        """Give the models by name, each with its versions; at the end, compare with what the store counts."""
+        counts, taken = self._registry.counts(), set[str]()
+        done = 0
+        for record in self._registry.models():
+            if isinstance(record, Unread):
+                self._report.cannot_read(record.where, record.why)
+                self._read["models"] += 1
+                continue
+            records = self._records(record)
+            self._read["prompts" if record.is_prompt else "models"] += 1
+            self._read["of prompts" if record.is_prompt else "versions"] += len(records)
+            if not record.is_prompt:
+                yield self._model(record, records, taken)
+            tell(done := done + len(records), counts.versions or done)
+        self._compare(counts)
 
-    def _tell_what_stays(self) -> None:
-        if prompts := len(list(_pages(self._client.search_registered_models, filter_string=_PROMPTS))):
+    def _records(self, model: ModelRecord) -> list[VersionRecord]:
+        records = []
+        for version in self._registry.versions(model):
+            if isinstance(version, Unread):
+                self._report.cannot_read(version.where, version.why)
+                self._read["unread versions"] += 1
+            else:
+                records.append(version)
+        return records
+
+    def _compare(self, counts: Counts) -> None:
+        """Raise CannotReadError unless everything that the store counts was read, or has a line that says why not."""
+        read = self._read
+        models, versions = read["models"] + read["prompts"], read["versions"] + read["unread versions"]
+        if models != counts.models:
+            raise CannotReadError(f"MLflow counts {counts.models:,} models, and {models:,} were read")
+        # Servers count the versions of prompts or not, by their release.
+        if counts.versions not in (None, versions, versions + read["of prompts"]):
+            if not any(line.startswith("model ") for line in self._report.unread):
+                raise CannotReadError(f"MLflow counts {counts.versions:,} versions, and {versions:,} were read")
+            beside = (counts.versions or 0) - versions
+            self._report.cannot_read("versions", f"{beside:,} belong to models that cannot be read")
+
+    def _report_what_stays(self) -> None:
+        if prompts := self._read["prompts"]:
             self._report.lost("prompts", f"{prompts} are not imported: they are no models")
-        if self._runs:
+        if self._read["runs"]:
             self._report.stays("of the runs: their artifacts, inputs and traces")
+        for limit in dict.fromkeys(self._registry.limits):
+            self._report.stays(limit)
 
-    def _model(self, model: Any, taken: set[str]) -> FoundModel:
-        where = f"model {model.name}"
-        name = fit_name(model.name, naming.model_name, taken, self._report, where)
+    def _model(self, record: ModelRecord, versions: list[VersionRecord], taken: set[str]) -> FoundModel:
+        where = f"model {record.name}"
+        name = fit_name(record.name, naming.model_name, taken, self._report, where)
         taken.add(name)
-        tags, metadata = self._tags(model.tags, where, ())
+        tags, metadata = self._tags(record.tags, where, ())
         card = ModelCard(
-            description=fit_text(model.description or "", self._report, f"{where}: its description"),
+            description=fit_text(record.description, self._report, f"{where}: its description"),
             tags=tags,
             metadata=metadata,
         )
-        created = _micros(model.creation_timestamp)
+        places = self._places(name, record, versions)
+        found = (self._version(record.name, version, *places[version.number]) for version in versions)
+        first = next(found, None)
         return FoundModel(
             name=name,
             card=card,
-            creator=MAKER,
-            create_time=created,
-            update_time=max(created, _micros(model.last_updated_timestamp)),
+            creator=first.creator if first else MAKER,
+            create_time=record.created,
+            update_time=record.updated,
+            versions=chain((first,) if first else (), found),
+            highest=record.highest,
         )
 
-    def _aliases(self, model: Any) -> dict[int, list[str]]:
-        where = f"model {model.name}"
-        aliases: dict[int, list[str]] = {}
-        for alias, number in sorted(model.aliases.items()):
-            known = [one for ones in aliases.values() for one in ones]
-            fitting = fit_name(alias, naming.version_name, known, self._report, where, "alias")
-            aliases.setdefault(int(number), []).append(fitting)
+    def _places(
+        self, name: str, record: ModelRecord, versions: Sequence[VersionRecord]
+    ) -> dict[int, tuple[Stage, tuple[str, ...]]]:
+        """Return the stage and the aliases of each version: one in production, one in staging."""
+        aliases = self._aliases(record, versions)
+        stages = {
+            version.number: self._stage(version.stage, f"version {record.name}/{version.number}")
+            for version in versions
+        }
+        share_stages(name, stages, {version.number: version.updated for version in versions}, self._report)
+        for word, stage in _EXCLUSIVE.items():
+            number = next((number for number, words in aliases.items() if word in words), None)
+            if number is None:
+                continue
+            aliases[number].remove(word)
+            holder = next((other for other, held in stages.items() if held is stage), None)
+            if holder is None and stages[number] not in EXCLUSIVE_STAGES:
+                # Here the word means the stage.
+                stages[number] = stage
+            elif holder != number:
+                where = f"model {record.name}"
+                aliases[number].append(
+                    fit_name(word, naming.version_name, aliases[number], self._report, where, "alias")
+                )
+        return {version.number: (stages[version.number], tuple(aliases[version.number])) for version in versions}
+
+    def _aliases(self, record: ModelRecord, versions: Sequence[VersionRecord]) -> dict[int, list[str]]:
+        where = f"model {record.name}"
+        aliases: dict[int, list[str]] = {version.number: [] for version in versions}
+        taken: set[str] = set()
+        for alias, number in sorted(record.aliases.items()):
+            if number not in aliases:
+                self._report.lost(where, f"its alias {alias!r} points at version {number}, which is not there")
+                continue
+            exclusive = alias in _EXCLUSIVE
+            name = alias if exclusive else fit_name(alias, naming.version_name, taken, self._report, where, "alias")
+            taken.add(name)
+            aliases[number].append(name)
         return aliases
 
-    def _versions(self, model: str) -> list[Any]:
-        """The versions in the order of their numbers."""
-        # There is no escape in MLflow's filters: what has both quotes cannot be asked for.
-        quote = next((quote for quote in "'\"" if quote not in model), None)
-        asked = {"filter_string": f"name={quote}{model}{quote}"} if quote else {}
-        found = [one for one in _pages(self._client.search_model_versions, **asked) if one.name == model]
-        return sorted(found, key=lambda version: int(version.version))
-
-    def _version(self, version: Any, aliases: Sequence[str]) -> FoundVersion:
-        where = f"version {version.name}/{version.version}"
-        run, points = (version.run_id and self._run(version.run_id, where)) or (None, [])
+    def _version(self, model: str, record: VersionRecord, stage: Stage, aliases: tuple[str, ...]) -> FoundVersion:
+        where = f"version {model}/{record.number}"
+        run, points = (record.run_id and self._run(record.run_id, where)) or (None, [])
         measured = {point.key for point in points}
-        metrics, facts = self._logged(version, where)
+        location, metrics, facts = self._logged(record, where)
         points = [*points, *self._points(metrics, where, without=measured)]
-        tags, metadata = self._tags({**facts, **version.tags}, where, {point.key for point in points})
-        more: dict[str, Value] = {"mlflow.source": Uri(version.source)} if version.source else {}
-        more |= {"mlflow.run_id": version.run_id} if version.run_id else {}
-        if version.status != "READY":
-            more["mlflow.status"] = f"{version.status} {version.status_message or ''}".strip()
+        tags, metadata = self._tags({**facts, **record.tags}, where, {point.key for point in points})
+        more: dict[str, Value] = {"mlflow.source": Uri(record.source)} if record.source else {}
+        more |= {"mlflow.run_id": record.run_id} if record.run_id else {}
+        if record.status != "READY":
+            more["mlflow.status"] = f"{record.status} {record.status_message}".strip()
         metadata |= fit_facts(more, self._report, where, metadata)
-        created = _micros(version.creation_timestamp)
         return FoundVersion(
-            number=int(version.version),
-            stage=self._stage(version.current_stage, where),
-            aliases=tuple(aliases),
-            description=fit_text(version.description or "", self._report, f"{where}: its description"),
+            number=record.number,
+            stage=stage,
+            aliases=aliases,
+            description=fit_text(record.description, self._report, f"{where}: its description"),
             tags=tags,
             metadata=metadata,
             points=points,
-            artifacts=self._artifacts(version, where, created),
+            artifacts=self._artifacts(record.location or location or record.source, where, record.created),
             run=run,
-            creator=version.user_id or (run.creator if run else MAKER),
-            create_time=created,
-            update_time=max(created, _micros(version.last_updated_timestamp)),
+            creator=self._actor(record.user or (run.creator if run else MAKER), where),
+            create_time=record.created,
+            update_time=record.updated,
         )
 
-    def _logged(self, version: Any, where: str) -> tuple[Sequence[Any], dict[str, str]]:
-        """Metrics and facts of the logged model from which the version was made; since MLflow 3 there are such."""
-        source = version.source or ""
-        if not source.startswith(_LOGGED):
-            return [], {}
-        logged = source.removeprefix("models:/")
+    def _actor(self, name: str, where: str) -> str:
         try:
-            model = self._client.get_logged_model(logged)
-        except self._missing:
-            self._report.lost(
-                where, f"its logged model {logged} is not there; its metrics and parameters are not known"
-            )
-            return [], {}
-        told = {key: value for key, value in model.tags.items() if not key.startswith("mlflow.")}
-        return model.metrics or [], {**told, **model.params}
+            return naming.plain_label(name, "user")
+        except Exception as error:  # noqa: BLE001 - whatever the rule says of a name of theirs is a line
+            self._report.lost(where, f"its user {name[:80]!r} cannot be one here: {error}")
+            return MAKER
 
-    def _artifacts(self, version: Any, where: str, time: int) -> list[FoundArtifact]:
+    def _logged(self, record: VersionRecord, where: str) -> tuple[str, Sequence[PointRecord], dict[str, str]]:
+        """Return place, metrics and facts of the logged model from which the version was made; since MLflow 3."""
+        if not record.source.startswith(_LOGGED):
+            return "", [], {}
+        logged = record.source.removeprefix("models:/")
         try:
-            uri = self._client.get_model_version_download_uri(version.name, version.version)
-        except self._missing:
-            uri = version.source
+            model = self._tracking.logged_model(logged)
+        except ObjectError as error:
+            self._report.lost(where, f"its logged model {logged}: {error}; its metrics and parameters are not known")
+            return "", [], {}
+        told = {key: value for key, value in model.tags.items() if not key.startswith("mlflow.")}
+        return model.location, model.points, {**told, **model.parameters}
+
+    def _artifacts(self, uri: str, where: str, time: int) -> list[FoundArtifact]:
         if not uri:
             self._report.lost(where, "has no place where its model is")
             return []
         return [FoundArtifact(name="model", type=ArtifactType.MODEL, uri=uri, time=time)]
 
-    def _stage(self, name: str | None, where: str) -> Stage:
+    def _stage(self, name: str, where: str) -> Stage:
         try:
             return Stage((name or "none").lower())
         except ValueError:
@@ -230,9 +293,9 @@ class _Finder:
             return Stage.NONE
 
     def _tags(
-        self, tags: dict[str, str], where: str, metrics: Sequence[str] | set[str]
+        self, tags: Mapping[str, str], where: str, metrics: Collection[str]
     ) -> tuple[tuple[str, ...], dict[str, Value]]:
-        """Tags without a value are labels, and those with one are metadata."""
+        """Return tags without a value as labels, and those with one as metadata."""
         labels = [key for key, value in tags.items() if not value]
         facts: dict[str, Value] = {
             f"tag.{key}" if key in metrics else key: value for key, value in tags.items() if value
@@ -240,63 +303,93 @@ class _Finder:
         return fit_tags(labels, self._report, where), fit_facts(facts, self._report, where)
 
     def _run(self, run_id: str, where: str) -> tuple[FoundRun, list[Point]] | None:
-        if run_id not in self._runs:
-            try:
-                self._runs[run_id] = self._read_run(self._client.get_run(run_id))
-            except self._missing:
-                self._runs[run_id] = None
-        if self._runs[run_id] is None:
-            self._report.lost(where, f"its run {run_id} is not there; its metrics and parameters are not known")
-        return self._runs[run_id]
+        read = self._recent.get(run_id)
+        if read is None:
+            read = self._recent[run_id] = self._read_or_why(run_id)
+            self._asked.add(run_id)
+            if len(self._recent) > MAX_RECENT:
+                self._recent.popitem(last=False)
+        if isinstance(read, str):
+            self._report.lost(where, f"{read}; its metrics and parameters are not known")
+            return None
+        return read
 
-    def _read_run(self, run: Any) -> tuple[FoundRun, list[Point]]:
-        info, data, where = run.info, run.data, f"run {run.info.run_id}"
-        state = _STATES.get(info.status, RunState.RUNNING)
-        parameters: dict[str, Value] = {**data.params}
-        parameters |= {key: value for key, value in data.tags.items() if key not in _FIELDS and value}
-        found = FoundRun(
-            id=fit_run_id(info.run_id),
-            pipeline=self._experiment(info.experiment_id),
-            state=state,
-            error="it was killed" if info.status == "KILLED" else "",
-            user=info.user_id or data.tags.get("mlflow.user", ""),
-            commit=data.tags.get("mlflow.source.git.commit", ""),
-            parameters=fit_facts(parameters, self._report, where),
-            creator=info.user_id or MAKER,
-            start=_micros(info.start_time),
-            end=_micros(info.end_time) if info.end_time else None,
-        )
-        points: list[Point] = []
-        for key in data.metrics:
-            points += self._points(self._client.get_metric_history(info.run_id, key), where)
-        return found, points
+    def _read_or_why(self, run_id: str) -> tuple[FoundRun, list[Point]] | str:
+        try:
+            found = self._read_run(self._tracking.run(run_id))
+        except MissingError:
+            return f"its run {run_id} is not there"
+        except ObjectError as error:
+            return f"its run {run_id} cannot be read: {error}"
+        self._read["runs"] += 1
+        return found
 
-    def _experiment(self, experiment_id: str) -> str:
-        if experiment_id not in self._experiments:
-            try:
-                self._experiments[experiment_id] = self._client.get_experiment(experiment_id).name
-            except self._missing:
-                self._experiments[experiment_id] = experiment_id
-        return self._experiments[experiment_id]
-
-    def _points(self, metrics: Sequence[Any], where: str, without: set[str] | None = None) -> list[Point]:
-        """Points by metric and step; of several at one step, the last."""
-        by_step: dict[tuple[str, int], Point] = {}
-        for metric in sorted(metrics, key=lambda one: (one.timestamp, one.step)):
-            if metric.key in (without or ()):
+    def other_runs(self, *, all_runs: bool) -> Iterator[FoundRun]:
+        """Give the runs that made no version, or report how many there are; then report what has no place here."""
+        others = 0
+        for run_id in self._tracking.run_ids():
+            if run_id in self._asked:
                 continue
-            point = Point(metric.key, metric.step, float(metric.value), _micros(metric.timestamp))
-            place = (metric.key, metric.step)
+            others += 1
+            if all_runs and (run := self._other_run(run_id)) is not None:
+                yield run
+        if others and not all_runs:
+            self._report.stays(f"{others:,} runs that made no version; --all-runs imports them too")
+        self._report_what_stays()
+
+    def _other_run(self, run_id: str) -> FoundRun | None:
+        where, read = f"run {run_id}", self._read_or_why(run_id)
+        if isinstance(read, str):
+            self._report.lost(where, read.removeprefix(f"its run {run_id} "))
+            return None
+        run, points = read
+        if points:
+            # Series belong to versions here; a run without one keeps the last value of each.
+            in_order = sorted(points, key=lambda point: (point.step, point.time))
+            last: dict[str, Value] = {f"metric.{point.key}": point.value for point in in_order}
+            run.parameters |= fit_facts(last, self._report, where, run.parameters)
+            self._report.lost(
+                where, f"of its {len(points):,} points of metrics, the last of each is kept, as a parameter"
+            )
+        return run
+
+    def _read_run(self, record: RunRecord) -> tuple[FoundRun, list[Point]]:
+        where = f"run {record.id}"
+        state = _STATES.get(record.state, RunState.RUNNING)
+        parameters: dict[str, Value] = {**record.parameters}
+        parameters |= {key: value for key, value in record.tags.items() if key not in _FIELDS and value}
+        if record.name:
+            parameters.setdefault("mlflow.runName", record.name)
+        found = FoundRun(
+            id=fit_run_id(record.id),
+            pipeline=fit_text(record.experiment, self._report, f"{where}: the name of its experiment"),
+            state=state,
+            error="it was killed" if record.state == "KILLED" else "",
+            user=fit_text(record.user or record.tags.get("mlflow.user", ""), self._report, f"{where}: its user"),
+            commit=fit_text(record.tags.get("mlflow.source.git.commit", ""), self._report, f"{where}: its commit"),
+            parameters=fit_facts(parameters, self._report, where),
+            creator=self._actor(record.user or MAKER, where),
+            start=record.start,
+            end=record.end,
+        )
+        return found, self._points(record.points, where)
+
+    def _points(self, metrics: Sequence[PointRecord], where: str, without: Collection[str] = ()) -> list[Point]:
+        """Return points by metric and step; of several at one step, the last."""
+        by_step: dict[tuple[str, int], Point] = {}
+        fitting: dict[str, bool] = {}
+        for metric in sorted(metrics, key=lambda one: (one.time, one.step)):
+            if metric.key in without:
+                continue
             if metric.step < 0:
                 self._report.lost(where, f"metric {metric.key!r} has points at steps before 0, which are left out")
-            elif not fit_facts({metric.key: math.nan}, self._report, where):
                 continue
-            else:
-                if place in by_step and by_step[place].value != point.value:
-                    self._report.lost(where, f"metric {metric.key!r} has several points at one step: the last is kept")
-                by_step[place] = point
-        return list(by_step.values())
-
-
-def _micros(milliseconds: int | None) -> int:
-    return (milliseconds or 0) * 1000
+            if metric.key not in fitting:
+                fitting[metric.key] = bool(fit_facts({metric.key: math.nan}, self._report, where))
+            if not fitting[metric.key]:
+                continue
+            place = (metric.key, metric.step)
+            if place in by_step and by_step[place].value != metric.value:
+                self._report.lost(where, f"metric {metric.key!r} has several points at one step: the last is kept")
+            by_step[place] = Point(metric.key, metric.step, metric.value, metric.time)
+        return [by_step[place] for place in sorted(by_step)]

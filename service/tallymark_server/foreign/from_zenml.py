@@ -7,16 +7,21 @@ import sqlite3
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tallymark_server.domain import naming
+from tallymark_server.domain.metadata import whole as exact
 from tallymark_server.domain.model import ArtifactType, ModelCard, RunState, Stage, Uri, Value
+from tallymark_server.foreign.fields import shown, text, whole
 from tallymark_server.foreign.fitting import fit_facts, fit_name, fit_tags, fit_text, share_stages
 from tallymark_server.foreign.found import (
     CannotReadError,
+    CorruptError,
     Facts,
+    Found,
     FoundArtifact,
     FoundModel,
     FoundRun,
@@ -58,25 +63,39 @@ _CARD = ("description", "license", "audience", "use_cases", "limitations", "trad
 # ZenML asks the clock once for each key of what is logged at once, and twice for what is created.
 _AT_ONCE = 1_000_000
 _UNCHANGED = 10_000
-# Beyond this, not every integer is a number here.
-_EXACT = 1 << 53
+_INT64 = 1 << 63
 
 Row = dict[str, Any]
 
 
-def find(database: str, project: str | None, report: Report, tell: Callable[[int, int], None]) -> list[FoundModel]:
-    """Every model of a project, or of the only one that has models; CannotReadError.
+@contextmanager
+def find(database: str, project: str | None, report: Report, tell: Callable[[int, int], None]) -> Iterator[Found]:
+    """Give every model of a project, or of the only one that has models; raise CannotReadError.
 
     `database` is the file, or sqlite:/// and the file. `tell` is called with how many models are done, and how many
     there are.
     """
+    database = database.strip()
     if "://" in database and not database.startswith("sqlite:///"):
         raise CannotReadError("only the SQLite file of a ZenML store can be read; copy other databases into one first")
-    with opened(Path(database.removeprefix("sqlite:///")), _TABLES, _WHAT) as connection:
+    path = Path(database.removeprefix("sqlite:///"))
+    _refuse_older(path)
+    with opened(path, _TABLES, _WHAT) as connection:
         tables = {table: _rows(connection, table) for table in _TABLES}
         there = tables_of(connection)
         tables |= {table: _rows(connection, table) if table in there else [] for table in _TABLES_SINCE_0_90}
-    return _Finder(tables, report).models(project, tell)
+    yield Found(_Finder(tables, report).models(project, tell), iter(()))
+
+
+def _refuse_older(path: Path) -> None:
+    """Raise CannotReadError for a store that ZenML has not brought to the tables of 0.80 yet."""
+    with opened(path, (), _WHAT) as connection:
+        there = tables_of(connection)
+    if "model_version" in there and not there >= set(_TABLES):
+        raise CannotReadError(
+            f"{path} is a store of a ZenML before 0.80: copy it, start ZenML 0.80 or newer once on the copy, which"
+            " brings it to the new tables, and import the copy"
+        )
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> list[Row]:
@@ -91,22 +110,28 @@ class _Finder:
         self._runs: dict[str, FoundRun] = {}
         self._groups: dict[str, dict[str, list[Row]]] = {}
 
-    def models(self, project: str | None, tell: Callable[[int, int], None]) -> list[FoundModel]:
+    def models(self, project: str | None, tell: Callable[[int, int], None]) -> Iterator[FoundModel]:
+        """Give the models in the order in which they were created."""
         chosen = self._project(project)
         rows = [row for row in self._tables["model"] if row["project_id"] == chosen]
         versions = self._grouped("model_version", "model_id")
-        models, taken = [], set[str]()
-        for done, row in enumerate(sorted(rows, key=lambda row: row["created"]), 1):
-            models.append(self._model(row, sorted(versions[row["id"]], key=lambda version: version["number"]), taken))
+        known = {row["id"] for row in self._tables["model"]}
+        if lost := sum(len(of) for model, of in versions.items() if model not in known):
+            self._report.lost("versions", f"{lost:,} belong to models that are not there")
+        taken = set[str]()
+        for done, row in enumerate(sorted(rows, key=lambda row: str(row["created"])), 1):
+            try:
+                yield self._model(row, versions[row["id"]], taken)
+            except CorruptError as error:
+                self._report.cannot_read(f"model {row['name']}", str(error))
             tell(done, len(rows))
         self._tell_what_stays()
-        return models
 
     def _project(self, name: str | None) -> str:
-        names = {row["id"]: row["name"] for row in self._tables["project"]}
+        names = {row["id"]: str(row["name"]) for row in self._tables["project"]}
         with_models = {row["project_id"] for row in self._tables["model"]}
         if name is None and len(with_models) > 1:
-            told = ", ".join(sorted(names[project] for project in with_models))
+            told = ", ".join(sorted(names.get(project, f"{project} (without a name)") for project in with_models))
             raise CannotReadError(f"there are several projects: name one of {told} with --from-project")
         found = [project for project, called in names.items() if called == name] if name else list(with_models)
         if name and not found:
@@ -114,18 +139,21 @@ class _Finder:
         return found[0] if found else ""
 
     def _model(self, row: Row, versions: Sequence[Row], taken: set[str]) -> FoundModel:
-        where = f"model {row['name']}"
-        name = fit_name(row["name"], naming.model_name, taken, self._report, where)
+        called = text(row, "name")
+        where = f"model {called}"
+        name = fit_name(called, naming.model_name, taken, self._report, where)
         taken.add(name)
         texts: dict[str, Any] = {
-            field: fit_text(row[field] or "", self._report, f"{where}: its {field}") for field in _CARD
+            field: fit_text(text(row, field), self._report, f"{where}: its {field}") for field in _CARD
         }
         if not row["save_models_to_registry"]:
             self._report.lost(where, "that it is not saved to model registries is a setting of ZenML")
-        names: set[str] = set()
-        found = [self._version(version, row["name"], names) for version in versions]
-        share_stages(name, found, self._report)
-        created = _micros(row["created"])
+        found = self._versions(called, versions)
+        stages = {version.number: version.stage for version in found}
+        share_stages(name, stages, {version.number: version.update_time for version in found}, self._report)
+        for version in found:
+            version.stage = stages[version.number]
+        created = _micros(row, "created")
         return FoundModel(
             name=name,
             card=ModelCard(**texts, tags=self._tags(row["id"], "model", where)),
@@ -135,19 +163,36 @@ class _Finder:
             versions=found,
         )
 
+    def _versions(self, model: str, rows: Sequence[Row]) -> list[FoundVersion]:
+        """Return the versions that can be read, in the order of their numbers."""
+        names: set[str] = set()
+        found: dict[int, FoundVersion] = {}
+        for row in rows:
+            where = f"version {model}/{row['number']}"
+            try:
+                version = self._version({**row, "number": whole(row, "number")}, model, names)
+            except CorruptError as error:
+                self._report.cannot_read(where, str(error))
+                continue
+            if version.number < 1 or version.number in found:
+                self._report.cannot_read(where, f"its number is {version.number}, which another has or none can have")
+            else:
+                found[version.number] = version
+        return [found[number] for number in sorted(found)]
+
     def _version(self, row: Row, model: str, names: set[str]) -> FoundVersion:
         where = f"version {model}/{row['number']}"
-        name = None
-        if row["name"] != str(row["number"]):
-            name = fit_name(row["name"], naming.version_name, names, self._report, where)
+        name, called = None, text(row, "name")
+        if called != str(row["number"]):
+            name = fit_name(called, naming.version_name, names, self._report, where)
             names.add(name)
-        created = _micros(row["created"])
+        created = _micros(row, "created")
         run, used_by = self._runs_of(row)
         return FoundVersion(
             number=row["number"],
             name=name,
             stage=self._stage(row["stage"], where),
-            description=fit_text(row["description"] or "", self._report, f"{where}: its description"),
+            description=fit_text(text(row, "description"), self._report, f"{where}: its description"),
             tags=self._tags(row["id"], "model_version", where),
             facts=list(self._facts(row["id"], where)),
             artifacts=list(self._artifacts(row["id"], where)),
@@ -160,7 +205,7 @@ class _Finder:
 
     def _stage(self, stage: str | None, where: str) -> Stage:
         try:
-            return Stage(stage or "none")
+            return Stage(str(stage or "none"))
         except ValueError:
             why = "is computed here" if stage == "latest" else "is unknown here"
             self._report.lost(where, f"stage {stage!r} {why}; it is in none")
@@ -168,24 +213,33 @@ class _Finder:
 
     def _tags(self, resource: str, kind: str, where: str) -> tuple[str, ...]:
         links = self._grouped("tag_resource", "resource_id")[resource]
-        names = [self._by_id["tag"][link["tag_id"]]["name"] for link in links if link["resource_type"] == kind]
-        return fit_tags(names, self._report, where)
+        tags = [self._linked("tag", link["tag_id"], where) for link in links if link["resource_type"] == kind]
+        return fit_tags([text(tag, "name") for tag in tags if tag], self._report, where)
+
+    def _linked(self, table: str, identity: str, where: str) -> Row | None:
+        """Return the row to which something refers; None, and a line in the report, when it is not there."""
+        row = self._by_id[table].get(identity)
+        if row is None:
+            self._report.lost(where, f"refers to {table} {str(identity)[:40]!r}, which is not there")
+        return row
 
     def _facts(self, version: str, where: str) -> Iterator[Facts]:
         """What was logged, in the order in which it was."""
         links = self._grouped("run_metadata_resource", "resource_id")[version]
-        rows = [
-            self._by_id["run_metadata"][link["run_metadata_id"]]
+        linked = [
+            self._linked("run_metadata", link["run_metadata_id"], where)
             for link in links
             if link["resource_type"] == "model_version"
         ]
+        rows = [row for row in linked if row is not None]
         so_far: dict[str, Value] = {}
         stretch: Facts | None = None
-        for row in sorted(rows, key=lambda row: row["created"]):
-            value = self._value(row, f"{where}, metadata {row['key']!r}")
-            values = fit_facts({row["key"]: value}, self._report, where, so_far)
+        for row in sorted(rows, key=lambda row: str(row["created"])):
+            key = text(row, "key")
+            value = self._value(row, f"{where}, metadata {key!r}")
+            values = fit_facts({key: value}, self._report, where, so_far)
             so_far |= values
-            facts = Facts(_micros(row["created"]), self._user(row["user_id"]), values)
+            facts = Facts(_micros(row, "created"), self._user(row["user_id"]), values)
             if stretch and not _at_once(stretch, facts):
                 yield stretch
                 stretch = None
@@ -196,73 +250,94 @@ class _Finder:
     def _value(self, row: Row, where: str) -> Value:
         try:
             value = json.loads(row["value"])
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             self._report.lost(where, "is no JSON, and is kept as text")
-            return str(row["value"])
+            return text(row, "value")
         if row["type"] in ("Uri", "Path") and isinstance(value, str):
             return Uri(value)
         return self._typed(value, where)
 
     def _typed(self, value: Any, where: str) -> Value:
         match value:
-            case bool() | str() | float():
+            case None | bool() | str() | float():
                 return value
             case int():
-                if abs(value) > _EXACT:
-                    self._report.lost(where, f"{value} is kept as text: numbers are exact up to {_EXACT:,}")
+                if not -_INT64 <= value < _INT64:
+                    self._report.lost(where, f"{shown(value)} is kept as text: numbers have at most 64 bits")
                     return str(value)
-                return float(value)
+                return exact(value)
             case list():
                 return tuple(self._typed(item, where) for item in value)
             case dict():
                 return {str(key): self._typed(item, where) for key, item in value.items()}
             case _:
-                self._report.lost(where, "null is kept as an empty text")
-                return ""
+                raise AssertionError("JSON has no other values")
 
     def _artifacts(self, version: str, where: str) -> Iterator[FoundArtifact]:
-        for link in sorted(
-            self._grouped("model_versions_artifacts", "model_version_id")[version], key=lambda link: link["created"]
-        ):
-            artifact = self._by_id["artifact_version"][link["artifact_version_id"]]
-            name = self._by_id["artifact"][artifact["artifact_id"]]["name"]
+        links = self._grouped("model_versions_artifacts", "model_version_id")[version]
+        for link in sorted(links, key=lambda link: str(link["created"])):
+            artifact = self._linked("artifact_version", link["artifact_version_id"], where)
+            named = artifact and self._linked("artifact", artifact["artifact_id"], where)
+            if not artifact or not named:
+                continue
+            name = fit_name(text(named, "name"), naming.model_name, (), self._report, where, "artifact's name")
+            uri = text(artifact, "uri")
+            if not uri:
+                self._report.lost(where, f"its artifact {name!r} has no place")
+                continue
             yield FoundArtifact(
-                name=fit_name(name, naming.model_name, (), self._report, where, "artifact's name"),
+                name=name,
                 type=_TYPES.get(artifact["type"], ArtifactType.DATA),
-                uri=artifact["uri"],
-                time=_micros(link["created"]),
+                uri=uri,
+                time=_micros(link, "created"),
             )
 
     def _runs_of(self, version: Row) -> tuple[FoundRun | None, list[FoundRun]]:
         """The run that made the version, and those that used it."""
         links = self._grouped("model_versions_runs", "model_version_id")[version["id"]]
-        linked = [link["pipeline_run_id"] for link in sorted(links, key=lambda link: link["created"])]
+        linked = [link["pipeline_run_id"] for link in sorted(links, key=lambda link: str(link["created"]))]
         producer = version["producer_run_id_if_numeric"]
-        made = self._run(producer) if producer in self._by_id["pipeline_run"] else None
-        return made, [self._run(run) for run in dict.fromkeys(linked) if run != producer]
+        made = self._run_or_none(producer, version) if producer in self._by_id["pipeline_run"] else None
+        used_by = [self._run_or_none(run, version) for run in dict.fromkeys(linked) if run != producer]
+        return made, [run for run in used_by if run is not None]
+
+    def _run_or_none(self, run_id: str, version: Row) -> FoundRun | None:
+        """Return the run; None, and a line in the report, when it is not there or cannot be read."""
+        where = f"version number {version['number']}"
+        if self._linked("pipeline_run", run_id, where) is None:
+            return None
+        try:
+            return self._run(run_id)
+        except CorruptError as error:
+            self._report.lost(f"run {str(run_id)[:40]}", f"cannot be read: {error}")
+            return None
 
     def _run(self, run_id: str) -> FoundRun:
         if run_id not in self._runs:
             row = self._by_id["pipeline_run"][run_id]
             pipeline = self._by_id["pipeline"].get(row["pipeline_id"], row)
-            start = _micros(row["start_time"] or row["created"])
             self._runs[run_id] = FoundRun(
-                id=str(uuid.UUID(run_id)),
-                pipeline=pipeline["name"],
+                id=_run_id(run_id),
+                pipeline=text(pipeline, "name"),
                 state=_STATES.get(row["status"], RunState.RUNNING),
-                error=(row.get("status_reason") or "") if row["status"] != "completed" else "",
+                error=text(row, "status_reason") if row["status"] != "completed" else "",
                 commit=self._commit(row),
                 parameters=self._parameters(row),
                 creator=self._user(row["user_id"]),
-                start=start,
-                end=_micros(row["end_time"] or row["updated"]),
+                start=_micros(row, "start_time" if row["start_time"] else "created"),
+                end=_micros(row, "end_time" if row["end_time"] else "updated"),
             )
         return self._runs[run_id]
 
     def _parameters(self, run: Row) -> dict[str, Value]:
         where = f"run {run['name']}"
         snapshot = self._by_id["pipeline_snapshot"].get(run.get("snapshot_id"), {})
-        given = json.loads(snapshot.get("pipeline_configuration") or "{}").get("parameters") or {}
+        try:
+            given = json.loads(snapshot.get("pipeline_configuration") or "{}").get("parameters") or {}
+            given = dict(given)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            self._report.lost(where, "its configuration is no JSON; its parameters are not known")
+            given = {}
         told = {str(key): self._typed(value, f"{where}, parameter {key!r}") for key, value in given.items()}
         return fit_facts({**told, "zenml.name": run["name"], "zenml.status": run["status"]}, self._report, where)
 
@@ -273,7 +348,7 @@ class _Finder:
 
     def _user(self, user: str | None) -> str:
         row = self._by_id["user"].get(user or "")
-        return row["name"] if row else MAKER
+        return text(row, "name") or MAKER if row else MAKER
 
     def _grouped(self, table: str, column: str) -> dict[str, list[Row]]:
         key = f"{table}.{column}"
@@ -304,10 +379,21 @@ def _at_once(before: Facts, after: Facts) -> bool:
 
 
 def _changed(row: Row) -> int:
-    created, updated = _micros(row["created"]), _micros(row["updated"])
+    created, updated = _micros(row, "created"), _micros(row, "updated")
     return updated if updated - created >= _UNCHANGED else created
 
 
-def _micros(text: str) -> int:
-    time = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return round(time.timestamp() * 1_000_000)
+def _run_id(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except (ValueError, AttributeError, TypeError):
+        raise CorruptError("its id is no UUID") from None
+
+
+def _micros(row: Row, name: str) -> int:
+    """Return a time in microseconds since 1970; raise CorruptError."""
+    try:
+        time = datetime.fromisoformat(row[name]).replace(tzinfo=UTC)
+        return round(time.timestamp() * 1_000_000)
+    except (ValueError, TypeError, OverflowError):
+        raise CorruptError(f"its {name} is no time: {shown(row[name])}") from None

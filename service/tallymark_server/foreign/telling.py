@@ -6,8 +6,13 @@ now. So a version is created with what cannot have changed, and what it is now i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import pickle
+import tempfile
+import zlib
+from array import array
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 from msgspec.structs import asdict
 
@@ -16,7 +21,7 @@ from tallymark_server.domain.deciding import AnyCommand
 from tallymark_server.domain.metadata import MAX_POINTS
 from tallymark_server.domain.model import ModelCard, RunState, Stage
 from tallymark_server.domain.reference import named, numbered
-from tallymark_server.foreign.found import FoundModel, FoundRun, FoundVersion, Report
+from tallymark_server.foreign.found import Found, FoundModel, FoundRun, FoundVersion, Report
 
 
 class Told(NamedTuple):
@@ -27,16 +32,63 @@ class Told(NamedTuple):
     number: int | None = None
 
 
-def tell(models: Sequence[FoundModel], project: str, maker: str, report: Report) -> list[Told]:
-    """Commands that make all of it, in the order of their times."""
-    told: list[Told] = []
+# Of what has the same time, runs start first and end last.
+_START, _BETWEEN, _END = 0, 1, 2
+
+
+class Plan:
+    """The commands of an import in the order of their times, kept on disk: memory holds three numbers for each."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="tallymark-import-")  # noqa: SIM115 - closed by __exit__
+        self._end = 0
+        self._places = array("q")
+        self._times = array("q")
+        self._ranks = array("b")
+        self.models = self.versions = self.runs = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, told: Told, rank: int = _BETWEEN) -> None:
+        """Add a command to those of its time."""
+        data = pickle.dumps(told, pickle.HIGHEST_PROTOCOL)
+        self._file.write(data)
+        self._places.append(self._end)
+        self._times.append(told.time)
+        self._ranks.append(rank)
+        self._end += len(data)
+
+    def __iter__(self) -> Iterator[Told]:
+        for index in sorted(range(len(self)), key=lambda index: (self._times[index], self._ranks[index])):
+            self._file.seek(self._places[index])
+            told: Told = pickle.load(self._file)  # noqa: S301 - written above, into a file that only this process has
+            yield told
+
+
+def tell(found: Found, plan: Plan, project: str, maker: str, report: Report) -> None:
+    """Add to the plan the commands that make all of it. What was found is read here, a version at a time."""
     teller = _Teller(project, maker, report)
-    # Runs come first: of what has the same time, the order stays.
-    told += teller.runs(models)
-    for model in models:
-        told += teller.model(model)
-    told += teller.ends()
-    return sorted(told, key=lambda item: item.time)
+    for model in found.models:
+        plan.models += 1
+        for told in teller.model(model):
+            plan.add(told)
+    plan.versions = teller.versions
+    for run in found.runs:
+        teller.know(run, run.start)
+    for told in teller.starts():
+        plan.add(told, _START)
+        plan.runs += 1
+    for told in teller.ends():
+        plan.add(told, _END)
 
 
 class _Teller:
@@ -45,20 +97,15 @@ class _Teller:
         self._maker = maker
         self._reason = f"as imported from {maker}"
         self._report = report
-        self._runs: dict[str, FoundRun] = {}
+        self._runs: dict[str, bytes] = {}
         # A run is there before the first version that it has to do with, whatever the clocks said.
         self._starts: dict[str, int] = {}
         self._made: dict[tuple[str, str], int] = {}
+        self.versions = 0
 
-    def runs(self, models: Sequence[FoundModel]) -> Iterator[Told]:
-        """The starts of all runs that have to do with versions."""
-        for model in models:
-            for version, time in self._times(model):
-                for run in version.used_by:
-                    self._know(run, run.start)
-                if version.run is not None:
-                    self._know(version.run, time)
-        for run in self._runs.values():
+    def starts(self) -> Iterator[Told]:
+        """The starts of all runs."""
+        for run in self._known():
             start = self._starts[run.id]
             if start < run.start:
                 self._report.lost(f"run {run.id}", "is told to have started with its first version: it started later")
@@ -75,13 +122,21 @@ class _Teller:
                 ),
             )
 
-    def _know(self, run: FoundRun, time: int) -> None:
-        self._runs[run.id] = run
+    def _known(self) -> Iterator[FoundRun]:
+        for data in self._runs.values():
+            run: FoundRun = pickle.loads(zlib.decompress(data))  # noqa: S301 - packed below
+            yield run
+
+    def know(self, run: FoundRun, time: int) -> None:
+        """Remember a run, and that something of it has that time."""
+        if run.id not in self._runs:
+            # Parameters repeat from run to run, and there may be as many runs as versions.
+            self._runs[run.id] = zlib.compress(pickle.dumps(run, pickle.HIGHEST_PROTOCOL), 1)
         self._starts[run.id] = min(self._starts.get(run.id, run.start), time)
 
     def ends(self) -> Iterator[Told]:
         """The ends of these runs."""
-        for run in self._runs.values():
+        for run in self._known():
             if run.state is not RunState.RUNNING:
                 end = max(self._starts[run.id], run.end or run.start)
                 yield Told(end, c.FinishRun(**self._by(run.creator), run=run.id, state=run.state, error=run.error))
@@ -95,13 +150,21 @@ class _Teller:
         if model.update_time > model.create_time and model.card != ModelCard():
             changes = {name: value for name, value in asdict(model.card).items() if value}
             yield Told(model.update_time, c.UpdateModel(**self._by(self._maker), model=model.name, changes=changes))
-        number = 0
+        number, time = 0, model.create_time
         for version, time in self._times(model):
             while (number := number + 1) < version.number:
                 yield from self._gap(model, number, time)
+            self.versions += 1
+            for run in version.used_by:
+                self.know(run, run.start)
+            if version.run is not None:
+                self.know(version.run, time)
             yield self._created(model, version, time)
             yield from self._described(model, version, time)
             yield from self._changed(model, version, max(time, version.update_time))
+        # A number that was deleted at the end was given, too, and must not be given again.
+        while (number := number + 1) <= model.highest:
+            yield from self._gap(model, number, time)
 
     def _first(self, card: ModelCard, model: FoundModel) -> ModelCard:
         return ModelCard() if model.update_time > model.create_time else card
