@@ -130,11 +130,12 @@ def test_the_domain_needs_the_standard_library_and_records() -> None:
     assert outside, "the domain's modules import each other, so this must have seen them"
 
 
-def test_the_sdk_knows_two_doors_of_the_service() -> None:
-    """The command finds what serves and what works on files by their names, and names nothing behind them."""
+def test_the_sdk_knows_three_doors_of_the_service() -> None:
+    """The command finds what serves, works on files and imports by their names, and names nothing behind them."""
     texts = [path.read_text() for path in python_files("sdk")]
     named = {name for text in texts for name in re.findall(r"[\"'](tallymark_server\.\w[\w.]*)[\"']", text)}
-    assert named == {"tallymark_server.command", "tallymark_server.files"}
+    doors = ("command", "files", "import_commands")
+    assert named == {f"tallymark_server.{door}" for door in doors}
 
 
 def test_every_test_states_its_promise() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,10 @@ from tallymark.values import Stage, stage_of
 if TYPE_CHECKING:
     from tallymark.client import Client
     from tallymark.resources import ArtifactInfo, ModelVersion
+
+
+# What has no version in it, and makes up the longest pages: points of metrics.
+_PLAIN = {str, int, float, bytes, bool, type(None), datetime}
 
 
 class VersionActions:
@@ -126,6 +131,8 @@ class VersionActions:
 
 def came_from(found: Any, registry: Settings) -> None:
     """Let every version in what a client returns remember the registry: in pages, events, lineage and the like."""
+    if type(found) in _PLAIN:
+        return
     if isinstance(found, VersionActions):
         object.__setattr__(found, "_registry", registry)
         return

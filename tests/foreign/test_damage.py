@@ -115,8 +115,8 @@ def test_every_column_of_a_database_of_mlflow_may_hold_anything(mlflow: tuple[st
     for place, (table, column) in enumerate(columns(path)):
         if table not in READ:
             continue
-        # A third of the values each, so that every kind of column meets every value.
-        for value in VALUES[place % 3 :: 3]:
+        # Two of the values each, so that every kind of column meets every value.
+        for value in VALUES[place % 5 :: 5]:
             with changed(path, table, column, value) as taken:
                 if taken:
                     tried += 1
@@ -136,7 +136,7 @@ def test_every_file_of_a_folder_of_mlflow_may_hold_anything(mlruns: Path, tmp_pa
     for place, path in enumerate(files):
         whole = path.read_bytes()
         damages = [b"", whole[: len(whole) // 2], b"\xff\xfe" + whole, b"[1, 2]", b"- " * 3000, b"{" * 3000, b"a: !!x"]
-        for damage in damages if path.name == "meta.yaml" else damages[place % 3 :: 3]:
+        for damage in damages[place % 4 :: 4]:
             path.write_bytes(damage)
             sentence_of(import_mlflow, str(folder))
         path.unlink()
@@ -170,11 +170,10 @@ def test_every_column_of_a_store_of_zenml_may_hold_anything(tmp_path: Path) -> N
         database.executescript(DUMP)
     tried = 0
     for place, (table, column) in enumerate(columns(path)):
-        for value in VALUES[place % 3 :: 3]:
-            with changed(path, table, column, value) as taken:
-                if taken:
-                    tried += 1
-                    sentence_of(import_zenml, str(path))
+        with changed(path, table, column, VALUES[place % len(VALUES)]) as taken:
+            if taken:
+                tried += 1
+                sentence_of(import_zenml, str(path))
     for table in {table for table, _ in columns(path)}:
         with without_a_row(path, table):
             sentence_of(import_zenml, str(path))
@@ -232,7 +231,7 @@ def test_every_value_in_an_answer_of_a_server_may_be_anything(mlflow: tuple[str,
             sentence_of(import_mlflow, uri)
             places = Damaging.met
             assert places > 500
-            for turn, place in enumerate(range(1, places, max(1, places // 150))):
+            for turn, place in enumerate(range(1, places, max(1, places // 60))):
                 Damaging.place, Damaging.met, Damaging.value = place, 0, ANSWERS[turn % len(ANSWERS)]
                 sentence_of(import_mlflow, uri)
         finally:
