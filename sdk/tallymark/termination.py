@@ -2,7 +2,8 @@
 
 Without this, a program that is stopped leaves its runs behind as running. It is in force only while a run that this
 process owns is open in its main thread, and only if the program has no handler of its own; otherwise nothing changes.
-The process ends by the signal, as it would without Tallymark: no code of the program runs in between.
+The process ends by the signal, as it would without Tallymark: in between, no code of the program runs but for moments
+in which the main thread gives back a lock.
 
 Python calls its handlers in the main thread, between two instructions, so not while a library trains in native code for
 minutes. The interpreter itself, though, writes each signal into a pipe at once. A thread reads that pipe, so that the
@@ -15,6 +16,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # How long the end of the process waits for the registry: less than any orchestrator waits before it kills.
 GRACE = 2.0
+# How long the main thread is held at a time while its runs are ended, and then let go on: it may hold a lock.
+HOLD, LET_GO = 0.1, 0.01
 
 
 class SIGTERM(BaseException):
@@ -33,10 +37,10 @@ class _Guard:
     """The handler of SIGTERM of this process, and the thread that reads of signals."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Taken once, by whoever comes first, and never given back.
+        self.is_ending = threading.Lock()
         self.armed = 0
         self.end_runs: Callable[[], None] = _nothing
-        self.is_ending = threading.Event()
         self.pipe: tuple[int, int] | None = None
         self.masks = threading.local()
 
@@ -60,22 +64,25 @@ class _Guard:
             self._restore()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """End the runs, then the process, in the main thread."""
+        """End the runs, then the process, and hold the main thread meanwhile."""
         del number, frame
         self.end()
+        threading.Event().wait(HOLD)
 
     def end(self) -> None:
-        """End the runs within `GRACE`, then the process. Whoever comes second waits for that."""
-        with self.lock:
-            is_first = not self.is_ending.is_set()
-            self.is_ending.set()
-        if is_first:
-            # In a thread of its own, because the main thread may have been stopped while it held a lock.
-            ending = threading.Thread(target=self.end_runs, name="tallymark SIGTERM", daemon=True)
-            ending.start()
-            ending.join(GRACE)
-            _die()
-        threading.Event().wait(GRACE + 1)
+        """End the runs within `GRACE`, then the process, in a thread of its own."""
+        if self.is_ending.acquire(blocking=False):
+            threading.Thread(target=self._end, name="tallymark SIGTERM", daemon=True).start()
+
+    def _end(self) -> None:
+        ending = threading.Thread(target=self.end_runs, name="tallymark runs", daemon=True)
+        ending.start()
+        deadline = time.monotonic() + GRACE
+        while ending.is_alive() and time.monotonic() < deadline:
+            ending.join(HOLD + LET_GO)
+            if ending.is_alive():
+                # The main thread, where it was stopped, may hold a lock that is needed here. It is held again.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         _die()
 
     def before_fork(self) -> None:
@@ -95,7 +102,7 @@ class _Guard:
         if self.armed:
             self.armed = 0
             self._restore()
-        self.lock, self.pipe = threading.Lock(), None
+        self.is_ending, self.pipe = threading.Lock(), None
         self.after_fork_in_parent()
 
     def _restore(self) -> None:

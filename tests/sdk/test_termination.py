@@ -88,6 +88,17 @@ STARTED = f"""
 run = tallymark.run(model=Model("churn")).start()
 {WAIT}
 """
+# The signal comes in the midst of a record.
+RECORDING = """
+from tallymark.context import own_frame
+
+with tallymark.run(model=Model("churn")):
+    log_metric("loss", 0.5, step=1)
+    with own_frame().run.recorder._journal._lock:
+        print("ready", flush=True)
+        time.sleep(0.5)
+    time.sleep(100)
+"""
 
 
 @pytest.mark.parametrize("code", [SYNC, ASYNC], ids=["sync", "async"])
@@ -102,9 +113,11 @@ def test_a_run_that_is_terminated_has_failed(client: Client, tmp_path: Path, cod
     assert [point.value for point in client.list_metrics("churn/1")] == [0.5]
 
 
-@pytest.mark.parametrize("code", [NATIVE, BLOCK, STARTED], ids=["native code", "block", "started"])
+@pytest.mark.parametrize(
+    "code", [NATIVE, BLOCK, STARTED, RECORDING], ids=["native code", "block", "started", "recording"]
+)
 def test_a_run_is_terminated_wherever_the_program_is(client: Client, tmp_path: Path, code: str) -> None:
-    """Native code that takes minutes, a block and a run without one are ended at once, too."""
+    """Native code that takes minutes, a block, a run without one and a record on its way are ended at once, too."""
     status, seconds = terminated(code, tmp_path)
     assert (status, seconds < 5) == (-signal.SIGTERM, True)
     assert [(run.state, run.error) for run in client.list_runs()] == [(RunState.FAILED, "SIGTERM")]
