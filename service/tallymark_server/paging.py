@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 
 from tallymark_server.domain.conditions import SortKey
 from tallymark_server.domain.errors import InvalidPageToken
@@ -15,6 +16,7 @@ MAX_PAGE = 1000
 # Three sort keys and a list's own, of 255 characters each, escaped for JSON and in base64, and what else a token holds.
 MAX_TOKEN = 16_384
 _LARGEST = 2**63 - 1
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def page_size(asked: int) -> int:
@@ -58,7 +60,12 @@ def _parts(token: str) -> tuple[str, int | None, list[SortKey]]:
 def _is_key(key: object, kind: type) -> bool:
     if isinstance(key, int):
         return type(key) is int and abs(key) <= _LARGEST and issubclass(int, kind)
-    return isinstance(key, kind) and (key is None or isinstance(key, str | float))
+    # A text of JSON can have halves of characters, which are no text to a database.
+    return isinstance(key, kind) and (key is None or isinstance(key, float) or _is_text(key))
+
+
+def _is_text(key: object) -> bool:
+    return isinstance(key, str) and not _HALF.search(key)
 
 
 def _mark(scope: str) -> str:

@@ -11,6 +11,7 @@ from calling import DEADLINE, Calls, refusal_of, refused
 
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, event_pb2, model_pb2, model_registry_pb2, project_pb2
+from tallymark_server.paging import make_token
 
 
 def create(calls: Calls, name: str, request_id: str = "", actor: str = "ana") -> project_pb2.Project:
@@ -123,7 +124,8 @@ def test_all_projects_are_listed_in_pages(calls: Calls) -> None:
     assert listed(calls) == listed(calls, 3) == listed(calls, 1) == expected
     models = calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent="projects/default", page_size=1))
     assert models.next_page_token == ""
-    for token in ("x", "WyJhIiwgbnVsbCwgImIiXQ"):
+    # The last is a token of this list but for half a character in it.
+    for token in ("x", "WyJhIiwgbnVsbCwgImIiXQ", make_token("projects", None, ("\ud800",))):
         with refused("INVALID_PAGE_TOKEN", grpc.StatusCode.INVALID_ARGUMENT):
             calls.models.ListProjects(project_pb2.ListProjectsRequest(page_token=token), timeout=DEADLINE)
 
