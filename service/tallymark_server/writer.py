@@ -38,6 +38,8 @@ MANY_PATIENCE, QUIET_TURNS = 0.006, 30
 MAX_DOUBT = 64
 # What writes no more rows than this is done in the event loop: the last command of a batch may be a large one.
 BRIEF = 700
+# Another state of the run changes a version that is there, which takes twice as long as a new one.
+BRIEF_CHANGES = BRIEF // 2
 
 _log = structlog.get_logger()
 
@@ -125,7 +127,7 @@ class Writer:
         if brief:
             try:
                 return await self._storage.write(
-                    lambda writing: decide_batch(writing, commands, self._clock, BRIEF), brief=True
+                    lambda writing: decide_batch(writing, commands, self._clock, BRIEF_CHANGES), brief=True
                 )
             except TooMuchError:
                 # A run that has made very many versions has ended: that is known only once it is looked at.

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.errors import ProjectNotFound
@@ -268,25 +267,24 @@ def _load_holders(connection: sqlite3.Connection, project: int, names: set[str],
 
 def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], state: State) -> None:
     state.receipts.update(dict.fromkeys(ids))
+    effects: dict[tuple[str, bytes], list[Event]] = {}
     for request_id, fingerprint, *row in connection.execute(RECEIPTS, {"project": project, "asked": _json(ids)}):
-        known = state.receipts[request_id]
-        events = (*known.events, event_of(row)) if known else (event_of(row),)
-        state.receipts[request_id] = Receipt(fingerprint, events)
-        for event in events:
-            if isinstance(event.image, ModelVersion):
-                state.versions.setdefault((event.image.model, event.image.number), event.image)
-    for request_id, known in state.receipts.items():
-        if known is not None and isinstance(model := known.events[-1].image, Model):
-            state.receipts[request_id] = replace(
-                known, holders=_held_after(connection, project, model, known.events[-1])
-            )
+        event = event_of(row)
+        effects.setdefault((request_id, fingerprint), []).append(event)
+        if isinstance(event.image, ModelVersion):
+            state.versions.setdefault((event.image.model, event.image.number), event.image)
+    for (request_id, fingerprint), events in effects.items():
+        holders = _held_after(connection, project, events[-1])
+        state.receipts[request_id] = Receipt(fingerprint, tuple(events), holders)
     used = [event.image for known in state.receipts.values() if known for event in known.events]
     missing = {(use.model, numbered(use.number)) for use in used if isinstance(use, VersionUse)}
     _load_versions(connection, project, missing, state)
 
 
-def _held_after(connection: sqlite3.Connection, project: int, model: Model, event: Event) -> Holders:
-    """Return who held the places of the model when the event had happened."""
+def _held_after(connection: sqlite3.Connection, project: int, event: Event) -> Holders | None:
+    """Return who held the places of the event's model when it had happened, None if the event is of no model."""
+    if not isinstance(model := event.image, Model):
+        return None
     return holders_at(connection, project, {model.id: model.last_number}, event.revision)[model.id]
 
 
