@@ -185,11 +185,12 @@ class Activation:
 
         name, model, substitutions, _ = self._definition.asked
         outer = self._handed_over() or current_frame(resolution.joined_frame)
+        parameters = self._parameters()
         if outer is None:
-            self._begin(recording.start_run(name, model, substitutions, self._parameters())._replace(step=name))
+            self._begin(recording.start_run(name, model, substitutions, parameters)._replace(step=name))
         else:
             self.frame = recording.join_run(outer, model, substitutions, step=name)
-        self._step = stepping.start_step(self.frame, name, self._parameters())
+        self._step = stepping.start_step(self.frame, name, parameters)
         self.frame.run.open_steps.add(self._step)
 
     def _handed_over(self) -> Frame | None:

@@ -61,14 +61,6 @@ def number(value: object, what: str) -> int:
     return index
 
 
-def exact(value: int) -> bool:
-    """Whether the number is one of those that the registry keeps, the doubles of IEEE 754."""
-    try:
-        return float(value) == value
-    except OverflowError:
-        return False
-
-
 def real(value: object, what: str) -> float:
     """The value, if it is a number, or a tensor of one; InvalidArgument."""
     if not isinstance(value, bool | str) and hasattr(value, "__float__"):

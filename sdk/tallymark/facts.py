@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.recordable import metadata_or_raise
+from tallymark.recordable import Recorded, metadata_or_raise
 from tallymark.resources import Value
 from tallymark.v1 import model_pb2
 from tallymark.values import Uri
@@ -39,7 +39,8 @@ def duration_to(duration: timedelta | None) -> Duration | None:
 
 def metadata_to(metadata: Mapping[str, object]) -> dict[str, model_pb2.MetadataValue]:
     """Return metadata as messages, converted as `tallymark.conversion` says. Raises InvalidField for what cannot be."""
-    return {key: _value_to(value) for key, value in metadata_or_raise(metadata).items()}
+    converted = metadata if isinstance(metadata, Recorded) else metadata_or_raise(metadata)
+    return {key: _value_to(value) for key, value in converted.items()}
 
 
 def _value_to(value: Value) -> model_pb2.MetadataValue:

@@ -68,6 +68,10 @@ class _Heart:
         except TallymarkError as error:
             logger.debug("no heartbeat of %r: %s", run, error)
             return
+        except Exception:
+            # This thread must not end because of a defect in here: the runs would be taken for lost.
+            logger.debug("no heartbeat of %r", run, exc_info=True)
+            return
         if state is not RunState.RUNNING and run in self.due:
             self.remove(run)
             logger.warning("%r goes on here, and was finished as %s by somebody else", run, state.value)

@@ -134,7 +134,9 @@ class Sender:
     def wait(self, is_done: Callable[[], bool], timeout: float) -> bool:
         """Wait until that is so, at most so long, and not while the registry is away. Return whether it is so."""
         self.notify(hurry=True)
-        if self._thread is None and not self._closing:
+        with self._changed:
+            is_alone = self._thread is None and not self._closing
+        if is_alone:  # the interpreter ends, and starts no thread any more
             self._work()
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -189,9 +191,11 @@ class Sender:
             return not self._closing
         while not self._wake.wait(IDLE):
             with self._changed:
+                # Whoever wakes it from here on finds no thread, and starts another once this is decided.
+                thread, self._thread = self._thread, None
                 if not self._wake.is_set():
-                    self._thread = None
                     return False
+                self._thread = thread
         self._hurry.wait(LINGER)
         self._hurry.clear()
         self._wake.clear()

@@ -281,7 +281,9 @@ def is_held(path: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         fd = os.open(path, os.O_RDONLY)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared, so that two who look at once do not take each other for the holder. NFS, too, gives whoever only
+            # reads a file no other lock.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:

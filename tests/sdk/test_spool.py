@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from sdk.killed import KILLED, line_of, program, wait_until
 
 from tallymark import Client, Model, current_run, log_metric, pipeline, sender, step
+from tallymark import spool as spooling
 from tallymark.context import own_frame
 from tallymark.testing import Server
 from tallymark.values import RunState
@@ -144,3 +146,21 @@ def test_another_process_sends_what_was_left_behind(registry_env: Server, client
     wait_until(lambda: not list(spool.rglob("*.journal")))
     assert len(list(client.list_metrics("churn", "loss"))) == 10
     assert client.get_run(left).state is RunState.RUNNING
+
+
+def test_who_looks_at_a_journal_does_not_hold_it(client: Client, spool: Path) -> None:
+    """Several processes may look at once whether the process of a run lives; only that process holds its journal."""
+
+    @pipeline(model=Model("churn"))
+    def training() -> None:
+        log_metric("loss", 0.5, step=1)
+        (path,) = spool.rglob("*.journal")
+        assert spooling.is_held(path)
+        left = path.with_name("left-behind.journal")
+        left.write_bytes(b"")
+        with left.open("rb") as looking:
+            fcntl.flock(looking, fcntl.LOCK_SH)
+            assert not spooling.is_held(left)
+        left.unlink()
+
+    training()

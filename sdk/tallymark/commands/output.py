@@ -56,11 +56,6 @@ class Printer:
         self._columns = columns
         self._headers = headers
 
-    @property
-    def tabular(self) -> bool:
-        """Whether it prints rows with columns."""
-        return self.output in _TABULAR
-
     def one(self, item: Any) -> None:
         """Print an item alone."""
         self._print([item], _document)

@@ -151,7 +151,11 @@ class _Syncing:
         """Send what other processes of the run have recorded, before the run is finished."""
         settings = self._settings._replace(url=header.url, project=header.project)
         for other in spool.abandoned(settings, header.run):
-            claimed = spool.claim(other) if other != path else None
+            try:
+                claimed = spool.claim(other) if other != path else None
+            except (spool.Unreadable, OSError) as error:
+                self.messages.append(str(error))
+                continue
             if claimed is not None:
                 self._sent(claimed, spool.kept_in(other))
 
