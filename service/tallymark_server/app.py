@@ -75,7 +75,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             bell.close()
             await web.stop()
             await asyncio.wait((line,))
-            await _tell_the_late(writer, settings.grace)
+            await _drain(writer, settings.grace)
             await server.stop(settings.grace)
 
 
@@ -99,13 +99,13 @@ def _url(host: str, port: int) -> str:
     return f"http://{_address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}/"  # noqa: S104 - compared
 
 
-async def _tell_the_late(writer: Writer, grace: float) -> None:
-    """Wait until calls on their way have been told of the stop: gRPC would cut them without a word of ours."""
+async def _drain(writer: Writer, grace: float) -> None:
+    """Answer calls on their way that the service stops, until none comes: gRPC would cut them without a message."""
     clock = asyncio.get_running_loop().time
     until = clock() + min(grace, DRAIN_LIMIT)
-    told = -1
-    while told != writer.turned_away and clock() < until:
-        told = writer.turned_away
+    answered = -1
+    while answered != writer.turned_away and clock() < until:
+        answered = writer.turned_away
         await asyncio.sleep(DRAIN_QUIET)
 
 

@@ -157,7 +157,7 @@ class _Reader(Transformer[Token, Any]):
         read = _read(value, kind)
         if kind is Kind.FACTS and value.type == "WORD" and str(value) == "null":
             if comparator in _ORDERED:
-                raise self._refusal(sign, "null is compared by = or !=")
+                raise self._refusal(sign, "= or != before null")
             return Comparison(path[0], kind, key, comparator, None)
         if read is None:
             raise self._refusal(value, kind.value)
