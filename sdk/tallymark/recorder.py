@@ -54,10 +54,9 @@ class Recorder:
         self._records = 0
         self._files = itertools.count(1)
         self._claimed, why = spool.create(settings, spool.new_header(run))
-        if why and settings.offline:
-            raise InvalidSetting(f"TALLYMARK_MODE=offline needs a spool that can be written: {why}")
         if why:
             run.problems.add("journal", f"kept in memory only, since the spool cannot be written: {why}")
+        self._why_in_memory = why
         self._journal = self._claimed.journal
         self._delivery = Delivery(self._claimed, shared(settings), run.problems, self._resolved, self._before_end)
         self._sender: Sender | None = None
@@ -100,10 +99,13 @@ class Recorder:
         kept = f"{next(self._files):06d}{path.suffix}"
         uploading.keep(path, self._claimed.files, kept)
         about = {"file": kept, "name": name, "store": store}
-        self._append(Kind.UPLOAD, self._number_of(frame, model), uploading.packed(about, call))
+        if not self._append(Kind.UPLOAD, self._number_of(frame, model), uploading.packed(about, call)):
+            recorder_of(self.run).upload(frame, model, self._claimed.files / kept, name, told, store)
 
     def start_run(self, call: Call[Any], resolution: Resolution | None) -> None:
-        """Record that the run starts, for the registry to hear of it later."""
+        """Record that the run starts, to be sent later. Raises InvalidSetting if an offline run could not be kept."""
+        if self._why_in_memory and self.run.settings.offline:
+            raise InvalidSetting(f"TALLYMARK_MODE=offline needs a spool that can be written: {self._why_in_memory}")
         number = 0 if resolution is None else self._numbered(resolution)
         if resolution is not None:
             self._let_know(number, resolution)

@@ -27,6 +27,7 @@ from tallymark import (
     settings,
     step,
 )
+from tallymark.context import own_frame
 from tallymark.journal import Kind, frame, scan
 from tallymark.testing import Server
 from tallymark.values import RunState
@@ -242,6 +243,27 @@ def test_a_spool_that_cannot_be_written_is_said_before_an_offline_run(
     monkeypatch.setenv("TALLYMARK_SPOOL", str(tmp_path / "file"))
     with pytest.raises(errors.InvalidSetting, match=re.escape(str(tmp_path / "file"))), run(model=Model("churn")):
         pass
+
+
+def test_a_spool_that_is_lost_within_an_offline_run_ends_no_training(offline: Path, tmp_path: Path) -> None:
+    """What a worker records then is in its memory alone, and counted among the problems of the run."""
+
+    @pipeline(model=Model("churn"))
+    def training() -> int:
+        offline.rename(tmp_path / "elsewhere")
+        offline.write_text("no folder")
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                log_metric("loss", 0.5, step=1)
+                here = own_frame()
+                status = 0 if here is not None and "kept in memory only" in here.run.problems.summary() else 2
+            finally:
+                os._exit(status)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert training() == 0
 
 
 def test_two_syncs_at_once_send_once(offline: Path, client: Client) -> None:
