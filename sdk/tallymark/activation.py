@@ -49,7 +49,7 @@ class Definition(NamedTuple):
     run_id: str = ""
 
     @property
-    def asked(self) -> tuple[str, Model | None, Mapping[str, str], str]:
+    def start(self) -> tuple[str, Model | None, Mapping[str, str], str]:
         """What the run or step is started with: name, model, substitutions and run id."""
         return self.name, self.model, self.substitutions, self.run_id
 
@@ -173,7 +173,7 @@ class Activation:
     def _open_pipeline(self) -> None:
         from tallymark import recording
 
-        name, model, substitutions, run_id = self._definition.asked
+        name, model, substitutions, run_id = self._definition.start
         outer = self._handed_over() or own_frame()
         if outer is not None and run_id in ("", outer.run.id):
             self.frame = recording.join_run(outer, model, substitutions)
@@ -183,7 +183,7 @@ class Activation:
     def _open_step(self) -> None:
         from tallymark import recording, resolution, stepping
 
-        name, model, substitutions, _ = self._definition.asked
+        name, model, substitutions, _ = self._definition.start
         outer = self._handed_over() or current_frame(resolution.joined_frame)
         parameters = self._parameters()
         if outer is None:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @checked
 class AsyncProjects(ABC):
-    """What a client asks about projects. Each has models, runs and a log of its own."""
+    """The methods of a client for projects. Each project has models, runs and a log of its own."""
 
     @abstractmethod
     async def run_call(self, call: Call[T]) -> T:

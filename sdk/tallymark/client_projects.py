@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @checked
 class Projects(ABC):
-    """What a client asks about projects. Each has models, runs and a log of its own."""
+    """The methods of a client for projects. Each project has models, runs and a log of its own."""
 
     @abstractmethod
     def run_call(self, call: Call[T]) -> T:

@@ -52,7 +52,7 @@ def is_run_id(text: str) -> bool:
 
 
 def start_of(run_id: str, otherwise: datetime) -> datetime:
-    """Return the start that a run id tells; `otherwise`, if it was named by somebody else."""
+    """Return the start that stands in a run id; `otherwise`, if somebody else made the id."""
     with suppress(ValueError):
         return datetime.strptime(run_id.rsplit("-", 1)[0], _START_FORMAT).replace(tzinfo=UTC)
     return otherwise

@@ -109,7 +109,7 @@ class Delivery:
         return not self.has_more() and self._journal.seal(self._read_to)
 
     def is_pending(self) -> bool:
-        """Return whether there may be records that are not delivered; safe to ask from any thread."""
+        """Return whether there may be records that are not delivered; safe to call from any thread."""
         return self._sent < self._journal.end
 
     def _read_more(self) -> bool:

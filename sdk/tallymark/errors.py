@@ -314,7 +314,7 @@ class StoreUnavailable(Unavailable):
 
 
 class NumberPending(Unavailable):
-    """The version has no number yet, since the registry could not be asked; the run records it all the same.
+    """The version has no number yet, since the registry cannot be reached; the run records all the same.
 
     The number is given when the records are sent: when the registry is back, or by `tallymark sync`.
     """

@@ -1,4 +1,4 @@
-"""Signs of life of the runs that this process has started, so that the registry can tell a run that is lost.
+"""Signs of life of the runs that this process has started, so that the registry knows when one is lost.
 
 One thread sends them for all runs, and ends with the last of them. A heartbeat that cannot be sent is not sent later:
 the next one says as much.

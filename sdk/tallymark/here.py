@@ -32,7 +32,7 @@ def current_run() -> str:
 
 
 def current_frame_or_none() -> Frame | None:
-    """Return what this code belongs to, None outside a run or when that cannot be told."""
+    """Return what this code belongs to, None outside a run or when that is not clear."""
     try:
         return current_frame(_joined)
     except AmbiguousRun:

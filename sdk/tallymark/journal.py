@@ -182,7 +182,7 @@ class Journal:
             return True
 
     def _write(self, data: bytes) -> bool:
-        assert self._fd is not None  # noqa: S101 - asked before
+        assert self._fd is not None  # noqa: S101 - checked before
         try:
             if os.write(self._fd, data) == len(data):
                 self._size += len(data)
@@ -277,7 +277,7 @@ class Journal:
             return self.is_sealed
 
     def leave(self) -> None:
-        """Close the files in the child of a fork, where another thread of the parent may hold the lock for ever."""
+        """Close the files in the child of a fork, where another thread of the parent may hold the lock."""
         for fd in (self._fd, self._companion):
             if fd is not None:
                 os.close(fd)

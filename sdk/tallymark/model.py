@@ -29,18 +29,18 @@ class Model(ModelArtifacts):
 
     - None: in a run, the run's one automatic version; outside runs, what the last run that used this object made of it
     - a number, or digits: the version of that number
-    - `production`, `staging`, `latest` or `@ALIAS`: the version that holds it when it is first asked for
+    - `production`, `staging`, `latest` or `@ALIAS`: the version that holds it when it is first needed
     - any other text: the version of that explicit name
 
     After a run, the object means what that run made of it, whatever it meant before. Reading, loading and promoting
     create nothing, neither a model nor a version: they raise ModelNotFound or VersionNotFound for what is not there.
-    These create: a run, `create`, `save`, `log_metric`, `log_metrics` and `log_metadata`; and asking for `number`, `id`
-    or `version_name`, because a number is what they ask for. The logger `tallymark` says so when these three create:
+    These create: a run, `create`, `save`, `log_metric`, `log_metrics` and `log_metadata`; and reading `number`, `id`
+    or `version_name`, which need a number. The logger `tallymark` says so when these three create:
     a warning for an empty version without a name outside runs, which is rarely wanted, else an info.
 
     `name` and `version` may contain `{date}` and `{time}` (of the run's start, UTC), and what `substitutions` of the
-    run, the pipeline or the step name. While nothing is recorded (TALLYMARK_MODE=disabled) nothing is asked: the number
-    is the one that was given, else 0.
+    run, the pipeline or the step name. While nothing is recorded (TALLYMARK_MODE=disabled) the registry is not
+    contacted: the number is the one that was given, else 0.
 
     Args:
         name: The model's name.
@@ -169,8 +169,8 @@ class Model(ModelArtifacts):
         """Log a metric: what was measured at a step, such as an epoch or a batch, or once, without one.
 
         The version's metadata has the value of the highest step, or the one that was measured once. In a run, metrics
-        are kept on disk at once, and sent from the background; what cannot be recorded is left out, and told at the end
-        of the run. Elsewhere, it raises InvalidArgument.
+        are kept on disk at once, and sent from the background; what cannot be recorded is left out, and reported at the
+        end of the run. Elsewhere, it raises InvalidArgument.
         """
         self._log_points({key: value}, step)
 
@@ -205,8 +205,8 @@ class Model(ModelArtifacts):
         """Set metadata of the version by key; `tallymark.conversion` has the table of what each type is recorded as.
 
         Secrets are recorded as `[redacted]`. In a run, it is kept on disk at once, and sent from the background; what
-        cannot be recorded is left out, and told at the end of the run: the training goes on. Elsewhere, InvalidField
-        tells the path of what cannot be recorded, and Unavailable that the registry cannot be reached.
+        cannot be recorded is left out, and reported at the end of the run: the training goes on. Elsewhere, it raises
+        InvalidField, which names the path of what cannot be recorded, and Unavailable.
         """
         frame = _frame_here()
         if (current() if frame is None else frame.run.settings).disabled:
@@ -255,14 +255,14 @@ class Model(ModelArtifacts):
         return self._found().set_alias(alias, expected_number=expected_number, reason=reason)
 
     def _read(self) -> ModelVersion:
-        """Read the version anew, after the points that were gathered for it are sent."""
+        """Read the version anew, after what runs have recorded of it is sent."""
         if current().disabled:
             return self._unrecorded()
         version = self._found().resource_name
         return self._client().get_version(version)
 
     def _allocated(self) -> ModelVersion:
-        """Return the version for one who asks for its number, and say so in the log if this created it."""
+        """Return the version, created if it is not there, which the log then says."""
         if current().disabled:
             return self._unrecorded()
         resolution = self._resolution()

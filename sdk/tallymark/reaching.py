@@ -32,7 +32,7 @@ FIRST_LOOK = 0.3
 NEXT_LOOK = 2.0
 # How long one look may take, over all addresses of the host.
 LOOK = 0.5
-# Whoever waits longer than this for the first answer is told so.
+# A wait for the first answer that is longer than this is logged.
 SILENCE = 2.0
 
 # What a client of gRPC says first: the preface of HTTP/2 and empty settings, which a server answers with its own.
@@ -172,7 +172,7 @@ def _hello() -> bytes:
 
 
 class FirstContact:
-    """Watches the first calls to a service until one is answered: tells what is waited for, and ends what is hopeless.
+    """Watches the first calls to a service until one is answered: logs what it waits for, and cancels what is hopeless.
 
     `patience` is how long the call may take. Nothing is locked: at worst two threads look at the same time.
     """

@@ -1,4 +1,4 @@
-"""What runs ask of the registry: starting, joining and finishing them, with the versions that their models mean."""
+"""Starting, joining and finishing runs, with the versions that their models mean."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def start_run(
     run = ActiveRun(new_run_id(start), settings, start, dict(substitutions), owned=True)
     add_losses(run.problems, "parameter", getattr(parameters, "losses", ()))
     resolution = None if model is None else Resolution(model, settings, run)
-    told = _told(name, run, parameters)
+    fields = _fields_of(name, run, parameters)
     config = None if resolution is None else resolution.config()
-    call = calls.start_run(settings.project, run.id, told, config)
+    call = calls.start_run(settings.project, run.id, fields, config)
     run.model = model
     if settings.offline:
         recorder_of(run).start_run(call, resolution)
@@ -66,7 +66,7 @@ def _check_goes_on(run_id: str, settings: Settings) -> None:
             raise RunFinished(f"run {run_id} has {run.state.value} already; start another, with an id of its own")
 
 
-def _told(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> dict[str, Any]:
+def _fields_of(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> dict[str, Any]:
     """Return the fields of the run."""
     settings = run.settings
     beats = settings.heartbeat_timeout and not settings.offline
@@ -99,8 +99,8 @@ def _start_named_run(
     # be there before its version is asked for.
     templated = model is not None and "{" in model.name + (model.version or "")
     config = Resolution(model, settings, run).config() if model is not None and not templated else None
-    told = _told(name, run, parameters)
-    call = calls.start_run(settings.project, run_id, told, config)
+    fields = _fields_of(name, run, parameters)
+    call = calls.start_run(settings.project, run_id, fields, config)
     run.model = model
     inherited = spool.inherits(settings, run_id)
     started = _started_or_kept(call, settings, run_id)

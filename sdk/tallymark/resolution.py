@@ -1,4 +1,4 @@
-"""Which version a `Model` means at one place of a program, and what is asked of the registry to find or create it."""
+"""Which version a `Model` means at one place of a program, and the requests that find or create it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Resolution:
 
     @property
     def client(self) -> Client:
-        """The client of the registry that is asked."""
+        """The client of the registry."""
         return shared(self.settings)
 
     @cached_property
@@ -87,11 +87,11 @@ class Resolution:
         return self._registry if self.run is None else (*self.run.key, *self.texts)
 
     def config(self, tags: Sequence[str] = (), **new_version: Any) -> Any:
-        """Return the contract's message for what is asked for; `new_version` describes a version that is created."""
+        """Return the contract's message for what is meant; `new_version` describes a version that is created."""
         return calls.config(*self.texts, card_of(self.model), self.model.tags, {"tags": tags, **new_version})
 
     def known(self) -> ModelVersion | None:
-        """Return the version as far as it was found already; the registry is not asked."""
+        """Return the version as far as it was found already, without a call."""
         if self.run is None:
             return self._memory.outside(self._registry, ended_run())
         return self._memory.in_run(self.key)
@@ -99,7 +99,7 @@ class Resolution:
     def ensure(self) -> Ensured:
         """Return the version, created if it is not there, and whether this call created it. Raises NotFound.
 
-        While the registry is not to be asked, only a number that was given is known; else raises NumberPending.
+        Offline and in an outage, only a number that was given is known; else raises NumberPending.
         """
         try:
             return self.resolve()
@@ -149,7 +149,7 @@ class Resolution:
         self._memory.keep(self.key, version)
 
     def _keep(self, ensured: Ensured) -> Ensured:
-        # Threads that ask at once send one request id, and each is told that it created the version.
+        # Threads that ask at once send one request id, and each answer says that it created the version.
         is_new = self._memory.keep(self.key, ensured.version)
         return Ensured(ensured.version, created=ensured.created and is_new)
 
@@ -238,7 +238,7 @@ def joined_frame(run_id: str) -> Frame:
 
 
 def _kept_frame(run_id: str, settings: Settings) -> Frame | None:
-    """Return the frame of a run as its journal in the spool tells it, while the registry is not to be asked."""
+    """Return the frame of a run as its journal in the spool has it, where nothing is sent."""
     if not settings.offline:
         return None
     header = kept_header(settings, run_id)

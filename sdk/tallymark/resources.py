@@ -1,4 +1,4 @@
-"""What the registry keeps, as it was when it was read. Times are UTC. Fields never ask the service for anything."""
+"""What the registry keeps, as it was when it was read. Times are UTC. Reading a field never calls the service."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ModelInfo:
     """A model. `last_number` is the highest number given in its line, 0 before the first version.
 
     `latest_number`, `production_number` and `staging_number` are the versions that these words mean, 0 for none, and
-    `aliases` the versions at which the aliases point. The resource of an event does not tell them.
+    `aliases` the versions at which the aliases point. The resource of an event does not have them.
     """
 
     project: str
@@ -102,7 +102,7 @@ class ModelVersion(VersionActions):
     """One version of a model.
 
     `name` is its explicit name, or its number as text. `run` is the id of the run that made it, and `run_state` how far
-    that run has come, None outside a run; `automatic` tells the one version that was numbered automatically for the run
+    that run has come, None outside a run; `automatic` marks the one version that was numbered automatically for the run
     and model. `series` are the metrics that have points, each with its highest step.
     """
 

@@ -26,7 +26,7 @@ _PLAIN = {str, int, float, bytes, bool, type(None), datetime}
 
 
 class VersionActions:
-    """The methods of a ModelVersion that ask the registry from which it came.
+    """The methods of a ModelVersion that call the registry from which it came.
 
     They wait for it, so in asyncio code call them by `asyncio.to_thread`. The version itself stays as it was read. The
     registry is no field: it counts neither in comparisons nor in what is shown.

@@ -140,5 +140,5 @@ def placed(call: Call[Any], uri: str) -> Call[Any]:
 
 
 def version_in(reply: Any) -> Any:
-    """Return the version that a reply of StartRun or EnsureModelVersion tells; None if it tells none."""
+    """Return the version in a reply of StartRun or EnsureModelVersion, None if there is none."""
     return m.version_of(reply.model_version) if reply.HasField("model_version") else None

@@ -98,7 +98,7 @@ def _note(db: Path) -> Path:
 
 
 def _remembered(note: Path) -> Service | None:
-    """Return the service that the note tells of, if it still runs; a note of one that does not is removed."""
+    """Return the service that the note describes, if it still runs; a note of one that does not is removed."""
     try:
         service = Service(**json.loads(note.read_text()))
     except (OSError, ValueError, TypeError):

@@ -196,14 +196,14 @@ def _age(item: Any) -> str:
 
 
 def _duration(item: Run | RunStep) -> timedelta | None:
-    """Return how long a run or a step took, or has taken by now; None for a lost run, of which nobody knows."""
+    """Return how long a run or a step took, or has taken by now; None for a lost run."""
     if item.end_time is None and item.state is not RunState.RUNNING:
         return None
     return (item.end_time or datetime.now(UTC)) - started(item)
 
 
 def started(item: Run | RunStep) -> datetime:
-    """Return when the program started a run or a step, or else when the service was told."""
+    """Return when the program started a run or a step, or else when the service recorded that."""
     return item.start_time or item.create_time
 
 

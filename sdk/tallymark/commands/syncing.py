@@ -50,13 +50,13 @@ class _Syncing:
     def __init__(self, settings: Settings, to: str | None) -> None:
         self._settings = settings
         self._to = to
-        # Of each registry and project that cannot be asked, why.
+        # Why a registry cannot be reached, by url and project.
         self._away: dict[tuple[str, str], errors.TallymarkError] = {}
         self.messages: list[str] = []
 
     @property
     def error(self) -> errors.TallymarkError | None:
-        """Why a registry could not be asked, None if all could."""
+        """Why a registry could not be reached, None if all could."""
         return next(iter(self._away.values()), None)
 
     def kept(self) -> Iterator[Kept]:

@@ -17,9 +17,9 @@ TakesClass = Callable[[type], bool]
 
 
 class Format(NamedTuple):
-    """A kind of file. `takes` tells whether a value becomes one when no format is named.
+    """A kind of file. `takes` says whether a value becomes one when no format is named.
 
-    `classes` tells whether values of a class do, as far as the class alone decides it. `needs` are the modules without
+    `classes` says whether values of a class do, as far as the class alone decides it. `needs` are the modules without
     which it neither writes nor reads, `packages` what is installed for them.
     """
 
@@ -67,7 +67,7 @@ def library(name: str, package: str = "") -> Any:
 
 
 def class_is_of(*libraries: str) -> TakesClass:
-    """Return what tells whether a class, or one that it inherits from, is of one of the libraries."""
+    """Return a function that says whether a class, or one that it inherits from, is of one of the libraries."""
 
     def takes(kind: type) -> bool:
         return any(base.__module__.split(".")[0] in libraries for base in kind.__mro__)
@@ -76,13 +76,13 @@ def class_is_of(*libraries: str) -> TakesClass:
 
 
 def is_of(*libraries: str) -> Callable[[Any], bool]:
-    """Return what tells whether a value is of one of the libraries."""
+    """Return a function that says whether a value is of one of the libraries."""
     takes = class_is_of(*libraries)
     return lambda value: takes(type(value))
 
 
 def class_is(library_name: str, *names: str) -> TakesClass:
-    """Return what tells whether a class is, or inherits from, one of these classes of a library."""
+    """Return a function that says whether a class is, or inherits from, one of these classes of a library."""
 
     def takes(kind: type) -> bool:
         return any(base.__module__.split(".")[0] == library_name and base.__name__ in names for base in kind.__mro__)

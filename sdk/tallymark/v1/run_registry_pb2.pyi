@@ -174,7 +174,7 @@ class HeartbeatRunResponse(_message.Message):
     """The run's state: RUN_STATE_RUNNING, or how it has ended."""
     @_builtins.property
     def deadline(self) -> _duration_pb2.Duration:
-        """By when the next heartbeat must arrive; absent when the run is finished, or has no `heartbeat_timeout`."""
+        """Within what time the next heartbeat must arrive; absent when the run is finished, or has no `heartbeat_timeout`."""
 
     def __init__(
         self,
