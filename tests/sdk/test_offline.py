@@ -303,6 +303,19 @@ def test_what_a_later_release_has_recorded_is_left_to_it(offline: Path, client: 
     assert len(list(client.list_metrics("churn", "loss"))) == 20
 
 
+def test_a_run_is_sent_without_what_its_worker_has_recorded_with_a_later_release(offline: Path, client: Client) -> None:
+    """That stays, as of any run, and the registry is not taken to be away."""
+    train("nightly")
+    (path,) = offline.rglob("*.journal")
+    header = json.loads(scan(path.read_bytes())[0][0].body)
+    newer = path.with_name(path.name.replace(header["id"], "newer"))
+    newer.write_bytes(frame(Kind.HEADER, 0, json.dumps({**header, "id": "newer", "format": 99}).encode()))
+    done = sync("--to", client._settings.url, code=1)
+    assert f"{newer} was written by a later release" in done.stderr
+    assert list(offline.rglob("*.journal")) == [newer]
+    assert next(client.list_runs()).state is RunState.SUCCEEDED
+
+
 def test_a_damaged_journal_is_said_and_kept(offline: Path, client: Client) -> None:
     """What is whole is sent, what is not is reported by its place, and the file is put aside, not removed."""
 
