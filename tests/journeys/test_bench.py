@@ -80,4 +80,4 @@ def test_an_import_is_measured_with_its_memory(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     few, many = json.loads(done.stdout.splitlines()[-1])
     assert (few["versions"], many["versions"], many["points"]) == (500, 2000, 20_000)
-    assert 0 < few["memory"] <= many["memory"] <= 1.5 * few["memory"]
+    assert 0 < many["memory"] <= 1.5 * few["memory"]
