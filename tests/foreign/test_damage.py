@@ -6,6 +6,7 @@ The damages are generated: every file and every column of a real store, in every
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import threading
@@ -257,4 +258,47 @@ def test_a_server_that_refuses_is_told_apart_from_one_that_is_not_there(status: 
         finally:
             refusing.shutdown()
     assert ("MLFLOW_TRACKING_TOKEN" in said) == (status in (401, 403))
+    assert "would import" not in said
+
+
+def test_what_the_source_counts_is_what_arrives_or_the_import_fails(mlflow: tuple[str, Path], tmp_path: Path) -> None:
+    """Versions of a model that is not there are counted by the database and read by nobody: nothing is imported."""
+    path = tmp_path / "mlflow.db"
+    shutil.copy(mlflow[1], path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM registered_models WHERE name = 'net'")
+    said = sentence_of(import_mlflow, str(path))
+    assert re.search(r"MLflow counts (\d+) versions, and (\d+) were read", said), said
+    assert "would import" not in said
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("http://127.0.0.1:1", "cannot reach http://127.0.0.1:1: "),
+        ("https://127.0.0.1:1/mlflow", "cannot reach https://127.0.0.1:1/mlflow: "),
+        ("databricks", "Databricks needs DATABRICKS_HOST and DATABRICKS_TOKEN"),
+        ("databricks://work", "Databricks needs DATABRICKS_HOST and DATABRICKS_TOKEN"),
+        ("databricks-uc", "databricks-uc is no MLflow server, database, or folder"),
+        ("postgresql://ada:secret@127.0.0.1:1/mlflow", "postgresql://ada:***@127.0.0.1:1/mlflow needs the driver"),
+        (
+            "mysql+pymysql://ada:secret@127.0.0.1:1/mlflow",
+            "mysql+pymysql://ada:***@127.0.0.1:1/mlflow needs the driver",
+        ),
+        ("mssql+pyodbc://ada@127.0.0.1:1/mlflow", "mssql+pyodbc://ada@127.0.0.1:1/mlflow needs the driver"),
+        ("sqlite:///nowhere.db", "there is no file nowhere.db"),
+        ("file:///nowhere", "is no MLflow server, database, or folder"),
+        ("ftp://host/mlruns", "has an unsupported URI"),
+    ],
+)
+def test_every_form_of_uri_is_read_or_refused_by_name(
+    uri: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever MLflow takes for a URI gets an answer of its own, which shows no password."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    said = sentence_of(import_mlflow, uri)
+    assert words in said
+    assert "secret" not in said
     assert "would import" not in said
