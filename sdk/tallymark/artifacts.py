@@ -29,8 +29,9 @@ class Artifact:
     """Marks what a step returns as an artifact: `def train(...) -> Annotated[Estimator, Artifact("classifier")]`.
 
     It is saved under that name, and linked to the version in force, when the step returns. `format` says how (by
-    default what the value is decides), `type` what it is. If it cannot be saved, the step fails; with `optional`, the
-    step goes on, and the run says what is missing.
+    default what the value is decides), `type` what it is. A class whose values are in no format is refused before the
+    step's function runs. If the value cannot be saved, the step fails; with `optional`, the step goes on, and the run
+    says what is missing.
     """
 
     def __init__(

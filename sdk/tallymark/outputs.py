@@ -49,6 +49,11 @@ def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
             f"{_called(function)} returns {written}, which cannot be evaluated ({error}), so its artifacts would not be"
             " saved; import what it names at the top of the module, outside of TYPE_CHECKING"
         ) from None
+    if _is_unnamed(returned):
+        raise InvalidArgument(
+            f"{_called(function)} returns {returned}, where Artifact has no name, so nothing would be saved; write"
+            ' Annotated[X, Artifact("name")]'
+        )
     hints = list(get_args(returned)) if get_origin(returned) is tuple else [returned]
     outputs = tuple(
         Output(mark, place if get_origin(returned) is tuple else None, len(hints), get_args(hint)[0])
@@ -69,11 +74,13 @@ def check_outputs(outputs: tuple[Output, ...], *, in_force: bool) -> None:
     """Raise what would keep artifacts from being saved, as far as it is known before the function runs.
 
     Raises:
-        InvalidArgument: no model is in force, no format has the name, or a library of the format is missing.
+        InvalidArgument: no model is in force, no format has the name or takes values of the class, or a library of the
+            format is missing.
         InvalidSetting: the store's libraries are missing.
 
     """
     from tallymark import formats, store
+    from tallymark.formats.classes import described_class, may_be_saved
 
     required = [output for output in outputs if not output.artifact.optional]
     if required and not in_force:
@@ -85,6 +92,12 @@ def check_outputs(outputs: tuple[Output, ...], *, in_force: bool) -> None:
         chosen = formats.format_called(artifact.format) if artifact.format else formats.format_for_class(kind)
         if chosen is not None and not artifact.optional:
             chosen.check_installed()
+        if not artifact.format and not may_be_saved(kind):
+            raise InvalidArgument(
+                f"{artifact!r} is {described_class(kind)}, which is in no format that is known, so what the function"
+                f" returns could not be saved; write Artifact({artifact.name!r}, format='joblib'), a pickle, or save it"
+                " to a file or a folder in the function, and return its pathlib.Path"
+            )
     if required:
         store.check_ready()
 
@@ -98,10 +111,23 @@ def keep_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None
             if output.artifact.optional:
                 frame.run.problems.add(f"artifact {output.artifact.name!r}", str(problem) or type(problem).__name__)
                 continue
-            message = f"artifact {output.artifact.name!r} could not be saved: {problem}"
-            if isinstance(problem, TallymarkError):
-                raise type(problem)(message, code=problem.code, metadata=problem.metadata) from problem
-            raise InvalidArgument(message) from problem
+            raise _unsaved(output, problem) from problem
+
+
+def _unsaved(output: Output, problem: Exception) -> TallymarkError:
+    """Return the error for an artifact that was not saved, with a note on where its value still is."""
+    message = f"artifact {output.artifact.name!r} could not be saved: {problem}"
+    error = (
+        type(problem)(message, code=problem.code, metadata=problem.metadata)
+        if isinstance(problem, TallymarkError)
+        else InvalidArgument(message)
+    )
+    error.add_note(
+        "The function had returned. What it returned is the variable `result` where this error was raised: while this"
+        " process lives, reach it with pdb.pm(), or with %debug in a notebook. Next time, Artifact(..., optional=True)"
+        " lets the step go on when saving fails."
+    )
+    return error
 
 
 def _keep(output: Output, result: Any, frame: Frame) -> None:
@@ -134,7 +160,15 @@ def _marks(hint: Any) -> int:
     inner = get_args(hint)
     if get_origin(hint) is Annotated:
         return sum(isinstance(each, Artifact) for each in inner[1:]) + _marks(inner[0])
-    return sum(_marks(each) for each in inner) if inner and not isinstance(hint, Artifact) else 0
+    return 1 if isinstance(hint, Artifact) else sum(map(_marks, inner))
+
+
+def _is_unnamed(hint: Any) -> bool:
+    """Return whether the annotation marks something with the class Artifact, instead of with an Artifact."""
+    inner = get_args(hint)
+    if get_origin(hint) is Annotated:
+        return any(isinstance(each, type) and issubclass(each, Artifact) for each in inner[1:]) or _is_unnamed(inner[0])
+    return any(map(_is_unnamed, inner))
 
 
 def _called(function: Callable[..., Any]) -> str:

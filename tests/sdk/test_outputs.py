@@ -1,18 +1,27 @@
 """What steps return as artifacts: checked before they run, and saved when they return."""
 
+import collections.abc
 import dataclasses
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NewType, Protocol, TypedDict, TypeVar
 
+import lightgbm
 import numpy
+import numpy.typing
 import pandas
 import pytest
+import xgboost
+from matplotlib.figure import Figure
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline
 
 from tallymark import Artifact, Client, Model, RunState, pipeline, step
 from tallymark.context import own_frame
 from tallymark.errors import InvalidArgument, InvalidSetting, StoreUnavailable
+from tallymark.formats.classes import may_be_saved
 from tallymark.testing import Server
 
 if TYPE_CHECKING:
@@ -42,15 +51,20 @@ def test_what_cannot_be_saved_fails_the_step_and_the_run(registry_env: Server) -
     """A trained model that would be lost is an error where it is lost, which names the artifact, and what to do."""
 
     @step(model=churn)
-    def odd() -> Annotated[Unknown, Artifact("thing")]:
+    def odd() -> Annotated[object, Artifact("thing")]:
         return Unknown()
 
     @pipeline(model=churn)
     def training() -> None:
         odd()
 
-    with pytest.raises(InvalidArgument, match=r"artifact 'thing' could not be saved: an Unknown is in no format"):
+    with pytest.raises(
+        InvalidArgument, match=r"artifact 'thing' could not be saved: an Unknown is in no format"
+    ) as failed:
         training()
+    assert "pdb.pm()" in failed.value.__notes__[0]
+    frame = failed.traceback[-1].frame
+    assert isinstance(frame.f_locals["result"], Unknown)
     ((name, error, state),) = states()
     assert (name, state) == ("training", RunState.FAILED)
     assert error.startswith("step odd: InvalidArgument: artifact 'thing' could not be saved")
@@ -61,7 +75,7 @@ def test_an_optional_artifact_fails_nothing(registry_env: Server) -> None:
     problems: list[Any] = []
 
     @step(model=churn)
-    def odd() -> Annotated[Unknown, Artifact("thing", optional=True)]:
+    def odd() -> Annotated[object, Artifact("thing", optional=True)]:
         return Unknown()
 
     @pipeline(model=churn)
@@ -155,6 +169,17 @@ def test_what_can_be_known_is_told_before_the_training(registry_env: Server, mon
         training(Annotated[int, Artifact("x")])()
     with pytest.raises(InvalidArgument, match=r"cannot be evaluated \(name 'Nothing' is not defined\).*TYPE_CHECKING"):
         training("Annotated[Nothing, Artifact('x')]", model=churn)()
+    for unknown in (Unknown, Unknown | Recorder):
+        for optional in (False, True):
+            with pytest.raises(
+                InvalidArgument, match=r"Artifact\('x'\) is .*Unknown.*, which is in no format.*'joblib'"
+            ):
+                training(Annotated[unknown, Artifact("x", optional=optional)], model=churn)()
+    for unnamed in (Annotated[int, Artifact], tuple[int, Annotated[int, Artifact]], Annotated[int, Artifact] | None):
+        with pytest.raises(
+            InvalidArgument, match=r'where Artifact has no name.*write Annotated\[X, Artifact\("name"\)'
+        ):
+            training(unnamed, model=churn)()
     for misplaced in (Annotated[int, Artifact("x")] | None, list[Annotated[int, Artifact("x")]],
                       tuple[Annotated[int, Artifact("x")], ...]):  # fmt: skip
         with pytest.raises(InvalidArgument, match="with an Artifact where none is saved"):
@@ -164,6 +189,52 @@ def test_what_can_be_known_is_told_before_the_training(registry_env: Server, mon
         training(Annotated[int, Artifact("x")], model=churn)()
     assert not seen.began
     assert states() == []
+
+
+class Untrained:
+    """Of no format itself, but values that inherit from it may be."""
+
+
+class Trained(Untrained, Ridge):
+    """Of a format."""
+
+
+class Row(NamedTuple):
+    """JSON."""
+
+    number: int
+
+
+class Columns(TypedDict):
+    """JSON."""
+
+    number: int
+
+
+class Fits(Protocol):
+    """What many estimators are."""
+
+    def fit(self) -> None: ...
+
+
+class Listed(list[int]):
+    """JSON."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(Any, object, Untrained, Fits, TypeVar("T"), NewType("N", int), Unknown | int, Literal["a"], None),
+        *(Row, Columns, Listed, list[Unknown], dict[str, Any], collections.abc.Sequence[int], str, bytes, Path),
+        *(ClassifierMixin, Pipeline, lightgbm.LGBMModel, lightgbm.Booster, xgboost.XGBModel, xgboost.Booster),
+        *(pandas.DataFrame, pandas.Index, pandas.Timestamp, numpy.ndarray, numpy.float32, numpy.generic, Figure),
+        *(numpy.typing.NDArray[numpy.float64], numpy.random.Generator),
+    ],
+    ids=str,
+)
+def test_an_annotation_that_allows_what_can_be_saved_is_no_obstacle(kind: Any) -> None:
+    """Only a class that no format takes, nor any class that inherits from it, is refused before the function runs."""
+    assert may_be_saved(kind) is (kind is not numpy.random.Generator)
 
 
 def test_annotations_of_arguments_may_be_for_type_checkers_only(registry_env: Server) -> None:

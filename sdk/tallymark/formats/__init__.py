@@ -1,6 +1,7 @@
 """How values become files, and files values again. None of these runs code when it is read, but for joblib.
 
 arrays      arrays of numpy, tables of pandas, figures
+classes     whether values of a class may be saved at all
 estimators  scikit-learn, LightGBM, XGBoost, Keras, and the pickle that must be named
 folders     folders: a manifest, which names each file with its digest
 kind        what a format is
