@@ -29,14 +29,16 @@ A conversion never raises, whatever the value does, never reads an iterator, and
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
 from itertools import islice
 from typing import Any, NamedTuple
 
-from tallymark.redaction import REDACTED, Secrecy, redacted_text, remember, secrecy_of
+from tallymark.redaction import REDACTED, Arguments, is_folder, looks_random, redacted_text, remember
 from tallymark.resources import Value
+from tallymark.secrecy import Secrecy, secrecy_of
 
 Path = tuple[str | int, ...]
 # As deep as the service lets lists and mappings lie in each other.
@@ -180,10 +182,33 @@ class Conversion:
         self._items_left -= count
         self._within.add(id(values))
         try:
-            found = [self.value(item, place.of(index)) for index, item in enumerate(islice(values, count))]
+            found = self._items(list(islice(values, count)), kind, place)
         finally:
             self._within.discard(id(values))
         return [item for item in found if not isinstance(item, LeftOut)]
+
+    def _items(self, values: list[Any], kind: type, place: Place) -> list[Value | LeftOut]:
+        """Convert the items. A pair of a name and a value is taken as an entry, and a list may be a command line."""
+        if self._redacts and not place.is_secret and issubclass(kind, list | tuple | deque):
+            is_pair = len(values) == 2 and (issubclass(kind, tuple) or isinstance(("", *place.path)[-1], int))
+            if is_pair and type(values[0]) is str and not values[0].startswith("-"):
+                name, value = values
+                return [self.value(name, place.of(0)), self._named(name, value, place.of(1))]
+            if any(type(value) is str and value.startswith("-") for value in values):
+                return self._arguments(values, place)
+        return [self.value(value, place.of(index)) for index, value in enumerate(values)]
+
+    def _arguments(self, values: list[Any], place: Place) -> list[Value | LeftOut]:
+        command = Arguments()
+        found: list[Value | LeftOut] = []
+        for index, value in enumerate(values):
+            if issubclass(type(value), str) or type(value) is int:
+                text = str.__str__(value) if type(value) is not int else str(value)
+                shown = command.shown(text)
+                found.append(self.value(value if shown == text else shown, place.of(index)))
+            else:
+                found.append(self.value(value, place.of(index)))
+        return found
 
     def entries(self, owner: object, pairs: Iterable[tuple[Any, Any]], kind: type, place: Place) -> Value | LeftOut:
         """Return a mapping of the pairs, the entries of the owner."""
@@ -217,19 +242,31 @@ class Conversion:
         name = key if type(key) is str and key.isascii() and len(key) <= MAX_KEY else self._key(key, place)
         if name is None:
             return
-        secrecy = Secrecy.NONE
+        given = name
         if self._redacts:
-            secrecy, name = secrecy_of(name), redacted_text(name)
+            name = redacted_text(name)
         self.weight += 6 * len(name)
         if name in found:
             self.losses.append(Loss((*place.path, name), "several keys are this text; the last one is kept"))
-        converted = self.value(value, place.of(name, is_secret=secrecy is Secrecy.TEXT))
-        if secrecy is Secrecy.ALL and converted is not None and not isinstance(converted, bool | float):
-            if isinstance(converted, str):
-                remember(converted)
-            converted = REDACTED
+        converted = self._named(given, value, place.of(name))
         if not isinstance(converted, LeftOut):
             found[name] = converted
+
+    def _named(self, name: str, value: Any, place: Place) -> Value | LeftOut:
+        """Return the value of that name, without secrets."""
+        secrecy = secrecy_of(name) if self._redacts else Secrecy.NONE
+        if secrecy is Secrecy.NONE:
+            return self.value(value, place)
+        if secrecy is Secrecy.TEXT:
+            place = place._replace(is_secret=True)
+        converted = self.value(value, place)
+        if secrecy is Secrecy.TEXT or converted is None or isinstance(converted, bool | float | LeftOut):
+            return converted
+        if isinstance(converted, str):
+            if is_folder(name, converted) or (secrecy is Secrecy.RANDOM and not looks_random(converted)):
+                return converted
+            remember(converted)
+        return converted if secrecy is Secrecy.RANDOM and not isinstance(converted, str) else REDACTED
 
     def _key(self, key: Any, place: Place) -> str | None:
         """Return the key as text; None when it cannot be one."""

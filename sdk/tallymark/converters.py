@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 
 from tallymark import arrays, fields
 from tallymark.conversion import Conversion, LeftOut, Place, type_name
-from tallymark.redaction import Secrecy, secrecy_of_type
 from tallymark.resources import Value
+from tallymark.secrecy import Secrecy, secrecy_of_type
 from tallymark.values import Uri
 
 MAX_DIGITS = 4_000

@@ -17,8 +17,8 @@ from tallymark.arrays import is_array
 from tallymark.conversion import METADATA, PARAMETERS, WHOLE, Conversion, Loss, Path, described_type, type_name
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.problems import RecordingProblems
-from tallymark.redaction import Secrecy, secrecy_of
 from tallymark.resources import MetricPoint, Value
+from tallymark.secrecy import Secrecy, secrecy_of
 
 # As the service bounds them: one key, and all metadata of a version or parameters of a run as JSON.
 MAX_KEY = 255

@@ -15,7 +15,8 @@ from tallymark.conversion import PARAMETERS, Conversion
 from tallymark.errors import InvalidSetting
 from tallymark.problems import RecordingProblems
 from tallymark.recordable import parameters
-from tallymark.redaction import REDACTED, Secrecy, redacted_command, redacted_text, secrecy_of, secrecy_of_type
+from tallymark.redaction import REDACTED, redacted_command, redacted_error, redacted_text
+from tallymark.secrecy import Secrecy, secrecy_of, secrecy_of_type
 from tallymark.testing import Server
 
 SECRET = """
@@ -23,23 +24,35 @@ password passwd PWD my_pwd db_password DBPassword PGPASSWORD MYSQL_PWD db_pass p
 secret client_secret clientSecret login_secret secrets signing_key credentials aws_credential creds private_key ssh_key
 api_key apiKey APIKey x-api-key apikey OPENAI_API_KEY openai_key access_key aws_secret_access_key AWS_ACCESS_KEY_ID
 connection_string connectionString conn_str dsn
+my_pass userpass db_pass dbpass new_pass pin user_pin PIN pinCode
 """
 SECRET_TEXT = """
 token hf_token HFToken auth_token accessToken id_token bearer bearer_token refresh_token github_token oauth2_token
 session_cookie OAuthToken tokens token_id auth authorization Authorization basic_auth auth_header cookie cookies jwt
+pass wifi_pass pin.pass
 """
 NO_SECRET = """
 tokenizer tokenizer_name tokenized detokenize tokenization subtoken max_tokens num_tokens n_tokens maxTokens pad_token
 max_new_tokens eos_token pad_token_id eos_token_id special_tokens token_type token_type_ids tokens_per_batch token_count
 token_embedding_dim max_token_length stop_tokens author authors author_email authored auth_type auth_method authority
-key keys primary_key num_key_value_heads key_dim sort_key cache_key public_key random_key monkey keyboard hotkey n_key
-password_length passes n_passes pass first_pass bypass passthrough compass secretary lr learning_rate depth path data
-token_pattern token_healing tokens_seen first_token num_virtual_tokens token_merge_ratio
+keys primary_key num_key_value_heads key_dim sort_key cache_key public_key random_key monkey keyboard hotkey n_key
+password_length passes n_passes first_pass forward_pass bypass passthrough compass secretary lr learning_rate depth path
+data pass_rate lowpass pin_memory spin pinned token_pattern token_healing tokens_seen first_token
+num_virtual_tokens token_merge_ratio
 """
 
 
+SECRET_IF_RANDOM = "key my_key myKey"
+
+
 @pytest.mark.parametrize(
-    ("names", "secrecy"), [(SECRET, Secrecy.ALL), (SECRET_TEXT, Secrecy.TEXT), (NO_SECRET, Secrecy.NONE)]
+    ("names", "secrecy"),
+    [
+        (SECRET, Secrecy.ALL),
+        (SECRET_TEXT, Secrecy.TEXT),
+        (SECRET_IF_RANDOM, Secrecy.RANDOM),
+        (NO_SECRET, Secrecy.NONE),
+    ],
 )
 def test_names_say_what_is_secret(names: str, secrecy: Secrecy) -> None:
     """In any case and as a part, but not where a word only begins alike, or is one of tokenizers."""
@@ -58,6 +71,53 @@ def test_under_a_secret_name_only_what_is_none_is_shown() -> None:
         "token": [REDACTED, 7],
         "secret": REDACTED,
     }
+
+
+def test_a_key_is_secret_only_if_it_looks_like_one() -> None:
+    """Numbers, words and paths under `key` are shown, and a generated text is not."""
+    shown = {
+        "key": "customer_id",
+        "my_key": 5,
+        "primary_key": "8f3a9c0d1e2b4a5f6c7d",
+        "sort": {"key": "models/2024/a.pkl"},
+    }
+    assert parameters(shown) == shown
+    assert parameters({"key": "8f3a9c0d1e2b4a5f6c7d", "my_key": ["x", 1]}) == {"key": REDACTED, "my_key": ["x", 1]}
+
+
+def test_the_working_folder_is_no_password() -> None:
+    """PWD of the environment is a path, and any other pwd is a password."""
+    shown = {"PWD": "/home/ana/work"}
+    assert parameters({"environment": shown}) == {"environment": shown}
+    assert parameters({"PWD": "hunter2", "pwd": "/hunter2"}) == {"PWD": REDACTED, "pwd": REDACTED}
+    assert redacted_command(["PWD=/home/ana", "pwd=hunter2"]) == "PWD=/home/ana pwd=[redacted]"
+
+
+def test_lists_of_arguments_and_pairs_hide_what_they_name() -> None:
+    """What follows a flag in a list or tuple, and the second of a pair whose first is a name that says secret."""
+    argv = ["x", "--password", "hunter2", "--token=hun ter2", "--lr", "0.1", "--pin", 1234, "--use-auth", "--depth", 3]
+    hidden = ["x", "--password", REDACTED, f"--token={REDACTED}", "--lr", "0.1", "--pin", REDACTED, *argv[8:]]
+    headers = [("Authorization", "hunter2"), ["X-Api-Key", "hunter2"], ("accept", "json"), ("use_auth", True)]
+    values = {"argv": argv, "again": (tuple(argv),), "headers": headers, "columns": ["token", "label"]}
+    assert parameters(values) == {
+        "argv": hidden,
+        "again": [hidden],
+        "headers": [["Authorization", REDACTED], ["X-Api-Key", REDACTED], ["accept", "json"], ["use_auth", True]],
+        "columns": ["token", "label"],
+    }
+    assert parameters({"argv": ["curl", "-u", "ana:hunter2"]}) == {"argv": ["curl", "-u", "ana:[redacted]"]}
+    assert parameters({"argv": ["/bin/mysql", "-phunter2"]}) == {"argv": ["/bin/mysql", "-p[redacted]"]}
+    assert parameters({"argv": ["cp", "-p", "file"]}) == {"argv": ["cp", "-p", "file"]}
+
+
+def test_errors_are_told_without_the_beginnings_of_secrets() -> None:
+    """An error that shortens what was redacted in an argument does not show how it begins."""
+    parameters({"password": "zebra-crossing-42", "argv": ["--token", "quokka-9000-x"]})
+    assert (
+        redacted_error("no login with 'zebra-cros...' or zebra-crossing-42")
+        == "no login with '[redacted]...' or [redacted]"
+    )
+    assert redacted_error("quokka-9 is refused, zebra is not") == "[redacted] is refused, zebra is not"
 
 
 class SecretText(str):
@@ -106,6 +166,41 @@ TEXTS = {
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc": "[redacted]",
     "tmk_abcdefgh1234": "[redacted]",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nrest": "[redacted]\nrest",
+    "Command '['x', '--password', 'hunter2']' returned 1": "Command '['x', '--password', '[redacted]']' returned 1",
+    """Command '['x', '--password', "hun'ter2"]'""": """Command '['x', '--password', "[redacted]"]'""",
+    "[b'x', b'--token', b'hunter2']": "[b'x', b'--token', '[redacted]']",
+    """['sh', '-c', 'x --pass "hunter2" -v']""": """['sh', '-c', 'x --pass "[redacted]" -v']""",
+    "['--password=hun ter2', 'x']": "['--password=[redacted]', 'x']",
+    "prog --password hunter2 --token x --pass y": "prog --password [redacted] --token [redacted] --pass [redacted]",
+    "prog --password 'hun ter2' -v": "prog --password '[redacted]' -v",
+    "prog --api-key hun,ter2;x": "prog --api-key [redacted]",
+    "x --no-password x --max-tokens 5 --use-auth --lr 1": "x --no-password x --max-tokens 5 --use-auth --lr 1",
+    "usage: x [--password PASSWORD] [--lr LR]": "usage: x [--password PASSWORD] [--lr LR]",
+    "--password is required": "--password is required",
+    "curl -u ana:hunter2 https://host": "curl -u ana:[redacted] https://host",
+    "['curl', '--user', 'ana:hunter2']": "['curl', '--user', 'ana:[redacted]']",
+    "docker run -u 1000:1000 x": "docker run -u 1000:1000 x",
+    "mysql -u root -p hunter2 db": "mysql -u root -p [redacted] db",
+    "/usr/bin/mysqldump -phunter!2 db": "/usr/bin/mysqldump -p[redacted] db",
+    "['sshpass', '-p', 'hunter2']": "['sshpass', '-p', '[redacted]']",
+    "docker login -u ana -p hunter2": "docker login -u ana -p [redacted]",
+    "docker run -p 8080:80 x; cp -p a b": "docker run -p 8080:80 x; cp -p a b",
+    "Authorization: Basic aHVudGVyMjp4": "Authorization: [redacted]",
+    "401 for Basic YW5hOmh1bnRlcjI=": "401 for Basic [redacted]",
+    "Basic training of Basic research": "Basic training of Basic research",
+    "[('Authorization', 'hunter2'), ('a', 'b')]": "[('Authorization', '[redacted]'), ('a', 'b')]",
+    "[['token', 'hunter2'], ['pin', '1234']]": "[['token', '[redacted]'], ['pin', '[redacted]']]",
+    "\"['token', 'label'] not in index\"": "\"['token', 'label'] not in index\"",
+    'says "{\\"password\\": \\"hunter2\\"}"': 'says "{\\"password\\": \\"[redacted]\\"}"',
+    "https://a.b/c?sig=hunter2&x=1": "https://a.b/c?sig=[redacted]&x=1",
+    "https://a.b/c?x=1&X-Amz-Signature=hunter2": "https://a.b/c?x=1&X-Amz-Signature=[redacted]",
+    "/c?code=hunter2&signature=hunter2#x": "/c?code=[redacted]&signature=[redacted]#x",
+    "https://a.b/c?access_token=hunter2&state=1": "https://a.b/c?access_token=[redacted]&state=1",
+    "PWD=/home/ana HOME=/home/ana": "PWD=/home/ana HOME=/home/ana",
+    "{'PWD': '/home/ana', 'pwd': '/hunter2'}": "{'PWD': '/home/ana', 'pwd': '[redacted]'}",
+    "UID=sa;PWD=/hunter2;x": "UID=sa;PWD=[redacted];x",
+    "pass=hunter2 key=customer pin=1234": "pass=[redacted] key=customer pin=[redacted]",
+    "pass: 3, key=8f3a9c0d1e2b4a5f6c7d": "pass: 3, key=[redacted]",
     "a disk-based-risk-assessment of 2024-01-01": "a disk-based-risk-assessment of 2024-01-01",
 }
 
@@ -131,7 +226,29 @@ def test_a_command_line_is_told_without_secrets() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["a", "://a:", "a=b ", "a: ", "eyJ", "-----BEGIN PRIVATE KEY-----", " ", "password=", "='\"", "sk-", "é"]
+    "part",
+    [
+        "a",
+        "://a:",
+        "a=b ",
+        "a: ",
+        "eyJ",
+        "-----BEGIN PRIVATE KEY-----",
+        " ",
+        "password=",
+        "='\"",
+        "sk-",
+        "é",
+        "-",
+        "--password ",
+        "mysql ",
+        "mysql -p ",
+        "&",
+        "&sig=",
+        "'--token', ",
+        "Basic ",
+        "('token', ",
+    ],
 )
 def test_no_text_takes_long(part: str) -> None:
     """The longest texts that are recorded take linear time, whatever they repeat."""
@@ -151,15 +268,16 @@ class Config:
     secret: pydantic.SecretStr = pydantic.SecretStr("hunter2")
 
 @step
-def fit(api_key, headers):
+def fit(api_key, headers, argv):
     log_metadata({"auth": "hunter2", "config": Config(), "note": "token=hunter2", "lr": 0.1})
     log_metadata({"http://a:hunter2@b": 1})
     current_model().log_metadata({"nested": [{"deep": {"db_password": "hunter2"}}]})
-    raise ValueError("hunter2 was refused: postgresql://ana:hunter2@db (password='hunter2')")
+    log_metadata({"argv": argv, "text": "x -v --password hunter2", "pairs": [("token", "hunter2")]})
+    raise ValueError("hunter2 was refused: postgresql://ana:hunter2@db (password='hunter2') by " + str(argv))
 
 @pipeline(model=Model("churn"))
 def train(df, password, config=Config(), d={"lr": .1, "token": "hunter2"}, **kw):
-    fit("hunter2", headers={"Authorization": "Bearer hunter2"})
+    fit("hunter2", headers={"Authorization": "Bearer hunter2"}, argv=["x", "--password", "hunter2"])
 
 if os.environ.get("TALLYMARK_MODE") != "offline":
     Model("outside", version="1.0").log_metadata({"password": "hunter2"})
@@ -215,7 +333,11 @@ def test_a_secret_leaves_the_process_nowhere(server: Server, tmp_path: Path) -> 
     }
     assert run.url == "https://ana:[redacted]@ci/run?token=[redacted]"
     assert run.command.endswith("train.py --password [redacted] --token=[redacted] DB_PASSWORD=[redacted]")
-    assert steps[0].parameters == {"api_key": REDACTED, "headers": {"Authorization": REDACTED}}
+    assert steps[0].parameters == {
+        "api_key": REDACTED,
+        "headers": {"Authorization": REDACTED},
+        "argv": ["x", "--password", REDACTED],
+    }
     assert run.error.startswith("step fit: ValueError: [redacted] was refused: postgresql://ana:[redacted]@db (pass")
     assert steps[0].error in run.error
     assert version.metadata["lr"] == 0.1
