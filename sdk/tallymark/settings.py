@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tallymark.arguments import encodable, texts
@@ -99,6 +100,18 @@ def configure(
     chosen = {name: value for name, value in given.items() if value is not None}
     _settle({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
+
+
+@contextmanager
+def unconfigured() -> Iterator[None]:
+    """Let what `configure` has set not be in force in the block, and what it sets there not be in force afterwards."""
+    before = dict(_arguments)
+    _arguments.clear()
+    try:
+        yield
+    finally:
+        _arguments.clear()
+        _arguments.update(before)
 
 
 def current() -> Settings:

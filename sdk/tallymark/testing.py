@@ -7,6 +7,9 @@
 This module is a plugin of pytest, so its fixtures need no import. `registry` starts a server for each test;
 `shared_registry` starts one for all tests of the session, which is faster, and numbers go on from test to test.
 
+What decides where and how is recorded is theirs alone: TALLYMARK_ variables, what `tallymark.configure` has set, and a
+context in use count again only after them. What a test sets once it has the fixture is in force.
+
 Needs the service and pytest: `pip install 'tallymark[server]' pytest`.
 """
 
@@ -26,6 +29,8 @@ try:
     import pytest
 except ModuleNotFoundError:
     raise ModuleNotFoundError("tallymark.testing needs pytest: pip install pytest", name="pytest") from None
+
+from tallymark.settings import unconfigured
 
 STOP_TIMEOUT = 30.0
 
@@ -144,7 +149,10 @@ def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 @contextmanager
 def _recording_in(folder: Path) -> Iterator[Server]:
-    with Server(folder / "tallymark.db") as server, pytest.MonkeyPatch.context() as monkeypatch:
+    with Server(folder / "tallymark.db") as server, pytest.MonkeyPatch.context() as monkeypatch, unconfigured():
+        for name in [name for name in os.environ if name.startswith("TALLYMARK_")]:
+            monkeypatch.delenv(name)
+        # With an address in the environment, a context counts only if it is named there, too.
         monkeypatch.setenv("TALLYMARK_URL", server.address)
         monkeypatch.setenv("TALLYMARK_STORE", str(folder / "artifacts"))
         monkeypatch.setenv("TALLYMARK_SPOOL", str(folder / "spool"))

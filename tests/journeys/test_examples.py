@@ -96,6 +96,67 @@ def test_numbers_go_on(shared_registry, number):
     assert re.search(r"^2 passed", done.stdout, re.MULTILINE)
 
 
+# A suite of a user, with tests that need all settings to be those of the fixture.
+SUITE = """
+import os
+import pytest
+import tallymark
+from tallymark.settings import current
+from tallymark import Client, Model, pipeline
+
+set_by_environment = dict(os.environ)
+tallymark.configure(project="configured", mode="disabled", parameters="off")
+before = current()
+
+@pipeline(model=Model("churn"))
+def training(depth):
+    assert tallymark.current_run() != "outer"
+
+def check(server):
+    training(2)
+    found = current()
+    assert (found.url, found.project, found.mode) == (server.address, "default", "online")
+    assert (found.timeout, found.heartbeat_timeout) == (None, 90.0)
+    with Client() as client:
+        (version,), (run,) = client.list_versions("churn"), client.list_runs()
+        assert (version.number, version.creator, run.parameters) == (1, before.actor, {"depth": 2})
+    tallymark.configure(project="of-the-test")
+
+def test_in_a_registry_of_its_own(registry):
+    check(registry)
+
+def test_nothing_is_lost():
+    assert current() == before
+    assert {n: v for n, v in os.environ.items() if n != "PYTEST_CURRENT_TEST"} == {
+        n: v for n, v in set_by_environment.items() if n != "PYTEST_CURRENT_TEST"
+    }
+
+def test_in_a_registry_for_all(shared_registry):
+    check(shared_registry)
+
+def test_what_a_test_sets_is_in_force(registry, monkeypatch):
+    monkeypatch.setenv("TALLYMARK_PROJECT", "set")
+    assert current().project == "set"
+"""
+
+
+def test_a_test_is_independent_of_the_environment(tmp_path: Path) -> None:
+    """No setting of the environment, of `configure` or of a context changes what a fixture records, nor is it lost."""
+    (tmp_path / "test_settings.py").write_text(SUITE)
+    contexts = tmp_path / "config/tallymark/config.toml"
+    contexts.parent.mkdir(parents=True)
+    contexts.write_text('context = "work"\n[contexts.work]\nurl = "127.0.0.1:1"\nproject = "of-the-context"\n')
+    settings = {"URL": "127.0.0.1:1", "PROJECT": "x", "MODE": "offline", "TIMEOUT": "0.001", "PARAMETERS": "off"}
+    settings |= {"RUN_ID": "outer", "RUN_SUBSTITUTIONS": "no JSON", "CONTEXT": "work", "HEARTBEAT_TIMEOUT": "1"}
+    settings |= {"STORE": "nowhere://", "TRUSTED_TYPES": "builtins.*"}
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_settings.py")
+    for given in (settings, {"MODE": "disabled"}, {}):
+        environment = {f"TALLYMARK_{name}": value for name, value in given.items()}
+        done = run(*command, folder=tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config"), **environment)
+        assert done.returncode == 0, done.stdout
+        assert re.search(r"^4 passed", done.stdout, re.MULTILINE)
+
+
 def test_the_readme_of_the_examples_names_each() -> None:
     """Each example stands in the table, and everything in the table is there."""
     named = re.findall(r"^\| \[(\w+\.py)\]\(\1\)", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
