@@ -16,6 +16,7 @@ from tallymark_server import heartbeats
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.domain.model import Run, RunState
+from tallymark_server.domain.reference import numbered
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.registry import Registry
 from tallymark_server.storage.contract import Storage
@@ -78,6 +79,22 @@ async def test_the_end_of_a_lost_run_is_its_last_heartbeat(tmp_path: Path) -> No
         lost = await service.lost("r1")
         assert lost.end_time == 5 * SECOND
         assert service.heartbeats.heard("default", "r1") is None
+
+
+async def test_a_lost_run_does_not_end_before_what_was_recorded_in_it(tmp_path: Path) -> None:
+    """A step, and metadata of the version that the run made, come after the last heartbeat, and put off the end."""
+    async with served(tmp_path) as service:
+        registry = Registry(service.storage, service.writer, service.bell, service.heartbeats, 1.0)
+        for run in ("steps", "metadata"):
+            await service.start(run)
+        await registry.execute(ensure("churn", run="metadata"))
+        service.now = 5 * SECOND
+        await registry.execute(c.StartStep(**ATTEMPT, run="steps", step="s", name="fit"))
+        service.now = 6 * SECOND
+        await registry.execute(c.LogMetadata(**ATTEMPT, model="churn", reference=numbered(1), metadata={"auc": 0.5}))
+        service.now = 9 * SECOND
+        assert (await service.lost("steps")).end_time == 5 * SECOND
+        assert (await service.lost("metadata")).end_time == 6 * SECOND
 
 
 async def test_a_run_that_was_heard_of_before_a_restart_ends_with_its_last_trace(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ _log = structlog.get_logger()
 class Awaited(NamedTuple):
     """By when the next heartbeat must arrive, in seconds of the loop.
 
-    How long it may take to arrive, and when the last one did, are in microseconds.
+    How long it may take to arrive, and when the run was last heard of, are in microseconds.
     """
 
     deadline: float
@@ -74,6 +74,12 @@ class Heartbeats:
         deadline = _now() + known.timeout / MICROS
         self._awaited[(project, run_id)] = Awaited(deadline, known.timeout, self._clock())
         return known.timeout
+
+    def saw_record(self, project: str, run_id: str) -> None:
+        """Note that something of the run was recorded: it does not end before that, but its heartbeat stays due."""
+        known = self._awaited.get((project, run_id))
+        if known is not None:
+            self._awaited[(project, run_id)] = known._replace(last_seen=self._clock())
 
     def forget(self, project: str, run_id: str) -> None:
         """Wait for the run no longer."""

@@ -91,7 +91,11 @@ class Registry:
 
     async def execute(self, command: Command[T]) -> T:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
-        return await self._writer.execute(command)
+        answer = await self._writer.execute(command)
+        run = getattr(command, "run", None)
+        if run is not None:
+            self._heartbeats.saw_record(command.project, run)
+        return answer
 
     async def project(self, name: str) -> Project:
         """Return the project of that name; ProjectNotFound."""

@@ -104,7 +104,8 @@ class Run(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the run was finished, UTC, as the program said, else when the registry recorded it; when it was
-        lost, the last sign of life. Absent while it goes on.
+        lost, the last sign of life: a heartbeat, a record that names the run, such as of a step, or a change of a version
+        that the run made. Absent while it goes on.
         """
 
     @_builtins.property

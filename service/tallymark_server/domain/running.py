@@ -75,11 +75,16 @@ def finish_run(state: State, command: FinishRun, scribe: Scribe) -> Run:
 
 
 def lose_run(state: State, command: LoseRun, scribe: Scribe) -> Run:
-    """Record a running run as lost; a run in any other state stays as it is. RunNotFound."""
+    """Record a running run as lost; a run in any other state stays as it is. RunNotFound.
+
+    It ends with its last sign of life, which may be a change of a version that it made: what a program records, such as
+    its metrics, may come after its last heartbeat.
+    """
     run = _run(state, command.run)
     if run.state is not RunState.RUNNING:
         return run
-    end = _end(run, command.last_seen, scribe)
+    made = [state.versions[place] for place in state.made[run.id]]
+    end = _end(run, max(command.last_seen, *(each.update_time for each in made if each is not None), 0), scribe)
     run = replace(run, state=RunState.LOST, end_time=end, mod_revision=scribe.revision)
     return _write_state(state, Kind.RUN_LOST, run, scribe)
 

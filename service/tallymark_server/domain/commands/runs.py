@@ -73,7 +73,7 @@ class FinishRun(RunStateCommand, frozen=True, kw_only=True):
 
 
 class LoseRun(RunStateCommand, frozen=True, kw_only=True):
-    """Record a run as lost, if it is still running. `last_seen` is its last sign of life."""
+    """Record a run as lost, if it is still running. `last_seen` is when it was heard of last."""
 
     last_seen: int
 
