@@ -113,12 +113,17 @@ def test_a_filter_is_applied_while_it_is_written(page: Page, calls: Calls) -> No
 
 
 def test_the_search_of_every_page_knows_short_references(page: Page, calls: Calls) -> None:
-    """`churn@production` leads to that very version, the id of a run to the run; a word to the models that it finds."""
+    """`churn@production` leads to that version, a run's id, or the beginning of one, to it; a word to models."""
     furnished(calls)
     calls.start_run("train-7")
+    calls.start_run("night-71")
+    calls.start_run("night-72")
     calls.start_run("churn")
     for text, address in (
         ("train-7", "/runs/train-7"),
+        ("trai", "/runs/train-7"),
+        ("night-7", "/?q=night-7"),
+        ("night-72…", "/runs/night-72"),
         ("churn", "/?q=churn"),
         ("churn@production", f"{CHURN}/versions/3"),
         ("churn/7", f"{CHURN}/versions/7"),
@@ -130,6 +135,7 @@ def test_the_search_of_every_page_knows_short_references(page: Page, calls: Call
         page.keyboard.type(text)
         page.keyboard.press("Enter")
         page.wait_for_url(f"**{address}")
+    assert page.request.get("/go?q=AND", max_redirects=0).headers["location"].endswith("/?q=AND")
 
 
 def test_a_version_tells_why_it_has_its_number(page: Page, calls: Calls) -> None:

@@ -110,21 +110,42 @@ async def go(visit: Visit) -> Answer:
         name, reference = found
         version = await visit.registry.version(visit.project, name, reference, deleted=True)
         return Elsewhere(visit.to.version(version.model, version.number))
-    if await _is_run(visit, search):
-        return Elsewhere(visit.to.run(search))
+    if (run := await _run(visit, search)) is not None:
+        return Elsewhere(visit.to.run(run))
     return Elsewhere(visit.to.models(q=search))
 
 
-async def _is_run(visit: Visit, search: str) -> bool:
-    """Return whether a run has exactly that id, and no model that name."""
+async def _run(visit: Visit, search: str) -> str | None:
+    """Return the id of the run that is meant: by all of it, or by a beginning that no other run has.
+
+    A model that has this name is meant instead, and any model that the search finds comes before a beginning.
+    """
     try:
-        run = await visit.registry.run(visit.project, naming.run_id(search, "q"))
-        await visit.registry.model(visit.project, run.id, deleted=True)
+        # Long ids are shown cut.
+        meant = naming.run_id(search.rstrip("…"), "q")
+        await visit.registry.run(visit.project, meant)
+    except InvalidField:
+        return None
+    except RunNotFound:
+        return await _run_beginning(visit, meant)
+    try:
+        await visit.registry.model(visit.project, meant, deleted=True)
     except ModelNotFound:
-        return True
-    except (InvalidField, RunNotFound):
-        return False
-    return False
+        return meant
+    return None
+
+
+async def _run_beginning(visit: Visit, beginning: str) -> str | None:
+    """Return the id of the only run that begins so, if no model is found by it."""
+    try:
+        models = await visit.registry.models(visit.project, Asked(page_size=1, filter=searching.models(beginning)))
+    except InvalidFilter:
+        return None
+    if models.items:
+        return None
+    asked = Asked(page_size=2, filter=f"run = {searching.quoted(f'{beginning}*')}")
+    runs = (await visit.registry.runs(visit.project, asked)).items
+    return runs[0].id if len(runs) == 1 else None
 
 
 async def _listed(visit: Visit, filter_text: str, sort: str, *, deleted: bool) -> Listing[Model]:
