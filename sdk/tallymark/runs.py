@@ -41,6 +41,9 @@ def run(
     trainers. Within a run, or where TALLYMARK_RUN_ID names one, the block belongs to that run, as with @pipeline. In a
     generator the block also covers the code that reads it.
 
+    SIGTERM ends the runs of the process as failed if, when they began, one was open in the main thread and the program
+    had no handler of its own. Otherwise the process ends as ever, and the run becomes lost.
+
     Args:
         model: The model of the run, for which what is logged without naming a model is recorded.
         name: What the run is called in lists, by default as the program.

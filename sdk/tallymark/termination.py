@@ -2,6 +2,10 @@
 
 Without this, a program that is stopped leaves its runs behind as running. It is in force only while a run that this
 process owns is open in its main thread, and only if the program has no handler of its own; otherwise nothing changes.
+Python lets the main thread alone set handlers. So runs of other threads are ended, too, if they begin while one is open
+in the main thread, and every other is recorded as lost, when its heartbeats stop. To set the handler at import would
+affect programs without runs, and frameworks that set theirs only where there is none.
+
 The process ends by the signal, as it would without Tallymark: in between, no code of the program runs but for moments
 in which the main thread gives back a lock.
 
@@ -39,28 +43,43 @@ class _Guard:
     def __init__(self) -> None:
         # Taken once, by whoever comes first, and never given back.
         self.is_ending = threading.Lock()
+        self.counting = threading.Lock()
         self.armed = 0
         self.end_runs: Callable[[], None] = _nothing
         self.pipe: tuple[int, int] | None = None
         self.masks = threading.local()
 
     def arm(self, end_runs: Callable[[], None]) -> bool:
-        """Handle SIGTERM from now on. Return whether `disarm` has to be called."""
-        if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        """Handle SIGTERM from now on; in another thread than the main one, as long as the run there if it is handled.
+
+        Return whether `disarm` has to be called.
+        """
+        if os.name != "posix":
             return False
-        if self.armed == 0:
-            if signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, self.handle):
-                return False
-            self.end_runs = end_runs
-            signal.signal(signal.SIGTERM, self.handle)
-            self._listen()
-        self.armed += 1
+        with self.counting:
+            if threading.current_thread() is not threading.main_thread():
+                if not self.armed:
+                    return False
+            elif self.armed == 0:
+                if signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, self.handle):
+                    return False
+                self.end_runs = end_runs
+                signal.signal(signal.SIGTERM, self.handle)
+                self._listen()
+            self.armed += 1
         return True
 
     def disarm(self) -> None:
-        """Handle SIGTERM no more, unless another run is open. A handler that was set since stays."""
-        self.armed -= 1
-        if self.armed == 0 and threading.current_thread() is threading.main_thread():
+        """Handle SIGTERM no more, unless another run is open. A handler that was set since stays.
+
+        When the last run ends in another thread, the handler stays until one in the main thread ends, and ends the
+        process as the signal would.
+        """
+        with self.counting:
+            # In a child that was made by fork in a run, the run's block ends without having been counted there.
+            self.armed = max(0, self.armed - 1)
+            is_last = self.armed == 0
+        if is_last and threading.current_thread() is threading.main_thread():
             self._restore()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -85,12 +104,17 @@ class _Guard:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         _die()
 
+    @property
+    def _is_set(self) -> bool:
+        """Whether the handler of SIGTERM is this one."""
+        return signal.getsignal(signal.SIGTERM) == self.handle
+
     def before_fork(self) -> None:
         """Hold back SIGTERM in this thread, so that a child gets none before it has its own handling of it.
 
         Until then the child would write its signals into the pipe of its parent, and Python would forget them.
         """
-        self.masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}) if self.armed else None
+        self.masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}) if self._is_set else None
 
     def after_fork_in_parent(self) -> None:
         """Handle what came meanwhile."""
@@ -99,14 +123,13 @@ class _Guard:
 
     def after_fork_in_child(self) -> None:
         """Leave the parent's runs to the parent: what is sent to the child ends the child alone."""
-        if self.armed:
-            self.armed = 0
-            self._restore()
-        self.is_ending, self.pipe = threading.Lock(), None
+        self.armed = 0
+        self._restore()
+        self.is_ending, self.counting, self.pipe = threading.Lock(), threading.Lock(), None
         self.after_fork_in_parent()
 
     def _restore(self) -> None:
-        if signal.getsignal(signal.SIGTERM) == self.handle:
+        if self._is_set:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if self.pipe is not None:
             self._listen_to(-1, instead_of=self.pipe[1])
@@ -127,7 +150,7 @@ class _Guard:
     def _read(self, fd: int) -> None:
         while numbers := os.read(fd, 64):
             # A handler that the program has set since decides what SIGTERM means.
-            if signal.SIGTERM in numbers and signal.getsignal(signal.SIGTERM) == self.handle:
+            if signal.SIGTERM in numbers and self._is_set:
                 self.end()
 
 

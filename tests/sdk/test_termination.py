@@ -160,6 +160,66 @@ def test_everything_is_as_before_after_the_run(client: Client, tmp_path: Path) -
     assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED, RunState.RUNNING}
 
 
+@pytest.mark.parametrize("main_ends", [False, True], ids=["both open", "the thread's open"])
+def test_a_run_of_a_thread_is_ended_with_that_of_the_main_thread(
+    client: Client, tmp_path: Path, *, main_ends: bool
+) -> None:
+    """A run that another thread begins while one is open in the main thread is ended, too, also after that one."""
+    code = f"""
+    begun = threading.Event()
+
+    def elsewhere():
+        with tallymark.run(name="elsewhere", model=Model("churn")):
+            begun.set()
+            time.sleep(100)
+
+    with tallymark.run(name="main"):
+        threading.Thread(target=elsewhere, daemon=True).start()
+        begun.wait()
+        if not {main_ends}:
+            {WAIT}
+    {WAIT}
+    """
+    assert terminated(code, tmp_path)[0] == -signal.SIGTERM
+    found = {run.pipeline: (run.state, run.error) for run in client.list_runs()}
+    failed = (RunState.FAILED, "SIGTERM")
+    assert found == {"elsewhere": failed, "main": (RunState.SUCCEEDED, "") if main_ends else failed}
+
+
+def test_a_handler_that_a_thread_left_behind_does_no_harm(client: Client, tmp_path: Path) -> None:
+    """When a thread's run ends last, children and the process end by the signal, and the next run restores it."""
+    code = f"""
+    import multiprocessing
+    begun, over = threading.Event(), threading.Event()
+
+    def elsewhere():
+        with tallymark.run(name="elsewhere"):
+            begun.set()
+            over.wait()
+
+    thread = threading.Thread(target=elsewhere)
+    with tallymark.run(name="main"):
+        thread.start()
+        begun.wait()
+    over.set()
+    thread.join()
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
+    child.start()
+    child.terminate()
+    child.join(30)
+    assert child.exitcode == -15
+    if not {{restored}}:
+        {WAIT}
+    with tallymark.run(name="next"):
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    {WAIT}
+    """
+    for restored in (False, True):
+        assert terminated(code.format(restored=restored), tmp_path)[0] == -signal.SIGTERM
+    assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED}
+
+
 def test_a_child_that_is_terminated_leaves_the_run_alone(client: Client, tmp_path: Path) -> None:
     """Ending a process that was made by fork, or another program, ends neither the run nor its process."""
     code = """
