@@ -5,6 +5,9 @@ The store is a folder, or whatever fsspec reaches: `s3://bucket/models` once s3f
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -149,6 +152,9 @@ def _write(value: object, chosen: Format, path: Path) -> None:
 def load(artifact: ArtifactInfo, *, format: str | None = None, trusted: Sequence[str] = ()) -> Any:  # noqa: A002 - as above
     """Return the value that was saved, after its bytes were verified.
 
+    A file or folder comes back as the path of a copy in a temporary folder, which is removed when this process ends;
+    `download` fetches one that stays.
+
     Args:
         artifact: what was linked.
         format: how to read it, if the link does not say; `joblib`, a pickle, must be named here.
@@ -165,7 +171,7 @@ def load(artifact: ArtifactInfo, *, format: str | None = None, trusted: Sequence
 
     chosen = formats.format_named(format or artifact.format, artifact, asked=format is not None)
     if chosen.name in (formats.FILE, formats.FOLDER):
-        return download(artifact, Path(tempfile.mkdtemp(prefix="tallymark-")))
+        return download(artifact, _folder_until_exit())
     chosen.check_installed()
     with tempfile.TemporaryDirectory(prefix="tallymark-") as folder:
         path = download(artifact, Path(folder))
@@ -175,6 +181,19 @@ def load(artifact: ArtifactInfo, *, format: str | None = None, trusted: Sequence
             raise
         except Exception as error:
             raise InvalidArgument(f"{artifact!r} cannot be read as {chosen.name}: {error}") from error
+
+
+def _folder_until_exit() -> Path:
+    """Return a new temporary folder, which is removed when this process ends."""
+    folder, process = tempfile.mkdtemp(prefix="tallymark-"), os.getpid()
+
+    def remove() -> None:
+        # A child that was made by fork ends before its parent, whose folder it is.
+        if os.getpid() == process:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return Path(folder)
 
 
 def download(artifact: ArtifactInfo, folder: Path, *, force: bool = False) -> Path:

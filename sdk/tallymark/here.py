@@ -18,7 +18,8 @@ def current_model() -> Model:
     frame = current_frame(_joined)
     if frame is None or frame.model is None:
         raise NoCurrentModel(
-            "no model is in force here; give one to @step(model=...), @pipeline(model=...) or tallymark.run(model=...)"
+            "no model is in force here; give one to @step(model=...), @pipeline(model=...) or tallymark.run(model=...);"
+            ' outside runs, use a model itself, as in Model("churn").log_metadata(...)'
         )
     return frame.model
 

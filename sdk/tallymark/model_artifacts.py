@@ -109,8 +109,9 @@ class ModelArtifacts:
     ) -> Any:
         """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
 
-        Within a run, the version of the model in force is linked to the artifact as made from it. A file or folder
-        comes back as the pathlib.Path of a copy in a temporary folder, a figure as the bytes of its picture.
+        Within a run, the version of the model in force is linked to the artifact as made from it. A figure comes back
+        as the bytes of its picture, a file or folder as the pathlib.Path of a copy in a temporary folder
+        (tempfile.gettempdir()), which is removed when this process ends; `download` fetches one that stays.
 
         Args:
             name: The artifact's name.

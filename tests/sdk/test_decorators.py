@@ -260,7 +260,7 @@ def test_outside_everything_there_is_no_model() -> None:
         current_run()
     with pytest.raises(errors.NoCurrentModel, match="@step"):
         current_model()
-    with pytest.raises(errors.NoCurrentModel):
+    with pytest.raises(errors.NoCurrentModel, match=r'outside runs, use a model itself.*Model\("churn"\).log_metadata'):
         log_metadata({"a": 1})
 
 

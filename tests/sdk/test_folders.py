@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,6 +66,34 @@ def test_a_folder_comes_back_as_it_was(registry_env: Server, store: Path, folder
     assert second.ordinal == 2
     assert len(list(manifest.parent.joinpath("files").iterdir())) == 4
     assert contents(Model("churn", "latest").load("checkpoint@1"))["copy.txt"] == b"a\nb"
+
+
+def test_a_loaded_folder_is_there_until_the_process_ends(
+    registry_env: Server, store: Path, folder: Path, tmp_path: Path
+) -> None:
+    """The copies of loaded files and folders are gone after the process that loaded them, not after a child of it."""
+    Model("churn").save("checkpoint", folder)
+    Model("churn", "latest").save("file", folder / "copy.txt")
+    program = """
+import os, sys
+from tallymark import Model
+loaded = [Model("churn", "latest").load(name) for name in ("checkpoint", "file")]
+child = os.fork() or sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+assert all(path.exists() for path in loaded)
+print(len(list(loaded[0].rglob("*"))))
+"""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == (str(len(contents(folder))), "")
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("harm", ["changed", "larger", "gone"])
