@@ -24,6 +24,7 @@ from tallymark.context import (
     present_frame,
     within,
 )
+from tallymark.headroom import HeadRoom, check_room
 from tallymark.settings import Settings, current
 
 if TYPE_CHECKING:
@@ -76,20 +77,24 @@ class Activation:
         self.frame: Frame
 
     def __enter__(self) -> Self:
-        self._open()
+        check_room()
+        with HeadRoom():
+            self._open()
         self._set()
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._unset()
-        try:
-            self._close(error)
-        finally:
-            self._unguard()
+        with HeadRoom():
+            self._unset()
+            try:
+                self._close(error)
+            finally:
+                self._unguard()
 
     async def __aenter__(self) -> Self:
         import asyncio
 
+        check_room()
         opening = asyncio.ensure_future(asyncio.to_thread(self._open))
         try:
             await asyncio.shield(opening)

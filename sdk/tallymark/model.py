@@ -212,8 +212,11 @@ class Model(ModelArtifacts):
         if (current() if frame is None else frame.run.settings).disabled:
             return
         from tallymark import recordable
+        from tallymark.headroom import HeadRoom
 
-        self._record_metadata(recordable.metadata_of(metadata, None if frame is None else frame.run.problems), frame)
+        with HeadRoom():
+            facts = recordable.metadata_of(metadata, None if frame is None else frame.run.problems)
+            self._record_metadata(facts, frame)
 
     def _record_metadata(self, facts: Mapping[str, Value], frame: Frame | None) -> None:
         if frame is not None:

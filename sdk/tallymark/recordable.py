@@ -16,6 +16,7 @@ from tallymark.arguments import mapping, number
 from tallymark.arrays import is_array
 from tallymark.conversion import METADATA, PARAMETERS, WHOLE, Conversion, Loss, Path, described_type, type_name
 from tallymark.errors import InvalidArgument, InvalidField
+from tallymark.headroom import HeadRoom
 from tallymark.problems import RecordingProblems
 from tallymark.resources import MetricPoint, Value
 from tallymark.secrecy import Secrecy, secrecy_of
@@ -53,7 +54,8 @@ def metadata_in_run(metadata: object, problems: RecordingProblems) -> dict[str, 
 
 def metadata_or_raise(metadata: object, *, redacts: bool = False) -> dict[str, Value]:
     """Return the metadata as it is recorded. Raises InvalidField for what cannot be, and InvalidArgument."""
-    found = _converted(metadata, Conversion(WHOLE, redacts=redacts))
+    with HeadRoom():
+        found = _converted(metadata, Conversion(WHOLE, redacts=redacts))
     if found is None:
         raise InvalidArgument(
             f"log_metadata takes a mapping, such as {{'auc': 0.9}}, not {described_type(type(metadata))}"

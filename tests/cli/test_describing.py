@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+import tallymark
 from cli.tables import column
-from tallymark import Client, MetricPoint
+from tallymark import Client, MetricPoint, Model
 from tallymark.problems import RecordingProblem
 
 Say = Callable[..., str]
@@ -39,11 +40,11 @@ def test_a_version_is_described_with_all_that_belongs_to_it(say: Say, trained: C
     """Stage, aliases, people and times, text, facts, metrics, artifacts, run, parameters, steps, lineage and moves."""
     shown = say("describe", "churn/4")
     for line in (
-        "Version:      churn/4",
-        "Aliases:      newest",
-        "Run state:    failed",
-        "Tags:         growth",
-        "Run:          nightly-7",
+        "Version:       churn/4",
+        "Aliases:       newest",
+        "Run state:     failed",
+        "Tags:          growth",
+        "Run:           nightly-7",
         "  layers  [64,32]",
         "  loss  0.333333333333333  at step 2",
         "  depth  3",
@@ -57,6 +58,22 @@ def test_a_version_is_described_with_all_that_belongs_to_it(say: Say, trained: C
     assert "  none -> production  " in moved
     assert "  better" in moved
     assert "RUN" not in moved
+
+
+def test_artifacts_in_the_lineage_of_a_version_are_its_own(say: Say, churn: Client) -> None:
+    """Where versions of several models link the same bytes, each is described with the artifact that is its own."""
+    digest = "sha256:" + "a" * 64
+    for model, role in (("first", "made"), ("second", "made"), ("third", "used"), ("fourth", "used")):
+        churn.ensure_version(model)
+        churn.link_artifact(f"{model}/1", "weights", f"s3://{model}/weights", digest=digest, role=role)
+    for model, way in (("first", "into"), ("second", "into"), ("third", "from"), ("fourth", "from")):
+        shown = say("describe", f"{model}/1")
+        assert f"  {way}  artifact  s3://{model}/weights" in shown.splitlines()
+        assert shown.count("/weights") == 2, "once as its artifact, and once in its lineage"
+        told = json.loads(say("describe", f"{model}/1", "-o", "json"))
+        uris = [each["uri"] for each in told["sources"] + told["results"] if "uri" in each]
+        assert uris == [f"s3://{model}/weights"]
+    assert "  into  version   third/1" in say("describe", "first/1").splitlines()
 
 
 def test_what_was_not_recorded_is_shown(say: Say, trained: Client) -> None:
@@ -84,7 +101,7 @@ def test_a_model_and_a_run_are_described(say: Say, run: Any, trained: Client) ->
     """A model with its newest versions and moves, a run with its steps and versions; each by its noun too."""
     model = say("describe", "churn")
     for words in (
-        "Description:  who leaves",
+        "Description:   who leaves",
         "Newest versions",
         "churn/2  ",
         "production",
@@ -94,14 +111,17 @@ def test_a_model_and_a_run_are_described(say: Say, run: Any, trained: Client) ->
     assert say("model", "describe", "churn") == model
     made = say("describe", "nightly-7")
     for words in (
-        "State:        failed",
-        "Error:        step fit: out of memory",
-        "Made:         churn/4",
+        "State:         failed",
+        "Error:         step fit: out of memory",
+        "Made:          churn/4",
         "  depth  3",
     ):
         assert words in made
     assert say("run", "describe", "nightly") == made
-    assert "Used:         churn/4" in say("describe", "score")
+    assert "Used:          churn/4" in say("describe", "score")
+    with tallymark.run(model=Model("duo"), id="own-model"):
+        pass
+    assert "Model version: duo/1" in say("describe", "own-model").splitlines()
     done = run("describe", "nothing")
     assert (done.exit_code, "no model and no run 'nothing'" in done.stderr) == (4, True)
     assert run("describe", "churn/9").exit_code == 4

@@ -17,7 +17,7 @@ from tallymark.resources import ArtifactInfo, Event, Lineage, ModelInfo, ModelVe
 # A list is shown so far; the command that shows the rest is named below it.
 _MOST = 20
 _INDENT = 2
-_LABEL = 14
+_LABEL = 15
 Rows = Sequence[Sequence[object]]
 
 

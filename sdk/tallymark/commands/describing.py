@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,13 @@ from tallymark.references import means_version
 
 if TYPE_CHECKING:
     from tallymark.client import Client
+    from tallymark.resources import ArtifactInfo, Lineage
 
 # So many of each are read: what is described is one thing, and not all that is in it.
 _NEWEST = 10
 _MOST = 200
+# As many as a lineage has.
+_MOST_NODES = 1_000
 
 
 @click.command
@@ -99,11 +103,27 @@ def version_of(client: Client, reference: str, at: int | datetime | None) -> Any
     run = client.get_run(version.run, at=at) if version.run else None
     artifacts, sources, results = [], _no_lineage(), _no_lineage()
     if not version.delete_time:
-        artifacts = list(islice(client.list_artifacts(name, at=at), _MOST))
-        sources = client.lineage(name, direction="upstream", depth=2, at=at)
-        results = client.lineage(name, direction="downstream", depth=2, at=at)
+        linked = list(islice(client.list_artifacts(name, at=at), _MOST_NODES))
+        artifacts = linked[:_MOST]
+        sources = _with_own(client.lineage(name, direction="upstream", depth=2, at=at), linked)
+        results = _with_own(client.lineage(name, direction="downstream", depth=2, at=at), linked)
     steps = list(islice(client.list_steps(run.id, at=at), _MOST)) if run else []
     return OfVersion(version, run, steps, artifacts, sources, results, _moves(client, name, at))
+
+
+def _with_own(lineage: Lineage, linked: list[ArtifactInfo]) -> Lineage:
+    """Return the lineage of a version with the artifacts as the version itself links them.
+
+    The lineage shows an artifact as any of the versions links it that have the same bytes.
+    """
+    from tallymark.resources import ArtifactInfo
+
+    own = {each.digest or each.uri: each for each in reversed(linked)}
+    nodes = [
+        replace(node, resource=own.get(node.id, node.resource)) if isinstance(node.resource, ArtifactInfo) else node
+        for node in lineage.nodes
+    ]
+    return replace(lineage, nodes=tuple(nodes))
 
 
 def _no_lineage() -> Any:
