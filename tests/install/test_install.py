@@ -24,10 +24,10 @@ LIGHT = {"tallymark", "PyYAML", "click", "googleapis-common-protos", "grpcio", "
 
 
 def test_the_wheel_holds_both_packages_and_the_licence(wheel: Path) -> None:
-    """Every file of both packages is in the wheel, and beside them only what describes it: the examples are not."""
+    """Every file of both packages is in the wheel, and beside them only what describes it: no examples, no guide."""
     folders = (ROOT / "sdk", ROOT / "service")
     due = {path.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
-    due = {path for path in due if "__pycache__" not in path and not path.startswith("examples/")}
+    due = {path for path in due if "__pycache__" not in path and not path.startswith(("examples/", "README.md"))}
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     description = {path for path in held if path.split("/")[0].endswith(".dist-info")}

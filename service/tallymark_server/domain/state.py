@@ -183,7 +183,8 @@ def _moved(holders: Holders, event: Event, version: ModelVersion) -> Holders:
             changed = {stage.value: number if stage is after else 0 for stage in EXCLUSIVE_STAGES & {before, after}}
             return replace(holders, **changed)
         case Kind.ALIAS_SET:
-            return replace(holders, aliases={**holders.aliases, event.alias: number})
+            # In the order in which storage reads them.
+            return replace(holders, aliases=dict(sorted({**holders.aliases, event.alias: number}.items())))
         case Kind.ALIAS_DELETED:
             left = {alias: held for alias, held in holders.aliases.items() if alias != event.alias}
             return replace(holders, aliases=left)
