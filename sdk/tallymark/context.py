@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tallymark.model import Model
     from tallymark.problems import RecordingProblems
     from tallymark.recorder import Recorder
+    from tallymark.resources import ModelVersion
 
 RUN_ID = "TALLYMARK_RUN_ID"
 MAX_RUN_ID = 100
@@ -91,6 +92,8 @@ class ActiveRun:
         # What records it in this process, once there is something to record.
         self.recorder: Recorder | None = None
         self.open_steps: set[str] = set()
+        # What the names and versions of models are found to mean in it, whichever object asks.
+        self.versions: dict[tuple[str, str], ModelVersion] = {}
 
     def __repr__(self) -> str:
         return f"run {self.id}"

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from tallymark.batching import MAX_RECORDS, batch_of
 from tallymark.calls import recorded
 from tallymark.calls.parts import Call
 from tallymark.errors import (
     Forbidden,
     Internal,
     InvalidArgument,
+    ModelDeleted,
+    ModelNotFound,
     NotFound,
     ProjectNotFound,
     Refused,
@@ -24,15 +27,16 @@ from tallymark.errors import (
     TallymarkError,
     Unauthenticated,
     Unavailable,
+    VersionDeleted,
+    VersionNotFound,
 )
 from tallymark.journal import Kind, Record, point_of
 from tallymark.problems import RecordingProblems
+from tallymark.renaming import new_name
 from tallymark.resources import ModelVersion
 from tallymark.spool import Claimed
-from tallymark.uploading import upload
+from tallymark.uploading import artifact_of, is_waiting, upload, waiting
 
-MAX_POINTS = 500
-MAX_BYTES = 512 * 1024
 # A defect of the service may go away with its restart; a record that causes one each time must not stop the others.
 MAX_DEFECTS = 5
 
@@ -86,6 +90,8 @@ class Delivery:
         self._names: dict[int, str] = dict(progress.resolved)
         self._refused: dict[int, str] = {}
         self._defects = 0
+        # The uploads of which the problems say that they wait for their store.
+        self._waiting: set[bytes] = set()
         self._read_to = 0
         self._records: list[Record] = []
 
@@ -93,6 +99,11 @@ class Delivery:
     def sent(self) -> int:
         """Everything before this place of the journal is delivered."""
         return self._sent
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether what is recorded cannot be delivered for now, although the registry can be reached."""
+        return self.blocked is not None and not self.is_noticed
 
     def has_more(self) -> bool:
         """Return whether there is a record to deliver; OSError."""
@@ -164,31 +175,13 @@ class Delivery:
         first = self._records[0]
         if first.kind not in (Kind.POINT, Kind.METADATA):
             return [first]
-        while (len(self._records) < MAX_POINTS or self._records[-1].end < self._sending) and self._read_more():
+        while (len(self._records) < MAX_RECORDS or self._records[-1].end < self._sending) and self._read_more():
             pass
         if self._sending > first.start:
             again = [record for record in self._records if record.end <= self._sending]
             if again and again[-1].end == self._sending:
                 return again
-        batch: list[Record] = []
-        size, set_keys, point_keys = 0, set[str](), set[str]()
-        for record in self._records[:MAX_POINTS]:
-            size += len(record.body)
-            if record.version != first.version or (batch and size > MAX_BYTES):
-                break
-            if record.kind == Kind.POINT:
-                point_keys.add(point_of(record.body)[0])
-            elif record.kind == Kind.METADATA:
-                keys = recorded.metadata_keys(record.body)
-                if keys & set_keys:  # each value has its place in the history, also if another follows at once
-                    break
-                set_keys |= keys
-            else:
-                break
-            if set_keys & point_keys:  # the contract does not take both in one request, and their order counts
-                break
-            batch.append(record)
-        return batch
+        return batch_of(self._records)
 
     def _deliver(self, batch: list[Record]) -> None:
         record = batch[0]
@@ -213,7 +206,10 @@ class Delivery:
         except TallymarkError as error:
             if is_blocked(error) or isinstance(error, Internal):
                 raise
-            if isinstance(error, NotFound | Refused):  # the version as a whole, whatever is logged to it
+            if renamed := self._renamed(batch[0].version, version, error):
+                self._deliver_log(batch, renamed)
+            elif isinstance(error, NotFound | Refused):  # the version as a whole, whatever is logged to it
+                self.is_damaged = True  # it is kept, since what is deleted may come back
                 self._refuse(batch, str(error))
             elif len(batch) > 1:
                 half = len(batch) // 2
@@ -258,7 +254,10 @@ class Delivery:
         except TallymarkError as error:
             if is_blocked(error) or isinstance(error, Internal):
                 raise
-            self._call_refused(record, call, error)
+            if self._renamed(record.version, version, error):
+                self._deliver_call(record)
+            else:
+                self._call_refused(record, call, error)
             return
         if call.method == "StartRun":
             self._keep(record.version, recorded.version_in(reply))
@@ -278,7 +277,17 @@ class Delivery:
                     raise
                 self.problems.add(recorded.subject_of(call), str(refusal))
             return
+        if isinstance(error, ModelNotFound | VersionNotFound | ModelDeleted | VersionDeleted):
+            self.is_damaged = True
         self.problems.add(recorded.subject_of(call), str(error))
+
+    def _renamed(self, number: int, version: str, error: TallymarkError) -> str:
+        """The new resource name of a version whose model is renamed; empty if the error says nothing of that."""
+        name = new_name(version, error) if number and version else ""
+        if name:
+            self._names[number] = name
+            self._journal.mark_resolved(number, name)
+        return name
 
     def _deliver_upload(self, record: Record) -> None:
         version = self._version(record.version)
@@ -287,16 +296,35 @@ class Delivery:
             return
         try:
             self._client.run_call(upload(record.body, version, self.claimed.files))
-        except StoreUnavailable:
-            if all(each.kind == Kind.UPLOAD for each in self._records):
+        except StoreUnavailable as error:
+            self._note_waiting(record, error)
+            while self._has_uploads_only() and self._read_more():
+                pass
+            if self._has_uploads_only():
+                self._report(record.start)
                 raise
             # The store is away, and not the registry: what is recorded later does not wait for it.
-            self._journal.append(Kind.UPLOAD, record.version, record.body, record.time)
+            if self._journal.append(Kind.UPLOAD, record.version, waiting(record.body), record.time):
+                self.delivered -= 1
+            else:
+                self.is_damaged = True  # the file is kept
         except (TallymarkError, OSError, ValueError) as error:
             if isinstance(error, TallymarkError) and (is_blocked(error) or isinstance(error, Internal)):
                 raise
+            if isinstance(error, TallymarkError) and self._renamed(record.version, version, error):
+                self._deliver_upload(record)
+                return
             self.is_damaged = True  # the file is kept
-            self.problems.add("artifact", str(error))
+            self.problems.add(artifact_of(record.body), str(error))
+
+    def _has_uploads_only(self) -> bool:
+        return all(each.kind == Kind.UPLOAD for each in self._records)
+
+    def _note_waiting(self, record: Record, error: StoreUnavailable) -> None:
+        """Say once of each artifact that it waits for its store."""
+        if record.body not in self._waiting and not is_waiting(record.body):
+            self._waiting.add(record.body)
+            self.problems.add(artifact_of(record.body), f"waits in the spool, the store cannot be written: {error}")
 
     def _version(self, number: int) -> str:
         """The resource name of a version, which is found or created now if need be; empty when it is refused."""
@@ -335,7 +363,7 @@ class Delivery:
                 for key in sorted(recorded.metadata_keys(record.body)):
                     self.problems.add(f"metadata {key!r}", why)
             elif record.kind == Kind.UPLOAD:
-                self.problems.add("artifact", why)
+                self.problems.add(artifact_of(record.body), why)
             elif record.kind == Kind.CALL:
                 self.problems.add(recorded.subject_of(recorded.unpacked(record.body)), why)
 

@@ -256,6 +256,21 @@ class Journal:
                 if record.start >= sent and record.kind not in (Kind.HEADER, Kind.VERSION):
                     count, oldest = count + 1, oldest or record.time
 
+    def waiting(self, sent: int) -> tuple[int, int]:
+        """Return how many records from this place on are in the file, and how many in memory only; OSError."""
+        counts = [0, 0]
+        with self._lock:  # nothing is forgotten meanwhile
+            place = max(sent, self._memory_start) if self._fd is None else sent
+            while True:
+                records, _, following = self.read(place)
+                following = following if records else self.next_part(following)
+                if following == place:
+                    return counts[0], counts[1]
+                place = following
+                for record in records:
+                    if record.kind not in (Kind.HEADER, Kind.VERSION):
+                        counts[self._in_memory and record.start >= self._memory_start] += 1
+
     def mark(self, sent: int, sending: int) -> None:
         """Note that everything before `sent` is delivered, and that what follows up to `sending` is on its way."""
         self._note(Kind.SENDING, 0, _MARK.pack(sent, sending))

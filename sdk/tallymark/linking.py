@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from tallymark import store
 from tallymark.artifacts import Prepared, prepared
 from tallymark.context import Frame
-from tallymark.errors import StoreUnavailable, TallymarkError, Unavailable
+from tallymark.errors import ModelNotFound, StoreUnavailable, TallymarkError, Unavailable
 from tallymark.recorder import recorder_of
+from tallymark.renaming import under_new_name
 from tallymark.resolution import Resolution
 from tallymark.sender import check_reachable, note_away, settle
 from tallymark.values import ArtifactRole, ArtifactType
@@ -31,7 +32,8 @@ def save_in_run(
     """Save a value, and link it to the version that the model means in the run.
 
     Return the artifact, None when its link or its bytes wait in the spool. Raises InvalidArgument for a value that
-    cannot be saved, whatever the registry refuses, and StoreUnavailable when not even the spool takes the bytes.
+    cannot be saved, whatever the registry refuses, and StoreUnavailable when the store is a folder that cannot be
+    written, or when not even the spool takes the bytes.
     """
     resolution = Resolution.in_frame(model, frame)
     with prepared(name, value, form, kind) as made:
@@ -40,6 +42,8 @@ def save_in_run(
             version = resolution.ensure().version
             kept = made.put(store.place_of(version, name))
         except Unavailable as problem:
+            if isinstance(problem, StoreUnavailable) and not store.may_come_back(problem):
+                raise
             _keep(frame, model, name, made, about, problem)
             return None
     try:
@@ -48,7 +52,14 @@ def save_in_run(
         check_reachable(frame.run.settings, frame.run)
         if in_order:
             given = {"digest": kept.digest, "size": kept.size, **about}
-            return resolution.client.link_artifact(version.resource_name, name, kept.uri, **given)
+            try:
+                return resolution.client.link_artifact(version.resource_name, name, kept.uri, **given)
+            except ModelNotFound as error:
+                renamed = under_new_name(version, error)
+                if renamed is None:
+                    raise
+                resolution.keep(renamed)
+                return resolution.client.link_artifact(renamed.resource_name, name, kept.uri, **given)
     except Unavailable as problem:
         # Whether it was linked or not: what is linked already is not linked again.
         note_away(frame.run.settings, problem)

@@ -261,8 +261,19 @@ class Model(ModelArtifacts):
         """Read the version anew, after what runs have recorded of it is sent."""
         if current().disabled:
             return self._unrecorded()
-        version = self._found().resource_name
-        return self._client().get_version(version)
+        from tallymark.errors import ModelNotFound
+        from tallymark.renaming import under_new_name
+
+        resolution = self._resolution()
+        version = resolution.find()
+        try:
+            return self._client().get_version(version.resource_name)
+        except ModelNotFound as error:
+            renamed = under_new_name(version, error)
+            if renamed is None:
+                raise
+            resolution.keep(renamed)
+            return self._client().get_version(renamed.resource_name)
 
     def _allocated(self) -> ModelVersion:
         """Return the version, created if it is not there, which the log then says."""

@@ -44,8 +44,8 @@ class ModelArtifacts:
     ) -> ArtifactInfo | None:
         """Save a value to the store, link it as an artifact that the version made, and return the artifact.
 
-        In a run this is recorded like everything else: while the registry or the store cannot be reached, the bytes
-        wait in the spool, and None is returned; so it is when nothing is recorded.
+        In a run this is recorded like everything else: while the registry or a remote store cannot be reached, the
+        bytes wait in the spool, and None is returned; so it is when nothing is recorded.
 
         Args:
             name: What the artifact is called. Saving under the name again makes the next of that name.
@@ -59,7 +59,7 @@ class ModelArtifacts:
         Raises:
             InvalidArgument: The value is in no format, cannot be written, or could not be loaded again.
             InvalidSetting: The store's libraries are not installed.
-            StoreUnavailable: The store cannot be written, and in a run the spool neither.
+            StoreUnavailable: The store cannot be written: in a run, if it is a folder, or the spool cannot be either.
         """
         if current().disabled:
             return None

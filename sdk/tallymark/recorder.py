@@ -27,7 +27,7 @@ from tallymark.errors import InvalidSetting, Unavailable
 from tallymark.journal import Kind, point_body
 from tallymark.resolution import Resolution
 from tallymark.resources import MetricPoint, ModelVersion
-from tallymark.sender import Sender, close_all, sender_of
+from tallymark.sender import LONGEST_WAIT, Sender, close_all, sender_of
 from tallymark.values import RunState
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class Recorder:
         # What each number was found to be, and who waits for that: several models may mean the same.
         self._found: dict[int, ModelVersion] = {}
         self._pending: dict[int, list[Resolution]] = {}
-        self._records = 0
         self._files = itertools.count(1)
         self._claimed, why = spool.create(settings, spool.new_header(run))
         if why:
@@ -150,7 +149,6 @@ class Recorder:
             if self._journal.is_sealed and self.run.recorder is not self:
                 return False
             self.run.problems.add("record", f"it could not be kept: {self._journal.why_in_memory}")
-        self._records += 1
         if self._sender is not None and not self._delivery.is_noticed:
             self._delivery.is_noticed = True
             self._sender.notify()
@@ -229,39 +227,45 @@ class Recorder:
     def end(self) -> None:
         """End the recording of the run in this process.
 
-        Wait until all is delivered, at most one time-out, and not while the registry is away; log what was left out or
-        is kept.
+        Wait until all is delivered, for as long as there is progress and not while the registry is away; log what was
+        left out or is kept.
         """
         self._report_problems()
         self.run.recorder = None
         sender = self._sender
-        if sender is None:
-            self._claimed.release()
-        else:
+        if sender is not None:
             sender.end(self._delivery)
             delivery = self._delivery
-            sender.wait(lambda: sender.is_delivered(delivery) or delivery.blocked is not None, sender.patience)
+            sender.wait(lambda: sender.is_delivered(delivery) or delivery.is_blocked, sender.patience, LONGEST_WAIT)
         summary = self.run.problems.summary()
         if summary:
             logger.warning("%r: %s", self.run, summary)
         if sender is None or not sender.is_delivered(self._delivery):
             self._log_kept()
+        if sender is None:
+            self._claimed.release()
 
     def _log_kept(self) -> None:
-        count = self._records - self._delivery.delivered
-        if self._claimed.path is None or self._journal.why_in_memory:
-            logger.warning("%r: %d records are in memory only, and lost when this program ends", self.run, count)
-            return
-        level = logging.INFO if self.run.settings.offline else logging.WARNING
-        why = self._delivery.blocked or (self._sender.away if self._sender is not None else None)
-        logger.log(
-            level,
-            "%r: %d records are kept in %s; they are sent when the registry is back, or by `tallymark sync`%s",
-            self.run,
-            count,
-            self._claimed.path.parent,
-            f" ({why})" if why is not None else "",
-        )
+        kept, in_memory = self._journal.waiting(self._delivery.sent)
+        if in_memory:
+            why = self._why_in_memory or self._journal.why_in_memory
+            text = "%r: %d records are in memory only, and lost when this program ends: %s"
+            logger.warning(text, self.run, in_memory, why)
+        if kept and self._claimed.path is not None:
+            level = logging.INFO if self.run.settings.offline else logging.WARNING
+            logger.log(
+                level, "%r: %d records are kept in %s; %s", self.run, kept, self._claimed.path.parent, self._when()
+            )
+
+    def _when(self) -> str:
+        """Return when the records that are kept are sent."""
+        if self._sender is None:
+            return "`tallymark sync` sends them"
+        if self._delivery.blocked is not None:
+            return f"`tallymark sync` sends them once this is mended: {self._delivery.blocked}"
+        if self._sender.away is not None:
+            return f"they are sent when the registry is back, or by `tallymark sync` ({self._sender.away})"
+        return "they are still being sent, and what is left when the program ends by `tallymark sync`"
 
     def leave_to_parent(self) -> None:
         """In the child of a fork, leave the journal to the parent."""

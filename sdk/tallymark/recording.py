@@ -67,15 +67,17 @@ def _check_goes_on(run_id: str, settings: Settings) -> None:
 
 
 def _fields_of(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> dict[str, Any]:
-    """Return the fields of the run."""
+    """Return the fields of the run.
+
+    Also a run that is recorded offline has a time-out for heartbeats: if its journal has no end, it is lost once sent.
+    """
     settings = run.settings
-    beats = settings.heartbeat_timeout and not settings.offline
     return {
         "pipeline": name,
         **surroundings(),
         "parameters": parameters,
         "start_time": datetime.now(UTC),
-        "heartbeat_timeout": timedelta(seconds=settings.heartbeat_timeout) if beats else None,
+        "heartbeat_timeout": timedelta(seconds=settings.heartbeat_timeout) or None,
     }
 
 

@@ -94,7 +94,12 @@ class Resolution:
         """Return the version as far as it was found already, without a call."""
         if self.run is None:
             return self._memory.outside(self._registry, ended_run())
-        return self._memory.in_run(self.key)
+        found = self._memory.in_run(self.key)
+        if found is None and self.texts in self.run.versions:
+            # Another object with the same name: asked anew, the registry would know nothing of a model renamed since.
+            found = self.run.versions[self.texts]
+            self._memory.keep(self.key, found)
+        return found
 
     def ensure(self) -> Ensured:
         """Return the version, created if it is not there, and whether this call created it. Raises NotFound.
@@ -147,10 +152,14 @@ class Resolution:
     def keep(self, version: ModelVersion) -> None:
         """Remember the version that was found otherwise, as by starting a run."""
         self._memory.keep(self.key, version)
+        if self.run is not None:
+            self.run.versions[self.texts] = version
 
     def _keep(self, ensured: Ensured) -> Ensured:
         # Threads that ask at once send one request id, and each answer says that it created the version.
         is_new = self._memory.keep(self.key, ensured.version)
+        if self.run is not None:
+            self.run.versions[self.texts] = ensured.version
         return Ensured(ensured.version, created=ensured.created and is_new)
 
     def request(self) -> Call[Ensured]:

@@ -19,7 +19,16 @@ from tallymark.channel import WRITE_TIMEOUT
 from tallymark.client import Client, shared
 from tallymark.context import ActiveRun
 from tallymark.delivering import Delivery
-from tallymark.errors import Internal, NumberPending, StoreUnavailable, TallymarkError, Unavailable
+from tallymark.errors import (
+    Forbidden,
+    Internal,
+    NumberPending,
+    ProjectNotFound,
+    StoreUnavailable,
+    TallymarkError,
+    Unauthenticated,
+    Unavailable,
+)
 from tallymark.problems import RecordingProblems
 from tallymark.settings import Settings
 
@@ -33,6 +42,8 @@ IDLE = 5.0
 # A journal that is delivered, and has come to this length, is followed by another: files are removed as a whole.
 LONGEST_JOURNAL = 64 * 1024 * 1024
 FIRST_PAUSE, LONGEST_PAUSE = 0.125, 15.0
+# How long the end of a run or program waits in all for records that are being delivered.
+LONGEST_WAIT = 60.0
 # At the end of the program, how long a call that cannot be completed may take to be cancelled.
 STOPPING = 1.0
 
@@ -40,6 +51,11 @@ STOPPING = 1.0
 def is_away(error: Exception) -> bool:
     """Return whether the error says that the registry cannot be reached."""
     return isinstance(error, Unavailable) and not isinstance(error, StoreUnavailable)
+
+
+def is_of_registry(error: Exception) -> bool:
+    """Return whether nothing can be delivered to the registry for now, whatever the journal."""
+    return is_away(error) or isinstance(error, Unauthenticated | Forbidden | ProjectNotFound)
 
 
 def check_reachable(settings: Settings, run: ActiveRun | None = None) -> None:
@@ -84,6 +100,8 @@ class Sender:
         self._retiring: dict[Delivery, Callable[[], object]] = {}
         self._ended: set[Delivery] = set()
         self._looked = False
+        # How many requests were delivered, by which whoever waits sees that there is progress.
+        self._steps = 0
         self._pause = FIRST_PAUSE
         self._wake = threading.Event()
         self._hurry = threading.Event()
@@ -131,29 +149,36 @@ class Sender:
             self._ended.add(delivery)
         self.notify(hurry=True)
 
-    def wait(self, is_done: Callable[[], bool], timeout: float) -> bool:
-        """Wait until that is so, at most so long, and not while the registry is away. Return whether it is so."""
+    def wait(self, is_done: Callable[[], bool], timeout: float, longest: float = 0.0) -> bool:
+        """Wait until that is so, at most so long, and not while the registry is away. Return whether it is so.
+
+        While records are delivered one after the other, wait on, up to `longest` in all.
+        """
         self.notify(hurry=True)
         with self._changed:
             is_alone = self._thread is None and not self._closing
         if is_alone:  # the interpreter ends, and starts no thread any more
             self._work()
-        deadline = time.monotonic() + timeout
+        begun = time.monotonic()
         with self._changed:
+            deadline, steps = begun + timeout, self._steps
             while not is_done() and self.away is None and not self._closing:
-                left = deadline - time.monotonic()
+                now = time.monotonic()
+                if steps != self._steps:
+                    deadline, steps = max(deadline, min(now + timeout, begun + longest)), self._steps
+                left = deadline - now
                 if left <= 0:
                     return False
                 self._changed.wait(left)
             return is_done()
 
-    def settle(self) -> bool:
+    def settle(self, longest: float = 0.0) -> bool:
         """Wait until what is recorded is delivered, at most one time-out, and not while the registry is away.
 
-        Return whether it is.
+        While it is being delivered, wait on, up to `longest` in all. Return whether it is delivered.
         """
         if self.away is None and self._is_pending():
-            return self.wait(lambda: not self._is_pending(), self.patience)
+            return self.wait(lambda: not self._is_pending(), self.patience, longest)
         return not self._is_pending()
 
     @property
@@ -223,9 +248,11 @@ class Sender:
             if delivery not in self._begun:  # what the run has recorded before it was killed comes first
                 self.deliver_run(delivery.claimed.header.run)
                 self._begun.add(delivery)
+            delivery.blocked = None
             delivery.is_noticed = False
             while not self._closing and delivery.step():
                 self._reached()
+                self._steps += 1
                 self._progressed()
                 if delivery.sent > LONGEST_JOURNAL and delivery not in self._ended:
                     self._retiring[delivery]()
@@ -236,7 +263,6 @@ class Sender:
                     self._ended.discard(delivery)
                     self._begun.discard(delivery)
                     del self._retiring[delivery]
-            delivery.blocked = None
             if not delivery.claimed.header.run:  # there is no run to which it could be reported
                 for problem in delivery.problems.take_unreported():
                     logger.warning("%s: %s (%d times)", problem.subject, problem.problem, problem.count)
@@ -257,6 +283,8 @@ class Sender:
     def _deliver_left_behind(self, delivery: Delivery, *, whole: bool = False) -> None:
         try:
             while delivery.step():
+                self._steps += 1
+                self._progressed()
                 if self._wake.is_set() and not whole:
                     return
             self._remove(delivery)
@@ -315,8 +343,8 @@ class Sender:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Deliver what there is, as far as that is possible within a time-out, and end the thread."""
-        self.settle()
+        """Deliver what there is, for as long as there is progress, and end the thread."""
+        self.settle(LONGEST_WAIT)
         self._closing = True
         self._wake.set()
         self._hurry.set()
@@ -334,7 +362,7 @@ class Sender:
             delivery.claimed.journal.leave()
 
     def _is_pending(self) -> bool:
-        return any(each.is_pending() and each.blocked is None for each in list(self._deliveries))
+        return any(each.is_pending() and not each.is_blocked for each in list(self._deliveries))
 
 
 def left_behind(claimed: spool.Claimed, settings: Settings) -> Delivery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -33,6 +34,20 @@ LONG = 16 * CHUNK
 ALGORITHM = "sha256"
 # What has been broken, such as md5, verifies nothing.
 _ALGORITHMS = {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"}
+# What a folder on another machine answers while that machine is away. Anything else that a folder answers, such as that
+# it is full or cannot be written, is not mended by waiting.
+_AWAY = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+}
 _EXTRAS = "artifacts need fsspec and tqdm: pip install 'tallymark[artifacts]'"
 
 
@@ -263,6 +278,11 @@ def root() -> str:
         return found.rstrip("/")
     # fsspec takes a path as it is written, so an encoded one would be another folder; "::" separates its file systems.
     return f"file://{Path(found).absolute().as_posix()}".replace("::", "%3A%3A")
+
+
+def may_come_back(error: StoreUnavailable) -> bool:
+    """Return whether the store in force is one that is away for a while, and not a folder that cannot be written."""
+    return not root().startswith("file:") or getattr(error.__cause__, "errno", None) in _AWAY
 
 
 def _no_driver(uri: str, error: Exception) -> str:

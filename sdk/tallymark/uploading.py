@@ -14,8 +14,12 @@ from tallymark.calls.parts import Call
 
 def packed(told: Mapping[str, Any], call: Call[Any]) -> bytes:
     """Return what is to be uploaded and linked as bytes: `told` says which file, under which name, in which store."""
+    return _joined(told, recorded.packed(call))
+
+
+def _joined(told: Mapping[str, Any], packed_call: bytes) -> bytes:
     about = json.dumps(dict(told)).encode()
-    return len(about).to_bytes(4, "big") + about + recorded.packed(call)
+    return len(about).to_bytes(4, "big") + about + packed_call
 
 
 def unpacked(body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -23,6 +27,25 @@ def unpacked(body: bytes) -> tuple[dict[str, Any], bytes]:
     size = int.from_bytes(body[:4], "big")
     about: dict[str, Any] = json.loads(body[4 : 4 + size])
     return about, body[4 + size :]
+
+
+def artifact_of(body: bytes) -> str:
+    """Return what is to be uploaded, for a problem."""
+    try:
+        return f"artifact {unpacked(body)[0]['name']!r}"
+    except (ValueError, KeyError):
+        return "artifact"
+
+
+def is_waiting(body: bytes) -> bool:
+    """Return whether the run was told already that this waits for its store; ValueError."""
+    return "waits" in unpacked(body)[0]
+
+
+def waiting(body: bytes) -> bytes:
+    """Return what is to be uploaded, with the note that the run was told that it waits for its store; ValueError."""
+    about, call = unpacked(body)
+    return _joined({**about, "waits": True}, call)
 
 
 def upload(body: bytes, version: str, files: Path | None) -> Call[Any]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sdk.killed import wait_until
 
+import tallymark
 from tallymark import Client, Model, log_metric, pipeline
 from tallymark.testing import Server
+from tallymark.values import RunState
 
 
 @pytest.fixture
@@ -73,3 +80,63 @@ def test_only_what_is_meant_is_sent(kept: None, say: Callable[..., str], spool: 
     assert len(say("--project", "default", "sync", "--no-headers").splitlines()) == 1
     assert len(list(spool.rglob("*.journal"))) == 1
     assert say("--url", "127.0.0.1:1", "sync", "--no-headers") == ""
+
+
+@pytest.fixture
+def blocked(registry: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two runs that were recorded offline; the first has an artifact for a store that cannot be written: its path."""
+    store = tmp_path / "store"
+    store.write_text("no folder")
+    monkeypatch.setenv("TALLYMARK_STORE", str(store))
+    monkeypatch.setenv("TALLYMARK_MODE", "offline")
+    with tallymark.run(model=Model("first")):
+        Model("first").save("scores", {"auc": 1})
+    with tallymark.run(model=Model("second")):
+        log_metric("loss", 0.5)
+    monkeypatch.setenv("TALLYMARK_MODE", "online")
+    return store
+
+
+def test_a_store_that_cannot_be_written_holds_up_its_own_artifact_alone(
+    blocked: Path, run: Callable[..., Result], say: Callable[..., str], client: Client
+) -> None:
+    """Everything else is sent, the run says what is missing, and the rest is sent once the store can be written."""
+    for sent in (["kept", "sent"], ["kept"]):
+        done = run("sync", "--no-headers")
+        assert done.exit_code == 1
+        assert [line.split("\t")[1] for line in done.stdout.splitlines()] == sent
+        assert "is kept: " in done.stderr
+        assert str(blocked) in done.stderr
+    assert client.get_version("second/1").metadata == {"loss": 0.5}
+    ran = client.get_run(client.get_version("first/1").run)
+    assert ran.state is RunState.SUCCEEDED
+    (problem,) = ran.recording_problems
+    assert (problem.subject, problem.count) == ("artifact 'scores'", 1)
+    assert problem.problem.startswith("waits in the spool, the store cannot be written: ")
+    blocked.unlink()
+    assert [line.split("\t")[1] for line in say("sync", "--no-headers").splitlines()] == ["sent"]
+    assert client.get_version("first/1").load("scores") == {"auc": 1}
+
+
+def test_a_run_is_set_aside_by_hand(
+    blocked: Path, run: Callable[..., Result], say: Callable[..., str], client: Client, spool: Path
+) -> None:
+    """It is never sent then, and nothing of it is removed."""
+    first = json.loads(say("sync", "--dry-run", "-o", "json"))[0]["run"]
+    assert [line.split("\t")[:2] for line in say("sync", "--no-headers", "--set-aside", first).splitlines()] == [
+        [first, "put aside"]
+    ]
+    assert [line.split("\t")[1] for line in say("sync", "--no-headers").splitlines()] == ["sent"]
+    assert [each.name for each in client.list_models()] == ["second"]
+    assert len(list((spool / "aside").glob("*.journal"))) == len(list((spool / "aside").glob("*.files/*"))) == 1
+    assert run("sync", "--set-aside", first).exit_code == 1
+
+
+def test_an_offline_run_that_was_killed_is_lost(registry: Server, say: Callable[..., str], client: Client) -> None:
+    """Its journal has no end, so the service loses it after the time-out for heartbeats that it was recorded with."""
+    code = "import os, signal, tallymark; tallymark.run().__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
+    environment = {**os.environ, "TALLYMARK_MODE": "offline", "TALLYMARK_HEARTBEAT_TIMEOUT": "1"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == -signal.SIGKILL
+    assert [line.split("\t")[1] for line in say("sync", "--no-headers").splitlines()] == ["sent"]
+    (ran,) = client.list_runs()
+    wait_until(lambda: client.get_run(ran.id).state is RunState.LOST)

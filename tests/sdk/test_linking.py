@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
+import fsspec
 import pytest
 import sklearn
+from fsspec.implementations.local import LocalFileSystem
 from sklearn.linear_model import LogisticRegression
 
 from tallymark import Artifact, ArtifactInfo, ArtifactRole, Client, Model, current_run, pipeline, run, step
 from tallymark.context import own_frame
 from tallymark.errors import AlreadyExists, ArtifactNotFound, InvalidName, StoreUnavailable
 from tallymark.testing import Server
+from tallymark.values import RunState
 
 CLOSED = "127.0.0.1:1"
 churn = Model("churn")
@@ -111,30 +114,90 @@ def test_a_registry_that_goes_away_costs_no_artifact(registry_env: Server, clien
     assert (version.load("after") / "inner" / "weights").read_bytes() == b"12345"
 
 
-def test_a_store_that_goes_away_costs_no_artifact(registry_env: Server, client: Client, store: Path) -> None:
-    """What cannot be put into the store waits in the spool, and holds up nothing else that the run records."""
-    store.write_text("no folder")
+class Network(LocalFileSystem):
+    """A store on another machine, which cannot be reached while there is a file `away` in its folder."""
+
+    protocol = "network"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return LocalFileSystem._strip_protocol(path.removeprefix("network://"))
+
+    def exists(self, path: str, **kwargs: object) -> bool:
+        if list(Path(self._strip_protocol(path)).parents[4].glob("away")):
+            raise ConnectionError("no route to host")
+        found: bool = super().exists(path, **kwargs)
+        return found
+
+
+@pytest.fixture
+def network(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that says that the store, which is on another machine, is away."""
+    fsspec.register_implementation("network", Network, clobber=True)
+    monkeypatch.setenv("TALLYMARK_STORE", f"network://{store}")
+    store.mkdir()
+    (store / "away").touch()
+    return store / "away"
+
+
+def test_a_store_that_goes_away_costs_no_artifact(registry_env: Server, client: Client, network: Path) -> None:
+    """What cannot be put into the store waits in the spool, which the run says, and holds up nothing else of it."""
 
     @pipeline(model=churn)
-    def training() -> None:
+    def training() -> str:
         train()
         assert churn.save("model", b"12345") is None
         churn.log_metadata({"auc": 0.5})
         assert churn.metadata["auc"] == 0.5
+        return current_run()
 
-    training()
+    found = client.get_run(training())
+    assert found.state is RunState.SUCCEEDED
+    assert [(each.subject, each.count) for each in found.recording_problems] == [
+        ("artifact 'scores'", 1),
+        ("artifact 'model'", 1),
+    ]
+    assert all(
+        "waits in the spool, the store cannot be written: " in each.problem and "no route to host" in each.problem
+        for each in found.recording_problems
+    )
     assert client.get_version("churn/1").artifacts == []
-    store.unlink()
+    network.unlink()
     eventually(lambda: len(client.get_version("churn/1").artifacts) == 2)
     version = client.get_version("churn/1")
     assert (version.load("scores"), version.load("model")) == ({"auc": 1}, b"12345")
 
 
+def test_what_waits_for_its_store_is_counted(
+    registry_env: Server, client: Client, network: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says how many records are kept, and why."""
+    with run(model=churn):
+        churn.save("model", b"12345")
+    (kept,) = [each.getMessage() for each in caplog.records if "kept in" in each.getMessage()]
+    assert ": 1 records are kept in " in kept
+    assert "no route to host" in kept
+    network.unlink()
+    eventually(lambda: len(client.get_version("churn/1").artifacts) == 1)
+
+
+def test_a_folder_that_cannot_be_written_fails_the_step(registry_env: Server, store: Path, spool: Path) -> None:
+    """A store on this machine does not come back by itself: who saves hears of it, and nothing waits."""
+    store.write_text("no folder")
+
+    @pipeline(model=churn)
+    def training() -> None:
+        train()
+
+    with pytest.raises(StoreUnavailable, match="artifact 'scores' could not be saved"):
+        training()
+    assert not list(spool.rglob("*.files"))
+
+
 def test_without_store_and_spool_the_step_fails(
-    registry_env: Server, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry_env: Server, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that can be kept nowhere is an error of the step."""
-    store.write_text("no folder")
     (tmp_path / "no folder either").write_text("")
     monkeypatch.setenv("TALLYMARK_SPOOL", str(tmp_path / "no folder either"))
 

@@ -23,16 +23,20 @@ if TYPE_CHECKING:
 @click.command
 @click.option("--dry-run", is_flag=True, help="Send nothing; list what is kept.")
 @click.option("--to", metavar="HOST:PORT", help="Send it there, instead of to the registry for which it was recorded.")
+@click.option("--set-aside", metavar="RUN", help="Send nothing; put aside what is kept of this run, and never send it.")
 @printed
-def sync(printer: Printer, *, dry_run: bool, to: str | None) -> None:
+def sync(printer: Printer, *, dry_run: bool, to: str | None, set_aside: str | None) -> None:
     """Send what runs have recorded while the registry was away, or offline.
 
     What they record is kept in the spool (TALLYMARK_SPOOL), with TALLYMARK_MODE=offline all of it. It is sent to the
     registry for which it was recorded, the oldest first: with --url or --project only what was recorded for these. What
-    could not be read, or whose version was refused, is put aside in the spool, and is not removed.
+    could not be read, or whose version was refused, is put aside in the spool, and is not removed. A run that cannot be
+    sent, such as one whose artifacts' store is away, is kept and told, and the others are sent.
     """
     syncing = _Syncing(target().settings(), to)
-    if dry_run:
+    if set_aside is not None:
+        printer.many(list(syncing.set_aside(set_aside)))
+    elif dry_run:
         printer.many([syncing.row(kept, syncing.state(kept)) for kept in syncing.kept()])
     else:
         printer.stream(syncing.send())
@@ -100,8 +104,23 @@ class _Syncing:
             "registry": f"{self._to or kept.header.url}/{kept.header.project}",
         }
 
+    def set_aside(self, run: str) -> Iterator[dict[str, Any]]:
+        """Put aside the journals of the run; a row for each. What a living process records is left to it."""
+        found = [kept for kept in self.kept() if kept.header.run == run and kept.path.parent.name != spool.ASIDE]
+        if not found:
+            self.messages.append(f"nothing is kept of run {run!r}; `tallymark sync --dry-run` lists what is")
+        for kept in found:
+            claimed = spool.claim(kept.path)
+            if claimed is None:
+                self.messages.append(f"{kept.path} is in use: end its program first")
+            else:
+                claimed.put_aside()
+            yield self.row(kept, "in use" if claimed is None else "put aside")
+
     def send(self) -> Iterator[dict[str, Any]]:
         """Send everything; a row for each journal as it is done."""
+        from tallymark.sender import is_of_registry
+
         for kept in self.kept():
             registry = (self._to or kept.header.url, kept.header.project)
             if kept.path.parent.name == spool.ASIDE:
@@ -116,7 +135,10 @@ class _Syncing:
                 self.messages.append(f"{kept.path} is kept: {error}; it may have been started on another machine")
                 state = "kept"
             except errors.TallymarkError as error:
-                self._away[registry] = error
+                if is_of_registry(error):
+                    self._away[registry] = error
+                else:
+                    self.messages.append(_is_kept(kept.header, error))
                 state = "kept"
             except OSError as error:
                 self.messages.append(f"{kept.path}: {error}")
@@ -156,8 +178,16 @@ class _Syncing:
             except (spool.Unreadable, OSError) as error:
                 self.messages.append(str(error))
                 continue
-            if claimed is not None:
+            if claimed is None:
+                continue
+            try:
                 self._sent(claimed, spool.kept_in(other))
+            except errors.StoreUnavailable as error:  # the run has its end all the same
+                self.messages.append(_is_kept(header, error))
+
+
+def _is_kept(header: Header, error: errors.TallymarkError) -> str:
+    return f"run {header.run} is kept: {error}; `tallymark sync --set-aside {header.run}` gives it up"
 
 
 def _progress(kept: Kept) -> Any:
