@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tallymark.arguments import encodable, texts
 from tallymark.errors import InvalidSetting
+from tallymark.machine import who_asks
 
 DEFAULT_URL = "127.0.0.1:50051"
 DEFAULT_STORE = "tallymark-artifacts"
@@ -183,7 +184,7 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     project, source = setting("project", "default")
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
-    actor, store = _checked_actor(*setting("actor")) or _whoami(), setting("store", DEFAULT_STORE)[0]
+    actor, store = _checked_actor(*setting("actor")) or who_asks(), setting("store", DEFAULT_STORE)[0]
     trusted = tuple(name.strip() for name in setting("trusted_types")[0].split(",") if name.strip())
     parameters = _one_of(PARAMETERS, *setting("parameters", "on"))
     # Not resolved: a folder that is a link may point elsewhere tomorrow.
@@ -253,14 +254,3 @@ def _checked_heartbeat_timeout(timeout: str, source: str) -> float:
             f"{source} is {timeout!r}; it is a number of seconds from 1 to {MAX_HEARTBEAT_TIMEOUT}, or 0 for never"
         )
     return seconds
-
-
-def _whoami() -> str:
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"

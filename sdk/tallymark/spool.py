@@ -16,7 +16,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -26,6 +25,7 @@ from typing import Any, NamedTuple
 
 from tallymark.context import ActiveRun
 from tallymark.journal import FORMAT, Journal, Kind
+from tallymark.machine import host_name
 from tallymark.settings import Settings
 
 try:
@@ -116,7 +116,7 @@ def new_header(run: ActiveRun) -> Header:
         owned=run.owned,
         start=(run.start - EPOCH) // timedelta(microseconds=1),
         created=time.time_ns() // 1000,
-        host=socket.gethostname(),
+        host=host_name(),
         pid=os.getpid(),
         model=None if run.model is None else run.model.name,
         version=None if run.model is None else run.model.version,

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import inspect
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Any
 
+from tallymark.machine import host_name, readable, user_name
 from tallymark.recordable import Recorded, parameters
-from tallymark.redaction import redacted_command, redacted_text
+from tallymark.redaction import MAX_ARGUMENT, redacted_command, redacted_text
 from tallymark.settings import current
 
 # Variables in which others tell the commit, and the address of the run's page.
 _COMMITS = ("TALLYMARK_RUN_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "BUILD_SOURCEVERSION")
 _URLS = ("TALLYMARK_RUN_URL", "CI_JOB_URL", "BUILD_URL", "AIRFLOW_CTX_LOG_URL")
 _GIT_TIMEOUT = 2.0
+MAX_URL = 8_000
 
 
 def surroundings() -> dict[str, str]:
     """Return where a run is that is started here, and what started it, without secrets; empty where not known."""
     return {
-        "host": socket.gethostname(),
-        "user": _user(),
-        "commit": redacted_text(_commit()),
-        "url": redacted_text(_url()),
+        "host": host_name(),
+        "user": user_name(),
+        "commit": redacted_text(readable(_commit(), MAX_ARGUMENT)),
+        "url": redacted_text(readable(_url(), MAX_URL)),
         "command": _command(),
     }
 
@@ -63,14 +64,6 @@ def _command() -> str:
     if any("ipykernel_launcher" in argument for argument in arguments[1:4]):
         return ""
     return redacted_command(arguments).encode(errors="backslashreplace").decode()
-
-
-def _user() -> str:
-    import getpass
-
-    with suppress(KeyError, OSError):  # a container's user may have no name
-        return getpass.getuser()
-    return ""
 
 
 def _commit() -> str:
