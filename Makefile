@@ -31,7 +31,7 @@ serve: setup ## run the service on ./tallymark.db until Ctrl-C
 	$(BIN)/tallymark serve
 
 test: setup ## run the whole test suite
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 soak: setup ## the long tests: a plain model of the rules over many thousand commands, 200 rounds of faults, 1,000 losses of power
 	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 tests/journeys/test_state_machine.py
