@@ -31,7 +31,10 @@ _MOST_SEEN = 1_000
 _URL = re.compile(r"""://([^\s/@:?#"'<>]{0,200}):(?!\d{1,5}(?:[/?#\s"'<>]|$))[^\s"'<>]{1,1000}@""")
 _URL_USER = re.compile(r"://(?=[A-Za-z_]{0,60}\d)\w{20,200}@")
 # In the query of a URL these are secrets, too, such as those of signed links.
-_QUERY = re.compile(r"""(?i)([?&;](?:[\w-]{1,40}[-_])?(?:sig|signature|code|pass|pin)=)[^\s"'<>&#;]{1,4000}""")
+_QUERY = re.compile(
+    r"""(?i)([?&;](?:[\w-]{1,40}[-_])?(?:sig|signature|code|pass|pin|key(?==[^\s&#]{0,40}\d))=)[^\s"'<>&#;]{1,4000}"""
+)
+_COOKIES = re.compile(r"""(?i)(\bcookie:\s{0,3})(?=[\w.-]{1,100}=)[^"'\n]{1,4000}""")
 _NAME = re.compile(
     r"""(?<![\w-])([\w.-]{2,100})(\\{0,3}["']?\s{0,3}(?:=|:(?!//))\s{0,3}|\s(?=["'])|["'],\s{0,3}(?=[bru]?["']))"""
 )
@@ -43,11 +46,13 @@ _VALUE = re.compile(rf"""\[redacted\]|{_QUOTED}|(?:(?i:bearer|basic|digest|token
 # The commands that take a password behind a flag of one letter, and that flag.
 _PROGRAM = re.compile(
     r"(?<![\w.-])(?:(mysql\w{0,20}|mariadb(?:-\w{1,20})?|mongo\w{0,20}|sshpass|(?:docker|podman)\W{1,6}login)"
-    r"|(redis-cli)|(sqlcmd))(?![\w.:/-])"
+    r"|(redis-cli)|(sqlcmd)|(curl))(?![\w.:/-])"
 )
-_LETTERS = ("-p", "-a", "-P")
+_LETTERS = ("-p", "-a", "-P", "-u")
 _LOGIN_FLAGS = ("-u", "-U", "--user", "--proxy-user")
-_FLAG = re.compile(r"""(?<![\w-])(--?[A-Za-z][\w.-]{0,100})(=|\s{1,3}|["'],\s{0,3}(?=[bru]?["']))?""")
+_FLAG = re.compile(
+    r"""(?<![\w-])(--?[A-Za-z][\w.-]{0,100})(=|(?:\s|\\[nt]){1,40}|["'](?:,\s{0,3}|\s{1,3})(?=[bru]?["']))?"""
+)
 _ARGUMENT = re.compile(rf"""\[redacted\]|{_QUOTED}|[^\s"']{{1,1000}}""")
 _FARTHEST = 300
 _WITHOUT_VALUE = ("no", "skip", "disable", "without")
@@ -77,7 +82,7 @@ def redacted_text(text: str) -> str:
     if "://" in text:
         text = _URL_USER.sub(f"://{REDACTED}@", _URL.sub(rf"://\1:{REDACTED}@", text))
     if "=" in text:
-        text = _QUERY.sub(rf"\1{REDACTED}", text)
+        text = _COOKIES.sub(rf"\1{REDACTED}", _QUERY.sub(rf"\1{REDACTED}", text))
     if "=" in text or ":" in text or "'" in text or '"' in text:
         text = _without_named(text)
     if "-" in text:
@@ -183,7 +188,10 @@ def _without_flagged(text: str) -> str:
         flag, start = found[1], found.end()
         if is_near and letter and flag.startswith(letter) and len(flag) > len(letter):
             flag, start = letter, found.start() + len(letter)
-        value = _ARGUMENT.match(text, start) if found[2] or start < found.end() else None
+        is_attached = start < found.end() or (
+            flag == letter and text[found.start() - 1 : found.start()] not in ("'", '"')
+        )
+        value = _ARGUMENT.match(text, start) if found[2] or is_attached else None
         shown = None if value is None else _behind_flag(flag, letter if is_near else "", value[0], is_text=True)
         if value is not None and shown is not None:
             parts += [text[end:start], shown]
@@ -227,7 +235,8 @@ def _is_told(secrecy: Secrecy, sign: str, value: str) -> bool:
     if secrecy is not Secrecy.TEXT:
         return secrecy is Secrecy.ALL or looks_random(bare)
     # `Unexpected token: x` is prose, and `token=x` or `"token": "x"` is none.
-    is_prose = sign[0] not in "\"'\\" and "=" not in sign and len(bare) < 16
+    is_word = len(bare) < 16 and not (any(map(str.isdigit, bare)) and any(map(str.isalpha, bare)))
+    is_prose = sign[0] not in "\"'\\" and "=" not in sign and is_word
     return not is_prose and not (bare == value and bare.isdecimal() and len(bare) < 9)
 
 
