@@ -1,0 +1,40 @@
+"""Saves and loads a model of Keras: run by a test in a process of its own, where Keras is installed."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from tallymark import formats
+from tallymark.errors import InvalidArgument
+
+
+def there_and_back(value: Any, path: Path) -> Any:
+    chosen = formats.format_for(value, None)
+    assert chosen.name == "keras"
+    chosen.write(value, path)
+    return chosen.read(path, ())
+
+
+def main() -> None:
+    warnings.simplefilter("ignore", DeprecationWarning)  # those between Keras and numpy
+    import keras
+    import numpy
+
+    measured = numpy.random.RandomState(0).rand(60, 4)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with TemporaryDirectory() as folder:
+        back = there_and_back(model, Path(folder, "model.keras"))
+        assert (back.predict(measured, verbose=0) == model.predict(measured, verbose=0)).all()
+        with_code = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x)])
+        with pytest.raises(InvalidArgument, match="Lambda layer"):
+            there_and_back(with_code, Path(folder, "code.keras"))
+    print("came back")
+
+
+if __name__ == "__main__":
+    main()
