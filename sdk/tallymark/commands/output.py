@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import io
 import json
@@ -110,6 +109,8 @@ class Printer:
 
 def _csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
+    import csv  # here, since hardly any command needs it
+
     csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -39,6 +38,9 @@ def is_coloured() -> bool:
 
 def width_of_terminal() -> int | None:
     """Return the columns of the terminal that shows standard output, or COLUMNS; None for what is no terminal."""
+    # Imported here, since it brings every compression of the standard library along.
+    import shutil
+
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
