@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tallymark.calls import recorded
 from tallymark.journal import Kind, Record, point_of
+from tallymark.uploading import artifact_of
 
 MAX_RECORDS = 500
 MAX_BYTES = 512 * 1024
@@ -46,3 +49,27 @@ def batch_of(waiting: Sequence[Record]) -> list[Record]:
         batch.append(record)
     is_behind = len(waiting) >= MAX_RECORDS and repeats > MAX_REPEATS
     return batch[:strict] if strict and not is_behind else batch
+
+
+def request_id_of(batch: Sequence[Record], journal: str) -> str:
+    """Return an id that is the same for the same records of the same journal; ids are stored fastest in their order."""
+    first, last = batch[0], batch[-1]
+    request_id = f"{first.time // 1000:012x}-{journal}-{first.start:x}-{last.end:x}"
+    if all(one.end == other.start for one, other in pairwise(batch)):
+        return request_id
+    return f"{request_id}.{zlib.crc32(b','.join(b'%x' % each.start for each in batch)):08x}"
+
+
+def subjects_of(record: Record) -> list[str]:
+    """Return what a record is about, for problems; ValueError."""
+    match record.kind:
+        case Kind.POINT:
+            return [f"metric {point_of(record.body)[0]!r}"]
+        case Kind.METADATA:
+            return [f"metadata {key!r}" for key in sorted(recorded.metadata_keys(record.body))]
+        case Kind.UPLOAD:
+            return [artifact_of(record.body)]
+        case Kind.CALL:
+            return [recorded.subject_of(recorded.unpacked(record.body))]
+        case _:
+            return []

@@ -8,28 +8,26 @@ only: a request with several records is halved until the culprit is alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from tallymark.batching import MAX_RECORDS, batch_of
+from tallymark.answering import Asker, is_blocked
+from tallymark.batching import MAX_RECORDS, batch_of, request_id_of, subjects_of
 from tallymark.calls import recorded
 from tallymark.calls.parts import Call
 from tallymark.errors import (
-    Forbidden,
     Internal,
     InvalidArgument,
     ModelDeleted,
     ModelNotFound,
     NotFound,
-    ProjectNotFound,
     Refused,
-    RunNotFound,
     StoreUnavailable,
     TallymarkError,
-    Unauthenticated,
-    Unavailable,
+    ValueTooLarge,
     VersionDeleted,
     VersionNotFound,
 )
+from tallymark.fullness import Fullness
 from tallymark.journal import Kind, Record, point_of
 from tallymark.problems import RecordingProblems
 from tallymark.renaming import new_name
@@ -39,21 +37,6 @@ from tallymark.uploading import artifact_of, is_waiting, upload, waiting
 
 # A defect of the service may go away with its restart; a record that causes one each time must not stop the others.
 MAX_DEFECTS = 5
-
-
-class Asker(Protocol):
-    """Whatever sends calls and returns their answers."""
-
-    def run_call(self, call: Call[Any]) -> Any:
-        """Return the answer to a call; TallymarkError."""
-
-
-def is_blocked(error: TallymarkError) -> bool:
-    """Return whether nothing can be delivered for now, whatever the record.
-
-    A run that is not there may be in a journal that is delivered later.
-    """
-    return isinstance(error, Unavailable | Unauthenticated | Forbidden | ProjectNotFound | RunNotFound)
 
 
 class Delivery:
@@ -90,6 +73,7 @@ class Delivery:
         self._names: dict[int, str] = dict(progress.resolved)
         self._refused: dict[int, str] = {}
         self._defects = 0
+        self._fullness = Fullness(client, claimed.header.project)
         # The uploads of which the problems say that they wait for their store.
         self._waiting: set[bytes] = set()
         self._read_to = 0
@@ -199,6 +183,30 @@ class Delivery:
             raise ValueError(f"records of kind {record.kind} are from a later release")
 
     def _deliver_log(self, batch: list[Record], version: str) -> None:
+        if self._fullness.is_full(batch[0].version):
+            self._deliver_to_full(batch, version)
+        else:
+            self._deliver_whole(batch, version)
+
+    def _deliver_to_full(self, batch: list[Record], version: str) -> None:
+        """Deliver the points, and as much of the metadata as there is room for."""
+        points = [each for each in batch if each.kind == Kind.POINT]
+        if points:
+            self._deliver_whole(points, version)
+        metadata = [each for each in batch if each.kind == Kind.METADATA]
+        facts = recorded.metadata_of(b"".join(each.body for each in metadata))
+        refused = self._fullness.without_room(batch[0].version, version, facts)
+        fitting = []
+        for record in metadata:
+            keys = recorded.metadata_keys(record.body)
+            if len(keys) == 1 and keys <= refused.keys():
+                self._refuse([record], refused[next(iter(keys))])
+            else:
+                fitting.append(record)
+        if fitting:
+            self._deliver_whole(fitting, version)
+
+    def _deliver_whole(self, batch: list[Record], version: str) -> None:
         points = [(*point_of(each.body), each.time) for each in batch if each.kind == Kind.POINT]
         metadata = b"".join(each.body for each in batch if each.kind == Kind.METADATA)
         try:
@@ -211,6 +219,8 @@ class Delivery:
             elif isinstance(error, NotFound | Refused):  # the version as a whole, whatever is logged to it
                 self.is_damaged = True  # it is kept, since what is deleted may come back
                 self._refuse(batch, str(error))
+            elif isinstance(error, ValueTooLarge) and points and metadata:
+                self._deliver_to_full(batch, version)
             elif len(batch) > 1:
                 half = len(batch) // 2
                 self._deliver_log(batch[:half], version)
@@ -226,11 +236,19 @@ class Delivery:
 
         `place` is that of the first of these keys among all of the record.
         """
+        facts = recorded.metadata_of(record.body)
         if len(keys) == 1:
             self.problems.add(f"metadata {keys[0]!r}", str(error))
+            self._fullness.note(record.version, version, {keys[0]: facts[keys[0]]}, error)
             return
         half = len(keys) // 2
-        for part, begin in ((keys[:half], place), (keys[half:], place + half)):
+        for asked, begin in ((keys[:half], place), (keys[half:], place + half)):
+            refused = self._fullness.without_room(record.version, version, {key: facts[key] for key in asked})
+            for key, why in refused.items():
+                self.problems.add(f"metadata {key!r}", why)
+            part = [key for key in asked if key not in refused]
+            if not part:
+                continue
             request_id = f"{self._request_id([record])}.{begin}-{begin + len(part)}"
             try:
                 self._client.run_call(recorded.log_to(version, (), record.body, request_id, part))
@@ -357,15 +375,8 @@ class Delivery:
 
     def _refuse(self, batch: list[Record], why: str) -> None:
         for record in batch:
-            if record.kind == Kind.POINT:
-                self.problems.add(f"metric {point_of(record.body)[0]!r}", why)
-            elif record.kind == Kind.METADATA:
-                for key in sorted(recorded.metadata_keys(record.body)):
-                    self.problems.add(f"metadata {key!r}", why)
-            elif record.kind == Kind.UPLOAD:
-                self.problems.add(artifact_of(record.body), why)
-            elif record.kind == Kind.CALL:
-                self.problems.add(recorded.subject_of(recorded.unpacked(record.body)), why)
+            for subject in subjects_of(record):
+                self.problems.add(subject, why)
 
     def _report(self, place: int) -> None:
         """Report what was refused since the last report."""
@@ -382,6 +393,4 @@ class Delivery:
                 raise
 
     def _request_id(self, batch: list[Record]) -> str:
-        """Time-ordered, which the service stores fastest, and the same for the same records of the same journal."""
-        first, last = batch[0], batch[-1]
-        return f"{first.time // 1000:012x}-{self.claimed.header.id}-{first.start:x}-{last.end:x}"
+        return request_id_of(batch, self.claimed.header.id)

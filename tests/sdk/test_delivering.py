@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tallymark
 from tallymark import ArtifactInfo, Client, Model, ModelVersion, log_metadata, log_metric
+from tallymark.calls import Call
 from tallymark.testing import Server
 from tallymark.values import RunState
 
@@ -87,3 +89,30 @@ def test_values_that_are_set_one_after_the_other_are_in_the_history(client: Clie
         if isinstance(event.resource, ModelVersion) and "last" in event.resource.metadata
     ]
     assert sorted(set(values)) == list(range(50))
+
+
+def test_a_version_that_is_full_costs_few_calls(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has room is there, also what is set again; each key that has none is a problem, and not a call."""
+    made = client.ensure_version("churn", "full").version
+    client.log_metadata(made.resource_name, {"ballast": "x" * 64_000, "state": "begun"})
+    asked: list[str] = []
+    run_call = Client.run_call
+
+    def counted(self: Client, call: Call[Any]) -> Any:
+        asked.append(call.method)
+        return run_call(self, call)
+
+    monkeypatch.setattr(Client, "run_call", counted)
+    with tallymark.run(model=Model("churn", "full")) as begun:
+        for at in range(400):
+            log_metadata({f"note {at:03}": "y" * 50})
+            log_metric("loss", at, step=at)
+        log_metadata({f"many {at:03}": "z" * 50 for at in range(400)})
+        log_metadata({"state": "over!"})
+    found = client.get_version("churn==full").metadata
+    assert found["state"] == "over!"
+    assert 10 < sum(key.startswith("note") for key in found) < 30
+    assert sum(1 for _ in client.list_metrics("churn==full", "loss")) == 400
+    missing = sum(each.count for each in client.get_run(begun.id).recording_problems)
+    assert missing == 800 - sum(key.startswith(("note", "many")) for key in found)
+    assert len(asked) < 120

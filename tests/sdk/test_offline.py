@@ -339,3 +339,26 @@ def test_a_damaged_journal_is_said_and_kept(offline: Path, client: Client) -> No
     assert {path.name for path in (offline / "aside").glob("*.journal")} == {first.name, second.name}
     (ran,) = client.list_runs()
     assert [problem.subject for problem in ran.recording_problems] == ["journal"]
+
+
+FILLED = """
+import logging, os, resource
+from pathlib import Path
+from tallymark import Model, log_metric, run
+logging.basicConfig(format="%(message)s", level=logging.INFO)
+with run(model=Model("churn")):
+    for at in range(20):
+        log_metric("loss", 0.5, step=at)
+    (journal,) = Path(os.environ["TALLYMARK_SPOOL"]).rglob("*.journal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size,) * 2)
+    for at in range(20, 50):
+        log_metric("loss", 0.5, step=at)
+"""
+
+
+def test_a_spool_that_is_full_is_told_with_what_it_keeps(offline: Path) -> None:
+    """The end of the run says how many records are on the disk, and how many in memory only."""
+    done = subprocess.run([sys.executable, "-c", FILLED], capture_output=True, text=True, check=True)
+    assert re.search(r": 31 records are in memory only, and lost when this program ends: ", done.stderr), done.stderr
+    assert re.search(r": 21 records are kept in \S+; `tallymark sync` sends them", done.stderr), done.stderr
+    assert [line.split("\t")[2] for line in sync("--dry-run").stdout.splitlines()] == ["21"]

@@ -16,10 +16,10 @@ from tallymark import messages as m
 from tallymark.calls.artifacts import link_artifact
 from tallymark.calls.parts import Call
 from tallymark.calls.runs import report_recording_problems
-from tallymark.facts import metadata_to
+from tallymark.facts import facts_of, metadata_to
 from tallymark.problems import RecordingProblem
 from tallymark.references import last_segment
-from tallymark.resources import Run
+from tallymark.resources import Run, Value
 from tallymark.v1 import artifact_pb2, metric_pb2, model_registry_pb2, run_registry_pb2
 from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
 from tallymark.v1.run_registry_pb2_grpc import RunRegistryStub
@@ -86,6 +86,11 @@ def subject_of(call: Call[Any]) -> str:
 def packed_metadata(metadata: Mapping[str, object]) -> bytes:
     """Return metadata as bytes, which may be put together; InvalidField."""
     return model_registry_pb2.LogMetadataRequest(metadata=metadata_to(metadata)).SerializeToString()
+
+
+def metadata_of(body: bytes) -> dict[str, Value]:
+    """Return packed metadata as it was recorded; of a key that is set again, the last value."""
+    return facts_of(model_registry_pb2.LogMetadataRequest.FromString(body).metadata)
 
 
 def metadata_keys(body: bytes) -> frozenset[str]:
