@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tallymark.calls.parts import Call
-from tallymark.errors import Forbidden, ProjectNotFound, RunNotFound, TallymarkError, Unauthenticated, Unavailable
+from tallymark.errors import (
+    Forbidden,
+    Internal,
+    ProjectNotFound,
+    RunNotFound,
+    TallymarkError,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 class Asker(Protocol):
@@ -21,3 +29,11 @@ def is_blocked(error: TallymarkError) -> bool:
     A run that is not there may be in a journal that is delivered later.
     """
     return isinstance(error, Unavailable | Unauthenticated | Forbidden | ProjectNotFound | RunNotFound)
+
+
+def is_undecided(error: TallymarkError) -> bool:
+    """Return whether the service has not decided on the record: nothing can be delivered, or it failed on this.
+
+    Of a connection that is cut within a call, gRPC may say no more than UNKNOWN.
+    """
+    return is_blocked(error) or isinstance(error, Internal) or error.code == "UNKNOWN"

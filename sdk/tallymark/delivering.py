@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tallymark.answering import Asker, is_blocked
+from tallymark.answering import Asker, is_blocked, is_undecided
 from tallymark.batching import MAX_RECORDS, batch_of, request_id_of, subjects_of
 from tallymark.calls import recorded
 from tallymark.calls.parts import Call
 from tallymark.errors import (
-    Internal,
     InvalidArgument,
     ModelDeleted,
     ModelNotFound,
@@ -134,7 +133,9 @@ class Delivery:
         self._journal.mark(self._sent, end)
         try:
             self._deliver(batch)
-        except Internal:
+        except TallymarkError as error:
+            if is_blocked(error):
+                raise
             self._defects += 1
             if self._defects < MAX_DEFECTS:
                 raise
@@ -212,7 +213,7 @@ class Delivery:
         try:
             self._client.run_call(recorded.log_to(version, points, metadata, self._request_id(batch)))
         except TallymarkError as error:
-            if is_blocked(error) or isinstance(error, Internal):
+            if is_undecided(error):
                 raise
             if renamed := self._renamed(batch[0].version, version, error):
                 self._deliver_log(batch, renamed)
@@ -270,7 +271,7 @@ class Delivery:
         try:
             reply = self._client.run_call(recorded.unpacked(record.body, version))
         except TallymarkError as error:
-            if is_blocked(error) or isinstance(error, Internal):
+            if is_undecided(error):
                 raise
             if self._renamed(record.version, version, error):
                 self._deliver_call(record)
@@ -291,7 +292,7 @@ class Delivery:
             try:
                 self._client.run_call(call)
             except TallymarkError as refusal:
-                if is_blocked(refusal) or isinstance(refusal, Internal):
+                if is_undecided(refusal):
                     raise
                 self.problems.add(recorded.subject_of(call), str(refusal))
             return
@@ -327,7 +328,7 @@ class Delivery:
             else:
                 self.is_damaged = True  # the file is kept
         except (TallymarkError, OSError, ValueError) as error:
-            if isinstance(error, TallymarkError) and (is_blocked(error) or isinstance(error, Internal)):
+            if isinstance(error, TallymarkError) and is_undecided(error):
                 raise
             if isinstance(error, TallymarkError) and self._renamed(record.version, version, error):
                 self._deliver_upload(record)
@@ -356,7 +357,7 @@ class Delivery:
         try:
             self._keep(number, recorded.version_in(self._client.run_call(call)))
         except TallymarkError as error:
-            if is_blocked(error) or isinstance(error, Internal):
+            if is_undecided(error):
                 raise
             self._refused[number] = str(error)
             self.is_damaged = True

@@ -11,7 +11,9 @@ import pytest
 
 import tallymark
 from tallymark import ArtifactInfo, Client, Model, ModelVersion, log_metadata, log_metric
+from tallymark.answering import is_undecided
 from tallymark.calls import Call
+from tallymark.errors import error_of
 from tallymark.testing import Server
 from tallymark.values import RunState
 
@@ -116,3 +118,11 @@ def test_a_version_that_is_full_costs_few_calls(client: Client, monkeypatch: pyt
     missing = sum(each.count for each in client.get_run(begun.id).recording_problems)
     assert missing == 800 - sum(key.startswith(("note", "many")) for key in found)
     assert len(asked) < 120
+
+
+@pytest.mark.parametrize("code", ["UNKNOWN", "INTERNAL", "UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED"])
+def test_a_call_that_nobody_has_decided_on_refuses_no_record(code: str) -> None:
+    """A connection that is cut within a call, in whichever way gRPC says so, is no answer of the service."""
+    assert is_undecided(error_of(code, "Stream removed"))
+    assert not is_undecided(error_of("RESOURCE_EXHAUSTED", "message larger than max"))
+    assert not is_undecided(error_of("FAILED_PRECONDITION", "deleted", "MODEL_DELETED"))
