@@ -35,6 +35,9 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         raise CannotOpenError(f"{path} is another program's database; name another file with --db")
     refuse_newer(version, path)
     add_functions(connection)
+    if not tables:
+        _create(connection)
+        return
     for number, sql in steps():
         if number > version:
             try:
@@ -50,6 +53,18 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
                 if isinstance(error, sqlite3.Error):
                     raise
                 raise CannotOpenError(f"{path} has an event that cannot be read: {error!r}; restore a backup") from None
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """Make the tables of a new file in one commit: each step by itself would wait for the disk once more."""
+    last = steps()[-1][0]
+    marks = f"PRAGMA user_version = {last:d}; PRAGMA application_id = {APPLICATION_ID:d}"
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {' '.join(sql for _, sql in steps())}; {marks}; COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
