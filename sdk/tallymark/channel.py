@@ -25,6 +25,7 @@ T = TypeVar("T")
 DOMAIN = "tallymark.dev"
 # The codes of calls to which there was no answer.
 _SILENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+CLOSED = "CANCELLED"
 
 # Long enough for a service that is being restarted, short enough that a wrong address is noticed before training
 # starts.
@@ -105,6 +106,9 @@ class Channel:
         except grpc.RpcError as error:
             first.made = first.made or not is_silence(error)
             raise_for(error, self._settings, timeout, first.reason())
+        except (ValueError, grpc.FutureCancelledError) as error:
+            # gRPC raises no error of its own for a call over a channel that another thread has closed meanwhile.
+            raise Unavailable(f"the connection was closed before the call was answered: {error}", code=CLOSED) from None
         first.made = True
         return read_reply(call, reply, self._settings)
 
@@ -118,21 +122,22 @@ class Channel:
         with self._lock:
             self.closing.set()
             self.closing = threading.Event()
-            if self._open is not None and self._open[0] == os.getpid():
-                self._open[1].close()
-            self._open = None
-            self._stubs.clear()
+            opened, self._open, self._stubs = self._open, None, {}
+        # Closed once nobody can take it for open: whoever calls meanwhile opens another.
+        if opened is not None and opened[0] == os.getpid():
+            opened[1].close()
 
     def _stub(self, service: type) -> Any:
-        opened = self._open
-        if opened is None or opened[0] != os.getpid():
-            self._connect()
-        stub = self._stubs.get(service)
-        if stub is None:
+        while True:
+            opened = self._open
+            if opened is None or opened[0] != os.getpid():
+                self._connect()
+            stub = self._stubs.get(service)
+            if stub is not None:
+                return stub
             with self._lock:
-                assert self._open is not None  # noqa: S101 - it was opened above
-                stub = self._stubs.setdefault(service, service(self._open[1]))
-        return stub
+                if self._open is not None:  # else somebody has closed it meanwhile
+                    return self._stubs.setdefault(service, service(self._open[1]))
 
     def _connect(self) -> None:
         with self._lock:

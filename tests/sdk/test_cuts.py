@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from faults.proxy import CuttingProxy
 from sdk.killed import wait_until
@@ -53,3 +56,33 @@ def test_every_record_has_one_effect(server: Server, monkeypatch: pytest.MonkeyP
         events = [event for event in client.list_events() if getattr(event.resource, "run", None) == run]
         kinds = [event.kind for event in events]
         assert [kinds.count(kind) for kind in ("step_started", "step_finished")] == [STEPS, STEPS]
+
+
+def test_a_call_over_a_connection_that_is_closed_meanwhile_is_answered_or_unavailable(server: Server) -> None:
+    """Whoever calls while another thread closes the client gets an answer, or an error that lets it try again.
+
+    Any other error would be taken for the service's decision on a record, which would then be lost.
+    """
+    with Client(server.address, timeout=20) as client:
+        client.create_model("churn")
+        ended = threading.Event()
+
+        def close() -> int:
+            closed = 0
+            while not ended.is_set():
+                client.close()
+                closed += 1
+            return closed
+
+        with ThreadPoolExecutor(1) as pool:
+            closing = pool.submit(close)
+            try:
+                for _ in range(500):
+                    try:
+                        assert client.get_model("churn").name == "churn"
+                    except Unavailable:
+                        continue
+            finally:
+                ended.set()
+            assert closing.result(30) > 0
+        assert client.get_model("churn").name == "churn"
