@@ -28,6 +28,7 @@ def test_every_request_has_its_effect_once_whatever_fails(tmp_path: Path) -> Non
     assert campaign.problems == []
     done = summed(campaign.rounds)
     assert done.rounds <= done.kills
-    assert 0 < done.lost_answers < done.repeated
+    # The last attempt of a request that was given up may have lost its answer and is not repeated.
+    assert 0 < done.lost_answers <= done.repeated + done.given_up
     assert done.cuts > 0
     assert done.effects > done.requests / 2
