@@ -7,11 +7,44 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from tallymark.v1 import (
+    artifact_pb2,
+    error_pb2,
+    event_log_pb2,
+    event_pb2,
+    lineage_pb2,
+    metric_pb2,
+    model_pb2,
+    model_registry_pb2,
+    project_pb2,
+    run_pb2,
+    run_registry_pb2,
+)
 
 ROOT = Path(__file__).parents[1]
 GENERATOR = pytest.mark.skipif(find_spec("grpc_tools") is None, reason="the generator has no release for this Python")
 STUB = Path("tallymark/v1/model_pb2.py")
 PROTO = Path("tallymark/v1/model.proto")
+FILES: list[FileDescriptor] = [
+    module.DESCRIPTOR
+    for module in (
+        artifact_pb2,
+        error_pb2,
+        event_log_pb2,
+        event_pb2,
+        lineage_pb2,
+        metric_pb2,
+        model_pb2,
+        model_registry_pb2,
+        project_pb2,
+        run_pb2,
+        run_registry_pb2,
+    )
+]
+READS = ("Export", "Get", "List", "Query", "Verify", "Watch")
 
 
 def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -132,3 +165,24 @@ def test_a_release_has_a_version(protos: Path) -> None:
     """A release is called by three numbers, by which releases can be put in order."""
     found = run("breaking.py", "--protos", protos, "--release", "latest")
     assert (found.returncode, found.stderr) == (1, "'latest' is not a version such as 0.1.0\n")
+
+
+def test_every_language_has_a_place_for_the_generated_code() -> None:
+    """Each file says where Go, Java and C# put what is made of it, so that generating needs no options of one's own."""
+    assert {file.name for file in FILES} == {
+        path.relative_to(ROOT / "protos").as_posix() for path in (ROOT / "protos/tallymark").rglob("*.proto")
+    }
+    for file in FILES:
+        options = file.GetOptions()
+        places = (options.go_package, options.java_package, options.java_multiple_files, options.csharp_namespace)
+        assert places == ("tallymark.dev/go/tallymark/v1;tallymarkv1", "dev.tallymark.v1", True, "Tallymark.V1")
+        # Without a name of its own, error.proto would become a class `Error`, which hides the one of Java.
+        assert options.java_outer_classname == f"{Path(file.name).stem.title().replace('_', '')}Proto"
+
+
+def test_every_read_is_marked_as_without_effects() -> None:
+    """Reads alone are marked as free of effects, so that clients may send them as GET, and repeat them."""
+    methods = [method for file in FILES for service in file.services_by_name.values() for method in service.methods]
+    for method in methods:
+        free = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+        assert free == method.name.startswith(READS), method.full_name

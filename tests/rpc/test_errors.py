@@ -116,8 +116,8 @@ def test_an_unknown_method_is_unimplemented(calls: Calls) -> None:
 
 
 def test_an_actor_that_cannot_be_shown_is_refused(calls: Calls) -> None:
-    """Whoever calls has a name of 1 to 255 characters, none of them invisible."""
-    for actor in ("", "x" * 256, "a%0Ab"):
+    """Whoever calls has a name of 1 to 255 characters, none of them invisible, as UTF-8 that is percent-encoded."""
+    for actor in ("", "x" * 256, "a%0Ab", "%FF", "Zo%EB"):
         with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
             request = model_registry_pb2.CreateModelRequest(parent=PROJECT, model_id="churn")
             calls.models.CreateModel(request, metadata=(("tallymark-actor", actor),))

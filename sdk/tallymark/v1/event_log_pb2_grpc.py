@@ -73,9 +73,9 @@ class EventLogServicer(object):
     def Watch(self, request, context):
         """Streams every event after a revision, once and in order: first those that have happened, then new ones as they
         happen. The request may ask for some of them only. When there is nothing to send for a while, because nothing
-        happens or only what was not asked for, a message without events moves the reader's cursor. No message is larger
-        than 4 MiB, which clients accept by default. Ends with STOPPING when the server stops; resume after the last
-        revision received.
+        happens or only what was not asked for, a message without events moves the reader's cursor; the first message may
+        be such a one, also when resuming. No message is larger than 4 MiB, which clients accept by default. Ends with
+        STOPPING when the server stops; resume after the last revision received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

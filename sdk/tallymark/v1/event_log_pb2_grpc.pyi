@@ -40,9 +40,9 @@ class EventLogStub:
     Watch: _grpc.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]
     """Streams every event after a revision, once and in order: first those that have happened, then new ones as they
     happen. The request may ask for some of them only. When there is nothing to send for a while, because nothing
-    happens or only what was not asked for, a message without events moves the reader's cursor. No message is larger
-    than 4 MiB, which clients accept by default. Ends with STOPPING when the server stops; resume after the last
-    revision received.
+    happens or only what was not asked for, a message without events moves the reader's cursor; the first message may
+    be such a one, also when resuming. No message is larger than 4 MiB, which clients accept by default. Ends with
+    STOPPING when the server stops; resume after the last revision received.
     """
     Verify: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.VerifyRequest, _event_log_pb2.VerifyResponse]
     """Verifies a project while the server goes on serving: replays its log, compares the result with the server's tables,
@@ -68,9 +68,9 @@ class EventLogAsyncStub(EventLogStub):
     Watch: _aio.UnaryStreamMultiCallable[_event_log_pb2.WatchRequest, _event_log_pb2.WatchResponse]  # type: ignore[assignment]
     """Streams every event after a revision, once and in order: first those that have happened, then new ones as they
     happen. The request may ask for some of them only. When there is nothing to send for a while, because nothing
-    happens or only what was not asked for, a message without events moves the reader's cursor. No message is larger
-    than 4 MiB, which clients accept by default. Ends with STOPPING when the server stops; resume after the last
-    revision received.
+    happens or only what was not asked for, a message without events moves the reader's cursor; the first message may
+    be such a one, also when resuming. No message is larger than 4 MiB, which clients accept by default. Ends with
+    STOPPING when the server stops; resume after the last revision received.
     """
     Verify: _aio.UnaryUnaryMultiCallable[_event_log_pb2.VerifyRequest, _event_log_pb2.VerifyResponse]  # type: ignore[assignment]
     """Verifies a project while the server goes on serving: replays its log, compares the result with the server's tables,
@@ -105,9 +105,9 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_event_log_pb2.WatchResponse], _abc.AsyncIterator[_event_log_pb2.WatchResponse]]:
         """Streams every event after a revision, once and in order: first those that have happened, then new ones as they
         happen. The request may ask for some of them only. When there is nothing to send for a while, because nothing
-        happens or only what was not asked for, a message without events moves the reader's cursor. No message is larger
-        than 4 MiB, which clients accept by default. Ends with STOPPING when the server stops; resume after the last
-        revision received.
+        happens or only what was not asked for, a message without events moves the reader's cursor; the first message may
+        be such a one, also when resuming. No message is larger than 4 MiB, which clients accept by default. Ends with
+        STOPPING when the server stops; resume after the last revision received.
         """
 
     @_abc_1.abstractmethod

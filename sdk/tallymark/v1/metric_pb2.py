@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tallymark/v1/metric.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\x0bMetricPoint\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\r\n\x05value\x18\x03 \x01(\x01\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0cMetricChange\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12)\n\x06points\x18\x02 \x03(\x0b\x32\x19.tallymark.v1.MetricPoint\x12\x14\n\x0c\x64\x65leted_keys\x18\x03 \x03(\t\"\xb3\x01\n\x17ListMetricPointsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x17\n\rread_revision\x18\x05 \x01(\x03H\x00\x12/\n\tread_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"p\n\x18ListMetricPointsResponse\x12)\n\x06points\x18\x01 \x03(\x0b\x32\x19.tallymark.v1.MetricPoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tallymark/v1/metric.proto\x12\x0ctallymark.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\x0bMetricPoint\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\r\n\x05value\x18\x03 \x01(\x01\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0cMetricChange\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12)\n\x06points\x18\x02 \x03(\x0b\x32\x19.tallymark.v1.MetricPoint\x12\x14\n\x0c\x64\x65leted_keys\x18\x03 \x03(\t\"\xb3\x01\n\x17ListMetricPointsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x17\n\rread_revision\x18\x05 \x01(\x03H\x00\x12/\n\tread_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"p\n\x18ListMetricPointsResponse\x12)\n\x06points\x18\x01 \x03(\x0b\x32\x19.tallymark.v1.MetricPoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x42[\n\x10\x64\x65v.tallymark.v1B\x0bMetricProtoP\x01Z)tallymark.dev/go/tallymark/v1;tallymarkv1\xaa\x02\x0cTallymark.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallymark.v1.metric_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.tallymark.v1B\013MetricProtoP\001Z)tallymark.dev/go/tallymark/v1;tallymarkv1\252\002\014Tallymark.V1'
   _globals['_METRICPOINT']._serialized_start=76
   _globals['_METRICPOINT']._serialized_end=173
   _globals['_METRICCHANGE']._serialized_start=175

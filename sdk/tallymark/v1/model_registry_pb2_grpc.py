@@ -36,7 +36,8 @@ class ModelRegistryStub(object):
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
     else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
+    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
     """
 
     def __init__(self, channel):
@@ -203,7 +204,8 @@ class ModelRegistryServicer(object):
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
     else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
+    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
     """
 
     def CreateProject(self, request, context):
@@ -596,7 +598,8 @@ class ModelRegistry(object):
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
     else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
+    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
     """
 
     @staticmethod

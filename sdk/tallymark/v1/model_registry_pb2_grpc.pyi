@@ -37,7 +37,8 @@ class ModelRegistryStub:
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
     else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
+    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
     """
 
     @_typing.overload
@@ -136,7 +137,8 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
     else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
+    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -231,7 +233,8 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
     else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
     the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor` (percent-encoded UTF-8).
+    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
+    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
     """
 
     @_abc_1.abstractmethod
