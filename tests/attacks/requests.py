@@ -1,0 +1,260 @@
+"""Requests that are as large, as long or as deep as they can be in one field, for every field of every method.
+
+They are made from the descriptors of the contract, so that a method or field that is added is attacked too. Each comes
+as it goes over the wire of gRPC, and as JSON over HTTP. But for the one field, a request is as its method wants it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
+
+from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+
+# What gRPC takes of a message, and HTTP of a body, in bytes.
+LARGEST = 4 * 1024 * 1024
+DEEPEST = 5_000
+PROJECT = "projects/default"
+MODEL, VERSION, RUN = f"{PROJECT}/models/churn", f"{PROJECT}/models/churn/versions/1", f"{PROJECT}/runs/r1"
+METHODS = [
+    method
+    for module in (model_registry_pb2, run_registry_pb2, event_log_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+# What each method wants, in the words of JSON: it belongs to the model `churn` with one version, and the run `r1`.
+WANTED: dict[str, dict[str, Any]] = {
+    "CreateProject": {"projectId": "another"},
+    "GetProject": {"name": PROJECT},
+    "ListProjects": {},
+    "CreateModel": {"parent": PROJECT, "modelId": "another"},
+    "GetModel": {"name": MODEL},
+    "ListModels": {"parent": PROJECT},
+    "UpdateModel": {"model": {"name": MODEL}, "updateMask": "description"},
+    "RenameModel": {"name": f"{PROJECT}/models/none", "newModelId": "other"},
+    "DeleteModel": {"name": f"{PROJECT}/models/none"},
+    "UndeleteModel": {"name": f"{PROJECT}/models/none"},
+    "PurgeModel": {"name": f"{PROJECT}/models/none"},
+    "CreateModelVersion": {"parent": MODEL},
+    "BatchCreateModelVersions": {"parent": MODEL},
+    "EnsureModelVersion": {"parent": PROJECT, "config": {"model": "churn", "version": "1"}},
+    "GetModelVersion": {"name": VERSION},
+    "ListModelVersions": {"parent": MODEL},
+    "UpdateModelVersion": {"modelVersion": {"name": VERSION}, "updateMask": "description"},
+    "DeleteModelVersion": {"name": f"{MODEL}/versions/99"},
+    "UndeleteModelVersion": {"name": f"{MODEL}/versions/99"},
+    "PurgeModelVersion": {"name": f"{MODEL}/versions/99"},
+    "SetStage": {"name": VERSION, "stage": "STAGE_STAGING"},
+    "SetAlias": {"name": VERSION, "alias": "champion"},
+    "DeleteAlias": {"parent": MODEL, "alias": "champion"},
+    "LogMetadata": {"name": VERSION},
+    "ListMetricPoints": {"parent": VERSION},
+    "LinkArtifact": {"parent": VERSION, "artifactId": "data", "artifact": {"uri": "s3://data"}},
+    "UnlinkArtifact": {"name": f"{VERSION}/artifacts/data"},
+    "GetArtifact": {"name": f"{VERSION}/artifacts/data"},
+    "ListArtifacts": {"parent": VERSION},
+    "QueryLineage": {"name": VERSION},
+    "StartRun": {"parent": PROJECT, "runId": "r1"},
+    "FinishRun": {"name": RUN, "state": "RUN_STATE_SUCCEEDED"},
+    "HeartbeatRun": {"name": RUN},
+    "ReportRecordingProblems": {"name": RUN},
+    "GetRun": {"name": RUN},
+    "ListRuns": {"parent": PROJECT},
+    "StartStep": {"parent": RUN, "stepId": "s1"},
+    "FinishStep": {"name": f"{RUN}/steps/s1", "state": "RUN_STATE_SUCCEEDED"},
+    "ListSteps": {"parent": RUN},
+    "ListEvents": {"parent": PROJECT},
+    "Watch": {"parent": PROJECT},
+    "Verify": {"parent": PROJECT},
+    "Export": {"parent": PROJECT},
+}
+
+Path = tuple[FieldDescriptor, ...]
+
+
+class Attack(NamedTuple):
+    """One hostile request: to which method, in which field, what is done there, and the request in both encodings."""
+
+    method: MethodDescriptor
+    path: Path
+    kind: str
+    data: Callable[[], bytes]
+    json: Callable[[], bytes]
+
+    @property
+    def field(self) -> str:
+        """The names of the fields that lead there, such as `config.new_version.tags`."""
+        return ".".join(field.name for field in self.path)
+
+    @property
+    def url(self) -> str:
+        """The path of the method, over gRPC and over HTTP."""
+        return f"/{self.method.containing_service.full_name}/{self.method.name}"
+
+
+def attacks(method: MethodDescriptor, size: int = LARGEST) -> Iterator[Attack]:
+    """Every attack on the method, of about so many bytes at most."""
+    wanted = GetMessageClass(method.input_type)()
+    ParseDict(WANTED[method.name], wanted)
+    base = wanted.SerializeToString()
+    room = max(0, size - len(base) - 200)
+    for path in paths(method.input_type):
+        for kind, wire, text in _against(path[-1], room):
+            yield Attack(method, path, kind, partial(_wire, base, path, wire), partial(_json, method, path, text))
+
+
+def paths(message: Descriptor, before: Path = ()) -> Iterator[Path]:
+    """Every field in which there can be text, or many entries, by the fields that lead there."""
+    for field in message.fields:
+        path = (*before, field)
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            if field.is_repeated or _is_value(field):
+                yield path
+            if not _is_value(field) and field.message_type not in {each.containing_type for each in path}:
+                yield from paths(field.message_type, path)
+            elif _is_value(field):
+                yield from ((*path, fact) for fact in field.message_type.fields if fact.name in ("text", "uri", "list"))
+        elif field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES) or field.is_repeated:
+            yield path
+
+
+def _is_value(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.name == "MetadataValue"
+
+
+def _against(field: FieldDescriptor, room: int) -> Iterator[tuple[str, Callable[[], bytes], Callable[[], bytes]]]:
+    """What is done in a field: its name, the bytes of the field on the wire, and its value in JSON."""
+    if field.type == FieldDescriptor.TYPE_STRING:
+        for kind, unit in (("long text", "x"), ("combining marks", "\u0301"), ("null character", "\0")):
+            # Once is enough for what is refused by itself.
+            text = partial(str.__mul__, unit, 1 if unit == "\0" else room // len(unit.encode()))
+            yield (
+                kind,
+                partial(_text, field.number, text),
+                partial(_json_text, field, text),
+            )
+    if field.is_repeated:
+        yield "many entries", partial(_entries, field, room), partial(_json_entries, field, room)
+    if _is_value(field):
+        yield "deep nesting", partial(_nested, field.number, room), partial(_json_nested, room)
+    elif field.name == "list":
+        yield "many facts", partial(_facts, field.number, room), partial(_json_facts, room)
+
+
+def _text(number: int, text: Callable[[], str]) -> bytes:
+    return _delimited(number, text().encode())
+
+
+def _json_text(field: FieldDescriptor, text: Callable[[], str]) -> bytes:
+    value = json.dumps(text(), ensure_ascii=False).encode()
+    return b"[%s]" % value if field.is_repeated and field.containing_type.name != "FieldMask" else value
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def _entries(field: FieldDescriptor, room: int) -> bytes:
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        return _delimited(field.number, b"\1" * room)
+    if _is_map(field):
+        # Different keys, since equal ones become one.
+        return b"".join(
+            _delimited(field.number, _delimited(1, b"%x" % number) + _delimited(2, b"")) for number in range(room // 11)
+        )
+    return _delimited(field.number, b"") * (room // 2)
+
+
+def _json_entries(field: FieldDescriptor, room: int) -> bytes:
+    if _is_map(field):
+        value = b"{}" if field.message_type.fields_by_name["value"].message_type else b"1"
+        return b"{%s}" % b",".join(b'"%x":%s' % (number, value) for number in range(room // 11))
+    if field.containing_type.name == "FieldMask":
+        return b'"%s"' % b",".join([b"a"] * (room // 2))
+    entry = b'""'
+    if field.message_type is not None:
+        entry = b"{}"
+    elif field.type == FieldDescriptor.TYPE_ENUM:
+        entry = b"1"
+    return b"[%s]" % b",".join([entry] * (room // (len(entry) + 1)))
+
+
+def _facts(number: int, room: int) -> bytes:
+    return _delimited(number, _delimited(1, b"\x18\1") * (room // 4))
+
+
+def _json_facts(room: int) -> bytes:
+    return b'{"values":[%s]}' % b",".join([b'{"flag":true}'] * (room // 14))
+
+
+def _nested(number: int, room: int) -> bytes:
+    value = b"\x18\1"
+    for _ in range(min(DEEPEST, room // 12)):
+        value = _delimited(6, _delimited(1, value))
+    return _delimited(number, value)
+
+
+def _json_nested(room: int) -> bytes:
+    depth = min(DEEPEST, room // 22)
+    return b'{"list":{"values":[' * depth + b'{"flag":true}' + b"]}}" * depth
+
+
+def _wire(base: bytes, path: Path, wire: Callable[[], bytes]) -> bytes:
+    inner = wire()
+    for outer, field in zip(reversed(path[:-1]), reversed(path), strict=False):
+        if _is_map(outer) and field.name == "value":
+            inner = _delimited(1, b"k") + inner
+        inner = _delimited(outer.number, inner)
+    return base + inner
+
+
+def _json(method: MethodDescriptor, path: Path, text: Callable[[], bytes]) -> bytes:
+    request = json.loads(json.dumps(WANTED[method.name]))
+    hole = "@@"
+    _put(request, path, hole)
+    return json.dumps(request).encode().replace(b'"%s"' % hole.encode(), text())
+
+
+def _put(message: dict[str, Any], path: Path, hole: str) -> None:
+    """Put the hole where the path leads."""
+    field, *rest = path
+    name = field.json_name
+    if not rest or field.message_type.name == "FieldMask":
+        message[name] = hole
+        return
+    inner: dict[str, Any] = {}
+    if _is_map(field):
+        after = rest[1:]
+        if rest[0].name == "key":
+            inner = {hole: 1 if field.message_type.fields_by_name["value"].message_type is None else {"number": 1}}
+        elif after:
+            inner["k"] = {}
+            _put(inner["k"], tuple(after), hole)
+        else:
+            inner["k"] = hole
+        message[name] = inner
+    elif field.is_repeated:
+        _put(inner, tuple(rest), hole)
+        message[name] = [inner]
+    else:
+        _put(message.setdefault(name, inner), tuple(rest), hole)
+
+
+def _delimited(number: int, data: bytes) -> bytes:
+    """Return a field of the wire that says its length."""
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
