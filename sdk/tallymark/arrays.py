@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tallymark.conversion import Conversion, LeftOut, Place
+    from tallymark.converting import Converting, LeftOut, Place
     from tallymark.resources import Value
 
 # What has more values is data rather than a fact.
@@ -29,7 +29,7 @@ def is_array(kind: type) -> bool:
     return hasattr(kind, "shape")
 
 
-def convert(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def convert(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     """Return the value of a scalar, the values of a small array or series, or what a larger one or a table is."""
     name = _CALLED.get(type(value).__name__, type(value).__name__)
     shape = _shape_of(value)
@@ -59,7 +59,7 @@ def _shape_of(value: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _scalar(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def _scalar(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     kind = str(getattr(value.dtype, "kind", ""))
     if kind in ("M", "m"):
         return _moment(conversion, value, place)
@@ -68,7 +68,7 @@ def _scalar(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut
     return conversion.value(float(found) if type(found) is type(value) else found, place)
 
 
-def _moment(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def _moment(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     """A numpy.datetime64 or numpy.timedelta64, of which only those of microseconds and coarser ones are Python's."""
     found = value.item()
     if isinstance(found, int) and not value.dtype.str.endswith(("[Y]", "[M]")):

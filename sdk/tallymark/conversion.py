@@ -32,65 +32,31 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from enum import Enum
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
+from tallymark.converters import known
+from tallymark.converting import (
+    LEFT_OUT,
+    MAX_KEY,
+    PARAMETERS,
+    LeftOut,
+    Limits,
+    Loss,
+    Place,
+    described_type,
+    type_name,
+)
 from tallymark.redaction import REDACTED, Arguments, is_folder, looks_random, redacted_text, remember
 from tallymark.resources import Value
 from tallymark.secrecy import Secrecy, secrecy_of
 
-Path = tuple[str | int, ...]
 # As deep as the service lets lists and mappings lie in each other.
 MAX_DEPTH = 16
-MAX_KEY = 1_000
 # Of all values together, as many items may be read as this many of them may have.
 MOST_LIMITS = 8
 # A secret that a cut would make unrecognisable is recognised first.
 _BEYOND_CUT = 4_096
-
-
-class Limits(NamedTuple):
-    """How much of a value is recorded. With `describes`, what has no form of its own is recorded as what it is."""
-
-    text: int
-    items: int
-    describes: bool
-
-
-# All metadata of a version may have 65,535 bytes of JSON; what is longer cannot be kept anyway.
-METADATA = Limits(text=60_000, items=32_768, describes=False)
-PARAMETERS = Limits(text=1_000, items=5_000, describes=True)
-# For calls that raise: what is too large is refused by the service, and what is far too large not even sent.
-WHOLE = Limits(text=2**40, items=65_536, describes=False)
-
-
-class Loss(NamedTuple):
-    """What was left out or changed, by its path, such as ("cv", "fit_time", 3), and why."""
-
-    path: Path
-    problem: str
-
-
-class LeftOut(Enum):
-    """In place of a value that is not recorded."""
-
-    LEFT_OUT = "left out"
-
-
-LEFT_OUT = LeftOut.LEFT_OUT
-
-
-class Place(NamedTuple):
-    """Where a value stands. With `is_secret` in something that says secret, where only numbers are shown."""
-
-    path: Path = ()
-    depth: int = 0
-    is_secret: bool = False
-
-    def of(self, part: str | int, *, is_secret: bool = False) -> Place:
-        """Return the place of an item or an entry."""
-        return Place((*self.path, part), self.depth + 1, self.is_secret or is_secret)
 
 
 class Conversion:
@@ -119,8 +85,6 @@ class Conversion:
             return self.left_out(place, f"reading it raised {type_name(type(error))}", kind)
 
     def _value(self, kind: type, value: Any, place: Place) -> Value | LeftOut:
-        from tallymark.converters import known  # they know this module, too
-
         secrecy, converter = known(kind)
         if self._redacts and secrecy is not Secrecy.NONE:
             if secrecy is Secrecy.ALL:
@@ -285,14 +249,3 @@ class Conversion:
             return self.left_out(place, f"it lies more than {MAX_DEPTH} deep in lists and mappings")
         self.losses.append(Loss(place.path, f"{what} is too large, and only described"))
         return what
-
-
-def type_name(kind: type) -> str:
-    """Return the name of a class, whatever the class does to hide it."""
-    name = type.__dict__["__name__"].__get__(kind)
-    return str(name)[:200].encode(errors="backslashreplace").decode()
-
-
-def described_type(kind: type) -> str:
-    name = type_name(kind)
-    return f"{'an' if name[:1].lower() in tuple('aeiou') else 'a'} {name}"

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from tallymark import arrays, fields
-from tallymark.conversion import Conversion, LeftOut, Place, type_name
+from tallymark.converting import Converting, LeftOut, Place, type_name
 from tallymark.resources import Value
 from tallymark.secrecy import Secrecy, secrecy_of_type
 from tallymark.values import Uri
@@ -27,7 +27,7 @@ MAX_HASHED = 64 * 2**20
 MAX_SEQUENCE = 1_000
 _INT64 = 2**63
 
-Converter = Callable[[Conversion, Any, Place], Value | LeftOut]
+Converter = Callable[[Converting, Any, Place], Value | LeftOut]
 
 
 def known(kind: type) -> tuple[Secrecy, Converter | None]:
@@ -60,7 +60,7 @@ def _names_of(kind: type) -> list[str]:
     return [f"{arrays.package_of(each)}.{type_name(each)}" for each in kind.__mro__]
 
 
-def _int(conversion: Conversion, value: int, place: Place) -> Value | LeftOut:
+def _int(conversion: Converting, value: int, place: Place) -> Value | LeftOut:
     number = int.__int__(value)
     if -_INT64 <= number < _INT64:
         return number
@@ -69,19 +69,19 @@ def _int(conversion: Conversion, value: int, place: Place) -> Value | LeftOut:
     return conversion.text(str(number), place)
 
 
-def _float(_: Conversion, value: float, __: Place) -> Value:
+def _float(_: Converting, value: float, __: Place) -> Value:
     return float.__float__(value)
 
 
-def _str(conversion: Conversion, value: str, place: Place) -> Value:
+def _str(conversion: Converting, value: str, place: Place) -> Value:
     return conversion.text(value, place)
 
 
-def _uri(conversion: Conversion, value: str, place: Place) -> Value:
+def _uri(conversion: Converting, value: str, place: Place) -> Value:
     return Uri(conversion.text(value, place))
 
 
-def _datetime(conversion: Conversion, value: datetime, place: Place) -> Value:
+def _datetime(conversion: Converting, value: datetime, place: Place) -> Value:
     # Subclasses such as pandas' have an astimezone of their own, which refuses what has no time zone.
     parts = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
     moment = datetime(*parts, tzinfo=value.tzinfo, fold=value.fold)
@@ -91,21 +91,21 @@ def _datetime(conversion: Conversion, value: datetime, place: Place) -> Value:
         return conversion.text(moment.isoformat(), place)
 
 
-def _iso(conversion: Conversion, value: date | time, place: Place) -> Value:
+def _iso(conversion: Converting, value: date | time, place: Place) -> Value:
     return conversion.text(value.isoformat(), place)
 
 
-def _seconds(_: Conversion, value: timedelta, __: Place) -> Value:
+def _seconds(_: Converting, value: timedelta, __: Place) -> Value:
     return float(value.total_seconds())
 
 
-def _enum(conversion: Conversion, value: Enum, place: Place) -> Value | LeftOut:
+def _enum(conversion: Converting, value: Enum, place: Place) -> Value | LeftOut:
     if issubclass(type(value), int | float | str) or value.name is None:
         return conversion.value(value.value, place)
     return conversion.text(value.name, place)
 
 
-def _bytes(conversion: Conversion, value: bytes | bytearray | memoryview, place: Place) -> Value | LeftOut:
+def _bytes(conversion: Converting, value: bytes | bytearray | memoryview, place: Place) -> Value | LeftOut:
     size = memoryview(value).nbytes
     if size > MAX_HASHED:
         return conversion.described(place, f"{type_name(type(value))} ({size:,} bytes)", "it is too large for a digest")
@@ -114,17 +114,17 @@ def _bytes(conversion: Conversion, value: bytes | bytearray | memoryview, place:
     return conversion.text(f"sha256:{hashlib.sha256(value).hexdigest()} ({size:,} bytes)", place)
 
 
-def _list(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def _list(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     return conversion.items(value, len(value), type(value), place)
 
 
-def _range(conversion: Conversion, value: range, place: Place) -> Value | LeftOut:
+def _range(conversion: Converting, value: range, place: Place) -> Value | LeftOut:
     if value.stop - value.start > 10**18 or len(value) > min(conversion.limits.items, 1_000):
         return conversion.text(repr(value), place)
     return _list(conversion, value, place)
 
 
-def _set(conversion: Conversion, value: set[Any], place: Place) -> Value | LeftOut:
+def _set(conversion: Converting, value: set[Any], place: Place) -> Value | LeftOut:
     found = conversion.items(value, len(value), type(value), place)
     return sorted(found, key=_order) if isinstance(found, list) else found
 
@@ -136,16 +136,16 @@ def _order(item: Value) -> tuple[int, Any]:
     return (1, item) if isinstance(item, str) else (2, repr(item))
 
 
-def _mapping(conversion: Conversion, value: Mapping[Any, Any], place: Place) -> Value | LeftOut:
+def _mapping(conversion: Converting, value: Mapping[Any, Any], place: Place) -> Value | LeftOut:
     pairs = dict.items(value) if isinstance(value, dict) else value.items()
     return conversion.entries(value, pairs, type(value), place)
 
 
-def _fields(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def _fields(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     return conversion.entries(value, _read(conversion, value, place), type(value), place)
 
 
-def _read(conversion: Conversion, value: Any, place: Place) -> Iterator[tuple[str, Any]]:
+def _read(conversion: Converting, value: Any, place: Place) -> Iterator[tuple[str, Any]]:
     """The fields with their values; one that cannot be read costs itself."""
     for name in fields.names_of(value):
         try:
@@ -158,45 +158,45 @@ def _read(conversion: Conversion, value: Any, place: Place) -> Iterator[tuple[st
             yield name, found
 
 
-def _sequence(conversion: Conversion, value: Sequence[Any], place: Place) -> Value | LeftOut:
+def _sequence(conversion: Converting, value: Sequence[Any], place: Place) -> Value | LeftOut:
     count = len(value)
     if count > MAX_SEQUENCE:
         return conversion.described(place, f"{type_name(type(value))} ({count:,} items)", "it is only described")
     return conversion.items(value, count, type(value), place)
 
 
-def _qualified(conversion: Conversion, value: Any, place: Place) -> Value:
+def _qualified(conversion: Converting, value: Any, place: Place) -> Value:
     name = getattr(value, "__qualname__", None) or value.__name__
     module = getattr(value, "__module__", None)
     return conversion.text(f"{module}.{name}" if module and module != "builtins" else str(name), place)
 
 
-def _partial(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def _partial(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     return conversion.value(value.func, place)
 
 
-def _pattern(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def _pattern(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     return conversion.value(value.pattern, place)
 
 
-def _path(conversion: Conversion, value: PathLike[Any], place: Place) -> Value:
+def _path(conversion: Converting, value: PathLike[Any], place: Place) -> Value:
     return conversion.text(fsdecode(fspath(value)), place)
 
 
-def _as_text(conversion: Conversion, value: Any, place: Place) -> Value:
+def _as_text(conversion: Converting, value: Any, place: Place) -> Value:
     return conversion.text(str(value), place)
 
 
-def _decimal(conversion: Conversion, value: Any, place: Place) -> Value:
+def _decimal(conversion: Converting, value: Any, place: Place) -> Value:
     number = float(value)
     return number if not value.is_finite() or type(value)(repr(number)) == value else conversion.text(str(value), place)
 
 
-def _missing(_: Conversion, __: Any, ___: Place) -> Value:
+def _missing(_: Converting, __: Any, ___: Place) -> Value:
     return None
 
 
-def _namespace(conversion: Conversion, value: Any, place: Place) -> Value | LeftOut:
+def _namespace(conversion: Converting, value: Any, place: Place) -> Value | LeftOut:
     return conversion.entries(value, vars(value).items(), type(value), place)
 
 

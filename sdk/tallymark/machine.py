@@ -1,4 +1,4 @@
-"""What the machine says of itself and of its user, as text that can be recorded, whatever it says."""
+"""What the machine says of itself and of its user, as text that can be recorded, and where the user's contexts are."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def host_name() -> str:
 def who_asks() -> str:
     """Return user@host."""
     return f"{user_name() or f'uid-{os.getuid()}'}@{host_name() or 'unknown'}"
+
+
+def path_of_contexts() -> str:
+    """Return where contexts are kept: in XDG_CONFIG_HOME, or in ~/.config."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - importing pathlib takes too long
+    return f"{home}/tallymark/config.toml"
 
 
 def readable(text: str, most: int) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 
 from tallymark.arguments import mapping, number
 from tallymark.arrays import is_array
-from tallymark.conversion import METADATA, PARAMETERS, WHOLE, Conversion, Loss, Path, described_type, type_name
+from tallymark.conversion import Conversion
+from tallymark.converting import METADATA, PARAMETERS, WHOLE, Loss, Path, described_type, type_name
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.headroom import HeadRoom
 from tallymark.problems import RecordingProblems

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tallymark.arguments import encodable, texts
 from tallymark.errors import InvalidSetting
-from tallymark.machine import who_asks
+from tallymark.machine import path_of_contexts, who_asks
 
 DEFAULT_URL = "127.0.0.1:50051"
 DEFAULT_STORE = "tallymark-artifacts"
@@ -142,12 +142,6 @@ def origin(name: str, **given: str | float | None) -> str:
     variable = f"TALLYMARK_{name.upper()}"
     context, settings = _context(arguments, os.environ)
     return variable if os.environ.get(variable) else f"context {context}" if name in settings else "default"
-
-
-def path_of_contexts() -> str:
-    """Return where contexts are kept: in XDG_CONFIG_HOME, or in ~/.config."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - importing pathlib takes too long
-    return f"{home}/tallymark/config.toml"
 
 
 def _context(arguments: Mapping[str, str | float], environment: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:

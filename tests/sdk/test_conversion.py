@@ -14,7 +14,8 @@ from hypothesis import given
 from sdk.recordables import KEPT, LOST, MEASURED, NOT_MEASURED
 
 from tallymark import arrays, facts
-from tallymark.conversion import LEFT_OUT, METADATA, PARAMETERS, WHOLE, Conversion, Limits, Loss
+from tallymark.conversion import Conversion
+from tallymark.converting import LEFT_OUT, METADATA, PARAMETERS, WHOLE, Limits, Loss
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.problems import RecordingProblem, RecordingProblems
 from tallymark.recordable import (

@@ -11,7 +11,8 @@ import pydantic
 import pytest
 
 from tallymark import Client, Model, configure, pipeline, settings, step
-from tallymark.conversion import PARAMETERS, Conversion
+from tallymark.conversion import Conversion
+from tallymark.converting import PARAMETERS
 from tallymark.errors import InvalidSetting
 from tallymark.problems import RecordingProblems
 from tallymark.recordable import parameters
