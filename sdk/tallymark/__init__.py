@@ -26,11 +26,13 @@ from typing import TYPE_CHECKING
 from tallymark import errors
 from tallymark.errors import TallymarkError
 from tallymark.settings import configure
+from tallymark.types import set_opener
 from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 if TYPE_CHECKING:
     from tallymark import serving
     from tallymark.aio import AsyncClient
+    from tallymark.artifact_info import ArtifactInfo
     from tallymark.artifacts import Artifact
     from tallymark.calls import NewVersion
     from tallymark.client import Client
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from tallymark.problems import RecordingProblem
     from tallymark.proofs import Checkpoint, Problem, Proof
     from tallymark.resources import (
-        ArtifactInfo,
         Event,
         Heartbeat,
         Lineage,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         RunStep,
     )
     from tallymark.runs import RunContext, run
+    from tallymark.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -99,7 +101,7 @@ __all__ = [
 # Names that need grpc or protobuf, or that the command `tallymark` does without, and where they live.
 _LATER = {
     "Artifact": "artifacts",
-    "ArtifactInfo": "resources",
+    "ArtifactInfo": "artifact_info",
     "Checkpoint": "proofs",
     "Lineage": "resources",
     "MetricPoint": "resources",
@@ -129,6 +131,14 @@ _LATER = {
     "step": "decorators",
     "serving": "serving",
 }
+
+
+def _open(version: ModelVersion, settings: Settings) -> object:
+    opened_version = import_module(f"{__name__}.opened_version")
+    return opened_version.RegistryVersion(version, settings)
+
+
+set_opener(_open)
 
 
 def __getattr__(name: str) -> object:

@@ -29,7 +29,7 @@ from tallymark.settings import Settings, current
 
 if TYPE_CHECKING:
     from tallymark.handover import Origin
-    from tallymark.model import Model
+    from tallymark.model_spec import ModelSpec
     from tallymark.outputs import Output
 
 
@@ -42,7 +42,7 @@ class Definition(NamedTuple):
     """What a decorator or `run` was given. `outputs` are the artifacts that a function returns."""
 
     name: str
-    model: Model | None
+    model: ModelSpec | None
     substitutions: Mapping[str, str]
     is_pipeline: bool
     outputs: Callable[[], tuple[Output, ...]] = no_outputs
@@ -50,7 +50,7 @@ class Definition(NamedTuple):
     run_id: str = ""
 
     @property
-    def start(self) -> tuple[str, Model | None, Mapping[str, str], str]:
+    def start(self) -> tuple[str, ModelSpec | None, Mapping[str, str], str]:
         """What the run or step is started with: name, model, substitutions and run id."""
         return self.name, self.model, self.substitutions, self.run_id
 

@@ -20,9 +20,10 @@ from tallymark.file_names import shortened
 from tallymark.values import ArtifactType
 
 if TYPE_CHECKING:
+    from tallymark.artifact_info import ArtifactInfo
     from tallymark.client import Client
     from tallymark.formats import Format
-    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.resources import ModelVersion
     from tallymark.store import Kept
 
 MAX_NAME = 255

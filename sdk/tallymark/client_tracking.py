@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tallymark import calls
+from tallymark.artifact_info import ArtifactInfo
 from tallymark.calls import Call, Listed, Page
 from tallymark.checking import checked
 from tallymark.problems import RecordingProblem
-from tallymark.resources import ArtifactInfo, Heartbeat, Lineage, MetricPoint, ModelVersion, Run, RunStep, Started
+from tallymark.resources import Heartbeat, Lineage, MetricPoint, ModelVersion, Run, RunStep, Started
 from tallymark.values import ArtifactRole, ArtifactType, RunState
 
 T = TypeVar("T")

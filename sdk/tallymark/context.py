@@ -18,15 +18,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tallymark.errors import AmbiguousRun, InvalidSetting
+from tallymark.memory import EndedRun
 from tallymark.settings import Settings
 
 if TYPE_CHECKING:
-    from tallymark.model import Model
+    from tallymark.model_spec import ModelSpec
     from tallymark.problems import RecordingProblems
-    from tallymark.recorder import Recorder
     from tallymark.resources import ModelVersion
 
 RUN_ID = "TALLYMARK_RUN_ID"
@@ -66,6 +66,13 @@ def new_problems() -> RecordingProblems:
     return RecordingProblems()
 
 
+class RunRecorder(Protocol):
+    """What records a run in this process, as far as the run itself must know it."""
+
+    def end(self) -> None:
+        """End the recording of the run in this process."""
+
+
 class ActiveRun:
     """An open run, as this process knows it: `start` is when it was started, `substitutions` fill in its templates.
 
@@ -87,10 +94,10 @@ class ActiveRun:
         # By the clock of the process, infinite while the run goes on.
         self.ended_at = math.inf
         # The model of the run as a whole.
-        self.model: Model | None = None
+        self.model: ModelSpec | None = None
         self.problems: RecordingProblems = new_problems()
         # What records it in this process, once there is something to record.
-        self.recorder: Recorder | None = None
+        self.recorder: RunRecorder | None = None
         self.open_steps: set[str] = set()
         # What the names and versions of models are found to mean in it, whichever object asks.
         self.versions: dict[tuple[str, str], ModelVersion] = {}
@@ -129,19 +136,12 @@ class Frame(NamedTuple):
     """
 
     run: ActiveRun
-    model: Model | None
+    model: ModelSpec | None
     step: str
     substitutions: Mapping[str, str] = {}
 
 
-class Ended(NamedTuple):
-    """What remains of a run in the context in which it was started: its key, and when it ended."""
-
-    run_key: tuple[str, str, str]
-    time: float
-
-
-_frame: ContextVar[Frame | Ended | None] = ContextVar("tallymark_frame", default=None)
+_frame: ContextVar[Frame | EndedRun | None] = ContextVar("tallymark_frame", default=None)
 
 
 class _Process:
@@ -207,15 +207,15 @@ def present_frame() -> Frame | None:
     return frame
 
 
-def ended_run() -> Ended | None:
+def ended_run() -> EndedRun | None:
     """Return the run that was started here last, if it has ended."""
     here = _frame.get()
     if isinstance(here, Frame) and here.run.is_stale:
-        return Ended(here.run.key, here.run.ended_at)
-    return here if isinstance(here, Ended) else None
+        return EndedRun(here.run.key, here.run.ended_at)
+    return here if isinstance(here, EndedRun) else None
 
 
-Place = Frame | Ended | None
+Place = Frame | EndedRun | None
 
 
 def enter(frame: Frame) -> Place:
@@ -234,7 +234,7 @@ def leave(frame: Frame, before: Place, *, is_end: bool) -> None:
         frame.run.ended_at = time.monotonic()
     if _frame.get() is frame:
         goes_on = isinstance(before, Frame) and not before.run.is_stale
-        _frame.set(Ended(frame.run.key, frame.run.ended_at) if is_end and not goes_on else before)
+        _frame.set(EndedRun(frame.run.key, frame.run.ended_at) if is_end and not goes_on else before)
     elif is_end:
         frame.run.is_stale = True
 
@@ -243,7 +243,7 @@ def ended_here(run: ActiveRun) -> None:
     """Remember in this context that the run was started here and has ended."""
     run.ended_at = time.monotonic()
     if own_frame() is None:
-        _frame.set(Ended(run.key, run.ended_at))
+        _frame.set(EndedRun(run.key, run.ended_at))
 
 
 def current_frame(join: Callable[[str], Frame]) -> Frame | None:

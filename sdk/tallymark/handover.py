@@ -17,7 +17,7 @@ from tallymark.errors import NotFound, Unavailable
 from tallymark.settings import current
 
 if TYPE_CHECKING:
-    from tallymark.model import Model
+    from tallymark.model_spec import ModelSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,8 +31,8 @@ class Handover(NamedTuple):
     run_id: str
     start: datetime
     run_substitutions: Mapping[str, str]
-    run_model: Model | None
-    model: Model | None
+    run_model: ModelSpec | None
+    model: ModelSpec | None
     step: str
     substitutions: Mapping[str, str]
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from tallymark.context import Frame, current_frame, own_frame
-from tallymark.errors import AmbiguousRun, NoCurrentModel, NoCurrentRun
+from tallymark.errors import NoCurrentModel, NoCurrentRun
+from tallymark.model import Model, as_model
 from tallymark.settings import current
-
-if TYPE_CHECKING:
-    from tallymark.model import Model
 
 
 def current_model() -> Model:
@@ -21,7 +18,7 @@ def current_model() -> Model:
             "no model is in force here; give one to @step(model=...), @pipeline(model=...) or tallymark.run(model=...);"
             ' outside runs, use a model itself, as in Model("churn").log_metadata(...)'
         )
-    return frame.model
+    return as_model(frame.model)
 
 
 def current_run() -> str:
@@ -30,14 +27,6 @@ def current_run() -> str:
     if frame is None:
         raise NoCurrentRun("this code runs in no step, pipeline or tallymark.run()")
     return frame.run.id
-
-
-def current_frame_or_none() -> Frame | None:
-    """Return what this code belongs to, None outside a run or when that is not clear."""
-    try:
-        return current_frame(_joined)
-    except AmbiguousRun:
-        return None
 
 
 def log_metric(key: str, value: float, *, step: int | None = None) -> None:
@@ -66,7 +55,7 @@ def _recorded_model() -> Model | None:
     frame = own_frame()
     # Training loops log in every turn, and the settings of a run are at hand, unlike those of the process.
     if frame is not None and frame.model is not None:
-        return None if frame.run.settings.disabled else frame.model
+        return None if frame.run.settings.disabled else as_model(frame.model)
     return None if current().disabled else current_model()
 
 

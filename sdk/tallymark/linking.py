@@ -22,12 +22,12 @@ from tallymark.sender import check_reachable, note_away, settle
 from tallymark.values import ArtifactRole, ArtifactType
 
 if TYPE_CHECKING:
-    from tallymark.model import Model
-    from tallymark.resources import ArtifactInfo
+    from tallymark.artifact_info import ArtifactInfo
+    from tallymark.model_spec import ModelSpec
 
 
 def save_in_run(
-    frame: Frame, model: Model, name: str, value: object, form: str | None, kind: ArtifactType | str | None
+    frame: Frame, model: ModelSpec, name: str, value: object, form: str | None, kind: ArtifactType | str | None
 ) -> ArtifactInfo | None:
     """Save a value, and link it to the version that the model means in the run.
 
@@ -94,7 +94,9 @@ def _made_in(frame: Frame) -> dict[str, Any]:
     return {"role": ArtifactRole.MADE, "run": frame.run.id, "step": frame.step}
 
 
-def _keep(frame: Frame, model: Model, name: str, made: Prepared, about: dict[str, Any], problem: Unavailable) -> None:
+def _keep(
+    frame: Frame, model: ModelSpec, name: str, made: Prepared, about: dict[str, Any], problem: Unavailable
+) -> None:
     """Let the file, or a copy of the folder, which is the user's, wait in the spool."""
     with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
         try:

@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallymark.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from tallymark.context import Ended
     from tallymark.resources import ModelVersion
 
 # A registry is known by its url and project; a run by these and its id; a version in a run also by name and version.
@@ -20,6 +19,13 @@ REGISTRY_KEY, RUN_KEY = 2, 3
 MAX_REMEMBERED_RUNS = 64
 
 Key = tuple[str, ...]
+
+
+class EndedRun(NamedTuple):
+    """What remains of a run in the context in which it was started: its key, and when it ended."""
+
+    run_key: tuple[str, str, str]
+    time: float
 
 
 class Memory:
@@ -52,7 +58,7 @@ class Memory:
                 self.versions[key] = self.versions.pop(key)
             return found
 
-    def outside(self, registry: Key, ended: Ended | None) -> ModelVersion | None:
+    def outside(self, registry: Key, ended: EndedRun | None) -> ModelVersion | None:
         """Return what the object means outside runs: what the last run made of it, or what was created since.
 
         `ended` is the last run of the code that asks. It comes before the runs of other threads that went on beside it,

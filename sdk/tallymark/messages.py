@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
+from tallymark.artifact_info import ArtifactInfo
 from tallymark.errors import InvalidField
 from tallymark.facts import facts_of, time_of
 from tallymark.problems import MAX_TEXT, RecordingProblem
 from tallymark.proofs import Checkpoint, Problem, Proof
 from tallymark.references import last_segment
 from tallymark.resources import (
-    ArtifactInfo,
     Event,
     Heartbeat,
     Lineage,

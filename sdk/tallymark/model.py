@@ -6,11 +6,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tallymark.arguments import described, mapping, text, texts
+from tallymark.arguments import mapping, text, texts
 from tallymark.context import Frame, current_frame, own_frame
-from tallymark.errors import InvalidArgument
-from tallymark.memory import Memory
 from tallymark.model_artifacts import ModelArtifacts
+from tallymark.model_spec import ModelSpec, seen_as
 from tallymark.settings import current
 from tallymark.values import Stage, stage_of
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tallymark")
 
 
-class Model(ModelArtifacts):
+class Model(ModelArtifacts, ModelSpec):
     """Which version of which model a program means. Making one asks the registry for nothing.
 
     `version` says which version:
@@ -51,46 +50,6 @@ class Model(ModelArtifacts):
     Raises:
         InvalidArgument: An argument has the wrong type, or is empty.
     """
-
-    def __init__(
-        self,
-        name: str,
-        version: str | int | Stage | None = None,
-        *,
-        description: str = "",
-        license: str = "",  # noqa: A002 - the contract's word
-        audience: str = "",
-        use_cases: str = "",
-        limitations: str = "",
-        trade_offs: str = "",
-        ethics: str = "",
-        tags: Iterable[str] = (),
-    ) -> None:
-        self.name = text(name, "Model(name=...)")
-        self.version = _version_text(version)
-        self.tags = texts((tags,) if isinstance(tags, str) else tags, "Model(tags=...)")
-        self._card = {
-            "description": description,
-            "license": license,
-            "audience": audience,
-            "use_cases": use_cases,
-            "limitations": limitations,
-            "trade_offs": trade_offs,
-            "ethics": ethics,
-        }
-        for field, value in self._card.items():
-            text(value, f"Model({field}=...)")
-        self._memory = Memory()
-
-    def __repr__(self) -> str:
-        return f"Model({self.name!r})" if self.version is None else f"Model({self.name!r}, {self.version!r})"
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether both have the same name and version, whatever the registry holds."""
-        return isinstance(other, Model) and (self.name, self.version) == (other.name, other.version)
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.version))
 
     @property
     def number(self) -> int:
@@ -326,29 +285,6 @@ def _joined(run_id: str) -> Frame:
     return joined_frame(run_id)
 
 
-def memory_of(model: Model) -> Memory:
-    """Return what the model was found to mean."""
-    return model._memory  # noqa: SLF001 - users should not see it among what a model has
-
-
-def card_of(model: Model) -> Mapping[str, str]:
-    """Return the fields that describe a model which is created."""
-    return model._card  # noqa: SLF001 - users should not see it among what a model has
-
-
-def _version_text(version: str | int | Stage | None) -> str | None:
-    match version:
-        case None:
-            return None
-        case bool():
-            raise InvalidArgument("version is a number, text, a stage or None, not a bool")
-        case int() if version < 1:
-            raise InvalidArgument(f"version is {version}; numbers go from 1, and None asks for a new one")
-        case int():
-            return str(version)
-        case str():
-            if not version:
-                raise InvalidArgument("version is empty; None asks for a new one, numbered automatically")
-            return str(text(version, "Model(version=...)"))
-        case _:
-            raise InvalidArgument(f"version is a number, text, a stage or None, not {described(version)}")
+def as_model(spec: ModelSpec) -> Model:
+    """Return what the run of another process means as a `Model`; one that is a `Model` already as it is."""
+    return seen_as(spec, Model)

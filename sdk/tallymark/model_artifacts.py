@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from tallymark.artifact_info import ArtifactInfo
     from tallymark.client import Client
-    from tallymark.model import Model
-    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.model_spec import ModelSpec
+    from tallymark.resources import ModelVersion
     from tallymark.values import ArtifactType
 
 
@@ -64,14 +65,14 @@ class ModelArtifacts:
         if current().disabled:
             return None
         from tallymark import artifacts
-        from tallymark.here import current_frame_or_none
+        from tallymark.resolution import current_frame_or_none
 
         frame = current_frame_or_none()
         if frame is None:
             return artifacts.save(self._client(), self._ensured(), name, value, format=format, type=type)
         from tallymark import linking
 
-        return linking.save_in_run(frame, cast("Model", self), name, value, format, type)
+        return linking.save_in_run(frame, cast("ModelSpec", self), name, value, format, type)
 
     def log_model(self, model: object, name: str = "model", *, format: str | None = None) -> ArtifactInfo | None:  # noqa: A002 - the contract's word
         """Save a trained model as the artifact `model`, and log by which library it was made, as metadata.

@@ -31,7 +31,7 @@ from tallymark.sender import LONGEST_WAIT, Sender, close_all, sender_of
 from tallymark.values import RunState
 
 if TYPE_CHECKING:
-    from tallymark.model import Model
+    from tallymark.model_spec import ModelSpec
 
 logger = logging.getLogger("tallymark")
 # How long the end of a run waits for the records of its other processes on this machine, in seconds.
@@ -47,12 +47,12 @@ class Recorder:
         self._lock = threading.RLock()
         self._versions: dict[tuple[str, ...], int] = {}
         # By the id of each model, for as long as it lives: a program may make one for each record.
-        self._numbers: dict[int, tuple[weakref.ref[Model], int]] = {}
+        self._numbers: dict[int, tuple[weakref.ref[ModelSpec], int]] = {}
         # What each number was found to be, and who waits for that: several models may mean the same.
         self._found: dict[int, ModelVersion] = {}
         self._pending: dict[int, list[Resolution]] = {}
         self._files = itertools.count(1)
-        self._claimed, why = spool.create(settings, spool.new_header(run))
+        self._claimed, why = spool.create(settings, _header_of(run))
         if why:
             run.problems.add("journal", f"kept in memory only, since the spool cannot be written: {why}")
         self._why_in_memory = why
@@ -63,7 +63,7 @@ class Recorder:
             self._sender = sender_of(settings)
             self._sender.add(self._delivery, self._retire)
 
-    def log_point(self, frame: Frame, model: Model, point: MetricPoint) -> None:
+    def log_point(self, frame: Frame, model: ModelSpec, point: MetricPoint) -> None:
         """Record a point of a metric of the version that the model means in the frame."""
         self._record(Kind.POINT, point_body(point.key, point.step, point.value), frame, model)
 
@@ -78,16 +78,18 @@ class Recorder:
         if not self._append(Kind.POINT, number, point_body(point.key, point.step, point.value)):
             recorder_of(self.run).log_point_to(version, point)
 
-    def log_metadata(self, frame: Frame, model: Model, metadata: Mapping[str, object]) -> None:
+    def log_metadata(self, frame: Frame, model: ModelSpec, metadata: Mapping[str, object]) -> None:
         """Record metadata of that version. Raises InvalidField for what is none."""
         self._record(Kind.METADATA, recorded.packed_metadata(metadata), frame, model)
 
-    def link(self, frame: Frame, model: Model, name: str, told: Mapping[str, Any]) -> None:
+    def link(self, frame: Frame, model: ModelSpec, name: str, told: Mapping[str, Any]) -> None:
         """Record that an artifact is linked to that version. Raises InvalidField."""
         call = recorded.linked(self.run.settings.project, name, told)
         self._record(Kind.CALL, recorded.packed(call), frame, model)
 
-    def upload(self, frame: Frame, model: Model, path: Path, name: str, told: Mapping[str, Any], store: str) -> None:
+    def upload(
+        self, frame: Frame, model: ModelSpec, path: Path, name: str, told: Mapping[str, Any], store: str
+    ) -> None:
         """Keep a file or folder in the spool, to be put into the store and linked to that version later.
 
         Raises OSError if it cannot be kept, and InvalidField.
@@ -137,7 +139,7 @@ class Recorder:
             call = calls.report_recording_problems(self.run.settings.project, self.run.id, problems)
             self._record(Kind.CALL, recorded.packed(call))
 
-    def _record(self, kind: Kind, body: bytes, frame: Frame | None = None, model: Model | None = None) -> None:
+    def _record(self, kind: Kind, body: bytes, frame: Frame | None = None, model: ModelSpec | None = None) -> None:
         """Keep a record, with a model one about the version that the model means in the frame."""
         number = 0 if frame is None or model is None else self._number_of(frame, model)
         if not self._append(kind, number, body):
@@ -162,7 +164,7 @@ class Recorder:
         if self._sender is not None:
             self._sender.end(self._delivery)
 
-    def _number_of(self, frame: Frame, model: Model) -> int:
+    def _number_of(self, frame: Frame, model: ModelSpec) -> int:
         """The number by which the journal knows the version that the model means in the frame."""
         known = self._numbers.get(id(model))
         if known is not None and known[0]() is model and not frame.substitutions:
@@ -273,6 +275,12 @@ class Recorder:
         self._journal.leave()
 
 
+def _header_of(run: ActiveRun) -> spool.Header:
+    model = run.model
+    name, version = (None, None) if model is None else (model.name, model.version)
+    return spool.new_header(run.settings, run.id, run.start, owned=run.owned, model=name, version=version)
+
+
 _lock = threading.Lock()
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
@@ -280,14 +288,15 @@ _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 def recorder_of(run: ActiveRun) -> Recorder:
     """Return what records the run in this process."""
     found = run.recorder
-    if found is not None:
+    if isinstance(found, Recorder):
         return found
     with _lock:
-        if run.recorder is None:
-            run.recorder = Recorder(run)
-            _recorders.add(run.recorder)
+        found = run.recorder
+        if not isinstance(found, Recorder):
+            found = run.recorder = Recorder(run)
+            _recorders.add(found)
             _end_before_exit()
-        return run.recorder
+        return found
 
 
 def end_all() -> None:

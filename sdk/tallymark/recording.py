@@ -12,7 +12,7 @@ from tallymark.calls import Call
 from tallymark.client import shared
 from tallymark.context import ActiveRun, Frame, new_run_id, open_runs, outer_run_id, outer_substitutions, start_of
 from tallymark.errors import RunFinished, RunNotFound, Unavailable
-from tallymark.model import Model
+from tallymark.model_spec import ModelSpec
 from tallymark.recordable import add_losses
 from tallymark.recorder import recorder_of
 from tallymark.resolution import Resolution, model_of
@@ -25,7 +25,7 @@ from tallymark.values import RunState
 
 def start_run(
     name: str,
-    model: Model | None,
+    model: ModelSpec | None,
     substitutions: Mapping[str, str],
     parameters: Mapping[str, object],
     run_id: str = "",
@@ -90,7 +90,7 @@ def _begin(run: ActiveRun) -> None:
 def _start_named_run(
     run_id: str,
     name: str,
-    model: Model | None,
+    model: ModelSpec | None,
     settings: Settings,
     substitutions: Mapping[str, str],
     parameters: Mapping[str, object],
@@ -141,7 +141,7 @@ def _started_or_kept(call: Call[Started], settings: Settings, run_id: str) -> St
         return None
 
 
-def join_run(outer: Frame, model: Model | None, substitutions: Mapping[str, str], step: str = "") -> Frame:
+def join_run(outer: Frame, model: ModelSpec | None, substitutions: Mapping[str, str], step: str = "") -> Frame:
     """Return the frame of a pipeline or step within a run; its own model, if any, replaces the outer one."""
     if model is None:
         return outer._replace(step=step)

@@ -19,9 +19,17 @@ from tallymark.context import (
     remembered,
     start_of,
 )
-from tallymark.errors import ModelNotFound, NotFound, NumberPending, RunNotFound, Unavailable, VersionNotFound
+from tallymark.errors import (
+    AmbiguousRun,
+    ModelNotFound,
+    NotFound,
+    NumberPending,
+    RunNotFound,
+    Unavailable,
+    VersionNotFound,
+)
 from tallymark.memory import Key, filled
-from tallymark.model import Model, card_of, memory_of
+from tallymark.model_spec import ModelSpec, card_of, memory_of
 from tallymark.resources import Ensured, ModelVersion
 from tallymark.sender import check_reachable, note_away, settle
 from tallymark.settings import Settings, current
@@ -41,7 +49,7 @@ class Resolution:
 
     def __init__(
         self,
-        model: Model,
+        model: ModelSpec,
         settings: Settings,
         run: ActiveRun | None = None,
         step: str = "",
@@ -55,13 +63,13 @@ class Resolution:
         self._memory = memory_of(model)
 
     @classmethod
-    def here(cls, model: Model, settings: Settings) -> Resolution:
+    def here(cls, model: ModelSpec, settings: Settings) -> Resolution:
         """Return the resolution for the code that runs now. Raises AmbiguousRun."""
         frame = current_frame(joined_frame)
         return cls(model, settings) if frame is None else cls.in_frame(model, frame)
 
     @classmethod
-    def in_frame(cls, model: Model, frame: Frame) -> Resolution:
+    def in_frame(cls, model: ModelSpec, frame: Frame) -> Resolution:
         """Return the resolution in the frame's run and step."""
         return cls(model, frame.run.settings, frame.run, frame.step, frame.substitutions)
 
@@ -246,6 +254,14 @@ def joined_frame(run_id: str) -> Frame:
         raise RunNotFound(message, code=error.code, metadata=error.metadata) from None
 
 
+def current_frame_or_none() -> Frame | None:
+    """Return what this code belongs to, None outside a run or when that is not clear."""
+    try:
+        return current_frame(joined_frame)
+    except AmbiguousRun:
+        return None
+
+
 def _kept_frame(run_id: str, settings: Settings) -> Frame | None:
     """Return the frame of a run as its journal in the spool has it, where nothing is sent."""
     if not settings.offline:
@@ -255,10 +271,10 @@ def _kept_frame(run_id: str, settings: Settings) -> Frame | None:
         raise RunNotFound(f"no run {run_id!r} in {settings.spool}")
     start = EPOCH + timedelta(microseconds=header.start)
     run = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
-    run.model = None if header.model is None else Model(header.model, header.version)
+    run.model = None if header.model is None else ModelSpec(header.model, header.version)
     return Frame(run, run.model, "")
 
 
-def model_of(version: ModelVersion | None) -> Model | None:
-    """Return a model that means the version."""
-    return None if version is None else Model(version.model, version.number)
+def model_of(version: ModelVersion | None) -> ModelSpec | None:
+    """Return what means the version."""
+    return None if version is None else ModelSpec(version.model, version.number)

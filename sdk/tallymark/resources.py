@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tallymark.artifact_info import ArtifactInfo
 from tallymark.notebook import by, table
 from tallymark.problems import RecordingProblem
-from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
+from tallymark.values import RunState, Stage, Uri
 from tallymark.version_actions import VersionActions
 
 Value = float | bool | str | datetime | Uri | None | list["Value"] | dict[str, "Value"]
@@ -235,42 +236,6 @@ class RunStep:
 
     def __repr__(self) -> str:
         return f"RunStep({self.run} {self.name!r} {self.state.value})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ArtifactInfo:
-    """Something kept elsewhere that a version made or was made from: the `ordinal`-th of its name.
-
-    `digest` is `sha256:` and 64 hexadecimal digits, or empty; `size` is in bytes, 0 when not known; `format` says how
-    its bytes are to be read.
-    """
-
-    project: str
-    model: str
-    number: int
-    name: str
-    ordinal: int
-    type: ArtifactType
-    uri: str
-    digest: str
-    size: int
-    format: str
-    role: ArtifactRole
-    run: str | None
-    step: str
-    creator: str
-    create_time: datetime
-    create_revision: int
-    mod_revision: int
-
-    @property
-    def resource_name(self) -> str:
-        """`projects/{project}/models/{model}/versions/{number}/artifacts/{name}@{ordinal}`."""
-        version = f"projects/{self.project}/models/{self.model}/versions/{self.number}"
-        return f"{version}/artifacts/{self.name}@{self.ordinal}"
-
-    def __repr__(self) -> str:
-        return f"ArtifactInfo({self.model} No.{self.number} {self.role.value} {self.name}@{self.ordinal} {self.uri})"
 
 
 class MetricPoint(NamedTuple):

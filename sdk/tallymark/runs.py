@@ -13,11 +13,12 @@ from tallymark.activation import Activation, Definition, is_no_failure
 from tallymark.arguments import described, mapping, text, text_mapping
 from tallymark.context import MAX_RUN_ID, Frame, is_run_id, within
 from tallymark.errors import InvalidArgument, NoCurrentModel, NoCurrentRun, Refused
-from tallymark.model import Model
+from tallymark.model import Model, as_model
 from tallymark.settings import current
 
 if TYPE_CHECKING:
-    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.artifact_info import ArtifactInfo
+    from tallymark.resources import ModelVersion
     from tallymark.values import ArtifactType
 
 
@@ -129,7 +130,8 @@ class RunContext:
     @property
     def model(self) -> Model | None:
         """The model of the run, None if it has none. Raises NoCurrentRun before the run begins."""
-        return self._frame.model
+        model = self._frame.model
+        return None if model is None else as_model(model)
 
     @property
     def version(self) -> ModelVersion:
@@ -182,7 +184,7 @@ class RunContext:
         model = self._frame.model
         if model is None:
             raise NoCurrentModel("the run has no model; give it one by tallymark.run(model=...)")
-        return model
+        return as_model(model)
 
     @contextmanager
     def _within(self) -> Iterator[Model]:

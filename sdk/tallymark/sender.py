@@ -17,7 +17,6 @@ from contextlib import suppress
 from tallymark import calls, spool
 from tallymark.channel import WRITE_TIMEOUT
 from tallymark.client import Client, shared
-from tallymark.context import ActiveRun
 from tallymark.delivering import Delivery
 from tallymark.errors import (
     Forbidden,
@@ -58,7 +57,7 @@ def is_of_registry(error: Exception) -> bool:
     return is_away(error) or isinstance(error, Unauthenticated | Forbidden | ProjectNotFound)
 
 
-def check_reachable(settings: Settings, run: ActiveRun | None = None) -> None:
+def check_reachable(settings: Settings, run: object | None = None) -> None:
     """Raise, without waiting, if the registry is not to be asked, or if a run goes on while it is known to be away.
 
     Raises NumberPending.

@@ -23,7 +23,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tallymark.context import ActiveRun
 from tallymark.journal import FORMAT, Journal, Kind
 from tallymark.machine import host_name
 from tallymark.settings import Settings
@@ -104,22 +103,23 @@ class Claimed:
         return aside / self.path.name
 
 
-def new_header(run: ActiveRun) -> Header:
+def new_header(
+    settings: Settings, run: str, start: datetime, *, owned: bool, model: str | None, version: str | None
+) -> Header:
     """Return the header of a journal of the run in this process."""
-    settings = run.settings
     return Header(
         id=secrets.token_hex(8),
-        run=run.id,
+        run=run,
         url=settings.url,
         project=settings.project,
         actor=settings.actor,
-        owned=run.owned,
-        start=(run.start - EPOCH) // timedelta(microseconds=1),
+        owned=owned,
+        start=(start - EPOCH) // timedelta(microseconds=1),
         created=time.time_ns() // 1000,
         host=host_name(),
         pid=os.getpid(),
-        model=None if run.model is None else run.model.name,
-        version=None if run.model is None else run.model.version,
+        model=model,
+        version=version,
     )
 
 

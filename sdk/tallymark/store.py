@@ -25,8 +25,9 @@ from tallymark.file_names import ending, segment
 from tallymark.settings import current
 
 if TYPE_CHECKING:
+    from tallymark.artifact_info import ArtifactInfo
     from tallymark.formats.folders import Manifest
-    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.resources import ModelVersion
 
 CHUNK = 1024 * 1024
 # Shorter transfers are over before a progress bar is read.

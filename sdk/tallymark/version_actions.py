@@ -10,19 +10,38 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tallymark.errors import ArtifactNotFound
 from tallymark.settings import Settings, current
+from tallymark.types import opened
 from tallymark.values import Stage, stage_of
 
 if TYPE_CHECKING:
-    from tallymark.client import Client
-    from tallymark.resources import ArtifactInfo, ModelVersion
+    from tallymark.artifact_info import ArtifactInfo
 
 
 # What has no version in it, and makes up the longest pages: points of metrics.
 _PLAIN = {str, int, float, bytes, bool, type(None), datetime}
+
+
+class OpenedVersion(Protocol):
+    """A version together with its registry and its artifacts: what carries out the methods of `VersionActions`."""
+
+    def list_artifacts(self) -> list[ArtifactInfo]:
+        """Return the version's artifacts, in the order in which they were linked."""
+
+    def load(self, name: str, form: str | None, trusted: Sequence[str]) -> Any:
+        """Return the value of an artifact, and record that the current run uses it."""
+
+    def download(self, name: str, folder: Path, *, force: bool) -> Path:
+        """Download an artifact into a folder, and return its path."""
+
+    def set_stage(self, stage: Stage | str, *, force: bool, reason: str, allow_unfinished_run: bool) -> Any:
+        """Move the version to a stage."""
+
+    def set_alias(self, alias: str, *, expected_number: int | None, reason: str) -> Any:
+        """Point an alias at the version."""
 
 
 class VersionActions:
@@ -40,13 +59,13 @@ class VersionActions:
         def resource_name(self) -> str: ...
 
     def __reduce__(self) -> tuple[Any, ...]:
-        values = {field.name: getattr(self, field.name) for field in fields(_version(self))}
+        values = {field.name: getattr(self, field.name) for field in fields(self._as_dataclass())}
         return _rebuilt, (type(self), values, self._settings())
 
     @property
     def artifacts(self) -> list[ArtifactInfo]:
         """What the version made and was made from, read now, in the order in which it was linked."""
-        return [] if current().disabled else list(_client_of(self).list_artifacts(self.resource_name))
+        return [] if current().disabled else self._opened().list_artifacts()
 
     def load(
         self,
@@ -70,12 +89,7 @@ class VersionActions:
             DigestMismatch: The bytes are not those that were linked.
             StoreUnavailable: The store cannot be read.
         """
-        from tallymark import artifacts, here, linking
-
-        found = _artifact_of(self, name)
-        value = artifacts.load(found, format=format, trusted=trusted)
-        linking.record_use(here.current_frame_or_none(), found)
-        return value
+        return self._with_artifact(name).load(name, format, trusted)
 
     def download(self, name: str, folder: str | os.PathLike[str] = ".", *, force: bool = False) -> Path:
         """Download an artifact into a folder, which is made if need be, verify it, and return its path.
@@ -84,9 +98,7 @@ class VersionActions:
         AlreadyExists if something of that name is there and `force` does not say to replace it, ArtifactNotFound,
         DigestMismatch, StoreUnavailable.
         """
-        from tallymark import artifacts
-
-        return artifacts.download(_artifact_of(self, name), Path(folder), force=force)
+        return self._with_artifact(name).download(name, Path(folder), force=force)
 
     def set_stage(
         self,
@@ -95,7 +107,7 @@ class VersionActions:
         force: bool = False,
         reason: str = "",
         allow_unfinished_run: bool = False,
-    ) -> ModelVersion:
+    ) -> Self:
         """Move the version to a stage, and return it as it is then.
 
         Args:
@@ -110,23 +122,44 @@ class VersionActions:
             RunNotSucceeded: The run that made the version has not succeeded.
         """
         if current().disabled:
-            return replace(_version(self), stage=stage_of(stage))
+            return self._changed(stage=stage_of(stage))
+        how = {"force": force, "allow_unfinished_run": allow_unfinished_run}
+        moved: Self = self._opened().set_stage(stage, **how, reason=reason)
+        return moved
 
-        return _client_of(self).set_stage(
-            self.resource_name, stage, force=force, reason=reason, allow_unfinished_run=allow_unfinished_run
-        )
-
-    def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
+    def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> Self:
         """Point an alias at the version, and return the version as it is then.
 
         Raises AliasMoved if the alias is not where it is expected (0: nowhere), VersionNotFound.
         """
         if current().disabled:
-            return replace(_version(self), aliases=(alias,))
-        return _client_of(self).set_alias(self.resource_name, alias, expected_number=expected_number, reason=reason)
+            return self._changed(aliases=(alias,))
+        pointed_at: Self = self._opened().set_alias(alias, expected_number=expected_number, reason=reason)
+        return pointed_at
+
+    def _as_dataclass(self) -> Any:
+        """Return the version as what it is besides: nothing else has these methods."""
+        return self
+
+    def _changed(self, **changes: Any) -> Self:
+        changed: Self = replace(self._as_dataclass(), **changes)
+        return changed
 
     def _settings(self) -> Settings | None:
         return getattr(self, "_registry", None)
+
+    def _opened(self) -> OpenedVersion:
+        """Return what carries out the methods."""
+        found: OpenedVersion = opened(self, self._settings() or current())
+        return found
+
+    def _with_artifact(self, name: str) -> OpenedVersion:
+        """Return what carries out the methods, if the version can have the artifact at all."""
+        if current().disabled:
+            raise ArtifactNotFound(
+                f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
+            )
+        return self._opened()
 
 
 def came_from(found: Any, registry: Settings) -> None:
@@ -150,26 +183,3 @@ def _rebuilt(kind: type[VersionActions], values: dict[str, Any], registry: Setti
     if registry is not None:
         came_from(version, registry)
     return version
-
-
-def _version(actions: VersionActions) -> ModelVersion:
-    """Return the version itself: nothing else has these methods."""
-    return cast("ModelVersion", actions)
-
-
-def _client_of(version: VersionActions) -> Client:
-    """Return the client of the version's registry, once what runs have recorded there is sent."""
-    from tallymark.client import shared
-    from tallymark.sender import settle
-
-    settings = version._settings() or current()  # noqa: SLF001 - users should not see it among what a version has
-    settle(settings)
-    return shared(settings)
-
-
-def _artifact_of(version: VersionActions, name: str) -> ArtifactInfo:
-    if current().disabled:
-        raise ArtifactNotFound(
-            f"nothing is recorded (TALLYMARK_MODE=disabled), so {version!r} has no artifact {name!r}"
-        )
-    return _client_of(version).get_artifact(version.resource_name, name)

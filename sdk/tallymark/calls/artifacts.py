@@ -7,13 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from tallymark import messages as m
+from tallymark.artifact_info import ArtifactInfo
 from tallymark.calls.parts import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.references import artifact_name, run_name, version_name
-from tallymark.resources import (
-    ArtifactInfo,
-    Lineage,
-)
+from tallymark.resources import Lineage
 from tallymark.v1 import (
     artifact_pb2,
     lineage_pb2,

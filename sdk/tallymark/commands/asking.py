@@ -14,7 +14,7 @@ import click
 
 from tallymark import errors
 from tallymark.commands.output import Printer, printed
-from tallymark.commands.tables import printable
+from tallymark.commands.terminal import printable
 from tallymark.settings import Settings, adjusted
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import click
 
+from tallymark.artifact_info import ArtifactInfo
 from tallymark.commands.documents import time_text
 from tallymark.commands.moments import age, duration
-from tallymark.commands.tables import printable
+from tallymark.commands.terminal import printable
 from tallymark.references import last_segment
 from tallymark.resources import (
-    ArtifactInfo,
     Event,
     MetricChange,
     MetricPoint,

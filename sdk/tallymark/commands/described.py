@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from tallymark.artifact_info import ArtifactInfo
 from tallymark.commands import moments
 from tallymark.commands.columns import compact, short_name, started, text, written
-from tallymark.commands.tables import coloured, columns_of, is_coloured, printable, width_of_terminal
-from tallymark.resources import ArtifactInfo, Event, Lineage, ModelInfo, ModelVersion, Run, RunStep
+from tallymark.commands.terminal import coloured, columns_of, is_coloured, printable, width_of_terminal
+from tallymark.resources import Event, Lineage, ModelInfo, ModelVersion, Run, RunStep
 
 # A list is shown so far; the command that shows the rest is named below it.
 _MOST = 20

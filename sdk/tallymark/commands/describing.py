@@ -17,8 +17,9 @@ from tallymark.errors import InvalidArgument, ModelNotFound, NotFound, RunNotFou
 from tallymark.references import means_version
 
 if TYPE_CHECKING:
+    from tallymark.artifact_info import ArtifactInfo
     from tallymark.client import Client
-    from tallymark.resources import ArtifactInfo, Lineage
+    from tallymark.resources import Lineage
 
 # So many of each are read: what is described is one thing, and not all that is in it.
 _NEWEST = 10
@@ -116,7 +117,7 @@ def _with_own(lineage: Lineage, linked: list[ArtifactInfo]) -> Lineage:
 
     The lineage shows an artifact as any of the versions links it that have the same bytes.
     """
-    from tallymark.resources import ArtifactInfo
+    from tallymark.artifact_info import ArtifactInfo
 
     own = {each.digest or each.uri: each for each in reversed(linked)}
     nodes = [

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from tallymark.artifact_info import ArtifactInfo
 from tallymark.resources import (
-    ArtifactInfo,
     Event,
     MetricChange,
     MetricPoint,

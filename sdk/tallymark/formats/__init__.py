@@ -25,7 +25,7 @@ from tallymark.formats.kind import Format, class_is, class_is_of, is_of, library
 from tallymark.values import ArtifactType
 
 if TYPE_CHECKING:
-    from tallymark.resources import ArtifactInfo
+    from tallymark.artifact_info import ArtifactInfo
 
 __all__ = ["FILE", "FOLDER", "FORMATS", "Format", "format_called", "format_for", "format_for_class", "format_named"]
 
