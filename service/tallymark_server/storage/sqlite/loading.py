@@ -89,7 +89,7 @@ USES = f"""
 SELECT asked.value, models.name, run_versions.number FROM {_MANY} AS asked
 CROSS JOIN models ON models.project = :project AND models.name = asked.model
 CROSS JOIN run_versions ON run_versions.project = :project AND run_versions.run = asked.value
-    AND run_versions.model = models.id
+    AND run_versions.model = models.id AND run_versions.role = 'used'
 """
 ARTIFACTS = """
 SELECT events.image, models.name

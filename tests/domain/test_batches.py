@@ -1,0 +1,24 @@
+"""How what comes together is decided: as if each had come alone."""
+
+from __future__ import annotations
+
+from domain.anything import batches
+from domain.given import NOW, told
+from domain.history import History
+from hypothesis import HealthCheck, given, settings
+
+from tallymark_server.domain.deciding import AnyCommand
+from tallymark_server.writer import decide_batch
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(batches)
+def test_a_batch_is_decided_as_if_each_came_alone(batches: list[list[AnyCommand]]) -> None:
+    """Whatever comes together gets the same answers and has the same effects as when it comes one after the other."""
+    together, alone = History(), History()
+    for batch in batches:
+        answers = decide_batch(together, batch, lambda: NOW)
+        apart = [decide_batch(alone, [command], lambda: NOW)[0] for command in batch]
+        assert list(map(told, answers)) == list(map(told, apart))
+        assert together.events == alone.events
+    assert together.receipts == alone.receipts

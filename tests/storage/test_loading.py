@@ -1,0 +1,36 @@
+"""What storage gives the domain to decide upon."""
+
+from __future__ import annotations
+
+import pytest
+from domain.anything import batches, everything
+from domain.given import NOW, told
+from domain.history import PROJECT, History
+from hypothesis import HealthCheck, given, settings
+from msgspec.structs import replace
+
+from tallymark_server.domain.deciding import AnyCommand
+from tallymark_server.domain.state import State
+from tallymark_server.storage.contract import Writing
+from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.writer import Answer, decide_batch
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=batches)
+async def test_what_is_loaded_is_what_the_log_says(
+    batches: list[list[AnyCommand]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """After any changes, everything that can be loaded is as it is read off the images of the events."""
+    history = History()
+
+    def decided(writing: Writing, batch: list[AnyCommand]) -> tuple[list[Answer], State]:
+        return decide_batch(writing, batch, lambda: NOW), writing.load(PROJECT, everything())
+
+    async with open_sqlite(tmp_path_factory.mktemp("loading") / "tallymark.db", (PROJECT,)) as storage:
+        for batch in batches:
+            answers, state = await storage.write(lambda writing, batch=batch: decided(writing, batch))
+            expected, loaded = decided(history, batch)
+            assert list(map(told, answers)) == list(map(told, expected))
+            for field in loaded.__struct_fields__:
+                assert getattr(replace(state, log_id=loaded.log_id), field) == getattr(loaded, field), field
