@@ -43,7 +43,7 @@ HOMES = {
         r"sqlite3?\.connect\(",
         [
             f"service/tallymark_server/{module}.py"
-            for module in ("foreign/opened", "storage/sqlite/engine", "storage/sqlite/verifying")
+            for module in ("foreign/opened", "storage/sqlite/connecting", "storage/sqlite/verifying")
         ],
     ),
     "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),

@@ -34,11 +34,17 @@ class Later(NamedTuple):
 
 
 # Commands that work on this machine alone.
-_LOCAL = frozenset({"completion", "context", "help", "status", "stop", "up"})
+_LOCAL = frozenset({"accept-lost-changes", "completion", "context", "help", "status", "stop", "up"})
 
 _COMMANDS = {
     command.name: command
     for command in (
+        Later(
+            "tallymark.commands.accepting",
+            "accept-lost-changes",
+            "Let a file be served again that lacks changes which were acknowledged.",
+            "accept_lost_changes",
+        ),
         Later("tallymark.commands.aliases", "alias", "Names that point at versions."),
         Later("tallymark.commands.artifacts", "artifact", "What versions made and were made from."),
         Later("tallymark_server.files", "backup", "Copy a file to a new one, while a server serves it or not."),

@@ -58,6 +58,20 @@ def holder(db: Path) -> int | None:
     return lock.holder(db)
 
 
+def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
+    """`tallymark accept-lost-changes`; `confirm` raises unless that is meant."""
+    with _refusals():
+        from tallymark_server.storage.sqlite.heads import accept
+
+        def agree(lost: list[str]) -> None:
+            for clause in lost:
+                _say(clause, err=True)
+            confirm()
+
+        accepted = accept(db.resolve(), agree)
+    _say(f"{db} can be served again" if accepted else f"{db} lacks nothing that was acknowledged")
+
+
 def write_export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
     """`tallymark export`, of a file."""
     with _refusals():

@@ -66,7 +66,8 @@ def test_the_readme_tells_every_command_and_every_option() -> None:
 def test_commands_that_print_data_have_the_same_options() -> None:
     """Whoever knows the formats of one command knows them of all."""
     without = {path for path in COMMANDS if not usage(path)[1] >= EVERYWHERE}
-    on_files = {"backup", "completion", "export", "help", "import", "import-mlflow", "import-zenml", "serve", "verify"}
+    on_files = {"accept-lost-changes", "backup", "completion", "export", "help", "import", "import-mlflow"}
+    on_files |= {"import-zenml", "serve", "verify"}
     assert without == {f"tallymark {name}" for name in on_files}
 
 

@@ -52,6 +52,10 @@ class Disk:
                     self._name(step.path, Content())
             case "unlink":
                 self._name(step.path, None)
+            case "rename":
+                old = Path(step.data.decode())
+                self._name(step.path, self._now[old])
+                self._name(old, None)
             case "sendmsg":
                 pass
             case "sync" if step.path in self._now:

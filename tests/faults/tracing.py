@@ -18,7 +18,7 @@ import pytest
 from machine import program
 from tallymark.testing import STOP_TIMEOUT, Server, _plain_environment
 
-TRACED = "openat,pwrite64,ftruncate,fsync,fdatasync,unlink,sendmsg"
+TRACED = "openat,pwrite64,ftruncate,fsync,fdatasync,unlink,rename,sendmsg"
 COMMAND = ("-f", "-tt", "-y", "-xx", "-s", "1000000", "--seccomp-bpf", "-e", "signal=none")
 _LINE = re.compile(r"(\d+) +[\d:.]+ (.*)")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)", re.DOTALL)
@@ -29,7 +29,10 @@ _WAL_FRAME_HEADER = 24
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A system call that succeeded: what it did, to which file, between which lines of the trace."""
+    """A system call that succeeded: what it did, to which file, between which lines of the trace.
+
+    Of a rename, the path is the new one, and the data the old one.
+    """
 
     what: str
     path: Path | None
@@ -97,7 +100,7 @@ class TracedServer(Server):
 
     def steps(self) -> list[Step]:
         """What it did to its files and said to its clients, in the order in which it was done."""
-        files = {self.db.with_name(self.db.name + suffix) for suffix in ("", "-wal", "-journal")}
+        files = {self.db.with_name(self.db.name + suffix) for suffix in ("", "-wal", "-journal", "-head", "-head.new")}
         steps = [step for step in steps_of(self._trace.read_text()) if step.path in {None, self.db.parent, *files}]
         return sorted(steps, key=lambda step: step.ended)
 
@@ -125,6 +128,8 @@ def _step(what: str, arguments: str, begun: int, ended: int) -> Iterator[Step]:
     match what:
         case "sendmsg":
             yield Step(what, None, b"".join(texts), 0, begun, ended)
+        case "rename":
+            yield Step(what, Path(texts[1].decode()), texts[0], 0, begun, ended)
         case "unlink":
             yield Step(what, Path(texts[0].decode()), b"", 0, begun, ended)
         case "openat" if "O_CREAT" in arguments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # What SQLite and our lock put beside a database.
@@ -16,10 +16,17 @@ class CannotPlaceError(Exception):
     """A file cannot be made under its name; the message says why, and what to do next."""
 
 
+def create_private(path: Path) -> None:
+    """Make an empty file that its owner alone can read and write; one that is there stays as it is, with its mode."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 @contextmanager
 def placed(path: Path) -> Iterator[Path]:
     """A path in the same folder at which to make the file: it gets its name when it is whole and on the disk.
 
+    Its owner alone can read it: what people record is for them to show.
     An error leaves nothing behind, and a file that is there already is never overwritten: CannotPlaceError.
     """
     if not path.parent.is_dir():
@@ -28,6 +35,7 @@ def placed(path: Path) -> Iterator[Path]:
         raise CannotPlaceError(f"{path} is there already, and is not overwritten; name another file")
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
+        create_private(partial)
         yield partial
         _to_disk(partial)
         _name(partial, path)

@@ -5,7 +5,9 @@ schema/         the tables, by numbered steps
 migrate         applies those steps, forward only
 run_states      gives versions of earlier releases the state of their run
 lock            lets one process at a time hold the file
+connecting      connects to the file
 threaded        a connection with a thread of its own
+heads           keeps beside the file where each log ends, so that a lost end is noticed
 engine          opens the file, and keeps the promises of the contract
 
 Writing:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.placing import placed
-from tallymark_server.storage.sqlite.engine import connector
+from tallymark_server.storage.sqlite.connecting import connector
 from tallymark_server.storage.sqlite.offline import found
 
 _PAGES_AT_ONCE = 1024

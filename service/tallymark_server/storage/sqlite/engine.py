@@ -30,6 +30,8 @@ from tallymark_server.storage.contract import (
     Writing,
 )
 from tallymark_server.storage.sqlite.appending import append
+from tallymark_server.storage.sqlite.connecting import connector
+from tallymark_server.storage.sqlite.heads import HeadKeeper, heads_of, intact
 from tallymark_server.storage.sqlite.loading import Log, load, new_log_id
 from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
@@ -52,7 +54,6 @@ _WORLDLY = {
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_NOMEM,
 }
-_CACHED_STATEMENTS = 256
 # How many versions that were asked for are kept until the next change.
 MAX_KNOWN = 4096
 
@@ -82,13 +83,19 @@ class SqliteStorage:
     """
 
     def __init__(
-        self, file: Path, writer: ThreadedConnection, pages: ThreadedConnection, points: sqlite3.Connection
+        self,
+        file: Path,
+        writer: ThreadedConnection,
+        pages: ThreadedConnection,
+        points: sqlite3.Connection,
+        note_change: Callable[[], None],
     ) -> None:
         self._writer = writer
         self._pages = pages
         self._points = Reading(points)
         self._prover = Prover(file)
         self._exports = Exports(partial(_connect, file, read_only=True))
+        self._note_change = note_change
         self._writing = False
         self._known: dict[tuple[str, str, Reference, bool], ModelVersion] = {}
 
@@ -100,6 +107,7 @@ class SqliteStorage:
                 return await self._write(work, brief=brief)
         finally:
             self._writing = False
+            self._note_change()
 
     async def _write(self, work: Callable[[Writing], T], *, brief: bool) -> T:
         if not brief or not _begun(self._writer.connection):
@@ -239,14 +247,17 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive(path))
         try:
-            writer = await stack.enter_async_context(_connect(path, read_only=False))
-            await writer.run(partial(prepare, path=path, projects=projects))
+            with intact(path):
+                writer = await stack.enter_async_context(_connect(path, read_only=False))
+                await writer.run(partial(prepare, path=path, projects=projects))
             pages = await stack.enter_async_context(_connect(path, read_only=True))
         except sqlite3.Error as error:
             raise CannotOpenError(f"cannot open {path}: {error}; name another file with --db") from None
         points = connector(path, read_only=True)()
         stack.callback(points.close)
-        yield SqliteStorage(path, writer, pages, points)
+        keeper = HeadKeeper(path, partial(pages.run, heads_of))
+        await stack.enter_async_context(keeper.working())
+        yield SqliteStorage(path, writer, pages, points, keeper.note_change)
 
 
 def real_file(path: Path) -> Path:
@@ -262,23 +273,6 @@ def real_file(path: Path) -> Path:
 
 def _connect(path: Path, *, read_only: bool) -> ThreadedConnection:
     return ThreadedConnection(connector(path, read_only=read_only), iter_chunk_size=64)
-
-
-def connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
-    """What connects to the file."""
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}",
-            uri=True,
-            isolation_level=None,
-            cached_statements=_CACHED_STATEMENTS,
-            check_same_thread=False,
-        )
-        connection.execute("PRAGMA busy_timeout = 5000")
-        return connection
-
-    return connect
 
 
 def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:

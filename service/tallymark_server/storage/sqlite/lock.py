@@ -18,7 +18,7 @@ def exclusive(database: Path) -> Iterator[None]:
     The lock is on a file beside it: closing any handle on the database itself would drop SQLite's own locks.
     """
     try:
-        handle = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CannotOpenError(
             f"cannot write in {database.parent}: {error.strerror}; name a file in a writable folder with --db"

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError, Writing
 from tallymark_server.storage.placing import placed
-from tallymark_server.storage.sqlite.engine import Transaction, add_projects, connector, prepare, real_file
+from tallymark_server.storage.sqlite.connecting import connector
+from tallymark_server.storage.sqlite.engine import Transaction, add_projects, prepare, real_file
+from tallymark_server.storage.sqlite.heads import intact, renew
 from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, refuse_newer, steps
 
@@ -60,12 +62,14 @@ def changed(path: Path) -> Iterator[sqlite3.Connection]:
     """
     path = real_file(path)
     with exclusive(path):
-        if path.exists():
-            with _transaction(path, path) as connection:
-                yield connection
-        else:
-            with placed(path) as fresh, _transaction(fresh, path) as connection:
-                yield connection
+        with intact(path):
+            if path.exists():
+                with _transaction(path, path) as connection:
+                    yield connection
+            else:
+                with placed(path) as fresh, _transaction(fresh, path) as connection:
+                    yield connection
+        renew(path)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tallymark_server.domain.errors.branches import fitting
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
+from tallymark_server.storage.sqlite import heads
 from tallymark_server.storage.sqlite.lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline import check_schema
@@ -79,9 +80,13 @@ class _Project(NamedTuple):
 
 def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> FileProof:
     """The proof of a file, also while a server writes to it, and that its logs begin as they were; CannotOpenError."""
+    # Read first: meanwhile a server may write on.
+    kept = heads.read(path)
     with _beside(path) as scratch:
         scratch.execute("BEGIN")
-        return _prove(scratch, checkpoint or {})
+        proof = _prove(scratch, checkpoint or {})
+        proof.problems[:0] = [Problem("file", f"changes are lost: {clause}") for clause in heads.losses(path, kept)]
+        return proof
 
 
 def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest: int) -> Proof:
