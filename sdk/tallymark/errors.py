@@ -12,8 +12,10 @@ TallymarkError
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending
+│   └── DeadlineExceeded CallTimedOut
 ├── Unauthenticated
-├── Forbidden
+├── Forbidden            ForeignOrigin
+├── Unimplemented        UnsupportedCall
 └── Internal             Incident
 
 The leaves that the service raises are told by the reason in its `google.rpc.ErrorInfo`; a reason that this SDK does not
@@ -73,12 +75,20 @@ class Unavailable(TallymarkError):
     """The service could not be reached, or cannot serve now; the same call may succeed later."""
 
 
+class DeadlineExceeded(Unavailable):
+    """The time that the call had has passed; it may have had an effect."""
+
+
 class Unauthenticated(TallymarkError):
     """The service does not know who calls."""
 
 
 class Forbidden(TallymarkError):
     """The caller may not do this."""
+
+
+class Unimplemented(TallymarkError):
+    """The service does not do this, or not in this way."""
 
 
 class Internal(TallymarkError):
@@ -326,6 +336,24 @@ class StorageUnavailable(Unavailable):
     reason = "STORAGE_UNAVAILABLE"
 
 
+class CallTimedOut(DeadlineExceeded):
+    """The time that the caller gave, or that a request may take to arrive, has passed; over HTTP only."""
+
+    reason = "CALL_TIMED_OUT"
+
+
+class ForeignOrigin(Forbidden):
+    """A page of another site called, or the request named a host that is not the service's; over HTTP only."""
+
+    reason = "FOREIGN_ORIGIN"
+
+
+class UnsupportedCall(Unimplemented):
+    """There is no such method over HTTP, or it is not called in this way."""
+
+    reason = "UNSUPPORTED_CALL"
+
+
 class Incident(Internal):
     """A defect of the service, logged there under `metadata["incident"]`."""
 
@@ -348,11 +376,12 @@ _BRANCHES: dict[str, type[TallymarkError]] = {
     "ABORTED": Conflict,
     "OUT_OF_RANGE": OutOfRange,
     "UNAVAILABLE": Unavailable,
-    "DEADLINE_EXCEEDED": Unavailable,
+    "DEADLINE_EXCEEDED": DeadlineExceeded,
     # A server that stops, or a connection that is closed, cuts calls in this way: nobody has decided anything.
     "CANCELLED": Unavailable,
     "UNAUTHENTICATED": Unauthenticated,
     "PERMISSION_DENIED": Forbidden,
+    "UNIMPLEMENTED": Unimplemented,
     "INTERNAL": Internal,
 }
 _LEAVES = {kind.reason: kind for kind in leaves()}

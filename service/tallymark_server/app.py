@@ -61,7 +61,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         writer = Writer(storage, bell, _micros, settings.max_waiting)
         heartbeats = Heartbeats(storage, writer, _micros)
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat)
-        server, web = GrpcServer(registry), HttpServer(registry, settings.http_names)
+        server, web = GrpcServer(registry), HttpServer(registry, settings.http_names, settings.http_origins)
         line, losing = asyncio.create_task(writer.serve()), asyncio.create_task(heartbeats.serve())
         try:
             dashboard = "" if settings.http is None else _url(settings.http[0], web.listen(*settings.http))

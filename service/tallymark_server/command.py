@@ -15,7 +15,14 @@ import click
 
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
-from tallymark_server.settings import DEFAULT_HTTP, DEFAULT_LISTEN, InvalidSettingError, Settings, parse_listen
+from tallymark_server.settings import (
+    DEFAULT_HTTP,
+    DEFAULT_LISTEN,
+    InvalidSettingError,
+    Settings,
+    parse_listen,
+    parse_origin,
+)
 
 
 def _with_default(projects: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,6 +101,13 @@ _setting = partial(click.option, show_envvar=True)
     multiple=True,
     help="A host name, beside addresses and localhost, by which browsers may call this server.",
 )
+@_setting(
+    "--http-origin",
+    "http_origins",
+    metavar="ORIGIN",
+    multiple=True,
+    help="A site whose pages may call methods from browsers, such as https://app.example. No other site may.",
+)
 @_setting("--ui/--no-ui", default=True, help="Whether to answer browsers, and calls as JSON, at all.")
 @_setting(
     "--project",
@@ -135,7 +149,9 @@ _setting = partial(click.option, show_envvar=True)
     default="console",
     help="Logs for people or for programs, on standard error.",
 )
-def serve(listen: str, http: str, ui: bool, projects: tuple[str, ...], **given: Any) -> None:
+def serve(
+    listen: str, http: str, http_origins: tuple[str, ...], ui: bool, projects: tuple[str, ...], **given: Any
+) -> None:
     """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
 
     The end of its terminal stops it too, unless it was started with nohup; `tallymark up` starts it in the background.
@@ -144,7 +160,10 @@ def serve(listen: str, http: str, ui: bool, projects: tuple[str, ...], **given: 
     try:
         host, port = parse_listen(listen)
         seen = parse_listen(http) if ui else None
-        settings = Settings(host=host, port=port, http=seen, projects=_with_default(projects), **given)
+        origins = tuple(parse_origin(origin) for origin in http_origins)
+        settings = Settings(
+            host=host, port=port, http=seen, http_origins=origins, projects=_with_default(projects), **given
+        )
     except InvalidSettingError as error:
         raise click.BadParameter(str(error)) from None
     # gRPC's core would tell a taken port a second time, in its own words.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_HTTP = "127.0.0.1:8080"
@@ -22,6 +23,7 @@ class Settings:
     port: int = 50051
     http: tuple[str, int] | None = None
     http_names: tuple[str, ...] = ()
+    http_origins: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("default",)
     max_waiting: int = 10_000
     heartbeat: float = 15.0
@@ -37,3 +39,22 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65_535:
         raise InvalidSettingError(f"{text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}; port 0 picks a free one")
     return host, int(port)
+
+
+def parse_origin(text: str) -> str:
+    """Return the origin as browsers write it; raise InvalidSettingError unless it is SCHEME://HOST or SCHEME://HOST:PORT."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    plain = host and text.lower() == f"{parts.scheme}://{parts.netloc.lower()}" and "@" not in parts.netloc
+    if not plain or parts.scheme not in ("http", "https") or not host or not host.isascii() or "*" in host:
+        raise InvalidSettingError(
+            f"{text!r} is not the origin of a site, such as https://app.example or http://localhost:3000; nothing stands"
+            " after the host and its port, and `*` is none"
+        )
+    # Browsers leave out the port that the scheme has anyway.
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" if port in (None, usual) else f"{parts.scheme}://{shown}:{port}"

@@ -101,7 +101,8 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
 
     first: list[Message] = [{"type": "http.request", "body": b"x" * (MAX_BODY // 2), "more_body": True}]
     bodies = Bodies(app, deadline=0.01)
-    scope: Scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"%d" % MAX_BODY)]}
+    length = (b"content-length", b"%d" % MAX_BODY)
+    scope: Scope = {"type": "http", "method": "POST", "path": METHOD, "headers": [length]}
     await bodies(scope, receive, send)
     assert sent[0]["status"] == 408
     assert bodies._held == 0

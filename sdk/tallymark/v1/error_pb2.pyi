@@ -110,6 +110,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The run that made the version failed, is lost or still running, and the request did not say to
     promote the version all the same. Keys: project, model, number, run, run_state.
     """
+    ERROR_REASON_UNSUPPORTED_CALL: _ErrorReason.ValueType  # 41
+    """UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:
+    the path, the verb, or a header. Keys: field, value.
+    """
+    ERROR_REASON_FOREIGN_ORIGIN: _ErrorReason.ValueType  # 42
+    """PERMISSION_DENIED. Over HTTP: a page of another site calls, or the request names a host that the server is not known
+    by. Field is the header that says so. Keys: field, value.
+    """
+    ERROR_REASON_CALL_TIMED_OUT: _ErrorReason.ValueType  # 43
+    """DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A
+    change may have been made: repeat it with the same request_id. Keys: timeout_ms.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -204,5 +216,17 @@ ERROR_REASON_PROJECT_EXISTS: ErrorReason.ValueType  # 35
 ERROR_REASON_RUN_NOT_SUCCEEDED: ErrorReason.ValueType  # 36
 """FAILED_PRECONDITION. The run that made the version failed, is lost or still running, and the request did not say to
 promote the version all the same. Keys: project, model, number, run, run_state.
+"""
+ERROR_REASON_UNSUPPORTED_CALL: ErrorReason.ValueType  # 41
+"""UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:
+the path, the verb, or a header. Keys: field, value.
+"""
+ERROR_REASON_FOREIGN_ORIGIN: ErrorReason.ValueType  # 42
+"""PERMISSION_DENIED. Over HTTP: a page of another site calls, or the request names a host that the server is not known
+by. Field is the header that says so. Keys: field, value.
+"""
+ERROR_REASON_CALL_TIMED_OUT: ErrorReason.ValueType  # 43
+"""DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A
+change may have been made: repeat it with the same request_id. Keys: timeout_ms.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -12,8 +12,13 @@ sharing     what many pages ask for at the same moment, made once
 history     what the log tells of the past, read backwards and bounded
 tracing     a lineage as a picture: who stands where, and what leads to whom
 drawing     the geometry of the pictures; templates put the ink on it
-bridge      the methods of the contract as the Connect protocol has them, for curl and for browsers
-problems    refusals over HTTP
+bridge      the methods of the contract over HTTP, for curl, for browsers and for clients of Connect and gRPC-Web
+dialects    how a call is made: Connect as one body or in envelopes, or gRPC-Web
+framing     envelopes, what ends a stream, and gzip within bounds
+codecs      messages from and to bytes, long ones in a thread
+origins     the other sites whose pages may call
+problems    errors as HTTP has them
+refusals    refusals in the words of the caller's protocol
 rendering   templates to text; `formats` and `prose` write values and descriptions for people
 snippets    the same question in other languages, to copy
 pages/      one module a page: what it shows, and what it is as JSON

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tallymark_server.domain.errors import CallTimedOut, InvalidField, Overloaded, RegistryError, ValueTooLarge
+from tallymark_server.web.refusals import refusal
 
 MAX_BODY = 4 * 1024 * 1024
 # Of all requests together: a flood of half-sent bodies must not take the memory that others need.
@@ -16,12 +18,12 @@ DEADLINE = 10.0
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class TooMuchError(Exception):
-    """A body cannot be taken; `response` says why."""
+class NotReadError(Exception):
+    """A body is not read to its end; `error` says why, and `status` says it to HTTP."""
 
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.response = PlainTextResponse(f"{text}\n", status, {"connection": "close"})
+    def __init__(self, error: RegistryError, status: int) -> None:
+        super().__init__(str(error))
+        self.error, self.status = error, status
 
 
 class Bodies:
@@ -41,14 +43,12 @@ class Bodies:
             _check_length(Headers(scope=scope))
             async with asyncio.timeout(self._deadline):
                 body = await self._read(receive, held)
-        except TooMuchError as refusal:
+        except (NotReadError, TimeoutError) as problem:
             self._held -= held[0]
-            await refusal.response(scope, receive, send)
-            return
-        except TimeoutError:
-            self._held -= held[0]
-            late = TooMuchError(f"the request did not arrive within {self._deadline:g} s", 408)
-            await late.response(scope, receive, send)
+            late = CallTimedOut(round(self._deadline * 1000), "the request took longer to arrive")
+            refused = problem if isinstance(problem, NotReadError) else NotReadError(late, 408)
+            # The rest of the body is never read, so nothing else can come over this connection.
+            await refusal(scope, refused.error, refused.status, {"connection": "close"})(scope, receive, send)
             return
         try:
             if body is not None:  # None: the caller left
@@ -57,7 +57,7 @@ class Bodies:
             self._held -= held[0]
 
     async def _read(self, receive: Receive, held: list[int]) -> bytes | None:
-        """Return the body, None if the caller leaves first; raise TooMuchError."""
+        """Return the body, None if the caller leaves first; raise NotReadError."""
         chunks: list[bytes] = []
         while True:
             message = await receive()
@@ -69,9 +69,9 @@ class Bodies:
             self._held += len(chunk)
             # Counted as it arrives: what the request says of its length need not be true.
             if held[0] > MAX_BODY:
-                raise TooMuchError(f"a request has at most {MAX_BODY:,} bytes", 413)
+                raise NotReadError(ValueTooLarge("request", MAX_BODY, "bytes"), 413)
             if self._held > MAX_BODIES:
-                raise TooMuchError("too many requests are being sent at once; try again", 503)
+                raise NotReadError(Overloaded(MAX_BODIES, "bytes of requests are being sent"), 503)
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
@@ -81,12 +81,14 @@ def _check_length(headers: Headers) -> None:
     if "transfer-encoding" in headers:
         if length is not None:
             # Which of the two counts is read differently by servers and proxies, which lets a request hide in another.
-            raise TooMuchError("a request has either content-length or transfer-encoding, not both", 400)
+            rule = "a request has either content-length or transfer-encoding, not both"
+            raise NotReadError(InvalidField("content-length", length, rule), 400)
         return
     if length is None or not length.isdecimal():
-        raise TooMuchError("a request says how long it is, by content-length, or is sent in chunks", 411)
+        rule = "a request says how long it is, by content-length, or is sent in chunks"
+        raise NotReadError(InvalidField("content-length", length or "", rule), 411)
     if len(length) > 9 or int(length) > MAX_BODY:
-        raise TooMuchError(f"a request has at most {MAX_BODY:,} bytes", 413)
+        raise NotReadError(ValueTooLarge("request", MAX_BODY, "bytes", int(length[:18])), 413)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -1,39 +1,34 @@
 """The methods of the contract over plain HTTP: `POST /tallymark.v1.ModelRegistry/GetModel`, as JSON or protobuf.
 
-After https://connectrpc.com/docs/protocol, the unary calls of it, so that curl and every Connect client can call. What
-answers is the code that answers over gRPC.
+curl, browsers and every client of Connect or gRPC-Web can call them. What answers is the code that answers over gRPC.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, aclosing, suppress
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pool import Default
-from google.protobuf.json_format import MessageToJson, Parse, ParseError
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from tallymark_server.domain.errors import InvalidField, MalformedRequest, RegistryError
+from tallymark_server.domain.errors import CallTimedOut, RegistryError, UnsupportedCall
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.run_handlers import RunRegistry
-from tallymark_server.web.problems import HTTP_STATUS, code_name, incident, packed_details
+from tallymark_server.web import framing
+from tallymark_server.web.dialects import Dialect, NotTakenError, dialect_of
+from tallymark_server.web.problems import incident
+from tallymark_server.web.refusals import refusal
 
-JSON, PROTO = "application/json", "application/proto"
-# A page of another site can send neither type without asking first, and is not answered when it asks.
-TYPES = (JSON, PROTO)
-# Nobody reads it.
-LEFT = 499
-# JSON longer than this is parsed in a thread.
-MAX_INLINE = 64 * 1024
-# What begins a value in JSON, and how many may: in a text a mark counts too, which no request of a client comes near.
-VALUE_MARKS, MAX_VALUES = (b",", b"{", b"["), 200_000
+T = TypeVar("T")
+# In seconds; a caller that does not read how its call ended within it is let go.
+FAREWELL = 10.0
 
 
 class Call:
@@ -43,103 +38,116 @@ class Call:
         self._request = request
 
     def invocation_metadata(self) -> list[tuple[str, str]]:
-        """The headers."""
+        """Return the headers."""
         return self._request.headers.items()
 
 
 class Bridge:
-    """The methods of every service, by service and name."""
+    """The methods of every service, by service and name, as an ASGI application."""
 
     def __init__(self, registry: Registry) -> None:
-        self._methods: dict[tuple[str, str], tuple[MethodDescriptor, Any]] = {}
+        self._methods: dict[str, tuple[MethodDescriptor, Any]] = {}
         for servicer in (ModelRegistry(registry), RunRegistry(registry), EventLog(registry)):
             service = Default().FindServiceByName(f"tallymark.v1.{type(servicer).__name__}")
             for method in service.methods:
-                self._methods[service.full_name, method.name] = (method, getattr(servicer, method.name))
+                self._methods[f"/{service.full_name}/{method.name}"] = (method, getattr(servicer, method.name))
 
-    @property
-    def services(self) -> set[str]:
-        """The services whose methods are answered."""
-        return {service for service, _ in self._methods}
-
-    async def answer(self, request: Request) -> Response:
-        """The method's answer, or its refusal."""
-        _, service, name = request.url.path.split("/", 2)
-        found = self._methods.get((service, name))
-        if found is None:
-            return _refusal("unimplemented", f"no method {service}/{name}")
-        method, handle = found
-        if method.server_streaming:
-            return _refusal(
-                "unimplemented", f"{method.name} is a stream, and answered over gRPC; over HTTP, /live tells events"
-            )
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in TYPES:
-            told = f"send it with one of these headers: {', '.join(f'Content-Type: {each}' for each in TYPES)}"
-            return Response(told + "\n", 415, {"accept-post": ", ".join(TYPES)}, "text/plain")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            return _refusal("unimplemented", "compressed requests are not taken; send it as it is")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the call, or refuse it."""
+        request = Request(scope, receive)
         try:
-            message = await _read(method, kind, await request.body())
-            answer = await _while_there(request, handle(message, Call(request)))
-            return Response(status_code=LEFT) if answer is None else _answer(kind, answer)
+            method, handle = self._found(scope["path"])
+            dialect = dialect_of(request, method)
+        except NotTakenError as refused:
+            await refusal(scope, refused.error, refused.status, refused.headers)(scope, receive, send)
+            return
         except RegistryError as error:
-            return _refused(error)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
-            return _refused(incident(method.full_name, error))
+            await refusal(scope, error)(scope, receive, send)
+            return
+        with suppress(ClientDisconnect):
+            body = await request.body()
+            answer = _enveloped if dialect.enveloped else _unary
+            await _while_there(request, answer(request, dialect, handle, body, send))
+
+    def _found(self, path: str) -> tuple[MethodDescriptor, Any]:
+        found = self._methods.get(path)
+        if found is None:
+            raise UnsupportedCall("path", path, "there is no such method in protos/tallymark/v1")
+        return found
 
 
-async def _while_there(request: Request, work: Coroutine[Any, Any, Message]) -> Message | None:
-    """What the work gives; as over gRPC, it is cancelled when the caller leaves, and gives None."""
+async def _while_there(request: Request, work: Awaitable[None]) -> None:
+    """Do the work; as over gRPC, it is cancelled when the caller leaves."""
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
+        if working.done():
+            working.result()
     finally:
-        working.cancel()
         leaving.cancel()
+        working.cancel()
+        # What it holds is free before the connection counts as done.
+        await asyncio.wait((working,))
+        if not working.cancelled():
+            working.exception()
 
 
-async def _read(method: MethodDescriptor, kind: str, body: bytes) -> Message:
-    if kind == PROTO:
-        return _decoded(method, kind, body)
-    values = sum(map(body.count, VALUE_MARKS))
-    if values > MAX_VALUES:
-        raise InvalidField("request", f"{values:,} values", f"a request as JSON has at most {MAX_VALUES:,}")
-    if len(body) > MAX_INLINE:
-        # Parsing JSON takes protobuf a second for each megabyte, which nobody else should have to wait for.
-        return await asyncio.to_thread(_decoded, method, kind, body)
-    return _decoded(method, kind, body)
-
-
-def _decoded(method: MethodDescriptor, kind: str, body: bytes) -> Message:
-    message = GetMessageClass(method.input_type)()
+async def _unary(request: Request, dialect: Dialect, handle: Any, body: bytes, send: Send) -> None:
     try:
-        if kind == PROTO:
-            message.ParseFromString(body)
+        message = await _in_time(dialect, _answered(request, dialect, handle, body))
+        data, gzipped = await dialect.write(message)
+        response = Response(data, 200, dialect.headers(gzipped=gzipped))
+    except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
+        response = refusal(request.scope, _told(dialect, error))
+    await response(request.scope, request.receive, send)
+
+
+async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: bytes, send: Send) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in dialect.headers().items()]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    try:
+        await _in_time(dialect, _sent(request, dialect, handle, body, send))
+        end = framing.end_of(dialect.kind)
+    except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
+        end = framing.end_of(dialect.kind, _told(dialect, error))
+    async with asyncio.timeout(FAREWELL):
+        await send({"type": "http.response.body", "body": end, "more_body": False})
+
+
+async def _answered(request: Request, dialect: Dialect, handle: Any, body: bytes) -> Message:
+    answer: Message = await handle(await dialect.read(body), Call(request))
+    return answer
+
+
+async def _sent(request: Request, dialect: Dialect, handle: Any, body: bytes, send: Send) -> None:
+    """Send each message of the answer, as fast as the caller reads."""
+    async with AsyncExitStack() as stack:
+        if dialect.method.server_streaming:
+            stream: AsyncGenerator[Message] = handle(await dialect.read(body), Call(request))
+            messages: AsyncIterator[Message] = await stack.enter_async_context(aclosing(stream))
         else:
-            Parse(body or b"{}", message)
-    except ParseError as error:
-        # JSON can spell half a character, which cannot be told back.
-        why = str(error).encode(errors="backslashreplace").decode()
-        raise InvalidField("request", body.decode(errors="replace"), why) from None
-    except (DecodeError, UnicodeError, RecursionError):
-        raise MalformedRequest(method.input_type.name) from None
-    return message
+            messages = _one(await _answered(request, dialect, handle, body))
+        async for message in messages:
+            data, _ = await dialect.write(message)
+            await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-def _answer(kind: str, message: Message) -> Response:
-    if kind == PROTO:
-        return Response(message.SerializeToString(), media_type=PROTO)
-    return Response(MessageToJson(message, indent=None), media_type=JSON)
+async def _one(message: Message) -> AsyncIterator[Message]:
+    yield message
 
 
-def _refused(error: RegistryError) -> Response:
-    details = [
-        {"type": name, "value": base64.b64encode(value).decode().rstrip("=")} for name, value in packed_details(error)
-    ]
-    return _refusal(code_name(error), str(error), details)
+async def _in_time(dialect: Dialect, work: Awaitable[T]) -> T:
+    """Return what the work gives; raise CallTimedOut when the caller's time has passed, and end the work."""
+    timeout = dialect.timeout
+    deadline = asyncio.timeout(None if timeout is None else timeout / 1000)
+    try:
+        async with deadline:
+            return await work
+    except TimeoutError:
+        if timeout is None or not deadline.expired():
+            raise
+        raise CallTimedOut(timeout) from None
 
 
-def _refusal(code: str, message: str, details: list[dict[str, str]] | None = None) -> Response:
-    return JSONResponse({"code": code, "message": message, "details": details or []}, HTTP_STATUS[code])
+def _told(dialect: Dialect, error: Exception) -> RegistryError:
+    return error if isinstance(error, RegistryError) else incident(dialect.method.full_name, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 
 import structlog
@@ -48,6 +49,14 @@ def packed_details(error: RegistryError) -> list[tuple[str, bytes]]:
     [(_, status)] = details_of(error)
     message = GetMessageClass(Default().FindMessageTypeByName("google.rpc.Status")).FromString(status)
     return [(detail.type_url.rpartition("/")[2], detail.value) for detail in message.details]  # type: ignore[attr-defined]  # a class made at run time - its fields are those of google.rpc.Status
+
+
+def as_connect(error: RegistryError) -> dict[str, object]:
+    """Return the error as the Connect protocol writes it in JSON."""
+    details = [
+        {"type": name, "value": base64.b64encode(value).decode().rstrip("=")} for name, value in packed_details(error)
+    ]
+    return {"code": code_name(error), "message": str(error), "details": details}
 
 
 def incident(where: str, error: Exception) -> Incident:

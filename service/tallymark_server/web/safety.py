@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tallymark_server.domain.errors import ForeignOrigin
+from tallymark_server.web.refusals import is_call, refusal
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 POLICY = (
@@ -32,31 +34,39 @@ HEADERS = {
 class Safety:
     """Refuses requests that another site may have caused, and gives every answer the headers that browsers heed.
 
-    `names` are the host names, beside addresses and localhost, by which this server may be called.
+    `names` are the host names, beside addresses and localhost, by which this server may be called, and `origins` those
+    of other sites whose pages may call methods.
     """
 
-    def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, names: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         self._app = app
         self._names = frozenset(name.lower() for name in names)
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        refusal = self._refusal(scope["method"], headers)
-        if refusal is not None:
-            await refusal(scope, receive, _with_headers(send))
+        try:
+            self._check(scope, Headers(scope=scope))
+        except ForeignOrigin as foreign:
+            status = 421 if foreign.metadata["field"] == "host" else 403
+            await refusal(scope, foreign, status)(scope, receive, _with_headers(send))
             return
         await self._app(scope, receive, _with_headers(send))
 
-    def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
+    def _check(self, scope: Scope, headers: Headers) -> None:
         host = headers.get("host", "")
         if not self._is_ours(host):
             # A name that an attacker owns can be made to lead here; then the attacker's page would be of this origin.
-            return PlainTextResponse(
-                f"this server is not called {host!r}; if it is, start it with --http-name NAME\n", 421
-            )
-        if method not in SAFE_METHODS and not _same_origin(headers, host):
-            return PlainTextResponse("changes are taken from this server's own pages only, not from other sites\n", 403)
-        return None
+            rule = "this server is not called so; if it is, start it with --http-name NAME"
+            raise ForeignOrigin("host", host, rule)
+        call, origin, site = is_call(scope), headers.get("origin"), headers.get("sec-fetch-site")
+        if call and origin in self._origins:
+            return
+        # What a page of another site reads has no effect, but calls may take long, and no page of ours is one.
+        harmless = scope["method"] in SAFE_METHODS and (not call or (site == "none" and origin is None))
+        if not harmless and not _same_origin(headers, host):
+            field = "origin" if origin is not None or site is None else "sec-fetch-site"
+            rule = "calls and changes are taken from this server's own pages, not from other sites"
+            raise ForeignOrigin(field, headers[field], f"{rule}; its operator allows one with --http-origin ORIGIN")
 
     def _is_ours(self, host: str) -> bool:
         try:

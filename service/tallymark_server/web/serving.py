@@ -29,9 +29,10 @@ MAX_CONNECTIONS = 4096
 class HttpServer:
     """The dashboard and the bridge on one port. Whoever comes before they are loaded waits in the port's own line."""
 
-    def __init__(self, registry: Registry, names: tuple[str, ...]) -> None:
+    def __init__(self, registry: Registry, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> None:
         self._registry = registry
         self._names = names
+        self._origins = origins
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._live: Live | None = None
@@ -83,7 +84,7 @@ class HttpServer:
         limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
         around = Surroundings(self._registry, grpc_port)
-        app = site(around, self._live, self._names)
+        app = site(around, self._live, self._names, self._origins)
         self._server = Server(uvicorn.Config(app, **config, **limits, **quiet, timeout_graceful_shutdown=1))
         await self._server.serve([self._taken()])
 

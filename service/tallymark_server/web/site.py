@@ -25,8 +25,10 @@ from tallymark_server.web.addresses import JSON
 from tallymark_server.web.bodies import Bodies
 from tallymark_server.web.bridge import Bridge
 from tallymark_server.web.live import MAX_VIEWERS, Live
+from tallymark_server.web.origins import Origins
 from tallymark_server.web.pages import activity, compare, model, models, moment, projects, run, runs, settings, version
 from tallymark_server.web.problems import code_name, http_status, incident
+from tallymark_server.web.refusals import is_call
 from tallymark_server.web.rendering import STATIC, render
 from tallymark_server.web.safety import Safety
 from tallymark_server.web.sharing import Sharing
@@ -91,9 +93,8 @@ class Suffixes:
         await self._app(scope, receive, send)
 
 
-def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
+def site(around: Surroundings, live: Live, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> ASGIApp:
     """The whole of what is answered over HTTP."""
-    bridge = Bridge(around.registry)
     sharing: Sharing[Made] = Sharing()
     routes = [Route(path, _shared(page, around, live, sharing)) for path, page in PAGES.items()]
     for path, action in ACTIONS.items():
@@ -113,12 +114,21 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...]) -> ASGIApp:
             Route("/projects", _endpoint(projects.create, around), methods=["POST"]),
             Mount("/projects/{project}", routes=routes),
             *routes,
-            *[Route(f"/{service}/{{method}}", bridge.answer, methods=["POST"]) for service in bridge.services],
         ],
         exception_handlers={404: _nothing(around)},
     )
     compressed = GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
-    return Safety(Bodies(compressed), names)
+    bodies = Bodies(_parted(Bridge(around.registry), compressed))
+    return Origins(Safety(bodies, names, origins), origins)
+
+
+def _parted(calls: ASGIApp, pages: ASGIApp) -> ASGIApp:
+    """Return what hands calls of methods to the one, and all else to the other."""
+
+    async def handed(scope: Scope, receive: Receive, send: Send) -> None:
+        await (calls if is_call(scope) else pages)(scope, receive, send)
+
+    return handed
 
 
 def _endpoint(page: Page, around: Surroundings) -> Endpoint:

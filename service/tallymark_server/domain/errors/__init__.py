@@ -11,6 +11,9 @@ RegistryError
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable
+├── DeadlineExceeded     CallTimedOut
+├── Forbidden            ForeignOrigin
+├── Unimplemented        UnsupportedCall
 └── Internal             Incident
 
 Each leaf has a reason, which is API (`protos/tallymark/v1/error.proto`), and metadata by which a program can act.
@@ -29,6 +32,8 @@ from tallymark_server.domain.errors.arguments import (
 from tallymark_server.domain.errors.branches import (
     AlreadyExists,
     Conflict,
+    DeadlineExceeded,
+    Forbidden,
     Internal,
     InvalidArgument,
     NotFound,
@@ -36,6 +41,7 @@ from tallymark_server.domain.errors.branches import (
     Refused,
     RegistryError,
     Unavailable,
+    Unimplemented,
 )
 from tallymark_server.domain.errors.existence import (
     AliasNotFound,
@@ -51,11 +57,14 @@ from tallymark_server.domain.errors.existence import (
     VersionNotFound,
 )
 from tallymark_server.domain.errors.service import (
+    CallTimedOut,
+    ForeignOrigin,
     Incident,
     Overloaded,
     RevisionInFuture,
     Stopping,
     StorageUnavailable,
+    UnsupportedCall,
 )
 from tallymark_server.domain.errors.states import (
     AliasMoved,
@@ -78,8 +87,12 @@ __all__ = [
     "AliasNotFound",
     "AlreadyExists",
     "ArtifactNotFound",
+    "CallTimedOut",
     "Conflict",
+    "DeadlineExceeded",
     "EtagMismatch",
+    "Forbidden",
+    "ForeignOrigin",
     "Incident",
     "Internal",
     "InvalidArgument",
@@ -113,6 +126,8 @@ __all__ = [
     "Stopping",
     "StorageUnavailable",
     "Unavailable",
+    "Unimplemented",
+    "UnsupportedCall",
     "ValueTooLarge",
     "VersionDeleted",
     "VersionInUse",

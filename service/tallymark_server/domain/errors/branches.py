@@ -52,6 +52,18 @@ class Unavailable(RegistryError):
         self.retry_after_ms = retry_after_ms
 
 
+class DeadlineExceeded(RegistryError):
+    """The time that the request had has passed; it may have had an effect."""
+
+
+class Forbidden(RegistryError):
+    """The caller may not do this."""
+
+
+class Unimplemented(RegistryError):
+    """The service does not do this, or not in this way."""
+
+
 class Internal(RegistryError):
     """A defect of the server."""
 

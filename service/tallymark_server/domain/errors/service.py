@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tallymark_server.domain.errors.branches import Internal, OutOfRange, Unavailable
+from tallymark_server.domain.errors.branches import (
+    DeadlineExceeded,
+    Forbidden,
+    Internal,
+    OutOfRange,
+    Unavailable,
+    Unimplemented,
+    shortened,
+    shown,
+)
 
 
 class RevisionInFuture(OutOfRange):
@@ -44,6 +53,36 @@ class StorageUnavailable(Unavailable):
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"the registry's storage cannot be used now: {problem}; try again later", retry_after_ms=1000)
+
+
+class CallTimedOut(DeadlineExceeded):
+    """The time that the caller gave, or that a request may take to arrive, has passed."""
+
+    reason = "CALL_TIMED_OUT"
+
+    def __init__(self, timeout_ms: int, what: str = "the call took longer") -> None:
+        super().__init__(
+            f"{what} than {timeout_ms:,} ms; give it more time, and repeat a change with the same request_id",
+            timeout_ms=timeout_ms,
+        )
+
+
+class ForeignOrigin(Forbidden):
+    """A page of another site calls, or the request names a host that the server is not known by."""
+
+    reason = "FOREIGN_ORIGIN"
+
+    def __init__(self, field: str, value: str, rule: str) -> None:
+        super().__init__(f"{field} is {shown(value)}: {rule}", field=field, value=shortened(value))
+
+
+class UnsupportedCall(Unimplemented):
+    """There is no such method over HTTP, or it is not called in this way."""
+
+    reason = "UNSUPPORTED_CALL"
+
+    def __init__(self, field: str, value: str, rule: str) -> None:
+        super().__init__(f"{field} is {shown(value)}: {rule}", field=field, value=shortened(value))
 
 
 class Incident(Internal):
