@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tallymark.answering import Asker, is_blocked, is_undecided
+from tallymark.answering import Anew, Asker, is_blocked, is_undecided
 from tallymark.batching import MAX_RECORDS, batch_of, request_id_of, subjects_of
 from tallymark.calls import recorded
 from tallymark.calls.parts import Call
@@ -62,11 +62,11 @@ class Delivery:
         self.blocked: Exception | None = None
         # Whether the sender knows that there is more; it forgets it before it looks.
         self.is_noticed = False
-        self._client = client
         self._journal = claimed.journal
         self._resolved = resolved
         self._before_end = before_end
         progress = self._journal.progress()
+        self._client = Anew(client, progress.turn, self._journal.mark_turn)
         self._sent, self._sending = progress.sent, progress.sending
         self._declared: dict[int, bytes] = {}
         self._names: dict[int, str] = dict(progress.resolved)

@@ -28,6 +28,7 @@ _FRAME = struct.Struct("<2sII")  # magic, length and CRC-32 of what follows
 _RECORD = struct.Struct("<BIq")  # kind, version, time
 _POINT = struct.Struct("<qd")
 _MARK = struct.Struct("<QQ")
+_TURN = struct.Struct("<Q")
 _SMALLEST, LARGEST_RECORD = _RECORD.size, 32 * 1024 * 1024
 # Small, so that a thread which reads does not hold up the one that records.
 _CHUNK = 32 * 1024
@@ -47,6 +48,7 @@ class Kind(enum.IntEnum):
     # In the companion alone.
     SENDING = 100
     RESOLVED = 101
+    TURN = 102
 
 
 class Record(NamedTuple):
@@ -68,11 +70,15 @@ class Damage(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a journal has been delivered, and up to where records were on their way when that was written."""
+    """How far a journal has been delivered, and up to where records were on their way when that was written.
+
+    `turn` is how often something was refused that is asked anew.
+    """
 
     sent: int = 0
     sending: int = 0
     resolved: Mapping[int, str] = {}
+    turn: int = 0
 
 
 def frame(kind: int, version: int, body: bytes, at: int | None = None) -> bytes:
@@ -235,14 +241,16 @@ class Journal:
             return Progress()
         size = os.fstat(self._companion).st_size
         records, _, _ = scan(os.pread(self._companion, size, 0))
-        sent = sending = 0
+        sent = sending = turn = 0
         resolved = {}
         for record in records:
             if record.kind == Kind.SENDING:
                 sent, sending = _MARK.unpack_from(record.body)
             elif record.kind == Kind.RESOLVED:
                 resolved[record.version] = record.body.decode()
-        return Progress(sent, sending, resolved)
+            elif record.kind == Kind.TURN:
+                (turn,) = _TURN.unpack_from(record.body)
+        return Progress(sent, sending, resolved, turn)
 
     def pending(self) -> tuple[int, int]:
         """Return how many records are not delivered, and the time of the first of them, 0 if there is none; OSError."""
@@ -278,6 +286,10 @@ class Journal:
     def mark_resolved(self, version: int, name: str) -> None:
         """Note the resource name of a version."""
         self._note(Kind.RESOLVED, version, name.encode())
+
+    def mark_turn(self, turn: int) -> None:
+        """Note how often something was refused that is asked anew."""
+        self._note(Kind.TURN, 0, _TURN.pack(turn))
 
     def _note(self, kind: int, version: int, body: bytes) -> None:
         if self._companion is not None:

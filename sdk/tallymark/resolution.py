@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from tallymark import calls
+from tallymark.answering import is_refusal
 from tallymark.calls import Call
 from tallymark.client import Client, shared
 from tallymark.context import (
@@ -25,6 +26,7 @@ from tallymark.errors import (
     NotFound,
     NumberPending,
     RunNotFound,
+    TallymarkError,
     Unavailable,
     VersionNotFound,
 )
@@ -185,6 +187,11 @@ class Resolution:
         except Unavailable as error:
             if self.run is not None:
                 note_away(self.settings, error)
+            raise
+        except TallymarkError as error:
+            if is_refusal(error):
+                # A request id is answered once: whoever asks again asks under another.
+                self._memory.request_ids.pop(self.key, None)
             raise
 
     def _request_id(self) -> str:

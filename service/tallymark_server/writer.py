@@ -18,7 +18,6 @@ from tallymark_server.domain.commands import Command, Keys
 from tallymark_server.domain.deciding import AnyCommand, Outcome, take
 from tallymark_server.domain.errors import Overloaded, RegistryError, Stopping, StorageUnavailable
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.state import Receipt
 from tallymark_server.storage.contract import Storage, TooMuchError, Writing
 from tallymark_server.watching import Bell
 
@@ -244,7 +243,6 @@ def _decide_stretch(
         return [error] * len(commands)
     answers: list[Answer] = []
     events: list[Event] = []
-    receipts: list[tuple[str, Receipt]] = []
     for command in commands:
         try:
             decision = take(state, command, clock())
@@ -253,9 +251,7 @@ def _decide_stretch(
             continue
         answers.append(decision.outcome)
         events.extend(decision.events)
-        if command.request_id and decision.events:
-            receipts.append((command.request_id, Receipt(command.fingerprint, decision.events)))
-    writing.append(state, events, receipts)
+    writing.append(state, events, state.answered)
     return answers
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.deciding import Decision, take
-from tallymark_server.domain.errors import InvalidField, RunFinished, RunNotFound, RunNotSucceeded, StageOccupied
+from tallymark_server.domain.errors import (
+    InvalidField,
+    Overloaded,
+    RunFinished,
+    RunNotFound,
+    RunNotSucceeded,
+    StageOccupied,
+)
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.metadata import whole
 from tallymark_server.domain.model import ModelCard, ModelVersion, RecordingProblem, Run, RunState, Stage
 from tallymark_server.domain.reference import Reference, in_stage, named, numbered
 from tallymark_server.domain.running import MAX_PROBLEMS
-from tallymark_server.domain.state import Receipt, State
+from tallymark_server.domain.state import REMEMBERED_AT_LEAST, Receipt, State
 
 ATTEMPT: dict[str, Any] = {"project": "default", "actor": "ana"}
 NOW = 1_000_000
@@ -231,10 +239,29 @@ def test_a_repeated_finish_is_answered_with_the_run() -> None:
     command = finish(request_id="one", fingerprint=b"1")
     state.receipts["one"] = None
     first = take(state, command, NOW)
-    assert state.receipts["one"] == Receipt(b"1", first.events)
+    assert isinstance(first.outcome, Run)
+    assert state.receipts["one"] == Receipt(fingerprint=b"1", time=NOW, events=first.events, images=(first.outcome,))
     again = take(state, command, NOW)
     assert (again.outcome, again.events) == (first.outcome, ())
     assert isinstance(again.outcome, Run)
+
+
+def test_an_answer_that_cannot_be_remembered_is_not_given() -> None:
+    """While as many answers without effect are remembered as may be, no more are given, but for requests without id."""
+    state = given(start())
+    state.full_since, now = NOW, NOW + REMEMBERED_AT_LEAST - 1
+    asked: dict[str, Any] = {"request_id": "one", "fingerprint": b"1"}
+    state.receipts["one"] = None
+    nothing, refused = replace(start(), **asked), replace(finish(run="other"), **asked)
+    for command in (nothing, refused):
+        with pytest.raises(Overloaded):
+            take(state, command, now)
+    assert state.receipts["one"] is None
+    assert take(state, start(), now).events == ()
+    with pytest.raises(RunNotFound):
+        take(state, refused, now + 1)
+    state.receipts["two"] = None
+    assert take(state, finish(request_id="two", fingerprint=b"2"), now).events
 
 
 @pytest.mark.parametrize("number", [0, 5, -(2**53), 2**53, 2**60, -(2**63), 10**400])

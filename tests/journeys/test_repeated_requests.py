@@ -78,11 +78,37 @@ def test_a_request_id_belongs_to_one_request(calls: Calls) -> None:
     assert calls.versions("other") == []
 
 
-def test_a_refused_request_may_be_asked_again(calls: Calls) -> None:
-    """A refusal is no effect: the same request under the same id succeeds when it can."""
+def test_a_refused_request_is_asked_again_under_another_id(calls: Calls) -> None:
+    """A refusal stands for its id: a copy that comes late has no effect behind the back of who was refused."""
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         calls.create_version("churn", request_id="one")
     calls.create_model("churn")
+    with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        calls.create_version("churn", request_id="one")
+    assert calls.create_version("churn", request_id="two").number == 1
+
+
+def test_what_changed_nothing_changes_nothing_later(calls: Calls) -> None:
+    """A promotion of what is promoted already does not bring it back when it is sent again after another."""
+    calls.create_model("churn")
+    calls.create_version("churn")
+    calls.create_version("churn")
+    calls.set_stage("churn", 1, STAGE_PRODUCTION)
+    first = calls.set_stage("churn", 1, STAGE_PRODUCTION, request_id="one")
+    calls.set_stage("churn", 2, STAGE_PRODUCTION, force=True)
+    assert calls.set_stage("churn", 1, STAGE_PRODUCTION, request_id="one") == first
+    assert calls.version("churn", "@production").number == 2
+
+
+def test_a_trial_is_not_remembered(calls: Calls) -> None:
+    """validate_only tells what would be now, under an id that stays free."""
+    request = model_registry_pb2.CreateModelRequest(
+        parent=PROJECT, model_id="churn", request_id="one", validate_only=True
+    )
+    calls.models.CreateModel(request)
+    calls.create_model("churn")
+    with refused("MODEL_EXISTS"):
+        calls.models.CreateModel(request)
     assert calls.create_version("churn", request_id="one").number == 1
 
 

@@ -99,12 +99,13 @@ def test_progress_survives_the_process(tmp_path: Path) -> None:
     journal = opened(path)
     journal.mark(10, 30)
     journal.mark_resolved(2, "projects/default/models/churn/versions/7")
+    journal.mark_turn(3)
     journal.mark(30, 50)
     journal.close()
     with path.with_suffix(".sent").open("ab") as companion:
         companion.write(frame(Kind.SENDING, 0, bytes(16))[:-1])
     again = opened(path)
-    assert again.progress() == (30, 50, {2: "projects/default/models/churn/versions/7"})
+    assert again.progress() == (30, 50, {2: "projects/default/models/churn/versions/7"}, 3)
     again.close()
 
 

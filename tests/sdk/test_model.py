@@ -172,3 +172,15 @@ def test_a_template_that_means_nothing_is_refused(client: Client, version: str) 
     with pytest.raises(errors.InvalidArgument, match=r"\{date\}, \{time\}"):
         _ = Model("churn", version).number
     assert list(client.list_models()) == []
+
+
+def test_what_was_refused_is_asked_for_anew(client: Client) -> None:
+    """An object that found nobody in production finds whoever is promoted afterwards."""
+    churn = Model("churn", version="production")
+    client.create_model("churn")
+    client.create_version("churn")
+    for _ in range(2):
+        with pytest.raises(errors.StageEmpty):
+            _ = churn.number
+    client.set_stage("churn/1", "production")
+    assert churn.number == 1

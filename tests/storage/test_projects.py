@@ -94,8 +94,7 @@ async def test_a_creation_that_fails_leaves_no_project(storage: Storage) -> None
     """An exception out of the work undoes the project too."""
 
     def work(writing: Writing) -> None:
-        keys = Keys(may_be_new=True)
-        state = writing.load("lab", keys)
+        state = writing.load("lab", Keys())
         assert state.is_new
         raise ZeroDivisionError
 

@@ -35,10 +35,17 @@ class ModelRegistryStub:
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
-    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
-    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
+    else happens at the same time. A reply leaves only after its change is durable. The caller's name is taken from the
+    request header `tallymark-actor`, percent-encoded UTF-8: a space is `%20`, and `+` is a plus sign. INVALID_FIELD when
+    it is no UTF-8 or cannot be a name.
+
+    Every change takes a `request_id`: the same id with the same request has one effect and one answer, so a call whose
+    answer was lost may be repeated, and copies of it may be under way at once. A repetition is answered with things as
+    they were then, never as they are now. What had an effect is remembered for ever, and is exported with the log. An
+    answer without effect, be it a refusal or that all was so already, is remembered for ten minutes at least and for a
+    day at most, and is no part of the log: whoever wants a refused request to be decided anew sends it under another id.
+    UNAVAILABLE and INTERNAL are no answers, and what is asked with `validate_only` is not remembered. OVERLOADED is
+    answered, too, while a million answers without effect are remembered in one project.
     """
 
     @_typing.overload
@@ -135,10 +142,17 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
-    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
-    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
+    else happens at the same time. A reply leaves only after its change is durable. The caller's name is taken from the
+    request header `tallymark-actor`, percent-encoded UTF-8: a space is `%20`, and `+` is a plus sign. INVALID_FIELD when
+    it is no UTF-8 or cannot be a name.
+
+    Every change takes a `request_id`: the same id with the same request has one effect and one answer, so a call whose
+    answer was lost may be repeated, and copies of it may be under way at once. A repetition is answered with things as
+    they were then, never as they are now. What had an effect is remembered for ever, and is exported with the log. An
+    answer without effect, be it a refusal or that all was so already, is remembered for ten minutes at least and for a
+    day at most, and is no part of the log: whoever wants a refused request to be decided anew sends it under another id.
+    UNAVAILABLE and INTERNAL are no answers, and what is asked with `validate_only` is not remembered. OVERLOADED is
+    answered, too, while a million answers without effect are remembered in one project.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -231,10 +245,17 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
     """Models and their versions.
 
     Every change joins one line, in which numbers are given serially: they are gapless, unique and never reused, whatever
-    else happens at the same time. A reply leaves only after its change is durable. Every change takes a `request_id`:
-    the same id with the same request has one effect and one answer for ever, so a call whose answer was lost may be
-    repeated. The caller's name is taken from the request header `tallymark-actor`, percent-encoded UTF-8: a space is
-    `%20`, and `+` is a plus sign. INVALID_FIELD when it is no UTF-8 or cannot be a name.
+    else happens at the same time. A reply leaves only after its change is durable. The caller's name is taken from the
+    request header `tallymark-actor`, percent-encoded UTF-8: a space is `%20`, and `+` is a plus sign. INVALID_FIELD when
+    it is no UTF-8 or cannot be a name.
+
+    Every change takes a `request_id`: the same id with the same request has one effect and one answer, so a call whose
+    answer was lost may be repeated, and copies of it may be under way at once. A repetition is answered with things as
+    they were then, never as they are now. What had an effect is remembered for ever, and is exported with the log. An
+    answer without effect, be it a refusal or that all was so already, is remembered for ten minutes at least and for a
+    day at most, and is no part of the log: whoever wants a refused request to be decided anew sends it under another id.
+    UNAVAILABLE and INTERNAL are no answers, and what is asked with `validate_only` is not remembered. OVERLOADED is
+    answered, too, while a million answers without effect are remembered in one project.
     """
 
     @_abc_1.abstractmethod

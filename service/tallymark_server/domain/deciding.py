@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from tallymark_server.domain import changing
 from tallymark_server.domain import commands as c
-from tallymark_server.domain.errors import RequestIdReused, VersionNotFound
-from tallymark_server.domain.events import Event
+from tallymark_server.domain.errors import ProjectNotFound, RegistryError, RequestIdReused
+from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.linking import link_artifact, unlink_artifact
 from tallymark_server.domain.measuring import log_metadata
-from tallymark_server.domain.model import Artifact, Holders, Model, ModelVersion, Project, Run, RunStep, VersionUse
+from tallymark_server.domain.model import Artifact, Holders, Model, ModelVersion, Project, Resource, Run, RunStep
 from tallymark_server.domain.numbering import create_model, create_versions, ensure_version
 from tallymark_server.domain.projects import create_project
 from tallymark_server.domain.promotion import delete_alias, set_alias, set_stage
@@ -71,56 +71,58 @@ class Decision(Struct, frozen=True):
 def take(state: State, command: AnyCommand, now: int) -> Decision:
     """Decide the command and let the state take in what happens; a RegistryError leaves the state as it was.
 
-    A request that had an effect before is answered as it was answered then, and has no effect again.
+    A request that was answered before is answered as it was answered then, and has no effect again. Every answer to a
+    request_id, refusals too, is noted in the state for that.
     """
-    receipt = state.receipts[command.request_id] if command.request_id and not command.validate_only else None
+    if not command.request_id or command.validate_only:
+        return _taken(state, command, now)
+    receipt = state.receipt(command.request_id, now)
     if receipt is not None:
         if receipt.fingerprint != command.fingerprint:
             raise RequestIdReused(state.project, command.request_id)
-        outcome = replay(state, command, receipt)
-        return Decision(replace(outcome, holders=receipt.holders) if isinstance(outcome, Model) else outcome, ())
-    decision = decide(state, command, now)
-    held = None
-    if isinstance(decision.outcome, Model):
-        held = _held(state, command)
-        decision = Decision(replace(decision.outcome, holders=held), decision.events)
-    if command.validate_only:
-        return Decision(decision.outcome, ())
-    for event in decision.events:
-        state.evolve(event)
-    if command.request_id and decision.events:
-        state.receipts[command.request_id] = Receipt(command.fingerprint, decision.events, held)
+        return Decision(replay(command, receipt), ())
+    try:
+        decision = _taken(state, command, now)
+    except RegistryError as refusal:
+        if refusal.is_answer:
+            state.remember(command.request_id, Receipt(fingerprint=command.fingerprint, time=now, refusal=refusal))
+        raise
+    state.remember(command.request_id, _receipt(command, decision, now))
     return decision
 
 
 def decide(state: State, command: AnyCommand, now: int) -> Decision:
     """The answer to the command, and the events that make it true. Reads the state, and changes nothing."""
+    if state.is_new and not isinstance(command, c.CreateProject):
+        raise ProjectNotFound(state.project)
     scribe = Scribe(state, command, now)
     outcome = _ANSWERS[type(command)](state, command, scribe)
+    if isinstance(outcome, Model):
+        outcome = replace(outcome, holders=_held(state, command))
     return Decision(outcome, tuple(scribe.events))
 
 
-def replay(state: State, command: AnyCommand, receipt: Receipt) -> Outcome:
-    """The answer that the command was given when it had its effect."""
-    last = receipt.events[-1].image
+def replay(command: AnyCommand, receipt: Receipt) -> Outcome:
+    """Return the answer that the command was given before. Raise the RegistryError with which it was refused."""
+    if receipt.refusal is not None:
+        raise receipt.refusal
+    kinds = {event.kind for event in receipt.events}
+    images = (*(event.image for event in receipt.events), *receipt.images)
+    versions = [image for image in images if isinstance(image, ModelVersion)]
     match command:
         case c.CreateVersions():
             return tuple(cast("ModelVersion", event.image) for event in receipt.events)
-        case c.EnsureVersion() if isinstance(last, VersionUse):
-            return c.Ensured(_used(state, last), created=False)
         case c.EnsureVersion():
-            return c.Ensured(cast("ModelVersion", last), created=True)
-        case c.StartRun() if isinstance(last, Run):
-            version = None if last.model is None else state.versions.get((last.model, last.number))
-            return c.Started(last, created=True, version=version)
+            return c.Ensured(versions[-1], created=Kind.VERSION_CREATED in kinds)
         case c.StartRun():
-            version = _used(state, last) if isinstance(last, VersionUse) else cast("ModelVersion", last)
-            return c.Started(_known(state.runs[command.run]), created=False, version=version)
+            run = next(image for image in images if isinstance(image, Run))
+            return c.Started(run, Kind.RUN_STARTED in kinds, versions[-1] if versions else None)
         case c.RunCommand():
             # What the run's versions became follows it.
-            return cast("Run", receipt.events[0].image)
+            return cast("Run", images[0])
         case _:
-            return cast("Outcome", last)
+            last = images[-1]
+            return replace(last, holders=receipt.holders) if isinstance(last, Model) else cast("Outcome", last)
 
 
 # What answers each command; every command of the union has its place here.
@@ -154,6 +156,36 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
 }
 
 
+def _taken(state: State, command: AnyCommand, now: int) -> Decision:
+    decision = decide(state, command, now)
+    if command.validate_only:
+        return Decision(decision.outcome, ())
+    for event in decision.events:
+        state.evolve(event)
+    return decision
+
+
+def _receipt(command: AnyCommand, decision: Decision, now: int) -> Receipt:
+    outcome = decision.outcome
+    images: tuple[Resource | None, ...]
+    match outcome:
+        case c.Ensured():
+            images = (outcome.version,)
+        case c.Started():
+            images = (outcome.run, outcome.version)
+        case tuple():
+            images = outcome
+        case _:
+            images = (outcome,)
+    return Receipt(
+        fingerprint=command.fingerprint,
+        time=now,
+        events=decision.events,
+        images=tuple(image for image in images if image is not None),
+        holders=outcome.holders if isinstance(outcome, Model) else None,
+    )
+
+
 def _held(state: State, command: AnyCommand) -> Holders:
     """Return who holds the places of the model with which the command is answered."""
     match command:
@@ -162,15 +194,3 @@ def _held(state: State, command: AnyCommand) -> Holders:
             return state.holders[command.model]
         case _:
             return Holders()
-
-
-def _used(state: State, use: VersionUse) -> ModelVersion:
-    version = state.versions[(use.model, use.number)]
-    if version is None:  # purged since, with all that could be answered
-        raise VersionNotFound(state.project, use.model, str(use.number))
-    return version
-
-
-def _known(run: Run | None) -> Run:
-    assert run is not None, "a run that was joined exists"  # noqa: S101
-    return run

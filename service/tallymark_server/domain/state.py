@@ -9,6 +9,7 @@ from tallymark_server.domain.errors import (
     AliasNotFound,
     ModelDeleted,
     ModelNotFound,
+    Overloaded,
     RegistryError,
     StageEmpty,
     VersionDeleted,
@@ -23,6 +24,7 @@ from tallymark_server.domain.model import (
     Model,
     ModelVersion,
     Project,
+    Resource,
     Run,
     RunStep,
     Stage,
@@ -30,23 +32,31 @@ from tallymark_server.domain.model import (
 )
 from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in_stage, named
 
+# For how many microseconds answers without effect are remembered: at least, when there are very many, and at most.
+REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST = 600 * 1_000_000, 86_400 * 1_000_000
 
-class Receipt(Struct, frozen=True):
-    """What a request_id has done: the fingerprint of its request, and the events that were its effect.
 
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What a request_id was answered with, and when: the events that were its effect, none if it had none.
+
+    `images` are things that it was answered with, as they were then; of those in its events, they may leave some out.
     `holders` are those of the model with which it was answered, None if it was answered otherwise.
     """
 
     fingerprint: bytes
-    events: tuple[Event, ...]
+    time: int
+    events: tuple[Event, ...] = ()
+    images: tuple[Resource, ...] = ()
     holders: Holders | None = None
+    refusal: RegistryError | None = None
 
 
 class State(Struct):
     """What is known of one project.
 
     A key that is there with None is known to be missing; a key that is not there was not asked for, and looking it up
-    is a defect. `is_new` says that the project does not exist yet.
+    is a defect. `is_new` says that the project does not exist yet. `full_since` is the time of the oldest answer
+    without effect that is remembered, None unless there are as many as may be.
     """
 
     project: str
@@ -55,6 +65,7 @@ class State(Struct):
     time: int
     last_model_id: int
     is_new: bool = False
+    full_since: int | None = None
     models: dict[str, Model | None] = field(default_factory=dict)
     last_numbers: dict[str, int] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
@@ -67,6 +78,8 @@ class State(Struct):
     steps: dict[tuple[str, str], RunStep | None] = field(default_factory=dict)
     artifacts: dict[tuple[str, int, str], tuple[Artifact, ...]] = field(default_factory=dict)
     receipts: dict[str, Receipt | None] = field(default_factory=dict)
+    # What was answered since the state was loaded, by request_id.
+    answered: list[tuple[str, Receipt]] = field(default_factory=list)
     holders: dict[str, Holders] = field(default_factory=dict)
 
     def model(self, name: str) -> Model:
@@ -105,6 +118,21 @@ class State(Struct):
         if version is None or version.purged:
             raise missing(self.project, model, reference)
         return version
+
+    def receipt(self, request_id: str, now: int) -> Receipt | None:
+        """Return what the request_id was answered with, None if that was never asked or is forgotten."""
+        receipt = self.receipts[request_id]
+        if receipt is None or receipt.events or now - receipt.time <= REMEMBERED_AT_MOST:
+            return receipt
+        return None
+
+    def remember(self, request_id: str, receipt: Receipt) -> None:
+        """Remember what a request_id is answered with. Raise Overloaded if no more can be remembered without effect."""
+        full_since = None if receipt.events else self.full_since
+        if full_since is not None and receipt.time - full_since < REMEMBERED_AT_LEAST:
+            raise Overloaded.of_answers()
+        self.receipts[request_id] = receipt
+        self.answered.append((request_id, receipt))
 
     def evolve(self, event: Event) -> None:
         """Take in what has happened."""

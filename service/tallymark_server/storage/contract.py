@@ -12,7 +12,7 @@ Failure    Whatever the engine raises when it cannot work now arrives as Storage
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
@@ -139,17 +139,21 @@ class Writing(Protocol):
     """One open transaction of the one writer."""
 
     def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
-        """Everything of the project that the keys ask for, each key with None if it is missing; ProjectNotFound.
+        """Everything of the project that the keys ask for, each key with None if it is missing.
 
         A pointer comes with the version at which it points, a run with the version of its pipeline, and a receipt with
-        its events, and with the holders of the model in the last of them. Where the keys say that the project may be
-        new, one that is missing comes with an empty log of a new id, and is there once an event is appended.
-        TooMuchError when runs of `keys.made` have made more than `most` versions.
+        all that its request was answered with, as it was then. A project that is missing comes with an empty log of a
+        new id, and is there once an event is appended. TooMuchError when runs of `keys.made` have made more than `most`
+        versions.
         """
         ...
 
-    def append(self, state: State, events: Sequence[Event], receipts: Iterable[tuple[str, Receipt]]) -> None:
-        """Add events, with what they make true, and receipts by request_id, to the log of the state's project."""
+    def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
+        """Add events, with what they make true, and receipts by request_id, to the log of the state's project.
+
+        Receipts without events are no part of the log, and are forgotten in time, the oldest first: all of them a day
+        later, and sooner, but not within ten minutes, when there are very many.
+        """
         ...
 
 

@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 class Keys(Struct):
     """What a batch of commands must know of one project. Storage loads exactly this, in a few statements.
 
-    `may_be_new` says that the project need not exist yet. `holders` are models that are answered with their holders.
+    `holders` are models that are answered with their holders.
     """
 
     receipts: set[str] = field(default_factory=set)
@@ -30,7 +30,6 @@ class Keys(Struct):
     steps: set[tuple[str, str]] = field(default_factory=set)
     artifacts: set[tuple[str, Reference, str]] = field(default_factory=set)
     holders: set[str] = field(default_factory=set)
-    may_be_new: bool = False
     # Runs of which every version that they made is needed.
     made: set[str] = field(default_factory=set)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallymark_server.domain.commands.parts import Command, Keys
+from tallymark_server.domain.commands.parts import Command
 from tallymark_server.domain.model import Project
 
 
@@ -12,7 +12,3 @@ class CreateProject(Command[Project], frozen=True, kw_only=True):
     # Decided alone: what comes before it in line finds no project, and what comes after it does.
     changes_much = True
     looks_behind = True
-
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
-        keys.may_be_new = True

@@ -56,6 +56,7 @@ from tallymark_server.domain.errors.existence import (
     VersionNameTaken,
     VersionNotFound,
 )
+from tallymark_server.domain.errors.remembering import remembered
 from tallymark_server.domain.errors.service import (
     CallTimedOut,
     ForeignOrigin,
@@ -134,4 +135,5 @@ __all__ = [
     "VersionNameTaken",
     "VersionNotDeleted",
     "VersionNotFound",
+    "remembered",
 ]

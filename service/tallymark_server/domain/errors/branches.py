@@ -14,6 +14,8 @@ class RegistryError(Exception):
     """A request that the registry does not fulfil."""
 
     reason: ClassVar[str]
+    # Whether the answer stands: the same request under the same request_id is answered with it again.
+    is_answer: ClassVar[bool] = True
 
     def __init__(self, message: str, **metadata: object) -> None:
         super().__init__(fitting(message, MESSAGE_BYTES))
@@ -47,6 +49,8 @@ class OutOfRange(RegistryError):
 class Unavailable(RegistryError):
     """The request may be fulfilled later; it had no effect."""
 
+    is_answer = False
+
     def __init__(self, message: str, *, retry_after_ms: int) -> None:
         super().__init__(message, retry_after_ms=retry_after_ms)
         self.retry_after_ms = retry_after_ms
@@ -66,6 +70,8 @@ class Unimplemented(RegistryError):
 
 class Internal(RegistryError):
     """A defect of the server."""
+
+    is_answer = False
 
 
 def shortened(value: object, limit: int = 80) -> str:

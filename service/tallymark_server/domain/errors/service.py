@@ -13,6 +13,9 @@ from tallymark_server.domain.errors.branches import (
     shown,
 )
 
+# How many answers without effect are remembered in one project at most.
+MOST_ANSWERS = 1_000_000
+
 
 class RevisionInFuture(OutOfRange):
     """The revision has not happened yet."""
@@ -35,6 +38,11 @@ class Overloaded(Unavailable):
 
     def __init__(self, waiting: int, what: str = "writes are waiting") -> None:
         super().__init__(f"{waiting:,} {what} already; try again in a moment", retry_after_ms=200)
+
+    @classmethod
+    def of_answers(cls) -> Overloaded:
+        """Return the refusal of what would be answered without effect, when no more such answers can be remembered."""
+        return cls(MOST_ANSWERS, "answers without effect are remembered for the request_ids of ten minutes")
 
 
 class Stopping(Unavailable):

@@ -15,6 +15,7 @@ loading         what a batch must know, in a few statements
 appending       what a batch has decided, in a few statements
 projecting      what events make true, told to the tables
 inserting       many rows in few statements
+receipts        what requests were answered with, and for how long that is remembered
 
 Reading:
 reading         the questions
@@ -26,6 +27,7 @@ lineage         what came from what
 holders         which versions hold the places of models, now or as of a revision
 history         the events of a project, a model or a version, of some kinds or of all
 past            models and versions as they were
+then            things as requests were answered with them, also what was purged since
 images          where in the log the image of a thing as of a revision lies
 
 Proving:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from tallymark_server.storage.codec import encode
 from tallymark_server.storage.sqlite.inserting import insert
 from tallymark_server.storage.sqlite.loading import Log
 from tallymark_server.storage.sqlite.projecting import tell_tables
+from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts
 
 _encoder = msgspec.json.Encoder()
 
@@ -27,24 +28,19 @@ def append(
     log: Log,
     state: State,
     events: Sequence[Event],
-    receipts: Iterable[tuple[str, Receipt]],
+    receipts: Sequence[tuple[str, Receipt]],
 ) -> None:
-    """Add the events, with what they make true, and the receipts."""
-    if not events:
-        return
-    project = log.project if log.project is not None else _begin(connection, state)
-    rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
-    insert(connection, "events", rows)
-    tell_tables(connection, project, events)
-    insert(
-        connection,
-        "receipts",
-        [
-            (project, request_id, receipt.fingerprint, receipt.events[0].revision, receipt.events[-1].revision)
-            for request_id, receipt in receipts
-        ],
-    )
-    connection.execute(_PROJECT, (state.revision, state.time, state.last_model_id, last_hash, project))
+    """Add the events, with what they make true, and what requests were answered with."""
+    project = log.project
+    if events:
+        if project is None:
+            project = _begin(connection, state)
+        rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
+        insert(connection, "events", rows)
+        tell_tables(connection, project, events)
+        keep_receipts(connection, project, receipts)
+        connection.execute(_PROJECT, (state.revision, state.time, state.last_model_id, last_hash, project))
+    keep_answers(connection, project, state, receipts)
 
 
 def _begin(connection: sqlite3.Connection, state: State) -> int:

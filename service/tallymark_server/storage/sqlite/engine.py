@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,7 @@ class Transaction(Writing):
         self._logs[project], state = load(self._connection, project, keys, most)
         return state
 
-    def append(self, state: State, events: Sequence[Event], receipts: Iterable[tuple[str, Receipt]]) -> None:
+    def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
         append(self._connection, self._logs[state.project], state, events, receipts)
 
 

@@ -10,15 +10,13 @@ from typing import NamedTuple
 import msgspec
 
 from tallymark_server.domain.commands import Keys
-from tallymark_server.domain.errors import ProjectNotFound
-from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Holders, Model, ModelVersion, VersionUse
-from tallymark_server.domain.reference import By, Reference, numbered
-from tallymark_server.domain.state import Receipt, State
+from tallymark_server.domain.model import Holders, ModelVersion
+from tallymark_server.domain.reference import By, Reference
+from tallymark_server.domain.state import State
 from tallymark_server.storage.codec import decode_artifact, decode_model, decode_run, decode_step, decode_version
 from tallymark_server.storage.contract import TooMuchError
-from tallymark_server.storage.sqlite.holders import HELD_BY_NAME, holders_at, holders_of
-from tallymark_server.storage.sqlite.rows import EVENT, event_of
+from tallymark_server.storage.sqlite.holders import HELD_BY_NAME, holders_of
+from tallymark_server.storage.sqlite.receipts import load_receipts
 
 # CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
 # planner of a small file walks through whole tables, and keeps walking when they have grown.
@@ -104,14 +102,6 @@ CROSS JOIN artifacts ON artifacts.project = :project AND artifacts.model = model
 CROSS JOIN events ON events.project = :project AND events.revision = artifacts.revision
 ORDER BY artifacts.model, artifacts.number, artifacts.artifact, artifacts.ordinal
 """
-RECEIPTS = f"""
-SELECT receipts.request_id, receipts.fingerprint, {EVENT} FROM json_each(:asked) AS asked
-CROSS JOIN receipts ON receipts.project = :project AND receipts.request_id = asked.value
-CROSS JOIN events ON events.project = :project
-    AND events.revision BETWEEN receipts.first_revision AND receipts.last_revision
-LEFT JOIN models ON models.project = :project AND models.id = events.model
-ORDER BY events.revision
-"""
 
 
 class Log(NamedTuple):
@@ -122,12 +112,13 @@ class Log(NamedTuple):
 
 
 def load(connection: sqlite3.Connection, project: str, keys: Keys, most: int | None = None) -> tuple[Log, State]:
-    """The project's log, and everything of it that the keys ask for; ProjectNotFound, TooMuchError."""
+    """The project's log, and everything of it that the keys ask for; TooMuchError."""
     row = connection.execute(PROJECT, (project,)).fetchone()
     if row is None:
-        if not keys.may_be_new:
-            raise ProjectNotFound(project)
-        return Log(None, b""), State(project, new_log_id(), 0, 0, 0, is_new=True, receipts=dict.fromkeys(keys.receipts))
+        state = State(project, new_log_id(), 0, 0, 0, is_new=True)
+        if keys.receipts:
+            load_receipts(connection, None, keys.receipts, state)
+        return Log(None, b""), state
     project_id, last_hash, log_id, revision, time, last_model_id = row
     state = State(project, log_id, revision, time, last_model_id)
     if keys.models:
@@ -149,7 +140,7 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys, most: int | N
     if keys.holders:
         _load_holders(connection, project_id, keys.holders, state)
     if keys.receipts:
-        _load_receipts(connection, project_id, keys.receipts, state)
+        load_receipts(connection, project_id, keys.receipts, state)
     return Log(project_id, last_hash), state
 
 
@@ -263,29 +254,6 @@ def _load_holders(connection: sqlite3.Connection, project: int, names: set[str],
     state.holders.update(dict.fromkeys(names, Holders()))
     for name, *row in connection.execute(HELD_BY_NAME, {"project": project, "asked": _json(names)}):
         state.holders[name] = holders_of(row)
-
-
-def _load_receipts(connection: sqlite3.Connection, project: int, ids: set[str], state: State) -> None:
-    state.receipts.update(dict.fromkeys(ids))
-    effects: dict[tuple[str, bytes], list[Event]] = {}
-    for request_id, fingerprint, *row in connection.execute(RECEIPTS, {"project": project, "asked": _json(ids)}):
-        event = event_of(row)
-        effects.setdefault((request_id, fingerprint), []).append(event)
-        if isinstance(event.image, ModelVersion):
-            state.versions.setdefault((event.image.model, event.image.number), event.image)
-    for (request_id, fingerprint), events in effects.items():
-        holders = _held_after(connection, project, events[-1])
-        state.receipts[request_id] = Receipt(fingerprint, tuple(events), holders)
-    used = [event.image for known in state.receipts.values() if known for event in known.events]
-    missing = {(use.model, numbered(use.number)) for use in used if isinstance(use, VersionUse)}
-    _load_versions(connection, project, missing, state)
-
-
-def _held_after(connection: sqlite3.Connection, project: int, event: Event) -> Holders | None:
-    """Return who held the places of the event's model when it had happened, None if the event is of no model."""
-    if not isinstance(model := event.image, Model):
-        return None
-    return holders_at(connection, project, {model.id: model.last_number}, event.revision)[model.id]
 
 
 def _json(values: Iterable[object]) -> str:
