@@ -29,12 +29,25 @@ from tallymark_server.domain.state import missing
 from tallymark_server.filtering import parse, parse_order
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.paging import make_token, page_size, parse_token, revision_of
-from tallymark_server.storage.checkpoint import Mark
+from tallymark_server.storage.checkpoint import Mark, wrong_hash
 from tallymark_server.storage.contract import Head, Lineage, Listed, NodeKey, Page, Piece, Proof, Scope, Storage
 from tallymark_server.watching import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
-__all__ = ["NOW", "Asked", "Lineage", "Listing", "Mark", "Moment", "NodeKey", "Proof", "Registry", "Scope", "shown"]
+__all__ = [
+    "NOW",
+    "Asked",
+    "Lineage",
+    "Listing",
+    "Mark",
+    "Moment",
+    "NodeKey",
+    "Proof",
+    "Registry",
+    "Scope",
+    "shown",
+    "wrong_hash",
+]
 
 T = TypeVar("T")
 MAX_NODES = 1000

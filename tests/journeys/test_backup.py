@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -250,9 +251,14 @@ def test_a_checkpoint_is_written_of_what_is_proved(server: Server, calls: Calls,
         database.execute("DELETE FROM models")
     assert tallymark("verify", "--db", server.db, "--write-checkpoint", tmp_path / "x.json").returncode == 1
     assert not (tmp_path / "x.json").exists()
-    for text in ("", "[]", '{"checkpoint": 1}', '{"checkpoint": 1, "projects": {"a": 1}}', '{"checkpoint":2}'):
+    for text in ("", "[]", '{"checkpoint": 1}', '{"checkpoint": 1, "projects": {"a": 1}}', '{"checkpoint":3}'):
         mark.write_text(text)
         refused(tallymark("verify", "--db", server.db, "--checkpoint", mark), "is no checkpoint")
+    of_0_1 = {"default": {"log_id": "a", "revision": 1, "hash": "0" * 64}}
+    mark.write_text(json.dumps({"checkpoint": 1, "projects": of_0_1}))
+    refused(
+        tallymark("verify", "--db", server.db, "--checkpoint", mark), "a checkpoint of Tallymark 0.1 proves nothing"
+    )
 
 
 def test_a_missing_project_is_found_by_a_checkpoint(server: Server, tmp_path: Path) -> None:

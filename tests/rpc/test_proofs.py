@@ -93,7 +93,7 @@ def test_a_proof_over_grpc_is_that_of_the_file(both) -> None:
     ("script", "words"),
     [
         ("UPDATE versions SET number = 9 WHERE project = 1 AND number = 2", "table versions"),
-        ("UPDATE events SET actor = 'eve' WHERE project = 1 AND revision = 2", "revision 2: its hash does not follow"),
+        ("UPDATE events SET actor = 'eve' WHERE project = 1 AND revision = 2", "revision 2: its content is not"),
         ("DELETE FROM events WHERE project = 1 AND revision = 2", "events are missing"),
         ("UPDATE receipts SET last_revision = 99 WHERE request_id = 'v1'", "request v1"),
         ("DROP INDEX stage_holders", "index stage_holders"),
@@ -265,7 +265,8 @@ def test_slow_exports_are_bounded(both) -> None:
         ({"checkpoint": Checkpoint(log_id="a\nb")}, "checkpoint.log_id"),
         ({"checkpoint": Checkpoint(log_id="a", revision=-1)}, "checkpoint.revision"),
         ({"checkpoint": Checkpoint(log_id="a", revision=1)}, "checkpoint.hash"),
-        ({"checkpoint": Checkpoint(log_id="a", revision=1, hash="0" * 63 + "G")}, "checkpoint.hash"),
+        ({"checkpoint": Checkpoint(log_id="a", revision=1, hash="2:" + "0" * 63 + "G")}, "checkpoint.hash"),
+        ({"checkpoint": Checkpoint(log_id="a", revision=1, hash="0" * 64)}, "checkpoint.hash"),
         ({"checkpoint": Checkpoint(log_id="a", hash="0" * 64)}, "checkpoint.hash"),
         ({"checkpoint": Checkpoint(log_id="a", revision=1, hash="0" * 1_000_000)}, "checkpoint.hash"),
     ],
@@ -286,4 +287,4 @@ def test_an_export_of_what_is_not_there_is_refused(calls: Calls) -> None:
         with refused("REVISION_IN_FUTURE", grpc.StatusCode.OUT_OF_RANGE) as refusal:
             export(calls, read_revision=revision)
         assert refusal.metadata == {"revision": str(revision), "oldest": "0", "newest": "0"}
-    assert proof(calls, checkpoint=Checkpoint(log_id="a", revision=2**63 - 1, hash="0" * 64)).problem_count == 2
+    assert proof(calls, checkpoint=Checkpoint(log_id="a", revision=2**63 - 1, hash=f"2:{0:064}")).problem_count == 2

@@ -25,7 +25,7 @@ def test_a_project_is_proved(client: Any, server: Server) -> None:
     assert proof.checkpoint == verify(server.db).marks["default"]
     client.create_version("churn")
     assert client.verify(proof.checkpoint).sound
-    wrong = client.verify(proof.checkpoint._replace(hash="0" * 64))
+    wrong = client.verify(proof.checkpoint._replace(hash=f"2:{0:064}"))
     assert [problem.where for problem in wrong.problems] == ["project default, revision 1"]
     with closing(sqlite3.connect(server.db)) as database, database:
         database.execute("DELETE FROM versions")

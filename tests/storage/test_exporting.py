@@ -104,7 +104,7 @@ async def test_a_project_without_events_is_taken_over(file: Path, tmp_path: Path
 def test_a_line_is_for_people_too(file: Path) -> None:
     """A project's line tells its name and where it stands; an event's line what the resource became, as an object."""
     first, second, *_ = map(json.loads, lines_of(file))
-    assert (first["project"], first["revision"], first["format"]) == ("default", 47, 1)
+    assert (first["project"], first["revision"], first["format"]) == ("default", 47, 2)
     assert (second["kind"], second["actor"], second["image"]["name"]) == ("model_created", "ana", "churn")
 
 
@@ -191,8 +191,10 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "another type": (lambda lines: changed(lines, 2, b'"ana"', b"7"), "line 2: its 'actor' is not of the right type"),
     "no integer": (lambda lines: changed(lines, 2, b'"model":1', b'"model":true'), "its 'model' is not of the right"),
     "huge integer": (lambda lines: changed(lines, 2, b'"model":1', b'"model":' + b"9" * 30), "'model' is out of range"),
+    "no salt": (lambda lines: changed(lines, 2, b'"salt":"', b'"x":"'), "line 2: it has 'x'"),
+    "another salt": (lambda lines: changed(lines, 2, b'"salt":"', b'"salt":"ab'), "line 2"),
     "no hash": (lambda lines: changed(lines, 2, b'"hash":"', b'"hash":"z'), "is not hexadecimal"),
-    "newer format": (lambda lines: changed(lines, 1, b'"format":1', b'"format":2'), "install a newer one"),
+    "newer format": (lambda lines: changed(lines, 1, b'"format":2', b'"format":3'), "install a newer one"),
     "no project name": (lambda lines: changed(lines, 1, b'"default"', b'"A B"'), "line 1"),
     "no project": (lambda lines: lines[1:], "line 1: it belongs to no project"),
     "a project twice": (lambda lines: [*lines[:-1], *lines], "comes twice"),

@@ -18,15 +18,18 @@ from tallymark_server.domain import commands as c
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import ArtifactType, Point, Stage, Uri
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
+from tallymark_server.storage.chain import Row, chained_by_format_1
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite import lines
 from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.storage.sqlite.erasures import Seal
 from tallymark_server.storage.sqlite.exporting import exported
-from tallymark_server.storage.sqlite.importing import import_log
+from tallymark_server.storage.sqlite.importing import CannotImportError, import_log
 from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, add_functions, steps
 from tallymark_server.storage.sqlite.verifying import verify
 
+TOLD = f"SELECT {', '.join(Row._fields)} FROM events WHERE project = 1 ORDER BY revision"
 RELEASED = sorted(Path(__file__).with_name("released").glob("*.sql"))
 
 
@@ -72,7 +75,7 @@ async def test_a_file_of_an_earlier_release_goes_on(old_file: Path) -> None:
 async def test_versions_of_an_earlier_release_get_the_state_of_their_run(old_file: Path) -> None:
     """By events at the end of the log, once: what was before is read as it was, and the rest of the log is the same."""
     with closing(sqlite3.connect(old_file)) as database:
-        before = database.execute("SELECT revision, hash FROM events WHERE project = 1 ORDER BY revision").fetchall()
+        before = database.execute(TOLD).fetchall()
     for _ in range(2):
         async with open_sqlite(old_file, ("default",)) as storage:
             version = await storage.version("default", "retention", numbered(4))
@@ -88,7 +91,7 @@ async def test_versions_of_an_earlier_release_get_the_state_of_their_run(old_fil
         assert [(event.kind, event.actor) for event in added] == [(Kind.VERSION_RUN_STATE_CHANGED, "tallymark")]
         assert added[0].image == version
     with closing(sqlite3.connect(old_file)) as database:
-        after = database.execute("SELECT revision, hash FROM events WHERE project = 1 ORDER BY revision").fetchall()
+        after = database.execute(TOLD).fetchall()
     assert after[: len(before)] == before
     assert verify(old_file).problems == []
 
@@ -112,8 +115,10 @@ def old_lines(path: Path) -> bytes:
         ((project, name, log_id, revision),) = database.execute(
             "SELECT id, name, log_id, revision FROM projects WHERE id = 1"
         )
-        rows = database.execute(f"SELECT {', '.join(lines.COLUMNS)} FROM events WHERE project = ?", (project,))
-        return lines.project_line(name, log_id, revision) + b"".join(lines.event_line(row) for row in rows)
+        rows = database.execute(f"SELECT {', '.join(lines.COLUMNS)}, hash FROM events WHERE project = ?", (project,))
+        told = [lines.event_line(Row(*row), Seal(b"", b"", last_hash)) for *row, last_hash in rows]
+        begin = lines.project_line(name, log_id, revision).replace(b'"format":2', b'"format":1')
+        return begin + b"".join(told).replace(b'"salt":"",', b"")
 
 
 def test_an_old_file_must_be_served_before_it_is_proved(old_file: Path) -> None:
@@ -155,6 +160,17 @@ def at_schema(path: Path, new: Path, number: int) -> None:
         for table in tables:
             columns = ", ".join(row[1] for row in made.execute(f"PRAGMA main.table_info({table})"))
             made.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM now.{table}")
+        chain_by_format_1(made)
+
+
+def chain_by_format_1(database: sqlite3.Connection) -> None:
+    """Give the first project's log the hashes that Tallymark 0.1 gave it."""
+    ((log_id,),) = database.execute("SELECT log_id FROM projects WHERE id = 1")
+    last_hash = b""
+    for row in database.execute(TOLD).fetchall():
+        last_hash = chained_by_format_1(last_hash, log_id, row)
+        database.execute("UPDATE events SET hash = ? WHERE project = 1 AND revision = ?", (last_hash, row[0]))
+    database.execute("UPDATE projects SET hash = ? WHERE id = 1", (last_hash,))
 
 
 async def test_what_earlier_steps_made_is_brought_on(tmp_path: Path) -> None:
@@ -233,3 +249,23 @@ async def test_a_step_that_fails_leaves_the_file_as_it_was(old_file: Path, monke
     assert schema_of(old_file) == number - 1
     with closing(sqlite3.connect(old_file)) as database:
         assert database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
+
+
+async def test_a_log_that_was_changed_is_not_chained_anew(old_file: Path) -> None:
+    """What does not follow from the hashes of its release stays as it is, so that it never looks sound."""
+    with closing(sqlite3.connect(old_file)) as database:
+        database.execute("UPDATE events SET actor = 'eve' WHERE project = 1 AND revision = 3")
+        database.commit()
+    with pytest.raises(CannotOpenError, match="revision 3: its hash does not follow"):
+        async with open_sqlite(old_file, ("default",)):
+            pass
+    assert schema_of(old_file) == 7
+
+
+def test_a_changed_export_of_an_earlier_release_is_refused(old_file: Path, tmp_path: Path) -> None:
+    """Its events are held to the hashes that they were exported with, before they are given new ones."""
+    told = [old_lines(old_file).replace(b'"actor":"ana"', b'"actor":"eve"', 1)]
+    told.append(lines.end_line(told[0].count(b"\n"), hashlib.sha256(told[0]).hexdigest()))
+    with pytest.raises(CannotImportError, match="its hash does not follow"):
+        import_log(tmp_path / "copy.db", io.BytesIO(b"".join(told)), lambda _: None)
+    assert not (tmp_path / "copy.db").exists()

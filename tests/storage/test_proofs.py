@@ -45,7 +45,7 @@ async def test_a_proof_is_of_one_project(storage: Storage) -> None:
     proof = await storage.verify("default", None)
     head = await storage.head("default")
     assert (proof.events, proof.problem_count, proof.problems) == (MANY + 1, 0, [])
-    assert (proof.mark.log_id, proof.mark.revision, len(proof.mark.hash)) == (head.log_id, head.revision, 64)
+    assert (proof.mark.log_id, proof.mark.revision, len(proof.mark.hash)) == (head.log_id, head.revision, 66)
     assert (await storage.verify("other", None)).events == 1
     with pytest.raises(ProjectNotFound):
         await storage.verify("none", None)

@@ -96,7 +96,7 @@ def test_a_sound_file_is_proved(file: Path) -> None:
     proof = verify(file)
     assert proof.problems == []
     assert proof.events == 48
-    assert {project: len(mark.hash) for project, mark in proof.marks.items()} == {"default": 64, "other": 64}
+    assert {project: len(mark.hash) for project, mark in proof.marks.items()} == {"default": 66, "other": 66}
 
 
 async def test_the_last_hash_tells_one_log_from_another(file: Path, open_storage: Open) -> None:
@@ -121,8 +121,10 @@ CORRUPTIONS = {
     "removed event": ("DELETE FROM events WHERE project = 1 AND revision = 5", "events are missing"),
     "removed last event": ("DELETE FROM events WHERE project = 1 AND revision = 47", "its head is not the last event"),
     "changed actor": ("UPDATE events SET actor = 'eve' WHERE revision = 3", "revision 3"),
-    "changed reason": ("UPDATE events SET reason = 'worse' WHERE reason = 'better'", "its hash does not follow"),
-    "changed payload": ("UPDATE events SET image = replace(image, '0.5', '0.9')", "its hash does not follow"),
+    "changed reason": ("UPDATE events SET reason = 'worse' WHERE reason = 'better'", "not that of its digest"),
+    "changed payload": ("UPDATE events SET image = replace(image, '0.5', '0.9')", "not that of its digest"),
+    "changed digest": ("UPDATE events SET digest = zeroblob(32) WHERE revision = 6", "its hash does not follow"),
+    "changed salt": ("UPDATE events SET salt = zeroblob(16) WHERE revision = 6", "not that of its digest"),
     "broken payload": ("UPDATE events SET image = 'x' WHERE project = 1 AND revision = 2", "its image cannot be read"),
     "changed time": ("UPDATE events SET time = 1 WHERE project = 1 AND revision = 4", "its time is before"),
     "swapped order": (
@@ -168,14 +170,16 @@ CORRUPTIONS = {
     "event before the first": (
         (
             "INSERT INTO events SELECT project, 0, kind, time, actor, reason, model, number, previous_stage, alias,"
-            " previous_number, previous_name, image, hash FROM events WHERE project = 1 AND revision = 2"
+            " previous_number, previous_name, image, hash, salt, digest, erased FROM events"
+            " WHERE project = 1 AND revision = 2"
         ),
         "revision 0: it belongs to no log",
     ),
     "event of no project": (
         (
             "INSERT INTO events SELECT 77, revision, kind, time, actor, reason, model, number, previous_stage, alias,"
-            " previous_number, previous_name, image, hash FROM events WHERE project = 1 AND revision = 2"
+            " previous_number, previous_name, image, hash, salt, digest, erased FROM events"
+            " WHERE project = 1 AND revision = 2"
         ),
         "project 77, revision 2: it belongs to no log",
     ),

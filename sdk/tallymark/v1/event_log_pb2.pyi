@@ -206,7 +206,10 @@ class Checkpoint(_message.Message):
     revision: _builtins.int
     """The revision of its last event then, 0 before the first."""
     hash: _builtins.str
-    """The hash of that event, of 64 hexadecimal digits; empty before the first. It covers every event up to this one."""
+    """The hash of that event, `2:` and 64 hexadecimal digits; empty before the first. It covers every event up to this
+    one: what happened, and a salted digest of each content, so that it holds when content is erased. `2` is the format
+    of the log. A hash without it is of Tallymark 0.1, whose logs were chained anew: INVALID_FIELD.
+    """
     def __init__(
         self,
         *,

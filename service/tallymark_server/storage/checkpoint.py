@@ -6,12 +6,19 @@ A log that was rewritten, and is consistent in itself, has another hash at the r
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
+from tallymark_server.storage.chain import FORMAT
 from tallymark_server.storage.placing import placed
 
-FORMAT = 1
+OF_0_1 = (
+    "a checkpoint of Tallymark 0.1 proves nothing about a log of 0.2: the hashes of its files were made anew when 0.2"
+    " opened them first; verify without it, and keep the checkpoint of now"
+)
+_OF_0_1 = re.compile(r"[0-9a-f]{64}")
+_HASH = re.compile(rf"{FORMAT}:[0-9a-f]{{64}}")
 
 
 class NotACheckpointError(Exception):
@@ -19,11 +26,28 @@ class NotACheckpointError(Exception):
 
 
 class Mark(NamedTuple):
-    """Where a project's log stood. `hash` is that of its last event then, in hexadecimal; empty if there was none."""
+    """Where a project's log stood. `hash` is that of its last event then, as `shown`; empty if there was none."""
 
     log_id: str
     revision: int
     hash: str
+
+
+def shown(last_hash: bytes) -> str:
+    """Return a hash as it stands in a checkpoint: after the format of the log, in hexadecimal; empty for none."""
+    return f"{FORMAT}:{last_hash.hex()}" if last_hash else ""
+
+
+def wrong_hash(text: str, revision: int) -> str | None:
+    """Return what is wrong with the hash of a checkpoint at the revision, None if nothing is."""
+    if _OF_0_1.fullmatch(text):
+        return OF_0_1
+    if not (_HASH.fullmatch(text) if revision else not text):
+        return (
+            f"it has {FORMAT}, a colon and 64 hexadecimal digits in lower case, as Verify gave it; before the first"
+            " event it is empty"
+        )
+    return None
 
 
 def write(path: Path, marks: dict[str, Mark]) -> None:
@@ -44,6 +68,8 @@ def read(path: Path) -> dict[str, Mark]:
         raise NotACheckpointError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotACheckpointError(f"{path} is no checkpoint of Tallymark") from None
+    if form == 1 and sound and marks:
+        raise NotACheckpointError(f"{path}: {OF_0_1}")
     if form != FORMAT or not sound:
         raise NotACheckpointError(f"{path} is no checkpoint that this Tallymark knows")
     return marks

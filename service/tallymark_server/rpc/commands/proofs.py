@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from tallymark.v1 import event_log_pb2
 from tallymark_server.domain.errors import InvalidField
-from tallymark_server.registry import Mark
+from tallymark_server.registry import Mark, wrong_hash
 from tallymark_server.rpc import names
 
 MAX_LOG_ID = 255
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def proof(request: event_log_pb2.VerifyRequest) -> tuple[str, Mark | None]:
@@ -38,7 +35,6 @@ def _mark(checkpoint: event_log_pb2.Checkpoint) -> Mark:
         )
     if checkpoint.revision < 0:
         raise InvalidField("checkpoint.revision", checkpoint.revision, "revisions go from 1; 0 is before the first")
-    if not (_HASH.fullmatch(checkpoint.hash) if checkpoint.revision else not checkpoint.hash):
-        why = "it has 64 hexadecimal digits, in lower case; before the first event it is empty"
+    if why := wrong_hash(checkpoint.hash, checkpoint.revision):
         raise InvalidField("checkpoint.hash", checkpoint.hash, why)
     return Mark(checkpoint.log_id, checkpoint.revision, checkpoint.hash)

@@ -3,6 +3,7 @@
 The file:
 schema/         the tables, by numbered steps
 migrate         applies those steps, forward only
+rechaining      gives logs of earlier releases the digests and hashes of now
 run_states      gives versions of earlier releases the state of their run
 lock            lets one process at a time hold the file
 connecting      connects to the file
@@ -31,6 +32,7 @@ then            things as requests were answered with them, also what was purged
 images          where in the log the image of a thing as of a revision lies
 
 Proving:
+erasures        which events erased content of which others
 verifying       proves that tables and log agree, and that the log was not changed
 replaying       a log event by event, and what is wrong with it
 prover          has one project proved by a process beside the server

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
-
-import msgspec
 
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, Project, Resource
 from tallymark_server.domain.state import Receipt, State
+from tallymark_server.storage.chain import Row, chained, digest_of, salts
 from tallymark_server.storage.codec import encode
 from tallymark_server.storage.sqlite.inserting import insert
 from tallymark_server.storage.sqlite.loading import Log
 from tallymark_server.storage.sqlite.projecting import tell_tables
 from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts
-
-_encoder = msgspec.json.Encoder()
 
 _NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
 _PROJECT = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
@@ -49,14 +45,9 @@ def _begin(connection: sqlite3.Connection, state: State) -> int:
     return int(project)
 
 
-def chained(last_hash: bytes, log_id: str, row: Sequence[object]) -> bytes:
-    """The hash of an event's row, without the project and the hash, that follows the event of the last hash."""
-    return hashlib.sha256(last_hash + _encoder.encode((log_id, *row))).digest()
-
-
-def row_of(event: Event, model: int, number: int, image: str) -> tuple[object, ...]:
-    """The event's row, without the project and the hash."""
-    return (
+def row_of(event: Event, model: int, number: int, image: str) -> Row:
+    """The event's row, without its proof."""
+    return Row(
         event.revision,
         event.kind,
         event.time,
@@ -76,10 +67,11 @@ def _event_rows(
     project: int, log_id: str, events: Sequence[Event], last_hash: bytes
 ) -> tuple[list[tuple[object, ...]], bytes]:
     rows: list[tuple[object, ...]] = []
-    for event in events:
+    for event, salt in zip(events, salts(len(events)), strict=True):
         row = row_of(event, *_about(event.image), encode(event.image))
-        last_hash = chained(last_hash, log_id, row)
-        rows.append((project, *row, last_hash))
+        digest = digest_of(salt, row)
+        last_hash = chained(last_hash, log_id, row, digest)
+        rows.append((project, *row, last_hash, salt, digest, 0))
     return rows, last_hash
 
 

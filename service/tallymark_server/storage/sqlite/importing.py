@@ -10,7 +10,9 @@ from typing import Any, BinaryIO
 
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
+from tallymark_server.storage.chain import FORMAT, Row, chained, chained_by_format_1, digest_of, salts
 from tallymark_server.storage.sqlite import lines
+from tallymark_server.storage.sqlite.erasures import Seal
 from tallymark_server.storage.sqlite.lines import LineError
 from tallymark_server.storage.sqlite.offline import changed, revision_of
 from tallymark_server.storage.sqlite.replaying import Replay
@@ -21,7 +23,9 @@ _PROJECT = (
     "INSERT OR REPLACE INTO projects (id, name, log_id) VALUES ((SELECT id FROM projects WHERE name = ?1), ?1, ?2)"
 )
 _ID = "SELECT id FROM projects WHERE name = ?"
-_EVENT = f"INSERT INTO events (project, {', '.join(lines.COLUMNS)}) VALUES (?{', ?' * len(lines.COLUMNS)})"
+_COLUMNS = ("project", *lines.COLUMNS, "hash", "salt", "digest", "erased")
+_EVENT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES (?{', ?' * (len(_COLUMNS) - 1)})"
+_ERASURE = "INSERT INTO erasures VALUES (?, ?, ?, ?)"
 _RECEIPT = "INSERT INTO receipts VALUES (?, ?, ?, ?, ?)"
 _HEAD = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
 
@@ -62,6 +66,8 @@ class _Project:
 
     def __init__(self, connection: sqlite3.Connection, raw: dict[str, Any]) -> None:
         self.name, self.log_id, self.revision = raw["project"], raw["log_id"], raw["revision"]
+        self._of_format_1 = raw["format"] != FORMAT
+        self._old_hash = b""
         self._connection = connection
         connection.execute(_PROJECT, (self.name, self.log_id))
         ((self._id,),) = connection.execute(_ID, (self.name,)).fetchall()
@@ -69,15 +75,34 @@ class _Project:
         self._rows: list[tuple[object, ...]] = []
 
     def event(self, raw: dict[str, Any]) -> None:
-        row = [raw[name] for name in lines.COLUMNS]
+        row = Row(*(raw[name] for name in lines.COLUMNS))
         if raw["revision"] > self.revision:
             raise LineError(f"its revision is {raw['revision']}, and its project ends with {self.revision}")
         told = (*row[:5], *row[7:11], raw["number"], raw["image"], None)
-        for problem in self._replay.event(told, raw["model"], raw["hash"]):
+        seal = self._sealed_anew(row, raw) if self._of_format_1 else self._seal(row, raw)
+        for problem in self._replay.event(told, raw["model"], seal):
             raise LineError(f"{problem.where}: {problem.what}")
-        self._rows.append((self._id, *row))
+        self._rows.append(
+            (self._id, *row, seal.hash, seal.salt, seal.digest, max((m.erased_at for m in seal.marks), default=0))
+        )
+        self._connection.executemany(_ERASURE, [(self._id, row.revision, *mark) for mark in seal.marks])
         if len(self._rows) >= _STRETCH:
             self._write()
+
+    def _seal(self, row: Row, raw: dict[str, Any]) -> Seal:
+        if raw["salt"] is None:
+            raise LineError("it lacks 'salt'")
+        return Seal(raw["salt"], digest_of(raw["salt"], row), raw["hash"], raw["erased"])
+
+    def _sealed_anew(self, row: Row, raw: dict[str, Any]) -> Seal:
+        """The seal that the event has in this format, if it has the hash of the format before."""
+        self._old_hash = chained_by_format_1(self._old_hash, self.log_id, row)
+        if raw["hash"] != self._old_hash or raw["salt"] is not None or raw["erased"]:
+            where = f"project {self.name}, revision {row.revision}"
+            raise LineError(f"{where}: its hash does not follow from the event and the hash before it")
+        (salt,) = salts(1)
+        digest = digest_of(salt, row)
+        return Seal(salt, digest, chained(self._replay.hash, self.log_id, row, digest))
 
     def receipt(self, raw: dict[str, Any]) -> None:
         if not 1 <= raw["first_revision"] <= raw["last_revision"] == self._replay.revision:
@@ -126,10 +151,8 @@ class _Intake:
         self.lines += 1
 
     def _begin(self, raw: dict[str, Any]) -> None:
-        if raw["format"] != lines.FORMAT:
-            raise LineError(
-                f"it has format {raw['format']}, and this program knows {lines.FORMAT}: install a newer one"
-            )
+        if not 1 <= raw["format"] <= FORMAT:
+            raise LineError(f"it has format {raw['format']}, and this program knows {FORMAT}: install a newer one")
         try:
             name = project_name(raw["project"])
         except InvalidField as error:

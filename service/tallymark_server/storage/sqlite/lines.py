@@ -1,38 +1,35 @@
 """The lines of an export: JSON objects, one a line, the same bytes for the same log.
 
-{"project": NAME, "log_id": ..., "revision": N, "format": 1}      begins a project, of which N events follow
-{"revision": ..., "kind": ..., ..., "image": {...}, "hash": ...}  an event, with every column of the log
+{"project": NAME, "log_id": ..., "revision": N, "format": 2}      begins a project, of which N events follow
+{"revision": ..., "kind": ..., ..., "image": {...}, "salt": ..., "hash": ...}
+                                                                  an event, with every column of the log, and with
+                                                                  "erased" if content of it was erased: a list of the
+                                                                  erasing event and the digest before, for each time
 {"request_id": ..., "fingerprint": ..., ...}                      what a request has done, after its last event
 {"end": LINES, "sha256": ...}                                     ends the export; the digest of all lines before
+
+In format 1, of Tallymark 0.1, events have no salt, and their hashes cover the contents themselves.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-FORMAT = 1
+from tallymark_server.storage.chain import FORMAT, Row
+from tallymark_server.storage.sqlite.erasures import Mark, Seal
+
 # No event is as large; what is no export of ours may be one endless line.
 MAX_LINE = 1 << 26
 
-COLUMNS = (
-    "revision",
-    "kind",
-    "time",
-    "actor",
-    "reason",
-    "model",
-    "number",
-    "previous_stage",
-    "alias",
-    "previous_number",
-    "previous_name",
-    "image",
-    "hash",
-)
+COLUMNS = Row._fields
 _PROJECT = {"project": str, "log_id": str, "revision": int, "format": int}
-_EVENT = dict.fromkeys(COLUMNS, str) | dict.fromkeys(("revision", "time", "model", "number", "previous_number"), int)
+_EVENT = (
+    dict.fromkeys((*COLUMNS, "hash"), str)
+    | dict.fromkeys(("revision", "time", "model", "number", "previous_number"), int)
+    | {"erased": list}
+)
 RECEIPT = {"request_id": str, "fingerprint": str, "first_revision": int, "last_revision": int}
 _END = {"end": int, "sha256": str}
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -47,13 +44,16 @@ def project_line(name: str, log_id: str, revision: int) -> bytes:
     return _line({"project": name, "log_id": log_id, "revision": revision, "format": FORMAT})
 
 
-def event_line(row: Sequence[Any]) -> bytes:
-    """The line of an event's row, without its project."""
-    *columns, image, last_hash = row
+def event_line(row: Row, seal: Seal) -> bytes:
+    """The line of an event's row."""
+    *columns, image = row
     told = _encoder.encode(dict(zip(COLUMNS, columns, strict=False)))
     # An image is told as an object, for those who read; as text, if the object would not give the same text again.
     shown = image if _encoder.encode(json.loads(image)) == image else _encoder.encode(image)
-    return f'{told[:-1]},"image":{shown},"hash":"{last_hash.hex()}"}}\n'.encode()
+    marks = [(at, digest.hex()) for at, digest in seal.marks]
+    erased = f'"erased":{_encoder.encode(marks)},' if marks else ""
+    proof = f'{erased}"salt":"{seal.salt.hex()}","hash":"{seal.hash.hex()}"'
+    return f'{told[:-1]},"image":{shown},{proof}}}\n'.encode()
 
 
 def receipt_line(request_id: str, fingerprint: bytes, first: int, last: int) -> bytes:
@@ -86,12 +86,24 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def _event(raw: dict[str, Any]) -> dict[str, Any]:
+    raw.setdefault("erased", [])
     if isinstance(raw.get("image"), dict):
         raw["image"] = _encoder.encode(raw["image"])
     stage = raw.get("previous_stage")
-    _check(raw | {"previous_stage": "" if stage is None else stage}, _EVENT)
+    form = _EVENT | {"salt": str} if "salt" in raw else _EVENT
+    _check(raw | {"previous_stage": "" if stage is None else stage}, form)
+    raw["erased"] = tuple(_mark(mark) for mark in raw["erased"])
     raw["hash"] = _bytes(raw["hash"])
+    raw["salt"] = _bytes(raw["salt"]) if "salt" in raw else None
     return raw
+
+
+def _mark(raw: Any) -> Mark:
+    match raw:
+        case [int(at), str(digest)] if 0 < at < 1 << 63:
+            return Mark(at, _bytes(digest))
+        case _:
+            raise LineError("its 'erased' is not of the right type")
 
 
 def _check(raw: dict[str, Any], form: Mapping[str, type]) -> None:
@@ -112,7 +124,7 @@ def _bytes(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise LineError("its hash or fingerprint is not hexadecimal") from None
+        raise LineError("its hash, salt or fingerprint is not hexadecimal") from None
 
 
 def _line(raw: dict[str, Any]) -> bytes:

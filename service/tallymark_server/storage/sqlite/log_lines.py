@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tallymark_server.storage.chain import Row, chained, digest_of
 from tallymark_server.storage.sqlite import lines
-from tallymark_server.storage.sqlite.appending import chained
+from tallymark_server.storage.sqlite.erasures import MARKS, Seal, marks_of
 
-EVENT_COLUMNS = ", ".join(lines.COLUMNS)
+EVENT_COLUMNS = f"{', '.join(lines.COLUMNS)}, salt, digest, hash, {MARKS.format(schema='main')}"
+_PROOF = len(lines.COLUMNS)
 RECEIPT_COLUMNS = "request_id, fingerprint, first_revision, last_revision"
 
 
@@ -35,12 +37,15 @@ class Telling:
         """The lines of the next events, and of the receipts for them, both in order; BrokenLogError."""
         waiting = iter(receipts)
         receipt = next(waiting, None)
-        for row in events:
+        for columns in events:
             self.told += 1
-            self._last_hash = chained(self._last_hash, self._log_id, row[:-1])
-            if (row[0], row[-1]) != (self.told, self._last_hash):
+            row, (salt, digest, found_hash, marks) = Row(*columns[:_PROOF]), columns[_PROOF:]
+            seal = Seal(salt, digest, found_hash, marks_of(marks))
+            self._last_hash = chained(self._last_hash, self._log_id, row, seal.first_digest)
+            found = (row.revision, seal.hash, seal.digest)
+            if found != (self.told, self._last_hash, digest_of(seal.salt, row)):
                 raise BrokenLogError(f"at revision {self.told}")
-            yield lines.event_line(row)
+            yield lines.event_line(row, seal)
             while receipt is not None and receipt[3] == self.told:
                 yield lines.receipt_line(*receipt)
                 receipt = next(waiting, None)

@@ -10,14 +10,16 @@ from pathlib import Path
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.finding import looked_up
+from tallymark_server.storage.sqlite.rechaining import rechain
 from tallymark_server.storage.sqlite.run_states import add_run_states
 
 # Marks a file as ours, so that no other program's database is written to by mistake: "tmrk" in ASCII.
 APPLICATION_ID = 0x746D726B
 
 
-# What SQL alone cannot do: done after the step of that number, in its transaction.
-_AFTERWARDS = {7: add_run_states}
+# What SQL alone cannot do: done after the step of that number, in its transaction. The states of runs belong to step 7,
+# but are events, and events are appended in the format of step 8.
+_AFTERWARDS = {8: (rechain, add_run_states)}
 
 
 def steps() -> list[tuple[int, str]]:
@@ -42,8 +44,8 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         if number > version:
             try:
                 connection.executescript(f"BEGIN IMMEDIATE; {sql}")
-                if number in _AFTERWARDS:
-                    _AFTERWARDS[number](connection)
+                for work in _AFTERWARDS.get(number, ()):
+                    work(connection)
                 connection.execute(f"PRAGMA user_version = {number:d}")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
                 connection.execute("COMMIT")

@@ -8,8 +8,10 @@ from typing import Any
 
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Project
+from tallymark_server.storage.chain import SALT, chained, digest_of
 from tallymark_server.storage.contract import Problem
-from tallymark_server.storage.sqlite.appending import chained, row_of
+from tallymark_server.storage.sqlite.appending import row_of
+from tallymark_server.storage.sqlite.erasures import Seal
 from tallymark_server.storage.sqlite.projecting import tell_tables
 from tallymark_server.storage.sqlite.rows import event_of
 
@@ -32,8 +34,8 @@ class Replay:
         self.revision = 0
         self.hash = b""
 
-    def event(self, columns: Sequence[Any], model: int, found_hash: bytes) -> Iterator[Problem]:
-        """Everything that is wrong with the event after the last: columns of `rows.EVENT`, its model, and its hash."""
+    def event(self, columns: Sequence[Any], model: int, seal: Seal) -> Iterator[Problem]:
+        """Everything that is wrong with the event after the last: columns of `rows.EVENT`, its model, and its seal."""
         revision, number, image = columns[0], columns[9], columns[10]
         where = f"project {self._name}, revision {revision}"
         if revision != self.revision + 1:
@@ -43,14 +45,16 @@ class Replay:
             event = event_of(columns)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             yield Problem(where, f"its image cannot be read: {error!r}")
-            self.hash = found_hash
+            self.hash = seal.hash
             return
         yield from self._in_order(event, where)
         told = row_of(event, model, number, image)
-        self.hash = chained(self.hash, self._log_id, told)
-        if self.hash != found_hash:
+        if len(seal.salt) != SALT or digest_of(seal.salt, told) != seal.digest:
+            yield Problem(where, "its content is not that of its digest")
+        self.hash = chained(self.hash, self._log_id, told, seal.first_digest)
+        if self.hash != seal.hash:
             yield Problem(where, "its hash does not follow from the event and the hash before it")
-            self.hash = found_hash
+            self.hash = seal.hash
         try:
             tell_tables(self._connection, self._project, [event])
         except sqlite3.IntegrityError as error:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tallymark_server.domain.errors.branches import fitting
-from tallymark_server.storage.checkpoint import Mark
+from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.sqlite import heads
+from tallymark_server.storage.sqlite.erasures import MARKS, Seal, marks_of
 from tallymark_server.storage.sqlite.lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline import check_schema
@@ -38,7 +39,8 @@ _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"
 # The model's name is that of the replayed table: the file's own is still to be proved.
 _EVENTS = f"""
-SELECT events.hash, events.model, {EVENT} FROM found.events AS events
+SELECT events.salt, events.digest, events.hash, {MARKS.format(schema="found")}, events.model, {EVENT}
+FROM found.events AS events
 LEFT JOIN main.models ON models.project = events.project AND models.id = events.model
 WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT {_STRETCH}
 """
@@ -98,7 +100,7 @@ def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest:
         for count, problem in enumerate(_readable(_project_problems(scratch, project, replay, mark)), 1):
             if count <= most:
                 told.append(Problem(*(fitting(text, longest) for text in problem)))
-        return Proof(replay.revision, Mark(project.log_id, replay.revision, replay.hash.hex()), count, told)
+        return Proof(replay.revision, Mark(project.log_id, replay.revision, shown(replay.hash)), count, told)
 
 
 def _readable(problems: Iterator[Problem]) -> Iterator[Problem]:
@@ -149,7 +151,7 @@ def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> FileP
         proof.problems += _log_problems(scratch, project, replay, mark)
         proof.problems += _against_receipts(scratch, project)
         proof.events += replay.revision
-        proof.marks[project.name] = Mark(project.log_id, replay.revision, replay.hash.hex())
+        proof.marks[project.name] = Mark(project.log_id, replay.revision, shown(replay.hash))
     for name in checkpoint.keys() - proof.marks.keys():
         proof.problems.append(Problem(f"project {name}", "the checkpoint has it, and the file has not"))
     for table in _TABLES:
@@ -228,9 +230,10 @@ def _event_problems(
     scratch: sqlite3.Connection, project: _Project, replay: Replay, mark: Mark | None
 ) -> Iterator[Problem]:
     """Everything that is wrong with the next events of the log, in its order."""
-    for found_hash, model, *columns in scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall():
-        yield from replay.event(columns, model, found_hash)
-        if mark and replay.revision == mark.revision and replay.hash.hex() != mark.hash:
+    rows = scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall()
+    for salt, digest, found_hash, marks, model, *columns in rows:
+        yield from replay.event(columns, model, Seal(salt, digest, found_hash, marks_of(marks)))
+        if mark and replay.revision == mark.revision and shown(replay.hash) != mark.hash:
             where = f"project {project.name}, revision {mark.revision}"
             yield Problem(where, "up to here it is not what the checkpoint has seen")
 
