@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, Project, Resource
 from tallymark_server.domain.state import Receipt, State
-from tallymark_server.storage.chain import Row, chained, digest_of, salts
+from tallymark_server.storage.chain import chained, digest_of, salts
 from tallymark_server.storage.codec import encode
 from tallymark_server.storage.sqlite.inserting import insert
 from tallymark_server.storage.sqlite.loading import Log
@@ -45,9 +45,9 @@ def _begin(connection: sqlite3.Connection, state: State) -> int:
     return int(project)
 
 
-def row_of(event: Event, model: int, number: int, image: str) -> Row:
-    """The event's row, without its proof."""
-    return Row(
+def row_of(event: Event, model: int, number: int, image: str) -> tuple[object, ...]:
+    """The event's row with the fields of `chain.Row`, without its proof."""
+    return (
         event.revision,
         event.kind,
         event.time,
