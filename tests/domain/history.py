@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from tallymark_server.domain.commands import Keys
-from tallymark_server.domain.errors import ProjectNotFound
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     EXCLUSIVE_STAGES,
@@ -161,8 +160,6 @@ class History:
 
     def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
         """The state that the keys ask for, as the storage contract promises it."""
-        if not self.exists and not keys.may_be_new:
-            raise ProjectNotFound(project)
         state = State(project, LOG_ID, self.revision, self.time, max(self.models, default=0), is_new=not self.exists)
         for name in keys.models:
             self._load_model(state, name)
@@ -189,8 +186,7 @@ class History:
             if (version := self.pointed(model, reference)) is not None:
                 state.artifacts[model, version.number, name] = self.links(version, name)
         state.holders.update({model: self.holders(model) for model in keys.holders})
-        for request_id in keys.receipts:
-            self._load_receipt(state, request_id)
+        state.receipts.update({request_id: self.receipts.get(request_id) for request_id in keys.receipts})
         return state
 
     def _load_model(self, state: State, name: str) -> None:
@@ -207,27 +203,6 @@ class History:
             state.versions.setdefault((model, int(reference.value)))
         else:
             state.pointers[model, reference] = None if version is None else version.number
-
-    def _load_receipt(self, state: State, request_id: str) -> None:
-        state.receipts[request_id] = receipt = self.receipts.get(request_id)
-        if receipt is None:
-            return
-        events = tuple(replace(event, image=self._by_name(event.image)) for event in receipt.events)
-        state.receipts[request_id] = Receipt(receipt.fingerprint, events, self._holders_after(events[-1]))
-        for image in (event.image for event in events):
-            if isinstance(image, ModelVersion):
-                state.versions.setdefault((image.model, image.number), image)
-            if isinstance(image, VersionUse):
-                version = self.version(image.model, image.number)
-                state.versions[image.model, image.number] = version
-
-    def _holders_after(self, event: Event) -> Holders | None:
-        """Who held the places of the event's model when it had happened; None if it is of no model."""
-        if not isinstance(event.image, Model):
-            return None
-        past = History(self.project)
-        past.add(self.events[: event.revision])
-        return past.holders(event.image.name)
 
     def _take_in(self, state: State, *versions: ModelVersion | None) -> None:
         state.versions.update({(each.model, each.number): each for each in versions if each is not None})
