@@ -115,8 +115,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     the path, the verb, or a header. Keys: field, value.
     """
     ERROR_REASON_FOREIGN_ORIGIN: _ErrorReason.ValueType  # 42
-    """PERMISSION_DENIED. Over HTTP: a page of another site calls, or the request names a host that the server is not known
-    by. Field is the header that says so. Keys: field, value.
+    """PERMISSION_DENIED. Over HTTP: a page of another site calls, or the request names a host that is not this server's.
+    Field is the header that says so. Keys: field, value.
     """
     ERROR_REASON_CALL_TIMED_OUT: _ErrorReason.ValueType  # 43
     """DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A
@@ -222,8 +222,8 @@ ERROR_REASON_UNSUPPORTED_CALL: ErrorReason.ValueType  # 41
 the path, the verb, or a header. Keys: field, value.
 """
 ERROR_REASON_FOREIGN_ORIGIN: ErrorReason.ValueType  # 42
-"""PERMISSION_DENIED. Over HTTP: a page of another site calls, or the request names a host that the server is not known
-by. Field is the header that says so. Keys: field, value.
+"""PERMISSION_DENIED. Over HTTP: a page of another site calls, or the request names a host that is not this server's.
+Field is the header that says so. Keys: field, value.
 """
 ERROR_REASON_CALL_TIMED_OUT: ErrorReason.ValueType  # 43
 """DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A

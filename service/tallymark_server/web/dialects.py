@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.datastructures import Headers
@@ -96,7 +95,8 @@ class Dialect:
 
 def dialect_of(request: Request, method: MethodDescriptor) -> Dialect:
     """Return how the request is made; raise NotTakenError or InvalidField."""
-    free = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not method.server_streaming
+    options = method.GetOptions()
+    free = options.idempotency_level == options.NO_SIDE_EFFECTS and not method.server_streaming
     verbs = ("POST", "GET") if free else ("POST",)
     if request.method not in verbs:
         rule = f"{method.name} is called by {' or '.join(verbs)}"
