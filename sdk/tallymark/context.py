@@ -125,7 +125,7 @@ def outcome(error: BaseException) -> str:
     from tallymark.redaction import redacted_error
 
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    text = redacted_error(text[: 2 * MAX_ERROR].encode(errors="backslashreplace").decode())
+    text = redacted_error(text[: 2 * MAX_ERROR].encode(errors="backslashreplace").decode().replace("\0", "\\x00"))
     return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]}…"
 
 

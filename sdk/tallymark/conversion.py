@@ -4,7 +4,7 @@
 | --- | --- |
 | None, NaT, pandas.NA | None |
 | bool, int, float, and numpy's | themselves; an int beyond 64 bits as the text of its digits |
-| str, Uri | itself; lone surrogates are escaped, and a text that is too long is cut |
+| str, Uri | itself; lone surrogates and U+0000 are escaped, and a text that is too long is cut |
 | datetime, pandas.Timestamp, numpy.datetime64 | a time in UTC; without a time zone it is taken as local time |
 | date, time | ISO 8601 text: 2026-01-31, 10:30:00 |
 | timedelta, pandas.Timedelta, numpy.timedelta64 | seconds, as a number |
@@ -122,6 +122,9 @@ class Conversion:
             text = redacted_text(text if len(text) <= most + _BEYOND_CUT else text[: most + _BEYOND_CUT])
         if not text.isascii():
             text = self._encodable(text, place)
+        if "\0" in text:
+            self.losses.append(Loss(place.path, "its characters U+0000, which the registry does not take, are escaped"))
+            text = text.replace("\0", "\\x00")
         if len(text) > most:
             self.losses.append(Loss(place.path, f"its text of {str.__len__(value):,} characters is cut after {most:,}"))
             text = f"{text[:most]}… ({str.__len__(value):,} characters)"

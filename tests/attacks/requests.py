@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
@@ -43,7 +43,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "UndeleteModel": {"name": f"{PROJECT}/models/none"},
     "PurgeModel": {"name": f"{PROJECT}/models/none"},
     "CreateModelVersion": {"parent": MODEL},
-    "BatchCreateModelVersions": {"parent": MODEL},
+    "BatchCreateModelVersions": {"parent": MODEL, "modelVersions": [{}]},
     "EnsureModelVersion": {"parent": PROJECT, "config": {"model": "churn", "version": "1"}},
     "GetModelVersion": {"name": VERSION},
     "ListModelVersions": {"parent": MODEL},
@@ -64,7 +64,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "StartRun": {"parent": PROJECT, "runId": "r1"},
     "FinishRun": {"name": RUN, "state": "RUN_STATE_SUCCEEDED"},
     "HeartbeatRun": {"name": RUN},
-    "ReportRecordingProblems": {"name": RUN},
+    "ReportRecordingProblems": {"name": RUN, "problems": [{"subject": "a", "problem": "b", "count": 1}]},
     "GetRun": {"name": RUN},
     "ListRuns": {"parent": PROJECT},
     "StartStep": {"parent": RUN, "stepId": "s1"},
@@ -165,11 +165,14 @@ def _entries(field: FieldDescriptor, room: int) -> bytes:
     if field.type == FieldDescriptor.TYPE_ENUM:
         return _delimited(field.number, b"\1" * room)
     if _is_map(field):
-        # Different keys, since equal ones become one.
-        return b"".join(
-            _delimited(field.number, _delimited(1, b"%x" % number) + _delimited(2, b"")) for number in range(room // 11)
-        )
+        return _map_entries(field.number, room)
     return _delimited(field.number, b"") * (room // 2)
+
+
+@lru_cache(maxsize=16)
+def _map_entries(number: int, room: int) -> bytes:
+    # Different keys, since equal ones become one.
+    return b"".join(_delimited(number, _delimited(1, b"%x" % key) + _delimited(2, b"")) for key in range(room // 11))
 
 
 def _json_entries(field: FieldDescriptor, room: int) -> bytes:

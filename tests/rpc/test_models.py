@@ -63,7 +63,7 @@ def test_a_page_token_serves_the_list_that_gave_it(calls: Calls) -> None:
     for name in ("a", "b"):
         calls.create_model(name)
     token = calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT, page_size=1)).next_page_token
-    for wrong in ("nonsense", "W10", "é", token[:-2], "W1tb" * 100_000):
+    for wrong in ("nonsense", "W10", "é", token[:-2], "W1tb" * 10_000):
         with refused("INVALID_PAGE_TOKEN", grpc.StatusCode.INVALID_ARGUMENT):
             calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT, page_token=wrong))
     with refused("INVALID_PAGE_TOKEN", grpc.StatusCode.INVALID_ARGUMENT):

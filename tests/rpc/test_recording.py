@@ -112,16 +112,15 @@ def test_problems_of_recording_add_up_on_the_run(calls: Calls) -> None:
     ("problems", "field"),
     [
         ([], "problems"),
-        ([RecordingProblem(subject="a", problem="b", count=1)] * 1001, "problems"),
         ([RecordingProblem(problem="b", count=1)], "problems.subject"),
         ([RecordingProblem(subject="a", count=1)], "problems.problem"),
         ([RecordingProblem(subject="a", problem="b")], "problems.count"),
         ([RecordingProblem(subject="a", problem="b", count=-1)], "problems.count"),
     ],
-    ids=["none", "too many", "no subject", "no problem", "no count", "negative count"],
+    ids=["none", "no subject", "no problem", "no count", "negative count"],
 )
 def test_a_report_of_nothing_is_refused(calls: Calls, problems: list[RecordingProblem], field: str) -> None:
-    """A report has 1 to 1000 problems, each with a subject, a problem and a count."""
+    """A report has a problem at least, and each has a subject, a problem and a count."""
     start(calls)
     with refused("INVALID_FIELD") as refusal:
         report(calls, *problems)

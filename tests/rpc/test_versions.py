@@ -114,8 +114,8 @@ def test_a_batch_is_made_whole_or_not_at_all(calls: Calls, names: tuple[str, ...
 
 def test_a_batch_has_a_size(calls: Calls) -> None:
     """An empty batch, and one of more than a thousand, are refused."""
-    for names in ((), ("",) * 1001):
-        with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+    for names, reason in (((), "INVALID_FIELD"), (("",) * 1001, "VALUE_TOO_LARGE")):
+        with refused(reason, grpc.StatusCode.INVALID_ARGUMENT):
             batch(calls, *names)
 
 

@@ -226,6 +226,7 @@ LOST: dict[str, tuple[Any, list[Any], Any, str]] = {
     "long text": (LONG, ["x" * 60_000 + "… (70,000 characters)"], "x" * 1000 + "… (70,000 characters)", "is cut"),
     "huge list": (list(range(10**6)), ["list (1,000,000 items)"], "list (1,000,000 items)", "too large"),
     "huge int": (1 << 10**6, [], "int", "bits"),
+    "null character": ("a\0b", ["a\\x00b"], "a\\x00b", "U+0000"),
     "surrogate": ("a\ud800", ["a\\ud800"], "a\\ud800", "surrogate"),
     "recursive list": (recursive(), [[1]], [1, "list"], "contains itself"),
     "colliding keys": ({1: "a", "1": "b"}, [{"1": "b"}], {"1": "b"}, "last one is kept"),

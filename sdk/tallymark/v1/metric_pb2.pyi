@@ -113,7 +113,7 @@ class ListMetricPointsRequest(_message.Message):
     """As it was after this revision of the project's log. REVISION_IN_FUTURE when the log has not come that far."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these metrics; none: all."""
+        """Only these metrics, at most 1000; none: all."""
 
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:

@@ -668,7 +668,7 @@ class LogMetadataRequest(_message.Message):
     @_builtins.property
     def delete_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The keys to take away, series with all their points; a key that is not there is no error. A key may not be set and
-        taken away at once.
+        taken away at once. At most 1000.
         """
 
     @_builtins.property

@@ -45,6 +45,11 @@ class ModelRegistryStub(object):
     day at most, and is no part of the log: whoever wants a refused request to be decided anew sends it under another id.
     UNAVAILABLE and INTERNAL are no answers, and what is asked with `validate_only` is not remembered. OVERLOADED is
     answered, too, while a million answers without effect are remembered in one project.
+
+    Every request is bounded; VALUE_TOO_LARGE names the field and the bound. A request that changes something has at most
+    2 MiB (BatchCreateModelVersions 1.5 MiB), any other 256 KiB. A text has at most 65,535 bytes of UTF-8, and never the
+    character U+0000; a list has at most 1000 entries. Where a field says less, or that longer text is cut, that holds.
+    No answer is larger than 4 MiB, which clients accept by default: a page may have fewer items than were asked for.
     """
 
     def __init__(self, channel):
@@ -220,6 +225,11 @@ class ModelRegistryServicer(object):
     day at most, and is no part of the log: whoever wants a refused request to be decided anew sends it under another id.
     UNAVAILABLE and INTERNAL are no answers, and what is asked with `validate_only` is not remembered. OVERLOADED is
     answered, too, while a million answers without effect are remembered in one project.
+
+    Every request is bounded; VALUE_TOO_LARGE names the field and the bound. A request that changes something has at most
+    2 MiB (BatchCreateModelVersions 1.5 MiB), any other 256 KiB. A text has at most 65,535 bytes of UTF-8, and never the
+    character U+0000; a list has at most 1000 entries. Where a field says less, or that longer text is cut, that holds.
+    No answer is larger than 4 MiB, which clients accept by default: a page may have fewer items than were asked for.
     """
 
     def CreateProject(self, request, context):
@@ -621,6 +631,11 @@ class ModelRegistry(object):
     day at most, and is no part of the log: whoever wants a refused request to be decided anew sends it under another id.
     UNAVAILABLE and INTERNAL are no answers, and what is asked with `validate_only` is not remembered. OVERLOADED is
     answered, too, while a million answers without effect are remembered in one project.
+
+    Every request is bounded; VALUE_TOO_LARGE names the field and the bound. A request that changes something has at most
+    2 MiB (BatchCreateModelVersions 1.5 MiB), any other 256 KiB. A text has at most 65,535 bytes of UTF-8, and never the
+    character U+0000; a list has at most 1000 entries. Where a field says less, or that longer text is cut, that holds.
+    No answer is larger than 4 MiB, which clients accept by default: a page may have fewer items than were asked for.
     """
 
     @staticmethod

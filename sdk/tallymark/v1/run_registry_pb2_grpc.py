@@ -29,7 +29,7 @@ if _version_not_supported:
 class RunRegistryStub(object):
     """The executions of pipelines.
 
-    Errors, request ids and the caller's name are as in ModelRegistry.
+    Errors, bounds, request ids and the caller's name are as in ModelRegistry.
     """
 
     def __init__(self, channel):
@@ -88,7 +88,7 @@ class RunRegistryStub(object):
 class RunRegistryServicer(object):
     """The executions of pipelines.
 
-    Errors, request ids and the caller's name are as in ModelRegistry.
+    Errors, bounds, request ids and the caller's name are as in ModelRegistry.
     """
 
     def StartRun(self, request, context):
@@ -218,7 +218,7 @@ def add_RunRegistryServicer_to_server(servicer, server):
 class RunRegistry(object):
     """The executions of pipelines.
 
-    Errors, request ids and the caller's name are as in ModelRegistry.
+    Errors, bounds, request ids and the caller's name are as in ModelRegistry.
     """
 
     @staticmethod

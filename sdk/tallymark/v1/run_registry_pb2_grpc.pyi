@@ -30,7 +30,7 @@ GRPC_VERSION: str
 class RunRegistryStub:
     """The executions of pipelines.
 
-    Errors, request ids and the caller's name are as in ModelRegistry.
+    Errors, bounds, request ids and the caller's name are as in ModelRegistry.
     """
 
     @_typing.overload
@@ -69,7 +69,7 @@ class RunRegistryStub:
 class RunRegistryAsyncStub(RunRegistryStub):
     """The executions of pipelines.
 
-    Errors, request ids and the caller's name are as in ModelRegistry.
+    Errors, bounds, request ids and the caller's name are as in ModelRegistry.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -104,7 +104,7 @@ class RunRegistryAsyncStub(RunRegistryStub):
 class RunRegistryServicer(metaclass=_abc_1.ABCMeta):
     """The executions of pipelines.
 
-    Errors, request ids and the caller's name are as in ModelRegistry.
+    Errors, bounds, request ids and the caller's name are as in ModelRegistry.
     """
 
     @_abc_1.abstractmethod

@@ -10,14 +10,15 @@ import grpc
 import grpc.aio
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
-from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
+from tallymark_server.domain.errors import Incident, Internal, RegistryError
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.decoding import Decoder, decoder_of
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.run_handlers import RunRegistry
@@ -48,13 +49,6 @@ _log = structlog.get_logger()
 
 Unary = Callable[[Any, Context], Awaitable[Message]]
 Streaming = Callable[[Any, Context], AsyncIterator[Message]]
-
-
-class Malformed:
-    """What is decoded from bytes that are no message of the method's type."""
-
-
-MALFORMED = Malformed()
 
 
 class CannotListenError(Exception):
@@ -108,35 +102,21 @@ def _handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHa
 
 
 def _handler(method: MethodDescriptor, handle: Any) -> grpc.RpcMethodHandler[Any, Any]:
-    request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+    decoder, response = decoder_of(method), GetMessageClass(method.output_type)
     kind = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-    guarded = _guard_stream(method, handle) if method.server_streaming else _guard(method, handle)
+    guard = _guard_stream if method.server_streaming else _guard
     return kind(
-        guarded,
-        request_deserializer=_decoder(request),
+        guard(method, decoder, handle),
+        request_deserializer=decoder.at_once,
         response_serializer=response.SerializeToString,
     )
 
 
-def _decoder(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
-    decode = kind.FromString
-
-    def decoder(data: bytes) -> Message | Malformed:
-        try:
-            return decode(data)
-        except DecodeError:
-            return MALFORMED
-
-    return decoder
-
-
-def _guard(method: MethodDescriptor, handle: Unary) -> Unary:
-    name = method.input_type.name
-
+def _guard(method: MethodDescriptor, decoder: Decoder, handle: Unary) -> Unary:
     async def guarded(request: Any, context: Context) -> Message:
         try:
-            if request is MALFORMED:
-                raise MalformedRequest(name)
+            if type(request) is bytes:
+                request = await decoder.read(request)
             return await handle(request, context)
         except grpc.aio.BaseError:
             raise
@@ -146,13 +126,11 @@ def _guard(method: MethodDescriptor, handle: Unary) -> Unary:
     return guarded
 
 
-def _guard_stream(method: MethodDescriptor, handle: Streaming) -> Streaming:
-    name = method.input_type.name
-
+def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming) -> Streaming:
     async def guarded(request: Any, context: Context) -> AsyncIterator[Message]:
         try:
-            if request is MALFORMED:
-                raise MalformedRequest(name)
+            if type(request) is bytes:
+                request = await decoder.read(request)
             async for message in handle(request, context):
                 yield message
         except grpc.aio.BaseError:

@@ -1,4 +1,7 @@
-"""Messages from and to the bytes of HTTP: protobuf or JSON, plain or as gzip, without holding up anybody else."""
+"""Messages from and to the bytes of HTTP: protobuf or JSON, plain or as gzip, without holding up anybody else.
+
+What is long is parsed, written and compressed in a thread: JSON takes protobuf a second for each megabyte.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,28 @@ import asyncio
 from functools import partial
 
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from tallymark_server.domain.errors import InvalidField, MalformedRequest, ValueTooLarge
+from tallymark_server.rpc.bounds import MAX_DEPTH
+from tallymark_server.rpc.decoding import MAX_INLINE, Decoder
 from tallymark_server.web import framing
 
-# What is longer is parsed, written and compressed in a thread: JSON takes protobuf a second for each megabyte.
-MAX_INLINE = 64 * 1024
+TOO_DEEP = f"lists and maps lie in each other at most {MAX_DEPTH} deep"
 # What begins a value in JSON, and how many may: in a text a mark counts too, which no request of a client comes near.
 VALUE_MARKS, MAX_VALUES = (b",", b"{", b"["), 200_000
 
 
-async def decoded(kind: type[Message], body: bytes, *, as_json: bool, gzipped: bool) -> Message:
+async def decoded(decoder: Decoder, body: bytes, *, as_json: bool, gzipped: bool) -> Message:
     """Return the message in the body; raise InvalidField, ValueTooLarge or MalformedRequest."""
     if gzipped:
         try:
-            return await decoded(kind, framing.unpacked(body, MAX_INLINE), as_json=as_json, gzipped=False)
+            return await decoded(decoder, framing.unpacked(body, MAX_INLINE), as_json=as_json, gzipped=False)
         except ValueTooLarge:
-            return await asyncio.to_thread(lambda: _decoded(kind, framing.unpacked(body), as_json=as_json))
-    if as_json and len(body) > MAX_INLINE:
-        return await asyncio.to_thread(_decoded, kind, body, as_json=as_json)
-    return _decoded(kind, body, as_json=as_json)
+            return await asyncio.to_thread(lambda: _decoded(decoder, framing.unpacked(body), as_json=as_json))
+    if len(body) > MAX_INLINE:
+        return await asyncio.to_thread(_decoded, decoder, body, as_json=as_json)
+    return _decoded(decoder, body, as_json=as_json)
 
 
 async def encoded(message: Message, *, as_json: bool, gzipped: bool) -> tuple[bytes, bool]:
@@ -37,23 +41,26 @@ async def encoded(message: Message, *, as_json: bool, gzipped: bool) -> tuple[by
     return work()
 
 
-def _decoded(kind: type[Message], body: bytes, *, as_json: bool) -> Message:
-    if as_json:
-        values = sum(map(body.count, VALUE_MARKS))
-        if values > MAX_VALUES:
-            raise InvalidField("request", f"{values:,} values", f"a request as JSON has at most {MAX_VALUES:,}")
-    message = kind()
+def _decoded(decoder: Decoder, body: bytes, *, as_json: bool) -> Message:
+    if not as_json:
+        return decoder.decode(body)
+    values = sum(map(body.count, VALUE_MARKS))
+    if values > MAX_VALUES:
+        raise InvalidField("request", f"{values:,} values", f"a request as JSON has at most {MAX_VALUES:,}")
+    message = decoder.kind()
     try:
-        if as_json:
-            Parse(body or b"{}", message)
-        else:
-            message.ParseFromString(body)
+        Parse(body or b"{}", message)
+    except RecursionError:
+        raise InvalidField("request", "nested", TOO_DEEP) from None
     except ParseError as error:
         # JSON can spell half a character, which cannot be told back.
         why = str(error).encode(errors="backslashreplace").decode()
+        if "too deep" in why:
+            raise InvalidField("request", "nested", TOO_DEEP) from None
         raise InvalidField("request", body[:1000].decode(errors="replace"), why) from None
-    except (DecodeError, UnicodeError, RecursionError):
-        raise MalformedRequest(kind.DESCRIPTOR.name) from None
+    except UnicodeError:
+        raise MalformedRequest(decoder.kind.DESCRIPTOR.name) from None
+    decoder.check(message)
     return message
 
 

@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from tallymark_server.domain.errors import InvalidField, UnsupportedCall
+from tallymark_server.rpc.decoding import decoder_of
 from tallymark_server.web import framing
 from tallymark_server.web.codecs import decoded, encoded
 from tallymark_server.web.refusals import JSON, media_type
@@ -64,7 +64,6 @@ class Dialect:
 
     async def read(self, body: bytes) -> Message:
         """Return the request; raise InvalidField, ValueTooLarge or MalformedRequest."""
-        kind = GetMessageClass(self.method.input_type)
         data, gzipped = body if self.message is None else self.message, self.gzipped
         if self.enveloped:
             data = framing.from_text(data) if self.kind.startswith(framing.GRPC_WEB_TEXT) else data
@@ -72,7 +71,7 @@ class Dialect:
             if packed and not gzipped:
                 raise InvalidField("request", "compressed", "no header says how it is compressed")
             gzipped = packed
-        return await decoded(kind, data, as_json=self.as_json, gzipped=gzipped)
+        return await decoded(decoder_of(self.method), data, as_json=self.as_json, gzipped=gzipped)
 
     async def write(self, message: Message) -> tuple[bytes, bool]:
         """Return the bytes by which the message is answered, and whether they as a whole are gzip."""

@@ -54,11 +54,13 @@ class ValueTooLarge(InvalidArgument):
 
     reason = "VALUE_TOO_LARGE"
 
-    def __init__(self, field: str, limit: int, unit: str, size: int = 0) -> None:
+    def __init__(
+        self, field: str, limit: int, unit: str, size: int = 0, remedy: str = "store it elsewhere and keep its URI here"
+    ) -> None:
         # Where counting stops at the limit, the size is not known.
         has = f"{size:,}" if size > limit else "more"
         super().__init__(
-            f"{field} has {has} {unit}, and takes at most {limit:,}; store it elsewhere and keep its URI here",
+            f"{field} has {has} {unit}, and takes at most {limit:,}; {remedy}",
             field=field,
             limit=limit,
         )

@@ -23,6 +23,7 @@ from tallymark_server.domain.model import (
     Value,
 )
 from tallymark_server.registry import NOW, Moment
+from tallymark_server.rpc.bounds import MAX_DEPTH
 
 # Of the years 1 to 9999, as google.protobuf.Timestamp has it.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -108,7 +109,9 @@ def paths(asked: Iterable[str], known: Mapping[str, str]) -> list[str]:
 
 def facts(values: Mapping[str, model_pb2.MetadataValue], field: str = "metadata") -> dict[str, Value]:
     """Typed facts by key; InvalidField, ValueTooLarge."""
-    return metadata.checked({key: _value(key, value) for key, value in values.items()}, field) if values else {}
+    if not values:
+        return {}
+    return metadata.checked({key: _value(f"{field}[{key!r}]", value) for key, value in values.items()}, field)
 
 
 def micros(time: Timestamp, field: str) -> int:
@@ -133,19 +136,15 @@ def moment(request: Any) -> Moment:
             return NOW
 
 
-# A message within a hundred others is not read by protobuf, and a map in a map lies in three.
-MAX_DEPTH = 16
-
-
 def _fingerprint(request: Message) -> bytes:
     """What tells this request from another of the same request_id: its type and its content, whatever its encoding."""
     content = request.SerializeToString(deterministic=True)
     return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()[:16]
 
 
-def _value(key: str, value: model_pb2.MetadataValue, depth: int = 0) -> Value:
+def _value(field: str, value: model_pb2.MetadataValue, depth: int = 0) -> Value:
     if depth > MAX_DEPTH:
-        raise InvalidField(f"metadata[{key!r}]", "nested", f"lists and maps lie in each other at most {MAX_DEPTH} deep")
+        raise InvalidField(field, "nested", f"lists and maps lie in each other at most {MAX_DEPTH} deep")
     match value.WhichOneof("kind"):
         case "number":
             return value.number
@@ -154,17 +153,17 @@ def _value(key: str, value: model_pb2.MetadataValue, depth: int = 0) -> Value:
         case "flag":
             return value.flag
         case "time":
-            return Time(micros(value.time, f"metadata[{key!r}]"))
+            return Time(micros(value.time, field))
         case "uri":
             return Uri(value.uri)
         case "list":
-            return tuple(_value(key, item, depth + 1) for item in value.list.values)
+            return tuple(_value(field, item, depth + 1) for item in value.list.values)
         case "null":
             return None
         case "integer":
             return metadata.whole(value.integer)
         case "map":
-            return {name: _value(key, item, depth + 1) for name, item in value.map.values.items()}
+            return {name: _value(field, item, depth + 1) for name, item in value.map.values.items()}
         case None:
             kinds = "a number, text, flag, time, uri, list, map, null or integer"
-            raise InvalidField(f"metadata[{key!r}]", "empty", f"give it {kinds}")
+            raise InvalidField(field, "empty", f"give it {kinds}")

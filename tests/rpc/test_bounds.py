@@ -1,0 +1,190 @@
+"""Every request is bounded: what is sent in whatever field is answered in time, by a status that names the bound."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Iterator, Mapping
+
+import grpc
+import pytest
+from attacks.requests import METHODS, MODEL, RUN, VERSION, WANTED, Attack, attacks
+from calling import DEADLINE, PROJECT, Calls, refusal_of, refused
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from web.asking import Answer, connected
+
+from tallymark.testing import Server
+from tallymark.v1.event_log_pb2 import ListEventsRequest
+from tallymark.v1.metric_pb2 import ListMetricPointsRequest, MetricPoint
+from tallymark.v1.model_pb2 import MetadataValue, ModelVersion
+from tallymark.v1.model_registry_pb2 import (
+    BatchCreateModelVersionsRequest,
+    CreateModelVersionRequest,
+    LogMetadataRequest,
+)
+from tallymark.v1.run_pb2 import RecordingProblem
+from tallymark.v1.run_registry_pb2 import ReportRecordingProblemsRequest
+from tallymark_server.rpc.bounds import MAX_BATCH, MAX_CHANGE, MAX_READ
+
+# Statuses of requests that were understood: the value was legal, or what it names is not there.
+UNDERSTOOD = {"OK", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED"}
+# Of these fields, longer text is cut.
+CUT = {"error", "command", "subject", "problem"}
+# What no request may take, on whatever machine; the bench of hostile requests measures what it does take.
+PATIENCE = 30.0
+# Large enough for any bound of a field, and small enough for any method.
+SIZE = 260_000
+JSON_SIZE, LONG_TEXT = 30_000, 70_000
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the model `churn`, its version 1, and the run `r1`."""
+    with Server(tmp_path_factory.mktemp("standing") / "tallymark.db", http="127.0.0.1:0") as running:
+        with grpc.insecure_channel(running.address) as channel:
+            made = Calls(channel)
+            made.create_model("churn")
+            made.create_version("churn")
+            made.start_run("r1")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def channel(standing: Server) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(standing.address) as opened:
+        yield opened
+
+
+def names(attack: Attack) -> set[str]:
+    """What a refusal may call the attacked field: by its name, or that of the facts in which it lies."""
+    found = {field.name for field in attack.path} - {"value", "list", "text", "uri", "paths"}
+    return {"request", "metadata", *found} if attack.path[-1].name in ("value", "list", "text", "uri") else found
+
+
+def check_named(attack: Attack, details: Mapping[str, str], message: str) -> None:
+    """The refusal names the field that is attacked, or the whole request, and says its bound if it is too large."""
+    field = details.get("field", "")
+    named = set(re.split(r"[\[ ]", field)[0].split("."))
+    assert named & {*names(attack), "request"}, (attack.kind, attack.field, field, message)
+    assert (details["reason"] == "VALUE_TOO_LARGE") == ("limit" in details)
+
+
+def over_grpc(channel: grpc.Channel, attack: Attack) -> tuple[str, dict[str, str], str]:
+    """The status of the answer, what the reason says in words for programs, and the message."""
+    try:
+        if attack.method.server_streaming:
+            next(channel.unary_stream(attack.url)(attack.data(), timeout=DEADLINE))
+        else:
+            channel.unary_unary(attack.url)(attack.data(), timeout=DEADLINE)
+    except grpc.RpcError as error:
+        refusal = refusal_of(error)
+        return refusal.code.name, {"reason": refusal.info.reason, **refusal.metadata}, refusal.message
+    return "OK", {}, ""
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_hostile_field_is_refused_by_its_name(channel: grpc.Channel, method: MethodDescriptor) -> None:
+    """The longest text, marks, nulls, the longest list and the deepest nesting, in each field, over gRPC."""
+    seen = 0
+    for attack in attacks(method, SIZE):
+        started = time.monotonic()
+        code, details, message = over_grpc(channel, attack)
+        assert time.monotonic() - started < PATIENCE, (attack.kind, attack.field)
+        if attack.kind == "null character":
+            assert (code, details["reason"]) == ("INVALID_ARGUMENT", "INVALID_FIELD"), (attack.field, message)
+            assert "U+0000" in message
+        else:
+            legal = attack.path[-1].name in CUT and code in UNDERSTOOD
+            assert legal or code == "INVALID_ARGUMENT", (attack.kind, attack.field, code, message)
+        if code == "INVALID_ARGUMENT":
+            check_named(attack, details, message)
+        seen += 1
+    assert seen > 2
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_hostile_field_is_refused_over_http_too(standing: Server, method: MethodDescriptor) -> None:
+    """The same in JSON, which takes longer to parse, over one connection that stays open."""
+    if method.server_streaming:
+        return
+    with connected(standing.dashboard) as connection:
+        for attack in (*attacks(method, JSON_SIZE), *texts(method)):
+            started = time.monotonic()
+            connection.request("POST", attack.url, attack.json(), {"content-type": "application/json"})
+            answer = Answer(connection.getresponse())
+            assert time.monotonic() - started < PATIENCE, (attack.kind, attack.field)
+            assert answer.status in (200, 400, 404, 409), (attack.kind, attack.field, answer.text)
+            if answer.status == 400:
+                check_named(attack, details_of(answer), answer.json["message"])
+            if attack.kind == "null character":
+                assert answer.status == 400
+                assert "U+0000" in answer.json["message"], attack.field
+
+
+def texts(method: MethodDescriptor) -> Iterator[Attack]:
+    return (attack for attack in attacks(method, LONG_TEXT) if attack.kind in ("long text", "combining marks"))
+
+
+def details_of(answer: Answer) -> dict[str, str]:
+    packed = answer.json["details"][0]["value"]
+    info = ErrorInfo.FromString(base64.b64decode(packed + "=" * (-len(packed) % 4)))
+    return {"reason": info.reason, **info.metadata}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_request_is_refused_as_a_whole_by_its_length(channel: grpc.Channel, method: MethodDescriptor) -> None:
+    """Four megabytes are refused before they are decoded, by the bound of the method."""
+    last = [attack for attack in attacks(method) if attack.kind != "null character"][-1]
+    code, details, message = over_grpc(channel, last)
+    assert (code, details["reason"]) == ("INVALID_ARGUMENT", "VALUE_TOO_LARGE"), message
+    changes, batch = "request_id" in method.input_type.fields_by_name, method.name.startswith("Batch")
+    bound = (MAX_BATCH if batch else MAX_CHANGE) if changes else MAX_READ
+    assert (details["field"], int(details["limit"])) == ("request", bound)
+
+
+@pytest.mark.parametrize(
+    ("field", "limit", "request_"),
+    [
+        ("keys", 1000, ListMetricPointsRequest(parent=VERSION, keys=[""] * 1001)),
+        ("kinds", 1000, ListEventsRequest(parent=PROJECT, kinds=[1] * 1001)),
+        ("delete_keys", 1000, LogMetadataRequest(name=VERSION, delete_keys=[""] * 1001)),
+        ("problems", 1000, ReportRecordingProblemsRequest(name=RUN, problems=[RecordingProblem()] * 1001)),
+        ("points", 1000, LogMetadataRequest(name=VERSION, points=[MetricPoint()] * 1001)),
+        ("model_versions", 1000, BatchCreateModelVersionsRequest(
+            parent=MODEL, model_versions=[ModelVersion()] * 1001)),
+        ("model_version.tags", 100, CreateModelVersionRequest(
+            parent=MODEL, model_version=ModelVersion(tags=["a"] * 101))),
+        ("model_version.metadata", 21_845, big := CreateModelVersionRequest(parent=MODEL)),
+        ("model_version.description", 65_535, CreateModelVersionRequest(
+            parent=MODEL, model_version=ModelVersion(description="é" * 32_768))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_refusal_says_the_bound(calls: Calls, field: str, limit: int, request_: Message) -> None:
+    """Which field has how many entries or bytes too many, and how many it takes, as keys of the reason too."""
+    if request_ is big:
+        facts = big.model_version.metadata["flags"].list
+        facts.values.extend([MetadataValue(flag=True)] * 21_846)
+    method = next(each for each in METHODS if each.input_type.full_name == request_.DESCRIPTOR.full_name)
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    with refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
+        calls.channel.unary_unary(path)(request_.SerializeToString(), timeout=DEADLINE)
+    assert refusal.metadata == {"field": field, "limit": str(limit)}
+    assert f"takes at most {limit:,}" in refusal.message
+
+
+def test_what_is_as_large_as_it_may_be_is_taken(calls: Calls) -> None:
+    """The bounds themselves are within the bounds: a full description, full tags, and a thousand keys asked for."""
+    calls.create_model("churn", description="x" * 65_535, tags=[f"{number:03}" for number in range(100)])
+    made = calls.create_version("churn", description="é" * 32_767, tags=[f"{number:03}" for number in range(100)])
+    assert len(made.tags) == 100
+    request = ListMetricPointsRequest(parent=VERSION, keys=[f"{number}" for number in range(1000)])
+    assert calls.models.ListMetricPoints(request, timeout=DEADLINE).points == []
+
+
+def test_the_contract_says_what_each_method_wants() -> None:
+    """Every method is attacked: one that is added must say what a plain request to it is."""
+    assert {method.name for method in METHODS} == WANTED.keys()
