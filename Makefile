@@ -34,7 +34,8 @@ test: setup ## run the whole test suite
 	$(BIN)/pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 soak: setup ## the long tests: a plain model of the rules over many thousand commands, 200 rounds of faults, 1,000 losses of power
-	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 tests/journeys/test_state_machine.py
+	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 \
+		tests/journeys/test_state_machine.py tests/domain/test_batches.py
 	TALLYMARK_TEST_ROUNDS=$(or $(ROUNDS),200) TALLYMARK_TEST_REPORT=.cache/soak \
 		$(BIN)/pytest tests/journeys/test_exactly_once.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.deciding import AnyCommand, Decision, Outcome, take
-from tallymark_server.domain.errors import RegistryError
+from tallymark_server.domain.errors import RegistryError, Unavailable
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Project, Run, RunStep
 from tallymark_server.domain.state import State
 
@@ -65,8 +65,9 @@ class When:
         self.state = _loaded(history, command)
         self.result = _taken(self.state, command, now)
         # What was requested before with the same id is answered without being decided again.
-        self.repeated = command.request_id in history.receipts and not command.validate_only
-        if not self.repeated:
+        self.repeated = bool(command.request_id and _loaded(history, command).receipt(command.request_id, now))
+        # Nor is what there is no room to remember.
+        if not self.repeated and not isinstance(self.result, Unavailable):
             self._check_that_validating_changes_nothing()
 
     @property
@@ -86,20 +87,24 @@ class When:
         for each in expected:
             after.add([each(Moment(after, max(self.now, self.history.time), self.command.actor))])
         assert list(decision.events) == after.events[self.history.revision :]
-        after.append(self.state, [], self.state.answered)
+        after.receipts.update(self.state.answered)
         if not self.repeated and not self.command.validate_only:
             assert decision.outcome == _as_it_is(after, decision.outcome)
         if not self.command.changes_much:
             _check_that_it_holds(self.state, _loaded(after, self.command))
         return Given(after)
 
-    def refused(self, error: type[RegistryError], **metadata: object) -> None:
-        """It is refused with this error, which carries at least these data, and nothing has changed."""
+    def refused(self, error: type[RegistryError], **metadata: object) -> Given:
+        """It is refused with this error, which carries at least these data; the project, in which nothing has changed.
+
+        Only the refusal itself is remembered, if the request has an id.
+        """
         assert type(self.result) is error, self.result
         assert {**self.result.metadata, **{key: str(value) for key, value in metadata.items()}} == self.result.metadata
-        before = _loaded(self.history, self.command)
-        # But for what is remembered of it.
-        assert replace(self.state, receipts={}, answered=[]) == replace(before, receipts={})
+        after = self.history.copy()
+        after.receipts.update(self.state.answered)
+        assert replace(self.state, answered=[]) == _loaded(after, self.command)
+        return Given(after)
 
     def _check_that_validating_changes_nothing(self) -> None:
         command = replace(self.command, validate_only=True)
@@ -159,7 +164,7 @@ def _as_it_is(history: History, outcome: Outcome) -> object:
 
 def _check_that_it_holds(evolved: State, loaded: State) -> None:
     """What is loaded is in the state that has evolved; it may hold more than was asked for."""
-    for name in loaded.__struct_fields__:
+    for name in set(loaded.__struct_fields__) - {"answered"}:
         of_one, of_other = getattr(evolved, name), getattr(loaded, name)
         if name == "models":
             of_one, of_other = (

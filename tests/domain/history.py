@@ -42,6 +42,8 @@ class History:
         self.exists = exists
         self.events: list[Event] = []
         self.receipts: dict[str, Receipt] = {}
+        # Since when as many answers without effect are remembered as may be.
+        self.full_since: int | None = None
         self.models: dict[int, Model] = {}
         self.last_numbers: dict[int, int] = {}
         self.old_names: dict[str, int] = {}
@@ -63,7 +65,7 @@ class History:
         """The same history, which goes on by itself."""
         other = History(self.project, exists=self.exists)
         other.add(self.events)
-        other.receipts = dict(self.receipts)
+        other.receipts, other.full_since = dict(self.receipts), self.full_since
         return other
 
     def add(self, events: Iterable[Event]) -> None:
@@ -161,6 +163,10 @@ class History:
     def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
         """The state that the keys ask for, as the storage contract promises it."""
         state = State(project, LOG_ID, self.revision, self.time, max(self.models, default=0), is_new=not self.exists)
+        state.full_since = self.full_since
+        state.receipts = {request_id: self.receipts.get(request_id) for request_id in keys.receipts}
+        if not self.exists:
+            return state
         for name in keys.models:
             self._load_model(state, name)
         for model, reference in keys.versions:
@@ -186,7 +192,6 @@ class History:
             if (version := self.pointed(model, reference)) is not None:
                 state.artifacts[model, version.number, name] = self.links(version, name)
         state.holders.update({model: self.holders(model) for model in keys.holders})
-        state.receipts.update({request_id: self.receipts.get(request_id) for request_id in keys.receipts})
         return state
 
     def _load_model(self, state: State, name: str) -> None:
@@ -207,7 +212,7 @@ class History:
     def _take_in(self, state: State, *versions: ModelVersion | None) -> None:
         state.versions.update({(each.model, each.number): each for each in versions if each is not None})
 
-    def append(self, state: State, events: Sequence[Event], receipts: Iterable[tuple[str, Receipt]]) -> None:
+    def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
         """Keep what a batch decided."""
         self.add(events)
         self.receipts.update(receipts)

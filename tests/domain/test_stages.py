@@ -158,6 +158,18 @@ def test_a_version_of_a_successful_run_needs_no_word(stage: Stage) -> None:
     project.when(set_stage(1, stage)).then(stage_changed(1, NONE, stage))
 
 
+def test_the_run_is_refused_before_the_stage_is() -> None:
+    """Who must say two things hears of the run first; once both are said, the version goes in."""
+    project = given(model_created(), version_created(1), stage_changed(1, NONE, PRODUCTION), run_started())
+    project = project.and_then(version_made(2))
+    allowed = {"allow_unfinished_run": True, "reason": "good"}
+    project.when(set_stage(2, PRODUCTION, force=True)).refused(RunNotSucceeded, number=2)
+    project.when(set_stage(2, PRODUCTION, **allowed)).refused(StageOccupied, number=1)
+    project.when(set_stage(2, PRODUCTION, force=True, **allowed)).then(
+        stage_changed(1, PRODUCTION, ARCHIVED, reason="good"), stage_changed(2, NONE, PRODUCTION, reason="good")
+    )
+
+
 @pytest.mark.parametrize("state", ENDS)
 def test_any_version_may_be_archived(state: RunState) -> None:
     """A version is archived without a word, however its run ended."""

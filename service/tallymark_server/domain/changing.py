@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from tallymark_server.domain import commands as c
@@ -14,8 +16,8 @@ from tallymark_server.domain.errors import (
     VersionNotDeleted,
 )
 from tallymark_server.domain.events import Kind
-from tallymark_server.domain.metadata import merged
-from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelVersion, Stage
+from tallymark_server.domain.metadata import merged, same
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelCard, ModelVersion, Stage
 from tallymark_server.domain.promotion import change_stage, check_etag, drop_alias, etag
 from tallymark_server.domain.reference import in_stage, named
 from tallymark_server.domain.scribe import Scribe
@@ -26,10 +28,10 @@ def update_model(state: State, command: c.UpdateModel, scribe: Scribe) -> Model:
     """The model with what people write about it changed."""
     model = state.model(command.model)
     _check_model_etag(state, model, command.etag)
-    card = replace(model.card, **command.changes)
-    if card == model.card:
+    changes = _different(model.card, command.changes)
+    if not changes:
         return model
-    return _write(scribe, Kind.MODEL_UPDATED, scribe.changed_model(model, card=card))
+    return _write(scribe, Kind.MODEL_UPDATED, scribe.changed_model(model, card=replace(model.card, **changes)))
 
 
 def rename_model(state: State, command: c.RenameModel, scribe: Scribe) -> Model:
@@ -72,11 +74,12 @@ def update_version(state: State, command: c.UpdateVersion, scribe: Scribe) -> Mo
     """The version with name, description and tags changed."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
-    changes = {name: value for name, value in command.changes.items() if value != getattr(version, name)}
+    changes = dict(command.changes)
     if "metadata" in changes:
         # What series have come to is not written by hand; it ends with LogMetadata.
         measured = {key: value for key, value in version.metadata.items() if key in version.series}
         changes["metadata"] = merged(changes["metadata"], measured)
+    changes = _different(version, changes)
     if not changes:
         return version
     if "name" in changes:
@@ -130,6 +133,11 @@ def _deleted_model(state: State, name: str) -> Model:
     if model.delete_time is None:
         raise ModelNotDeleted(state.project, name)
     return model
+
+
+def _different(known: ModelCard | ModelVersion, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the changes without the fields that are so already."""
+    return {name: value for name, value in changes.items() if not same(value, getattr(known, name))}
 
 
 def _write(scribe: Scribe, kind: Kind, image: Model, reason: str = "") -> Model:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from tallymark_server.domain.commands import LogMetadata
 from tallymark_server.domain.events import Kind
-from tallymark_server.domain.metadata import merged
+from tallymark_server.domain.metadata import merged, same
 from tallymark_server.domain.model import MetricChange, ModelVersion, Point, Value
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import State
@@ -22,7 +22,7 @@ def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVer
     points = _newest(command.points)
     values, steps = _at_highest_step(points, series)
     metadata, series = merged(kept, {**command.metadata, **values}), {**series, **steps}
-    if not points and (metadata, series) == (version.metadata, version.series):
+    if not points and series == version.series and same(metadata, version.metadata):
         return version
     if points or ended:
         _write_points(version, points, ended, scribe)

@@ -29,6 +29,21 @@ def merged(old: Mapping[str, Value], new: Mapping[str, Value]) -> dict[str, Valu
     return both
 
 
+def same(one: Value, other: Value) -> bool:
+    """Return whether the values are the same, in their types too: to Python, True equals 1.0, and NaN not even NaN."""
+    if type(one) is not type(other):
+        return False
+    match one, other:
+        case dict(), dict():
+            return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        case tuple(), tuple():
+            return len(one) == len(other) and all(map(same, one, other))
+        case float(), float():
+            return repr(one) == repr(other)
+        case _:
+            return one == other
+
+
 def whole(number: int) -> float | int:
     """The number as a float if that keeps it exactly, else as it is: equal numbers are kept in one way."""
     try:
