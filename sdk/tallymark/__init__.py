@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from tallymark.handover import bind
     from tallymark.here import current_model, current_run, log_metadata, log_metric, log_metrics
     from tallymark.model import Model
-    from tallymark.problems import RecordingProblem
     from tallymark.proofs import Checkpoint, Problem, Proof
+    from tallymark.recording_problem import RecordingProblem
     from tallymark.resources import (
         Event,
         Heartbeat,
@@ -121,7 +121,7 @@ _LATER = {
     "Problem": "proofs",
     "Project": "resources",
     "Proof": "proofs",
-    "RecordingProblem": "problems",
+    "RecordingProblem": "recording_problem",
     "Run": "resources",
     "bind": "handover",
     "current_model": "here",

@@ -11,7 +11,7 @@ from tallymark import calls
 from tallymark.artifact_info import ArtifactInfo
 from tallymark.calls import Call, Listed, Page
 from tallymark.checking import checked
-from tallymark.problems import RecordingProblem
+from tallymark.recording_problem import RecordingProblem
 from tallymark.resources import Heartbeat, Lineage, MetricPoint, ModelVersion, Run, RunStep, Started
 from tallymark.values import ArtifactRole, ArtifactType, RunState
 

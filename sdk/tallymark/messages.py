@@ -8,8 +8,9 @@ from typing import Any
 from tallymark.artifact_info import ArtifactInfo
 from tallymark.errors import InvalidField
 from tallymark.facts import facts_of, time_of
-from tallymark.problems import MAX_TEXT, RecordingProblem
+from tallymark.problems import MAX_TEXT
 from tallymark.proofs import Checkpoint, Problem, Proof
+from tallymark.recording_problem import RecordingProblem
 from tallymark.references import last_segment
 from tallymark.resources import (
     Event,

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from tallymark.recording_problem import RecordingProblem
 
 # As many different problems as the service keeps of one run.
 MAX_PROBLEMS = 100
 MAX_TEXT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingProblem:
-    """Something that could not be recorded (`metadata 'auc'`), why, and how often that happened."""
-
-    subject: str
-    problem: str
-    count: int = 1
 
 
 class RecordingProblems:

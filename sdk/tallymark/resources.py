@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tallymark.artifact_info import ArtifactInfo
 from tallymark.notebook import by, table
-from tallymark.problems import RecordingProblem
+from tallymark.recording_problem import RecordingProblem
 from tallymark.values import RunState, Stage, Uri
 from tallymark.version_actions import VersionActions
 

@@ -17,7 +17,8 @@ from tallymark import arrays, facts
 from tallymark.conversion import Conversion
 from tallymark.converting import LEFT_OUT, METADATA, PARAMETERS, WHOLE, Limits, Loss
 from tallymark.errors import InvalidArgument, InvalidField
-from tallymark.problems import RecordingProblem, RecordingProblems
+from tallymark.problems import RecordingProblems
+from tallymark.recording_problem import RecordingProblem
 from tallymark.recordable import (
     dotted,
     metadata_in_run,

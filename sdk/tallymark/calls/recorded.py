@@ -17,7 +17,7 @@ from tallymark.calls.artifacts import link_artifact
 from tallymark.calls.parts import Call
 from tallymark.calls.runs import report_recording_problems
 from tallymark.facts import facts_of, metadata_to
-from tallymark.problems import RecordingProblem
+from tallymark.recording_problem import RecordingProblem
 from tallymark.references import last_segment
 from tallymark.resources import Run, Value
 from tallymark.v1 import artifact_pb2, metric_pb2, model_registry_pb2, run_registry_pb2

@@ -9,7 +9,7 @@ from typing import Any
 from tallymark import messages as m
 from tallymark.calls.parts import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
 from tallymark.facts import duration_to, metadata_to, time_to
-from tallymark.problems import RecordingProblem
+from tallymark.recording_problem import RecordingProblem
 from tallymark.references import run_name, version_name
 from tallymark.resources import (
     Heartbeat,
