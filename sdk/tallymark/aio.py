@@ -283,13 +283,6 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
             calls.delete_alias(self._project, model, alias, expected_number=expected_number, reason=reason)
         )
 
-    async def list_events(self, after_revision: int = 0) -> AsyncIterator[Event]:
-        """All events of the log after a revision, in order; RevisionInFuture."""
-        while events := await self.run_call(calls.list_events(self._project, after_revision)):
-            for event in events:
-                yield event
-            after_revision = events[-1].revision
-
     async def history(self, reference: str, *, kinds: Sequence[str] = ()) -> AsyncIterator[Event]:
         """Events of a model (`churn`) with its versions, or of one version (`churn/41`), the newest first."""
         before = 0
@@ -297,10 +290,6 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
             for event in events:
                 yield event
             before = events[-1].revision
-
-    async def newest_revision(self) -> int:
-        """The revision of the log's last event, 0 before the first."""
-        return (await self.run_call(calls.head(self._project))).revision or 0
 
     async def watch(
         self,

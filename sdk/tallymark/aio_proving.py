@@ -1,4 +1,4 @@
-"""The methods of the client for asyncio about a log as a whole: to prove it, and to export it."""
+"""The methods of the client for asyncio about a log as a whole: to read it, to prove it, and to export it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tallymark.calls import Call, Piece
 from tallymark.channel import raise_for
 from tallymark.checking import checked
 from tallymark.proofs import Checkpoint, Proof
+from tallymark.resources import Event
 from tallymark.settings import Settings
 
 T = TypeVar("T")
@@ -33,6 +34,17 @@ class AsyncProving(ABC):
     @abstractmethod
     async def _stream(self, call: Call[T]) -> Any:
         """The messages of a streaming call, as they come, without a deadline."""
+
+    async def list_events(self, after_revision: int = 0) -> AsyncIterator[Event]:
+        """All events of the log after a revision, in order; RevisionInFuture."""
+        while events := await self.run_call(calls.list_events(self._project, after_revision)):
+            for event in events:
+                yield event
+            after_revision = events[-1].revision
+
+    async def newest_revision(self) -> int:
+        """The revision of the log's last event, 0 before the first."""
+        return (await self.run_call(calls.head(self._project))).revision or 0
 
     async def verify(self, checkpoint: Checkpoint | None = None) -> Proof:
         """Prove, while the service goes on, that the project is what its log tells, and that no event was changed.

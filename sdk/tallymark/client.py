@@ -275,22 +275,12 @@ class Client(Projects, Proving, Tracking):
             calls.delete_alias(self._project, model, alias, expected_number=expected_number, reason=reason)
         )
 
-    def list_events(self, after_revision: int = 0) -> Iterator[Event]:
-        """All events of the log after a revision, in order; RevisionInFuture."""
-        while events := self.run_call(calls.list_events(self._project, after_revision)):
-            yield from events
-            after_revision = events[-1].revision
-
     def history(self, reference: str, *, kinds: Sequence[str] = ()) -> Iterator[Event]:
         """Events of a model (`churn`) with its versions, or of one version (`churn/41`), the newest first."""
         before = 0
         while events := self.run_call(calls.history(self._project, reference, kinds, before)):
             yield from events
             before = events[-1].revision
-
-    def newest_revision(self) -> int:
-        """The revision of the log's last event, 0 before the first."""
-        return (self.run_call(calls.head(self._project))).revision or 0
 
     def watch(
         self,
