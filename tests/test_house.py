@@ -51,7 +51,7 @@ HOMES = {
     "messages of the SDK": (
         ["sdk"],
         r"\b\w+_pb2",
-        ["sdk/tallymark/calls/", "sdk/tallymark/channel.py", "sdk/tallymark/facts.py", "sdk/tallymark/messages.py"],
+        ["sdk/tallymark/client/"],
     ),
 }
 

@@ -27,22 +27,24 @@ from tallymark import errors
 from tallymark.errors import TallymarkError
 from tallymark.settings import configure
 from tallymark.types import set_opener
-from tallymark.values import ArtifactRole, ArtifactType, RunState, Stage, Uri
+from tallymark.types.enums import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 if TYPE_CHECKING:
     from tallymark import serving
     from tallymark.aio import AsyncClient
-    from tallymark.artifact_info import ArtifactInfo
-    from tallymark.artifacts import Artifact
-    from tallymark.calls import NewVersion
-    from tallymark.client import Client
-    from tallymark.decorators import pipeline, step
-    from tallymark.handover import bind
-    from tallymark.here import current_model, current_run, log_metadata, log_metric, log_metrics
-    from tallymark.model import Model
-    from tallymark.proofs import Checkpoint, Problem, Proof
-    from tallymark.recording_problem import RecordingProblem
-    from tallymark.resources import (
+    from tallymark.artifacts.save_load import Artifact
+    from tallymark.client.blocking import Client
+    from tallymark.client.calls import NewVersion
+    from tallymark.settings import Settings
+    from tallymark.tracking.current import current_model, current_run, log_metadata, log_metric, log_metrics
+    from tallymark.tracking.decorators import pipeline, step
+    from tallymark.tracking.handover import bind
+    from tallymark.tracking.model import Model
+    from tallymark.tracking.run_context import RunContext, run
+    from tallymark.types.artifact_info import ArtifactInfo
+    from tallymark.types.proofs import Checkpoint, Problem, Proof
+    from tallymark.types.recording_problem import RecordingProblem
+    from tallymark.types.resources import (
         Event,
         Heartbeat,
         Lineage,
@@ -53,8 +55,6 @@ if TYPE_CHECKING:
         Run,
         RunStep,
     )
-    from tallymark.runs import RunContext, run
-    from tallymark.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -100,41 +100,41 @@ __all__ = [
 
 # Names that need grpc or protobuf, or that the command `tallymark` does without, and where they live.
 _LATER = {
-    "Artifact": "artifacts",
-    "ArtifactInfo": "artifact_info",
-    "Checkpoint": "proofs",
-    "Lineage": "resources",
-    "MetricPoint": "resources",
-    "RunStep": "resources",
-    "log_metric": "here",
-    "log_metrics": "here",
-    "RunContext": "runs",
-    "run": "runs",
-    "AsyncClient": "aio",
-    "Client": "client",
-    "Event": "resources",
-    "Heartbeat": "resources",
-    "Model": "model",
-    "ModelInfo": "resources",
-    "ModelVersion": "resources",
-    "NewVersion": "calls",
-    "Problem": "proofs",
-    "Project": "resources",
-    "Proof": "proofs",
-    "RecordingProblem": "recording_problem",
-    "Run": "resources",
-    "bind": "handover",
-    "current_model": "here",
-    "current_run": "here",
-    "log_metadata": "here",
-    "pipeline": "decorators",
-    "step": "decorators",
+    "Artifact": "artifacts.save_load",
+    "ArtifactInfo": "types.artifact_info",
+    "Checkpoint": "types.proofs",
+    "Lineage": "types.resources",
+    "MetricPoint": "types.resources",
+    "RunStep": "types.resources",
+    "log_metric": "tracking.current",
+    "log_metrics": "tracking.current",
+    "RunContext": "tracking.run_context",
+    "run": "tracking.run_context",
+    "AsyncClient": "client.aio",
+    "Client": "client.blocking",
+    "Event": "types.resources",
+    "Heartbeat": "types.resources",
+    "Model": "tracking.model",
+    "ModelInfo": "types.resources",
+    "ModelVersion": "types.resources",
+    "NewVersion": "client.calls",
+    "Problem": "types.proofs",
+    "Project": "types.resources",
+    "Proof": "types.proofs",
+    "RecordingProblem": "types.recording_problem",
+    "Run": "types.resources",
+    "bind": "tracking.handover",
+    "current_model": "tracking.current",
+    "current_run": "tracking.current",
+    "log_metadata": "tracking.current",
+    "pipeline": "tracking.decorators",
+    "step": "tracking.decorators",
     "serving": "serving",
 }
 
 
 def _open(version: ModelVersion, settings: Settings) -> object:
-    opened_version = import_module(f"{__name__}.opened_version")
+    opened_version = import_module(f"{__name__}.tracking.opened_version")
     return opened_version.RegistryVersion(version, settings)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tallymark.errors import InvalidSetting
-from tallymark.machine import path_of_contexts
+from tallymark.runtime.machine import path_of_contexts
 
 FIELDS = ("url", "project")
 

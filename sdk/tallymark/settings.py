@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tallymark.arguments import encodable, texts
 from tallymark.errors import InvalidSetting
-from tallymark.machine import path_of_contexts, who_asks
+from tallymark.runtime.machine import path_of_contexts, who_asks
 
 DEFAULT_URL = "127.0.0.1:50051"
 DEFAULT_STORE = "tallymark-artifacts"

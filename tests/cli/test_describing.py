@@ -12,7 +12,7 @@ import yaml
 import tallymark
 from cli.tables import column
 from tallymark import Client, MetricPoint, Model
-from tallymark.recording_problem import RecordingProblem
+from tallymark.types.recording_problem import RecordingProblem
 
 Say = Callable[..., str]
 

@@ -11,7 +11,7 @@ import pytest
 
 from cli.tables import column
 from tallymark import Client
-from tallymark.commands import moments
+from tallymark.cli import times
 
 Say = Callable[..., str]
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -47,24 +47,24 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_a_time_is_read_as_people_write_it(in_berlin: None, text: str, expected: datetime) -> None:
     """A span counts back from now, a day begins at midnight here, and a time without a zone is of this machine's."""
-    assert moments.moment(text, NOON) == expected
+    assert times.moment(text, NOON) == expected
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2x", "h", "2h later", "-2h", "2026-13-01", "9" * 30 + "d", "0000-00-00"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     """The error shows what a time looks like."""
     with pytest.raises(ValueError, match="yesterday"):
-        moments.moment(text, NOON)
+        times.moment(text, NOON)
 
 
 def test_times_are_shown_as_ages_and_durations() -> None:
     """The largest unit says how long ago, and two units how long something took."""
     ages = {5: "5s ago", 119: "1m ago", 7300: "2h ago", 90_000: "1d ago", 86_400 * 800: "2y ago", -120: "in 2m"}
-    assert {span: moments.age(NOON - timedelta(seconds=span), NOON) for span in ages} == ages
+    assert {span: times.age(NOON - timedelta(seconds=span), NOON) for span in ages} == ages
     words = {5: "just now", 61: "1 minute ago", 7300: "2 hours ago", 86_400 * 3: "3 days ago"}
-    assert {span: moments.age_in_words(NOON - timedelta(seconds=span), NOON) for span in words} == words
+    assert {span: times.age_in_words(NOON - timedelta(seconds=span), NOON) for span in words} == words
     took = {0.25: "0.2s", 42: "42s", 185: "3m05s", 7800: "2h10m", 97_200: "1d03h"}
-    assert {span: moments.duration(timedelta(seconds=span)) for span in took} == took
+    assert {span: times.duration(timedelta(seconds=span)) for span in took} == took
 
 
 def test_the_past_is_asked_for_by_a_span(say: Say, run: Any, churn: Client) -> None:

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from tallymark import Client, Stage, errors
-from tallymark.commands.asking import fail
-from tallymark.commands.tags import changed
+from tallymark.cli.client_context import fail
+from tallymark.cli.tags import changed
 from tallymark.testing import Server
 
 

@@ -17,7 +17,7 @@ from sdk.killed import wait_until
 import tallymark
 from tallymark import Client, Model, log_metric, pipeline
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 
 @pytest.fixture

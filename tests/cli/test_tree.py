@@ -104,7 +104,7 @@ def test_the_readme_and_the_help_tell_the_same_exit_codes() -> None:
 
 def test_help_loads_nothing_that_asks_a_service() -> None:
     """`--help` of any command is fast: grpc, protobuf and YAML are imported when a command needs them."""
-    heavy = {"grpc", "google", "yaml", "aiosqlite", "tallymark.client"}
+    heavy = {"grpc", "google", "yaml", "aiosqlite", "tallymark.client.blocking"}
     code = (
         "import sys; from tallymark.cli import main; main(sys.argv[1:], standalone_mode=False);"
         "print(*sys.modules, file=sys.stderr)"

@@ -7,7 +7,7 @@ import threading
 
 from tallymark import Client
 from tallymark.errors import TallymarkError, Unavailable
-from tallymark.resources import Event
+from tallymark.types.resources import Event
 
 
 class Follower(threading.Thread):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from faults.requests import MODELS, Request
 from tallymark import Client
-from tallymark.resources import Event, ModelVersion
-from tallymark.values import Stage
+from tallymark.types.resources import Event, ModelVersion
+from tallymark.types.enums import Stage
 from tallymark_server.storage.sqlite.verifying import verify
 
 

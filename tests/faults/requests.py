@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tallymark import Client, NewVersion, calls
-from tallymark.calls import Call
+from tallymark import Client, NewVersion
+from tallymark.client import calls
+from tallymark.client.calls import Call
 from tallymark.errors import TallymarkError, Unavailable
-from tallymark.resources import ModelVersion
+from tallymark.types.resources import ModelVersion
 
 PROJECT = "default"
 MODELS = ("churn", "fraud", "leads")

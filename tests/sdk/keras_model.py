@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tallymark import formats
+from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 
 

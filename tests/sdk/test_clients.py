@@ -14,7 +14,7 @@ import numpy
 import pytest
 
 from tallymark import AsyncClient, Client, MetricPoint, NewVersion, RunState, Stage, Uri, errors
-from tallymark.calls import PAGE_SIZE
+from tallymark.client.calls import PAGE_SIZE
 from tallymark.testing import Server
 
 

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from sdk.recordables import KEPT, LOST, MEASURED, NOT_MEASURED
 
-from tallymark import arrays, facts
-from tallymark.conversion import Conversion
-from tallymark.converting import LEFT_OUT, METADATA, PARAMETERS, WHOLE, Limits, Loss
+from tallymark.conversion import arrays
+from tallymark.client import metadata_messages
+from tallymark.conversion.convert import Conversion
+from tallymark.conversion.vocabulary import LEFT_OUT, METADATA, PARAMETERS, WHOLE, Limits, Loss
 from tallymark.errors import InvalidArgument, InvalidField
-from tallymark.problems import RecordingProblems
-from tallymark.recording_problem import RecordingProblem
-from tallymark.recordable import (
+from tallymark.conversion.problems import RecordingProblems
+from tallymark.types.recording_problem import RecordingProblem
+from tallymark.conversion.recordable import (
     dotted,
     metadata_in_run,
     metadata_or_raise,
@@ -231,10 +232,10 @@ def test_no_value_makes_recording_raise(name: str) -> None:
     begun = time.process_time()
     found = metadata_in_run({"auc": 0.9, "bad": value, "all": [value]}, problems)
     assert found["auc"] == 0.9
-    facts.metadata_to(found)
+    metadata_messages.metadata_to(found)
     told = parameters({"lr": 0.1, "bad": value})
     assert told.keys() == {"lr", "bad"}
-    facts.metadata_to(told)
+    metadata_messages.metadata_to(told)
     for metrics, at in (({"loss": value}, 1), (value, 1), ({"loss": 1.0}, value)):
         points_of(metrics, at, problems)
     assert time.process_time() - begun < 10, "what is endless is not read to its end"
@@ -348,8 +349,8 @@ def test_every_conversion_can_be_sent_and_stays_as_it_is(value: Any) -> None:
         conversion = Conversion(limits, redacts=False)
         found = conversion.value({"value": value})
         assert isinstance(found, dict)
-        for message in facts.metadata_to(found).values():
-            assert repr(floats(facts._value_of(message))) == repr(floats(found["value"]))
+        for message in metadata_messages.metadata_to(found).values():
+            assert repr(floats(metadata_messages._value_of(message))) == repr(floats(found["value"]))
         assert repr(Conversion(limits, redacts=False).value(found)) == repr(found)
 
 

@@ -12,7 +12,7 @@ from sdk.killed import wait_until
 from tallymark import Client, Model, current_run, log_metadata, log_metric, pipeline, step
 from tallymark.errors import Unavailable
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 POINTS, STEPS = 3000, 60
 

@@ -22,7 +22,7 @@ from tallymark import (
     step,
 )
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 model = Model(name="my_model")
 

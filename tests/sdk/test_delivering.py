@@ -11,11 +11,11 @@ import pytest
 
 import tallymark
 from tallymark import ArtifactInfo, Client, Model, ModelVersion, log_metadata, log_metric
-from tallymark.answering import is_undecided
-from tallymark.calls import Call
+from tallymark.delivery.outcomes import is_undecided
+from tallymark.client.calls import Call
 from tallymark.errors import error_of
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 
 @pytest.fixture

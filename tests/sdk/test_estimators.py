@@ -18,7 +18,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.utils import all_estimators
 
-from tallymark import formats
+from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 
 # What cannot be saved, and why: each is refused when saving.

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import pytest
 
 from tallymark import Artifact, ArtifactInfo, ArtifactRole, ArtifactType, Client, Model, step
-from tallymark.artifacts import download, file_name
+from tallymark.artifacts.save_load import download, file_name
 from tallymark.errors import AlreadyExists, DigestMismatch, InvalidArgument, StoreUnavailable
-from tallymark.formats.folders import read_manifest
+from tallymark.artifacts.formats.folders import read_manifest
 from tallymark.testing import Server
 
 

@@ -29,7 +29,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from environments import pip
 from kept import kept
-from tallymark import formats
+from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 
 

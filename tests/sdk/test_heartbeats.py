@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 from sdk.killed import KILLED, line_of, program, wait_until
 
-from tallymark import Client, Model, current_run, heartbeats, log_metric, pipeline
+from tallymark import Client, Model, current_run, log_metric, pipeline
+from tallymark.tracking import heartbeats
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 
 @pytest.fixture

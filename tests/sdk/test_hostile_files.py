@@ -19,9 +19,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from tallymark import formats
+from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
-from tallymark.trusted_types import TRUSTED_TYPES, untrusted
+from tallymark.artifacts.formats.trusted_types import TRUSTED_TYPES, untrusted
 
 X = numpy.random.RandomState(0).rand(40, 3)
 y = numpy.array([0, 1] * 20)

@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import given
 
-from tallymark.journal import MAX_MEMORY, Journal, Kind, frame, point_body, point_of, scan
+from tallymark.delivery.journal import MAX_MEMORY, Journal, Kind, frame, point_body, point_of, scan
 
 BODIES = st.lists(st.binary(max_size=60), min_size=1, max_size=8)
 

@@ -12,8 +12,8 @@ import pytest
 
 from tallymark import Artifact, Client, Model, errors, pipeline, step
 from tallymark import run as run_block
-from tallymark.file_names import MAX_SEGMENT, SHORTENED, ending, segment, shortened
-from tallymark.resources import ModelVersion
+from tallymark.artifacts.file_names import MAX_SEGMENT, SHORTENED, ending, segment, shortened
+from tallymark.types.resources import ModelVersion
 from tallymark.serving import follow
 from tallymark.testing import Server
 

@@ -17,10 +17,10 @@ from fsspec.implementations.local import LocalFileSystem
 from sklearn.linear_model import LogisticRegression
 
 from tallymark import Artifact, ArtifactInfo, ArtifactRole, Client, Model, current_run, pipeline, run, step
-from tallymark.context import own_frame
+from tallymark.tracking.context import own_frame
 from tallymark.errors import AlreadyExists, ArtifactNotFound, InvalidName, StoreUnavailable
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 CLOSED = "127.0.0.1:1"
 churn = Model("churn")

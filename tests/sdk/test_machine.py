@@ -9,7 +9,7 @@ import pytest
 
 from tallymark import Client, Model, run
 from tallymark.errors import InvalidSetting
-from tallymark.machine import MAX_NAME, readable
+from tallymark.runtime.machine import MAX_NAME, readable
 from tallymark.settings import MAX_ACTOR, adjusted
 from tallymark.testing import Server
 

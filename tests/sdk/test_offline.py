@@ -27,10 +27,10 @@ from tallymark import (
     settings,
     step,
 )
-from tallymark.context import own_frame
-from tallymark.journal import Kind, frame, scan
+from tallymark.tracking.context import own_frame
+from tallymark.delivery.journal import Kind, frame, scan
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 CLOSED = "127.0.0.1:1"
 

@@ -9,7 +9,7 @@ from sdk import pipelines
 
 from tallymark import Client, Model, bind, current_model, current_run, errors, pipeline, step
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 PROGRAM = """
 from tallymark import Model, current_model, current_run, pipeline, step

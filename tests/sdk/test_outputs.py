@@ -19,9 +19,9 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
 from tallymark import Artifact, Client, Model, RunState, pipeline, step
-from tallymark.context import own_frame
+from tallymark.tracking.context import own_frame
 from tallymark.errors import InvalidArgument, InvalidSetting, StoreUnavailable
-from tallymark.formats.classes import may_be_saved
+from tallymark.artifacts.formats.classes import may_be_saved
 from tallymark.testing import Server
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from sdk import pipelines
 
 from tallymark import Client, Model, bind, pipeline, step
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 BEGIN = """
 import asyncio, pickle, sys

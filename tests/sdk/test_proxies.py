@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tallymark import AsyncClient, Client, errors, reaching
-from tallymark.proxies import VARIABLES, proxy_of, why_direct
+from tallymark import AsyncClient, Client, errors
+from tallymark.client import first_contact
+from tallymark.client.proxies import VARIABLES, proxy_of, why_direct
 from tallymark.testing import Server
 
 NOBODY = "http://127.0.0.1:9"
@@ -154,7 +155,7 @@ def test_a_public_host_is_reached_through_the_proxy(
     with Client(PUBLIC, timeout=DEADLINE) as client:
         assert client.newest_revision() == 0
     assert ask_async(PUBLIC) == 0
-    assert reaching.look(PUBLIC) is None
+    assert first_contact.look(PUBLIC) is None
     assert len(proxy.asked) >= 3
     for asked in proxy.asked:
         assert asked.startswith(f"CONNECT {PUBLIC} HTTP/1.1")
@@ -213,7 +214,7 @@ def test_a_wrong_port_behind_a_proxy_is_told(
         greeting = threading.Thread(target=greet)
         greeting.start()
         monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
-        finding = reaching.look(PUBLIC)
+        finding = first_contact.look(PUBLIC)
         greeting.join()
     assert finding is not None
     assert (finding.cause, finding.final) == ("it answers HTTP, not gRPC", True)

@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from tallymark import AsyncClient, Client, Model, configure, errors, settings
-from tallymark.channel import headers_of, raise_for
+from tallymark.client.channel import headers_of, raise_for
 from tallymark.settings import adjusted
 from tallymark.testing import Server
 from tallymark.v1.error_pb2 import ErrorReason

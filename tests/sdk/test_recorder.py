@@ -27,17 +27,18 @@ from tallymark import (
     log_metadata,
     log_metric,
     pipeline,
-    recorder,
     step,
 )
-from tallymark import sender, spool as spooling
-from tallymark.context import own_frame
-from tallymark.delivering import Delivery
+from tallymark.tracking import recorder
+from tallymark.delivery import sender
+from tallymark.delivery import spool as spooling
+from tallymark.tracking.context import own_frame
+from tallymark.delivery.delivery import Delivery
 from tallymark.errors import NumberPending, Unavailable
-from tallymark.journal import Kind, frame, point_body
-from tallymark.problems import RecordingProblems
+from tallymark.delivery.journal import Kind, frame, point_body
+from tallymark.conversion.problems import RecordingProblems
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 
 @pytest.fixture

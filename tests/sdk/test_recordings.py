@@ -9,7 +9,7 @@ from sdk.recordables import FRAME, KEPT, LOST, MEASURED, NOT_MEASURED, Trainer
 from sdk.test_conversion import HOSTILE, floats
 
 from tallymark import Client, Model, RunState, log_metadata, log_metric, pipeline, step
-from tallymark.context import _process
+from tallymark.tracking.context import _process
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.testing import Server
 

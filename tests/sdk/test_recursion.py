@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tallymark import Client, Model, log_metadata, pipeline, step
-from tallymark.headroom import HeadRoom
+from tallymark.runtime.headroom import HeadRoom
 
 
 @step

@@ -11,13 +11,13 @@ import pydantic
 import pytest
 
 from tallymark import Client, Model, configure, pipeline, settings, step
-from tallymark.conversion import Conversion
-from tallymark.converting import PARAMETERS
+from tallymark.conversion.convert import Conversion
+from tallymark.conversion.vocabulary import PARAMETERS
 from tallymark.errors import InvalidSetting
-from tallymark.problems import RecordingProblems
-from tallymark.recordable import parameters
-from tallymark.redaction import REDACTED, redacted_command, redacted_error, redacted_text
-from tallymark.secrecy import Secrecy, secrecy_of, secrecy_of_type
+from tallymark.conversion.problems import RecordingProblems
+from tallymark.conversion.recordable import parameters
+from tallymark.conversion.redaction import REDACTED, redacted_command, redacted_error, redacted_text
+from tallymark.conversion.secrecy import Secrecy, secrecy_of, secrecy_of_type
 from tallymark.testing import Server
 
 SECRET = """

@@ -15,7 +15,7 @@ import pytest
 import tallymark
 from tallymark import Client, Model, current_model, current_run, errors, pipeline, step
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 
 @pytest.fixture

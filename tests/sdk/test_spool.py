@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from sdk.killed import KILLED, line_of, program, wait_until
 
-from tallymark import Client, Model, current_run, log_metric, pipeline, sender, step
-from tallymark import spool as spooling
-from tallymark.context import own_frame
+from tallymark import Client, Model, current_run, log_metric, pipeline, step
+from tallymark.delivery import sender
+from tallymark.delivery import spool as spooling
+from tallymark.tracking.context import own_frame
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ atexit.register(last)
 @pytest.mark.parametrize("idle", ["0", "5"])
 def test_a_run_at_the_end_of_the_program_is_sent(client: Client, spool: Path, idle: str) -> None:
     """Also where the interpreter starts no threads any more."""
-    code = f"from tallymark import sender; sender.IDLE = {idle}\n{AT_EXIT}"
+    code = f"from tallymark.delivery import sender; sender.IDLE = {idle}\n{AT_EXIT}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert {run.id: run.state for run in client.list_runs()} == dict.fromkeys(("first", "last"), RunState.SUCCEEDED)

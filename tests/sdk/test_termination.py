@@ -12,7 +12,7 @@ import pytest
 
 from tallymark import Client
 from tallymark.testing import Server
-from tallymark.values import RunState
+from tallymark.types.enums import RunState
 
 BEGIN = """
 import os, signal, sys, threading, time
@@ -90,7 +90,7 @@ run = tallymark.run(model=Model("churn")).start()
 """
 # The signal comes in the midst of a record.
 RECORDING = """
-from tallymark.context import own_frame
+from tallymark.tracking.context import own_frame
 
 with tallymark.run(model=Model("churn")):
     log_metric("loss", 0.5, step=1)

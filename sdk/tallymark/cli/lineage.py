@@ -1,0 +1,66 @@
+"""`tallymark lineage`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.cli import completers, options
+from tallymark.cli.client_context import asks
+from tallymark.cli.output import Printer
+from tallymark.cli.run_choice import found_run
+
+if TYPE_CHECKING:
+    from tallymark.client.blocking import Client
+
+
+@click.command
+@click.argument("reference", metavar="[REF]", default="", shell_complete=completers.references)
+@click.option("--run", metavar="RUN", shell_complete=completers.runs, help="Begin with this run, not with a version.")
+@click.option(
+    "--direction",
+    type=click.Choice(["both", "upstream", "downstream"]),
+    default="both",
+    show_default=True,
+    help="What it came from, what came from it, or both.",
+)
+@click.option("--depth", type=click.IntRange(1, 20), default=4, show_default=True, help="How far to go.")
+@options.at
+@asks
+def lineage(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    run: str | None,
+    direction: str,
+    depth: int,
+    at: int | datetime | None,
+) -> None:
+    """Show what a version came from, and what came from it."""
+    if bool(reference) is bool(run):
+        raise click.UsageError("name a version or --run RUN")
+    if run:
+        run = found_run(client, run, at).id
+    found = client.lineage(reference, run=run, direction=direction, depth=depth, at=at)
+    names = {node.id: _called(node.id) for node in found.nodes}
+    printer.many(
+        {
+            "distance": node.depth,
+            "what": names[node.id],
+            "kind": {"ModelVersion": "version", "Run": "run"}.get(type(node.resource).__name__, "artifact"),
+            "from": [names[source] for source, target in found.edges if target == node.id],
+        }
+        for node in found.nodes
+    )
+    if found.truncated:
+        click.echo("there is more: ask for a greater --depth, or begin further away", err=True)
+
+
+def _called(name: str) -> str:
+    """A version or a run as people write it; an artifact by its digest or uri."""
+    _, _, rest = name.partition("/models/")
+    if name.startswith("projects/") and rest:
+        return rest.replace("/versions/", "/")
+    return name.rpartition("/runs/")[2] if name.startswith("projects/") else name

@@ -1,0 +1,123 @@
+"""`tallymark version promote` and `rollback`: which version is in which stage."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.cli import options
+from tallymark.cli.client_context import asks
+from tallymark.cli.options import confirm
+from tallymark.cli.output import Printer
+from tallymark.errors import StageEmpty
+from tallymark.types.enums import Stage
+
+if TYPE_CHECKING:
+    from tallymark.client.blocking import Client
+    from tallymark.types.resources import ModelVersion
+
+
+@click.command
+@options.reference
+@click.option(
+    "--stage",
+    type=click.Choice([stage.value for stage in Stage]),
+    default=Stage.PRODUCTION.value,
+    show_default=True,
+    help="Where to move it.",
+)
+@click.option("--force", is_flag=True, help="Put the version that holds the stage into the archive.")
+@click.option(
+    "--force-failed",
+    is_flag=True,
+    help="Although the run that made it failed, is lost or still running; give a reason.",
+)
+@options.if_etag
+@options.dry_run
+@options.reason
+@options.yes
+@asks
+def promote(
+    client: Client,
+    printer: Printer,
+    reference: str,
+    stage: str,
+    force: bool,
+    force_failed: bool,
+    etag: str,
+    dry_run: bool,
+    reason: str,
+    yes: bool,
+) -> None:
+    """Move a version to a stage. Production and staging hold one version."""
+    if force_failed and not reason:
+        raise click.UsageError("--force-failed needs a --reason, which the log keeps")
+    version = client.get_version(reference)
+    # By number from here on: what `latest` or an alias means may change while a person thinks.
+    here = f"{version.model}/{version.number}"
+    move = functools.partial(
+        client.set_stage, here, stage, force=force, allow_unfinished_run=force_failed, reason=reason, etag=etag
+    )
+    leaving = _leaving(client, version, stage) if force else ""
+    if not (yes or dry_run):
+        # Nobody is asked to agree to what would be refused then.
+        move(validate_only=True)
+    archived = f", and {leaving} from {stage} to the archive" if leaving else ""
+    confirm(f"Move {here} from {version.stage} to {stage}{archived}?", agreed=yes or dry_run)
+    moved = move(validate_only=dry_run)
+    options.tell_trial(dry_run=dry_run)
+    if leaving:
+        click.echo(f"{stage}: from {leaving} to {here}", err=True)
+    printer.one(moved)
+
+
+def _leaving(client: Client, version: ModelVersion, stage: str) -> str:
+    """Return the version that would leave the stage for the archive; empty for none."""
+    if stage not in {Stage.PRODUCTION, Stage.STAGING}:
+        return ""
+    try:
+        holder = client.get_version(f"{version.model}@{stage}")
+    except StageEmpty:
+        return ""
+    return "" if holder.number == version.number else f"{holder.model}/{holder.number}"
+
+
+@click.command
+@options.model
+@options.dry_run
+@options.reason
+@options.yes
+@asks
+def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason: str, yes: bool) -> None:
+    """Put the version back into production that was there before.
+
+    It is found in the log: the last version that entered production before the present one, which goes to the archive.
+    So a second rollback undoes the first.
+    """
+    present = client.get_version(f"{model}@production")
+    previous = client.get_version(f"{present.model}/{_holder_before(client, present)}")
+    here, there = f"{previous.model}/{previous.number}", f"{present.model}/{present.number}"
+    confirm(f"Put {here} back into production, and {there} into the archive?", agreed=yes or dry_run)
+    why = reason or f"rollback from {present.number}"
+    # It was in production: whether its run had to succeed was decided when it came there.
+    how = {"force": True, "allow_unfinished_run": True, "validate_only": dry_run}
+    moved = client.set_stage(here, Stage.PRODUCTION, reason=why, etag=previous.etag, **how)
+    options.tell_trial(dry_run=dry_run)
+    click.echo(f"production: from {there} to {here}", err=True)
+    printer.one(moved)
+
+
+def _holder_before(client: Client, present: ModelVersion) -> int:
+    """Return the number of the version that was in production before the present one. Raises StageEmpty."""
+    from tallymark.types.resources import ModelVersion
+
+    for event in client.history(present.model, kinds=["stage_changed"]):
+        version = event.resource
+        if isinstance(version, ModelVersion) and version.stage is Stage.PRODUCTION and version.number != present.number:
+            return version.number
+    raise StageEmpty(
+        f"no version of {present.model} was in production before {present.number}; promote the one you want:"
+        f" tallymark version promote {present.model}/NUMBER --force"
+    )

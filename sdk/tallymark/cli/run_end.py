@@ -1,0 +1,60 @@
+"""`tallymark run finish` and `abort`: the end of a run whose own program does not record it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.cli import completers, options
+from tallymark.cli.client_context import asks, target
+from tallymark.cli.options import confirm
+from tallymark.cli.output import Printer
+from tallymark.cli.run_choice import found_run
+from tallymark.errors import RunFinished
+from tallymark.types.enums import RunState
+
+if TYPE_CHECKING:
+    from tallymark.client.blocking import Client
+    from tallymark.types.resources import Run
+
+_name = click.argument("name", metavar="RUN", shell_complete=completers.runs)
+
+
+def _unfinished(client: Client, name: str) -> Run:
+    """Return the run, which must still run or be lost. Raises RunFinished, RunNotFound."""
+    run = found_run(client, name)
+    if run.state in {RunState.SUCCEEDED, RunState.FAILED}:
+        why = f" ({run.error})" if run.error else ""
+        raise RunFinished(f"run {run.id} is finished as {run.state}{why}; how a run ended is not changed any more")
+    return run
+
+
+@click.command
+@_name
+@options.yes
+@asks
+def finish(client: Client, printer: Printer, name: str, yes: bool) -> None:
+    """Record that a run has succeeded.
+
+    For runs whose own program did not record it.
+    """
+    run = _unfinished(client, name)
+    confirm(f"Record that the run {run.id} ({run.state}) has succeeded?", agreed=yes)
+    printer.one(client.finish_run(run.id, RunState.SUCCEEDED))
+
+
+@click.command
+@_name
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the run's error.")
+@options.yes
+@asks
+def abort(client: Client, printer: Printer, name: str, reason: str, yes: bool) -> None:
+    """Record that a run has failed.
+
+    For runs whose own program is gone, or does not count any more; it is not stopped.
+    """
+    run = _unfinished(client, name)
+    confirm(f"Record that the run {run.id} ({run.state}) has failed?", agreed=yes)
+    error = f"aborted by {target().settings().actor}" + (f": {reason}" if reason else "")
+    printer.one(client.finish_run(run.id, RunState.FAILED, error=error))

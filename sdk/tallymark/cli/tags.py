@@ -1,0 +1,67 @@
+"""`tallymark tag`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from tallymark.cli import options
+from tallymark.cli.client_context import asks
+from tallymark.cli.nouns import Noun
+from tallymark.cli.output import Printer
+from tallymark.errors import Conflict
+from tallymark.types.references import means_version
+
+if TYPE_CHECKING:
+    from tallymark.client.blocking import Client
+    from tallymark.types.resources import ModelInfo, ModelVersion
+
+# How often tags are read again because somebody else changed them in between.
+_ATTEMPTS = 5
+_tags = click.argument("tags", metavar="TAG...", nargs=-1, required=True)
+
+
+@click.group(cls=Noun)
+def tag() -> None:
+    """Free labels of models and versions.
+
+    MODEL alone means the model itself, and MODEL/latest its latest version.
+    """
+
+
+@tag.command("set")
+@options.reference
+@_tags
+@asks
+def set_tags(client: Client, printer: Printer, reference: str, tags: tuple[str, ...]) -> None:
+    """Add tags to a model or to a version."""
+    printer.one(changed(client, reference, lambda present: present | set(tags)))
+
+
+@tag.command("unset")
+@options.reference
+@_tags
+@asks
+def unset_tags(client: Client, printer: Printer, reference: str, tags: tuple[str, ...]) -> None:
+    """Take tags of a model or of a version away. One that is not there is no error."""
+    printer.one(changed(client, reference, lambda present: present - set(tags)))
+
+
+def changed(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
+    """The model or the version with other tags, and nobody else's tags lost; Conflict if others go on and on."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _change(client, reference, change)
+        except Conflict:
+            continue
+    return _change(client, reference, change)
+
+
+def _change(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
+    if means_version(reference):
+        version = client.get_version(reference)
+        return client.update_version(version.resource_name, tags=sorted(change(set(version.tags))), etag=version.etag)
+    model = client.get_model(reference)
+    return client.update_model(model.name, tags=sorted(change(set(model.tags))), etag=model.etag)

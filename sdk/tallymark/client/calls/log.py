@@ -1,0 +1,85 @@
+"""Calls about the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallymark.client import messages as m
+from tallymark.client.calls.call import PAGE_SIZE, Call, Cursor, Piece, Told, Wanted
+from tallymark.types.proofs import Checkpoint, Proof
+from tallymark.types.references import means_version, model_name, version_name
+from tallymark.types.resources import (
+    Event,
+)
+from tallymark.v1 import (
+    event_log_pb2,
+)
+from tallymark.v1.event_log_pb2_grpc import EventLogStub
+
+# A proof takes as long as the log is.
+PATIENCE = 3600.0
+
+
+def list_events(project: str, after_revision: int, page_size: int = PAGE_SIZE) -> Call[list[Event]]:
+    """ListEvents, one page."""
+    request = event_log_pb2.ListEventsRequest(
+        parent=f"projects/{project}", after_revision=after_revision, page_size=page_size
+    )
+    return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
+
+
+def head(project: str) -> Call[Cursor]:
+    """ListEvents, for how far the log has come."""
+    request = event_log_pb2.ListEventsRequest(parent=f"projects/{project}", page_size=1)
+    return Call(EventLogStub, "ListEvents", request, lambda page: Cursor(page.revision, page.log_id))
+
+
+def watch(project: str, cursor: Cursor, wanted: Wanted) -> Call[Told]:
+    """Watch: `read` reads each message of the stream."""
+    request = event_log_pb2.WatchRequest(
+        parent=f"projects/{project}",
+        after_revision=cursor.revision,
+        log_id=cursor.log_id,
+        model=model_name(project, wanted.model) if wanted.model else "",
+        kinds=[m.kind_to(kind) for kind in wanted.kinds],
+        stages=[m.stage_to(stage) for stage in wanted.stages],
+    )
+    return Call(
+        EventLogStub,
+        "Watch",
+        request,
+        lambda message: Told([m.event_of(event) for event in message.events], Cursor(message.revision, message.log_id)),
+    )
+
+
+def history(project: str, reference: str, kinds: Sequence[str], before: int) -> Call[list[Event]]:
+    """ListEvents of a model or a version, the newest first, one page."""
+    name = (version_name if means_version(reference) else model_name)(project, reference)
+    request = event_log_pb2.ListEventsRequest(
+        parent=f"projects/{project}",
+        name=name,
+        kinds=[m.kind_to(kind) for kind in kinds],
+        newest_first=True,
+        before_revision=before,
+        page_size=PAGE_SIZE,
+    )
+    return Call(EventLogStub, "ListEvents", request, lambda page: [m.event_of(event) for event in page.events])
+
+
+def verify(project: str, checkpoint: Checkpoint | None) -> Call[Proof]:
+    """Verify."""
+    kept = None if checkpoint is None else event_log_pb2.Checkpoint(**checkpoint._asdict())
+    request = event_log_pb2.VerifyRequest(parent=f"projects/{project}", checkpoint=kept)
+    return Call(EventLogStub, "Verify", request, m.proof_of, patience=PATIENCE)
+
+
+def export(project: str, at: int | None) -> Call[Piece]:
+    """Export: `read` reads each message of the stream."""
+    request = event_log_pb2.ExportRequest(parent=f"projects/{project}", read_revision=at)
+    return Call(
+        EventLogStub,
+        "Export",
+        request,
+        lambda message: Piece(message.lines, message.revision, message.read_revision),
+        patience=PATIENCE,
+    )

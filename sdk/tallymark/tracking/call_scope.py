@@ -1,0 +1,289 @@
+"""One call of a decorated function, or one block of `run`: what is recorded before it begins and after it ends."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from tallymark.runtime.headroom import HeadRoom, check_room
+from tallymark.settings import Settings, current
+from tallymark.tracking.context import (
+    ActiveRun,
+    Frame,
+    Place,
+    current_frame,
+    ended_here,
+    enter,
+    forgotten,
+    known_to_threads,
+    leave,
+    open_runs,
+    outer_run_id,
+    own_frame,
+    present_frame,
+    within,
+)
+
+if TYPE_CHECKING:
+    from tallymark.tracking.handover import Origin
+    from tallymark.tracking.model_spec import ModelSpec
+    from tallymark.tracking.outputs import Output
+
+
+def no_outputs() -> tuple[Output, ...]:
+    """Return that there are no artifacts that a function returns."""
+    return ()
+
+
+class Definition(NamedTuple):
+    """What a decorator or `run` was given. `outputs` are the artifacts that a function returns."""
+
+    name: str
+    model: ModelSpec | None
+    substitutions: Mapping[str, str]
+    is_pipeline: bool
+    outputs: Callable[[], tuple[Output, ...]] = no_outputs
+    origin: Origin | None = None
+    run_id: str = ""
+
+    @property
+    def start(self) -> tuple[str, ModelSpec | None, Mapping[str, str], str]:
+        """What the run or step is started with: name, model, substitutions and run id."""
+        return self.name, self.model, self.substitutions, self.run_id
+
+
+class Activation:
+    """One call of a decorated function, as a context around it.
+
+    `parameters` gives what the function is called with. With `sets_context` the code within belongs to the call; a
+    generator, whose caller's code runs in between, sets the context itself, by `drive`.
+    """
+
+    def __init__(
+        self, definition: Definition, parameters: Callable[[], Mapping[str, object]], *, sets_context: bool = True
+    ) -> None:
+        self._definition = definition
+        self._parameters = parameters
+        self._step = ""
+        self._sets_context = sets_context
+        self._before: Place = None
+        self._starts_run = False
+        self._is_guarded = False
+        self._process = 0
+        self.outputs: tuple[Output, ...] = ()
+        self.frame: Frame
+
+    def __enter__(self) -> Self:
+        check_room()
+        with HeadRoom():
+            self._open()
+        self._set()
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        with HeadRoom():
+            self._unset()
+            try:
+                self._close(error)
+            finally:
+                self._unguard()
+
+    async def __aenter__(self) -> Self:
+        import asyncio
+
+        check_room()
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError as cancelled:
+            # The run is being started all the same: it is ended, rather than left behind.
+            await asyncio.wait((opening,))
+            if opening.exception() is None:
+                await asyncio.to_thread(self._close, cancelled)
+            raise
+        self._set()
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        import asyncio
+
+        self._unset()
+        try:
+            await asyncio.to_thread(self._close, error)
+        finally:
+            self._unguard()
+
+    def keep(self, result: Any) -> None:
+        """Save what the function returned, as far as its annotation says that these are artifacts."""
+        if self.outputs:
+            from tallymark.tracking.outputs import keep_outputs
+
+            keep_outputs(self.outputs, result, self.frame)
+
+    def _check_outputs(self) -> None:
+        """Raise what would keep the artifacts that the function returns from being saved."""
+        self.outputs = self._definition.outputs()
+        if self.outputs:
+            from tallymark.tracking import resolution
+            from tallymark.tracking.outputs import check_outputs
+
+            if self._definition.is_pipeline:
+                # A run that another process has started may bring its model along.
+                frame, may_bring = self._handed_over() or own_frame(), bool(outer_run_id())
+            else:
+                frame, may_bring = self._handed_over() or current_frame(resolution.joined_frame), False
+            model = self._definition.model or (frame.model if frame else None)
+            check_outputs(self.outputs, in_force=model is not None or may_bring)
+
+    def _set(self) -> None:
+        if self._starts_run and self.frame.run.owned:
+            from tallymark.runtime import termination
+            from tallymark.tracking import run_lifecycle
+
+            self._is_guarded = termination.arm(run_lifecycle.end_open_runs)
+        if self._sets_context:
+            self._before = enter(self.frame)
+
+    def _unset(self) -> None:
+        if self._sets_context:
+            leave(self.frame, self._before, is_end=self._starts_run)
+        elif self._starts_run:
+            ended_here(self.frame.run)
+
+    def _unguard(self) -> None:
+        if self._is_guarded:
+            from tallymark.runtime import termination
+
+            termination.disarm()
+
+    def _open(self) -> None:
+        self._process = os.getpid()
+        settings = current()
+        if settings.disabled:
+            self.frame = self._unrecorded(settings)
+            return
+        self._check_outputs()
+        if self._definition.is_pipeline:
+            self._open_pipeline()
+        else:
+            self._open_step()
+
+    def _unrecorded(self, settings: Settings) -> Frame:
+        outer = own_frame()
+        run = outer.run if outer else _unrecorded_run(settings)
+        return Frame(run, self._definition.model or (outer.model if outer else None), self._definition.name)
+
+    def _open_pipeline(self) -> None:
+        from tallymark.tracking import run_lifecycle
+
+        name, model, substitutions, run_id = self._definition.start
+        outer = self._handed_over() or own_frame()
+        if outer is not None and run_id in ("", outer.run.id):
+            self.frame = run_lifecycle.join_run(outer, model, substitutions)
+        else:
+            self._begin(run_lifecycle.start_run(name, model, substitutions, self._parameters(), run_id))
+
+    def _open_step(self) -> None:
+        from tallymark.tracking import resolution, run_lifecycle, steps
+
+        name, model, substitutions, _ = self._definition.start
+        outer = self._handed_over() or current_frame(resolution.joined_frame)
+        parameters = self._parameters()
+        if outer is None:
+            self._begin(run_lifecycle.start_run(name, model, substitutions, parameters)._replace(step=name))
+        else:
+            self.frame = run_lifecycle.join_run(outer, model, substitutions, step=name)
+        self._step = steps.start_step(self.frame, name, parameters)
+        self.frame.run.open_steps.add(self._step)
+
+    def _handed_over(self) -> Frame | None:
+        """Return the frame that the function brought along from another process, if no run is open in this one."""
+        origin = self._definition.origin
+        return None if origin is None or present_frame() is not None else origin.frame()
+
+    def _begin(self, frame: Frame) -> None:
+        self.frame = frame
+        self._starts_run = True
+        known_to_threads(frame)
+        if frame.run.owned:
+            open_runs.add(frame.run)
+
+    def _close(self, error: BaseException | None) -> None:
+        run = self.frame.run
+        if self._starts_run:
+            forgotten(run)
+        error = None if is_no_failure(error) else error
+        if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
+            run.failed_with, run.failed_step = error, self._definition.name
+        # A child of a fork that unwinds through here has started neither step nor run.
+        is_ours = os.getpid() == self._process
+        if self._step and is_ours:
+            from tallymark.tracking import steps
+
+            run.open_steps.discard(self._step)
+            steps.finish_step(run, self._step, error)
+        if self._starts_run and run.owned and is_ours:
+            from tallymark.tracking import run_lifecycle
+
+            run_lifecycle.finish_run(run, error)
+            open_runs.discard(run)
+        if self._starts_run and is_ours and run.recorder is not None:
+            run.recorder.end()
+
+
+@functools.lru_cache(maxsize=16)
+def _unrecorded_run(settings: Settings) -> ActiveRun:
+    """Return what stands for a run while nothing is recorded: one for all, because nothing is kept in it."""
+    return ActiveRun("disabled", settings, datetime.now(UTC), {}, owned=False)
+
+
+def is_no_failure(error: BaseException | None) -> bool:
+    """Return whether the code ended as it was meant to: read no further, or by sys.exit() without an error."""
+    return error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
+
+
+def drive(generator: Generator[Any, Any, Any], frame: Frame) -> Generator[Any, Any, Any]:
+    """Yield the generator's items, while its code, but not its reader's, belongs to the frame."""
+    try:
+        with within(frame):
+            item = next(generator)
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                with within(frame):
+                    generator.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
+                with within(frame):
+                    item = generator.throw(error)
+            else:
+                with within(frame):
+                    item = generator.send(sent)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def drive_async(generator: AsyncGenerator[Any, Any], frame: Frame) -> AsyncGenerator[Any, Any]:
+    """Yield the async generator's items, while its code, but not its reader's, belongs to the frame."""
+    try:
+        with within(frame):
+            item = await anext(generator)
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                with within(frame):
+                    await generator.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
+                with within(frame):
+                    item = await generator.athrow(error)
+            else:
+                with within(frame):
+                    item = await generator.asend(sent)
+    except StopAsyncIteration:
+        return

@@ -1,0 +1,279 @@
+"""`@step` and `@pipeline`: what a function does is recorded while it runs.
+
+A decorated function keeps its signature, and is called as before: blocking, `async`, a generator of either kind, or a
+method. When nothing is recorded (TALLYMARK_MODE=disabled) calling it is calling the function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+
+from tallymark.arguments import described, text, text_mapping, texts
+from tallymark.errors import InvalidArgument
+from tallymark.tracking.call_scope import Activation, Definition, drive, drive_async
+from tallymark.tracking.handover import Origin
+from tallymark.tracking.model import Model
+
+if TYPE_CHECKING:
+    from tallymark.tracking.outputs import Output
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Decorator(Protocol):
+    """A decorator that keeps the arguments and the result of a function."""
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Return the function, recorded."""
+        ...
+
+
+@overload
+def step(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def step(
+    *,
+    model: Model | None = None,
+    name: str | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
+) -> Decorator: ...
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    model: Model | None = None,
+    name: str | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
+) -> Any:
+    """Make a function a step of a pipeline: each call is recorded, with its parameters, its outcome and its artifacts.
+
+    A step called outside a pipeline or run is a run of its own. A step belongs to the run of its context: also in
+    asyncio, in processes that are started within the run, and in threads while one run goes on in the process. While
+    several do, give threads and pools `tallymark.bind(function)`.
+
+    Args:
+        function: The function, if the decorator is written without parentheses.
+        model: Replaces the run's model for this step; its version is found or created before the function begins.
+        name: What the step is called, by default as the function.
+        substitutions: Fill in the templates in name and version of `model`.
+        parameters: Which of the function's parameters are recorded: True or None for all, False for none, or names.
+
+    Returns:
+        The function, with its signature and kind: plain, async, a generator, a method.
+
+    Raises:
+        InvalidArgument: An argument has the wrong type, or names a parameter that the function does not have.
+        TypeError: What is decorated is no function.
+    """
+    return _decorator("@step", function, model, name, substitutions, parameters)
+
+
+@overload
+def pipeline(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def pipeline(
+    *,
+    model: Model | None = None,
+    name: str | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
+) -> Decorator: ...
+def pipeline(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    model: Model | None = None,
+    name: str | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    parameters: bool | Iterable[str] | None = None,
+) -> Any:
+    """Make a function a pipeline: each call is a run.
+
+    The version of `model` is found or created, in one step with the run, before the function begins; all steps of the
+    run share it. When the function raises, the run is recorded as failed, its versions are kept, and the exception goes
+    on. A pipeline called within a run belongs to that run. `tallymark.run` does the same for a block of code.
+
+    Args:
+        function: The function, if the decorator is written without parentheses.
+        model: The model of the run, for which steps without a model of their own record.
+        name: What the pipeline is called, by default as the function.
+        substitutions: Fill in the templates in names and versions of all models of the run.
+        parameters: Which of the function's parameters are recorded: True or None for all, False for none, or names.
+
+    Returns:
+        The function, with its signature and kind: plain, async, a generator, a method.
+
+    Raises:
+        InvalidArgument: An argument has the wrong type, or names a parameter that the function does not have.
+        TypeError: What is decorated is no function.
+    """
+    return _decorator("@pipeline", function, model, name, substitutions, parameters)
+
+
+def _decorator(
+    word: str,
+    function: Callable[..., Any] | None,
+    model: Model | None,
+    name: str | None,
+    substitutions: Mapping[str, str] | None,
+    parameters: bool | Iterable[str] | None,
+) -> Any:
+    is_pipeline = word == "@pipeline"
+    if isinstance(function, Model):
+        raise InvalidArgument(f"give the model by name: {word}(model=...)")
+    if isinstance(function, str):
+        raise InvalidArgument(f"give the model as a Model, by name: {word}(model=Model({function!r}))")
+    if model is not None and not isinstance(model, Model):
+        raise InvalidArgument(f"{word}(model=...) takes a Model, not {described(model)}")
+    name = None if name is None else text(name, f"{word}(name=...)")
+    if substitutions is not None and model is None and not is_pipeline:
+        raise InvalidArgument(
+            "@step(substitutions=...) fills in its own model: give model= too, or give it to @pipeline"
+        )
+    filled = {} if substitutions is None else text_mapping(substitutions, f"{word}(substitutions=...)")
+    names = _names_of(parameters, f"{word}(parameters=...)")
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(function, classmethod | staticmethod):
+            raise TypeError(f"put {word} below @{type(function).__name__}, next to the function")
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"{word} decorates a function, not {function!r}")
+        called = name or str(getattr(function, "__name__", type(function).__name__))
+        definition = Definition(called, model, filled, is_pipeline, Outputs(function), Origin())
+        return _wrapped(function, definition, Parameters(function, names).checked(word))
+
+    return decorate if function is None else decorate(function)
+
+
+def _names_of(parameters: bool | Iterable[str] | None, what: str) -> tuple[str, ...] | None:
+    """Return the names of the parameters to record, None for all."""
+    if parameters is None or isinstance(parameters, bool):
+        return () if parameters is False else None
+    return texts((parameters,) if isinstance(parameters, str) else parameters, what)
+
+
+class Outputs:
+    """The artifacts that a function returns, read at its first call: it may name what is defined further down.
+
+    Unlike a cached closure, it is pickled with a function that is sent to another process by value.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._found: tuple[Output, ...] | None = None
+
+    def __call__(self) -> tuple[Output, ...]:
+        if self._found is None:
+            found: tuple[Output, ...] = ()
+            if "return" in getattr(self._function, "__annotations__", {}):
+                from tallymark.tracking.outputs import outputs_of
+
+                found = outputs_of(self._function)
+            self._found = found
+        return self._found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Outputs, (self._function,)
+
+
+class Parameters(NamedTuple):
+    """Which parameters of a function are recorded: those of these names, or all."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...] | None
+
+    def checked(self, word: str) -> Parameters:
+        """Return it, if the function has the parameters. Raises InvalidArgument."""
+        if self.names:
+            import inspect
+
+            known = tuple(inspect.signature(self.function).parameters)
+            for name in self.names:
+                if name not in known:
+                    has = f"its parameters are {', '.join(known)}" if known else "it has none"
+                    called = getattr(self.function, "__name__", repr(self.function))
+                    raise InvalidArgument(f"{word}(parameters=...) names {name!r}, no parameter of {called}: {has}")
+        return self
+
+    def given(self, args: Any, kwargs: Any) -> Callable[[], Mapping[str, object]]:
+        """Return a function that gives the parameters of a call, as they are recorded."""
+
+        def parameters() -> Mapping[str, object]:
+            from tallymark.tracking.environment import parameters_of
+
+            return {} if self.names == () else parameters_of(self.function, args, kwargs, self.names)
+
+        return parameters
+
+
+def _wrapped(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
+    # inspect takes time to import, and whoever decorates functions has most likely loaded it already.
+    import inspect
+
+    called = function if inspect.isroutine(function) else type(function).__call__
+    if inspect.isasyncgenfunction(called):
+        return _recorded_async_generator(function, definition, parameters)
+    if inspect.isgeneratorfunction(called):
+        return _recorded_generator(function, definition, parameters)
+    if inspect.iscoroutinefunction(called):
+        return _recorded_coroutine(function, definition, parameters)
+    return _recorded(function, definition, parameters)
+
+
+def _recorded(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        with Activation(definition, parameters.given(args, kwargs)) as activation:
+            result = function(*args, **kwargs)
+            if activation.outputs:
+                activation.keep(result)
+            return result
+
+    return recorded
+
+
+def _recorded_coroutine(
+    function: Callable[..., Any], definition: Definition, parameters: Parameters
+) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def recorded(*args: Any, **kwargs: Any) -> Any:
+        async with Activation(definition, parameters.given(args, kwargs)) as activation:
+            result = await function(*args, **kwargs)
+            if activation.outputs:
+                import asyncio
+
+                await asyncio.to_thread(activation.keep, result)
+            return result
+
+    return recorded
+
+
+def _recorded_generator(
+    function: Callable[..., Any], definition: Definition, parameters: Parameters
+) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        with Activation(definition, parameters.given(args, kwargs), sets_context=False) as activation:
+            return (yield from drive(function(*args, **kwargs), activation.frame))
+
+    return recorded
+
+
+def _recorded_async_generator(
+    function: Callable[..., Any], definition: Definition, parameters: Parameters
+) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def recorded(*args: Any, **kwargs: Any) -> Any:
+        async with Activation(definition, parameters.given(args, kwargs), sets_context=False) as activation:
+            driven = drive_async(function(*args, **kwargs), activation.frame)
+            async with contextlib.aclosing(driven):
+                async for item in driven:
+                    yield item
+
+    return recorded

@@ -1,0 +1,101 @@
+"""Where and with what a run runs: machine, account, code and orchestrator, and what its functions are called with."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
+from typing import Any
+
+from tallymark.conversion.recordable import Recorded, parameters
+from tallymark.conversion.redaction import MAX_ARGUMENT, redacted_command, redacted_text
+from tallymark.runtime.machine import host_name, readable, user_name
+from tallymark.settings import current
+
+# Variables in which others tell the commit, and the address of the run's page.
+_COMMITS = ("TALLYMARK_RUN_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "BUILD_SOURCEVERSION")
+_URLS = ("TALLYMARK_RUN_URL", "CI_JOB_URL", "BUILD_URL", "AIRFLOW_CTX_LOG_URL")
+_GIT_TIMEOUT = 2.0
+MAX_URL = 8_000
+
+
+def surroundings() -> dict[str, str]:
+    """Return where a run is that is started here, and what started it, without secrets; empty where not known."""
+    return {
+        "host": host_name(),
+        "user": user_name(),
+        "commit": redacted_text(readable(_commit(), MAX_ARGUMENT)),
+        "url": redacted_text(readable(_url(), MAX_URL)),
+        "command": _command(),
+    }
+
+
+def parameters_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], names: Container[str] | None = None
+) -> Recorded:
+    """Return what the function is called with, or of that only the parameters of these names, as it is recorded.
+
+    Never raises.
+    """
+    if current().parameters == "off":
+        return Recorded()
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return Recorded()  # calling the function will say better what is wrong
+    bound.apply_defaults()
+    given = bound.arguments
+    if "." in getattr(function, "__qualname__", ""):
+        given = {name: value for name, value in given.items() if name not in ("self", "cls")}
+    return recorded_parameters({name: value for name, value in given.items() if names is None or name in names})
+
+
+def recorded_parameters(values: Mapping[str, object]) -> Recorded:
+    """Return parameters as they are recorded: without secrets, data only described, and none if settings say so."""
+    return Recorded() if current().parameters == "off" else parameters(values)
+
+
+def _command() -> str:
+    """The command line of this process; empty in a notebook, where it tells of the notebook's server alone."""
+    arguments = sys.orig_argv
+    if any("ipykernel_launcher" in argument for argument in arguments[1:4]):
+        return ""
+    return redacted_command(arguments).encode(errors="backslashreplace").decode()
+
+
+def _commit() -> str:
+    told = _first(_COMMITS)
+    if told:
+        return told
+    head = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no") if head else ""
+    return f"{head}-dirty" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(  # noqa: S603 - the arguments are our own
+            ["git", *arguments],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_TIMEOUT,
+            check=False,
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+    return ""
+
+
+def _url() -> str:
+    told = _first(_URLS)
+    if not told and os.environ.get("GITHUB_RUN_ID"):
+        server, repository = os.environ.get("GITHUB_SERVER_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")
+        told = f"{server}/{repository}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    return told
+
+
+def _first(variables: tuple[str, ...]) -> str:
+    return next((os.environ[name] for name in variables if os.environ.get(name)), "")

@@ -1,0 +1,98 @@
+"""Which version of which model is meant, without anything that asks the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from tallymark.arguments import described, text, texts
+from tallymark.errors import InvalidArgument
+from tallymark.tracking.version_cache import Memory
+from tallymark.types.enums import Stage
+
+S = TypeVar("S", bound="ModelSpec")
+
+
+class ModelSpec:
+    """What a `Model` is given: the name, which version, what describes a model that is created; and what was found."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str | int | Stage | None = None,
+        *,
+        description: str = "",
+        license: str = "",  # noqa: A002 - the contract's word
+        audience: str = "",
+        use_cases: str = "",
+        limitations: str = "",
+        trade_offs: str = "",
+        ethics: str = "",
+        tags: Iterable[str] = (),
+    ) -> None:
+        self.name = text(name, "Model(name=...)")
+        self.version = _version_text(version)
+        self.tags = texts((tags,) if isinstance(tags, str) else tags, "Model(tags=...)")
+        self._card = {
+            "description": description,
+            "license": license,
+            "audience": audience,
+            "use_cases": use_cases,
+            "limitations": limitations,
+            "trade_offs": trade_offs,
+            "ethics": ethics,
+        }
+        for field, value in self._card.items():
+            text(value, f"Model({field}=...)")
+        self._memory = Memory()
+        self._seen_as: ModelSpec | None = None
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r})" if self.version is None else f"Model({self.name!r}, {self.version!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both have the same name and version, whatever the registry holds."""
+        return isinstance(other, ModelSpec) and (self.name, self.version) == (other.name, other.version)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+
+def memory_of(model: ModelSpec) -> Memory:
+    """Return what the model was found to mean."""
+    return model._memory  # noqa: SLF001 - users should not see it among what a model has
+
+
+def card_of(model: ModelSpec) -> Mapping[str, str]:
+    """Return the fields that describe a model which is created."""
+    return model._card  # noqa: SLF001 - users should not see it among what a model has
+
+
+def seen_as(spec: ModelSpec, kind: type[S]) -> S:
+    """Return an object of a class with more methods that means the same as the spec, each time the same object."""
+    if isinstance(spec, kind):
+        return spec
+    found = spec._seen_as  # noqa: SLF001 - as above
+    if not isinstance(found, kind):
+        found = kind.__new__(kind)
+        vars(found).update(vars(spec))
+        spec._seen_as = found  # noqa: SLF001 - as above
+    return found
+
+
+def _version_text(version: str | int | Stage | None) -> str | None:
+    match version:
+        case None:
+            return None
+        case bool():
+            raise InvalidArgument("version is a number, text, a stage or None, not a bool")
+        case int() if version < 1:
+            raise InvalidArgument(f"version is {version}; numbers go from 1, and None asks for a new one")
+        case int():
+            return str(version)
+        case str():
+            if not version:
+                raise InvalidArgument("version is empty; None asks for a new one, numbered automatically")
+            return str(text(version, "Model(version=...)"))
+        case _:
+            raise InvalidArgument(f"version is a number, text, a stage or None, not {described(version)}")

@@ -1,0 +1,175 @@
+"""What steps return as artifacts: read from their annotations, checked before they run, saved when they return."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from tallymark.arguments import described
+from tallymark.artifacts.save_load import Artifact
+from tallymark.errors import InvalidArgument, TallymarkError
+
+if TYPE_CHECKING:
+    from tallymark.tracking.context import Frame
+
+
+class Output(NamedTuple):
+    """An artifact that a function returns: the whole result, or the item of that place in a tuple of so many."""
+
+    artifact: Artifact
+    place: int | None
+    length: int
+    kind: object
+
+    def of(self, result: Any) -> Any:
+        """Return the value in what the function has returned; InvalidArgument if that has another shape."""
+        if self.place is None:
+            return result
+        if not isinstance(result, tuple | list) or len(result) != self.length:
+            found = f"{len(result)} items" if isinstance(result, tuple | list) else described(result)
+            raise InvalidArgument(
+                f"the annotation says a tuple of {self.length} items, and {found} came back; return what it says, or"
+                " change it"
+            )
+        return result[self.place]
+
+
+def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
+    """Return what the function's annotation says that it returns as artifacts; InvalidArgument if it cannot be read."""
+    written = getattr(function, "__annotations__", {}).get("return")
+    if written is None:
+        return ()
+    try:
+        returned = _evaluated(function, written)
+    except Exception as error:  # noqa: BLE001 - annotations are code of the user's, which may raise anything
+        if "Artifact(" not in str(written):
+            return ()
+        raise InvalidArgument(
+            f"{_called(function)} returns {written}, which cannot be evaluated ({error}), so its artifacts would not be"
+            " saved; import what it names at the top of the module, outside of TYPE_CHECKING"
+        ) from None
+    if _is_unnamed(returned):
+        raise InvalidArgument(
+            f"{_called(function)} returns {returned}, where Artifact has no name, so nothing would be saved; write"
+            ' Annotated[X, Artifact("name")]'
+        )
+    hints = list(get_args(returned)) if get_origin(returned) is tuple else [returned]
+    outputs = tuple(
+        Output(mark, place if get_origin(returned) is tuple else None, len(hints), get_args(hint)[0])
+        for place, hint in enumerate(hints)
+        if get_origin(hint) is Annotated
+        for mark in get_args(hint)[1:]
+        if isinstance(mark, Artifact)
+    )
+    if len(outputs) < _marks(returned) or (outputs and Ellipsis in hints):
+        raise InvalidArgument(
+            f"{_called(function)} returns {returned}, with an Artifact where none is saved; annotate the whole result,"
+            " or items of a tuple: Annotated[X | None, Artifact(...)], tuple[Annotated[X, Artifact(...)], Y]"
+        )
+    return outputs
+
+
+def check_outputs(outputs: tuple[Output, ...], *, in_force: bool) -> None:
+    """Raise what would keep artifacts from being saved, as far as it is known before the function runs.
+
+    Raises:
+        InvalidArgument: no model is in force, no format has the name or takes values of the class, or a library of the
+            format is missing.
+        InvalidSetting: the store's libraries are missing.
+
+    """
+    from tallymark.artifacts import formats, store
+    from tallymark.artifacts.formats.classes import described_class, may_be_saved
+
+    required = [output for output in outputs if not output.artifact.optional]
+    if required and not in_force:
+        raise InvalidArgument(
+            f"{required[0].artifact!r} belongs to a version, and no model is in force; give one to @step(model=...) or"
+            " @pipeline(model=...)"
+        )
+    for artifact, _, _, kind in outputs:
+        chosen = formats.format_called(artifact.format) if artifact.format else formats.format_for_class(kind)
+        if chosen is not None and not artifact.optional:
+            chosen.check_installed()
+        if not artifact.format and not may_be_saved(kind):
+            raise InvalidArgument(
+                f"{artifact!r} is {described_class(kind)}, which is in no format that is known, so what the function"
+                f" returns could not be saved; write Artifact({artifact.name!r}, format='joblib'), a pickle, or save it"
+                " to a file or a folder in the function, and return its pathlib.Path"
+            )
+    if required:
+        store.check_ready()
+
+
+def keep_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None:
+    """Save what a function has returned; what cannot be saved fails the step, unless it is optional."""
+    for output in outputs:
+        try:
+            _keep(output, result, frame)
+        except Exception as problem:
+            if output.artifact.optional:
+                frame.run.problems.add(f"artifact {output.artifact.name!r}", str(problem) or type(problem).__name__)
+                continue
+            raise _unsaved(output, problem) from problem
+
+
+def _unsaved(output: Output, problem: Exception) -> TallymarkError:
+    """Return the error for an artifact that was not saved, with a note on where its value still is."""
+    message = f"artifact {output.artifact.name!r} could not be saved: {problem}"
+    error = (
+        type(problem)(message, code=problem.code, metadata=problem.metadata)
+        if isinstance(problem, TallymarkError)
+        else InvalidArgument(message)
+    )
+    error.add_note(
+        "The function had returned. What it returned is the variable `result` where this error was raised: while this"
+        " process lives, reach it with pdb.pm(), or with %debug in a notebook. Next time, Artifact(..., optional=True)"
+        " lets the step go on when saving fails."
+    )
+    return error
+
+
+def _keep(output: Output, result: Any, frame: Frame) -> None:
+    from tallymark.tracking.run_artifacts import save_in_run
+
+    if frame.model is None:
+        raise InvalidArgument("no model is in force; give one to @step(model=...) or @pipeline(model=...)")
+    artifact = output.artifact
+    save_in_run(frame, frame.model, artifact.name, output.of(result), artifact.format, artifact.type)
+
+
+def _evaluated(function: Callable[..., Any], written: Any) -> Any:
+    """Return the annotation of the result alone: those of arguments may name what is there for type checkers only."""
+    alone = types.SimpleNamespace(__annotations__={"return": written})
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    names = dict(getattr(function, "__globals__", {}))
+    # An enclosing function's names, as far as the function uses them.
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
+    for name, cell in zip(code.co_freevars if code else (), cells, strict=False):
+        try:
+            names.setdefault(name, cell.cell_contents)
+        except ValueError:
+            continue  # it has no value yet
+    return get_type_hints(alone, globalns=names, include_extras=True)["return"]
+
+
+def _marks(hint: Any) -> int:
+    """Return how many artifacts the annotation names anywhere."""
+    inner = get_args(hint)
+    if get_origin(hint) is Annotated:
+        return sum(isinstance(each, Artifact) for each in inner[1:]) + _marks(inner[0])
+    return 1 if isinstance(hint, Artifact) else sum(map(_marks, inner))
+
+
+def _is_unnamed(hint: Any) -> bool:
+    """Return whether the annotation marks something with the class Artifact, instead of with an Artifact."""
+    inner = get_args(hint)
+    if get_origin(hint) is Annotated:
+        return any(isinstance(each, type) and issubclass(each, Artifact) for each in inner[1:]) or _is_unnamed(inner[0])
+    return any(map(_is_unnamed, inner))
+
+
+def _called(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__qualname__", None) or type(function).__name__)

@@ -1,0 +1,287 @@
+"""Which version a `Model` means at one place of a program, and the requests that find or create it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from tallymark.client import calls
+from tallymark.client.blocking import Client, shared
+from tallymark.client.calls import Call
+from tallymark.delivery.outcomes import is_refusal
+from tallymark.delivery.sender import check_reachable, note_away, settle
+from tallymark.delivery.spool import EPOCH, kept_header
+from tallymark.errors import (
+    AmbiguousRun,
+    ModelNotFound,
+    NotFound,
+    NumberPending,
+    RunNotFound,
+    TallymarkError,
+    Unavailable,
+    VersionNotFound,
+)
+from tallymark.settings import Settings, current
+from tallymark.tracking.context import (
+    ActiveRun,
+    Frame,
+    current_frame,
+    ended_run,
+    outer_substitutions,
+    remembered,
+    start_of,
+)
+from tallymark.tracking.disabled import unrecorded
+from tallymark.tracking.model_spec import ModelSpec, card_of, memory_of
+from tallymark.tracking.version_cache import Key, filled
+from tallymark.types.resources import Ensured, ModelVersion
+
+# Versions that somebody holds; with these and with digits the registry only looks, and creates nothing.
+_HOLDERS = ("latest", "staging", "production")
+
+
+class Resolution:
+    """What a model means in a run, or outside runs when `run` is None.
+
+    In a run it is found once, and is the same for all who mean the same. Outside runs the object means what the last
+    run that used it made of it, or what was created through it since.
+    """
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        settings: Settings,
+        run: ActiveRun | None = None,
+        step: str = "",
+        substitutions: Mapping[str, str] | None = None,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self.run = run
+        self.step = step
+        self.substitutions = substitutions or {}
+        self._memory = memory_of(model)
+
+    @classmethod
+    def here(cls, model: ModelSpec, settings: Settings) -> Resolution:
+        """Return the resolution for the code that runs now. Raises AmbiguousRun."""
+        frame = current_frame(joined_frame)
+        return cls(model, settings) if frame is None else cls.in_frame(model, frame)
+
+    @classmethod
+    def in_frame(cls, model: ModelSpec, frame: Frame) -> Resolution:
+        """Return the resolution in the frame's run and step."""
+        return cls(model, frame.run.settings, frame.run, frame.step, frame.substitutions)
+
+    @property
+    def client(self) -> Client:
+        """The client of the registry."""
+        return shared(self.settings)
+
+    @cached_property
+    def texts(self) -> tuple[str, str]:
+        """Name and version with their templates filled in: in a run by its start, outside once for the object."""
+        if self.run is not None:
+            known = {**self.run.substitutions, **self.substitutions}
+            return self._filled(self.run.start, known)
+        texts = self._memory.texts
+        if self._registry not in texts:
+            texts.setdefault(self._registry, self._filled(datetime.now(UTC), self.substitutions))
+        return texts[self._registry]
+
+    @cached_property
+    def key(self) -> Key:
+        """What the model's memory knows the version by: the same for all who mean the same."""
+        return self._registry if self.run is None else (*self.run.key, *self.texts)
+
+    def config(self, tags: Sequence[str] = (), **new_version: Any) -> Any:
+        """Return the contract's message for what is meant; `new_version` describes a version that is created."""
+        return calls.config(*self.texts, card_of(self.model), self.model.tags, {"tags": tags, **new_version})
+
+    def known(self) -> ModelVersion | None:
+        """Return the version as far as it was found already, without a call."""
+        if self.run is None:
+            return self._memory.outside(self._registry, ended_run())
+        found = self._memory.in_run(self.key)
+        if found is None and self.texts in self.run.versions:
+            # Another object with the same name: asked anew, the registry would know nothing of a model renamed since.
+            found = self.run.versions[self.texts]
+            self._memory.keep(self.key, found)
+        return found
+
+    def ensure(self) -> Ensured:
+        """Return the version, created if it is not there, and whether this call created it. Raises NotFound.
+
+        Offline and in an outage, only a number that was given is known; else raises NumberPending.
+        """
+        try:
+            return self.resolve()
+        except NumberPending:
+            name, version = self.texts
+            if not version.isdecimal():
+                raise
+            return Ensured(unrecorded(name, version, self.settings), created=False)
+
+    def resolve(self) -> Ensured:
+        """As `ensure`, but for nothing that the registry has not said."""
+        found = self.known()
+        if found is not None:
+            return Ensured(found, created=False)
+        return self._keep(self._ask(self.config(), self._request_id()))
+
+    def find(self) -> ModelVersion:
+        """Return the version without creating anything, when what runs have recorded of it is sent.
+
+        Raises ModelNotFound, VersionNotFound, NotFound, and Unavailable at once while the registry is known to be away.
+        """
+        settle(self.settings)
+        check_reachable(self.settings, self.run)
+        found = self.known()
+        if found is not None:
+            return found
+        if self.run is None and self.model.version is None:
+            raise self._advised(self._missing())
+        try:
+            if self._may_create():
+                trial = self._ask(self.config(), calls.new_request_id(), validate_only=True)
+                if trial.created:
+                    raise self._missing()
+                if self.run is None:
+                    return self._keep(trial).version
+            return self._keep(self._ask(self.config(), self._request_id())).version
+        except (ModelNotFound, VersionNotFound) as error:
+            raise self._advised(error) from None
+
+    def create(self, *, description: str, tags: Sequence[str], metadata: Mapping[str, object]) -> Ensured:
+        """Create the version on purpose, or return the one that is there under the name or in the run."""
+        new = self.config(tags, description=description, metadata=metadata)
+        return self._keep(self._ask(new, calls.new_request_id()))
+
+    def keep(self, version: ModelVersion) -> None:
+        """Remember the version that was found otherwise, as by starting a run."""
+        self._memory.keep(self.key, version)
+        if self.run is not None:
+            self.run.versions[self.texts] = version
+
+    def _keep(self, ensured: Ensured) -> Ensured:
+        # Threads that ask at once send one request id, and each answer says that it created the version.
+        is_new = self._memory.keep(self.key, ensured.version)
+        if self.run is not None:
+            self.run.versions[self.texts] = ensured.version
+        return Ensured(ensured.version, created=ensured.created and is_new)
+
+    def request(self) -> Call[Ensured]:
+        """Return the call that finds or creates the version, the same each time."""
+        return self._call(self.config(), self._request_id())
+
+    def _call(self, config: Any, request_id: str) -> Call[Ensured]:
+        run = self.run.id if self.run else None
+        return calls.ensure_version(self.settings.project, config, run, self.step, request_id)
+
+    def _ask(self, config: Any, request_id: str, *, validate_only: bool = False) -> Ensured:
+        check_reachable(self.settings, self.run)
+        try:
+            return self.client.run_call(calls.trial(self._call(config, request_id), validate_only))
+        except Unavailable as error:
+            if self.run is not None:
+                note_away(self.settings, error)
+            raise
+        except TallymarkError as error:
+            if is_refusal(error):
+                # A request id is answered once: whoever asks again asks under another.
+                self._memory.request_ids.pop(self.key, None)
+            raise
+
+    def _request_id(self) -> str:
+        return self._memory.request_ids.setdefault(self.key, calls.new_request_id())
+
+    @property
+    def _registry(self) -> Key:
+        return (self.settings.url, self.settings.project)
+
+    def _filled(self, moment: datetime, known: Mapping[str, str]) -> tuple[str, str]:
+        return filled(self.model.name, moment, known), filled(self.model.version or "", moment, known)
+
+    def _may_create(self) -> bool:
+        version = self.texts[1]
+        return not (version.isdecimal() or version.startswith("@") or version in _HOLDERS)
+
+    def _missing(self) -> NotFound:
+        """Return the error for a version that is not there, after a look whether the model is."""
+        name, version = self.texts
+        try:
+            self.client.get_model(name)
+        except ModelNotFound as error:
+            return error
+        if version:
+            return VersionNotFound(f"model {name!r} has no version {version!r}")
+        where = "" if self.run is None else f" in {self.run!r}"
+        return VersionNotFound(f"{self.model!r} means no version{where} yet")
+
+    def _advised(self, error: NotFound) -> NotFound:
+        """Return the error with what to do about it."""
+        name, version = self.texts
+        advice = f"; create it with {self.model!r}.create(), or in a run"
+        if version and not self._may_create():
+            advice = f"; `tallymark version list {name}` shows the versions that there are"
+        elif isinstance(error, VersionNotFound):
+            advice += f", or name a version that is there, as in Model({name!r}, version='latest')"
+        elif "renamed_to" in error.metadata:
+            return error
+        else:
+            advice = f"; check the name{advice.replace('create it', 'or create the model and its version')}"
+        return type(error)(f"{error}{advice}", code=error.code, metadata=error.metadata)
+
+
+def joined_frame(run_id: str) -> Frame:
+    """Return the frame of a run that another process has started. Raises RunNotFound."""
+    settings = current()
+
+    def join() -> Frame:
+        kept = _kept_frame(run_id, settings)
+        if kept is not None:
+            return kept
+        client = shared(settings)
+        run = client.get_run(run_id)
+        version = client.get_version(run.model_version) if run.model_version else None
+        start = start_of(run_id, run.create_time)
+        active = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
+        active.model = model_of(version)
+        frame = Frame(active, active.model, "")
+        if frame.model is not None and version is not None:
+            Resolution.in_frame(frame.model, frame).keep(version)
+        return frame
+
+    try:
+        return remembered((settings.url, settings.project, run_id), join)
+    except RunNotFound as error:
+        message = f"{error}: TALLYMARK_RUN_ID names it; unset the variable, or start the run with @pipeline first"
+        raise RunNotFound(message, code=error.code, metadata=error.metadata) from None
+
+
+def current_frame_or_none() -> Frame | None:
+    """Return what this code belongs to, None outside a run or when that is not clear."""
+    try:
+        return current_frame(joined_frame)
+    except AmbiguousRun:
+        return None
+
+
+def _kept_frame(run_id: str, settings: Settings) -> Frame | None:
+    """Return the frame of a run as its journal in the spool has it, where nothing is sent."""
+    if not settings.offline:
+        return None
+    header = kept_header(settings, run_id)
+    if header is None:
+        raise RunNotFound(f"no run {run_id!r} in {settings.spool}")
+    start = EPOCH + timedelta(microseconds=header.start)
+    run = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
+    run.model = None if header.model is None else ModelSpec(header.model, header.version)
+    return Frame(run, run.model, "")
+
+
+def model_of(version: ModelVersion | None) -> ModelSpec | None:
+    """Return what means the version."""
+    return None if version is None else ModelSpec(version.model, version.number)

@@ -1,0 +1,103 @@
+"""What a `Model` was found to mean, and how the templates in its name and version are filled in."""
+
+from __future__ import annotations
+
+import string
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tallymark.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from tallymark.types.resources import ModelVersion
+
+# A registry is known by its url and project; a run by these and its id; a version in a run also by name and version.
+REGISTRY_KEY, RUN_KEY = 2, 3
+MAX_REMEMBERED_RUNS = 64
+
+Key = tuple[str, ...]
+
+
+class EndedRun(NamedTuple):
+    """What remains of a run in the context in which it was started: its key, and when it ended."""
+
+    run_key: tuple[str, str, str]
+    time: float
+
+
+class Memory:
+    """The versions that a `Model` object was found to mean: by run, and by registry outside runs.
+
+    `versions` is ordered by when each was used last, so that the last use decides what the object means outside runs.
+    Safe to use from several threads; pickled and copied with the object.
+    """
+
+    def __init__(self) -> None:
+        self.versions: dict[Key, ModelVersion] = {}
+        self.request_ids: dict[Key, str] = {}
+        self.texts: dict[Key, tuple[str, str]] = {}
+        # When each run used the object first, by the clock of the process.
+        self.first_uses: dict[Key, float] = {}
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {name: dict(value) for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
+    def in_run(self, key: Key) -> ModelVersion | None:
+        """Return what the object means in a run, None if that run has not used it."""
+        with self._lock:
+            found = self.versions.get(key)
+            if found is not None and next(reversed(self.versions)) != key:
+                self.versions[key] = self.versions.pop(key)
+            return found
+
+    def outside(self, registry: Key, ended: EndedRun | None) -> ModelVersion | None:
+        """Return what the object means outside runs: what the last run made of it, or what was created since.
+
+        `ended` is the last run of the code that asks. It comes before the runs of other threads that went on beside it,
+        but not before those that came after it.
+        """
+        with self._lock:
+            own = ended if ended is not None and ended.run_key in self.first_uses else None
+            for key in reversed(self.versions):
+                run = key[:RUN_KEY] if len(key) > REGISTRY_KEY else None
+                counts = run is None or own is None or run == own.run_key or self.first_uses[run] > own.time
+                if key[:REGISTRY_KEY] == registry and counts:
+                    return self.versions[key]
+            return None
+
+    def keep(self, key: Key, version: ModelVersion) -> bool:
+        """Remember what the object means, and forget the oldest runs. Return whether it was unknown."""
+        with self._lock:
+            is_new = self.versions.pop(key, None) is None
+            self.versions[key] = version
+            if len(key) > REGISTRY_KEY:
+                self.first_uses.setdefault(key[:RUN_KEY], time.monotonic())
+            for kept in (self.versions, self.request_ids):
+                runs = [known for known in kept if len(known) > REGISTRY_KEY]
+                for forgotten in runs[:-MAX_REMEMBERED_RUNS]:
+                    kept.pop(forgotten, None)
+            used = {known[:RUN_KEY] for known in self.versions if len(known) > REGISTRY_KEY}
+            self.first_uses = {run: first for run, first in self.first_uses.items() if run in used}
+            return is_new
+
+
+def filled(text: str, moment: datetime, substitutions: Mapping[str, str]) -> str:
+    """Return the text with its templates filled in. Raises InvalidArgument for a key that nobody named."""
+    if "{" not in text:
+        return text
+    known = {"date": moment.strftime("%Y_%m_%d"), "time": moment.strftime("%H_%M_%S_%f"), **substitutions}
+    try:
+        return string.Formatter().vformat(text, (), known)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        names = ", ".join(f"{{{name}}}" for name in sorted(known))
+        raise InvalidArgument(
+            f"{text!r} cannot be filled in ({error}); it may contain {names}, and what substitutions= names"
+        ) from None
