@@ -16,6 +16,25 @@
 
 The service is found at TALLYMARK_URL (HOST:PORT, by default 127.0.0.1:50051). Importing this package loads neither grpc
 nor protobuf: that waits until the first call.
+
+The rooms, from the inside out; each knows only those before it:
+
+v1/          the stubs, generated from the contract
+errors       every error, and how they are related
+arguments    arguments of a wrong kind, refused in the caller's words
+runtime/     what the interpreter, the process and the machine give or ask
+contexts     registries by name, in the user's configuration file
+settings     what a program or its environment sets
+types/       what the registry keeps, as Python objects
+conversion/  any Python value as one that the registry keeps, without secrets
+client/      `Client` and `AsyncClient`, and how calls reach the service
+artifacts/   values as files in a store
+delivery/    what runs record, on its way to the registry
+tracking/    `Model`, `@step`, `@pipeline`, `run`: what is recorded while a program runs
+serving/     `follow` and `afollow`, for services
+aio/         `AsyncClient`, where its users import it from
+testing      the plugin of pytest: a real service for tests
+cli/         the command `tallymark`
 """
 
 from __future__ import annotations

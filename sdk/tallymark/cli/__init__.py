@@ -1,4 +1,30 @@
-"""The command `tallymark`."""
+"""The command `tallymark`. A module is loaded when one of its commands is called for.
+
+`aliases`, `artifacts`, `contexts`, `events`, `lineage`, `metadata`, `models`, `projects`, `runs`, `tags` and `versions`
+have the commands about these; `accept`, `compare`, `completion`, `delete`, `describe`, `doctor`, `export`, `promote`,
+`sync`, `verify` and `wait` those of these names, and these more:
+
+background      `up`, `status` and `stop`
+run_end         `run finish` and `run abort`
+help_command    `help`
+history         lists that go on, and the past and the future of one resource
+
+What they share:
+
+client_context  where the service is, a client, and how commands fail
+target_choice   whether a command works on a file or asks a service
+options         arguments and options that several commands have
+nouns           groups of commands about one kind of thing
+completers      what a shell completes that only the service knows
+run_choice      which run is meant by a beginning of its id
+output          data to standard output in one of several formats
+columns         the columns of each kind of resource
+tables          rows with titles, fitted to the terminal
+descriptions    everything about one resource, for people
+documents       resources as JSON
+times           moments and spans, read and written
+terminal        width, colours, and text that does not steer the terminal
+"""
 
 from __future__ import annotations
 

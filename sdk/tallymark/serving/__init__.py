@@ -9,6 +9,9 @@
 alias, a name, or the latest. What it gives becomes `current` only once it is there: until then, and when it fails, what
 was served before stays. Nothing is asked again and again: the registry tells what changes. `afollow` does the same for
 asyncio.
+
+follower   the threads that watch the log and load what the reference means now
+last_good  the file that keeps the version served last
 """
 
 from __future__ import annotations

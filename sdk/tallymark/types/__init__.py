@@ -2,6 +2,15 @@
 
 A version has methods that ask its registry. What they need, clients and stores, knows the types, so the types do not
 know it: `tallymark` says here how a version is opened.
+
+enums              stages, states, kinds of artifacts, and `Uri`
+references         how people write which version they mean
+proofs             what a proof of a project has found
+recording_problem  what of a run could not be recorded
+artifact_info      an artifact
+html_repr          how notebooks show a resource
+version_actions    the methods of a version that ask its registry
+resources          models, versions, runs, steps, events and the rest
 """
 
 from __future__ import annotations

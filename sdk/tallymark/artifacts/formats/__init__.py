@@ -8,6 +8,7 @@ kind        what a format is
 plain       JSON, and what can be written as such
 tensors     tensors of torch and mappings of arrays
 trees       the check of trees that come from files
+trusted_types  the types that a skops file may hold without anybody naming them
 
 A format needs a library only when it is used.
 """

@@ -2,6 +2,10 @@
 
 No I/O happens here: both clients use these. Each change carries a request id of its own, so that it may be sent again,
 by gRPC or by whoever holds it, and still has one effect.
+
+call       what every call is made of
+models     `versions`, `artifacts`, `runs`, `projects` and `log` have the calls about these, too
+recorded   changes that are recorded now and sent later
 """
 
 from tallymark.client.calls.artifacts import get_artifact, lineage, link_artifact, list_artifacts, unlink_artifact
