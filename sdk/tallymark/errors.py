@@ -7,7 +7,7 @@ TallymarkError
 │                        StepNotFound, ArtifactNotFound
 ├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
-│                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, NoCurrentModel,
+│                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached, NoCurrentModel,
 │                        NoCurrentRun, AmbiguousRun, DigestMismatch
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
@@ -217,6 +217,12 @@ class RunNotSucceeded(Refused):
     """The run that made the version failed, is lost or still running: `metadata["run"]` and `metadata["run_state"]`."""
 
     reason = "RUN_NOT_SUCCEEDED"
+
+
+class LimitReached(Refused):
+    """A version or model holds as much as it can: `metadata["limit"]`; `metadata["remedy"]` says what makes room."""
+
+    reason = "LIMIT_REACHED"
 
 
 class RunFinished(Refused):

@@ -191,6 +191,8 @@ class History:
         for model, reference, name in keys.artifacts:
             if (version := self.pointed(model, reference)) is not None:
                 state.artifacts[model, version.number, name] = self.links(version, name)
+                place = (version.model_id, version.number)
+                state.linked[model, version.number] = sum(key[:2] == place for key in self.artifacts)
         state.holders.update({model: self.holders(model) for model in keys.holders})
         return state
 

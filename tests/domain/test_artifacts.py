@@ -19,17 +19,17 @@ from domain.happened import (
 )
 from domain.requests import link, unlink
 
+from tallymark_server.domain.capacity import MAX_LINKS
 from tallymark_server.domain.errors import (
     AliasNotFound,
     ArtifactNotFound,
+    LimitReached,
     ModelDeleted,
     ModelNotFound,
     RunNotFound,
-    ValueTooLarge,
     VersionDeleted,
     VersionNotFound,
 )
-from tallymark_server.domain.linking import MAX_LINKS
 from tallymark_server.domain.model import ArtifactRole, ArtifactType
 
 VERSION = (model_created(), version_created(1), version_created(2))
@@ -94,7 +94,7 @@ def test_an_ordinal_is_never_given_again() -> None:
 def test_a_name_has_so_many_links_to_a_version() -> None:
     """One more is refused; what is there already is still answered, and another name has room."""
     project = given(*VERSION, *(artifact_linked(1, "weights", n, f"s3://{n}") for n in range(1, MAX_LINKS + 1)))
-    project.when(link(1, "weights", "s3://more")).refused(ValueTooLarge, limit=MAX_LINKS)
+    project.when(link(1, "weights", "s3://more")).refused(LimitReached, field="artifact_id", limit=MAX_LINKS)
     project.when(link(1, "weights", "s3://5")).then()
     project.when(link(1, "model", "s3://more")).then(artifact_linked(1, "model", 1, "s3://more"))
 

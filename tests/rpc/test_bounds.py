@@ -185,6 +185,22 @@ def test_what_is_as_large_as_it_may_be_is_taken(calls: Calls) -> None:
     assert calls.models.ListMetricPoints(request, timeout=DEADLINE).points == []
 
 
+def test_small_requests_do_not_add_up_to_a_large_file(server: Server, calls: Calls) -> None:
+    """Aliases are refused once a version is full, so that not every event becomes larger than the one before."""
+    calls.create_model("churn")
+    calls.create_version("churn")
+    taken = 0
+    with refused("LIMIT_REACHED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
+        for taken in range(300):
+            calls.set_alias("churn", 1, f"{taken:03}" + "x" * 250)
+    assert taken == 100
+    assert refusal.metadata == {"field": "alias", "limit": "100", "remedy": "delete one that is no longer needed"}
+    assert len(calls.version("churn", "1").aliases) == 100
+    calls.delete_alias("churn", "000" + "x" * 250)
+    calls.set_alias("churn", 1, "champion")
+    assert calls.version("churn", "@champion").number == 1
+
+
 def test_the_contract_says_what_each_method_wants() -> None:
     """Every method is attacked: one that is added must say what a plain request to it is."""
     assert {method.name for method in METHODS} == WANTED.keys()

@@ -110,6 +110,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The run that made the version failed, is lost or still running, and the request did not say to
     promote the version all the same. Keys: project, model, number, run, run_state.
     """
+    ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION. A version or a model holds as much as it can: aliases, links, or bytes of texts and metadata.
+    Field is what the request would add to, remedy says what makes room. Keys: field, limit, remedy.
+    """
     ERROR_REASON_UNSUPPORTED_CALL: _ErrorReason.ValueType  # 41
     """UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:
     the path, the verb, or a header. Keys: field, value.
@@ -216,6 +220,10 @@ ERROR_REASON_PROJECT_EXISTS: ErrorReason.ValueType  # 35
 ERROR_REASON_RUN_NOT_SUCCEEDED: ErrorReason.ValueType  # 36
 """FAILED_PRECONDITION. The run that made the version failed, is lost or still running, and the request did not say to
 promote the version all the same. Keys: project, model, number, run, run_state.
+"""
+ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION. A version or a model holds as much as it can: aliases, links, or bytes of texts and metadata.
+Field is what the request would add to, remedy says what makes room. Keys: field, limit, remedy.
 """
 ERROR_REASON_UNSUPPORTED_CALL: ErrorReason.ValueType  # 41
 """UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:

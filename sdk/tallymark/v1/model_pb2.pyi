@@ -91,7 +91,7 @@ Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
-    """A named line of versions."""
+    """A named line of versions. Its texts, tags and metadata have at most 262,144 bytes together."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -220,7 +220,7 @@ class Model(_message.Message):
 
     @_builtins.property
     def aliases(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Output only. The aliases of the model, each with the number of the version at which it points."""
+        """Output only. The aliases of the model, each with the number of the version at which it points: at most 1000."""
 
     def __init__(
         self,
@@ -258,7 +258,10 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class ModelVersion(_message.Message):
-    """One entry in a model's line. Its number never changes and is never given to another version."""
+    """One entry in a model's line. Its number never changes and is never given to another version. Its description, tags,
+    aliases and metadata have at most 131,072 bytes together; one that was larger before this bound may change, but not
+    grow.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -358,7 +361,7 @@ class ModelVersion(_message.Message):
     """Output only. The state of the run that made the version, and how it ended. Unspecified when made outside a run."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output only. The aliases that point at this version now, in code point order."""
+        """Output only. The aliases that point at this version now, in code point order: at most 100."""
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

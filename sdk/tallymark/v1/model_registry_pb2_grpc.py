@@ -391,7 +391,8 @@ class ModelRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetAlias(self, request, context):
-        """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected.
+        """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected;
+        LIMIT_REACHED when the version has 100 aliases, or its model 1000.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -406,7 +407,8 @@ class ModelRegistryServicer(object):
 
     def LogMetadata(self, request, context):
         """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
-        series of their own, of which `metadata` has the value of the highest step.
+        series of their own, of which `metadata` has the value of the highest step. LIMIT_REACHED when the version would
+        become larger than a version may be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -421,7 +423,8 @@ class ModelRegistryServicer(object):
 
     def LinkArtifact(self, request, context):
         """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
-        same uri, digest and role, is given back.
+        same uri, digest and role, is given back. LIMIT_REACHED after 1000 links under one name, and after 10,000 to one
+        version, those counted that were taken away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

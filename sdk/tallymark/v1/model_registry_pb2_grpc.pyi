@@ -120,18 +120,22 @@ class ModelRegistryStub:
     made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
     """
     SetAlias: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.SetAliasRequest, _model_pb2.ModelVersion]
-    """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected."""
+    """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected;
+    LIMIT_REACHED when the version has 100 aliases, or its model 1000.
+    """
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]
     """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
-    series of their own, of which `metadata` has the value of the highest step.
+    series of their own, of which `metadata` has the value of the highest step. LIMIT_REACHED when the version would
+    become larger than a version may be.
     """
     ListMetricPoints: _grpc.UnaryUnaryMultiCallable[_metric_pb2.ListMetricPointsRequest, _metric_pb2.ListMetricPointsResponse]
     """Lists the points of a version's metrics, by metric and step."""
     LinkArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.LinkArtifactRequest, _artifact_pb2.Artifact]
     """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
-    same uri, digest and role, is given back.
+    same uri, digest and role, is given back. LIMIT_REACHED after 1000 links under one name, and after 10,000 to one
+    version, those counted that were taken away.
     """
     UnlinkArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.UnlinkArtifactRequest, _artifact_pb2.Artifact]
     """Takes a link away; what it refers to is not touched. ARTIFACT_NOT_FOUND when there is none."""
@@ -229,18 +233,22 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
     """
     SetAlias: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.SetAliasRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
-    """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected."""
+    """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected;
+    LIMIT_REACHED when the version has 100 aliases, or its model 1000.
+    """
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.DeleteAliasRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Takes an alias away from the version at which it points, and gives that version back."""
     LogMetadata: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.LogMetadataRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
-    series of their own, of which `metadata` has the value of the highest step.
+    series of their own, of which `metadata` has the value of the highest step. LIMIT_REACHED when the version would
+    become larger than a version may be.
     """
     ListMetricPoints: _aio.UnaryUnaryMultiCallable[_metric_pb2.ListMetricPointsRequest, _metric_pb2.ListMetricPointsResponse]  # type: ignore[assignment]
     """Lists the points of a version's metrics, by metric and step."""
     LinkArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.LinkArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
     """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
-    same uri, digest and role, is given back.
+    same uri, digest and role, is given back. LIMIT_REACHED after 1000 links under one name, and after 10,000 to one
+    version, those counted that were taken away.
     """
     UnlinkArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.UnlinkArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
     """Takes a link away; what it refers to is not touched. ARTIFACT_NOT_FOUND when there is none."""
@@ -467,7 +475,9 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _model_registry_pb2.SetAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
-        """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected."""
+        """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected;
+        LIMIT_REACHED when the version has 100 aliases, or its model 1000.
+        """
 
     @_abc_1.abstractmethod
     def DeleteAlias(
@@ -484,7 +494,8 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
         """Sets metadata of a version by key, and takes keys away. Other keys stay as they are. Points of metrics become
-        series of their own, of which `metadata` has the value of the highest step.
+        series of their own, of which `metadata` has the value of the highest step. LIMIT_REACHED when the version would
+        become larger than a version may be.
         """
 
     @_abc_1.abstractmethod
@@ -502,7 +513,8 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
         """Links an artifact to a version under a name; several may be linked under one name. What is linked already, with the
-        same uri, digest and role, is given back.
+        same uri, digest and role, is given back. LIMIT_REACHED after 1000 links under one name, and after 10,000 to one
+        version, those counted that were taken away.
         """
 
     @_abc_1.abstractmethod

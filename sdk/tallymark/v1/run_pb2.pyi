@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Run(_message.Message):
-    """One execution of a pipeline."""
+    """One execution of a pipeline. Its texts and parameters have at most 262,144 bytes together when it is started."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.capacity import check_card, check_version
 from tallymark_server.domain.errors import (
     EtagMismatch,
     ModelExists,
@@ -31,7 +32,8 @@ def update_model(state: State, command: c.UpdateModel, scribe: Scribe) -> Model:
     changes = _different(model.card, command.changes)
     if not changes:
         return model
-    return _write(scribe, Kind.MODEL_UPDATED, scribe.changed_model(model, card=replace(model.card, **changes)))
+    card = check_card(replace(model.card, **changes), model.card)
+    return _write(scribe, Kind.MODEL_UPDATED, scribe.changed_model(model, card=card))
 
 
 def rename_model(state: State, command: c.RenameModel, scribe: Scribe) -> Model:
@@ -84,7 +86,7 @@ def update_version(state: State, command: c.UpdateVersion, scribe: Scribe) -> Mo
         return version
     if "name" in changes:
         _check_name_free(state, version, changes["name"])
-    image = scribe.changed(version, **changes)
+    image = check_version(scribe.changed(version, **changes), version)
     if "name" in changes:
         scribe.write(Kind.VERSION_RENAMED, image, previous_name=version.name or str(version.number))
     else:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from tallymark_server.domain.capacity import check_links
 from tallymark_server.domain.commands import LinkArtifact, UnlinkArtifact
-from tallymark_server.domain.errors import ArtifactNotFound, RunNotFound, ValueTooLarge
+from tallymark_server.domain.errors import ArtifactNotFound, RunNotFound
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Artifact
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import State
-
-MAX_LINKS = 1000
 
 
 def link_artifact(state: State, command: LinkArtifact, scribe: Scribe) -> Artifact:
@@ -23,8 +22,8 @@ def link_artifact(state: State, command: LinkArtifact, scribe: Scribe) -> Artifa
     for link in reversed(known):
         if not link.unlinked and _says(link) == (command.uri, command.digest, command.role):
             return link
-    if len(known) >= MAX_LINKS:
-        raise ValueTooLarge(f"artifact {command.name}", MAX_LINKS, "links to one version", len(known) + 1)
+    of_version = state.linked[version.model, version.number]
+    check_links(version, command.name, of_name=len(known), of_version=of_version)
     artifact = Artifact(
         model_id=version.model_id,
         model=version.model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from tallymark_server.domain.capacity import check_version
 from tallymark_server.domain.commands import LogMetadata
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.metadata import merged, same
@@ -24,6 +25,7 @@ def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVer
     metadata, series = merged(kept, {**command.metadata, **values}), {**series, **steps}
     if not points and series == version.series and same(metadata, version.metadata):
         return version
+    check_version(replace(version, metadata=metadata), version)
     if points or ended:
         _write_points(version, points, ended, scribe)
     image = scribe.changed(version, metadata=metadata, series=series)

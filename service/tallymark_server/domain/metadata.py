@@ -54,9 +54,14 @@ def whole(number: int) -> float | int:
 
 def limit_size(metadata: Mapping[str, Value], field: str) -> None:
     """ValueTooLarge beyond 65,535 bytes of JSON."""
-    size = len(json.dumps(metadata, default=_plain, ensure_ascii=False, separators=(",", ":")).encode())
+    size = json_size(metadata)
     if size > MAX_METADATA:
         raise ValueTooLarge(field, MAX_METADATA, "bytes of JSON", size)
+
+
+def json_size(metadata: Mapping[str, Value]) -> int:
+    """Return how many bytes of JSON the metadata has."""
+    return len(json.dumps(metadata, default=_plain, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _plain(value: Time | Uri) -> object:

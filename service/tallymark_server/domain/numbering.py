@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from tallymark_server.domain.capacity import check_card, check_version
 from tallymark_server.domain.commands import Config, CreateModel, CreateVersions, Ensured, EnsureVersion, NewVersion
 from tallymark_server.domain.errors import ModelExists, RunNotFound, VersionNameTaken
 from tallymark_server.domain.events import Kind
@@ -101,6 +102,7 @@ def _tell_use(state: State, version: ModelVersion, run: str, step: str, scribe: 
 
 
 def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Model:
+    check_card(card)
     known = state.models[name]
     model = Model(
         id=state.last_model_id + 1 if known is None else known.id,
@@ -146,5 +148,5 @@ def _write_version(
         create_revision=scribe.revision,
         mod_revision=scribe.revision,
     )
-    scribe.write(Kind.VERSION_CREATED, version)
+    scribe.write(Kind.VERSION_CREATED, check_version(version))
     return version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tallymark_server.domain.capacity import check_aliases, check_version
 from tallymark_server.domain.commands import DeleteAlias, SetAlias, SetStage
 from tallymark_server.domain.errors import AliasMoved, EtagMismatch, InvalidField, RunNotSucceeded, StageOccupied
 from tallymark_server.domain.events import Kind
@@ -46,9 +47,11 @@ def set_alias(state: State, command: SetAlias, scribe: Scribe) -> ModelVersion:
     _check_expected(state, version.model, command.alias, holder, command.expected)
     if holder is not None and holder.number == version.number:
         return version
+    check_aliases(version, of_model=len(state.holders[version.model].aliases) if holder is None else 0)
     if holder is not None:
         drop_alias(holder, command.alias, command.reason, scribe)
     image = scribe.changed(version, aliases=tuple(sorted({*version.aliases, command.alias})))
+    check_version(image, version)
     previous = holder.number if holder else 0
     scribe.write(Kind.ALIAS_SET, image, reason=command.reason, alias=command.alias, previous_number=previous)
     return image

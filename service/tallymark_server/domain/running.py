@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from tallymark_server.domain.capacity import MAX_PROBLEMS_SIZE, check_run, size_of
 from tallymark_server.domain.commands import (
     FinishRun,
     FinishStep,
@@ -58,7 +59,7 @@ def start_run(state: State, command: StartRun, scribe: Scribe) -> Started:
         create_revision=scribe.revision,
         mod_revision=scribe.revision,
     )
-    scribe.write(Kind.RUN_STARTED, run)
+    scribe.write(Kind.RUN_STARTED, check_run(run))
     return Started(run, created=True, version=version)
 
 
@@ -102,10 +103,14 @@ def report_problems(state: State, command: ReportProblems, scribe: Scribe) -> Ru
     """Add to the recording problems of the run, finished or not; counts of the same problem are added. RunNotFound."""
     run = _run(state, command.run)
     counts = {(known.subject, known.problem): known.count for known in run.recording_problems}
+    size = size_of(text for key in counts for text in key)
     for reported in command.problems:
         key = (reported.subject, reported.problem)
-        if key not in counts and len(counts.keys() - {MORE}) >= MAX_PROBLEMS:
-            key = MORE
+        if key not in counts:
+            if len(counts.keys() - {MORE}) >= MAX_PROBLEMS or size + size_of(key) > MAX_PROBLEMS_SIZE:
+                key = MORE
+            else:
+                size += size_of(key)
         counts[key] = min(counts.get(key, 0) + reported.count, MAX_COUNT)
     problems = tuple(RecordingProblem(*key, count) for key, count in counts.items())
     run = replace(run, recording_problems=problems, mod_revision=scribe.revision)

@@ -77,6 +77,8 @@ class State(Struct):
     uses: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     steps: dict[tuple[str, str], RunStep | None] = field(default_factory=dict)
     artifacts: dict[tuple[str, int, str], tuple[Artifact, ...]] = field(default_factory=dict)
+    # How many links a version has, unlinked ones too.
+    linked: dict[tuple[str, int], int] = field(default_factory=dict)
     receipts: dict[str, Receipt | None] = field(default_factory=dict)
     # What was answered since the state was loaded, by request_id.
     answered: list[tuple[str, Receipt]] = field(default_factory=list)
@@ -169,6 +171,9 @@ class State(Struct):
         key = (artifact.model, artifact.number, artifact.name)
         others = [known for known in self.artifacts.get(key, ()) if known.ordinal != artifact.ordinal]
         self.artifacts[key] = tuple(sorted((*others, artifact), key=lambda link: link.ordinal))
+        place = (artifact.model, artifact.number)
+        if place in self.linked and artifact.create_revision == artifact.mod_revision:
+            self.linked[place] += 1
 
     def _move_pointers(self, event: Event, version: ModelVersion) -> None:
         model, number = version.model, version.number

@@ -8,6 +8,7 @@ an import wait on disk, so that memory does not grow with what is imported.
 found          what there is in another registry, whatever its make
 fields         fields of what another program wrote, with the types that they must have
 fitting        what a name, a label or a value becomes here
+keeping        as much of a version or a run as one holds here
 telling        what was found, as commands with their times
 bringing       has the commands decided
 opened         the SQLite file of another registry, read and never written

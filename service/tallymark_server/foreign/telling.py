@@ -22,6 +22,7 @@ from tallymark_server.domain.metadata import MAX_POINTS
 from tallymark_server.domain.model import ModelCard, RunState, Stage
 from tallymark_server.domain.reference import named, numbered
 from tallymark_server.foreign.found import Found, FoundModel, FoundRun, FoundVersion, Report
+from tallymark_server.foreign.keeping import fit_run, fit_version
 
 
 class Told(NamedTuple):
@@ -130,6 +131,7 @@ class _Teller:
     def know(self, run: FoundRun, time: int) -> None:
         """Remember a run, and that something of it has that time."""
         if run.id not in self._runs:
+            run = fit_run(run, self._report)
             # Parameters repeat from run to run, and there may be as many runs as versions.
             self._runs[run.id] = zlib.compress(pickle.dumps(run, pickle.HIGHEST_PROTOCOL), 1)
         self._starts[run.id] = min(self._starts.get(run.id, run.start), time)
@@ -151,7 +153,10 @@ class _Teller:
             changes = {name: value for name, value in asdict(model.card).items() if value}
             yield Told(model.update_time, c.UpdateModel(**self._by(self._maker), model=model.name, changes=changes))
         number, time = 0, model.create_time
-        for version, time in self._times(model):
+        aliases = 0
+        for found, time in self._times(model):
+            version = fit_version(found, f"version {model.name}/{found.number}", aliases, self._report)
+            aliases += len(version.aliases)
             while (number := number + 1) < version.number:
                 yield from self._gap(model, number, time)
             self.versions += 1

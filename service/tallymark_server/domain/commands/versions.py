@@ -93,6 +93,7 @@ class SetAlias(VersionCommand, frozen=True, kw_only=True):
     def declare(self, keys: Keys) -> None:
         VersionCommand.declare(self, keys)
         keys.versions.add((self.model, aliased(self.alias)))
+        keys.holders.add(self.model)
 
 
 class DeleteAlias(VersionCommand, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ RegistryError
 │                        StepNotFound, ArtifactNotFound
 ├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunNotSucceeded, RunFinished, StepFinished, RequestIdReused, LogReplaced,
-│                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted
+│                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable
@@ -70,6 +70,7 @@ from tallymark_server.domain.errors.service import (
 from tallymark_server.domain.errors.states import (
     AliasMoved,
     EtagMismatch,
+    LimitReached,
     LogReplaced,
     ModelDeleted,
     ModelNotDeleted,
@@ -101,6 +102,7 @@ __all__ = [
     "InvalidFilter",
     "InvalidName",
     "InvalidPageToken",
+    "LimitReached",
     "LogReplaced",
     "MalformedRequest",
     "ModelDeleted",

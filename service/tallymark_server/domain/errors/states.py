@@ -94,6 +94,15 @@ class LogReplaced(Refused):
         )
 
 
+class LimitReached(Refused):
+    """A version, model or run holds as much as it can."""
+
+    reason = "LIMIT_REACHED"
+
+    def __init__(self, field: str, limit: int, what: str, remedy: str) -> None:
+        super().__init__(f"{what}, and {limit:,} is the most; {remedy}", field=field, limit=limit, remedy=remedy)
+
+
 class EtagMismatch(Conflict):
     """The resource was changed since the etag was read."""
 
