@@ -24,7 +24,7 @@ know yet arrives as the branch of its status code. `reason` and `metadata` are f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -364,39 +364,6 @@ class Incident(Internal):
     """A defect of the service, logged there under `metadata["incident"]`."""
 
     reason = "INCIDENT"
-
-
-def leaves(branch: type[TallymarkError] = TallymarkError) -> Iterator[type[TallymarkError]]:
-    """Every error that the service raises for a reason of its own."""
-    for kind in branch.__subclasses__():
-        if kind.reason:
-            yield kind
-        yield from leaves(kind)
-
-
-_BRANCHES: dict[str, type[TallymarkError]] = {
-    "INVALID_ARGUMENT": InvalidArgument,
-    "NOT_FOUND": NotFound,
-    "ALREADY_EXISTS": AlreadyExists,
-    "FAILED_PRECONDITION": Refused,
-    "ABORTED": Conflict,
-    "OUT_OF_RANGE": OutOfRange,
-    "UNAVAILABLE": Unavailable,
-    "DEADLINE_EXCEEDED": DeadlineExceeded,
-    # A server that stops, or a connection that is closed, cuts calls in this way: nobody has decided anything.
-    "CANCELLED": Unavailable,
-    "UNAUTHENTICATED": Unauthenticated,
-    "PERMISSION_DENIED": Forbidden,
-    "UNIMPLEMENTED": Unimplemented,
-    "INTERNAL": Internal,
-}
-_LEAVES = {kind.reason: kind for kind in leaves()}
-
-
-def error_of(code: str, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> TallymarkError:
-    """The error that a status means: by its reason, else by its code."""
-    kind = _LEAVES.get(reason) or _BRANCHES.get(code, TallymarkError)
-    return kind(message, code=code, metadata=metadata)
 
 
 def _rebuilt(kind: type[TallymarkError], message: str, code: str, metadata: dict[str, str]) -> TallymarkError:

@@ -13,7 +13,7 @@ import tallymark
 from tallymark import ArtifactInfo, Client, Model, ModelVersion, log_metadata, log_metric
 from tallymark.delivery.outcomes import is_undecided
 from tallymark.client.calls import Call
-from tallymark.errors import error_of
+from tallymark.client.statuses import error_of
 from tallymark.testing import Server
 from tallymark.types.enums import RunState
 

@@ -5,7 +5,8 @@ blocking             `Client`; its methods about projects, the log and what runs
                      `blocking_projects`, `blocking_proving` and `blocking_tracking`
 aio                  `AsyncClient`, with `aio_projects`, `aio_proving` and `aio_tracking`
 argument_checks      arguments that are not what a signature says
-channel              the connection: deadlines, retries, forks, errors
+channel              the connection: deadlines, retries, forks
+statuses             statuses of calls to errors
 first_contact        why a service does not answer
 proxies              which proxy stands between this process and a service
 messages             messages of the contract to and from what users see

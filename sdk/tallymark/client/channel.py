@@ -17,7 +17,8 @@ from tallymark.arguments import in_words_of_arguments
 from tallymark.client.calls import Call
 from tallymark.client.first_contact import WHAT_TO_DO, FirstContact
 from tallymark.client.proxies import Proxy, proxy_of
-from tallymark.errors import TallymarkError, Unavailable, error_of
+from tallymark.client.statuses import error_of
+from tallymark.errors import TallymarkError, Unavailable
 from tallymark.settings import Settings
 from tallymark.types.version_actions import came_from
 

@@ -1,0 +1,42 @@
+"""Statuses of calls to errors: by the reason that the service gives, else by the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tallymark import errors
+
+
+def leaves(branch: type[errors.TallymarkError] = errors.TallymarkError) -> Iterator[type[errors.TallymarkError]]:
+    """Every error that the service raises for a reason of its own."""
+    for kind in branch.__subclasses__():
+        if kind.reason:
+            yield kind
+        yield from leaves(kind)
+
+
+_BRANCHES: dict[str, type[errors.TallymarkError]] = {
+    "INVALID_ARGUMENT": errors.InvalidArgument,
+    "NOT_FOUND": errors.NotFound,
+    "ALREADY_EXISTS": errors.AlreadyExists,
+    "FAILED_PRECONDITION": errors.Refused,
+    "ABORTED": errors.Conflict,
+    "OUT_OF_RANGE": errors.OutOfRange,
+    "UNAVAILABLE": errors.Unavailable,
+    "DEADLINE_EXCEEDED": errors.DeadlineExceeded,
+    # A server that stops, or a connection that is closed, cuts calls in this way: nobody has decided anything.
+    "CANCELLED": errors.Unavailable,
+    "UNAUTHENTICATED": errors.Unauthenticated,
+    "PERMISSION_DENIED": errors.Forbidden,
+    "UNIMPLEMENTED": errors.Unimplemented,
+    "INTERNAL": errors.Internal,
+}
+_LEAVES = {kind.reason: kind for kind in leaves()}
+
+
+def error_of(
+    code: str, message: str, reason: str = "", metadata: Mapping[str, str] | None = None
+) -> errors.TallymarkError:
+    """The error that a status means: by its reason, else by its code."""
+    kind = _LEAVES.get(reason) or _BRANCHES.get(code, errors.TallymarkError)
+    return kind(message, code=code, metadata=metadata)
