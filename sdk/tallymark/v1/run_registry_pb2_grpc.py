@@ -117,8 +117,8 @@ class RunRegistryServicer(object):
 
     def ReportRecordingProblems(self, request, context):
         """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-        different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
-        there is none of that id.
+        different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes
+        reports, too. RUN_NOT_FOUND when there is none of that id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

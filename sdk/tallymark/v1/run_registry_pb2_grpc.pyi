@@ -51,8 +51,8 @@ class RunRegistryStub:
     """
     ReportRecordingProblems: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.ReportRecordingProblemsRequest, _run_pb2.Run]
     """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-    different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
-    there is none of that id.
+    different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes
+    reports, too. RUN_NOT_FOUND when there is none of that id.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_registry_pb2.GetRunRequest, _run_pb2.Run]
     """Reads a run. RUN_NOT_FOUND when there is none of that id."""
@@ -87,8 +87,8 @@ class RunRegistryAsyncStub(RunRegistryStub):
     """
     ReportRecordingProblems: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.ReportRecordingProblemsRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-    different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
-    there is none of that id.
+    different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes
+    reports, too. RUN_NOT_FOUND when there is none of that id.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_registry_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Reads a run. RUN_NOT_FOUND when there is none of that id."""
@@ -144,8 +144,8 @@ class RunRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
         """Adds to what of a run could not be recorded. Counts of the same subject and problem are added up; beyond 100
-        different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes reports, too. RUN_NOT_FOUND when
-        there is none of that id.
+        different ones, or 65,535 bytes of them, the rest is counted under the subject `more`. A finished run takes
+        reports, too. RUN_NOT_FOUND when there is none of that id.
         """
 
     @_abc_1.abstractmethod
