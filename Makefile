@@ -38,6 +38,7 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 		tests/journeys/test_state_machine.py tests/domain/test_batches.py
 	TALLYMARK_TEST_ROUNDS=$(or $(ROUNDS),200) TALLYMARK_TEST_REPORT=.cache/soak \
 		$(BIN)/pytest tests/journeys/test_exactly_once.py
+	TALLYMARK_TEST_RACE=20 $(BIN)/pytest tests/rpc/test_one_moment.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
 	@cat .cache/soak/exactly-once.txt
 	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json > .cache/soak/report.md

@@ -6,6 +6,7 @@ domain/     the rules, pure: what a name may be, how numbers are given, who hold
 storage/    the only room that speaks SQL: `contract` says what is promised, `sqlite` keeps it
 writer      the one line: takes commands in turn, decides a batch, commits once, answers
 heartbeats  by when the next heartbeat of each running run must arrive, and what happens when it does not
+asking      questions, each answered from one committed state
 registry    the door for every edge: commands go to the writer, questions to storage
 filtering/  filters and orders, read into conditions
 paging      the tokens by which pages of lists follow each other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 from typing import Any
 
 from tallymark_server.domain import commands as c
@@ -30,7 +31,7 @@ async def versions_of(storage: Storage, model: str = "churn") -> list[ModelVersi
     """The versions of the model in the default project, the highest number first; none of a model that is missing."""
     found = await storage.model("default", model)
     query = Query(limit=100, order=(Order("number", Kind.NUMBER, descending=True),))
-    return [] if found is None else (await storage.versions("default", found, query)).items
+    return [] if found is None else (await storage.read(methodcaller("versions", "default", found, query))).items
 
 
 def create_model(name: str = "churn", **attempt: Any) -> c.CreateModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 from msgspec.structs import replace
 from typing import Any, cast
 
@@ -255,8 +256,8 @@ async def test_a_run_is_read_as_it_was_at_every_revision(storage: Storage) -> No
         assert run is not None
         assert (run.state, sum(each.count for each in run.recording_problems)) == (state, count), at
         order = (Order("start_revision", Kind.NUMBER),)
-        assert (await storage.runs("default", Query(limit=9, order=order, at=at))).items[0] == run
-        (found,) = (await storage.lineage("default", run, frozenset({True}), 1, 9, at=at)).items
+        assert (await storage.read(methodcaller("runs", "default", Query(limit=9, order=order, at=at)))).items[0] == run
+        (found,) = (await storage.read(methodcaller("lineage", "default", run, frozenset({True}), 1, 9, at=at))).items
         assert found.nodes[0].resource == run
         if at >= 3:
             version = await storage.version("default", "churn", numbered(1), at=at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 import hashlib
 import io
 import math
@@ -54,14 +55,14 @@ async def test_a_file_of_an_earlier_release_goes_on(old_file: Path) -> None:
     async with open_sqlite(old_file, ("default", "other")) as storage:
         model = await storage.model("default", "retention")
         assert model is not None
-        assert (model.last_number, await storage.renamed("default", "churn")) == (4, "retention")
+        assert (model.last_number, await storage.read(methodcaller("renamed", "default", "churn"))) == (4, "retention")
         for reference, number in ((in_stage(Stage.PRODUCTION), 2), (aliased("champion"), 2), (LATEST, 4)):
             version = await storage.version("default", "retention", reference)
             assert version is not None
             assert version.number == number
         made = await storage.version("default", "retention", numbered(4))
         assert made is not None
-        (lineage,) = (await storage.lineage("default", made, frozenset({False}), 1, 10)).items
+        (lineage,) = (await storage.read(methodcaller("lineage", "default", made, frozenset({False}), 1, 10))).items
         assert [node.key[1] for node in lineage.nodes] == [1, "r1"]
         (answer,) = await write(storage, create_versions(None, model="retention"))
         assert [version.number for version in answer] == [5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -71,25 +72,36 @@ async def everything(storage: Storage, at: int | None) -> dict[str, str]:
         return Query(limit=100, order=(order,), at=at, deleted=True)
 
     found: dict[str, Any] = {"models": (await storage.models("default", query(BY_NAME))).items}
-    found["runs"] = (await storage.runs("default", query(BY_START))).items
+    found["runs"] = (await storage.read(methodcaller("runs", "default", query(BY_START)))).items
     for run_id in RUNS:
         found[f"run {run_id}"] = run = await storage.run("default", run_id, at=at)
-        found[f"steps of {run_id}"] = (await storage.steps("default", run_id, 0, 100, at=at)).items
+        found[f"steps of {run_id}"] = (
+            await storage.read(methodcaller("steps", "default", run_id, 0, 100, at=at))
+        ).items
         if run is not None:
             both = frozenset({False, True})
-            found[f"around {run_id}"] = (await storage.lineage("default", run, both, 9, 100, at=at)).items
+            found[f"around {run_id}"] = (
+                await storage.read(methodcaller("lineage", "default", run, both, 9, 100, at=at))
+            ).items
     for model in found["models"]:
-        versions = (await storage.versions("default", model, query(BY_NUMBER))).items
+        versions = (await storage.read(methodcaller("versions", "default", model, query(BY_NUMBER)))).items
         found[f"versions of {model.name}"] = versions
         for reference in REFERENCES:
             meant = await storage.version("default", model.name, reference, of_deleted=True, at=at)
             found[f"{model.name} by {reference}"] = meant
         for version in versions:
-            told = [(await storage.artifacts("default", version, query(BY_START))).items]
-            told += [await storage.artifact("default", version, name, None, at=at) for name in NAMES]
-            told += [(await storage.points("default", version, keys, ("", -1), 100, at=at)).items for keys in ([], "a")]
-            told += [(await storage.runs("default", query(BY_START), version)).items]
-            told += (await storage.lineage("default", version, frozenset({False, True}), 9, 100, at=at)).items
+            told = [(await storage.read(methodcaller("artifacts", "default", version, query(BY_START)))).items]
+            told += [
+                await storage.read(methodcaller("artifact", "default", version, name, None, at=at)) for name in NAMES
+            ]
+            told += [
+                (await storage.read(methodcaller("points", "default", version, keys, ("", -1), 100, at=at))).items
+                for keys in ([], "a")
+            ]
+            told += [(await storage.read(methodcaller("runs", "default", query(BY_START), version))).items]
+            told += (
+                await storage.read(methodcaller("lineage", "default", version, frozenset({False, True}), 9, 100, at=at))
+            ).items
             found[f"of {model.name}/{version.number}"] = told
     return {what: repr(told) for what, told in found.items()}
 
@@ -135,7 +147,12 @@ def _is_of(event: Event, scope: Scope) -> bool:
 
 async def _revisions(storage: Storage, scope: Scope) -> list[int]:
     found: list[int] = []
-    while page := (await storage.history("default", scope, 2)).items:
-        found += [event.revision for event in page]
-        scope = replace(scope, **{"before" if scope.newest_first else "after": found[-1]})
-    return found
+    while True:
+        page, left = await storage.read(methodcaller("history", "default", scope, 2))
+        found += [event.revision for event in page.items]
+        if page.items:
+            scope = replace(scope, **{"before" if scope.newest_first else "after": found[-1]})
+        elif left is None:
+            return found
+        else:
+            scope = left

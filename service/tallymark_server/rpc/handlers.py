@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from msgspec.structs import replace
-
 from tallymark.v1 import (
     artifact_pb2,
     event_log_pb2,
@@ -17,8 +15,7 @@ from tallymark.v1 import (
     model_registry_pb2_grpc,
 )
 from tallymark_server.domain.errors import InvalidField
-from tallymark_server.domain.model import ModelVersion, Run
-from tallymark_server.registry import Moment, Registry, Scope, shown
+from tallymark_server.registry import Named, Registry
 from tallymark_server.rpc import commands, messages, names
 from tallymark_server.rpc.callers import Context, actor_of
 from tallymark_server.rpc.projects import Projects
@@ -163,7 +160,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: metric_pb2.ListMetricPointsRequest, context: Context
     ) -> metric_pb2.ListMetricPointsResponse:
         moment, size, token = commands.moment(request), request.page_size, request.page_token
-        project, version = await self._version(request.parent, "parent", shown(token, moment))
+        project, version = _named(request.parent, "parent")
         page = await self._registry.points(project, version, request.keys, size, token, moment)
         return metric_pb2.ListMetricPointsResponse(
             points=[messages.point(item) for item in page.items],
@@ -184,14 +181,14 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
     async def GetArtifact(self, request: artifact_pb2.GetArtifactRequest, context: Context) -> artifact_pb2.Artifact:
         project, model, reference, name, ordinal = names.artifact(request.name, "name")
         moment = commands.moment(request)
-        version = await self._registry.version(project, model, reference, moment=moment)
-        return messages.artifact(project, await self._registry.artifact(project, version, name, ordinal, moment))
+        found = await self._registry.artifact(project, Named(model, reference), name, ordinal, moment)
+        return messages.artifact(project, found)
 
     async def ListArtifacts(
         self, request: artifact_pb2.ListArtifactsRequest, context: Context
     ) -> artifact_pb2.ListArtifactsResponse:
         asked = commands.asked(request)
-        project, version = await self._version(request.parent, "parent", shown(asked.page_token, asked.moment))
+        project, version = _named(request.parent, "parent")
         page = await self._registry.artifacts(project, version, asked)
         return artifact_pb2.ListArtifactsResponse(
             artifacts=[messages.artifact(project, item) for item in page.items],
@@ -202,21 +199,16 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
     async def QueryLineage(
         self, request: lineage_pb2.QueryLineageRequest, context: Context
     ) -> lineage_pb2.QueryLineageResponse:
-        start: ModelVersion | Run
+        start: Named | str
         moment = commands.moment(request)
         if "/runs/" in request.name:
-            project, run = names.run(request.name, "name")
-            start = await self._registry.run(project, run, moment)
+            project, start = names.run(request.name, "name")
         else:
-            project, start = await self._version(request.name, "name", moment)
+            project, start = _named(request.name, "name")
         lineage, revision = await self._registry.lineage(
             project, start, commands.directions(request), commands.depth(request), moment
         )
         return messages.lineage(project, lineage, revision)
-
-    async def _version(self, name: str, field: str, moment: Moment) -> tuple[str, ModelVersion]:
-        project, model, reference = names.version(name, field)
-        return project, await self._registry.version(project, model, reference, moment=moment)
 
 
 class EventLog(event_log_pb2_grpc.EventLogServicer):
@@ -229,29 +221,13 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         self, request: event_log_pb2.ListEventsRequest, context: Context
     ) -> event_log_pb2.ListEventsResponse:
         project = names.project(request.parent, "parent")
-        scope = commands.scope(request)
-        if request.name:
-            scope = await self._whose(project, request.name, scope)
-        page = await self._registry.history(project, scope, request.page_size)
+        named = _whose(project, request.name) if request.name else None
+        page = await self._registry.history(project, commands.scope(request), request.page_size, named)
         return event_log_pb2.ListEventsResponse(
             events=next(messages.in_pieces(messages.event(project, event) for event in page.items), []),
             revision=page.head.revision,
             log_id=page.head.log_id,
         )
-
-    async def _whose(self, project: str, name: str, scope: Scope) -> Scope:
-        """The scope with the model, or the version, that is named."""
-        if "/versions/" in name:
-            owner, model, reference = names.version(name, "name")
-            if owner == project:
-                version = await self._registry.version(project, model, reference, deleted=True)
-                return replace(scope, model_id=version.model_id, number=version.number)
-        else:
-            owner, model = names.model(name, "name")
-            if owner == project:
-                found = await self._registry.model(project, model, deleted=True)
-                return replace(scope, model_id=found.id)
-        raise InvalidField("name", name, f"it belongs to another project than projects/{project}")
 
     async def Watch(
         self, request: event_log_pb2.WatchRequest, context: Context
@@ -276,3 +252,21 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         project, revision = commands.export(request)
         async for piece, last in self._registry.export(project, revision):
             yield event_log_pb2.ExportResponse(lines=piece.lines, revision=piece.revision, read_revision=last)
+
+
+def _named(name: str, field: str) -> tuple[str, Named]:
+    """Return the project and the version that is named. Raise InvalidField and others."""
+    project, model, reference = names.version(name, field)
+    return project, Named(model, reference)
+
+
+def _whose(project: str, name: str) -> Named:
+    """Return the model or the version of the project that is named. Raise InvalidField and others."""
+    if "/versions/" in name:
+        owner, named = _named(name, "name")
+    else:
+        owner, model = names.model(name, "name")
+        named = Named(model)
+    if owner != project:
+        raise InvalidField("name", name, f"it belongs to another project than projects/{project}")
+    return named

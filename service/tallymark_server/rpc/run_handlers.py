@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tallymark.v1 import run_pb2, run_registry_pb2, run_registry_pb2_grpc
 from tallymark_server.domain.errors import InvalidField
-from tallymark_server.registry import Registry, shown
+from tallymark_server.registry import Named, Registry
 from tallymark_server.rpc import commands, messages, names
 from tallymark_server.rpc.callers import Context, actor_of
 
@@ -58,8 +58,7 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
             owner, model, reference = names.version(request.model_version, "model_version")
             if owner != project:
                 raise InvalidField("model_version", request.model_version, "it belongs to another project than parent")
-            moment = shown(asked.page_token, asked.moment)
-            version = await self._registry.version(owner, model, reference, moment=moment)
+            version = Named(model, reference)
         page = await self._registry.runs(project, asked, version)
         return run_registry_pb2.ListRunsResponse(
             runs=[messages.run(project, item) for item in page.items],

@@ -157,6 +157,92 @@ class Writing(Protocol):
         ...
 
 
+class Snapshot(Protocol):
+    """One committed state. What its methods are given and raise is as of those of `Storage`."""
+
+    def head(self, project: str) -> Head:
+        """Where the project's log stands."""
+        ...
+
+    def revision_at(self, project: str, time: int) -> int:
+        """The last revision at or before the time, 0 if there is none."""
+        ...
+
+    def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
+        """The model of that name, deleted or not, with its holders; now, a purged one too."""
+        ...
+
+    def renamed(self, project: str, old_name: str) -> str | None:
+        """What the model that was last called so is called now."""
+        ...
+
+    def models(self, project: str, query: Query) -> Listed[Model]:
+        """A page of the project's models, each with its holders."""
+        ...
+
+    def version(
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
+    ) -> ModelVersion | None:
+        """The version that the reference means, deleted or not; of a deleted model only if that is asked for."""
+        ...
+
+    def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
+        """A page of the model's versions."""
+        ...
+
+    def points(
+        self,
+        project: str,
+        version: ModelVersion,
+        keys: Sequence[str],
+        after: tuple[str, int],
+        limit: int,
+        *,
+        at: int | None = None,
+    ) -> Page[Point]:
+        """Points of these metrics of the version (none: of all), by metric and step, after that metric and step."""
+        ...
+
+    def artifact(
+        self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
+    ) -> Artifact | None:
+        """The artifact of that name of the version: of that ordinal, or the newest. None if it was unlinked."""
+        ...
+
+    def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
+        """A page of the version's artifacts, without unlinked ones."""
+        ...
+
+    def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
+        """The run of that id."""
+        ...
+
+    def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
+        """A page of the project's runs, or of those that made or used a version."""
+        ...
+
+    def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
+        """Steps of the run in the order in which they were started, started after that revision."""
+        ...
+
+    def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
+        """Events of what the scope names; if there is none among very many, also what of it is still to be read."""
+        ...
+
+    def lineage(
+        self,
+        project: str,
+        start: ModelVersion | Run,
+        directions: frozenset[bool],
+        depth: int,
+        limit: int,
+        *,
+        at: int | None = None,
+    ) -> Page[Lineage]:
+        """What came from what, around the start: upstream (False), downstream (True), at most so far and so much."""
+        ...
+
+
 class Storage(Protocol):
     """The log of every project, and the tables that are its projection.
 
@@ -193,10 +279,6 @@ class Storage(Protocol):
         """The model of that name, deleted or not, with its holders; now, a purged one too."""
         ...
 
-    async def renamed(self, project: str, old_name: str) -> str | None:
-        """What the model that was last called so is called now."""
-        ...
-
     async def models(self, project: str, query: Query) -> Listed[Model]:
         """A page of the project's models, each with its holders."""
         ...
@@ -207,68 +289,24 @@ class Storage(Protocol):
         """The version that the reference means, deleted or not; of a deleted model only if that is asked for."""
         ...
 
-    async def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
-        """A page of the model's versions."""
-        ...
-
-    async def points(
-        self,
-        project: str,
-        version: ModelVersion,
-        keys: Sequence[str],
-        after: tuple[str, int],
-        limit: int,
-        *,
-        at: int | None = None,
-    ) -> Page[Point]:
-        """Points of these metrics of the version (none: of all), by metric and step, after that metric and step."""
-        ...
-
-    async def artifact(
-        self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
-    ) -> Artifact | None:
-        """The artifact of that name of the version: of that ordinal, or the newest. None if it was unlinked."""
-        ...
-
-    async def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
-        """A page of the version's artifacts, without unlinked ones."""
-        ...
-
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
         """The run of that id."""
-        ...
-
-    async def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
-        """A page of the project's runs, or of those that made or used a version."""
         ...
 
     async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
         """Return running runs with a heartbeat_timeout in all projects, after that one in a fixed order."""
         ...
 
-    async def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
-        """Steps of the run in the order in which they were started, started after that revision."""
-        ...
-
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
         """Events after that revision, in order."""
         ...
 
-    async def history(self, project: str, scope: Scope, limit: int) -> Page[Event]:
-        """Events of what the scope names, in its order."""
-        ...
+    async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:
+        """Return what was asked of one committed state, the newest; what the question raises arrives as it is.
 
-    async def lineage(
-        self,
-        project: str,
-        start: ModelVersion | Run,
-        directions: frozenset[bool],
-        depth: int,
-        limit: int,
-        *,
-        at: int | None = None,
-    ) -> Page[Lineage]:
-        """What came from what, around the start: upstream (False), downstream (True), at most so far and so much."""
+        The question touches nothing but its argument. It may be asked in another thread, unless it is brief: a few
+        steps through indexes.
+        """
         ...
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:

@@ -13,7 +13,7 @@ from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import StorageUnavailable
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunStep
+from tallymark_server.domain.model import Model, ModelVersion, Project, Run
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.checkpoint import Mark
@@ -21,12 +21,11 @@ from tallymark_server.storage.contract import (
     Awaited,
     CannotOpenError,
     Head,
-    Lineage,
     Listed,
     Page,
     Piece,
     Proof,
-    Scope,
+    Snapshot,
     Writing,
 )
 from tallymark_server.storage.sqlite.appending import append
@@ -133,13 +132,9 @@ class SqliteStorage:
 
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         if at is not None:
-            return await self._read(lambda reading: reading.model(project, name, at))
+            return await self._read(lambda reading: reading.model(project, name, at=at))
         with _translated:
-            return self._points.model(project, name, at)
-
-    async def renamed(self, project: str, old_name: str) -> str | None:
-        with _translated:
-            return self._points.renamed(project, old_name)
+            return self._points.model(project, name)
 
     async def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
@@ -159,67 +154,28 @@ class SqliteStorage:
             self._known[asked] = found
         return found
 
-    async def artifact(
-        self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
-    ) -> Artifact | None:
-        with _translated:
-            return self._points.artifact(project, version, name, ordinal, at)
-
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
         with _translated:
-            return self._points.run(project, run_id, at)
+            return self._points.run(project, run_id, at=at)
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
         return await self._read(lambda reading: reading.models(project, query))
 
-    async def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
-        return await self._read(lambda reading: reading.versions(project, model, query))
-
-    async def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
-        return await self._read(lambda reading: reading.artifacts(project, version, query))
-
-    async def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
-        return await self._read(lambda reading: reading.runs(project, query, version))
-
-    async def points(
-        self,
-        project: str,
-        version: ModelVersion,
-        keys: Sequence[str],
-        after: tuple[str, int],
-        limit: int,
-        *,
-        at: int | None = None,
-    ) -> Page[Point]:
-        return await self._page(project, lambda reading: reading.points(project, version, keys, after, limit, at))
-
     async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
         return await self._read(lambda reading: reading.awaited(after, limit))
 
-    async def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
-        return await self._page(project, lambda reading: reading.steps(project, run_id, after, limit, at))
-
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
-        return await self._page(project, lambda reading: reading.events(project, after, limit))
+        return await self._read(lambda reading: reading.events(project, after, limit))
 
-    async def history(self, project: str, scope: Scope, limit: int) -> Page[Event]:
-        left: Scope | None = scope
-        while left is not None:
-            # In between, others are answered.
-            page, left = await self._read(partial(Reading.history, project=project, scope=left, limit=limit))
-        return page
+    async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:
+        if brief:
+            with _translated:
+                return _snapshot(question, self._points)
+        return await self._read(question)
 
-    async def lineage(
-        self,
-        project: str,
-        start: ModelVersion | Run,
-        directions: frozenset[bool],
-        depth: int,
-        limit: int,
-        *,
-        at: int | None = None,
-    ) -> Page[Lineage]:
-        return await self._page(project, lambda reading: reading.lineage(project, start, directions, depth, limit, at))
+    async def _read(self, question: Callable[[Reading], T]) -> T:
+        with _translated:
+            return await self._pages.run(lambda connection: _snapshot(question, Reading(connection)))
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:
         await self.head(project)
@@ -231,13 +187,6 @@ class SqliteStorage:
             async with aclosing(self._exports.pieces(project, at)) as pieces:
                 async for piece in pieces:
                     yield piece
-
-    async def _page(self, project: str, read: Callable[[Reading], list[T]]) -> Page[T]:
-        return await self._read(lambda reading: Page(reading.head(project), read(reading)))
-
-    async def _read(self, read: Callable[[Reading], T]) -> T:
-        with _translated:
-            return await self._pages.run(partial(_snapshot, read))
 
 
 @asynccontextmanager
@@ -337,12 +286,12 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _snapshot(read: Callable[[Reading], T], connection: sqlite3.Connection) -> T:
-    connection.execute("BEGIN")
+def _snapshot(question: Callable[[Reading], T], reading: Reading) -> T:
+    reading.connection.execute("BEGIN")
     try:
-        return read(Reading(connection))
+        return question(reading)
     finally:
-        connection.execute("COMMIT")
+        reading.connection.execute("COMMIT")
 
 
 class _Translated:

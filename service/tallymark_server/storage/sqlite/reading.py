@@ -22,7 +22,7 @@ from tallymark_server.storage.codec import (
     decode_step,
     decode_version,
 )
-from tallymark_server.storage.contract import Awaited, Head, Lineage, Listed, NodeKey, Page, Scope
+from tallymark_server.storage.contract import Awaited, Head, Lineage, Listed, NodeKey, Page, Scope, Snapshot
 from tallymark_server.storage.sqlite.history import AFTER_ALL, EVENTS_AFTER, history_page
 from tallymark_server.storage.sqlite.holders import HELD, holders_at, holders_now, holders_of
 from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, RUN_AS_OF, image_as_of, linked_as_of
@@ -90,16 +90,16 @@ ORDER BY metric, step LIMIT :limit
 """
 
 
-class Reading:
+class Reading(Snapshot):
     """The questions to one file."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._ids: dict[str, int] = {}
 
     def head(self, project: str) -> Head:
         """Where the project's log stands."""
-        row = self._connection.execute(HEAD, (project,)).fetchone()
+        row = self.connection.execute(HEAD, (project,)).fetchone()
         if row is None:
             raise ProjectNotFound(project)
         self._ids[project] = row[0]
@@ -107,50 +107,50 @@ class Reading:
 
     def project(self, name: str) -> Project:
         """Return the project of that name; ProjectNotFound."""
-        row = self._connection.execute(PROJECT_OF_NAME, (name,)).fetchone()
+        row = self.connection.execute(PROJECT_OF_NAME, (name,)).fetchone()
         if row is None:
             raise ProjectNotFound(name)
         return _project(*row)
 
     def projects(self, after: str, limit: int) -> list[Project]:
         """Return projects by name, after that name."""
-        return [_project(*row) for row in self._connection.execute(PROJECTS_AFTER, (after, limit))]
+        return [_project(*row) for row in self.connection.execute(PROJECTS_AFTER, (after, limit))]
 
-    def model(self, project: str, name: str, at: int | None) -> Model | None:
+    def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         """The model of that name, with its holders."""
         if at is not None:
-            found = Past(self._connection, self._id(project), at).model(name)
+            found = Past(self.connection, self._id(project), at).model(name)
             return None if found is None else self._with_holders(project, [found], at)[0]
-        row = self._connection.execute(MODEL_OF_NAME, (self._id(project), name)).fetchone()
+        row = self.connection.execute(MODEL_OF_NAME, (self._id(project), name)).fetchone()
         return None if row is None else replace(decode_model(*row[:2]), holders=holders_of(row[2:]))
 
     def renamed(self, project: str, old_name: str) -> str | None:
         """What a model that was called so is called now."""
         given = {"project": self._id(project), "asked": json.dumps([old_name])}
-        row = self._connection.execute(RENAMED, given).fetchone()
+        row = self.connection.execute(RENAMED, given).fetchone()
         return None if row is None else str(row[1])
 
     def revision_at(self, project: str, time: int) -> int:
         """The last revision at or before the time."""
         newest = self.head(project).revision
-        return revision_at(self._connection, self._id(project), newest, time)
+        return revision_at(self.connection, self._id(project), newest, time)
 
     def models(self, project: str, query: Query) -> Listed[Model]:
         """A page of models."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
-        since = self._connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
-        page = models_page(self._connection, self._id(project), at, query, renamed_since=since is not None)
+        since = self.connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
+        page = models_page(self.connection, self._id(project), at, query, renamed_since=since is not None)
         found = [decode_model(*row) for row in page.rows]
         return Listed(head, self._with_holders(project, found, None if at == head.revision else at), at, page.next)
 
     def version(
-        self, project: str, model: str, reference: Reference, *, of_deleted: bool, at: int | None
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
         """The version that the reference means."""
         if at is None:
-            return pointed(self._connection, self._id(project), model, reference, of_deleted=of_deleted)
-        past = Past(self._connection, self._id(project), at)
+            return pointed(self.connection, self._id(project), model, reference, of_deleted=of_deleted)
+        past = Past(self.connection, self._id(project), at)
         found = past.model(model)
         if found is None or (found.delete_time is not None and not of_deleted):
             return None
@@ -160,7 +160,7 @@ class Reading:
         """A page of versions of the model."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
-        page = versions_page(self._connection, self._id(project), model.id, at, head.revision, query)
+        page = versions_page(self.connection, self._id(project), model.id, at, head.revision, query)
         return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], at, page.next)
 
     def points(
@@ -170,8 +170,9 @@ class Reading:
         keys: Sequence[str],
         after: tuple[str, int],
         limit: int,
-        at: int | None,
-    ) -> list[Point]:
+        *,
+        at: int | None = None,
+    ) -> Page[Point]:
         """Points of the version's metrics."""
         chosen = "metric IN (SELECT value FROM json_each(:keys))" if keys else "TRUE"
         given = {
@@ -184,11 +185,12 @@ class Reading:
             "at": at,
             "limit": limit,
         }
-        rows = self._connection.execute((POINTS_AFTER if at is None else POINTS_AT).format(chosen), given)
-        return [Point(key, step, math.nan if value is None else value, time) for key, step, value, time in rows]
+        rows = self.connection.execute((POINTS_AFTER if at is None else POINTS_AT).format(chosen), given)
+        found = [Point(key, step, math.nan if value is None else value, time) for key, step, value, time in rows]
+        return Page(self.head(project), found)
 
     def artifact(
-        self, project: str, version: ModelVersion, name: str, ordinal: int | None, at: int | None
+        self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
     ) -> Artifact | None:
         """The artifact of that name."""
         given = {
@@ -199,50 +201,50 @@ class Reading:
             "ordinal": ordinal,
             "at": _revision(at),
         }
-        row = self._connection.execute(ARTIFACT_OF_NAME, given).fetchone()
+        row = self.connection.execute(ARTIFACT_OF_NAME, given).fetchone()
         return None if row is None else decode_artifact(row[0], version.model)
 
     def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
         """A page of the version's artifacts."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
-        page = artifacts_page(self._connection, self._id(project), version.model_id, version.number, at, query)
+        page = artifacts_page(self.connection, self._id(project), version.model_id, version.number, at, query)
         items = [decode_artifact(image, version.model) for (image,) in page.rows]
         return Listed(head, items, at, page.next)
 
-    def run(self, project: str, run_id: str, at: int | None) -> Run | None:
+    def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
         """The run of that id."""
         given = {"project": self._id(project), "run": run_id, "at": _revision(at)}
-        row = self._connection.execute(RUN_OF_ID, given).fetchone()
+        row = self.connection.execute(RUN_OF_ID, given).fetchone()
         return None if row is None else decode_run(*row)
 
-    def runs(self, project: str, query: Query, version: ModelVersion | None) -> Listed[Run]:
+    def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
         """A page of runs."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         linked = None if version is None else (version.model_id, version.number)
-        page = runs_page(self._connection, self._id(project), at, query, linked)
+        page = runs_page(self.connection, self._id(project), at, query, linked)
         return Listed(head, [decode_run(*row) for row in page.rows], at, page.next)
 
     def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
         """Running runs of which heartbeats are awaited, after that one."""
-        return [Awaited(*row) for row in self._connection.execute(AWAITED_RUNS, (*after, limit))]
+        return [Awaited(*row) for row in self.connection.execute(AWAITED_RUNS, (*after, limit))]
 
-    def steps(self, project: str, run_id: str, after: int, limit: int, at: int | None) -> list[RunStep]:
+    def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
         """Steps of the run."""
         given = {"project": self._id(project), "run": run_id, "after": after, "at": _revision(at), "limit": limit}
-        rows = self._connection.execute(STEPS_AFTER, given)
-        return [decode_step(*row) for row in rows]
+        rows = self.connection.execute(STEPS_AFTER, given)
+        return Page(self.head(project), [decode_step(*row) for row in rows])
 
-    def events(self, project: str, after: int, limit: int) -> list[Event]:
+    def events(self, project: str, after: int, limit: int) -> Page[Event]:
         """Events after that revision, in order."""
-        rows, _ = cut(self._connection.execute(EVENTS_AFTER, (self._id(project), after, limit)), limit, IMAGE)
-        return [event_of(row) for row in rows]
+        rows, _ = cut(self.connection.execute(EVENTS_AFTER, (self._id(project), after, limit)), limit, IMAGE)
+        return Page(self.head(project), [event_of(row) for row in rows])
 
     def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
         """Events of what the scope names; if there is none among very many, also what of it is still to be read."""
         head = self.head(project)
-        rows, left = history_page(self._connection, self._id(project), scope, limit)
+        rows, left = history_page(self.connection, self._id(project), scope, limit)
         return Page(head, [event_of(row) for row in rows]), left
 
     def lineage(
@@ -252,19 +254,20 @@ class Reading:
         directions: frozenset[bool],
         depth: int,
         limit: int,
-        at: int | None,
-    ) -> list[Lineage]:
+        *,
+        at: int | None = None,
+    ) -> Page[Lineage]:
         """What came from what, around the start."""
         key: NodeKey = ("run", start.id, 0) if isinstance(start, Run) else ("version", start.model_id, start.number)
-        asked = Asked(self._connection, self._id(project), _revision(at))
-        return [lineage(asked, key, directions, depth, limit)]
+        asked = Asked(self.connection, self._id(project), _revision(at))
+        return Page(self.head(project), [lineage(asked, key, directions, depth, limit)])
 
     def _with_holders(self, project: str, models: list[Model], at: int | None) -> list[Model]:
         if at is None:
-            found = holders_now(self._connection, self._id(project), [model.id for model in models])
+            found = holders_now(self.connection, self._id(project), [model.id for model in models])
         else:
             last_numbers = {model.id: model.last_number for model in models}
-            found = holders_at(self._connection, self._id(project), last_numbers, at)
+            found = holders_at(self.connection, self._id(project), last_numbers, at)
         return [replace(model, holders=found[model.id]) for model in models]
 
     def _id(self, project: str) -> int:
