@@ -209,6 +209,7 @@ def _put(path: Path, uri: str, digest: str) -> Kept:
     # A transaction is of a file system as a whole, so each thread that saves has one of its own.
     with _store(uri, skip_instance_cache=True) as (files, place):
         if not (files.exists(place) and files.size(place) == size):
+            _make_root(files, uri)
             files.makedirs(files._parent(place), exist_ok=True)  # noqa: SLF001 - as fsspec's own commands do
             checked = hashlib.new(ALGORITHM)
             # A file that is half written never has the name of a whole one.
@@ -217,6 +218,15 @@ def _put(path: Path, uri: str, digest: str) -> Kept:
                 if checked.hexdigest() != digest:
                     raise InvalidArgument(f"{path} was changed while it was saved; save it once it is whole")
     return Kept(uri, f"{ALGORITHM}:{digest}", size)
+
+
+def _make_root(files: Any, uri: str) -> None:
+    """Make the folder of the store, if it is on this machine and missing: for its owner alone."""
+    if "file" in files.protocol and uri.startswith(f"{root()}/"):
+        folder = Path(files._strip_protocol(root()))  # noqa: SLF001 - as fsspec's own commands do
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _get(uri: str, digest: str, size: int, target: Path, what: str) -> None:

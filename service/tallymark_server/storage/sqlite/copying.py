@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.placing import placed
 from tallymark_server.storage.sqlite.connecting import connector
+from tallymark_server.storage.sqlite.migrate import migrate, steps
 from tallymark_server.storage.sqlite.offline import found
 
 _PAGES_AT_ONCE = 1024
 _HEADS = "SELECT name, revision FROM projects ORDER BY name"
+
+
+@contextmanager
+def of_this_schema(path: Path) -> Iterator[Path]:
+    """The file, or, if it was written by an earlier release, a copy of it that is migrated and then removed.
+
+    Raises CannotOpenError, also if its log cannot be proved on the way.
+    """
+    if not _is_older(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="tallymark-") as folder:
+        copy = Path(folder, path.name)
+        with found(path, of_any_schema=True) as source, closing(connector(copy, read_only=False)()) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+            migrate(target, str(path))
+        yield copy
+
+
+def _is_older(path: Path) -> bool:
+    with found(path, of_any_schema=True) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return 0 < int(version) < steps()[-1][0]
 
 
 def backup(path: Path, to: Path, tell: Callable[[int, int], None]) -> dict[str, int]:

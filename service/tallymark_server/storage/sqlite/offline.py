@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError, Writing
 from tallymark_server.storage.placing import placed
-from tallymark_server.storage.sqlite.connecting import connector
+from tallymark_server.storage.sqlite.connecting import connector, unreadable
 from tallymark_server.storage.sqlite.engine import Transaction, add_projects, prepare, real_file
 from tallymark_server.storage.sqlite.heads import intact, renew
 from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
@@ -32,7 +32,7 @@ def found(path: Path, *, of_any_schema: bool = False) -> Iterator[sqlite3.Connec
             connection.execute("SELECT count(*) FROM projects").fetchone()
             yield connection
     except sqlite3.DatabaseError as error:
-        raise CannotOpenError(f"cannot read {path}: {error}; restore a backup") from None
+        raise unreadable(path, error) from None
 
 
 def _check(connection: sqlite3.Connection, path: Path, *, of_any_schema: bool) -> None:

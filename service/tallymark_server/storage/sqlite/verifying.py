@@ -14,6 +14,8 @@ from tallymark_server.domain.errors.branches import fitting
 from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.sqlite import heads
+from tallymark_server.storage.sqlite.connecting import read_only_uri, unreadable
+from tallymark_server.storage.sqlite.copying import of_this_schema
 from tallymark_server.storage.sqlite.erasures import MARKS, Seal, marks_of
 from tallymark_server.storage.sqlite.lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
@@ -81,10 +83,13 @@ class _Project(NamedTuple):
 
 
 def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> FileProof:
-    """The proof of a file, also while a server writes to it, and that its logs begin as they were; CannotOpenError."""
+    """The proof of a file, also while a server writes to it, and that its logs begin as they were; CannotOpenError.
+
+    Of an earlier release's file it is the proof of a migrated copy: migrating follows the chain of hashes, too.
+    """
     # Read first: meanwhile a server may write on.
     kept = heads.read(path)
-    with _beside(path) as scratch:
+    with of_this_schema(path) as proved, _beside(proved) as scratch:
         scratch.execute("BEGIN")
         proof = _prove(scratch, checkpoint or {})
         proof.problems[:0] = [Problem("file", f"changes are lost: {clause}") for clause in heads.losses(path, kept)]
@@ -125,7 +130,7 @@ def _beside(path: Path) -> Iterator[sqlite3.Connection]:
         try:
             _check(path)
             migrate(scratch, "the scratch database")
-            scratch.execute("ATTACH ? AS found", (f"{path.absolute().as_uri()}?mode=ro",))
+            scratch.execute("ATTACH ? AS found", (read_only_uri(path),))
             yield scratch
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
@@ -134,11 +139,11 @@ def _beside(path: Path) -> Iterator[sqlite3.Connection]:
                     f"cannot prove {path}: what is replayed has no room among the temporary files; make room there,"
                     " or name another folder by SQLITE_TMPDIR"
                 ) from None
-            raise CannotOpenError(f"cannot read {path}: {error}; restore a backup") from None
+            raise unreadable(path, error) from None
 
 
 def _check(path: Path) -> None:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
+    with closing(sqlite3.connect(read_only_uri(path), uri=True)) as found:
         check_schema(found, path)
 
 
