@@ -11,11 +11,13 @@ TallymarkError
 │                        NoCurrentRun, AmbiguousRun, DigestMismatch
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
-├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending
+├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending,
+│   │                    ClockJumped
 │   └── DeadlineExceeded CallTimedOut
 ├── Unauthenticated
 ├── Forbidden            ForeignOrigin
 ├── Unimplemented        UnsupportedCall
+├── DataLoss             DataDamaged
 └── Internal             Incident
 
 The leaves that the service raises are told by the reason in its `google.rpc.ErrorInfo`; a reason that this SDK does not
@@ -89,6 +91,10 @@ class Forbidden(TallymarkError):
 
 class Unimplemented(TallymarkError):
     """The service does not do this, or not in this way."""
+
+
+class DataLoss(TallymarkError):
+    """What the registry has recorded can no longer be read."""
 
 
 class Internal(TallymarkError):
@@ -358,6 +364,18 @@ class UnsupportedCall(Unimplemented):
     """There is no such method over HTTP, or it is not called in this way."""
 
     reason = "UNSUPPORTED_CALL"
+
+
+class ClockJumped(Unavailable):
+    """The clock of the service's machine has jumped ahead, and nothing is recorded until it is set right."""
+
+    reason = "CLOCK_JUMPED"
+
+
+class DataDamaged(DataLoss):
+    """What the request needs is damaged on the service's disk: its operator restores a backup."""
+
+    reason = "DATA_DAMAGED"
 
 
 class Incident(Internal):

@@ -7,6 +7,7 @@ storage/    the only room that speaks SQL: `contract` says what is promised, `sq
 writer      the one line: takes commands in turn, decides a batch, commits once, answers
 heartbeats  by when the next heartbeat of each running run must arrive, and what happens when it does not
 asking      questions, each answered from one committed state
+clock       the time that events are given, unless the machine's clock has jumped ahead
 registry    the door for every edge: commands go to the writer, questions to storage
 filtering/  filters and orders, read into conditions
 paging      the tokens by which pages of lists follow each other

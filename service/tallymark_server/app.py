@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from tallymark_server import telemetry
+from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.serving import GrpcServer
@@ -51,15 +51,18 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> AsyncIterator[Running]:
     """A server that answers, until the context is left; then what waits in line is answered, and streams are ended.
+
+    `wall` is the machine's clock, in microseconds since 1970.
 
     CannotOpenError, CannotListenError.
     """
     async with open_sqlite(settings.db, settings.projects) as storage:
         bell = Bell()
-        writer = Writer(storage, bell, _micros, settings.max_waiting)
-        heartbeats = Heartbeats(storage, writer, _micros)
+        clock = GuardedClock(await storage.newest_time(), round(settings.max_clock_jump * MICROS_PER_HOUR), wall)
+        writer = Writer(storage, bell, clock, settings.max_waiting)
+        heartbeats = Heartbeats(storage, writer, clock.estimate)
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat)
         server, web = GrpcServer(registry), HttpServer(registry, settings.http_names, settings.http_origins)
         line, losing = asyncio.create_task(writer.serve()), asyncio.create_task(heartbeats.serve())
@@ -77,10 +80,6 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await asyncio.wait((line,))
             await _drain(writer, settings.grace)
             await server.stop(settings.grace)
-
-
-def _micros() -> int:
-    return time.time_ns() // 1000
 
 
 async def _failed(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -1,8 +1,8 @@
 """The time that events are given: that of the machine's clock, unless it has jumped ahead.
 
-The time of a log never runs back. After one jump ahead, all later events would carry the time of the jump until the
-true time has caught up with it, and what is read as of a time would be wrong for as long. A clock that has jumped is
-known by the time since the machine was started, which also counts while it is suspended, and which nobody sets.
+The time of a log never runs back. After a jump ahead, all later events would carry the time of the jump until the true
+time has caught up with it, and what is read as of a time would be wrong for as long. A jump is known by a second clock,
+which nobody sets, and which goes on while the machine is suspended.
 """
 
 from __future__ import annotations
@@ -14,63 +14,75 @@ import structlog
 
 from tallymark_server.domain.errors import ClockJumped
 
-# How far ahead the clock may be set at once, in microseconds: more than what keeps machines in step with each other
-# does at once, and less than a wrong time zone.
-MAX_JUMP = 10 * 60 * 1_000_000
+MICROS_PER_HOUR = 3_600_000_000
+# How far ahead of the clock the newest event may be at the start, in microseconds, before one of them is wrong.
+LEEWAY = 10 * 60_000_000
 
 _log = structlog.get_logger()
 
 
 def wall_time() -> int:
-    """Microseconds since 1970, by the machine's clock."""
+    """Return microseconds since 1970, by the machine's clock."""
     return time.time_ns() // 1000
 
 
 def steady_time() -> int:
-    """Microseconds since some moment, by a clock that nobody sets, and that goes on while the machine is suspended."""
+    """Return microseconds since some moment, by the clock that nobody sets."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1000
 
 
-class JumpGuard:
+class GuardedClock:
     """The clock by which events are stamped, in microseconds since 1970.
 
-    `newest` is the time of the newest event there is. A clock that is behind it at the start is wrong or was, and may be
-    set right at any time.
+    `newest` is the time of the newest event, and `limit` how far ahead the clock may be set at once, in microseconds.
+    What is less heals soon. A virtual machine that was paused sets its clock ahead by as long as that took.
     """
 
     def __init__(
-        self, newest: int, wall: Callable[[], int] = wall_time, steady: Callable[[], int] = steady_time
+        self, newest: int, limit: int, wall: Callable[[], int] = wall_time, steady: Callable[[], int] = steady_time
     ) -> None:
         self._newest = newest
+        self._limit = limit
         self._wall = wall
         self._steady = steady
         self._offset = wall() - steady()
         self._jumped = False
-        if newest > wall() + MAX_JUMP:
+        if (ahead := newest - wall()) > LEEWAY:
             _log.warning(
-                "the newest event is ahead of the clock: until the clock has caught up, all events get its time; set the"
-                " clock if it is wrong",
-                ahead_minutes=(newest - wall()) // 60_000_000,
+                "the newest event is ahead of the clock, and later ones get its time until the clock has caught up: set"
+                " the clock if it is wrong",
+                hours_ahead=round(ahead / MICROS_PER_HOUR, 1),
             )
 
     def __call__(self) -> int:
-        """Return the present time. Raises ClockJumped for as long as the clock is further ahead than it should be."""
-        now, steady = self._wall(), self._steady()
-        expected = steady + self._offset
-        if now - expected > MAX_JUMP and expected > self._newest - MAX_JUMP:
+        """Return the present time. Raises ClockJumped for as long as the clock is too far ahead."""
+        now, expected = self._wall(), self._expected()
+        if self._is_jump(now, expected):
             self._report(now - expected)
             raise ClockJumped((now - expected) // 60_000_000)
         if self._jumped:
             self._jumped = False
-            _log.info("the clock is right again: changes are taken")
-        # It may drift, and be set in small steps.
-        self._offset = now - steady
+            _log.info("the clock is right again, and changes are recorded")
+        # It may drift, and be set in small steps, ahead or back.
+        self._offset = now - self._steady()
         return now
+
+    def estimate(self) -> int:
+        """Return the present time, or what it should be while the clock is too far ahead."""
+        now, expected = self._wall(), self._expected()
+        return expected if self._is_jump(now, expected) else now
+
+    def _expected(self) -> int:
+        return self._steady() + self._offset
+
+    def _is_jump(self, now: int, expected: int) -> bool:
+        # A clock that was behind the newest event was wrong, and is set right by a jump.
+        return now - expected > self._limit and expected >= self._newest - LEEWAY
 
     def _report(self, jump: int) -> None:
         if not self._jumped:
             self._jumped = True
             _log.error(
-                "the clock has jumped ahead, and no changes are taken: set it back, or restart the server if it is right",
-                minutes=jump // 60_000_000,
+                "the clock has jumped ahead, and nothing is recorded: set it, or restart the service if it is right",
+                hours_ahead=round(jump / MICROS_PER_HOUR, 1),
             )

@@ -138,6 +138,14 @@ _setting = partial(click.option, show_envvar=True)
     help="How long calls under way may take to end when the server stops.",
 )
 @_setting(
+    "--max-clock-jump",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    default=24.0,
+    help="Record nothing once the machine's clock has jumped further ahead than this, until it is set right or the"
+    " service is restarted.",
+)
+@_setting(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",

@@ -16,7 +16,10 @@ class InvalidSettingError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an operator can set. Times are in seconds. `http` is where the dashboard listens, None for no dashboard."""
+    """What an operator can set. Times are in seconds, `max_clock_jump` is in hours.
+
+    `http` is where the dashboard listens, None for no dashboard.
+    """
 
     db: Path = Path("tallymark.db")
     host: str = "127.0.0.1"
@@ -28,6 +31,7 @@ class Settings:
     max_waiting: int = 10_000
     heartbeat: float = 15.0
     grace: float = 10.0
+    max_clock_jump: float = 24.0
     log_level: str = "info"
     log_format: str = "console"
 

@@ -13,6 +13,7 @@ import pytest
 from calling import PROJECT, Calls, refusal_of, refused
 
 from faults.tracing import interrupted
+from journeys.test_serving import tallymark
 from tallymark.testing import Server, ServerError
 from tallymark.v1.event_log_pb2 import VerifyRequest
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
@@ -130,6 +131,31 @@ def test_a_file_that_may_only_be_read_is_refused_at_the_start(tmp_path: Path) ->
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
         with pytest.raises(ServerError, match="Error: .*cannot write .*--db|Error: .*Read-only"):
             Server(folder / "tallymark.db").start()
+
+
+def test_a_file_that_may_only_be_read_is_proved_and_copied(tmp_path: Path) -> None:
+    """On a read-only file system a file is proved, copied, exported; if it needs one beside it, the error says so."""
+    with mounted(tmp_path / "readonly", "-t", "tmpfs", "-o", "size=9m", "tmpfs") as folder:
+        db = folder / "tallymark.db"
+        with Server(db) as server, grpc.insecure_channel(server.address) as channel:
+            Calls(channel).create_model("churn")
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        for command in (["verify"], ["backup", "--to", "copy.db"], ["export", "--to", "export.jsonl"]):
+            done = tallymark(tmp_path, *command, "--db", str(db))
+            assert (done.returncode, done.stderr) == (0, ""), command
+        subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+        server = Server(db)
+        server.start()
+        with grpc.insecure_channel(server.address) as channel:
+            Calls(channel).create_model("fraud")
+        server.kill()
+        db.with_name("tallymark.db-shm").unlink()
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        done = tallymark(tmp_path, "verify", "--db", str(db))
+        assert done.returncode == 1
+        for word in ("tallymark.db-wal", "copy both", "--db"):
+            assert word in done.stderr
+        assert "backup" not in done.stderr
 
 
 def test_a_damaged_page_fails_what_reads_it_and_nothing_else(server: Server, calls: Calls) -> None:

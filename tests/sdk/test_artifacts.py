@@ -1,5 +1,6 @@
 """Artifacts in the SDK: saved to a store, linked, verified and loaded."""
 
+import os
 import hashlib
 import sys
 import warnings
@@ -81,6 +82,21 @@ def test_an_artifact_tells_where_its_bytes_are(registry_env: Server, store: Path
     assert second is not None
     assert second.ordinal == 2
     assert (model.load("weights"), model.load("weights@1")) == (b"67890", b"12345")
+
+
+def test_a_store_on_this_machine_is_private_unless_it_is_there(registry_env: Server, store: Path) -> None:
+    """A store that is made is its owner's alone; one that is there stays as open as it is, with what is put into it."""
+    before = os.umask(0o022)
+    try:
+        Model("churn").save("first", {"a": 1})
+        assert oct(store.stat().st_mode & 0o777) == "0o700"
+        store.chmod(0o755)
+        Model("shared").save("second", {"a": 2})
+    finally:
+        os.umask(before)
+    assert oct(store.stat().st_mode & 0o777) == "0o755"
+    shared = [path for path in store.rglob("*") if "shared" in path.parts]
+    assert {oct(path.stat().st_mode & 0o777) for path in shared if path.is_dir()} == {"0o755"}
 
 
 def test_a_file_is_saved_as_it_is(registry_env: Server, tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ def test_every_reason_is_an_error_of_its_own(name: str) -> None:
         (grpc.StatusCode.UNAVAILABLE, errors.Unavailable),
         (grpc.StatusCode.UNAUTHENTICATED, errors.Unauthenticated),
         (grpc.StatusCode.PERMISSION_DENIED, errors.Forbidden),
+        (grpc.StatusCode.DATA_LOSS, errors.DataLoss),
         (grpc.StatusCode.INTERNAL, errors.Internal),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.TallymarkError),
     ],

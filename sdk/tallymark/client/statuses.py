@@ -29,6 +29,7 @@ _BRANCHES: dict[str, type[errors.TallymarkError]] = {
     "UNAUTHENTICATED": errors.Unauthenticated,
     "PERMISSION_DENIED": errors.Forbidden,
     "UNIMPLEMENTED": errors.Unimplemented,
+    "DATA_LOSS": errors.DataLoss,
     "INTERNAL": errors.Internal,
 }
 _LEAVES = {kind.reason: kind for kind in leaves()}

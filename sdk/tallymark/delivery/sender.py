@@ -21,6 +21,7 @@ from tallymark.conversion.problems import RecordingProblems
 from tallymark.delivery import spool
 from tallymark.delivery.delivery import Delivery
 from tallymark.errors import (
+    DataLoss,
     Forbidden,
     Internal,
     NumberPending,
@@ -55,7 +56,7 @@ def is_away(error: Exception) -> bool:
 
 def is_of_registry(error: Exception) -> bool:
     """Return whether nothing can be delivered to the registry for now, whatever the journal."""
-    return is_away(error) or isinstance(error, Unauthenticated | Forbidden | ProjectNotFound)
+    return is_away(error) or isinstance(error, Unauthenticated | Forbidden | ProjectNotFound | DataLoss)
 
 
 def check_reachable(settings: Settings, run: object | None = None) -> None:

@@ -271,6 +271,10 @@ class Storage(Protocol):
         """Where the project's log stands."""
         ...
 
+    async def newest_time(self) -> int:
+        """Return the time of the newest event of all projects, in microseconds since 1970; 0 if there is none."""
+        ...
+
     async def revision_at(self, project: str, time: int) -> int:
         """The last revision at or before the time, 0 if there is none."""
         ...

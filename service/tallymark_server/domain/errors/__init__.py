@@ -10,10 +10,11 @@ RegistryError
 │                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
-├── Unavailable          Overloaded, Stopping, StorageUnavailable
+├── Unavailable          Overloaded, Stopping, StorageUnavailable, ClockJumped
 ├── DeadlineExceeded     CallTimedOut
 ├── Forbidden            ForeignOrigin
 ├── Unimplemented        UnsupportedCall
+├── DataLoss             DataDamaged
 └── Internal             Incident
 
 Each leaf has a reason, which is API (`protos/tallymark/v1/error.proto`), and metadata by which a program can act.
@@ -32,6 +33,7 @@ from tallymark_server.domain.errors.arguments import (
 from tallymark_server.domain.errors.branches import (
     AlreadyExists,
     Conflict,
+    DataLoss,
     DeadlineExceeded,
     Forbidden,
     Internal,
@@ -59,6 +61,8 @@ from tallymark_server.domain.errors.existence import (
 from tallymark_server.domain.errors.remembering import remembered
 from tallymark_server.domain.errors.service import (
     CallTimedOut,
+    ClockJumped,
+    DataDamaged,
     ForeignOrigin,
     Incident,
     Overloaded,
@@ -90,7 +94,10 @@ __all__ = [
     "AlreadyExists",
     "ArtifactNotFound",
     "CallTimedOut",
+    "ClockJumped",
     "Conflict",
+    "DataDamaged",
+    "DataLoss",
     "DeadlineExceeded",
     "EtagMismatch",
     "Forbidden",

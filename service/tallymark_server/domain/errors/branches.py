@@ -68,6 +68,12 @@ class Unimplemented(RegistryError):
     """The service does not do this, or not in this way."""
 
 
+class DataLoss(RegistryError):
+    """What the registry has recorded can no longer be read."""
+
+    is_answer = False
+
+
 class Internal(RegistryError):
     """A defect of the server."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallymark_server.domain.errors.branches import (
+    DataLoss,
     DeadlineExceeded,
     Forbidden,
     Internal,
@@ -91,6 +92,33 @@ class UnsupportedCall(Unimplemented):
 
     def __init__(self, field: str, value: str, rule: str) -> None:
         super().__init__(f"{field} is {shown(value)}: {rule}", field=field, value=shortened(value))
+
+
+class ClockJumped(Unavailable):
+    """The machine's clock has jumped ahead, so that nothing can be stamped with its time."""
+
+    reason = "CLOCK_JUMPED"
+
+    def __init__(self, minutes: int) -> None:
+        super().__init__(
+            f"the clock of the service's machine has jumped {minutes:,} minutes ahead, and nothing is recorded with"
+            " such a time; its operator sets the clock, or restarts the service if the clock is right",
+            retry_after_ms=10_000,
+        )
+        self.metadata["minutes"] = str(minutes)
+
+
+class DataDamaged(DataLoss):
+    """What the request needs is damaged on the disk."""
+
+    reason = "DATA_DAMAGED"
+
+    def __init__(self, what: str, project: str = "", revision: int = 0) -> None:
+        super().__init__(
+            f"the registry's file is damaged: {what}; its operator runs `tallymark verify` and restores a backup",
+            project=project,
+            revision=revision,
+        )
 
 
 class Incident(Internal):

@@ -8,6 +8,7 @@ run_states      gives versions of earlier releases the state of their run
 lock            lets one process at a time hold the file
 connecting      connects to the file
 threaded        a connection with a thread of its own
+shrinking       keeps the write-ahead log small
 heads           keeps beside the file where each log ends, so that a lost end is noticed
 engine          opens the file, and keeps the promises of the contract
 

@@ -45,8 +45,8 @@ def read_only_uri(path: Path) -> str:
     for beside in (wal, journal):
         if beside.exists() and beside.stat().st_size:
             raise CannotOpenError(
-                f"{path} cannot be read without {beside.name}, and that cannot be read in a folder that cannot be written:"
-                " copy both to a folder that can, and name the copy with --db"
+                f"{path} cannot be read without {beside.name}, and that needs a folder that can be written: copy both"
+                " to one, and name the copy with --db"
             )
     # Without this SQLite would make its files beside it first, though nobody can write to the database anyway.
     return f"{path.as_uri()}?immutable=1"

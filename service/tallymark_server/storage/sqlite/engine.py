@@ -36,6 +36,7 @@ from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.prover import Prover
 from tallymark_server.storage.sqlite.reading import Reading
+from tallymark_server.storage.sqlite.shrinking import LONGEST, Shrinker
 from tallymark_server.storage.sqlite.streaming import Exports
 from tallymark_server.storage.sqlite.threaded import ThreadedConnection
 
@@ -87,7 +88,7 @@ class SqliteStorage:
         writer: ThreadedConnection,
         pages: ThreadedConnection,
         points: sqlite3.Connection,
-        note_change: Callable[[], None],
+        note_change: Sequence[Callable[[], None]],
     ) -> None:
         self._writer = writer
         self._pages = pages
@@ -106,7 +107,8 @@ class SqliteStorage:
                 return await self._write(work, brief=brief)
         finally:
             self._writing = False
-            self._note_change()
+            for note in self._note_change:
+                note()
 
     async def _write(self, work: Callable[[Writing], T], *, brief: bool) -> T:
         if not brief or not _begun(self._writer.connection):
@@ -126,6 +128,10 @@ class SqliteStorage:
     async def head(self, project: str) -> Head:
         with _translated:
             return self._points.head(project)
+
+    async def newest_time(self) -> int:
+        with _translated:
+            return self._points.newest_time()
 
     async def revision_at(self, project: str, time: int) -> int:
         return await self._read(lambda reading: reading.revision_at(project, time))
@@ -205,8 +211,10 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
         points = connector(path, read_only=True)()
         stack.callback(points.close)
         keeper = HeadKeeper(path, partial(pages.run, heads_of))
-        await stack.enter_async_context(keeper.working())
-        yield SqliteStorage(path, writer, pages, points, keeper.note_change)
+        shrinker = Shrinker(path, pages.run)
+        for background in (keeper, shrinker):
+            await stack.enter_async_context(background.working())
+        yield SqliteStorage(path, writer, pages, points, (keeper.note_change, shrinker.note_change))
 
 
 def real_file(path: Path) -> Path:
@@ -230,6 +238,8 @@ def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[st
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit is on the disk before it is answered.
     connection.execute("PRAGMA synchronous = FULL")
+    # A write-ahead log that has grown past this is cut when it is begun anew.
+    connection.execute(f"PRAGMA journal_size_limit = {LONGEST:d}")
     add_projects(connection, projects)
     connection.execute("PRAGMA busy_timeout = 0")
 

@@ -39,6 +39,7 @@ from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_a
 from tallymark_server.storage.sqlite.rows import IMAGE, event_of
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
+NEWEST_TIME = "SELECT coalesce(max(time), 0) FROM projects"
 _PROJECTS = """
 SELECT projects.name, projects.log_id, events.image FROM projects
 LEFT JOIN events ON events.project = projects.id AND events.revision = 1 AND events.kind = 'project_created'
@@ -104,6 +105,11 @@ class Reading(Snapshot):
             raise ProjectNotFound(project)
         self._ids[project] = row[0]
         return Head(row[1], row[2])
+
+    def newest_time(self) -> int:
+        """Return the time of the newest event."""
+        (newest,) = self._connection.execute(NEWEST_TIME).fetchone()
+        return int(newest)
 
     def project(self, name: str) -> Project:
         """Return the project of that name; ProjectNotFound."""
