@@ -179,14 +179,14 @@ def test_a_damaged_page_fails_what_reads_it_and_nothing_else(server: Server, cal
             except grpc.RpcError as error:
                 outcomes[number] = refusal_of(error).info.reason
         for read in (lambda: again.versions("churn"), again.events):
-            with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
+            with refused("DATA_DAMAGED", grpc.StatusCode.DATA_LOSS) as refusal:
                 read()
             assert "malformed" in refusal.message
         assert again.create_version("fraud").number == 1
         write_page(server.db, damaged, content[damaged : damaged + PAGE])
         assert [version.number for version in again.versions("churn")] == list(range(20, 0, -1))
         assert again.create_version("churn").number == 21
-    failed = [number for number, outcome in outcomes.items() if outcome == "STORAGE_UNAVAILABLE"]
+    failed = [number for number, outcome in outcomes.items() if outcome == "DATA_DAMAGED"]
     assert 0 < len(failed) < 10
     assert all(outcome == str(number) for number, outcome in outcomes.items() if number not in failed)
     assert verify(server.db).problems == []

@@ -112,15 +112,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DATA_DAMAGED: _ErrorReason.ValueType  # 37
     """DATA_LOSS. What the request needs is damaged on the service's disk, and the operator restores a backup. Revision is
-    that of the damaged event, 0 where it is not known. Keys: project, revision.
+    that of the event that is damaged, 0 if that is not known. Keys: project, revision.
     """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 38
     """FAILED_PRECONDITION. A version or a model holds as much as it can: aliases, links, or bytes of texts and metadata.
     Field is what the request would add to, remedy says what makes room. Keys: field, limit, remedy.
     """
     ERROR_REASON_CLOCK_JUMPED: _ErrorReason.ValueType  # 39
-    """UNAVAILABLE. The clock of the service's machine has jumped ahead, and nothing is recorded with such a time until the
-    clock is set right or the service is restarted. Keys: retry_after_ms, minutes.
+    """UNAVAILABLE. The clock of the service's machine has jumped ahead, and nothing is recorded with such a time until it
+    is set right or the service is restarted. Keys: retry_after_ms, minutes.
     """
     ERROR_REASON_UNSUPPORTED_CALL: _ErrorReason.ValueType  # 41
     """UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:
@@ -231,15 +231,15 @@ promote the version all the same. Keys: project, model, number, run, run_state.
 """
 ERROR_REASON_DATA_DAMAGED: ErrorReason.ValueType  # 37
 """DATA_LOSS. What the request needs is damaged on the service's disk, and the operator restores a backup. Revision is
-that of the damaged event, 0 where it is not known. Keys: project, revision.
+that of the event that is damaged, 0 if that is not known. Keys: project, revision.
 """
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION. A version or a model holds as much as it can: aliases, links, or bytes of texts and metadata.
 Field is what the request would add to, remedy says what makes room. Keys: field, limit, remedy.
 """
 ERROR_REASON_CLOCK_JUMPED: ErrorReason.ValueType  # 39
-"""UNAVAILABLE. The clock of the service's machine has jumped ahead, and nothing is recorded with such a time until the
-clock is set right or the service is restarted. Keys: retry_after_ms, minutes.
+"""UNAVAILABLE. The clock of the service's machine has jumped ahead, and nothing is recorded with such a time until it
+is set right or the service is restarted. Keys: retry_after_ms, minutes.
 """
 ERROR_REASON_UNSUPPORTED_CALL: ErrorReason.ValueType  # 41
 """UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:

@@ -8,6 +8,7 @@ Reading    A read sees one committed state, the newest, and never waits for a wr
 Text       Compares and sorts by Unicode code point.
 Failure    Whatever the engine raises when it cannot work now arrives as StorageUnavailable, and has had no effect, or
            has had its whole effect though the answer is lost; the same request_id tells which.
+Damage     What is found to be damaged arrives as DataDamaged, and never as something else than was recorded.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.conditions import Query
-from tallymark_server.domain.errors import StorageUnavailable
+from tallymark_server.domain.errors import DataDamaged, StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Project, Run
 from tallymark_server.domain.reference import Reference
@@ -48,12 +48,11 @@ _WORLDLY = {
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_NOMEM,
 }
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # How many versions that were asked for are kept until the next change.
 MAX_KNOWN = 4096
 
@@ -305,7 +304,10 @@ def _snapshot(question: Callable[[Reading], T], reading: Reading) -> T:
 
 
 class _Translated:
-    """Turns what the world does to the file into StorageUnavailable. A class, since a point read is hardly dearer."""
+    """Turns what the world does to the file into StorageUnavailable, and what it has done to it into DataDamaged.
+
+    A class, since a point read is hardly dearer.
+    """
 
     __slots__ = ()
 
@@ -315,6 +317,8 @@ class _Translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, sqlite3.Error):
             code: Any = getattr(error, "sqlite_errorcode", None)
+            if code is not None and code & 0xFF in _DAMAGED:
+                raise DataDamaged(str(error)) from error
             if code is not None and code & 0xFF in _WORLDLY:
                 raise StorageUnavailable(str(error)) from error
 
