@@ -108,7 +108,7 @@ class Reading(Snapshot):
 
     def newest_time(self) -> int:
         """Return the time of the newest event."""
-        (newest,) = self._connection.execute(NEWEST_TIME).fetchone()
+        (newest,) = self.connection.execute(NEWEST_TIME).fetchone()
         return int(newest)
 
     def project(self, name: str) -> Project:
