@@ -214,6 +214,16 @@ def test_only_so_many_different_problems_are_kept() -> None:
     project.when(again).then(problems_reported(*expected))
 
 
+def test_what_a_program_counts_together_takes_no_place() -> None:
+    """Problems that a program has counted together itself are counted with the others that are, beside 100 of one."""
+    kept = [RecordingProblem(f"metric {n}", "lost", 1) for n in range(MAX_PROBLEMS - 1)]
+    more = RecordingProblem("more", "other problems", 3)
+    project = given(run_started(), problems_reported(more, *kept)).when(report_problems(METRIC))
+    project = project.then(problems_reported(more, *kept, METRIC))
+    again = RecordingProblem("more", "other problems", 4)
+    project.when(report_problems(FILE)).then(problems_reported(again, *kept, METRIC))
+
+
 def test_a_count_has_an_end() -> None:
     """A count stays at the highest that the contract can say."""
     most = RecordingProblem("metric 'auc'", "lost", 2**63 - 1)
