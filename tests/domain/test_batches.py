@@ -7,10 +7,13 @@ import os
 from domain.anything import batches
 from domain.given import NOW, told
 from domain.history import History
+from domain.requests import ensure, finish_run, start_run
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
 from tallymark_server.domain.deciding import AnyCommand
+from tallymark_server.domain.errors import RegistryError
+from tallymark_server.domain.model import RunState
 from tallymark_server.domain.state import Receipt
 from tallymark_server.writer import decide_batch
 
@@ -37,3 +40,13 @@ def kept(history: History) -> dict[str, tuple[Receipt, object]]:
         request_id: (replace(receipt, refusal=None), receipt.refusal and told(receipt.refusal))
         for request_id, receipt in history.receipts.items()
     }
+
+
+def test_a_version_made_while_its_run_ends_follows_it() -> None:
+    """A version that a run makes in the same batch in which the run ends has the state of its run afterwards."""
+    history = History()
+    answers = decide_batch(history, [start_run(), ensure(run="train"), finish_run(RunState.SUCCEEDED)], lambda: NOW)
+    assert not any(isinstance(answer, RegistryError) for answer in answers)
+    version = history.version("churn", 1)
+    assert version is not None
+    assert version.run_state is RunState.SUCCEEDED
