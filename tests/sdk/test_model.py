@@ -153,7 +153,7 @@ def test_a_model_used_in_many_runs_does_not_grow(client: Client) -> None:
         return outside.number and model.number
 
     assert [training() for _ in range(100)] == list(range(1, 101))
-    assert len(model._memory.versions) < 100
+    assert len(model._version_cache.versions) < 100
     assert (outside.number, unused.number) == (101, 1)
     assert numbers == (1, 1)
 

@@ -15,7 +15,7 @@ from tallymark.client.aio_projects import AsyncProjects
 from tallymark.client.aio_proving import AsyncProving
 from tallymark.client.aio_tracking import AsyncTracking
 from tallymark.client.argument_checks import checked
-from tallymark.client.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
+from tallymark.client.calls import Call, Cursor, ListOptions, NewVersion, Page, WatchFilter, WatchMessage
 from tallymark.client.channel import (
     delay_before_retry,
     headers_of,
@@ -123,7 +123,7 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
 
         Every page shows the same moment: the one at which the list is begun, or the revision or time `at`.
         """
-        listed = Listed(filter, order_by, show_deleted, at)
+        listed = ListOptions(filter, order_by, show_deleted, at)
         return self._pages(lambda token: calls.list_models(self._project, token, listed))
 
     async def update_model(
@@ -219,7 +219,7 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
         true; InvalidFilter. Every page shows the same moment: the one at which the list is begun, or the revision or
         time `at`.
         """
-        listed = Listed(filter, order_by, show_deleted, at)
+        listed = ListOptions(filter, order_by, show_deleted, at)
         return self._pages(lambda token: calls.list_versions(self._project, model, token, listed))
 
     async def update_version(
@@ -330,12 +330,12 @@ class AsyncClient(AsyncProjects, AsyncProving, AsyncTracking):
         stages: Sequence[str] = (),
         log_id: str = "",
         on_lost: Callable[[Unavailable], object] | None = None,
-    ) -> AsyncGenerator[Told, None]:
+    ) -> AsyncGenerator[WatchMessage, None]:
         """As `watch`, with how far in the log it has come: first where it begins, later also without any event.
 
         `on_lost` is called with the reason whenever the service goes away; what comes then tells that it is back.
         """
-        wanted = Wanted(model, tuple(kinds), tuple(stages))
+        wanted = WatchFilter(model, tuple(kinds), tuple(stages))
         # A stream waits for the service without end; a call tells within its deadline that there is none.
         head = await self.run_call(calls.head(self._project))
         cursor = Cursor(head.revision if after_revision is None else after_revision, log_id or head.log_id)

@@ -11,7 +11,7 @@ import grpc
 
 from tallymark.client import calls
 from tallymark.client.argument_checks import checked
-from tallymark.client.calls import Call, Piece
+from tallymark.client.calls import Call, ExportChunk
 from tallymark.client.channel import raise_for
 from tallymark.settings import Settings
 from tallymark.types.proofs import Checkpoint, Proof
@@ -66,7 +66,7 @@ class AsyncProving(ABC):
             async for piece in pieces:
                 yield piece.lines
 
-    async def export_progress(self, at: int | None = None) -> AsyncGenerator[Piece, None]:
+    async def export_progress(self, at: int | None = None) -> AsyncGenerator[ExportChunk, None]:
         """As `export`, with the revision to which each piece has come, and the last one."""
         # A stream has no deadline; this call tells soon if there is no service.
         await self.run_call(calls.head(self._project))

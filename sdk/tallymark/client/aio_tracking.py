@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tallymark.client import calls
 from tallymark.client.argument_checks import checked
-from tallymark.client.calls import Call, Listed, Page
+from tallymark.client.calls import Call, ListOptions, Page
 from tallymark.types.artifact_info import ArtifactInfo
 from tallymark.types.enums import ArtifactRole, ArtifactType, RunState
 from tallymark.types.recording_problem import RecordingProblem
@@ -105,7 +105,7 @@ class AsyncTracking(ABC):
         at: int | datetime | None = None,
     ) -> AsyncIterator[ArtifactInfo]:
         """The artifacts of a version of which the filter is true, in the order in which they were linked."""
-        listed = Listed(filter, at=at)
+        listed = ListOptions(filter, at=at)
         return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, listed))
 
     async def lineage(
@@ -182,7 +182,7 @@ class AsyncTracking(ABC):
         at: int | datetime | None = None,
     ) -> AsyncIterator[Run]:
         """All runs, or those that made or used a version, of which the filter is true; the last started first."""
-        listed = Listed(filter, order_by, at=at)
+        listed = ListOptions(filter, order_by, at=at)
         return self._pages(lambda token: calls.list_runs(self._project, token, listed, version))
 
     async def start_step(

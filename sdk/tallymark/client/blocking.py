@@ -16,7 +16,7 @@ from tallymark.client.argument_checks import checked
 from tallymark.client.blocking_projects import Projects
 from tallymark.client.blocking_proving import Proving
 from tallymark.client.blocking_tracking import Tracking
-from tallymark.client.calls import Call, Cursor, Listed, NewVersion, Page, Told, Wanted
+from tallymark.client.calls import Call, Cursor, ListOptions, NewVersion, Page, WatchFilter, WatchMessage
 from tallymark.client.channel import Channel, delay_before_retry, read_reply
 from tallymark.errors import Unavailable
 from tallymark.settings import Settings, adjusted
@@ -113,7 +113,7 @@ class Client(Projects, Proving, Tracking):
 
         Every page shows the same moment: the one at which the list is begun, or the revision or time `at`.
         """
-        listed = Listed(filter, order_by, show_deleted, at)
+        listed = ListOptions(filter, order_by, show_deleted, at)
         return self._pages(lambda token: calls.list_models(self._project, token, listed))
 
     def update_model(
@@ -209,7 +209,7 @@ class Client(Projects, Proving, Tracking):
         true; InvalidFilter. Every page shows the same moment: the one at which the list is begun, or the revision or
         time `at`.
         """
-        listed = Listed(filter, order_by, show_deleted, at)
+        listed = ListOptions(filter, order_by, show_deleted, at)
         return self._pages(lambda token: calls.list_versions(self._project, model, token, listed))
 
     def update_version(
@@ -310,18 +310,22 @@ class Client(Projects, Proving, Tracking):
         stages: Sequence[str] = (),
         log_id: str = "",
         on_lost: Callable[[Unavailable], object] | None = None,
-    ) -> Generator[Told, None, None]:
+    ) -> Generator[WatchMessage, None, None]:
         """As `watch`, with how far in the log it has come: first where it begins, later also without any event.
 
         `on_lost` is called with the reason whenever the service goes away; what comes then tells that it is back.
         """
         # Taken now and not at the first question, so that a client that is closed in between is noticed.
-        wanted = Wanted(model, tuple(kinds), tuple(stages))
+        wanted = WatchFilter(model, tuple(kinds), tuple(stages))
         return self._tell(Cursor(after_revision, log_id), wanted, on_lost, self._channel.closing)
 
     def _tell(
-        self, begin: Cursor, wanted: Wanted, on_lost: Callable[[Unavailable], object] | None, closing: threading.Event
-    ) -> Generator[Told, None, None]:
+        self,
+        begin: Cursor,
+        wanted: WatchFilter,
+        on_lost: Callable[[Unavailable], object] | None,
+        closing: threading.Event,
+    ) -> Generator[WatchMessage, None, None]:
         # A stream waits for the service without end; a call tells within its deadline that there is none.
         head = self.run_call(calls.head(self._project))
         cursor = Cursor(head.revision if begin.revision is None else begin.revision, begin.log_id or head.log_id)

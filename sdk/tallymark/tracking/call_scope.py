@@ -17,13 +17,13 @@ from tallymark.tracking.context import (
     current_frame,
     ended_here,
     enter,
-    forgotten,
-    known_to_threads,
     leave,
     open_runs,
     outer_run_id,
     own_frame,
     present_frame,
+    register_run,
+    unregister_run,
     within,
 )
 
@@ -207,14 +207,14 @@ class Activation:
     def _begin(self, frame: Frame) -> None:
         self.frame = frame
         self._starts_run = True
-        known_to_threads(frame)
+        register_run(frame)
         if frame.run.owned:
             open_runs.add(frame.run)
 
     def _close(self, error: BaseException | None) -> None:
         run = self.frame.run
         if self._starts_run:
-            forgotten(run)
+            unregister_run(run)
         error = None if is_no_failure(error) else error
         if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
             run.failed_with, run.failed_step = error, self._definition.name

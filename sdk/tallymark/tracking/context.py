@@ -267,7 +267,7 @@ def current_frame(join: Callable[[str], Frame]) -> Frame | None:
     return join(run_id) if run_id else None
 
 
-def remembered(key: tuple[str, ...], make: Callable[[], Frame]) -> Frame:
+def joined_once(key: tuple[str, ...], make: Callable[[], Frame]) -> Frame:
     """Return the frame of a run that this process has joined, made once."""
     if key not in _process.joined:
         _process.joined[key] = make()
@@ -285,12 +285,12 @@ def outer_substitutions() -> dict[str, str]:
     return found
 
 
-def known_to_threads(frame: Frame) -> None:
+def register_run(frame: Frame) -> None:
     """Let threads and processes without a context belong to this frame's run."""
     _process.enter(frame)
 
 
-def forgotten(run: ActiveRun) -> None:
+def unregister_run(run: ActiveRun) -> None:
     """Let nothing belong to the run any more."""
     _process.leave(run)
 

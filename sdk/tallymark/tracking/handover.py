@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from tallymark.errors import NotFound, Unavailable
 from tallymark.settings import current
-from tallymark.tracking.context import ActiveRun, Frame, present_frame, remembered, within
+from tallymark.tracking.context import ActiveRun, Frame, joined_once, present_frame, within
 
 if TYPE_CHECKING:
     from tallymark.tracking.model_spec import ModelSpec
@@ -64,7 +64,7 @@ class Handover(NamedTuple):
             run.model = self.run_model
             return Frame(run, run.model, "")
 
-        joined = remembered((self.url, self.project, self.run_id, "handover"), join)
+        joined = joined_once((self.url, self.project, self.run_id, "handover"), join)
         return Frame(joined.run, self.model, self.step, self.substitutions)
 
     def goes_on(self) -> bool:

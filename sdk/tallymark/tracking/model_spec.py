@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tallymark.arguments import described, text, texts
 from tallymark.errors import InvalidArgument
-from tallymark.tracking.version_cache import Memory
+from tallymark.tracking.version_cache import VersionCache
 from tallymark.types.enums import Stage
 
 S = TypeVar("S", bound="ModelSpec")
@@ -44,7 +44,7 @@ class ModelSpec:
         }
         for field, value in self._card.items():
             text(value, f"Model({field}=...)")
-        self._memory = Memory()
+        self._version_cache = VersionCache()
         self._seen_as: ModelSpec | None = None
 
     def __repr__(self) -> str:
@@ -58,9 +58,9 @@ class ModelSpec:
         return hash((self.name, self.version))
 
 
-def memory_of(model: ModelSpec) -> Memory:
+def version_cache_of(model: ModelSpec) -> VersionCache:
     """Return what the model was found to mean."""
-    return model._memory  # noqa: SLF001 - users should not see it among what a model has
+    return model._version_cache  # noqa: SLF001 - users should not see it among what a model has
 
 
 def card_of(model: ModelSpec) -> Mapping[str, str]:

@@ -29,12 +29,12 @@ from tallymark.tracking.context import (
     Frame,
     current_frame,
     ended_run,
+    joined_once,
     outer_substitutions,
-    remembered,
     start_of,
 )
 from tallymark.tracking.disabled import unrecorded
-from tallymark.tracking.model_spec import ModelSpec, card_of, memory_of
+from tallymark.tracking.model_spec import ModelSpec, card_of, version_cache_of
 from tallymark.tracking.version_cache import Key, filled
 from tallymark.types.resources import Ensured, ModelVersion
 
@@ -62,7 +62,7 @@ class Resolution:
         self.run = run
         self.step = step
         self.substitutions = substitutions or {}
-        self._memory = memory_of(model)
+        self._version_cache = version_cache_of(model)
 
     @classmethod
     def here(cls, model: ModelSpec, settings: Settings) -> Resolution:
@@ -86,7 +86,7 @@ class Resolution:
         if self.run is not None:
             known = {**self.run.substitutions, **self.substitutions}
             return self._filled(self.run.start, known)
-        texts = self._memory.texts
+        texts = self._version_cache.texts
         if self._registry not in texts:
             texts.setdefault(self._registry, self._filled(datetime.now(UTC), self.substitutions))
         return texts[self._registry]
@@ -103,12 +103,12 @@ class Resolution:
     def known(self) -> ModelVersion | None:
         """Return the version as far as it was found already, without a call."""
         if self.run is None:
-            return self._memory.outside(self._registry, ended_run())
-        found = self._memory.in_run(self.key)
+            return self._version_cache.outside(self._registry, ended_run())
+        found = self._version_cache.in_run(self.key)
         if found is None and self.texts in self.run.versions:
             # Another object with the same name: asked anew, the registry would know nothing of a model renamed since.
             found = self.run.versions[self.texts]
-            self._memory.keep(self.key, found)
+            self._version_cache.keep(self.key, found)
         return found
 
     def ensure(self) -> Ensured:
@@ -161,13 +161,13 @@ class Resolution:
 
     def keep(self, version: ModelVersion) -> None:
         """Remember the version that was found otherwise, as by starting a run."""
-        self._memory.keep(self.key, version)
+        self._version_cache.keep(self.key, version)
         if self.run is not None:
             self.run.versions[self.texts] = version
 
     def _keep(self, ensured: Ensured) -> Ensured:
         # Threads that ask at once send one request id, and each answer says that it created the version.
-        is_new = self._memory.keep(self.key, ensured.version)
+        is_new = self._version_cache.keep(self.key, ensured.version)
         if self.run is not None:
             self.run.versions[self.texts] = ensured.version
         return Ensured(ensured.version, created=ensured.created and is_new)
@@ -191,11 +191,11 @@ class Resolution:
         except TallymarkError as error:
             if is_refusal(error):
                 # A request id is answered once: whoever asks again asks under another.
-                self._memory.request_ids.pop(self.key, None)
+                self._version_cache.request_ids.pop(self.key, None)
             raise
 
     def _request_id(self) -> str:
-        return self._memory.request_ids.setdefault(self.key, calls.new_request_id())
+        return self._version_cache.request_ids.setdefault(self.key, calls.new_request_id())
 
     @property
     def _registry(self) -> Key:
@@ -255,7 +255,7 @@ def joined_frame(run_id: str) -> Frame:
         return frame
 
     try:
-        return remembered((settings.url, settings.project, run_id), join)
+        return joined_once((settings.url, settings.project, run_id), join)
     except RunNotFound as error:
         message = f"{error}: TALLYMARK_RUN_ID names it; unset the variable, or start the run with @pipeline first"
         raise RunNotFound(message, code=error.code, metadata=error.metadata) from None

@@ -28,7 +28,7 @@ class EndedRun(NamedTuple):
     time: float
 
 
-class Memory:
+class VersionCache:
     """The versions that a `Model` object was found to mean: by run, and by registry outside runs.
 
     `versions` is ordered by when each was used last, so that the last use decides what the object means outside runs.

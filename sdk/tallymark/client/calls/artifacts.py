@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tallymark.client import messages as m
-from tallymark.client.calls.call import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
+from tallymark.client.calls.call import PAGE_SIZE, Call, ListOptions, Page, as_of, new_request_id, page
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.types.artifact_info import ArtifactInfo
 from tallymark.types.references import artifact_name, run_name, version_name
@@ -57,7 +57,7 @@ def get_artifact(project: str, reference: str, name: str, at: int | datetime | N
     return Call(ModelRegistryStub, "GetArtifact", request, m.artifact_of)
 
 
-def list_artifacts(project: str, reference: str, token: str, listed: Listed) -> Call[Page[ArtifactInfo]]:
+def list_artifacts(project: str, reference: str, token: str, listed: ListOptions) -> Call[Page[ArtifactInfo]]:
     """ListArtifacts, one page."""
     request = artifact_pb2.ListArtifactsRequest(
         parent=version_name(project, reference),

@@ -53,7 +53,7 @@ class Cursor(NamedTuple):
     log_id: str = ""
 
 
-class Wanted(NamedTuple):
+class WatchFilter(NamedTuple):
     """Of which events a watch shall tell: about which model, of which kinds, of moves into or out of which stages."""
 
     model: str = ""
@@ -61,14 +61,14 @@ class Wanted(NamedTuple):
     stages: Sequence[str] = ()
 
 
-class Told(NamedTuple):
+class WatchMessage(NamedTuple):
     """Events that a watch tells, and where it has come to."""
 
     events: list[Event]
     cursor: Cursor
 
 
-class Piece(NamedTuple):
+class ExportChunk(NamedTuple):
     """Some bytes of an export, the revision that they have come to, and the one with which it ends."""
 
     lines: bytes
@@ -96,7 +96,7 @@ def trial(call: Call[T], validate_only: bool) -> Call[T]:
     return call
 
 
-class Listed(NamedTuple):
+class ListOptions(NamedTuple):
     """What is asked of a list: which things, in which order, with deleted ones or without, as of when."""
 
     where: str = ""

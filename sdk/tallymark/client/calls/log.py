@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallymark.client import messages as m
-from tallymark.client.calls.call import PAGE_SIZE, Call, Cursor, Piece, Told, Wanted
+from tallymark.client.calls.call import PAGE_SIZE, Call, Cursor, ExportChunk, WatchFilter, WatchMessage
 from tallymark.types.proofs import Checkpoint, Proof
 from tallymark.types.references import means_version, model_name, version_name
 from tallymark.types.resources import (
@@ -34,7 +34,7 @@ def head(project: str) -> Call[Cursor]:
     return Call(EventLogStub, "ListEvents", request, lambda page: Cursor(page.revision, page.log_id))
 
 
-def watch(project: str, cursor: Cursor, wanted: Wanted) -> Call[Told]:
+def watch(project: str, cursor: Cursor, wanted: WatchFilter) -> Call[WatchMessage]:
     """Watch: `read` reads each message of the stream."""
     request = event_log_pb2.WatchRequest(
         parent=f"projects/{project}",
@@ -48,7 +48,9 @@ def watch(project: str, cursor: Cursor, wanted: Wanted) -> Call[Told]:
         EventLogStub,
         "Watch",
         request,
-        lambda message: Told([m.event_of(event) for event in message.events], Cursor(message.revision, message.log_id)),
+        lambda message: WatchMessage(
+            [m.event_of(event) for event in message.events], Cursor(message.revision, message.log_id)
+        ),
     )
 
 
@@ -73,13 +75,13 @@ def verify(project: str, checkpoint: Checkpoint | None) -> Call[Proof]:
     return Call(EventLogStub, "Verify", request, m.proof_of, patience=PATIENCE)
 
 
-def export(project: str, at: int | None) -> Call[Piece]:
+def export(project: str, at: int | None) -> Call[ExportChunk]:
     """Export: `read` reads each message of the stream."""
     request = event_log_pb2.ExportRequest(parent=f"projects/{project}", read_revision=at)
     return Call(
         EventLogStub,
         "Export",
         request,
-        lambda message: Piece(message.lines, message.revision, message.read_revision),
+        lambda message: ExportChunk(message.lines, message.revision, message.read_revision),
         patience=PATIENCE,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from tallymark.client import messages as m
-from tallymark.client.calls.call import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
+from tallymark.client.calls.call import PAGE_SIZE, Call, ListOptions, Page, as_of, new_request_id, page
 from tallymark.client.metadata_messages import metadata_to
 from tallymark.types.references import model_name
 from tallymark.types.resources import (
@@ -37,7 +37,7 @@ def get_model(project: str, name: str, *, show_deleted: bool, at: int | datetime
     return Call(ModelRegistryStub, "GetModel", request, m.model_of)
 
 
-def list_models(project: str, token: str, listed: Listed) -> Call[Page[ModelInfo]]:
+def list_models(project: str, token: str, listed: ListOptions) -> Call[Page[ModelInfo]]:
     """ListModels, one page."""
     request = model_registry_pb2.ListModelsRequest(
         parent=f"projects/{project}",

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tallymark.client import messages as m
-from tallymark.client.calls.call import PAGE_SIZE, Call, Listed, Page, as_of, new_request_id, page
+from tallymark.client.calls.call import PAGE_SIZE, Call, ListOptions, Page, as_of, new_request_id, page
 from tallymark.client.metadata_messages import duration_to, metadata_to, time_to
 from tallymark.types.enums import RunState
 from tallymark.types.recording_problem import RecordingProblem
@@ -80,7 +80,7 @@ def get_run(project: str, run: str, at: int | datetime | None = None) -> Call[Ru
     return Call(RunRegistryStub, "GetRun", request, m.run_of)
 
 
-def list_runs(project: str, token: str, listed: Listed, version: str) -> Call[Page[Run]]:
+def list_runs(project: str, token: str, listed: ListOptions, version: str) -> Call[Page[Run]]:
     """ListRuns, one page."""
     request = run_registry_pb2.ListRunsRequest(
         parent=f"projects/{project}",

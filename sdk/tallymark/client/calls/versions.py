@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from tallymark.client import messages as m
-from tallymark.client.calls.call import PAGE_SIZE, Call, Listed, NewVersion, Page, as_of, new_request_id, page
+from tallymark.client.calls.call import PAGE_SIZE, Call, ListOptions, NewVersion, Page, as_of, new_request_id, page
 from tallymark.client.metadata_messages import metadata_to
 from tallymark.types.enums import Stage
 from tallymark.types.references import model_name, run_name, version_name
@@ -101,7 +101,7 @@ def get_version(
     return Call(ModelRegistryStub, "GetModelVersion", request, m.version_of)
 
 
-def list_versions(project: str, model: str, token: str, listed: Listed) -> Call[Page[ModelVersion]]:
+def list_versions(project: str, model: str, token: str, listed: ListOptions) -> Call[Page[ModelVersion]]:
     """ListModelVersions, one page."""
     request = model_registry_pb2.ListModelVersionsRequest(
         parent=model_name(project, model),
