@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 import uvicorn
@@ -14,14 +16,19 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from tallymark_server.web.connections import PatientProtocol
+from tallymark_server.web.connections import MAX_PAGES, PatientProtocol, Turns, Unread
 
 DEADLINE = 0.2
+LARGE = 16 * 1024 * 1024
 HEAD = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
 class Impatient(PatientProtocol):
     deadline = DEADLINE
+
+
+async def large(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("x" * LARGE)
 
 
 async def answer(_: Request) -> PlainTextResponse:
@@ -40,12 +47,15 @@ async def drip(_: Request) -> StreamingResponse:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[int]:
-    app = Starlette(routes=[Route("/", answer), Route("/drip", drip)])
+async def listening(state: ServerState | None = None, **bounds: float) -> AsyncIterator[int]:
+    class Protocol(Impatient):
+        unread = Unread(**bounds)  # type: ignore[arg-type]  # bounds - of either kind
+
+    app = Starlette(routes=[Route("/", answer), Route("/drip", drip), Route("/large", large)])
     config = uvicorn.Config(app, ws="none", log_config=None, access_log=False)
-    state = ServerState()
+    state = state or ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Impatient(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
     for task in state.tasks:
@@ -72,3 +82,43 @@ async def test_an_answer_that_takes_long_is_not_cut_off() -> None:
         while received.count(b"line\n") < 3 or not received.endswith(b"0\r\n\r\n"):
             received += await asyncio.wait_for(reader.readuntil(b"\n"), 20)
         writer.close()
+
+
+@pytest.mark.parametrize("bounds", [{"deadline": DEADLINE}, {"max_bytes": 1}])
+async def test_answers_that_are_not_read_are_given_up(bounds: dict[str, float]) -> None:
+    """Neither for long nor for many callers does the server keep what nobody reads."""
+    state = ServerState()
+    async with listening(state, **bounds) as port:
+        callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        for caller in callers:
+            caller.sendall(HEAD.replace(b"/ ", b"/large ", 1))
+        async with asyncio.timeout(60):
+            while state.total_requests < len(callers) or state.connections:  # noqa: ASYNC110 - it happens in uvicorn
+                await asyncio.sleep(0)
+        for caller in callers:
+            with caller, suppress(ConnectionError):
+                assert len(caller.recv(LARGE, socket.MSG_WAITALL)) < LARGE
+
+
+async def test_few_pages_are_made_at_a_time() -> None:
+    """The next begins when one is done; streams, which last, do not hold up pages."""
+    begun: list[str] = []
+    go_on = asyncio.Event()
+
+    async def app(scope: Any, _: object, __: object) -> None:
+        begun.append(scope["path"])
+        await go_on.wait()
+
+    turns = Turns(app)
+
+    def ask(path: str) -> asyncio.Task[None]:
+        return asyncio.ensure_future(turns({"method": "GET", "path": path}, None, None))  # type: ignore[arg-type]  # handed on - unused
+
+    pages = [ask("/") for _ in range(5)]
+    await asyncio.sleep(0)
+    streams = [ask("/live") for _ in range(5)]
+    await asyncio.sleep(0)
+    assert begun == ["/"] * MAX_PAGES + ["/live"] * 5
+    go_on.set()
+    await asyncio.gather(*pages, *streams)
+    assert len(begun) == 10

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
-from tallymark_server.domain.errors import Stopping
+import pytest
+
+from tallymark_server.domain.errors import Overloaded, Stopping
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model
 from tallymark_server.watching import Interest, Progress
-from tallymark_server.web.live import KEPT, Live
+from tallymark_server.web.live import KEPT, MAX_VIEWERS, Live
 from tallymark_server.web.sharing import Sharing
 
 
@@ -46,11 +49,22 @@ async def test_many_pages_are_one_reader_of_the_log() -> None:
     log.grow(1)
     assert {'"revision": 1' in message for message in await asyncio.gather(*heard)} == {True}
     assert log.readers == 1
-    assert live.viewers == 300
     for each in streams:
         await each.aclose()
-    assert live.viewers == 0
     await live.close()
+
+
+async def test_no_more_pages_are_open_than_may_be() -> None:
+    """The page beyond the bound is refused, and has room when another is closed."""
+    live = Live(Log())
+    with ExitStack() as pages:
+        for _ in range(MAX_VIEWERS - 1):
+            pages.enter_context(live.viewing())
+        with live.viewing(), pytest.raises(Overloaded, match="pages are open"):
+            pages.enter_context(live.viewing())
+        with live.viewing():
+            assert live.viewers == MAX_VIEWERS
+    assert live.viewers == 0
 
 
 async def test_a_page_that_missed_too_much_is_told_to_ask_anew() -> None:

@@ -83,6 +83,17 @@ def test_changes_from_other_sites_are_refused(server: Server, calls: Calls, head
     assert calls.model("churn").last_number == 0
 
 
+@pytest.mark.parametrize("path", ["/", "/live", "/models.json"])
+def test_other_sites_lead_people_here_and_embed_nothing(standing: Server, path: str) -> None:
+    """A page of another site makes this server work only when somebody follows its link, and shows nothing of it."""
+    visit = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    if path != "/live":
+        assert ask(standing.dashboard, path, sec_fetch_site="cross-site", **visit).status == 200
+    for embedded in ({"sec_fetch_mode": "no-cors", "sec_fetch_dest": "image"}, {**visit, "sec_fetch_dest": "iframe"}):
+        assert ask(standing.dashboard, path, sec_fetch_site="cross-site", **embedded).status == 403
+        assert ask(standing.dashboard, path, sec_fetch_site="same-site", **embedded).status == 403
+
+
 def test_own_pages_and_programs_may_change(server: Server, calls: Calls) -> None:
     """A page of this server may, and so may a program that is no browser."""
     calls.create_model("churn")

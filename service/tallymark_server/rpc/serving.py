@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
-from tallymark_server.domain.errors import Incident, Internal, RegistryError
+from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Context
 from tallymark_server.rpc.decoding import Decoder, decoder_of
@@ -23,6 +23,7 @@ from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.run_handlers import RunRegistry
 from tallymark_server.rpc.status import code_of, details_of
+from tallymark_server.rpc.traffic import Traffic, Turns, max_connections
 
 MAX_MESSAGE = 4 * 1024 * 1024
 MAX_HEADERS = 16 * 1024
@@ -48,7 +49,9 @@ OPTIONS = (
 _log = structlog.get_logger()
 
 Unary = Callable[[Any, Context], Awaitable[Message]]
-Streaming = Callable[[Any, Context], AsyncIterator[Message]]
+Streaming = Callable[[Any, Context], AsyncGenerator[Message, None]]
+# What gRPC calls, with an iterator of requests that nobody needs.
+Guarded = Callable[[object, Context], Awaitable[Any]]
 
 
 class CannotListenError(Exception):
@@ -59,7 +62,7 @@ class GrpcServer:
     """The registry's methods, health and reflection on one port."""
 
     def __init__(self, registry: Registry) -> None:
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections())))
         self._health = health.aio.HealthServicer()
         services: dict[ServiceDescriptor, object] = {
             model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry(registry),
@@ -67,8 +70,9 @@ class GrpcServer:
             event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]: EventLog(registry),
         }
         self._names = [service.full_name for service in services]
+        traffic = Traffic()
         for service, servicer in services.items():
-            self._server.add_generic_rpc_handlers((_handlers(service, servicer),))
+            self._server.add_generic_rpc_handlers((_handlers(service, servicer, traffic),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         add_reflection(self._server, (*self._names, health.SERVICE_NAME))
 
@@ -96,56 +100,79 @@ class GrpcServer:
         await self._server.stop(grace)
 
 
-def _handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
-    handlers = {method.name: _handler(method, getattr(servicer, method.name)) for method in service.methods}
+def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) -> grpc.GenericRpcHandler:
+    turns = Turns()
+    handlers = {
+        method.name: handler_of(method, turns.of(method, getattr(servicer, method.name)), traffic)
+        for method in service.methods
+    }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(method: MethodDescriptor, handle: Any) -> grpc.RpcMethodHandler[Any, Any]:
-    decoder, response = decoder_of(method), GetMessageClass(method.output_type)
-    kind = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+def handler_of(method: MethodDescriptor, handle: Any, traffic: Traffic) -> grpc.RpcMethodHandler[Any, Any]:
+    """Return what answers a method: to gRPC a stream of requests, since only so can a half-sent one be given up."""
+    decoder = decoder_of(method)
+    kind = grpc.stream_stream_rpc_method_handler if method.server_streaming else grpc.stream_unary_rpc_method_handler
     guard = _guard_stream if method.server_streaming else _guard
-    return kind(
-        guard(method, decoder, handle),
-        request_deserializer=decoder.at_once,
-        response_serializer=response.SerializeToString,
-    )
+    return kind(guard(method, decoder, handle, traffic), request_deserializer=decoder.at_once, response_serializer=None)
 
 
-def _guard(method: MethodDescriptor, decoder: Decoder, handle: Unary) -> Unary:
-    async def guarded(request: Any, context: Context) -> Message:
+def _guard(method: MethodDescriptor, decoder: Decoder, handle: Unary, traffic: Traffic) -> Guarded:
+    async def guarded(_: object, context: Context) -> bytes:
+        request = None
         try:
+            request = await traffic.request(context)
             if type(request) is bytes:
-                request = await decoder.read(request)
-            return await handle(request, context)
+                async with traffic.large(len(request)):
+                    request = await decoder.read(request)
+                    answer = await handle(request, context)
+            else:
+                answer = await handle(_present(request, method), context)
+            return traffic.answer(context, answer.SerializeToString())
         except grpc.aio.BaseError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            request = answer = None
             return await _abort(context, method, error)
 
     return guarded
 
 
-def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming) -> Streaming:
-    async def guarded(request: Any, context: Context) -> AsyncIterator[Message]:
+def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming, traffic: Traffic) -> Guarded:
+    async def guarded(_: object, context: Context) -> None:
+        request = None
         try:
+            request = await traffic.request(context)
             if type(request) is bytes:
-                request = await decoder.read(request)
-            async for message in handle(request, context):
-                yield message
+                async with traffic.large(len(request)):
+                    request = await decoder.read(request)
+            async with aclosing(handle(_present(request, method), context)) as messages:
+                async for message in messages:
+                    await traffic.send(context, message.SerializeToString())
         except grpc.aio.BaseError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            request = None
             await _abort(context, method, error)
 
     return guarded
 
 
-async def _abort(context: Context, method: MethodDescriptor, error: Exception) -> Message:
+def _present(request: Any, method: MethodDescriptor) -> Any:
+    """Return the request. Raise MalformedRequest if the call has none."""
+    if request is grpc.aio.EOF:
+        raise MalformedRequest(method.input_type.name)
+    return request
+
+
+async def _abort(context: Context, method: MethodDescriptor, cause: Exception) -> NoReturn:
+    error = cause
     if not isinstance(error, RegistryError):
         error = _incident(method, error)
     elif not isinstance(error, Internal):
         _log.debug("refused", method=method.full_name, reason=error.reason, **error.metadata)
+    # gRPC keeps what it raises with its call, in a circle that is found late: nothing large may hang on it.
+    cause.__traceback__ = error.__traceback__ = None
     await context.abort(code_of(error), str(error), details_of(error))
     raise AssertionError("abort always raises")
 

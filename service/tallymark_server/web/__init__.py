@@ -5,7 +5,7 @@ site        which address is answered by which page, and by which form
 addresses   the links of the dashboard, and how names are written in them
 visits      one request as pages see it, and what pages answer
 safety      what keeps other sites out: hosts, origins, sizes, and the policy that browsers enforce
-connections HTTP connections, which end when nothing comes over them
+connections HTTP connections, which end when nothing comes or goes over them, and turns in which pages are made
 bodies      request bodies, read within bounds of size, time and memory
 live        the stream by which open pages hear that something changed
 sharing     what many pages ask for at the same moment, made once

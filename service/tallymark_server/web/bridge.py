@@ -21,6 +21,7 @@ from tallymark_server.domain.errors import CallTimedOut, RegistryError, Unsuppor
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.run_handlers import RunRegistry
+from tallymark_server.rpc.traffic import Turns
 from tallymark_server.web import framing
 from tallymark_server.web.dialects import Dialect, NotTakenError, dialect_of
 from tallymark_server.web.problems import incident
@@ -47,10 +48,12 @@ class Bridge:
 
     def __init__(self, registry: Registry) -> None:
         self._methods: dict[str, tuple[MethodDescriptor, Any]] = {}
+        turns = Turns()
         for servicer in (ModelRegistry(registry), RunRegistry(registry), EventLog(registry)):
             service = Default().FindServiceByName(f"tallymark.v1.{type(servicer).__name__}")
             for method in service.methods:
-                self._methods[f"/{service.full_name}/{method.name}"] = (method, getattr(servicer, method.name))
+                handle = turns.of(method, getattr(servicer, method.name))
+                self._methods[f"/{service.full_name}/{method.name}"] = (method, handle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the call, or refuse it."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import structlog
 
-from tallymark_server.domain.errors import RegistryError, Stopping
+from tallymark_server.domain.errors import Overloaded, RegistryError, Stopping
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, Project, Run
 from tallymark_server.registry import Registry
@@ -146,20 +147,27 @@ class Live:
         for follower in self._followers.values():
             await follower.close()
 
-    async def stream(self, project: str, cursor: str, model_id: int | None, run: str = "") -> AsyncIterator[str]:
-        """Send events after the cursor, `REVISION` or `REVISION.LOG`, of a model or of a run if one is named."""
+    @contextmanager
+    def viewing(self) -> Iterator[None]:
+        """Count one more page while the block lasts. Raise Overloaded if as many as may be are open."""
+        if self.viewers >= MAX_VIEWERS:
+            raise Overloaded(self.viewers, "pages are open")
         self.viewers += 1
         try:
-            follower = await self.follower(project)
-            yield "retry: 300\n\n"
-            place = _place(cursor, follower)
-            while not follower.ended:
-                heard = await anext_message(follower, place, self.viewers, model_id, run)
-                place = follower.revision
-                yield heard
-                await asyncio.sleep(max(PACE, _spread(self.viewers) / 1000))
+            yield
         finally:
             self.viewers -= 1
+
+    async def stream(self, project: str, cursor: str, model_id: int | None, run: str = "") -> AsyncIterator[str]:
+        """Send events after the cursor, `REVISION` or `REVISION.LOG`, of a model or of a run if one is named."""
+        follower = await self.follower(project)
+        yield "retry: 300\n\n"
+        place = _place(cursor, follower)
+        while not follower.ended:
+            heard = await anext_message(follower, place, self.viewers, model_id, run)
+            place = follower.revision
+            yield heard
+            await asyncio.sleep(max(PACE, _spread(self.viewers) / 1000))
 
 
 async def anext_message(follower: Follower, place: int, viewers: int, model_id: int | None, run: str) -> str:

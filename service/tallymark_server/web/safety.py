@@ -67,6 +67,9 @@ class Safety:
             field = "origin" if origin is not None or site is None else "sec-fetch-site"
             rule = "calls and changes are taken from this server's own pages, not from other sites"
             raise ForeignOrigin(field, headers[field], f"{rule}; its operator allows one with --http-origin ORIGIN")
+        if site in ("cross-site", "same-site") and not _is_visit(headers):
+            # Its page cannot read the answer, and would make this server work for nothing.
+            raise ForeignOrigin("sec-fetch-site", site, "other sites may lead people to pages here, not embed them")
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -93,6 +96,11 @@ def _same_origin(headers: Headers, host: str) -> bool:
         return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
     except ValueError:
         return False
+
+
+def _is_visit(headers: Headers) -> bool:
+    """Return whether a browser asks for a page to show it by itself, as when a link is followed."""
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
 
 
 def _with_headers(send: Send) -> Send:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.serving import CannotListenError
+from tallymark_server.rpc.traffic import max_connections
 
 if TYPE_CHECKING:
     import uvicorn
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 BACKLOG = 512
 # What importing takes would stand in the way of those who wait for gRPC, so it is done beside it.
 _SLOW = ("uvicorn", "tallymark_server.web.connections", "tallymark_server.web.site", "tallymark_server.web.rendering")
-# Connections above this are answered with 503, so that a flood leaves descriptors for files and for gRPC.
-MAX_CONNECTIONS = 4096
 
 
 class HttpServer:
@@ -67,7 +65,7 @@ class HttpServer:
     async def _answer(self, grpc_port: int) -> None:
         import uvicorn
 
-        from tallymark_server.web.connections import PatientProtocol
+        from tallymark_server.web.connections import PatientProtocol, Unread
         from tallymark_server.web.live import Live
         from tallymark_server.web.site import site
         from tallymark_server.web.visits import Surroundings
@@ -79,8 +77,14 @@ class HttpServer:
             def capture_signals(self) -> Iterator[None]:
                 yield
 
+        class Protocol(PatientProtocol):
+            """Connections of this server."""
+
+            unread = Unread()
+
         self._live = Live(self._registry)
-        config: dict[str, Any] = {"http": PatientProtocol, "ws": "none", "lifespan": "off", "loop": "none"}
+        config: dict[str, Any] = {"http": Protocol, "ws": "none", "lifespan": "off", "loop": "none"}
+        # Those above are answered with 503, so that a flood leaves descriptors for files and for gRPC.
         limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
         around = Surroundings(self._registry, grpc_port)
@@ -103,12 +107,6 @@ class HttpServer:
     def _taken(self) -> socket.socket:
         assert self._socket is not None, "listen comes before serve"  # noqa: S101
         return self._socket
-
-
-def max_connections() -> int:
-    """Return how many HTTP connections this process takes: at most half of the files that it may open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft // 2))
 
 
 def _load() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -24,11 +24,12 @@ from tallymark_server.web.actions.forms import Action, sent
 from tallymark_server.web.addresses import JSON
 from tallymark_server.web.bodies import Bodies
 from tallymark_server.web.bridge import Bridge
-from tallymark_server.web.live import MAX_VIEWERS, Live
+from tallymark_server.web.connections import Turns
+from tallymark_server.web.live import Live
 from tallymark_server.web.origins import Origins
 from tallymark_server.web.pages import activity, compare, model, models, moment, projects, run, runs, settings, version
 from tallymark_server.web.problems import code_name, http_status, incident
-from tallymark_server.web.refusals import is_call
+from tallymark_server.web.refusals import is_call, refusal
 from tallymark_server.web.rendering import STATIC, render
 from tallymark_server.web.safety import Safety
 from tallymark_server.web.sharing import Sharing
@@ -77,6 +78,23 @@ class Files(StaticFiles):
         return response
 
 
+class Viewing(StreamingResponse):
+    """The stream of an open page, which counts for as long as it is sent; refused while too many are open."""
+
+    def __init__(self, live: Live, stream: AsyncIterator[str]) -> None:
+        super().__init__(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with ExitStack() as open_pages:
+            try:
+                open_pages.enter_context(self._live.viewing())
+            except RegistryError as error:
+                await refusal(scope, error)(scope, receive, send)
+                return
+            await super().__call__(scope, receive, send)
+
+
 class Suffixes:
     """Takes `.json` off addresses, and says that JSON is asked for."""
 
@@ -118,7 +136,7 @@ def site(around: Surroundings, live: Live, names: tuple[str, ...], origins: tupl
         exception_handlers={404: _nothing(around)},
     )
     compressed = GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
-    bodies = Bodies(_parted(Bridge(around.registry), compressed))
+    bodies = Bodies(_parted(Bridge(around.registry), Turns(compressed)))
     return Origins(Safety(bodies, names, origins), origins)
 
 
@@ -272,8 +290,6 @@ def _with_reason(answer: View) -> object:
 def _stream(around: Surroundings, live: Live) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         visit = Visit(request, around)
-        if live.viewers >= MAX_VIEWERS:
-            return Response("too many pages are open; this one is as it was when it was loaded\n", 503)
         cursor = request.headers.get("last-event-id") or visit.text("after")
         try:
             await history.head(visit.registry, visit.project)
@@ -283,7 +299,7 @@ def _stream(around: Surroundings, live: Live) -> Endpoint:
         except RegistryError as error:
             return Response(f"{error}\n", http_status(error))
         stream: AsyncIterator[str] = live.stream(visit.project, cursor, model_id, visit.text("run"))
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        return Viewing(live, stream)
 
     return endpoint
 

