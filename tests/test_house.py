@@ -62,7 +62,7 @@ MAPPED = [
     *sorted(
         path.parent.relative_to(ROOT).as_posix()
         for path in (ROOT / "sdk/tallymark").rglob("__init__.py")
-        if path.parent not in (STUBS, ROOT / "sdk/tallymark/aio")
+        if path.parent != STUBS
     ),
 ]
 

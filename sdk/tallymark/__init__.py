@@ -32,7 +32,7 @@ artifacts/   values as files in a store
 delivery/    what runs record, on its way to the registry
 tracking/    `Model`, `@step`, `@pipeline`, `run`: what is recorded while a program runs
 serving/     `follow` and `afollow`, for services
-aio/         `AsyncClient`, where its users import it from
+aio          `AsyncClient`, where its users import it from
 testing      the plugin of pytest: a real service for tests
 cli/         the command `tallymark`
 """
