@@ -4,11 +4,11 @@ TallymarkError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
 │                        InvalidFilter, InvalidSetting
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
-│                        StepNotFound, ArtifactNotFound
+│                        StepNotFound, ArtifactNotFound, NothingToErase
 ├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached, NoCurrentModel,
-│                        NoCurrentRun, AmbiguousRun, DigestMismatch
+│                        NoCurrentRun, AmbiguousRun, DigestMismatch, ErasedSince
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending,
@@ -183,6 +183,12 @@ class RunNotFound(NotFound):
     reason = "RUN_NOT_FOUND"
 
 
+class NothingToErase(NotFound):
+    """A path of what is to be erased leads to nothing that is recorded; `metadata["path"]` is its place."""
+
+    reason = "NOTHING_TO_ERASE"
+
+
 class ArtifactNotFound(NotFound):
     """The version has no such artifact."""
 
@@ -287,6 +293,12 @@ class VersionNotDeleted(Refused):
     """The version is not deleted, so it cannot be undeleted."""
 
     reason = "VERSION_NOT_DELETED"
+
+
+class ErasedSince(Refused):
+    """Content up to the revision was erased by the later event `metadata["erased_at"]`, which belongs to it."""
+
+    reason = "ERASED_SINCE"
 
 
 class NoCurrentModel(Refused):

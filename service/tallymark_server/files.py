@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _file = click.Path(path_type=Path, dir_okay=False)
 _file_or_dash = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 _DASH = Path("-")
+# Of the events that erased content, so many are named.
+_SHOWN = 20
 _db = click.option(
     "--db",
     type=_file,
@@ -96,13 +98,17 @@ def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) ->
 
 
 class _Proved(NamedTuple):
-    """What was proved, where its logs stand, and what is wrong with it: how many things, and the first of them."""
+    """What was proved, where its logs stand, and what is wrong with it: how many things, and the first of them.
+
+    `erased` says for each project from how many events content was erased, and by which events.
+    """
 
     what: str
     events: int
     marks: dict[str, Mark]
     problems: Iterable[Any]
     problem_count: int
+    erased: dict[str, tuple[int, list[int]]]
 
 
 def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
@@ -111,7 +117,8 @@ def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> N
         from tallymark_server.storage.sqlite.verifying import verify
 
         proof = verify(db, _marks(checkpoint))
-        _conclude(_Proved(str(db), proof.events, proof.marks, proof.problems, len(proof.problems)), write_checkpoint)
+        count = len(proof.problems)
+        _conclude(_Proved(str(db), proof.events, proof.marks, proof.problems, count, proof.erased), write_checkpoint)
 
 
 def prove_project(
@@ -129,7 +136,8 @@ def prove_project(
         raise click.ClickException(f"{checkpoint} tells nothing of project {project}; name another with --project")
     proof = prove_by(marks.get(project))
     what, stood = f"project {project} of {url}", {project: Mark(*proof.checkpoint)}
-    _conclude(_Proved(what, proof.events, stood, proof.problems, proof.problem_count), write_checkpoint)
+    erased = {project: (proof.erased_count, list(proof.erased_by))}
+    _conclude(_Proved(what, proof.events, stood, proof.problems, proof.problem_count, erased), write_checkpoint)
 
 
 def _marks(checkpoint: Path | None) -> dict[str, Mark]:
@@ -144,6 +152,11 @@ def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
 
     for project, mark in proved.marks.items():
         _say(f"project {project}: {mark.hash or 'no event yet'}")
+    for project, (count, by) in proved.erased.items():
+        if count:
+            contents = "1 content" if count == 1 else f"{count:,} contents"
+            shown = ", ".join(map(str, by[:_SHOWN])) + (", ..." if len(by) > _SHOWN else "")
+            _say(f"project {project}: {contents} erased, by revision {shown}")
     for problem in proved.problems:
         _say(f"{problem.where}: {problem.what}", err=True)
     if proved.problem_count:

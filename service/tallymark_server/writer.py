@@ -107,6 +107,8 @@ class Writer:
             answers = await self._answers(commands)
         except StorageUnavailable as error:
             await _log.aerror("storage unavailable", problem=str(error), commands=len(batch))
+            # It may have had its effect all the same.
+            self._bell.ring({command.project for command in commands})
             for _, answer in batch:
                 _give(answer, error)
         except Exception as error:  # noqa: BLE001 - a defect must fail the command that meets it, and no other

@@ -17,6 +17,7 @@ from tallymark.types.artifact_info import ArtifactInfo
 from tallymark.types.enums import RunState
 from tallymark.types.references import last_segment
 from tallymark.types.resources import (
+    Erasure,
     Event,
     MetricChange,
     MetricPoint,
@@ -164,6 +165,8 @@ def _change(event: Event) -> str:
             return str(event.resource.state)
         case "recording_problems_reported" if isinstance(event.resource, Run):
             return f"{problems(event.resource)} in all"
+        case "erased" if isinstance(event.resource, Erasure):
+            return f"{', '.join(event.resource.paths)} in {event.resource.content_count} events"
         case "model_renamed" | "version_renamed":
             return f"{event.previous_name} -> {getattr(event.resource, 'name', '')}"
         case _:
@@ -173,6 +176,8 @@ def _change(event: Event) -> str:
 def _about(event: Event) -> str:
     """What the event is about: of a version's parts, the version."""
     match event.resource:
+        case Erasure():
+            return event.resource.name
         case MetricChange() | VersionUse():
             return written(event.resource.model_version)
         case ArtifactInfo():

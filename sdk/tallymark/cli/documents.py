@@ -15,6 +15,7 @@ from typing import Any
 from tallymark.types.artifact_info import ArtifactInfo
 from tallymark.types.enums import ArtifactRole, ArtifactType, RunState, Stage, Uri
 from tallymark.types.resources import (
+    Erasure,
     Event,
     MetricChange,
     MetricPoint,
@@ -63,6 +64,8 @@ def document(item: Any) -> dict[str, Any]:
                 which: document(item.resource),
                 "previousStage": f"STAGE_{stage.name if stage else 'UNSPECIFIED'}",
             }
+        case Erasure():
+            return _fields(item, {"content_count"}) | {"contentCount": str(item.content_count)}
         case VersionUse():
             return _fields(item, set())
         case _:
@@ -166,5 +169,6 @@ _EVENT_FIELDS: dict[type, str] = {
     ArtifactInfo: "artifact",
     MetricChange: "metricChange",
     VersionUse: "versionUse",
+    Erasure: "erasure",
 }
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

@@ -14,7 +14,7 @@ from tallymark.client.argument_checks import checked
 from tallymark.client.calls import Call, ExportChunk
 from tallymark.client.channel import Channel, raise_for
 from tallymark.settings import Settings
-from tallymark.types.proofs import Checkpoint, Proof
+from tallymark.types.proofs import Checkpoint, Erased, Proof
 from tallymark.types.resources import Event
 
 T = TypeVar("T")
@@ -51,6 +51,28 @@ class Proving(ABC):
         # A proof may take long; this call tells soon if there is no service.
         self.run_call(calls.head(self._project))
         return self.run_call(calls.verify(self._project, checkpoint))
+
+    def erase(self, name: str, *paths: str, reason: str, keys: bool = False, validate_only: bool = False) -> Erased:
+        """Erase content for good: in every event of the log, in the tables, and in the bytes of the file.
+
+        Args:
+            name: A model, a version (`churn/41`), a run with its steps (`projects/default/runs/ID`), or `""` for the
+                project.
+            paths: What of it, such as `description`, `metadata.KEY`, `parameters.KEY`, `reasons` or `actors.NAME`; the
+                contract lists all.
+            reason: Why, for the log, without a word of what is erased.
+            keys: Erase the last key of each path to metadata or parameters, too.
+            validate_only: Only say from how many events content would be erased.
+
+        Raises:
+            NothingToErase: A path leads to nothing; nothing was erased.
+            StorageUnavailable: The content is gone from every answer, and perhaps not yet from the bytes of the file.
+
+        Copies, backups and exports that were made before still have the content.
+        """
+        self.run_call(calls.head(self._project))
+        call = calls.erase(self._project, name, paths, reason, keys=keys, validate_only=validate_only)
+        return self.run_call(call)
 
     def export(self, at: int | None = None) -> Iterator[bytes]:
         """The project's log as JSON Lines, up to a revision or to its end: `file.writelines(client.export())`.

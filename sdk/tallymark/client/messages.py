@@ -14,6 +14,7 @@ from tallymark.types.proofs import Checkpoint, Problem, Proof
 from tallymark.types.recording_problem import RecordingProblem
 from tallymark.types.references import last_segment
 from tallymark.types.resources import (
+    Erasure,
     Event,
     Heartbeat,
     Lineage,
@@ -231,6 +232,12 @@ def _metric_change_of(message: metric_pb2.MetricChange) -> MetricChange:
     )
 
 
+def _erasure_of(message: event_pb2.Erasure) -> Erasure:
+    return Erasure(
+        name=message.name, paths=tuple(message.paths), content_count=message.content_count, digest=message.digest
+    )
+
+
 def _use_of(message: run_pb2.VersionUse) -> VersionUse:
     return VersionUse(run=message.run, step=message.step, model_version=message.model_version)
 
@@ -243,6 +250,8 @@ def proof_of(message: event_log_pb2.VerifyResponse) -> Proof:
         checkpoint=Checkpoint(found.log_id, found.revision, found.hash),
         problem_count=message.problem_count,
         problems=tuple(Problem(problem.where, problem.what) for problem in message.problems),
+        erased_count=message.erased_count,
+        erased_by=tuple(message.erased_by),
     )
 
 
@@ -257,6 +266,7 @@ def event_of(message: event_pb2.Event) -> Event:
         "metric_change": _metric_change_of,
         "version_use": _use_of,
         "project": project_of,
+        "erasure": _erasure_of,
     }
     which = message.WhichOneof("resource") or ""
     return Event(
@@ -270,6 +280,7 @@ def event_of(message: event_pb2.Event) -> Event:
         alias=message.alias,
         previous_number=message.previous_number,
         previous_name=message.previous_name,
+        erased_revision=message.erased_revision,
     )
 
 

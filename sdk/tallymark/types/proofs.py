@@ -17,6 +17,13 @@ class Checkpoint(NamedTuple):
     hash: str
 
 
+class Erased(NamedTuple):
+    """From how many events content was erased, and the revision of the event that says so, 0 for a trial."""
+
+    content_count: int
+    revision: int
+
+
 class Problem(NamedTuple):
     """What is wrong, and where."""
 
@@ -29,12 +36,15 @@ class Proof:
     """What a proof of a project has found: how many things are wrong, and in `problems` the first 100 of them.
 
     `events` were replayed; `checkpoint` is where the log stood, to be kept if it is sound.
+    Content was erased from `erased_count` events, by the events of `erased_by`, the first 100 of them.
     """
 
     events: int
     checkpoint: Checkpoint
     problem_count: int
     problems: tuple[Problem, ...]
+    erased_count: int = 0
+    erased_by: tuple[int, ...] = ()
 
     @property
     def sound(self) -> bool:

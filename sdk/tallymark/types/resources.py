@@ -276,6 +276,24 @@ class VersionUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """What was erased from the log: of what, by its resource name, and what of it, with `*` for keys and names.
+
+    `content_count` is from how many events; `digest` is by what the erasure is proved.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    content_count: int
+    digest: str
+
+    @property
+    def resource_name(self) -> str:
+        """That of what it was erased."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineageNode:
     """A version, a run or an artifact, and how many edges it is from where the question began."""
 
@@ -305,7 +323,8 @@ class Event:
     version_created, version_updated, version_renamed, version_deleted, version_undeleted, version_purged, version_used,
     stage_changed, alias_set, alias_deleted, metadata_logged, metrics_logged, artifact_linked, artifact_unlinked,
     version_run_state_changed, run_started, run_finished, run_lost, run_resumed, recording_problems_reported,
-    step_started, step_finished, project_created.
+    step_started, step_finished, project_created, erased. `erased_revision` is that of the last event that erased
+    content of this one, 0 if none has.
     """
 
     revision: int
@@ -313,11 +332,12 @@ class Event:
     time: datetime
     actor: str
     reason: str
-    resource: ModelInfo | ModelVersion | Run | RunStep | ArtifactInfo | MetricChange | VersionUse | Project
+    resource: ModelInfo | ModelVersion | Run | RunStep | ArtifactInfo | MetricChange | VersionUse | Project | Erasure
     previous_stage: Stage | None
     alias: str
     previous_number: int
     previous_name: str
+    erased_revision: int = 0
 
     def __repr__(self) -> str:
         return f"Event({self.revision} {self.kind} {self.resource!r})"

@@ -122,6 +122,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. The clock of the service's machine has jumped ahead, and nothing is recorded with such a time until it
     is set right or the service is restarted. Keys: retry_after_ms, minutes.
     """
+    ERROR_REASON_NOTHING_TO_ERASE: _ErrorReason.ValueType  # 40
+    """NOT_FOUND. A path of what is to be erased leads to nothing that is recorded; `path` is its place in the request,
+    from 0. Keys: project, path.
+    """
     ERROR_REASON_UNSUPPORTED_CALL: _ErrorReason.ValueType  # 41
     """UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:
     the path, the verb, or a header. Keys: field, value.
@@ -133,6 +137,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CALL_TIMED_OUT: _ErrorReason.ValueType  # 43
     """DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A
     change may have been made: repeat it with the same request_id. Keys: timeout_ms.
+    """
+    ERROR_REASON_ERASED_SINCE: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION. Content up to that revision was erased by a later event, `erased_at`, which belongs to it.
+    Keys: project, revision, erased_at.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -241,6 +249,10 @@ ERROR_REASON_CLOCK_JUMPED: ErrorReason.ValueType  # 39
 """UNAVAILABLE. The clock of the service's machine has jumped ahead, and nothing is recorded with such a time until it
 is set right or the service is restarted. Keys: retry_after_ms, minutes.
 """
+ERROR_REASON_NOTHING_TO_ERASE: ErrorReason.ValueType  # 40
+"""NOT_FOUND. A path of what is to be erased leads to nothing that is recorded; `path` is its place in the request,
+from 0. Keys: project, path.
+"""
 ERROR_REASON_UNSUPPORTED_CALL: ErrorReason.ValueType  # 41
 """UNIMPLEMENTED. Over HTTP: there is no such method, or it is not called in this way. Field says what is not taken:
 the path, the verb, or a header. Keys: field, value.
@@ -252,5 +264,9 @@ Field is the header that says so. Keys: field, value.
 ERROR_REASON_CALL_TIMED_OUT: ErrorReason.ValueType  # 43
 """DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A
 change may have been made: repeat it with the same request_id. Keys: timeout_ms.
+"""
+ERROR_REASON_ERASED_SINCE: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION. Content up to that revision was erased by a later event, `erased_at`, which belongs to it.
+Keys: project, revision, erased_at.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -21,6 +21,88 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class EraseRequest(_message.Message):
+    """Request of Erase."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    ERASE_KEYS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Of what content is erased, also if it is deleted or purged: `projects/{project}/models/{model}/versions/{version}`
+    (purged with its model: by number), `projects/{project}/models/{model}`, `projects/{project}/runs/{run}` with its
+    steps, or `projects/{project}`.
+    """
+    erase_keys: _builtins.bool
+    """Erase also the last key of each path to metadata or parameters: for keys that are secrets themselves."""
+    reason: _builtins.str
+    """Why, for the log; required, and not a word of what is erased. At most 65,535 bytes of UTF-8."""
+    request_id: _builtins.str
+    """Names this attempt, so that a repetition has no second effect."""
+    validate_only: _builtins.bool
+    """Only say from how many events content would be erased; change nothing."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of it, 1 to 100 of these paths:
+        Of a version: `description`, `tags`, `tags.TAG`, `metadata`, `metadata.KEY` with the series of that metric,
+        `artifacts.NAME` (the uris linked by that name), `reasons` (why it was changed), `previous_names`.
+        Of a model: `description` and the other texts of its card, `tags`, `tags.TAG`, `metadata`, `metadata.KEY`,
+        `reasons`, `previous_names`.
+        Of a run: `parameters`, `parameters.KEY` (its steps' too), `command`, `error`, `host`, `user`, `url`, `commit`,
+        `recording_problems`, `reasons`.
+        Of a project: `actors.NAME` (everywhere in the log).
+        A KEY may go on into maps: `metadata.owner.mail`. Dots may be a key's own: whatever the path can mean is erased.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        erase_keys: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erase_keys", b"erase_keys", "name", b"name", "paths", b"paths", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseRequest: _TypeAlias = EraseRequest  # noqa: Y015
+
+@_typing.final
+class EraseResponse(_message.Message):
+    """Reply of Erase."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_COUNT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    content_count: _builtins.int
+    """From how many events content was erased."""
+    revision: _builtins.int
+    """The revision of the event that says so; 0 with `validate_only`."""
+    def __init__(
+        self,
+        *,
+        content_count: _builtins.int = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_count", b"content_count", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseResponse: _TypeAlias = EraseResponse  # noqa: Y015
+
+@_typing.final
 class ListEventsRequest(_message.Message):
     """Request of ListEvents."""
 
@@ -291,10 +373,14 @@ class VerifyResponse(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     PROBLEM_COUNT_FIELD_NUMBER: _builtins.int
+    ERASED_COUNT_FIELD_NUMBER: _builtins.int
+    ERASED_BY_FIELD_NUMBER: _builtins.int
     events: _builtins.int
     """How many events were replayed."""
     problem_count: _builtins.int
     """How many problems there are in all."""
+    erased_count: _builtins.int
+    """From how many events content was erased. What is left of them is proved like everything else."""
     @_builtins.property
     def checkpoint(self) -> Global___Checkpoint:
         """Where the log stood when it was verified. Keep it if there are no problems."""
@@ -303,6 +389,10 @@ class VerifyResponse(_message.Message):
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]:
         """What is wrong: the first 100 problems, none if all is well."""
 
+    @_builtins.property
+    def erased_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The revisions of the events that erased it, of EVENT_KIND_ERASED: the first 100."""
+
     def __init__(
         self,
         *,
@@ -310,10 +400,12 @@ class VerifyResponse(_message.Message):
         checkpoint: Global___Checkpoint | None = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
         problem_count: _builtins.int = ...,
+        erased_count: _builtins.int = ...,
+        erased_by: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "events", b"events", "problem_count", b"problem_count", "problems", b"problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "erased_by", b"erased_by", "erased_count", b"erased_count", "events", b"events", "problem_count", b"problem_count", "problems", b"problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -56,6 +56,11 @@ class EventLogStub(object):
                 request_serializer=tallymark_dot_v1_dot_event__log__pb2.ExportRequest.SerializeToString,
                 response_deserializer=tallymark_dot_v1_dot_event__log__pb2.ExportResponse.FromString,
                 _registered_method=True)
+        self.Erase = channel.unary_unary(
+                '/tallymark.v1.EventLog/Erase',
+                request_serializer=tallymark_dot_v1_dot_event__log__pb2.EraseRequest.SerializeToString,
+                response_deserializer=tallymark_dot_v1_dot_event__log__pb2.EraseResponse.FromString,
+                _registered_method=True)
 
 
 class EventLogServicer(object):
@@ -100,6 +105,21 @@ class EventLogServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Erase(self, request, context):
+        """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
+        bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
+        stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
+        and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
+        `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
+        the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
+        file could not be written anew: then the content is gone from every answer, and repeating the request with its
+        request_id tries again. Copies, backups and exports that were made before still have the content, and so may
+        whoever has read it. Whatever is erased cannot be brought back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventLogServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +142,11 @@ def add_EventLogServicer_to_server(servicer, server):
                     servicer.Export,
                     request_deserializer=tallymark_dot_v1_dot_event__log__pb2.ExportRequest.FromString,
                     response_serializer=tallymark_dot_v1_dot_event__log__pb2.ExportResponse.SerializeToString,
+            ),
+            'Erase': grpc.unary_unary_rpc_method_handler(
+                    servicer.Erase,
+                    request_deserializer=tallymark_dot_v1_dot_event__log__pb2.EraseRequest.FromString,
+                    response_serializer=tallymark_dot_v1_dot_event__log__pb2.EraseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -234,6 +259,33 @@ class EventLog(object):
             '/tallymark.v1.EventLog/Export',
             tallymark_dot_v1_dot_event__log__pb2.ExportRequest.SerializeToString,
             tallymark_dot_v1_dot_event__log__pb2.ExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Erase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallymark.v1.EventLog/Erase',
+            tallymark_dot_v1_dot_event__log__pb2.EraseRequest.SerializeToString,
+            tallymark_dot_v1_dot_event__log__pb2.EraseResponse.FromString,
             options,
             channel_credentials,
             insecure,

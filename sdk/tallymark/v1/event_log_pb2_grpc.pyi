@@ -55,6 +55,17 @@ class EventLogStub:
     `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
     STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
     """
+    Erase: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.EraseRequest, _event_log_pb2.EraseResponse]
+    """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
+    bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
+    stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
+    and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
+    `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
+    the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
+    file could not be written anew: then the content is gone from every answer, and repeating the request with its
+    request_id tries again. Copies, backups and exports that were made before still have the content, and so may
+    whoever has read it. Whatever is erased cannot be brought back.
+    """
 
 @_typing.type_check_only
 class EventLogAsyncStub(EventLogStub):
@@ -82,6 +93,17 @@ class EventLogAsyncStub(EventLogStub):
     """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
     `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
     STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+    """
+    Erase: _aio.UnaryUnaryMultiCallable[_event_log_pb2.EraseRequest, _event_log_pb2.EraseResponse]  # type: ignore[assignment]
+    """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
+    bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
+    stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
+    and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
+    `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
+    the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
+    file could not be written anew: then the content is gone from every answer, and repeating the request with its
+    request_id tries again. Copies, backups and exports that were made before still have the content, and so may
+    whoever has read it. Whatever is erased cannot be brought back.
     """
 
 class EventLogServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +153,23 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
         """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
         `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
         STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+        """
+
+    @_abc_1.abstractmethod
+    def Erase(
+        self,
+        request: _event_log_pb2.EraseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_log_pb2.EraseResponse, _abc.Awaitable[_event_log_pb2.EraseResponse]]:
+        """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
+        bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
+        stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
+        and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
+        `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
+        the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
+        file could not be written anew: then the content is gone from every answer, and repeating the request with its
+        request_id tries again. Copies, backups and exports that were made before still have the content, and so may
+        whoever has read it. Whatever is erased cannot be brought back.
         """
 
 def add_EventLogServicer_to_server(servicer: EventLogServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

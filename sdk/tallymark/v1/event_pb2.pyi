@@ -3,9 +3,11 @@
 isort:skip_file
 The log: every change to a project, in the one order in which they happened."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tallymark.v1 import artifact_pb2 as _artifact_pb2
 from tallymark.v1 import metric_pb2 as _metric_pb2
@@ -16,10 +18,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -89,6 +91,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """The run that made the version was finished, lost or resumed: `run_state` of the version changed."""
     EVENT_KIND_PROJECT_CREATED: _EventKind.ValueType  # 29
     """The project was created: the first event of its log."""
+    EVENT_KIND_ERASED: _EventKind.ValueType  # 30
+    """Content was erased from earlier events: secrets, personal data."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What happened."""
@@ -153,6 +157,8 @@ EVENT_KIND_VERSION_RUN_STATE_CHANGED: EventKind.ValueType  # 28
 """The run that made the version was finished, lost or resumed: `run_state` of the version changed."""
 EVENT_KIND_PROJECT_CREATED: EventKind.ValueType  # 29
 """The project was created: the first event of its log."""
+EVENT_KIND_ERASED: EventKind.ValueType  # 30
+"""Content was erased from earlier events: secrets, personal data."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -174,10 +180,12 @@ class Event(_message.Message):
     METRIC_CHANGE_FIELD_NUMBER: _builtins.int
     VERSION_USE_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
     PREVIOUS_STAGE_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     PREVIOUS_NUMBER_FIELD_NUMBER: _builtins.int
     PREVIOUS_NAME_FIELD_NUMBER: _builtins.int
+    ERASED_REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Position in the project's log: 1 for its first event, one more for each, without a gap."""
     kind: Global___EventKind.ValueType
@@ -194,6 +202,10 @@ class Event(_message.Message):
     """The number at which the alias pointed before; 0 when it pointed nowhere."""
     previous_name: _builtins.str
     """What the model or the version was called before, for EVENT_KIND_MODEL_RENAMED and EVENT_KIND_VERSION_RENAMED."""
+    erased_revision: _builtins.int
+    """The revision of the last event that erased content of this one; 0 if none has. What was erased reads `[erased]`, or
+    `erased-` and a revision where it was a key or an actor.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided, UTC. Never earlier than the event before."""
@@ -230,6 +242,10 @@ class Event(_message.Message):
     def project(self) -> _project_pb2.Project:
         """The project, when it was created."""
 
+    @_builtins.property
+    def erasure(self) -> Global___Erasure:
+        """What was erased, and not a word of it."""
+
     def __init__(
         self,
         *,
@@ -246,17 +262,59 @@ class Event(_message.Message):
         metric_change: _metric_pb2.MetricChange | None = ...,
         version_use: _run_pb2.VersionUse | None = ...,
         project: _project_pb2.Project | None = ...,
+        erasure: Global___Erasure | None = ...,
         previous_stage: _model_pb2.Stage.ValueType = ...,
         alias: _builtins.str = ...,
         previous_number: _builtins.int = ...,
         previous_name: _builtins.str = ...,
+        erased_revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "project", b"project", "resource", b"resource", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "erasure", b"erasure", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "project", b"project", "resource", b"resource", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "artifact", b"artifact", "kind", b"kind", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "previous_name", b"previous_name", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "project", b"project", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alias", b"alias", "artifact", b"artifact", "erased_revision", b"erased_revision", "erasure", b"erasure", "kind", b"kind", "metric_change", b"metric_change", "model", b"model", "model_version", b"model_version", "previous_name", b"previous_name", "previous_number", b"previous_number", "previous_stage", b"previous_stage", "project", b"project", "reason", b"reason", "resource", b"resource", "revision", b"revision", "run", b"run", "run_step", b"run_step", "time", b"time", "version_use", b"version_use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["model", "model_version", "run", "artifact", "run_step", "metric_change", "version_use", "project"]  # noqa: Y015
+    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["model", "model_version", "run", "artifact", "run_step", "metric_change", "version_use", "project", "erasure"]  # noqa: Y015
     _WhichOneofArgType_resource: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_resource) -> _WhichOneofReturnType_resource | None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class Erasure(_message.Message):
+    """What was erased from a project's log. It never has the content, nor a key or a name that leads to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    CONTENT_COUNT_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Of what: `projects/{project}/models/{model}/versions/{number}`, `projects/{project}/models/{model}`,
+    `projects/{project}/runs/{run}` with its steps, or `projects/{project}`.
+    """
+    content_count: _builtins.int
+    """From how many events content was erased."""
+    digest: _builtins.str
+    """SHA-256, in hexadecimal, over the revision of each of these events and the digest of what is left in it. With it
+    Verify tells what was erased from what somebody has rewritten.
+    """
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of it, such as `description` or `metadata.*`; the star stands for a key or a name."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        content_count: _builtins.int = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_count", b"content_count", "digest", b"digest", "name", b"name", "paths", b"paths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erasure: _TypeAlias = Erasure  # noqa: Y015

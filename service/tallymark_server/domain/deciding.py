@@ -10,11 +10,22 @@ from msgspec.structs import replace
 
 from tallymark_server.domain import changing
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.erasing import erase
 from tallymark_server.domain.errors import ProjectNotFound, RegistryError, RequestIdReused
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.linking import link_artifact, unlink_artifact
 from tallymark_server.domain.measuring import log_metadata
-from tallymark_server.domain.model import Artifact, Holders, Model, ModelVersion, Project, Resource, Run, RunStep
+from tallymark_server.domain.model import (
+    Artifact,
+    Erasure,
+    Holders,
+    Model,
+    ModelVersion,
+    Project,
+    Resource,
+    Run,
+    RunStep,
+)
 from tallymark_server.domain.numbering import create_model, create_versions, ensure_version
 from tallymark_server.domain.projects import create_project
 from tallymark_server.domain.promotion import delete_alias, set_alias, set_stage
@@ -30,7 +41,18 @@ from tallymark_server.domain.running import (
 from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import Receipt, State
 
-Outcome = Project | Model | ModelVersion | tuple[ModelVersion, ...] | Run | RunStep | Artifact | c.Ensured | c.Started
+Outcome = (
+    Erasure
+    | Project
+    | Model
+    | ModelVersion
+    | tuple[ModelVersion, ...]
+    | Run
+    | RunStep
+    | Artifact
+    | c.Ensured
+    | c.Started
+)
 AnyCommand = (
     c.CreateProject
     | c.CreateModel
@@ -58,6 +80,7 @@ AnyCommand = (
     | c.ReportProblems
     | c.StartStep
     | c.FinishStep
+    | c.Erase
 )
 
 
@@ -153,6 +176,7 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
     c.ReportProblems: report_problems,
     c.StartStep: start_step,
     c.FinishStep: finish_step,
+    c.Erase: erase,
 }
 
 

@@ -41,10 +41,14 @@ class Kind(enum.StrEnum):
     RECORDING_PROBLEMS_REPORTED = "recording_problems_reported"
     VERSION_RUN_STATE_CHANGED = "version_run_state_changed"
     PROJECT_CREATED = "project_created"
+    ERASED = "erased"
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """What happened at one revision. `image` is the whole resource after the change."""
+    """What happened at one revision. `image` is the whole resource after the change.
+
+    `erased_at` is the revision of the last event that erased content of this one, 0 if none has.
+    """
 
     revision: int
     kind: Kind
@@ -56,3 +60,4 @@ class Event(Struct, frozen=True, kw_only=True):
     alias: str = ""
     previous_number: int = 0
     previous_name: str = ""
+    erased_at: int = 0

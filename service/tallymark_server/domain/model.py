@@ -258,4 +258,21 @@ class Project(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mod_revision: int = 0
 
 
-Resource = Model | ModelVersion | Run | RunStep | Artifact | MetricChange | VersionUse | Project
+class Erasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Content that was erased from the log: of a run with its steps, else of a version, a model or the whole project.
+
+    `paths` say what was erased, without keys and names, which may be secrets. `contents` is from how many events, and
+    `digest` is of their revisions and the digests of what is left in them.
+    """
+
+    run: str | None = None
+    model_id: int = 0
+    model: str | None = None
+    number: int = 0
+    paths: tuple[str, ...]
+    contents: int = 0
+    digest: str = ""
+    mod_revision: int
+
+
+Resource = Erasure | Model | ModelVersion | Run | RunStep | Artifact | MetricChange | VersionUse | Project

@@ -19,6 +19,7 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     EXCLUSIVE_STAGES,
     Artifact,
+    Erasure,
     Holders,
     MetricChange,
     Model,
@@ -49,6 +50,29 @@ class Receipt(Struct, frozen=True, kw_only=True):
     images: tuple[Resource, ...] = ()
     holders: Holders | None = None
     refusal: RegistryError | None = None
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """Of what content is erased, and `name`, which it has now and keeps. `purged` if it is gone but for the log."""
+
+    run: str | None = None
+    model_id: int = 0
+    model: str | None = None
+    number: int = 0
+    name: str | None = None
+    purged: bool = False
+
+
+class Prospect(Struct, frozen=True, kw_only=True):
+    """What erasing would come to: of what, from how many events, from how many by each path, and what is left.
+
+    `digest` is over the revisions and the digests of what is left.
+    """
+
+    subject: Subject
+    contents: int
+    by_path: tuple[int, ...] = field(default=())
+    digest: str = ""
 
 
 class State(Struct):
@@ -83,6 +107,7 @@ class State(Struct):
     # What was answered since the state was loaded, by request_id.
     answered: list[tuple[str, Receipt]] = field(default_factory=list)
     holders: dict[str, Holders] = field(default_factory=dict)
+    prospect: Prospect | None = None
 
     def model(self, name: str) -> Model:
         """The model of that name; ModelNotFound, ModelDeleted."""
@@ -160,7 +185,7 @@ class State(Struct):
                 self._keep(artifact)
             case Project():
                 self.is_new = False
-            case MetricChange():
+            case MetricChange() | Erasure():
                 pass
 
     def links(self, version: ModelVersion, name: str) -> tuple[Artifact, ...]:

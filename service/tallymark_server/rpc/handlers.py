@@ -253,6 +253,12 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         async for piece, last in self._registry.export(project, revision):
             yield event_log_pb2.ExportResponse(lines=piece.lines, revision=piece.revision, read_revision=last)
 
+    async def Erase(self, request: event_log_pb2.EraseRequest, context: Context) -> event_log_pb2.EraseResponse:
+        command = commands.erase(request, actor_of(context))
+        erasure = await self._registry.execute(command)
+        revision = 0 if command.validate_only else erasure.mod_revision
+        return event_log_pb2.EraseResponse(content_count=erasure.contents, revision=revision)
+
 
 def _named(name: str, field: str) -> tuple[str, Named]:
     """Return the project and the version that is named. Raise InvalidField and others."""

@@ -21,6 +21,7 @@ from tallymark.v1 import (
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     Artifact,
+    Erasure,
     Holders,
     MetricChange,
     Model,
@@ -253,6 +254,7 @@ def event(project: str, event: Event) -> event_pb2.Event:
         alias=event.alias,
         previous_number=event.previous_number,
         previous_name=event.previous_name,
+        erased_revision=event.erased_at,
     )
     match event.image:
         case Model():
@@ -271,11 +273,25 @@ def event(project: str, event: Event) -> event_pb2.Event:
             message.metric_change.deleted_keys.extend(change.deleted_keys)
         case Project():
             message.project.CopyFrom(of_project(event.image))
+        case Erasure() as erasure:
+            message.erasure.CopyFrom(_erasure(project, erasure))
         case VersionUse() as use:
             message.version_use.run = names.of_run(project, use.run)
             message.version_use.step = use.step
             message.version_use.model_version = names.of_version(project, use.model, use.number)
     return message
+
+
+def _erasure(project: str, erasure: Erasure) -> event_pb2.Erasure:
+    if erasure.run is not None:
+        name = names.of_run(project, erasure.run)
+    elif erasure.number:
+        name = names.of_version(project, erasure.model or "", erasure.number)
+    elif erasure.model_id:
+        name = names.of_model(project, erasure.model or "")
+    else:
+        name = names.of_project(project)
+    return event_pb2.Erasure(name=name, paths=erasure.paths, content_count=erasure.contents, digest=erasure.digest)
 
 
 def in_pieces(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Event]]:
@@ -299,6 +315,8 @@ def proof(found: Proof) -> event_log_pb2.VerifyResponse:
         checkpoint=event_log_pb2.Checkpoint(**found.mark._asdict()),
         problems=[event_log_pb2.Problem(where=where, what=what) for where, what in found.problems],
         problem_count=found.problem_count,
+        erased_count=found.erased,
+        erased_by=found.erased_by,
     )
 
 

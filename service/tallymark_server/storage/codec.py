@@ -18,6 +18,7 @@ from tallymark_server.domain.model import (
     Artifact,
     ArtifactRole,
     ArtifactType,
+    Erasure,
     MetricChange,
     Model,
     ModelCard,
@@ -50,6 +51,8 @@ def encode(image: Resource) -> str:
             kept = replace(image, last_number=0, holders=None)
             if image.card.metadata:
                 kept = replace(kept, card=replace(image.card, metadata=_plain(image.card.metadata)))
+        case Erasure():
+            kept = replace(image, model=None)
         case Run() | RunStep():
             kept = replace(image, model=None, parameters=_plain(image.parameters))
         case MetricChange():
@@ -96,6 +99,12 @@ def decode_use(text: str, model: str) -> VersionUse:
     return VersionUse(**_decode(text), model=model)
 
 
+def decode_erasure(text: str, model: str | None) -> Erasure:
+    """Return the erasure whose image the text is."""
+    raw = _decode(text)
+    return Erasure(**{**raw, "paths": tuple(raw["paths"])}, model=model)
+
+
 def decode_project(text: str) -> Project:
     """Return the project whose image the text is."""
     return Project(**_decode(text))
@@ -104,7 +113,7 @@ def decode_project(text: str) -> Project:
 def decode_metric_change(text: str, model: str) -> MetricChange:
     """The points whose image the text is."""
     raw = _decode(text)
-    points = tuple(Point(key, step, _number(value), time) for key, step, value, time in raw.pop("points"))
+    points = tuple(Point(key, step, _number(value), time) for key, step, value, time in raw.pop("points", ()))
     return MetricChange(**_typed(raw), points=points, model=model)
 
 

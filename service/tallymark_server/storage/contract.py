@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.conditions import Query, SortKey
@@ -121,12 +121,17 @@ class Problem(NamedTuple):
 
 
 class Proof(Struct, frozen=True):
-    """Where the log stood when it was proved, and what is wrong: how many things, and the first of them."""
+    """Where the log stood when it was proved, and what is wrong: how many things, and the first of them.
+
+    `erased` is from how many events content was erased, and `erased_by` the first of the events that did it.
+    """
 
     events: int
     mark: Mark
     problem_count: int
     problems: list[Problem]
+    erased: int = 0
+    erased_by: list[int] = field(default_factory=list)
 
 
 class Piece(Struct, frozen=True):

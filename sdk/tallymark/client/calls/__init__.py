@@ -22,7 +22,7 @@ from tallymark.client.calls.call import (
     new_request_id,
     trial,
 )
-from tallymark.client.calls.log import export, head, history, list_events, verify, watch
+from tallymark.client.calls.log import erase, export, head, history, list_events, verify, watch
 from tallymark.client.calls.models import (
     create_model,
     delete_model,
@@ -82,6 +82,7 @@ __all__ = [
     "delete_model",
     "delete_version",
     "ensure_version",
+    "erase",
     "export",
     "finish_run",
     "finish_step",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallymark.client import messages as m
-from tallymark.client.calls.call import PAGE_SIZE, Call, Cursor, ExportChunk, WatchFilter, WatchMessage
-from tallymark.types.proofs import Checkpoint, Proof
+from tallymark.client.calls.call import PAGE_SIZE, Call, Cursor, ExportChunk, WatchFilter, WatchMessage, new_request_id
+from tallymark.types.proofs import Checkpoint, Erased, Proof
 from tallymark.types.references import means_version, model_name, version_name
 from tallymark.types.resources import (
     Event,
@@ -73,6 +73,32 @@ def verify(project: str, checkpoint: Checkpoint | None) -> Call[Proof]:
     kept = None if checkpoint is None else event_log_pb2.Checkpoint(**checkpoint._asdict())
     request = event_log_pb2.VerifyRequest(parent=f"projects/{project}", checkpoint=kept)
     return Call(EventLogStub, "Verify", request, m.proof_of, patience=PATIENCE)
+
+
+def erase(
+    project: str, name: str, paths: Sequence[str], reason: str, *, keys: bool, validate_only: bool = False
+) -> Call[Erased]:
+    """Erase, of a model or a version, of anything by its resource name, or, by an empty name, of the project."""
+    if not name:
+        name = f"projects/{project}"
+    elif not name.startswith("projects/"):
+        name = (version_name if means_version(name) else model_name)(project, name)
+    request = event_log_pb2.EraseRequest(
+        name=name,
+        paths=paths,
+        erase_keys=keys,
+        reason=reason,
+        request_id=new_request_id(),
+        validate_only=validate_only,
+    )
+    return Call(
+        EventLogStub,
+        "Erase",
+        request,
+        lambda message: Erased(message.content_count, message.revision),
+        writes=True,
+        patience=PATIENCE,
+    )
 
 
 def export(project: str, at: int | None) -> Call[ExportChunk]:

@@ -15,10 +15,25 @@ from tallymark_server.domain.reference import Reference
 T_co = TypeVar("T_co", covariant=True)
 
 
+class Erasing(Struct, frozen=True, kw_only=True):
+    """What is to be erased: of a run with its steps, of a version, of a model, or of the whole project.
+
+    With `keys`, the last key of a path goes too. `actor` asks for it.
+    """
+
+    run: str | None = None
+    model: str | None = None
+    reference: Reference | None = None
+    paths: tuple[str, ...]
+    keys: bool = False
+    actor: str = ""
+
+
 class Keys(Struct):
     """What a batch of commands must know of one project. Storage loads exactly this, in a few statements.
 
     `holders` are models that are answered with their holders.
+    `erasing` has what is to be erased looked for in the whole log.
     """
 
     receipts: set[str] = field(default_factory=set)
@@ -32,6 +47,7 @@ class Keys(Struct):
     holders: set[str] = field(default_factory=set)
     # Runs of which every version that they made is needed.
     made: set[str] = field(default_factory=set)
+    erasing: Erasing | None = None
 
 
 class Command(Struct, Generic[T_co], frozen=True, kw_only=True):

@@ -4,10 +4,11 @@ RegistryError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
 │                        InvalidFilter
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
-│                        StepNotFound, ArtifactNotFound
+│                        StepNotFound, ArtifactNotFound, NothingToErase
 ├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunNotSucceeded, RunFinished, StepFinished, RequestIdReused, LogReplaced,
-│                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached
+│                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached,
+│                        ErasedSince
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, ClockJumped
@@ -50,6 +51,7 @@ from tallymark_server.domain.errors.existence import (
     ArtifactNotFound,
     ModelExists,
     ModelNotFound,
+    NothingToErase,
     ProjectExists,
     ProjectNotFound,
     RunNotFound,
@@ -73,6 +75,7 @@ from tallymark_server.domain.errors.service import (
 )
 from tallymark_server.domain.errors.states import (
     AliasMoved,
+    ErasedSince,
     EtagMismatch,
     LimitReached,
     LogReplaced,
@@ -99,6 +102,7 @@ __all__ = [
     "DataDamaged",
     "DataLoss",
     "DeadlineExceeded",
+    "ErasedSince",
     "EtagMismatch",
     "Forbidden",
     "ForeignOrigin",
@@ -117,6 +121,7 @@ __all__ = [
     "ModelNotDeleted",
     "ModelNotFound",
     "NotFound",
+    "NothingToErase",
     "OutOfRange",
     "Overloaded",
     "ProjectExists",

@@ -97,6 +97,21 @@ class ArtifactNotFound(NotFound):
         )
 
 
+class NothingToErase(NotFound):
+    """A path of what is to be erased leads to nothing that is recorded."""
+
+    reason = "NOTHING_TO_ERASE"
+
+    def __init__(self, project: str, place: int) -> None:
+        # The path itself may be a secret.
+        super().__init__(
+            f"paths[{place}] leads to nothing that is recorded, or that is not erased already; nothing was erased: look"
+            " at what is recorded, and name it as it is written there",
+            project=project,
+            path=place,
+        )
+
+
 class StepNotFound(NotFound):
     """The run has no such step."""
 

@@ -202,3 +202,18 @@ class VersionNotDeleted(Refused):
             model=model,
             number=number,
         )
+
+
+class ErasedSince(Refused):
+    """Content up to the revision was erased by a later event."""
+
+    reason = "ERASED_SINCE"
+
+    def __init__(self, project: str, revision: int, erased_at: int) -> None:
+        super().__init__(
+            f"content up to revision {revision} was erased at revision {erased_at}, without which the log does not"
+            f" prove itself; export up to revision {erased_at}, or the whole log",
+            project=project,
+            revision=revision,
+            erased_at=erased_at,
+        )

@@ -1,6 +1,7 @@
 """Messages to commands and questions."""
 
 from tallymark_server.rpc.commands.artifacts import link_artifact, unlink_artifact
+from tallymark_server.rpc.commands.erasures import erase
 from tallymark_server.rpc.commands.models import (
     create_model,
     delete_model,
@@ -41,6 +42,7 @@ __all__ = [
     "depth",
     "directions",
     "ensure_version",
+    "erase",
     "export",
     "finish_run",
     "finish_step",

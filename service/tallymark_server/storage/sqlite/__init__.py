@@ -33,7 +33,8 @@ then            things as requests were answered with them, also what was purged
 images          where in the log the image of a thing as of a revision lies
 
 Proving:
-erasures        which events erased content of which others
+erasing         overwrites content in the log, in the tables and in the bytes of the file
+erasures        which events erased content of which others, and the proof of it
 verifying       proves that tables and log agree, and that the log was not changed
 replaying       a log event by event, and what is wrong with it
 prover          has one project proved by a process beside the server

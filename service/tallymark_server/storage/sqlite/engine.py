@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tallymark_server.domain.commands import Keys
+from tallymark_server.domain.commands import Erasing, Keys
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import DataDamaged, StorageUnavailable
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, ModelVersion, Project, Run
+from tallymark_server.domain.model import Erasure, Model, ModelVersion, Project, Run
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.checkpoint import Mark
@@ -30,6 +30,7 @@ from tallymark_server.storage.contract import (
 )
 from tallymark_server.storage.sqlite.appending import append
 from tallymark_server.storage.sqlite.connecting import connector
+from tallymark_server.storage.sqlite.erasing import look, must_scrub, overwrite, scrub, scrub_if_possible
 from tallymark_server.storage.sqlite.heads import HeadKeeper, heads_of, intact
 from tallymark_server.storage.sqlite.loading import Log, load, new_log_id
 from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
@@ -61,15 +62,27 @@ class Transaction(Writing):
     """One open transaction of the one writer, on this connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._logs: dict[str, Log] = {}
+        self._erasing: Erasing | None = None
+        self.must_scrub = False
 
     def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
-        self._logs[project], state = load(self._connection, project, keys, most)
+        log, state = load(self.connection, project, keys, most)
+        self._logs[project], self._erasing = log, keys.erasing
+        if keys.erasing is not None and log.project is not None:
+            # What was erased before may have been left in the file.
+            self.must_scrub = self.must_scrub or must_scrub(self.connection)
+            look(self.connection, log.project, state, keys.erasing)
         return state
 
     def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
-        append(self._connection, self._logs[state.project], state, events, receipts)
+        log = self._logs[state.project]
+        append(self.connection, log, state, events, receipts)
+        for event in events if self._erasing is not None else ():
+            if isinstance(event.image, Erasure) and log.project is not None and self._erasing is not None:
+                overwrite(self.connection, log.project, event.image, self._erasing.paths)
+                self.must_scrub = True
 
 
 class SqliteStorage:
@@ -112,8 +125,9 @@ class SqliteStorage:
     async def _write(self, work: Callable[[Writing], T], *, brief: bool) -> T:
         if not brief or not _begun(self._writer.connection):
             return await self._writer.run(partial(_transact, work))
-        result = _done(work, self._writer.connection)
-        await self._writer.run(_commit)
+        transaction = Transaction(self._writer.connection)
+        result = _done(work, transaction)
+        await self._writer.run(partial(_finish, transaction.must_scrub))
         return result
 
     async def project(self, name: str) -> Project:
@@ -240,6 +254,7 @@ def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[st
     # A write-ahead log that has grown past this is cut when it is begun anew.
     connection.execute(f"PRAGMA journal_size_limit = {LONGEST:d}")
     add_projects(connection, projects)
+    scrub_if_possible(connection, path)
     connection.execute("PRAGMA busy_timeout = 0")
 
 
@@ -269,17 +284,25 @@ def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T
         connection.execute("BEGIN IMMEDIATE")
     finally:
         connection.execute("PRAGMA busy_timeout = 0")
-    result = _done(work, connection)
-    _commit(connection)
+    transaction = Transaction(connection)
+    result = _done(work, transaction)
+    _finish(transaction.must_scrub, connection)
     return result
 
 
-def _done(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
+def _done(work: Callable[[Writing], T], transaction: Transaction) -> T:
     try:
-        return work(Transaction(connection))
+        return work(transaction)
     except BaseException:
-        _roll_back(connection)
+        _roll_back(transaction.connection)
         raise
+
+
+def _finish(erased: bool, connection: sqlite3.Connection) -> None:
+    """Commit, and write the file anew if something was erased."""
+    _commit(connection)
+    if erased:
+        scrub(connection)
 
 
 def _commit(connection: sqlite3.Connection) -> None:

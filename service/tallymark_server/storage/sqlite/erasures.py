@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from tallymark_server.domain.events import Kind
+from tallymark_server.storage.codec import decode_erasure
+from tallymark_server.storage.contract import Problem
+from tallymark_server.storage.sqlite.rows import COMMON, none_of
 
 # The erasures of an event of `events`, as JSON; null for none.
 MARKS = """
@@ -12,6 +20,25 @@ CASE WHEN events.erased = 0 THEN NULL ELSE (
     WHERE erasures.project = events.project AND erasures.revision = events.revision
 ) END
 """
+
+# What each event erased, in its order, and the digest of what it left: that which the next erasure found, or that of
+# now.
+_LEFT = """
+SELECT erasures.erased_at, erasures.revision, coalesce(
+    lead(erasures.previous_digest) OVER (PARTITION BY erasures.revision ORDER BY erasures.erased_at), events.digest
+)
+FROM {schema}.erasures AS erasures
+LEFT JOIN {schema}.events AS events ON events.project = erasures.project AND events.revision = erasures.revision
+WHERE erasures.project = ? ORDER BY erasures.erased_at, erasures.revision
+"""
+_ERASING = f"""
+SELECT revision, image FROM {{schema}}.events WHERE project = ? AND kind = '{Kind.ERASED}'
+    AND {none_of("kind", sorted(COMMON))}
+"""
+_COUNT = "SELECT count(DISTINCT revision) FROM {schema}.erasures WHERE project = ?"
+_BY = "SELECT DISTINCT erased_at FROM {schema}.erasures WHERE project = ? ORDER BY erased_at"
+# An export up to this revision would lack the event that erased some of what it has.
+ERASED_SINCE = "SELECT max(erased_at) FROM erasures WHERE project = ? AND erased_at > ? AND revision <= ?"
 
 
 class Mark(NamedTuple):
@@ -30,6 +57,11 @@ class Seal(NamedTuple):
     marks: tuple[Mark, ...] = ()
 
     @property
+    def erased_at(self) -> int:
+        """The last event that erased content of this one, 0 for none."""
+        return self.marks[-1].erased_at if self.marks else 0
+
+    @property
     def first_digest(self) -> bytes:
         """The digest that the event had when it was written, which the chain covers."""
         return self.marks[0].previous_digest if self.marks else self.digest
@@ -38,3 +70,37 @@ class Seal(NamedTuple):
 def marks_of(text: str | None) -> tuple[Mark, ...]:
     """Return the marks that `MARKS` has selected, the oldest first."""
     return tuple(sorted(Mark(at, bytes.fromhex(digest)) for at, digest in json.loads(text or "[]")))
+
+
+def committed(revision: int, digest: bytes) -> bytes:
+    """Return what the digest of an erasing event covers of one content that it left."""
+    return f"{revision}:".encode() + digest
+
+
+def erased(connection: sqlite3.Connection, schema: str, project: int) -> tuple[int, list[int]]:
+    """Return from how many events of the project content was erased, and by which events."""
+    ((count,),) = connection.execute(_COUNT.format(schema=schema), (project,))
+    return count, [revision for (revision,) in connection.execute(_BY.format(schema=schema), (project,))]
+
+
+def erasure_problems(connection: sqlite3.Connection, schema: str, project: int, name: str) -> Iterator[Problem]:
+    """Yield every erasure that no event of the log stands for, or that left something else than the event says."""
+    said: dict[int, tuple[int, str]] = {}
+    for revision, image in connection.execute(_ERASING.format(schema=schema), (project,)):
+        try:
+            erasure = decode_erasure(image, None)
+            said[revision] = (erasure.contents, erasure.digest)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            said[revision] = (-1, "")
+    left: dict[int, tuple[int, hashlib._Hash]] = {}
+    for erased_at, revision, digest in connection.execute(_LEFT.format(schema=schema), (project,)):
+        contents, over = left.get(erased_at, (0, hashlib.sha256()))
+        over.update(committed(revision, digest or b""))
+        left[erased_at] = (contents + 1, over)
+    found = {erased_at: (contents, over.hexdigest()) for erased_at, (contents, over) in left.items()}
+    for revision in sorted(said.keys() | found.keys()):
+        where = f"project {name}, revision {revision}"
+        if revision not in said:
+            yield Problem(where, "content is said to be erased by it, and it is no event that erases")
+        elif said[revision] != found.get(revision):
+            yield Problem(where, "what it erased is not what it says that it erased")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tallymark_server.domain.errors import ErasedSince
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
 from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.offline import found
 from tallymark_server.storage.sqlite.past import revision_at
@@ -63,6 +65,8 @@ def exported(path: Path, project: str | None, at: int | datetime | None) -> Iter
             projects = [known.until(revision_at(connection, known.id, known.revision, micros)) for known in projects]
         elif at is not None:
             projects = [_at(projects, at)]
+        for known in projects:
+            _check_erased(connection, known)
         yield Export(sum(known.revision for known in projects), _lines(connection, path, projects))
 
 
@@ -73,6 +77,13 @@ def _at(projects: list[_Project], at: int) -> _Project:
     if at > known.revision:
         raise CannotExportError(f"revision {at} is not yet there: project {known.name} is at {known.revision}")
     return known.until(at)
+
+
+def _check_erased(connection: sqlite3.Connection, project: _Project) -> None:
+    limits = (project.id, project.revision, project.revision)
+    ((erased_at,),) = connection.execute(ERASED_SINCE, limits)
+    if erased_at is not None:
+        raise CannotExportError(str(ErasedSince(project.name, project.revision, erased_at)))
 
 
 def _lines(connection: sqlite3.Connection, path: Path, projects: list[_Project]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
 from tallymark_server.storage.chain import FORMAT, Row, chained, chained_by_format_1, digest_of, salts
 from tallymark_server.storage.sqlite import lines
-from tallymark_server.storage.sqlite.erasures import Seal
+from tallymark_server.storage.sqlite.erasures import Seal, erasure_problems
 from tallymark_server.storage.sqlite.lines import LineError
 from tallymark_server.storage.sqlite.offline import changed, revision_of
 from tallymark_server.storage.sqlite.replaying import Replay
@@ -78,13 +78,11 @@ class _Project:
         row = Row(*(raw[name] for name in lines.COLUMNS))
         if raw["revision"] > self.revision:
             raise LineError(f"its revision is {raw['revision']}, and its project ends with {self.revision}")
-        told = (*row[:5], *row[7:11], raw["number"], raw["image"], None)
         seal = self._sealed_anew(row, raw) if self._of_format_1 else self._seal(row, raw)
+        told = (*row[:5], *row[7:11], raw["number"], raw["image"], None, seal.erased_at)
         for problem in self._replay.event(told, raw["model"], seal):
             raise LineError(f"{problem.where}: {problem.what}")
-        self._rows.append(
-            (self._id, *row, seal.hash, seal.salt, seal.digest, max((m.erased_at for m in seal.marks), default=0))
-        )
+        self._rows.append((self._id, *row, seal.hash, seal.salt, seal.digest, seal.erased_at))
         self._connection.executemany(_ERASURE, [(self._id, row.revision, *mark) for mark in seal.marks])
         if len(self._rows) >= _STRETCH:
             self._write()
@@ -114,6 +112,8 @@ class _Project:
         if replay.revision != self.revision:
             raise LineError(f"project {self.name} has {self.revision} events, and only {replay.revision} are told")
         self._write()
+        for problem in erasure_problems(self._connection, "main", self._id, self.name):
+            raise LineError(f"{problem.where}: {problem.what}")
         self._connection.execute(_HEAD, (replay.revision, replay.time, replay.last_model_id, replay.hash, self._id))
 
     def _write(self) -> None:

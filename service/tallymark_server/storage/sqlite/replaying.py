@@ -49,6 +49,8 @@ class Replay:
             return
         yield from self._in_order(event, where)
         told = row_of(event, model, number, image)
+        if event.erased_at != seal.erased_at:
+            yield Problem(where, "it does not say by which event content of it was erased last")
         if len(seal.salt) != SALT or digest_of(seal.salt, told) != seal.digest:
             yield Problem(where, "its content is not that of its digest")
         self.hash = chained(self.hash, self._log_id, told, seal.first_digest)

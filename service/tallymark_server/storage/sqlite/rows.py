@@ -9,6 +9,7 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Resource, Stage
 from tallymark_server.storage.codec import (
     decode_artifact,
+    decode_erasure,
     decode_metric_change,
     decode_model,
     decode_project,
@@ -21,7 +22,8 @@ from tallymark_server.storage.codec import (
 # What `event_of` reads.
 EVENT = """
     events.revision, events.kind, events.time, events.actor, events.reason, events.previous_stage, events.alias,
-    events.previous_number, events.previous_name, events.number, events.image, models.name
+    events.previous_number, events.previous_name, events.number, events.image, models.name,
+    events.erased
 """
 # Which of these is the image.
 IMAGE = 10
@@ -33,6 +35,7 @@ _OF_A_RUN: dict[Kind, Callable[[str, str | None], Resource]] = {
     Kind.RECORDING_PROBLEMS_REPORTED: decode_run,
     Kind.STEP_STARTED: decode_step,
     Kind.STEP_FINISHED: decode_step,
+    Kind.ERASED: decode_erasure,
 }
 _OF_A_VERSION: dict[Kind, Callable[[str, str], Resource]] = {
     Kind.VERSION_USED: decode_use,
@@ -68,9 +71,8 @@ def none_of(column: str, kinds: Iterable[str]) -> str:
 
 def event_of(row: Sequence[Any]) -> Event:
     """The event whose columns these are."""
-    revision, kind, time, actor, reason, previous_stage, alias, previous_number, previous_name, number, image, model = (
-        row
-    )
+    revision, kind, time, actor, reason, previous_stage, alias, previous_number, previous_name = row[:9]
+    number, image, model, erased_at = row[9:]
     kind = Kind(kind)
     return Event(
         revision=revision,
@@ -83,6 +85,7 @@ def event_of(row: Sequence[Any]) -> Event:
         alias=alias,
         previous_number=previous_number,
         previous_name=previous_name,
+        erased_at=erased_at,
     )
 
 

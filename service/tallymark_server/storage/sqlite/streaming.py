@@ -1,7 +1,8 @@
 """An export piece by piece, each read when it is asked for, for callers who may be slow and may leave.
 
-Events up to a revision never change, and so each piece reads its own. Receipts are not kept in the order of the log, so
-those of the export are copied first, in that order, to a table of its connection, which lies in a file if it is large.
+Events up to a revision never change, and so each piece reads its own; the export ends when content is erased meanwhile.
+Receipts are not kept in the order of the log, so those of the export are copied first, in that order, to a table of its
+connection, which lies in a file if it is large.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from tallymark_server.domain.errors import Overloaded, StorageUnavailable
+from tallymark_server.domain.errors import ErasedSince, Overloaded, StorageUnavailable
 from tallymark_server.storage.contract import Piece
+from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
 from tallymark_server.storage.sqlite.lines import COLUMNS
 from tallymark_server.storage.sqlite.listing import cut
 from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
@@ -84,6 +86,7 @@ class _Export:
 
     def __init__(self, project: str, at: int, connection: sqlite3.Connection) -> None:
         self._project, log_id, _ = connection.execute(HEAD, (project,)).fetchone()
+        self._name = project
         self._at = at
         self._telling = Telling(project, log_id, at)
         self._digest = Digest()
@@ -101,6 +104,10 @@ class _Export:
         if self._ended:
             return b""
         after = self.told
+        # Also when it was erased while the export was under way.
+        ((erased_at,),) = connection.execute(ERASED_SINCE, (self._project, self._at, self._at))
+        if erased_at is not None:
+            raise ErasedSince(self._name, self._at, erased_at)
         limits = (self._project, after, self._at, MAX_EVENTS)
         events, _ = cut(connection.execute(EVENTS, limits), MAX_EVENTS, COLUMNS.index("image"))
         lines = [] if self._begun else [self._telling.begin()]

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.sqlite import heads
 from tallymark_server.storage.sqlite.connecting import read_only_uri, unreadable
 from tallymark_server.storage.sqlite.copying import of_this_schema
-from tallymark_server.storage.sqlite.erasures import MARKS, Seal, marks_of
+from tallymark_server.storage.sqlite.erasures import MARKS, Seal, erased, erasure_problems, marks_of
 from tallymark_server.storage.sqlite.lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline import check_schema
@@ -65,11 +65,15 @@ _EARLY_EVENTS = f"SELECT revision FROM found.events WHERE project = ? AND revisi
 
 @dataclass
 class FileProof:
-    """What was looked at. `marks` tells where each project's log stands, by which the log can be known again."""
+    """What was looked at. `marks` tells where each project's log stands, by which the log can be known again.
+
+    `erased` says for each project from how many events content was erased, and by which events.
+    """
 
     events: int
     marks: dict[str, Mark]
     problems: list[Problem]
+    erased: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
 
 
 class _Project(NamedTuple):
@@ -105,7 +109,9 @@ def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest:
         for count, problem in enumerate(_readable(_project_problems(scratch, project, replay, mark)), 1):
             if count <= most:
                 told.append(Problem(*(fitting(text, longest) for text in problem)))
-        return Proof(replay.revision, Mark(project.log_id, replay.revision, shown(replay.hash)), count, told)
+        stood = Mark(project.log_id, replay.revision, shown(replay.hash))
+        contents, by = erased(scratch, "found", project.id)
+        return Proof(replay.revision, stood, count, told, contents, by[:most])
 
 
 def _readable(problems: Iterator[Problem]) -> Iterator[Problem]:
@@ -156,6 +162,7 @@ def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> FileP
         proof.problems += _log_problems(scratch, project, replay, mark)
         proof.problems += _against_receipts(scratch, project)
         proof.events += replay.revision
+        proof.erased[project.name] = erased(scratch, "found", project.id)
         proof.marks[project.name] = Mark(project.log_id, replay.revision, shown(replay.hash))
     for name in checkpoint.keys() - proof.marks.keys():
         proof.problems.append(Problem(f"project {name}", "the checkpoint has it, and the file has not"))
@@ -226,6 +233,7 @@ def _log_problems(
         yield from _event_problems(scratch, project, replay, mark)
     if mark and replay.revision < mark.revision:
         yield Problem(where, f"it ends with revision {replay.revision}, and the checkpoint has seen {mark.revision}")
+    yield from erasure_problems(scratch, "found", project.id, project.name)
     told = (replay.revision, replay.time, replay.last_model_id, replay.hash)
     if (project.revision, project.time, project.last_model_id, project.hash) != told:
         yield Problem(where, "its head is not the last event of its log")
