@@ -64,9 +64,7 @@ def document(item: Any) -> dict[str, Any]:
                 which: document(item.resource),
                 "previousStage": f"STAGE_{stage.name if stage else 'UNSPECIFIED'}",
             }
-        case Erasure():
-            return _fields(item, {"content_count"}) | {"contentCount": str(item.content_count)}
-        case VersionUse():
+        case VersionUse() | Erasure():
             return _fields(item, set())
         case _:
             return dict(item)
@@ -100,7 +98,7 @@ def _value(name: str, value: Any) -> Any:
             return f"ARTIFACT_ROLE_{value.name}"
         case datetime():
             return time_text(value)
-        case int() if name.endswith("revision"):
+        case int() if name.endswith(("revision", "content_count")):
             return str(value)
         case tuple() if name == "recording_problems":
             return [{"subject": each.subject, "problem": each.problem, "count": str(each.count)} for each in value]
