@@ -205,7 +205,7 @@ def _in_fields(thing: T, head: str, key: str, label: str) -> T:
         case str():
             changed: Any = _text(value)
         case tuple():
-            changed = tuple(dict.fromkeys(ERASED if key in ("", tag) else tag for tag in value))
+            changed = tuple(sorted({ERASED if key in ("", tag) else tag for tag in value}))
         case dict():
             changed = _facts(value, key, label)
         case _:

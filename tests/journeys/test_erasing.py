@@ -1,0 +1,362 @@
+"""Secrets and personal data are erased: from every answer, from the bytes of every file, and the log proves itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+
+import grpc
+import pytest
+from calling import DEADLINE, PROJECT, Calls, refused
+
+from tallymark import Client, MetricPoint, RecordingProblem
+from tallymark.errors import NothingToErase, TallymarkError
+from tallymark.testing import Server
+from tallymark.v1 import event_log_pb2, event_pb2, model_registry_pb2
+
+SECRET = "hunter2-s3cr3t"
+PROGRAM = Path(sys.executable).with_name("tallymark")
+VERSION, RUN, MODEL = "churn/1", f"{PROJECT}/runs/r1", "churn"
+MOMENTS = int(os.environ.get("TALLYMARK_TEST_MOMENTS", "6"))
+# What is planted, and by which paths it is erased.
+ERASURES: dict[str, tuple[str, ...]] = {
+    RUN: ("parameters.token", "parameters.nested.inner", "command", "error", "recording_problems"),
+    VERSION: (
+        "metadata.plain",
+        "metadata.owner.mail",
+        "description",
+        f"tags.{SECRET}",
+        "reasons",
+        "artifacts.data",
+        "previous_names",
+    ),
+    MODEL: ("description", "metadata.owner", "tags", "previous_names"),
+    "": (f"actors.{SECRET}",),
+}
+
+
+def tallymark(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYMARK_")}
+    return subprocess.run(
+        [PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def plant(server: Server) -> None:
+    """The secret everywhere where a person or a program can put it."""
+    with Client(server.address) as client, Client(server.address, actor=SECRET) as careless:
+        client.create_model(
+            f"old-{SECRET}", description=SECRET, tags=[SECRET], metadata={"owner": SECRET, "team": "ml"}
+        )
+        client.rename_model(f"old-{SECRET}", MODEL)
+        client.create_version(MODEL, name=f"was-{SECRET}", metadata={"auc": 0.5})
+        client.update_version(VERSION, name="now", description=f"{SECRET} in prose", tags=[SECRET, "eu"])
+        client.log_metadata(VERSION, {"plain": SECRET, "owner": {"mail": SECRET, "team": "ml"}})
+        client.log_metrics(VERSION, [MetricPoint(SECRET, 1, 0.25), MetricPoint("loss", 1, 0.5)])
+        client.link_artifact(VERSION, "data", f"s3://bucket/?token={SECRET}")
+        careless.set_stage(VERSION, "staging", reason=f"{SECRET} works")
+        client.start_run(
+            "r1",
+            pipeline="p",
+            command=f"train --key {SECRET}",
+            parameters={"token": SECRET, "nested": {"inner": SECRET}},
+        )
+        client.start_step("r1", "s1", name="fit", parameters={"token": SECRET})
+        client.report_recording_problems("r1", [RecordingProblem(f"parameter {SECRET}", SECRET, 2)])
+        client.finish_step("r1", "s1", "failed", error=f"bad key {SECRET}")
+        client.finish_run("r1", "failed", error=f"bad key {SECRET}")
+        careless.set_stage(VERSION, "production", reason=SECRET)
+
+
+def erase_all(server: Server) -> None:
+    with Client(server.address) as client:
+        for name, paths in ERASURES.items():
+            assert client.erase(name, *paths, reason="a leaked key").content_count > 0
+        assert client.erase(VERSION, f"metadata.{SECRET}", keys=True, reason="a leaked key").content_count > 0
+
+
+def holders_of_the_secret(folder: Path) -> list[str]:
+    """The files below the folder that have its bytes."""
+    return [str(path) for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+def all_events(server: Server) -> list[event_pb2.Event]:
+    with grpc.insecure_channel(server.address) as channel:
+        return Calls(channel).events()
+
+
+@pytest.fixture
+def erased(server: Server, tmp_path: Path) -> Server:
+    """A server from which everything that was planted is erased; a checkpoint of before is in `before.json`."""
+    plant(server)
+    assert tallymark("verify", "--db", server.db, "--write-checkpoint", tmp_path / "before.json").returncode == 0
+    erase_all(server)
+    return server
+
+
+def test_no_file_has_what_was_erased(erased: Server, tmp_path: Path) -> None:
+    """Neither the database, its write-ahead log and its log, nor a backup and an export that are made afterwards."""
+    assert holders_of_the_secret(tmp_path) == []
+    assert tallymark("backup", "--db", erased.db, "--to", tmp_path / "copy.db").returncode == 0
+    assert tallymark("export", "--db", erased.db, "--to", tmp_path / "export.jsonl").returncode == 0
+    erased.stop()
+    assert holders_of_the_secret(tmp_path) == []
+    assert SECRET not in json.dumps([str(event) for event in all_events_of(tmp_path / "copy.db")])
+
+
+def all_events_of(db: Path) -> list[event_pb2.Event]:
+    with Server(db) as server:
+        return all_events(server)
+
+
+def test_the_log_proves_itself_and_says_what_was_erased(erased: Server, tmp_path: Path) -> None:
+    """A file and a service are sound, a checkpoint of before holds, and each erasing event is named."""
+    by = [event.revision for event in all_events(erased) if event.kind == event_pb2.EVENT_KIND_ERASED]
+    assert len(by) == len(ERASURES) + 1
+    for where in (("--db", erased.db), ()):
+        found = tallymark(
+            *(() if where else ("--url", erased.address)), "verify", *where, "--checkpoint", tmp_path / "before.json"
+        )
+        assert found.returncode == 0, found.stderr
+        assert f"contents erased, by revision {', '.join(map(str, by))}" in found.stdout
+    with Client(erased.address) as client:
+        proof = client.verify()
+    assert (proof.sound, list(proof.erased_by)) == (True, by)
+
+
+def test_an_export_is_taken_in_with_its_marks(erased: Server, tmp_path: Path) -> None:
+    """The registry that is made of it is equal, proved, and goes on; a log cut off before an erasure is refused."""
+    export, copy = tmp_path / "export.jsonl", tmp_path / "copy.db"
+    assert tallymark("export", "--db", erased.db, "--to", export).returncode == 0
+    assert tallymark("import", "--db", copy, "--from", export).returncode == 0
+    again = tmp_path / "again.jsonl"
+    assert tallymark("export", "--db", copy, "--to", again).returncode == 0
+    assert again.read_bytes() == export.read_bytes()
+    assert "contents erased" in tallymark("verify", "--db", copy).stdout
+    cut = tallymark("export", "--db", erased.db, "--project", "default", "--at", "3", "--to", tmp_path / "cut.jsonl")
+    assert (cut.returncode, "was erased at revision" in cut.stderr) == (1, True)
+    with Client(erased.address) as client, pytest.raises(TallymarkError, match="was erased at revision"):
+        list(client.export(at=3))
+
+
+def test_what_is_not_erased_stays(server: Server) -> None:
+    """Numbers, stages, names of now, times and other values are as they were, in every event and now."""
+    plant(server)
+    before = all_events(server)
+    erase_all(server)
+    after = all_events(server)[: len(before)]
+    for old, new in zip(before, after, strict=True):
+        assert (old.revision, old.kind, old.time, old.previous_stage) == (
+            new.revision, new.kind, new.time, new.previous_stage
+        )  # fmt: skip
+        for field in ("number", "stage", "mod_revision", "create_time"):
+            assert getattr(old.model_version, field) == getattr(new.model_version, field)
+    with Client(server.address) as client:
+        version = client.get_version("churn@production")
+        assert (version.number, version.name, version.metadata["auc"]) == (1, "now", 0.5)
+        assert version.metadata["owner"] == {"mail": "[erased]", "team": "ml"}
+        assert version.tags == ("[erased]", "eu")
+        assert client.get_version("churn==now").number == 1
+        points = client.list_metrics(VERSION)
+        assert [(point.key, point.value) for point in points] == [("loss", 0.5)]
+        found = list(client.list_versions(MODEL, filter='metadata.plain = "[erased]"'))
+        assert [version.number for version in found] == [1]
+        run = client.get_run("r1")
+        assert (run.parameters["token"], run.parameters["nested"]) == ("[erased]", {"inner": "[erased]"})
+        assert client.create_version(MODEL).number == 2
+
+
+def test_readers_of_the_past_see_that_something_was_erased(erased: Server) -> None:
+    """As-of reads and a watch from the beginning show marks, and each event says by which event it was erased."""
+    with grpc.insecure_channel(erased.address) as channel:
+        calls = Calls(channel)
+        stream = calls.log.Watch(event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0), timeout=DEADLINE)
+        head = calls.events()[-1].revision
+        events: list[event_pb2.Event] = []
+        while not events or events[-1].revision < head:
+            events += next(stream).events
+        stream.cancel()
+        assert SECRET not in str(events)
+        marked = [event for event in events if event.erased_revision]
+        assert len(marked) > 10
+        by_revision = {event.revision: event for event in events}
+        for event in marked:
+            assert by_revision[event.erased_revision].kind == event_pb2.EVENT_KIND_ERASED
+        logged = next(event for event in events if event.kind == event_pb2.EVENT_KIND_METADATA_LOGGED)
+        request = model_registry_pb2.GetModelVersionRequest(
+            name=f"{PROJECT}/models/churn/versions/1", read_revision=logged.revision
+        )
+        then = calls.models.GetModelVersion(request, timeout=DEADLINE)
+        assert then.metadata["plain"].text == "[erased]"
+        said = [event for event in events if event.kind == event_pb2.EVENT_KIND_ERASED]
+        assert {event.erasure.name for event in said} == {
+            PROJECT, f"{PROJECT}/models/churn", f"{PROJECT}/models/churn/versions/1", f"{PROJECT}/runs/r1"
+        }  # fmt: skip
+        assert all(event.reason == "a leaked key" and event.erasure.content_count for event in said)
+
+
+def test_content_that_was_rewritten_is_told_from_content_that_was_erased(erased: Server) -> None:
+    """Nobody can rewrite content by calling it erased: not with a new digest, not with marks of its own."""
+    erased.stop()
+    forgeries = {
+        "another content": "UPDATE events SET reason = 'mine' WHERE erased > 0",
+        "another digest": "UPDATE events SET digest = zeroblob(32) WHERE erased > 0",
+        "a mark of its own": "INSERT INTO erasures SELECT project, 1, 2, digest FROM events WHERE revision = 1",
+        "one mark more": (
+            "INSERT INTO erasures SELECT project, 3, (SELECT max(revision) FROM events), digest FROM events"
+            " WHERE revision = 3"
+        ),
+        "one mark less": "DELETE FROM erasures WHERE revision = (SELECT max(revision) FROM erasures)",
+        "no marks": "DELETE FROM erasures",
+    }
+    for name, sql in forgeries.items():
+        copy = erased.db.with_name(f"{name}.db")
+        assert tallymark("backup", "--db", erased.db, "--to", copy).returncode == 0
+        with closing(sqlite3.connect(copy, isolation_level=None)) as database:
+            assert database.execute(sql).rowcount > 0
+        assert tallymark("verify", "--db", copy).returncode == 1, name
+
+
+def test_erased_again_and_after_a_purge(server: Server, tmp_path: Path) -> None:
+    """The same events may be erased again, and what is deleted or purged, by its number, too."""
+    plant(server)
+    with Client(server.address) as client:
+        assert client.erase(VERSION, "description", reason="a leaked key").content_count
+        assert client.erase(VERSION, "metadata.plain", "metadata.owner", reason="a leaked key").content_count
+        client.set_stage(VERSION, "archived", reason=SECRET)
+        client.delete_version(VERSION, reason=SECRET)
+        client.purge_version(VERSION, reason=SECRET)
+        client.delete_model(MODEL, reason=SECRET)
+        client.purge_model(MODEL, reason=SECRET)
+        for name, paths in ERASURES.items():
+            left = [
+                path
+                for path in paths
+                if not (name == VERSION and path in ("description", "metadata.plain", "metadata.owner.mail"))
+            ]
+            assert client.erase(name, *left, reason="a leaked key").content_count
+        assert client.erase(VERSION, f"metadata.{SECRET}", keys=True, reason="a leaked key").content_count
+        assert client.erase(MODEL, "reasons", reason="a leaked key").content_count
+        assert client.verify().sound
+    assert holders_of_the_secret(tmp_path) == []
+
+
+def test_what_leads_to_nothing_is_refused(server: Server) -> None:
+    """A path that means nothing, or what is erased already, erases nothing at all, and no refusal quotes a path."""
+    plant(server)
+    with Client(server.address) as client:
+        head = client.verify().events
+        with pytest.raises(NothingToErase, match=r"paths\[1\] leads to nothing") as refusal:
+            client.erase(VERSION, "description", f"metadata.{SECRET}x", reason="a leaked key")
+        assert SECRET not in str(refusal.value)
+        for name, path in (
+            (VERSION, SECRET),
+            (VERSION, f"description.{SECRET}"),
+            ("", "actors"),
+            (MODEL, "parameters"),
+        ):
+            with pytest.raises(TallymarkError) as wrong:
+                client.erase(name, path, reason="a leaked key")
+            assert (wrong.value.reason, SECRET in str(wrong.value)) == ("INVALID_FIELD", False)
+        with pytest.raises(TallymarkError, match="say why"):
+            client.erase(VERSION, "description", reason=" ")
+        trial = client.erase(VERSION, "description", reason="a leaked key", validate_only=True)
+        assert (trial.content_count > 0, trial.revision) == (True, 0)
+        assert client.verify().events == head
+        assert SECRET in client.get_version(VERSION).description
+
+
+def test_a_repeated_erasure_has_one_effect(server: Server) -> None:
+    """It is answered as it was; a request that had what is erased is not known any more, and has no effect again."""
+    with grpc.insecure_channel(server.address) as channel:
+        calls = Calls(channel)
+        calls.create_model("churn")
+        calls.create_version("churn", request_id="create", description=SECRET)
+        request = event_log_pb2.EraseRequest(
+            name=f"{PROJECT}/models/churn/versions/1", paths=["description"], reason="a leaked key", request_id="erase"
+        )
+        first = calls.log.Erase(request, timeout=DEADLINE)
+        assert calls.log.Erase(request, timeout=DEADLINE) == first
+        with refused("REQUEST_ID_REUSED"):
+            calls.create_version("churn", request_id="create", description=SECRET)
+        assert calls.model("churn").last_number == 1
+
+
+def test_a_crash_leaves_all_or_nothing_erased(tmp_path: Path) -> None:
+    """Killed at any moment, the secret is everywhere or nowhere once the server is back, and repeating goes on."""
+    chosen = random.Random(7)
+    whole = 0
+    with Server(tmp_path / "tallymark.db") as server:
+        plant(server)
+        for moment in range(MOMENTS):
+            mark = f"{SECRET}-{moment}"
+            with Client(server.address) as client:
+                client.update_version(VERSION, description=mark)
+            begun = threading.Event()
+            asking = threading.Thread(target=ask_to_erase, args=(server.address, begun))
+            asking.start()
+            assert begun.wait(30)
+            for _ in range(chosen.randrange(400_000)):  # so that the blow falls anywhere
+                pass
+            os.kill(server.pid, signal.SIGKILL)
+            server.kill()
+            asking.join()
+            server.start()
+            with Client(server.address) as client:
+                erased = client.get_version(VERSION).description == "[erased]"
+                proof = client.verify()
+            assert proof.sound
+            files = [path for path in tmp_path.iterdir() if mark.encode() in path.read_bytes()]
+            assert bool(files) is not erased
+            whole += erased
+            if not erased:
+                with Client(server.address) as client:
+                    client.erase(VERSION, "description", reason="a leaked key")
+        assert [path for path in tmp_path.iterdir() if f"{SECRET}-".encode() in path.read_bytes()] == []
+
+
+def ask_to_erase(address: str, begun: threading.Event) -> None:
+    with suppress(TallymarkError, grpc.RpcError), grpc.insecure_channel(address) as channel:
+        calls = Calls(channel)
+        calls.events(page_size=1)
+        begun.set()
+        calls.log.Erase(
+            event_log_pb2.EraseRequest(
+                name=f"{PROJECT}/models/churn/versions/1", paths=["description"], reason="a leaked key"
+            ),
+            timeout=DEADLINE,
+        )
+    begun.set()
+
+
+def test_the_command_asks_first_and_says_what_keeps_it(server: Server) -> None:
+    """Without a terminal it needs --yes; a dry run changes nothing; backups of before are spoken of."""
+    plant(server)
+    erase = ("--url", server.address, "erase", VERSION, "description", "--reason", "a leaked key")
+    asked = tallymark(*erase)
+    assert (asked.returncode, "add --yes" in asked.stderr) == (2, True)
+    assert tallymark(*erase, "--dry-run").returncode == 0
+    with Client(server.address) as client:
+        assert SECRET in client.get_version(VERSION).description
+    done = tallymark(*erase, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "backups and exports that were made before still have it" in done.stderr
+    with Client(server.address) as client:
+        assert client.get_version(VERSION).description == "[erased]"
+    told = tallymark("--url", server.address, "model", "history", MODEL, "--kind", "erased")
+    assert "description in" in told.stdout
