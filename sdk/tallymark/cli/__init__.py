@@ -78,7 +78,11 @@ _COMMANDS = {
         Later("tallymark.cli.contexts", "context", "Registries by name, so that no address need be typed."),
         Later("tallymark.cli.describe", "describe", "Show everything about a model, a version or a run."),
         Later("tallymark.cli.doctor", "doctor", "Show each setting with its origin, and whether the service answers."),
-        Later("tallymark.cli.erase", "erase", "Erase secrets or personal data for good, from the whole log."),
+        Later(
+            "tallymark.cli.erase",
+            "erase",
+            "Erase secrets or personal data for good, from every event of the log and from the bytes of the file.",
+        ),
         Later("tallymark.cli.events", "events", "Print the log: what happened, when, by whom and why."),
         Later(
             "tallymark.cli.export",

@@ -36,7 +36,7 @@ def erase(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Erase secrets or personal data for good: from every event of the log, and from the bytes of the file.
+    """Erase secrets or personal data for good, from every event of the log and from the bytes of the file.
 
     REF is MODEL, MODEL/NUMBER, MODEL@STAGE, MODEL@ALIAS, MODEL==NAME, the id of a run (with its steps), or
     projects/NAME. A PATH says what of it is erased. Of a version: description, tags, tags.TAG, metadata, metadata.KEY
