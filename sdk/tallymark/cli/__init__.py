@@ -1,8 +1,8 @@
 """The command `tallymark`. A module is loaded when one of its commands is called for.
 
 `aliases`, `artifacts`, `contexts`, `events`, `lineage`, `metadata`, `models`, `projects`, `runs`, `tags` and `versions`
-have the commands about these; `accept`, `compare`, `completion`, `delete`, `describe`, `doctor`, `export`, `promote`,
-`sync`, `verify` and `wait` those of these names, and these more:
+have the commands about these; `accept`, `compare`, `completion`, `delete`, `describe`, `doctor`, `erase`, `export`,
+`promote`, `sync`, `verify` and `wait` those of these names, and these more:
 
 background      `up`, `status` and `stop`
 run_end         `run finish` and `run abort`
