@@ -33,14 +33,14 @@ serve: setup ## run the service on ./tallymark.db until Ctrl-C
 test: setup ## run the whole test suite
 	$(BIN)/pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-soak: setup ## the long tests: a plain model of the rules over many thousand commands, 200 rounds of faults, 1,000 losses of power
+soak: setup ## the long tests: a plain model of the rules over many thousand commands, 200 rounds of faults, every answer of many clients against the log, 1,000 losses of power
 	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 \
 		tests/journeys/test_state_machine.py tests/domain/test_batches.py
-	TALLYMARK_TEST_ROUNDS=$(or $(ROUNDS),200) TALLYMARK_TEST_REPORT=.cache/soak \
-		$(BIN)/pytest tests/journeys/test_exactly_once.py
-	TALLYMARK_TEST_RACE=20 $(BIN)/pytest tests/rpc/test_one_moment.py
+	TALLYMARK_TEST_ROUNDS=$(or $(ROUNDS),200) TALLYMARK_TEST_REPORT=.cache/soak $(BIN)/pytest tests/journeys/test_exactly_once.py
+	TALLYMARK_TEST_CONSISTENCY=$(or $(REQUESTS),20000) TALLYMARK_TEST_RACE=20 TALLYMARK_TEST_REPORT=.cache/soak \
+		$(BIN)/pytest --timeout 3600 tests/journeys/test_consistency.py tests/rpc/test_one_moment.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
-	@cat .cache/soak/exactly-once.txt
+	@cat .cache/soak/exactly-once.txt .cache/soak/consistency.txt
 	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json > .cache/soak/report.md
 
 screenshots: setup ## make the pictures of the dashboard that README shows

@@ -1,0 +1,210 @@
+"""Whether an answer is what the log says as of a revision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from consistency.past import PROJECT, RUN_STATES, STAGES, Image, Past
+from tallymark.v1 import artifact_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
+
+
+def parts(name: str) -> tuple[str, str]:
+    """The model and the reference of a version's or an artifact's name, the reference empty for a model's."""
+    _, _, _, model, *rest = name.split("/")
+    return model, rest[1] if rest else ""
+
+
+def version_is(past: Past, message: model_pb2.ModelVersion) -> bool:
+    """The version has that state, by its own number and the name that its model has."""
+    name, number = parts(message.name)
+    model = past.model(name)
+    image = None if model is None else past.image("version", model["id"], int(number))
+    if image is None or message.etag != f"r{message.mod_revision}":
+        return False
+    return image["mod_revision"] == message.mod_revision and _of_version(image) == _told_of_version(message)
+
+
+def _of_version(image: Image) -> tuple[Any, ...]:
+    return (
+        image["number"],
+        image.get("name") or str(image["number"]),
+        STAGES[image.get("stage", "none")],
+        list(image.get("aliases", ())),
+        "delete_time" in image,
+        RUN_STATES[image.get("run_state", "")],
+        sorted(image.get("metadata", {})),
+        image.get("description", ""),
+    )
+
+
+def _told_of_version(message: model_pb2.ModelVersion) -> tuple[Any, ...]:
+    return (
+        message.number,
+        message.version_name,
+        message.stage,
+        list(message.aliases),
+        message.HasField("delete_time"),
+        message.run_state,
+        sorted(message.metadata),
+        message.description,
+    )
+
+
+def model_is(past: Past, message: model_pb2.Model) -> bool:
+    """The model has that state, that last number and those holders."""
+    image = past.model(parts(message.name)[0])
+    if image is None or image["mod_revision"] != message.mod_revision:
+        return False
+    held = message.latest_number, message.production_number, message.staging_number, dict(message.aliases)
+    said = message.last_number, message.HasField("delete_time"), message.license, held
+    card = image.get("card", {})
+    known = past.last_number(image["id"]), "delete_time" in image, card.get("license", ""), past.holders(image)
+    return said == known
+
+
+def run_is(past: Past, message: run_pb2.Run) -> bool:
+    image = past.image("run", message.name.split("/")[3])
+    if image is None or image["mod_revision"] != message.mod_revision:
+        return False
+    where = ""
+    if image.get("model_id"):
+        where = f"{PROJECT}/models/{past.model_name(image['model_id'])}/versions/{image['number']}"
+    return (RUN_STATES[image.get("state", "running")], where) == (message.state, message.model_version)
+
+
+def step_is(past: Past, message: run_pb2.RunStep) -> bool:
+    _, _, _, run, _, step = message.name.split("/")
+    image = past.image("step", run, step)
+    known = image is not None and image["mod_revision"] == message.mod_revision
+    return known and RUN_STATES[(image or {}).get("state", "running")] == message.state
+
+
+def artifact_is(past: Past, message: artifact_pb2.Artifact) -> bool:
+    name, number = parts(message.name)
+    model = past.model(name)
+    called = message.name.split("/")[7].partition("@")[0]
+    image = None if model is None else past.image("artifact", model["id"], int(number), called, message.ordinal)
+    return image is not None and (image["mod_revision"], image["uri"]) == (message.mod_revision, message.uri)
+
+
+def resources_in(reply: Any) -> Iterator[Any]:
+    """The things that a reply tells."""
+    match reply:
+        case model_registry_pb2.BatchCreateModelVersionsResponse():
+            yield from reply.model_versions
+        case model_registry_pb2.EnsureModelVersionResponse():
+            yield reply.model_version
+        case run_registry_pb2.StartRunResponse():
+            yield reply.run
+            if reply.HasField("model_version"):
+                yield reply.model_version
+        case _:
+            yield reply
+
+
+_IS: dict[type, Callable[[Past, Any], bool]] = {
+    model_pb2.Model: model_is,
+    model_pb2.ModelVersion: version_is,
+    run_pb2.Run: run_is,
+    run_pb2.RunStep: step_is,
+    artifact_pb2.Artifact: artifact_is,
+}
+
+
+def are_as_told(past: Past, reply: Any) -> bool:
+    """Everything in the reply is so."""
+    return all(_IS[type(each)](past, each) for each in resources_in(reply))
+
+
+def _listed(past: Past, request: Any, items: Any, images: list[Image]) -> bool:
+    told = [item.mod_revision for item in items]
+    return told == [image["mod_revision"] for image in images] and all(_IS[type(each)](past, each) for each in items)
+
+
+def _meant(past: Past, name: str, *, deleted: bool = False) -> Image | None:
+    image = past.version(*parts(name), of_deleted=deleted)
+    return None if image is not None and "delete_time" in image and not deleted else image
+
+
+def _get_version(past: Past, request: Any, reply: Any) -> bool:
+    image = _meant(past, request.name, deleted=request.show_deleted)
+    return image is not None and image["number"] == reply.number and version_is(past, reply)
+
+
+def _list_versions(past: Past, request: Any, reply: Any) -> bool:
+    model = past.model(parts(request.parent)[0])
+    if model is None or ("delete_time" in model and not request.show_deleted):
+        return False
+    versions = [each for each in past.versions(model).values() if request.show_deleted or "delete_time" not in each]
+    return _listed(past, request, reply.model_versions, versions[::-1])
+
+
+def _list_models(past: Past, request: Any, reply: Any) -> bool:
+    models = [image for _, image in past.all("model") if not image.get("purged")]
+    shown = [image for image in models if request.show_deleted or "delete_time" not in image]
+    return _listed(past, request, reply.models, sorted(shown, key=lambda image: str(image["name"])))
+
+
+def _list_runs(past: Past, request: Any, reply: Any) -> bool:
+    runs = sorted((image for _, image in past.all("run")), key=lambda image: -image["create_revision"])
+    if not request.model_version:
+        return _listed(past, request, reply.runs, runs)
+    return _meant(past, request.model_version) is not None and all(run_is(past, run) for run in reply.runs)
+
+
+def _list_steps(past: Past, request: Any, reply: Any) -> bool:
+    run = request.parent.split("/")[3]
+    steps = sorted((image for _, image in past.all("step", run)), key=lambda image: image["create_revision"])
+    return past.image("run", run) is not None and _listed(past, request, reply.steps, steps)
+
+
+def _get_artifact(past: Past, request: Any, reply: Any) -> bool:
+    version = _meant(past, request.name)
+    links = [] if version is None else past.links(version, request.name.split("/")[7])
+    return bool(links) and links[-1]["ordinal"] == reply.ordinal and artifact_is(past, reply)
+
+
+def _list_artifacts(past: Past, request: Any, reply: Any) -> bool:
+    version = _meant(past, request.parent)
+    return version is not None and _listed(past, request, reply.artifacts, past.links(version))
+
+
+def _list_points(past: Past, request: Any, reply: Any) -> bool:
+    version = _meant(past, request.parent)
+    told = {(point.key, point.step): point.value for point in reply.points}
+    return version is not None and told == past.points(version)
+
+
+def _lineage(past: Past, request: Any, reply: Any) -> bool:
+    start = past.image("run", request.name.split("/")[3]) if "/runs/" in request.name else _meant(past, request.name)
+    told = [getattr(node, node.WhichOneof("resource")) for node in reply.nodes]
+    return (
+        start is not None
+        and told[0].mod_revision == start["mod_revision"]
+        and all(_IS[type(each)](past, each) for each in told)
+    )
+
+
+def _heartbeat(past: Past, request: Any, reply: Any) -> bool:
+    image = past.image("run", request.name.split("/")[3])
+    return image is not None and RUN_STATES[image.get("state", "running")] == reply.state
+
+
+# What a read tells, as of a revision.
+READS: dict[str, Callable[[Past, Any, Any], bool]] = {
+    "GetModel": lambda past, request, reply: (
+        model_is(past, reply) and reply.name == request.name and request.show_deleted >= reply.HasField("delete_time")
+    ),
+    "GetModelVersion": _get_version,
+    "ListModels": _list_models,
+    "ListModelVersions": _list_versions,
+    "GetRun": lambda past, request, reply: run_is(past, reply) and reply.name == request.name,
+    "ListRuns": _list_runs,
+    "ListSteps": _list_steps,
+    "GetArtifact": _get_artifact,
+    "ListArtifacts": _list_artifacts,
+    "ListMetricPoints": _list_points,
+    "QueryLineage": _lineage,
+    "HeartbeatRun": _heartbeat,
+}
