@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 from rpc.test_proofs import batch, children_of, until
@@ -12,15 +11,11 @@ from web.asking import ask, call, connected
 from calling import Calls
 from google.protobuf.json_format import MessageToDict
 
-from javascript import run
-from kept import ROOT
 from machine import program
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2, run_registry_pb2
 
 pytestmark = pytest.mark.timeout(600)
-
-CONTRACT = max((ROOT / "protos/released").glob("*.binpb"))
 
 
 def test_curl_gets_what_grpc_gets(server: Server, calls: Calls) -> None:
@@ -157,17 +152,3 @@ def test_a_call_ends_when_its_caller_leaves(server: Server, calls: Calls) -> Non
     until(lambda: not children_of(server), calls)
     answer = call(server.dashboard, "EventLog/Verify", {"parent": "projects/default"})
     assert (answer.status, answer.json["events"]) == (200, "20001")
-
-
-@pytest.mark.parametrize("encoding", ["JSON", "PROTO"])
-def test_a_connect_client_calls(server: Server, npm: tuple[list[Path], Path], encoding: str) -> None:
-    """A client of another language, made for the Connect protocol, creates, lists and is refused with the reason."""
-    program, folder = npm
-    client = folder / "connect.mjs"
-    client.write_text((ROOT / "tests/web/connect.mjs").read_text())
-    told = json.loads(run(*program, client, server.dashboard, CONTRACT, encoding, "churn"))
-    assert told["model"]["name"] == "projects/default/models/churn"
-    assert told["listed"]["modelVersions"] == [told["first"]]
-    assert told["refused"]["code"] == 5
-    assert told["refused"]["message"] == "model 'churn' has no version 9; list its versions, also with show_deleted"
-    assert len(told["refused"]["details"]) == 1
