@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing
 from typing import Any
 from urllib.parse import quote
@@ -49,102 +49,112 @@ def refusal(error: ConnectError) -> dict[str, Any]:
     return {"code": error.code.value, "reason": info.reason, "domain": info.domain, "metadata": dict(info.metadata)}
 
 
+def digest(lines: list[bytes]) -> str:
+    """The SHA-256 of an export."""
+    return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+def failure(call: Callable[[], object]) -> ConnectError:
+    """The error by which the call is refused."""
+    try:
+        call()
+    except ConnectError as error:
+        return error
+    raise AssertionError("was not refused")
+
+
+async def afailure(call: Awaitable[object]) -> ConnectError:
+    """The same of a call that is awaited."""
+    try:
+        await call
+    except ConnectError as error:
+        return error
+    raise AssertionError("was not refused")
+
+
+class Requests:
+    """What both clients ask for in a project."""
+
+    def __init__(self, parent: str) -> None:
+        model = f"{parent}/models/churn"
+        self.model = CreateModelRequest(parent=parent, model_id="churn", model=Model(description="x" * 20_000))
+        self.version = CreateModelVersionRequest(parent=model)
+        self.stage = SetStageRequest(name=f"{model}/versions/2", stage=Stage.PRODUCTION)
+        self.production = GetModelVersionRequest(name=f"{model}/versions/@production")
+        self.missing = GetModelVersionRequest(name=f"{model}/versions/9")
+        self.start = WatchRequest(parent=parent, after_revision=0)
+        self.now = WatchRequest(parent=parent)
+        self.export = ExportRequest(parent=parent)
+
+
+def watched(stream: Iterator[Any], count: int) -> tuple[list[int], str]:
+    """The revisions of the first events, and the log to which they belong."""
+    revisions: list[int] = []
+    with closing(stream):
+        for message in stream:
+            # The first message may have no events.
+            revisions += [event.revision for event in message.events]
+            if len(revisions) >= count:
+                break
+    return revisions[:count], message.log_id
+
+
 def synchronous(url: str, parent: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What one thread does."""
-    model = f"{parent}/models/churn"
-
-    def watched(request: WatchRequest, count: int) -> tuple[list[int], str]:
-        revisions: list[int] = []
-        stream: Iterator[Any] = log.watch(request, **CALL)
-        with closing(stream):
-            for message in stream:
-                # The first message may have no events.
-                revisions += [event.revision for event in message.events]
-                if len(revisions) >= count:
-                    break
-        return revisions[:count], message.log_id
-
-    def failure(call: Callable[[], object]) -> ConnectError:
-        try:
-            call()
-        except ConnectError as error:
-            return error
-        raise AssertionError("was not refused")
-
+    """What a program with threads does."""
+    asked, get = Requests(parent), "protocol" not in options
     with ModelRegistryClientSync(url, **options) as models, EventLogClientSync(url, **options) as log:
-        card = Model(description="x" * 20_000)
-        models.create_model(CreateModelRequest(parent=parent, model_id="churn", model=card), **CALL)
-        first = models.create_model_version(CreateModelVersionRequest(parent=model), **CALL)
-        models.create_model_version(CreateModelVersionRequest(parent=model), **CALL)
-        models.set_stage(SetStageRequest(name=f"{model}/versions/2", stage=Stage.PRODUCTION), **CALL)
-        production = models.get_model_version(
-            GetModelVersionRequest(name=f"{model}/versions/@production"), use_get="protocol" not in options, **CALL
-        )
-        before, log_id = watched(WatchRequest(parent=parent, after_revision=0), 3)
-        after, _ = watched(WatchRequest(parent=parent, after_revision=before[-1], log_id=log_id), 1)
-        missing = GetModelVersionRequest(name=f"{model}/versions/9")
-        late = failure(lambda: list(log.watch(WatchRequest(parent=parent), headers=ACTOR, timeout_ms=1000)))
-        exported = hashlib.sha256(
-            b"".join(message.lines for message in log.export(ExportRequest(parent=parent), **CALL))
-        )
+        models.create_model(asked.model, **CALL)
+        first = models.create_model_version(asked.version, **CALL)
+        models.create_model_version(asked.version, **CALL)
+        models.set_stage(asked.stage, **CALL)
+        production = models.get_model_version(asked.production, use_get=get, **CALL)
+        before, log_id = watched(log.watch(asked.start, **CALL), 3)
+        cursor = WatchRequest(parent=parent, after_revision=before[-1], log_id=log_id)
+        after, _ = watched(log.watch(cursor, **CALL), 1)
+        late = failure(lambda: list(log.watch(asked.now, headers=ACTOR, timeout_ms=1000)))
         return {
             "first": {"number": first.number, "creator": first.creator},
             "production": production.number,
             "watched": before,
             "resumed": after,
-            "refused": refusal(failure(lambda: models.get_model_version(missing, **CALL))),
+            "refused": refusal(failure(lambda: models.get_model_version(asked.missing, **CALL))),
             "late": late.code.value,
-            "exported": exported.hexdigest(),
+            "exported": digest([message.lines for message in log.export(asked.export, **CALL)]),
         }
 
 
+async def awatched(stream: AsyncIterator[Any], count: int) -> tuple[list[int], str]:
+    """The same as `watched`, without a thread."""
+    revisions: list[int] = []
+    async with aclosing(stream):
+        async for message in stream:
+            revisions += [event.revision for event in message.events]
+            if len(revisions) >= count:
+                break
+    return revisions[:count], message.log_id
+
+
 async def asynchronous(url: str, parent: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The same without threads."""
-    model = f"{parent}/models/churn"
-
-    async def watched(request: WatchRequest, count: int) -> tuple[list[int], str]:
-        revisions: list[int] = []
-        stream: AsyncIterator[Any] = log.watch(request, **CALL)
-        async with aclosing(stream):
-            async for message in stream:
-                revisions += [event.revision for event in message.events]
-                if len(revisions) >= count:
-                    break
-        return revisions[:count], message.log_id
-
-    async def late() -> str:
-        try:
-            async for _ in log.watch(WatchRequest(parent=parent), headers=ACTOR, timeout_ms=1000):
-                pass
-        except ConnectError as error:
-            return error.code.value
-        raise AssertionError("the watch ended well")
-
+    """What a program on asyncio does."""
+    asked = Requests(parent)
     async with ModelRegistryClient(url, **options) as models, EventLogClient(url, **options) as log:
-        card = Model(description="x" * 20_000)
-        await models.create_model(CreateModelRequest(parent=parent, model_id="churn", model=card), **CALL)
-        first = await models.create_model_version(CreateModelVersionRequest(parent=model), **CALL)
-        await models.create_model_version(CreateModelVersionRequest(parent=model), **CALL)
-        await models.set_stage(SetStageRequest(name=f"{model}/versions/2", stage=Stage.PRODUCTION), **CALL)
-        production = await models.get_model_version(
-            GetModelVersionRequest(name=f"{model}/versions/@production"), **CALL
-        )
-        before, log_id = await watched(WatchRequest(parent=parent, after_revision=0), 3)
-        after, _ = await watched(WatchRequest(parent=parent, after_revision=before[-1], log_id=log_id), 1)
-        try:
-            await models.get_model_version(GetModelVersionRequest(name=f"{model}/versions/9"), **CALL)
-            refused: dict[str, Any] = {}
-        except ConnectError as error:
-            refused = refusal(error)
-        lines = [message.lines async for message in log.export(ExportRequest(parent=parent), **CALL)]
+        await models.create_model(asked.model, **CALL)
+        first = await models.create_model_version(asked.version, **CALL)
+        await models.create_model_version(asked.version, **CALL)
+        await models.set_stage(asked.stage, **CALL)
+        production = await models.get_model_version(asked.production, **CALL)
+        before, log_id = await awatched(log.watch(asked.start, **CALL), 3)
+        cursor = WatchRequest(parent=parent, after_revision=before[-1], log_id=log_id)
+        after, _ = await awatched(log.watch(cursor, **CALL), 1)
+        late = await afailure(awatched(log.watch(asked.now, headers=ACTOR, timeout_ms=1000), 1))
         return {
             "first": {"number": first.number, "creator": first.creator},
             "production": production.number,
             "watched": before,
             "resumed": after,
-            "refused": refused,
-            "late": await late(),
-            "exported": hashlib.sha256(b"".join(lines)).hexdigest(),
+            "refused": refusal(await afailure(models.get_model_version(asked.missing, **CALL))),
+            "late": late.code.value,
+            "exported": digest([message.lines async for message in log.export(asked.export, **CALL)]),
         }
 
 
