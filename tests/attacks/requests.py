@@ -74,6 +74,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "Watch": {"parent": PROJECT},
     "Verify": {"parent": PROJECT},
     "Export": {"parent": PROJECT},
+    "Erase": {"name": f"{MODEL}/versions/99", "paths": ["reasons"], "reason": "a leaked key"},
 }
 
 Path = tuple[FieldDescriptor, ...]

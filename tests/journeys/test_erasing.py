@@ -21,6 +21,7 @@ from tallymark import Client, MetricPoint, RecordingProblem
 from tallymark.errors import NothingToErase, TallymarkError
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, event_pb2, model_registry_pb2
+from tallymark.v1.model_pb2 import MetadataValue
 
 SECRET = "hunter2-s3cr3t"
 PROGRAM = Path(sys.executable).with_name("tallymark")
@@ -360,3 +361,28 @@ def test_the_command_asks_first_and_says_what_keeps_it(server: Server) -> None:
         assert client.get_version(VERSION).description == "[erased]"
     told = tallymark("--url", server.address, "model", "history", MODEL, "--kind", "erased")
     assert "description in" in told.stdout
+
+
+@pytest.mark.parametrize("again", ["repeated", "started anew"])
+def test_a_reader_that_holds_up_the_scrub_is_told_of(server: Server, tmp_path: Path, again: str) -> None:
+    """The content is gone from every answer, and goes from the file by the repeated request, or at the next start."""
+    plant(server)
+    request = event_log_pb2.EraseRequest(
+        name=f"{PROJECT}/models/churn/versions/1", paths=["metadata.plain"], reason="a leaked key", request_id="erase"
+    )
+    with grpc.insecure_channel(server.address) as channel, closing(sqlite3.connect(server.db)) as reader:
+        calls = Calls(channel)
+        calls.log_metadata("churn", 1, plain=MetadataValue(text="another-secret"))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM events").fetchone()
+        with refused("STORAGE_UNAVAILABLE"):
+            calls.log.Erase(request, timeout=DEADLINE)
+        assert calls.version("churn", "1").metadata["plain"].text == "[erased]"
+        assert b"another-secret" in b"".join(path.read_bytes() for path in tmp_path.glob("tallymark.db*"))
+        reader.execute("ROLLBACK")
+        if again == "repeated":
+            assert calls.log.Erase(request, timeout=DEADLINE).content_count > 0
+    if again == "started anew":
+        server.restart()
+    assert b"another-secret" not in b"".join(path.read_bytes() for path in tmp_path.glob("tallymark.db*"))
+    assert tallymark("verify", "--db", server.db).returncode == 0

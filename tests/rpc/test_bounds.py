@@ -60,7 +60,9 @@ def channel(standing: Server) -> Iterator[grpc.Channel]:
 
 def names(attack: Attack) -> set[str]:
     """What a refusal may call the attacked field: by its name, or that of the facts in which it lies."""
-    found = {field.name for field in attack.path} - {"value", "list", "text", "uri", "paths"}
+    # Of a mask, the mask is named.
+    inner = {"value", "list", "text", "uri"} | ({"paths"} if len(attack.path) > 1 else set())
+    found = {field.name for field in attack.path} - inner
     return {"request", "metadata", *found} if attack.path[-1].name in ("value", "list", "text", "uri") else found
 
 
