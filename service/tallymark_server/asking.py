@@ -173,9 +173,7 @@ class Questions:
         scope = f"steps of {self._project} {run_id} {moment}"
         at = self.revision(shown(token, moment))
         (after,) = parse_token(token, scope, (int,))[1] if token else (0,)
-        limit = page_size(size)
-        page = self._snapshot.steps(self._project, run_id, int(after or 0), limit + 1, at=at)
-        return _piece(page, at, limit, scope, lambda step: (step.create_revision,))
+        return _listing(self._snapshot.steps(self._project, run_id, int(after or 0), page_size(size), at=at), scope)
 
     def history(self, scope: Scope, named: Named | None, size: int) -> tuple[Page[Event], Scope, Scope | None]:
         """Return events of what the scope names, of the model or version if one is named, and that scope.

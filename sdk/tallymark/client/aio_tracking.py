@@ -117,7 +117,10 @@ class AsyncTracking(ABC):
         depth: int = 4,
         at: int | datetime | None = None,
     ) -> Lineage:
-        """What a version or a run came from (`upstream`), what came from it (`downstream`), or both, so far away."""
+        """What a version or a run came from (`upstream`), what came from it (`downstream`), or both, so far away.
+
+        Versions come without description and metadata, runs without parameters, command and recording problems.
+        """
         return await self.run_call(calls.lineage(self._project, reference, run, direction, depth, at))
 
     async def start_run(

@@ -100,12 +100,14 @@ class QueryLineageResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
-    """Whether there is more, beyond the depth or the limit of nodes."""
+    """Whether there is more, beyond the depth, the limit of nodes, or what one answer holds: ask again from a node that is
+    further away.
+    """
     revision: _builtins.int
     """The revision of the project's log that this reply shows."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineageNode]:
-        """What was found, the beginning first, then by distance from it; at most 1000."""
+        """What was found, the beginning first, then by distance from it; at most 1000, and fewer when they are large."""
 
     @_builtins.property
     def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineageEdge]:
@@ -144,11 +146,11 @@ class LineageNode(_message.Message):
     """How many edges it is from the beginning."""
     @_builtins.property
     def model_version(self) -> _model_pb2.ModelVersion:
-        """A version."""
+        """A version, without its description, metadata and series: GetModelVersion has them."""
 
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """A run."""
+        """A run, without its command, parameters and recording problems: GetRun has them."""
 
     @_builtins.property
     def artifact(self) -> _artifact_pb2.Artifact:

@@ -33,6 +33,8 @@ _CUT = {"FinishRunRequest.error", "FinishStepRequest.error", "Run.command"}
 _CUT |= {"RecordingProblem.subject", "RecordingProblem.problem"}
 _TAGS = {"Model.tags", "ModelVersion.tags"}
 _FEWER = "send less in one request, or use several requests"
+# How a fact begins that is a number or a flag, by its length.
+_SCALARS = {9: b"\x09", 2: b"\x18"}
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
@@ -114,8 +116,10 @@ class _Reading:
     def message(self, at: int, end: int, shape: Shape, depth: int) -> None:
         """Read a message; _OutsideError."""
         counts: dict[int, int] = {}
+        data = self._data
         while at < end:
-            tag, at = self._varint(at)
+            # Most tags have one byte.
+            tag, at = (data[at], at + 1) if data[at] < 128 else self._varint(at)
             self._values += 1
             if self._values > MAX_VALUES:
                 raise _OutsideError(MAX_VALUES, "values", self._values)
@@ -150,6 +154,9 @@ class _Reading:
             if self._data.find(b"\0", start, end) >= 0:
                 raise _OutsideError(0, "null")
         elif part.shape is not None:
+            # A number or a flag, which most facts are, has nothing to look at.
+            if part.is_fact and _SCALARS.get(end - start) == self._data[start : start + 1]:
+                return
             if part.is_fact and depth > MAX_DEPTH:
                 raise _OutsideError(MAX_DEPTH, "depth")
             self.message(start, end, part.shape, depth + part.is_fact)

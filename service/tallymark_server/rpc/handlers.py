@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from tallymark.v1 import (
     artifact_pb2,
@@ -19,13 +20,14 @@ from tallymark_server.registry import Named, Registry
 from tallymark_server.rpc import commands, messages, names
 from tallymark_server.rpc.callers import Context, actor_of
 from tallymark_server.rpc.projects import Projects
+from tallymark_server.rpc.turns import command_of, in_turns
 
 
 class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
     """Projects, models and their versions."""
 
     async def CreateModel(self, request: model_registry_pb2.CreateModelRequest, context: Context) -> model_pb2.Model:
-        command = commands.create_model(request, actor_of(context))
+        command = await command_of(commands.create_model, request, context)
         return messages.model(command.project, await self._registry.execute(command))
 
     async def GetModel(self, request: model_registry_pb2.GetModelRequest, context: Context) -> model_pb2.Model:
@@ -40,7 +42,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         project = names.project(request.parent, "parent")
         page = await self._registry.models(project, commands.asked(request))
         return model_registry_pb2.ListModelsResponse(
-            models=[messages.model(project, item) for item in page.items],
+            models=await in_turns(page.items, partial(messages.model, project)),
             next_page_token=page.next_page_token,
             revision=page.revision,
         )
@@ -48,23 +50,23 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
     async def CreateModelVersion(
         self, request: model_registry_pb2.CreateModelVersionRequest, context: Context
     ) -> model_pb2.ModelVersion:
-        command = commands.create_version(request, actor_of(context))
+        command = await command_of(commands.create_version, request, context)
         (version,) = await self._registry.execute(command)
         return messages.version(command.project, version)
 
     async def BatchCreateModelVersions(
         self, request: model_registry_pb2.BatchCreateModelVersionsRequest, context: Context
     ) -> model_registry_pb2.BatchCreateModelVersionsResponse:
-        command = commands.create_versions(request, actor_of(context))
+        command = await command_of(commands.create_versions, request, context)
         response = model_registry_pb2.BatchCreateModelVersionsResponse()
-        for version in await self._registry.execute(command):
-            messages.version(command.project, version, response.model_versions.add)
+        created = await self._registry.execute(command)
+        await in_turns(created, partial(messages.version, command.project, make=response.model_versions.add))
         return response
 
     async def EnsureModelVersion(
         self, request: model_registry_pb2.EnsureModelVersionRequest, context: Context
     ) -> model_registry_pb2.EnsureModelVersionResponse:
-        command = commands.ensure_version(request, actor_of(context))
+        command = await command_of(commands.ensure_version, request, context)
         ensured = await self._registry.execute(command)
         return model_registry_pb2.EnsureModelVersionResponse(
             model_version=messages.version(command.project, ensured.version), created=ensured.created
@@ -86,8 +88,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         response = model_registry_pb2.ListModelVersionsResponse(
             next_page_token=page.next_page_token, revision=page.revision
         )
-        for item in page.items:
-            messages.version(project, item, response.model_versions.add)
+        await in_turns(page.items, partial(messages.version, project, make=response.model_versions.add))
         return response
 
     async def SetStage(self, request: model_registry_pb2.SetStageRequest, context: Context) -> model_pb2.ModelVersion:
@@ -107,11 +108,11 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
     async def LogMetadata(
         self, request: model_registry_pb2.LogMetadataRequest, context: Context
     ) -> model_pb2.ModelVersion:
-        command = commands.log_metadata(request, actor_of(context))
+        command = await command_of(commands.log_metadata, request, context)
         return messages.version(command.project, await self._registry.execute(command))
 
     async def UpdateModel(self, request: model_registry_pb2.UpdateModelRequest, context: Context) -> model_pb2.Model:
-        command = commands.update_model(request, actor_of(context))
+        command = await command_of(commands.update_model, request, context)
         return messages.model(command.project, await self._registry.execute(command))
 
     async def RenameModel(self, request: model_registry_pb2.RenameModelRequest, context: Context) -> model_pb2.Model:
@@ -135,7 +136,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
     async def UpdateModelVersion(
         self, request: model_registry_pb2.UpdateModelVersionRequest, context: Context
     ) -> model_pb2.ModelVersion:
-        command = commands.update_version(request, actor_of(context))
+        command = await command_of(commands.update_version, request, context)
         return messages.version(command.project, await self._registry.execute(command))
 
     async def DeleteModelVersion(
@@ -163,7 +164,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         project, version = _named(request.parent, "parent")
         page = await self._registry.points(project, version, request.keys, size, token, moment)
         return metric_pb2.ListMetricPointsResponse(
-            points=[messages.point(item) for item in page.items],
+            points=await in_turns(page.items, messages.point),
             next_page_token=page.next_page_token,
             revision=page.revision,
         )
@@ -191,7 +192,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         project, version = _named(request.parent, "parent")
         page = await self._registry.artifacts(project, version, asked)
         return artifact_pb2.ListArtifactsResponse(
-            artifacts=[messages.artifact(project, item) for item in page.items],
+            artifacts=await in_turns(page.items, partial(messages.artifact, project)),
             next_page_token=page.next_page_token,
             revision=page.revision,
         )
@@ -223,8 +224,9 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         project = names.project(request.parent, "parent")
         named = _whose(project, request.name) if request.name else None
         page = await self._registry.history(project, commands.scope(request), request.page_size, named)
+        events = await in_turns(page.items, partial(messages.event, project))
         return event_log_pb2.ListEventsResponse(
-            events=next(messages.in_pieces(messages.event(project, event) for event in page.items), []),
+            events=next(messages.in_pieces(events), []),
             revision=page.head.revision,
             log_id=page.head.log_id,
         )
@@ -235,7 +237,7 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
         project, model, interest = commands.interest(request)
         async for progress in self._registry.watch(project, model, interest):
             told = 0
-            for piece in messages.in_pieces(messages.event(project, event) for event in progress.events):
+            for piece in messages.in_pieces(await in_turns(progress.events, partial(messages.event, project))):
                 told += len(piece)
                 revision = progress.revision if told == len(progress.events) else piece[-1].revision
                 yield event_log_pb2.WatchResponse(events=piece, revision=revision, log_id=progress.log_id)

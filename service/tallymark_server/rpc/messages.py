@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import NULL_VALUE
@@ -74,7 +74,7 @@ def model(project: str, model: Model) -> model_pb2.Model:
     """The model as a message."""
     card = model.card
     held = model.holders or _NOBODY
-    return model_pb2.Model(
+    message = model_pb2.Model(
         name=names.of_model(project, model.name),
         description=card.description,
         license=card.license,
@@ -92,12 +92,13 @@ def model(project: str, model: Model) -> model_pb2.Model:
         mod_revision=model.mod_revision,
         etag=etag(model.mod_revision),
         delete_time=_maybe_timestamp(model.delete_time),
-        metadata=_facts(card.metadata),
         latest_number=held.latest,
         production_number=held.production,
         staging_number=held.staging,
         aliases=held.aliases,
     )
+    _fill(card.metadata, message.metadata)
+    return message
 
 
 def version(
@@ -123,8 +124,8 @@ def version(
         message.description = version.description
     if version.tags:
         message.tags.extend(version.tags)
-    for key, value in version.metadata.items():
-        message.metadata[key].CopyFrom(_value(value))
+    if version.metadata:
+        _fill(version.metadata, message.metadata)
     if version.series:
         message.series.update(version.series)
     if version.run:
@@ -141,7 +142,7 @@ def version(
 
 def run(project: str, run: Run) -> run_pb2.Run:
     """The run as a message."""
-    return run_pb2.Run(
+    message = run_pb2.Run(
         name=names.of_run(project, run.id),
         pipeline=run.pipeline,
         state=_RUN_STATES[run.state],
@@ -152,7 +153,6 @@ def run(project: str, run: Run) -> run_pb2.Run:
         commit=run.commit,
         url=run.url,
         command=run.command,
-        parameters=_facts(run.parameters),
         recording_problems=[
             run_pb2.RecordingProblem(subject=found.subject, problem=found.problem, count=found.count)
             for found in run.recording_problems
@@ -165,6 +165,8 @@ def run(project: str, run: Run) -> run_pb2.Run:
         create_revision=run.create_revision,
         mod_revision=run.mod_revision,
     )
+    _fill(run.parameters, message.parameters)
+    return message
 
 
 def run_state(state: RunState) -> model_pb2.RunState.ValueType:
@@ -180,19 +182,20 @@ def duration(micros: int) -> Duration:
 
 def step(project: str, step: RunStep) -> run_pb2.RunStep:
     """The step as a message."""
-    return run_pb2.RunStep(
+    message = run_pb2.RunStep(
         name=names.of_step(project, step.run, step.id),
         display_name=step.name,
         state=_RUN_STATES[step.state],
         error=step.error,
         model_version=names.of_version(project, step.model, step.number) if step.model else "",
-        parameters=_facts(step.parameters),
         create_time=_timestamp(step.create_time),
         start_time=_maybe_timestamp(step.start_time),
         end_time=_maybe_timestamp(step.end_time),
         create_revision=step.create_revision,
         mod_revision=step.mod_revision,
     )
+    _fill(step.parameters, message.parameters)
+    return message
 
 
 def artifact(project: str, artifact: Artifact) -> artifact_pb2.Artifact:
@@ -334,28 +337,34 @@ def _maybe_timestamp(micros: int | None) -> Timestamp | None:
     return None if micros is None else _timestamp(micros)
 
 
-def _facts(facts: Mapping[str, Value]) -> dict[str, model_pb2.MetadataValue] | None:
-    return {key: _value(value) for key, value in facts.items()} if facts else None
+def _fill(facts: Mapping[str, Value], told: MutableMapping[str, model_pb2.MetadataValue]) -> None:
+    """Write the facts to where they are told: each in its place, since a message that is put into another is copied."""
+    for key, value in facts.items():
+        _write(value, told[key])
 
 
-def _value(value: Value) -> model_pb2.MetadataValue:
+def _write(value: Value, told: model_pb2.MetadataValue) -> None:
     match value:
         case None:
-            return model_pb2.MetadataValue(null=NULL_VALUE)
+            told.null = NULL_VALUE
         case bool():
-            return model_pb2.MetadataValue(flag=value)
+            told.flag = value
         case int():
-            return model_pb2.MetadataValue(integer=value)
+            told.integer = value
         case float():
-            return model_pb2.MetadataValue(number=value)
+            told.number = value
         case str():
-            return model_pb2.MetadataValue(text=value)
+            told.text = value
         case Time(micros):
-            return model_pb2.MetadataValue(time=_timestamp(micros))
+            told.time.SetInParent()
+            _set_time(told.time, micros)
         case Uri(text):
-            return model_pb2.MetadataValue(uri=text)
+            told.uri = text
         case tuple():
-            return model_pb2.MetadataValue(list=model_pb2.MetadataList(values=[_value(item) for item in value]))
+            told.list.SetInParent()
+            add = told.list.values.add
+            for item in value:
+                _write(item, add())
         case dict():
-            items = {key: _value(item) for key, item in value.items()}
-            return model_pb2.MetadataValue(map=model_pb2.MetadataMap(values=items))
+            told.map.SetInParent()
+            _fill(value, told.map.values)

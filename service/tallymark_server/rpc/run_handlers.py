@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tallymark.v1 import run_pb2, run_registry_pb2, run_registry_pb2_grpc
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.registry import Named, Registry
 from tallymark_server.rpc import commands, messages, names
 from tallymark_server.rpc.callers import Context, actor_of
+from tallymark_server.rpc.turns import command_of, in_turns
 
 
 class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
@@ -18,7 +21,7 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
     async def StartRun(
         self, request: run_registry_pb2.StartRunRequest, context: Context
     ) -> run_registry_pb2.StartRunResponse:
-        command = commands.start_run(request, actor_of(context))
+        command = await command_of(commands.start_run, request, context)
         started = await self._registry.start_run(command)
         return run_registry_pb2.StartRunResponse(
             run=messages.run(command.project, started.run),
@@ -42,7 +45,7 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
     async def ReportRecordingProblems(
         self, request: run_registry_pb2.ReportRecordingProblemsRequest, context: Context
     ) -> run_pb2.Run:
-        command = commands.report_problems(request, actor_of(context))
+        command = await command_of(commands.report_problems, request, context)
         return messages.run(command.project, await self._registry.execute(command))
 
     async def GetRun(self, request: run_registry_pb2.GetRunRequest, context: Context) -> run_pb2.Run:
@@ -61,13 +64,13 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
             version = Named(model, reference)
         page = await self._registry.runs(project, asked, version)
         return run_registry_pb2.ListRunsResponse(
-            runs=[messages.run(project, item) for item in page.items],
+            runs=await in_turns(page.items, partial(messages.run, project)),
             next_page_token=page.next_page_token,
             revision=page.revision,
         )
 
     async def StartStep(self, request: run_registry_pb2.StartStepRequest, context: Context) -> run_pb2.RunStep:
-        command = commands.start_step(request, actor_of(context))
+        command = await command_of(commands.start_step, request, context)
         return messages.step(command.project, await self._registry.execute(command))
 
     async def FinishStep(self, request: run_registry_pb2.FinishStepRequest, context: Context) -> run_pb2.RunStep:
@@ -81,7 +84,7 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
         moment = commands.moment(request)
         page = await self._registry.steps(project, run, request.page_size, request.page_token, moment)
         return run_registry_pb2.ListStepsResponse(
-            steps=[messages.step(project, item) for item in page.items],
+            steps=await in_turns(page.items, partial(messages.step, project)),
             next_page_token=page.next_page_token,
             revision=page.revision,
         )

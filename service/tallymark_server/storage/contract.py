@@ -227,7 +227,7 @@ class Snapshot(Protocol):
         """A page of the project's runs, or of those that made or used a version."""
         ...
 
-    def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
+    def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Listed[RunStep]:
         """Steps of the run in the order in which they were started, started after that revision."""
         ...
 
@@ -245,7 +245,10 @@ class Snapshot(Protocol):
         *,
         at: int | None = None,
     ) -> Page[Lineage]:
-        """What came from what, around the start: upstream (False), downstream (True), at most so far and so much."""
+        """What came from what, around the start: upstream (False), downstream (True), at most so far and so much.
+
+        Versions are without description, metadata and series, runs without command, parameters and recording problems.
+        """
         ...
 
 

@@ -32,6 +32,7 @@ from tallymark_server.storage.sqlite.appending import append
 from tallymark_server.storage.sqlite.connecting import connector
 from tallymark_server.storage.sqlite.erasing import look, must_scrub, overwrite, scrub, scrub_if_possible
 from tallymark_server.storage.sqlite.heads import HeadKeeper, heads_of, intact
+from tallymark_server.storage.sqlite.known import Known
 from tallymark_server.storage.sqlite.loading import Log, load, new_log_id
 from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.migrate import migrate
@@ -54,8 +55,6 @@ _WORLDLY = {
     sqlite3.SQLITE_NOMEM,
 }
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# How many versions that were asked for are kept until the next change.
-MAX_KNOWN = 4096
 
 
 class Transaction(Writing):
@@ -109,7 +108,7 @@ class SqliteStorage:
         self._exports = Exports(partial(_connect, file, read_only=True))
         self._note_change = note_change
         self._writing = False
-        self._known: dict[tuple[str, str, Reference, bool], ModelVersion] = {}
+        self._known = Known()
 
     async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
         self._writing = True
@@ -166,11 +165,9 @@ class SqliteStorage:
         if (known := self._known.get(asked)) is not None:
             return known
         with _translated:
-            found = self._points.version(project, model, reference, of_deleted=of_deleted, at=at)
+            found, size = self._points.version_now(project, model, reference, of_deleted=of_deleted)
         if found is not None and not self._writing:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[asked] = found
+            self._known.keep(asked, found, size)
         return found
 
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tallymark_server.domain.model import Artifact, ModelVersion, Run
 from tallymark_server.storage.codec import decode_artifact, decode_run, decode_version
 from tallymark_server.storage.contract import Edge, Lineage, Node, NodeKey
 from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
+from tallymark_server.storage.sqlite.listing import MAX_PAGE_SIZE, size_of
 
 Found = ModelVersion | Run | Artifact
 # ("version", model id, number), ("run", run id, 0) or ("artifact", digest or uri, 0)
@@ -73,11 +74,14 @@ WAYS = (
     Way("artifact", "version", downstream=True, sql=_from_artifacts("used")),
 )
 VERSIONS = f"""
-SELECT versions.model, versions.number, events.image, {NAME_AS_OF} FROM {_ASKED} AS asked
+SELECT versions.model, versions.number,
+    json_remove(events.image, '$.description', '$.metadata', '$.series'), {NAME_AS_OF}
+FROM {_ASKED} AS asked
 CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")} {image_as_of("versions", VERSION_AS_OF)}
 """
 RUNS = f"""
-SELECT runs.id, 0, events.image, {NAME_AS_OF} FROM {_ASKED} AS asked
+SELECT runs.id, 0, json_remove(events.image, '$.parameters', '$.recording_problems', '$.command'), {NAME_AS_OF}
+FROM {_ASKED} AS asked
 CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first AND runs.start_revision <= :at
 {image_as_of("runs", RUN_AS_OF)}
 """
@@ -89,6 +93,8 @@ CROSS JOIN events ON events.project = :project AND events.revision = (
     WHERE artifacts.project = :project AND artifacts.identity = asked.first AND {linked_as_of("artifacts")} LIMIT 1
 )
 """
+# Of up to so many things there are images in memory at once.
+_READ_AT_ONCE = 50
 _READ: dict[str, tuple[str, Callable[[str, str], Found]]] = {
     "version": (VERSIONS, decode_version),
     "run": (RUNS, decode_run),
@@ -136,7 +142,8 @@ def lineage(asked: Asked, start: Key, directions: frozenset[bool], depth: int, l
                 depths.setdefault(key, distance)
             seen.update(fresh)
             frontier = fresh
-    resources = _resources(asked, depths)
+    resources, left_out = _resources(asked, list(depths))
+    truncated = truncated or left_out
     nodes = [Node(key, distance, resources[key]) for key, distance in depths.items() if key in resources]
     told = [Edge(one, other) for one, other in edges if one in resources and other in resources]
     return Lineage(sorted(nodes, key=lambda node: node.depth), told, truncated)
@@ -152,10 +159,25 @@ def _steps(asked: Asked, frontier: list[Key], limit: int, *, downstream: bool) -
     return found
 
 
-def _resources(asked: Asked, keys: Iterable[Key]) -> dict[Key, Found]:
+def _resources(asked: Asked, keys: list[Key]) -> tuple[dict[Key, Found], bool]:
+    """Return what the keys mean, as many as a client can receive, the first first, and whether some are left out."""
     resources: dict[Key, Found] = {}
-    for kind, (sql, decode) in _READ.items():
-        of_kind = [(key[1], key[2]) for key in keys if key[0] == kind]
-        for first, second, image, model in asked.rows(sql, of_kind):
-            resources[(kind, first, second)] = decode(image, model)
-    return resources
+    size = 0
+    # The nearest are found first.
+    for first in range(0, len(keys), _READ_AT_ONCE):
+        few = keys[first : first + _READ_AT_ONCE]
+        found: dict[Key, tuple[str, str]] = {}
+        for kind, (sql, _) in _READ.items():
+            of_kind = [(key[1], key[2]) for key in few if key[0] == kind]
+            if of_kind:
+                rows = asked.rows(sql, of_kind)
+                found.update(((kind, one, other), (image, model)) for one, other, image, model in rows)
+        for key in few:
+            if key not in found:
+                continue
+            image, model = found[key]
+            size += size_of(image)
+            if resources and size > MAX_PAGE_SIZE:
+                return resources, True
+            resources[key] = _READ[key[0]][1](image, model)
+    return resources, False

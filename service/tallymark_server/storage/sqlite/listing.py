@@ -44,8 +44,9 @@ _PURGED = f"""
 """
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
-# In characters of JSON: with the default limit of 4 MiB a client must be able to receive any page.
-MAX_PAGE_SIZE = 1_000_000
+# In bytes of JSON: with the default limit of 4 MiB a client must be able to receive any page. A message may have three
+# times the bytes of its image, and two thousand for the names of its model and of whoever made it.
+MAX_PAGE_SIZE = 700_000
 
 
 # To how many a filter is put for one page when none can be looked up: a reader must not keep the others waiting.
@@ -53,10 +54,15 @@ MAX_LOOKED_AT = 10_000
 
 
 class Page(NamedTuple):
-    """The rows of a page, and the sort keys after which the next begins, None after the last."""
+    """The rows of a page, the sort keys after which the next begins, None after the last, and the keys of each row."""
 
     rows: list[tuple[Any, ...]]
     next: tuple[Any, ...] | None
+    keys: list[tuple[Any, ...]]
+
+    def first(self, count: int) -> Page:
+        """Return the page with so many of its rows, one at least."""
+        return self if count >= len(self.rows) else Page(self.rows[:count], self.keys[count - 1], self.keys[:count])
 
 
 class Walk(NamedTuple):
@@ -201,7 +207,7 @@ def _walked(
     if end is None:
         return _page(connection, selected, source, columns, query)
     page = _page(connection, selected, _narrowed(source, f"{column} {back} ?", list(end)), columns, query)
-    return page if page.next else Page(page.rows, end)
+    return page if page.next else page._replace(next=end)
 
 
 def _narrowed(source: Part, condition: str, bound: list[object]) -> Part:
@@ -213,8 +219,9 @@ def _page(
 ) -> Page:
     sql, parameters = page_statement(selected, source, columns, query)
     rows, more = cut(connection.execute(sql, parameters), query.limit, 0)
-    keys = len(sort_keys(query.order, columns))
-    return Page([row[:-keys] for row in rows], rows[-1][-keys:] if more else None)
+    width = len(sort_keys(query.order, columns))
+    keys = [row[-width:] for row in rows]
+    return Page([row[:-width] for row in rows], keys[-1] if more else None, keys)
 
 
 def cut(rows: Iterable[tuple[Any, ...]], limit: int, image: int) -> tuple[list[tuple[Any, ...]], bool]:
@@ -222,11 +229,16 @@ def cut(rows: Iterable[tuple[Any, ...]], limit: int, image: int) -> tuple[list[t
     kept: list[tuple[Any, ...]] = []
     size = 0
     for row in rows:
-        size += len(row[image])
+        size += size_of(row[image])
         if len(kept) == limit or (kept and size > MAX_PAGE_SIZE):
             return kept, True
         kept.append(row)
     return kept, False
+
+
+def size_of(text: str) -> int:
+    """Return how many bytes of UTF-8 the text has."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def page_statement(

@@ -162,13 +162,16 @@ def new_log_id() -> str:
 
 def pointed(
     connection: sqlite3.Connection, project: int, model: str, reference: Reference, *, of_deleted: bool
-) -> ModelVersion | None:
-    """The version that the reference means; of a deleted model too, if that is asked for."""
+) -> tuple[ModelVersion | None, int]:
+    """Return the version that the reference means, of a deleted model too if that is asked for, and its image's size.
+
+    The size is in characters of JSON.
+    """
     given = {"project": project, "model": model, "value": reference.value, "deleted": int(of_deleted)}
     for name, _, image in connection.execute(POINTED_ONE[reference.by], given):
         version = decode_version(image, name)
-        return None if version.purged else version
-    return None
+        return (None if version.purged else version), len(image)
+    return None, 0
 
 
 def _found(

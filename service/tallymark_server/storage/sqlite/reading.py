@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -28,10 +29,12 @@ from tallymark_server.storage.sqlite.holders import HELD, holders_at, holders_no
 from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, RUN_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.lineage import Asked, lineage
 from tallymark_server.storage.sqlite.listing import (
+    MAX_PAGE_SIZE,
     artifacts_page,
     cut,
     models_page,
     runs_page,
+    size_of,
     versions_page,
 )
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
@@ -69,7 +72,7 @@ STEPS_AFTER = f"""
 SELECT events.image, {NAME_AS_OF} FROM run_steps {image_as_of("run_steps", AS_BEGUN)}
 WHERE run_steps.project = :project AND run_steps.run = :run
     AND run_steps.start_revision > :after AND run_steps.start_revision <= :at
-ORDER BY run_steps.start_revision LIMIT :limit
+ORDER BY run_steps.start_revision LIMIT :limit + 1
 """
 ARTIFACT_OF_NAME = f"""
 SELECT events.image FROM artifacts {image_as_of("artifacts", AS_BEGUN)}
@@ -148,14 +151,23 @@ class Reading(Snapshot):
         since = self.connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
         page = models_page(self.connection, self._id(project), at, query, renamed_since=since is not None)
         found = [decode_model(*row) for row in page.rows]
-        return Listed(head, self._with_holders(project, found, None if at == head.revision else at), at, page.next)
+        held = self._with_holders(project, found, None if at == head.revision else at)
+        # The aliases of a model are in no image, and there may be a thousand of each.
+        page = page.first(_fitting(zip(held, page.rows, strict=True)))
+        return Listed(head, held[: len(page.rows)], at, page.next)
+
+    def version_now(
+        self, project: str, model: str, reference: Reference, *, of_deleted: bool
+    ) -> tuple[ModelVersion | None, int]:
+        """Return the version that the reference means now, and the size of its image in characters."""
+        return pointed(self.connection, self._id(project), model, reference, of_deleted=of_deleted)
 
     def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
         """The version that the reference means."""
         if at is None:
-            return pointed(self.connection, self._id(project), model, reference, of_deleted=of_deleted)
+            return self.version_now(project, model, reference, of_deleted=of_deleted)[0]
         past = Past(self.connection, self._id(project), at)
         found = past.model(model)
         if found is None or (found.delete_time is not None and not of_deleted):
@@ -236,11 +248,13 @@ class Reading(Snapshot):
         """Running runs of which heartbeats are awaited, after that one."""
         return [Awaited(*row) for row in self.connection.execute(AWAITED_RUNS, (*after, limit))]
 
-    def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Page[RunStep]:
-        """Steps of the run."""
+    def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Listed[RunStep]:
+        """A page of the run's steps."""
+        head = self.head(project)
         given = {"project": self._id(project), "run": run_id, "after": after, "at": _revision(at), "limit": limit}
-        rows = self.connection.execute(STEPS_AFTER, given)
-        return Page(self.head(project), [decode_step(*row) for row in rows])
+        rows, more = cut(self.connection.execute(STEPS_AFTER, given), limit, 0)
+        steps = [decode_step(*row) for row in rows]
+        return Listed(head, steps, head.revision if at is None else at, (steps[-1].create_revision,) if more else None)
 
     def events(self, project: str, after: int, limit: int) -> Page[Event]:
         """Events after that revision, in order."""
@@ -281,6 +295,18 @@ class Reading(Snapshot):
         if project not in self._ids:
             self.head(project)
         return self._ids[project]
+
+
+def _fitting(models: Iterable[tuple[Model, tuple[Any, ...]]]) -> int:
+    """Return how many of the models, each with its row, fit into a page; one at least."""
+    size = count = 0
+    for model, (image, *_) in models:
+        aliases = model.holders.aliases if model.holders else {}
+        size += size_of(image) + sum(map(size_of, aliases)) + 16 * len(aliases)
+        if count and size > MAX_PAGE_SIZE:
+            break
+        count += 1
+    return count
 
 
 def _project(name: str, log_id: str, image: str | None) -> Project:

@@ -1,0 +1,123 @@
+"""Every answer is bounded: a client with the limits of gRPC receives it, and what is left out can be asked for."""
+
+from __future__ import annotations
+
+import pytest
+from calling import DEADLINE, PROJECT, Calls
+from google.protobuf.message import Message
+
+from tallymark.v1.event_log_pb2 import ListEventsRequest, WatchRequest
+from tallymark.v1.lineage_pb2 import QueryLineageRequest
+from tallymark.v1.model_pb2 import MetadataList, MetadataValue, ModelConfig, ModelVersion
+from tallymark.v1.model_registry_pb2 import BatchCreateModelVersionsRequest, ListModelsRequest, ListModelVersionsRequest
+from tallymark.v1.run_pb2 import Run, RunStep
+from tallymark.v1.run_registry_pb2 import ListRunsRequest, ListStepsRequest, StartRunRequest, StartStepRequest
+
+LARGEST = 4 * 1024 * 1024
+# A number takes four bytes of JSON, and thirteen of a message.
+NUMBERS = MetadataValue(list=MetadataList(values=[MetadataValue(number=1)] * 16_000))
+TEXT = "é" * 30_000
+COUNT = 10
+
+
+@pytest.fixture
+def large(calls: Calls) -> Calls:
+    """Models, versions, a run of every size that is allowed, and its steps."""
+    for number in range(COUNT):
+        calls.create_model(f"model{number:02}", description=TEXT, metadata={"a": NUMBERS})
+    for _ in range(COUNT):
+        calls.create_version("model00", description=TEXT, metadata={"a": NUMBERS})
+    for number in range(COUNT):
+        run = Run(pipeline=TEXT, parameters={"a": NUMBERS})
+        calls.runs.StartRun(StartRunRequest(parent=PROJECT, run_id=f"r{number}", run=run), timeout=DEADLINE)
+        step = RunStep(display_name=TEXT, parameters={"a": NUMBERS})
+        calls.runs.StartStep(
+            StartStepRequest(parent=f"{PROJECT}/runs/r0", step_id=f"s{number}", step=step), timeout=DEADLINE
+        )
+    return calls
+
+
+def pages(call: object, request: Message, field: str) -> list[list[Message]]:
+    """The items of each page."""
+    found = []
+    while True:
+        reply = call(request, timeout=DEADLINE)
+        assert reply.ByteSize() < LARGEST
+        found.append(list(getattr(reply, field)))
+        if not reply.next_page_token:
+            return found
+        request.page_token = reply.next_page_token
+
+
+def test_every_list_is_cut_so_that_clients_can_receive_it(large: Calls) -> None:
+    """A page of what is as large as it may be comes in several, each less than 4 MiB, and none is lost."""
+    lists = (
+        (large.models.ListModels, ListModelsRequest(parent=PROJECT, page_size=1000), "models"),
+        (
+            large.models.ListModelVersions,
+            ListModelVersionsRequest(parent=f"{PROJECT}/models/model00", page_size=1000),
+            "model_versions",
+        ),
+        (large.runs.ListRuns, ListRunsRequest(parent=PROJECT, page_size=1000), "runs"),
+        (large.runs.ListSteps, ListStepsRequest(parent=f"{PROJECT}/runs/r0", page_size=1000), "steps"),
+    )
+    for call, request, field in lists:
+        found = pages(call, request, field)
+        assert len(found) > 1, field
+        names = [item.name for page in found for item in page]
+        assert len(names) == len(set(names)) == COUNT, field
+
+
+def test_events_are_cut_so_that_clients_can_receive_them(large: Calls) -> None:
+    """Listing and watching from the first event on, no message is larger than clients take, and every event comes."""
+    last = large.events(after=0)[-1].revision
+    seen = 0
+    while seen < 4 * COUNT:
+        reply = large.log.ListEvents(
+            ListEventsRequest(parent=PROJECT, after_revision=seen, page_size=1000), timeout=DEADLINE
+        )
+        assert 0 < reply.ByteSize() < LARGEST
+        assert [event.revision for event in reply.events] == list(range(seen + 1, seen + 1 + len(reply.events)))
+        seen = reply.events[-1].revision
+    assert last < seen
+    watched: list[int] = []
+    for message in large.log.Watch(WatchRequest(parent=PROJECT, after_revision=0), timeout=DEADLINE):
+        assert message.ByteSize() < LARGEST
+        watched += [event.revision for event in message.events]
+        if len(watched) == seen:
+            break
+    assert watched == list(range(1, seen + 1))
+
+
+def test_lineage_has_no_metadata(calls: Calls) -> None:
+    """What a run made is told without what makes it large, so that many nodes are one small answer."""
+    calls.start_run("train", ModelConfig(model="seed"))
+    for number in range(30):
+        new = ModelVersion(description=TEXT, metadata={"a": NUMBERS}, tags=["kept"])
+        calls.create_model(f"m{number}")
+        request = BatchCreateModelVersionsRequest(parent=f"{PROJECT}/models/m{number}", model_versions=[new])
+        calls.models.BatchCreateModelVersions(request, timeout=DEADLINE)
+        calls.ensure(f"m{number}", "1", run="train")
+    request = QueryLineageRequest(name=f"{PROJECT}/runs/train", depth=1)
+    reply = calls.models.QueryLineage(request, timeout=DEADLINE)
+    assert (len(reply.nodes), reply.truncated) == (32, False)
+    used = [node.model_version for node in reply.nodes if "/models/m" in node.id]
+    assert {(found.description, len(found.metadata), tuple(found.tags)) for found in used} == {("", 0, ("kept",))}
+    assert reply.ByteSize() < 100_000
+
+
+def test_lineage_is_cut_where_clients_could_not_receive_it(calls: Calls) -> None:
+    """Nodes that are large all the same are told as far as they fit, the nearest first, and that there are more."""
+    calls.create_model("base")
+    tags = sorted(f"{number:02}" + "x" * 250 for number in range(100))
+    calls.start_run("train")
+    for number in range(60):
+        calls.create_version("base", tags=tags)
+        calls.ensure("base", str(number + 1), run="train")
+    request = QueryLineageRequest(name=f"{PROJECT}/runs/train", depth=1)
+    reply = calls.models.QueryLineage(request, timeout=DEADLINE)
+    assert reply.truncated
+    assert reply.nodes[0].id == f"{PROJECT}/runs/train"
+    assert 10 < len(reply.nodes) < 61
+    assert {edge.source for edge in reply.edges} <= {node.id for node in reply.nodes}
+    assert reply.ByteSize() < LARGEST
