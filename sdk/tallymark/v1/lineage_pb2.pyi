@@ -100,8 +100,8 @@ class QueryLineageResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
-    """Whether there is more, beyond the depth, the limit of nodes, or what one answer holds: ask again from a node that is
-    further away.
+    """Whether there is more, beyond the depth, the limit of nodes, or what one answer holds: ask again from a node that
+    is further away.
     """
     revision: _builtins.int
     """The revision of the project's log that this reply shows."""

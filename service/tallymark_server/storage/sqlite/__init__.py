@@ -21,6 +21,7 @@ receipts        what requests were answered with, and for how long that is remem
 
 Reading:
 reading         the questions
+known           versions that were read, until the next change
 rows            rows to things
 listing         pages of lists, by conditions and orders, as of one revision
 conditions      conditions and orders to SQL
