@@ -18,8 +18,8 @@ from consistency.work import FREQUENT, SERVICES, WORK, Choice
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, event_log_pb2_grpc
 
-# Of so many requests each is sent twice at once, and is left before its answer.
-HEDGED, CANCELLED = 0.3, 0.04
+# Of so many requests each is sent twice at once, and is left before its answer; and so often an old one is sent again.
+HEDGED, CANCELLED, REPEATED = 0.3, 0.04, 0.15
 PATIENCE = 30.0
 # After so many attempts in vain the service is gone for good.
 ATTEMPTS = 400
@@ -33,7 +33,7 @@ class Asking(threading.Thread):
     def __init__(self, address: str, name: str, begun: threading.Semaphore, ended: threading.Event) -> None:
         super().__init__(name=name)
         self.history: list[Operation] = []
-        self.hedged = self.cancelled = 0
+        self.hedged = self.cancelled = self.repeated = 0
         self.failure: BaseException | None = None
         self._address = address
         self._begun = begun
@@ -53,6 +53,8 @@ class Asking(threading.Thread):
                     self.history.append(Operation(method, request, time.monotonic()))
                     self._begun.release()
                     self._ask(self.history[-1], stubs)
+                    if self._random.random() < REPEATED:
+                        self._repeat(self._random.choice(self.history), stubs[0])
         except BaseException as failure:  # noqa: BLE001 - shown by who started the client
             self.failure = failure
 
@@ -77,6 +79,13 @@ class Asking(threading.Thread):
             if operation.answers or leaves or not operation.request_id:
                 return
         raise TimeoutError(f"nobody answers {operation}")
+
+    def _repeat(self, operation: Operation, stub: dict[str, Any]) -> None:
+        """Send a request again, whatever it was answered with, and however long ago."""
+        if operation.request_id:
+            self.repeated += 1
+            call = stub[operation.method].future(operation.request, timeout=PATIENCE, wait_for_ready=True)
+            self._note(operation, _answer(call))
 
     def _note(self, operation: Operation, answer: Any) -> None:
         if answer is None:

@@ -31,8 +31,9 @@ SERVICES: dict[str, tuple[Any, type]] = {
     "RunRegistry": (run_registry_pb2, run_registry_pb2_grpc.RunRegistryStub),
     "EventLog": (event_log_pb2, event_log_pb2_grpc.EventLogStub),
 }
-# About projects as a whole; the log of another project is no part of the one that is checked.
-ELSEWHERE = {"CreateProject", "GetProject", "ListProjects"}
+# About other projects, whose logs are no part of the one that is checked. What is erased is not as it was answered, on
+# purpose, so nothing is erased from the log that is checked.
+ELSEWHERE = {"CreateProject", "GetProject", "ListProjects", "Erase"}
 
 
 class Choice:
@@ -192,11 +193,12 @@ WORK: dict[str, Callable[[Choice], Any]] = {
     ),
     "FinishStep": lambda c: r.FinishStepRequest(name=f"{_run_name(c)}/steps/{c.one('s', 't')}", state=c.outcome),
     "ListSteps": lambda c: r.ListStepsRequest(parent=_run_name(c), page_size=PAGE),
+    "Erase": lambda c: e.EraseRequest(name=f"projects/p{c.number}", paths=["actors.anonymous"], reason="for a test"),
     "ListEvents": lambda c: e.ListEventsRequest(parent=PROJECT, page_size=PAGE, after_revision=c.one(0, 1, 2)),
     "Watch": lambda c: e.WatchRequest(parent=PROJECT, after_revision=c.one(0, 1, 2)),
     "Verify": lambda c: e.VerifyRequest(parent=PROJECT),
     "Export": lambda c: e.ExportRequest(parent=PROJECT),
 }
 # What costs much, or ends much, is asked seldom.
-SELDOM = {"Verify", "Export", "Watch", "PurgeModel", "DeleteModel", "RenameModel", "CreateProject"}
+SELDOM = {"Erase", "Verify", "Export", "Watch", "PurgeModel", "DeleteModel", "RenameModel", "CreateProject"}
 FREQUENT = [method for method in WORK for _ in range(2 if method in SELDOM else 10)]

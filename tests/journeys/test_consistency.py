@@ -56,6 +56,7 @@ def test_no_answer_contradicts_the_log_or_another_answer(tmp_path: Path) -> None
         "operations": len(history),
         "kills": kills,
         "hedged": sum(client.hedged for client in load.clients),
+        "repeated": sum(client.repeated for client in load.clients),
         "cancelled": sum(client.cancelled for client in load.clients),
         "effects": len(log.receipts),
         "revisions": log.head,
