@@ -78,6 +78,11 @@ def test_a_run_says_once_what_it_uses(version: str, number: int) -> None:
     project.when(ensure(str(number), run="train")).then()
 
 
+def test_outside_a_run_nothing_is_used() -> None:
+    """A version that a run made is found without a run, and no run is said to use it."""
+    given(model_created(), run_started(), version_made(1)).when(ensure("1")).then()
+
+
 def test_each_run_says_for_itself_what_it_uses() -> None:
     """A version that one run uses is used by another one in an event of its own."""
     project = given(*FULL, version_used(1), run_started("other"))
@@ -184,3 +189,9 @@ def test_a_deleted_version_is_not_given(version: str) -> None:
 def test_a_deleted_model_gives_no_version(version: str, happened: tuple[Happened, ...]) -> None:
     """Whatever is asked for, a deleted model must be undeleted first."""
     given(model_created(), *happened, model_deleted()).when(ensure(version)).refused(ModelDeleted, model="churn")
+
+
+def test_a_deleted_model_gives_a_run_no_version() -> None:
+    """Not even the automatic version that the run has made of it already."""
+    project = given(model_created(), run_started(), version_made(1), model_deleted())
+    project.when(ensure(run="train")).refused(ModelDeleted, model="churn")
