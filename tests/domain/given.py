@@ -20,7 +20,7 @@ from tallymark_server.domain import commands as c
 from tallymark_server.domain.commands import Keys
 from tallymark_server.domain.deciding import AnyCommand, Decision, Outcome, take
 from tallymark_server.domain.errors import RegistryError, Unavailable
-from tallymark_server.domain.model import Artifact, Model, ModelVersion, Project, Run, RunStep
+from tallymark_server.domain.model import Artifact, Erasure, Model, ModelVersion, Project, Run, RunStep
 from tallymark_server.domain.state import State
 
 # When something is requested, after all that is given.
@@ -153,6 +153,8 @@ def _as_it_is(history: History, outcome: Outcome) -> object:
             return history.links(version, outcome.name)[outcome.ordinal - 1]
         case Project():
             return history.events[0].image
+        case Erasure():
+            return history.events[-1].image
         case c.Ensured():
             return replace(outcome, version=_as_it_is(history, outcome.version))
         case c.Started():

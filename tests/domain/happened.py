@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from domain.history import History
+from domain.history import DIGEST, History
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     Artifact,
     ArtifactType,
+    Erasure,
     MetricChange,
     Model,
     ModelCard,
@@ -224,6 +225,17 @@ def version_used(number: int, *, run: str = TRAIN, step: str = "", model: str = 
 
 def run_state_changed(number: int, state: RunState, *, model: str = CHURN) -> Happened:
     return lambda at: at.event(Kind.VERSION_RUN_STATE_CHANGED, at.version(model, number, run_state=state))
+
+
+def erased(*paths: str, contents: int, actor: str | None = None, reason: str = "", **subject: Any) -> Happened:
+    """Content is erased from so many events: of a run, of a version or a model, or of the project. The actor may be."""
+
+    def happen(at: Moment) -> Event:
+        image = Erasure(**subject, paths=paths, contents=contents, digest=DIGEST, mod_revision=at.revision)
+        event = at.event(Kind.ERASED, image, reason=reason)
+        return event if actor is None else replace(event, actor=actor)
+
+    return happen
 
 
 # Artifacts.

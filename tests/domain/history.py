@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from tallymark_server.domain.commands import Keys
+from tallymark_server.domain.commands import Erasing, Keys
+from tallymark_server.domain.erasing import Eraser, subject_of
+from tallymark_server.domain.errors import RegistryError
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     EXCLUSIVE_STAGES,
@@ -25,9 +27,9 @@ from tallymark_server.domain.model import (
     VersionUse,
 )
 from tallymark_server.domain.reference import By, Reference
-from tallymark_server.domain.state import Receipt, State
+from tallymark_server.domain.state import Prospect, Receipt, State, Subject
 
-PROJECT, LOG_ID = "default", "log"
+PROJECT, LOG_ID, DIGEST = "default", "log", "digest"
 # When the first event of a history happened; each one later takes a second.
 BEGIN, SECOND = 1_000_000_000, 1_000_000
 
@@ -194,7 +196,20 @@ class History:
                 place = (version.model_id, version.number)
                 state.linked[model, version.number] = sum(key[:2] == place for key in self.artifacts)
         state.holders.update({model: self.holders(model) for model in keys.holders})
+        if keys.erasing is not None:
+            self._look_for(state, keys.erasing)
         return state
+
+    def _look_for(self, state: State, what: Erasing) -> None:
+        """What erasing would come to. Where it is of nothing that is known, that is for the domain to refuse."""
+        try:
+            subject = subject_of(state, what)
+        except RegistryError:
+            return
+        eraser = Eraser(subject, what, self.revision + 1)
+        found = [event for event in self.events if _is_about(event, subject) and eraser.rewritten(event) != event]
+        by_path = tuple(eraser.by_path)
+        state.prospect = Prospect(subject=subject, contents=len(found), by_path=by_path, digest=DIGEST)
 
     def _load_model(self, state: State, name: str) -> None:
         state.models[name] = model = self.model(name)
@@ -232,6 +247,17 @@ def _is_meant(version: ModelVersion, reference: Reference) -> bool:
             return reference.value in version.aliases
         case By.LATEST:
             return version.delete_time is None
+
+
+def _is_about(event: Event, subject: Subject) -> bool:
+    match event.image:
+        case Run() | RunStep() as image:
+            return subject.run in (image.id, getattr(image, "run", None)) or subject == Subject()
+        case Model() as image:
+            return subject == Subject() or (subject.model_id == image.id and not subject.number)
+        case image:
+            place = getattr(image, "model_id", 0), getattr(image, "number", 0)
+            return subject == Subject() or (subject.run is None and place == (subject.model_id, subject.number))
 
 
 def _is_of(place: tuple[Any, ...], model: int, number: int | None) -> bool:

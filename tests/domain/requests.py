@@ -157,3 +157,9 @@ def start_step(step: str = FIT, *, run: str = TRAIN, **fields: Any) -> c.StartSt
 
 def finish_step(state: RunState, step: str = FIT, *, run: str = TRAIN, **fields: Any) -> c.FinishStep:
     return c.FinishStep(**ATTEMPT, run=run, step=step, state=state, **fields)
+
+
+def erase(*paths: str, reason: str = "law", **of: Any) -> c.Erase:
+    """Of a `run`, or of a `model` with the version of a `reference`, or without; of the project without both."""
+    attempt = {key: of.pop(key) for key in ("request_id", "fingerprint") if key in of}
+    return c.Erase(**ATTEMPT, **attempt, what=c.Erasing(paths=paths, actor=ATTEMPT["actor"], **of), reason=reason)

@@ -82,6 +82,13 @@ def test_a_version_is_bounded_as_a_whole() -> None:
     large.when(log_metadata(1, {"a": 1.0})).then(metadata_logged(1, {"a": 1.0}))
 
 
+def test_an_alias_counts_towards_the_version() -> None:
+    """A version that is nearly full takes a short alias, and no long one."""
+    full = given(model_created(), version_created(1, description=LONG, metadata={"a": "x" * 65_400}))
+    full.when(set_alias(1, "x" * 255)).refused(LimitReached, field="model_version")
+    full.when(set_alias(1, "x" * 100)).then(alias_set(1, "x" * 100))
+
+
 def test_what_was_larger_before_may_change_and_not_grow() -> None:
     """A version of an older file keeps what it has: it is promoted and shortened, and takes nothing more."""
     many = tuple(sorted(f"a{number:03}" for number in range(150)))

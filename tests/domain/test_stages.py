@@ -116,6 +116,12 @@ def test_a_swap_may_be_for_one_holder_only() -> None:
     project.when(set_stage(2, PRODUCTION, expected=1)).refused(StageOccupied, number=1)
 
 
+def test_a_swap_for_a_holder_that_has_left_is_an_entry() -> None:
+    """Where the expected holder is gone and nobody has come, the version moves in."""
+    project = given(*TWO, stage_changed(1, NONE, PRODUCTION), stage_changed(1, PRODUCTION, ARCHIVED))
+    project.when(set_stage(2, PRODUCTION, force=True, expected=1)).then(stage_changed(2, NONE, PRODUCTION))
+
+
 def test_a_version_moves_only_as_it_was_read() -> None:
     """With the etag of an older state the version stays, also where it is already; with that of its state it moves."""
     project = given(*TWO, version_updated(2, description="good"))
