@@ -8,10 +8,15 @@ from pathlib import Path
 import grpc
 import pytest
 from calling import Calls
+from hypothesis import settings
 
 from tallymark.testing import Server, registry
 
 __all__ = ["registry"]
+
+# How long an example takes is up to the machine, and what else it does.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")
