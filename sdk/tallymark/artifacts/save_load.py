@@ -160,7 +160,8 @@ def load(artifact: ArtifactInfo, *, format: str | None = None, trusted: Sequence
         artifact: what was linked.
         format: how to read it, if the link does not say; `joblib`, a pickle, must be named here.
         trusted: types that a file in the format skops may hold, beside those of scikit-learn, LightGBM and XGBoost
-            (`tallymark/trusted_types.py`) and of the setting `trusted_types`: qualified names, or `my_package.*`.
+            (`tallymark.artifacts.formats.trusted_types`) and of the setting `trusted_types`: qualified names, or
+            `my_package.*`.
 
     Raises:
         DigestMismatch: the bytes are not those that were linked.
