@@ -8,14 +8,14 @@ from pathlib import Path
 import grpc
 import pytest
 from calling import Calls
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tallymark.testing import Server, registry
 
 __all__ = ["registry"]
 
 # How long an example takes is up to the machine, and what else it does.
-settings.register_profile("any machine", deadline=None)
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 

@@ -8,7 +8,7 @@ from domain.anything import batches
 from domain.given import NOW, told
 from domain.history import History
 from domain.requests import ensure, finish_run, start_run
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from msgspec.structs import replace
 
 from tallymark_server.domain.deciding import AnyCommand
@@ -21,7 +21,7 @@ from tallymark_server.writer import decide_batch
 budget = int(os.environ.get("TALLYMARK_TEST_EXAMPLES", "30"))
 
 
-@settings(max_examples=budget, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=budget)
 @given(batches)
 def test_a_batch_is_decided_as_if_each_came_alone(batches: list[list[AnyCommand]]) -> None:
     """Whatever comes together gets the same answers and has the same effects as when it comes one after the other."""

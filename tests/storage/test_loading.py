@@ -14,8 +14,10 @@ from tallymark_server.storage.contract import Writing
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.writer import Answer, decide_batch
 
+ANY_MACHINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+@settings(max_examples=25, deadline=None, suppress_health_check=ANY_MACHINE)
 @given(batches=batches)
 async def test_what_is_loaded_is_what_the_log_says(
     batches: list[list[AnyCommand]], tmp_path_factory: pytest.TempPathFactory
