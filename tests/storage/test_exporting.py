@@ -8,6 +8,7 @@ import math
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storage.conftest import Open
-from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
+from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, versions_of, write
 from storage.test_verifying import file
 
 from tallymark_server.domain import commands as c
@@ -79,9 +80,26 @@ def test_a_project_is_exported_alone_as_of_any_revision(file: Path, tmp_path: Pa
         copy = tmp_path / f"{at}.db"
         told = lines_of(file, "default", at)
         assert [line for line in told if b'"kind"' in line] == events[:at]
-        assert take_in(copy, told) == {"default": at}
+        # What the end of a run means for its versions follows in the import, too.
+        rest = list(takewhile(lambda line: b'"version_run_state_changed"' in line, events[at:]))
+        assert take_in(copy, told) == {"default": at + len(rest)}
         assert verify(copy).problems == []
-        assert lines_of(copy, "default") == told
+        assert lines_of(copy, "default", at) == told
+
+
+async def test_a_run_that_ended_at_the_end_of_an_export_has_ended_for_its_versions(tmp_path: Path) -> None:
+    """An export as of the revision at which a run ended is imported with what that means for the versions it made."""
+    path, copy = tmp_path / "a.db", tmp_path / "copy.db"
+    async with open_sqlite(path, ("default",)) as storage:
+        await write(storage, start_run("r1"), ensure(run="r1"), ensure("a", run="r1"))
+        ended = (await storage.head("default")).revision + 1
+        await write(storage, c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED))
+        assert (await storage.head("default")).revision == ended + 2
+    take_in(copy, lines_of(path, "default", ended))
+    assert verify(copy).problems == []
+    async with open_sqlite(copy, ("default",)) as storage:
+        assert [version.run_state for version in await versions_of(storage)] == [RunState.FAILED] * 2
+        assert (await storage.head("default")).revision == ended + 2
 
 
 def test_projects_join_a_file_one_by_one(file: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The file:
 schema/         the tables, by numbered steps
 migrate         applies those steps, forward only
 rechaining      gives logs of earlier releases the digests and hashes of now
-run_states      gives versions of earlier releases the state of their run
+run_states      gives versions whose log lacks it the state of their run
 lock            lets one process at a time hold the file
 connecting      connects to the file
 threaded        a connection with a thread of its own

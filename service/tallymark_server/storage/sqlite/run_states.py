@@ -1,4 +1,7 @@
-"""Gives versions of earlier releases the state of the run that made them, by events at the end of their log."""
+"""Gives versions the state of the run that made them, by events at the end of their log.
+
+Those of earlier releases have none; that of an export as of a revision at which a run had just ended is of before.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tallymark_server.storage.sqlite.appending import append
 from tallymark_server.storage.sqlite.loading import Log
 
 ACTOR = "tallymark"
-REASON = "added to versions of an earlier release"
+REASON = "taken from the run, since the log did not say it"
 _STRETCH = 1000
 _PROJECT = "SELECT name, log_id, revision, time, last_model_id, hash FROM projects WHERE id = ?"
 _WITHOUT = f"""
@@ -27,13 +30,14 @@ CROSS JOIN events ON events.project = versions.project AND events.revision = ver
 CROSS JOIN runs ON runs.project = run_versions.project AND runs.id = run_versions.run
 CROSS JOIN events AS run_event ON run_event.project = runs.project AND run_event.revision = runs.revision
 WHERE run_versions.project = ? AND (run_versions.run, run_versions.model, run_versions.number) > (?, ?, ?)
-    AND run_versions.role = 'made' AND json_extract(events.image, '$.run_state') IS NULL
+    AND run_versions.role = 'made'
+    AND json_extract(events.image, '$.run_state') IS NOT coalesce(json_extract(run_event.image, '$.state'), 'running')
 ORDER BY run_versions.run, run_versions.model, run_versions.number LIMIT {_STRETCH}
 """
 
 
 def add_run_states(connection: sqlite3.Connection) -> None:
-    """Append an event for each version that was made in a run and has no run state yet, in all projects."""
+    """Append an event for each version that was made in a run and has not that run's state, in all projects."""
     for (project,) in connection.execute("SELECT id FROM projects ORDER BY id").fetchall():
         for versions in _without_state(connection, project):
             state, log = _head(connection, project)
