@@ -126,6 +126,7 @@ def test_the_readme_keeps_its_order() -> None:
         "From any language",
         "The dashboard",
         "The command line",
+        "Erasing",
         "Backup, export, import",
         "Moving from MLflow or ZenML",
         "What it costs",
