@@ -17,7 +17,8 @@ from calling import PROJECT, Calls
 
 from tallymark.v1 import artifact_pb2, metric_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 
-TIMEOUT = 30
+# In seconds; the machine may be busy with other tests.
+TIMEOUT = 120
 FORM = "application/x-www-form-urlencoded"
 HOSTILE = """<script>document.title = "stolen"</script><img src=x onerror="alert(1)">"'{{ 7 * 7 }}&amp;"""
 DATA, WEIGHTS = f"sha256:{'d' * 64}", f"sha256:{'e' * 64}"

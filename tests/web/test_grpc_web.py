@@ -18,6 +18,8 @@ from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_pb2, model_registry_pb2
 from tallymark_server.settings import InvalidSettingError, parse_origin
 
+pytestmark = pytest.mark.timeout(600)
+
 GET_MODEL, WATCH = "ModelRegistry/GetModel", "EventLog/Watch"
 CHURN = model_registry_pb2.GetModelRequest(name=f"{PROJECT}/models/churn")
 ALLOWED = "https://app.example"
@@ -74,8 +76,12 @@ def test_a_watch_by_grpc_web_gives_the_events_and_ends_in_time(server: Server, c
     calls.create_model("churn")
     request = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0)
     for kind in (WEB, WEB_TEXT):
-        messages, trailers = by_grpc_web(server.dashboard, WATCH, request, content_type=kind, grpc_timeout="500m")
-        events = [event for message in messages for event in event_log_pb2.WatchResponse.FromString(message).events]
+        # A busy server may need more of the time to begin.
+        for given in ("200m", "2S", "20S"):
+            messages, trailers = by_grpc_web(server.dashboard, WATCH, request, content_type=kind, grpc_timeout=given)
+            events = [event for message in messages for event in event_log_pb2.WatchResponse.FromString(message).events]
+            if events:
+                break
         assert events == calls.events()
         assert trailers["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
 
@@ -149,7 +155,7 @@ def test_other_sites_do_not_even_read(shared: Server) -> None:
 def test_an_allowed_site_may_call_and_no_more(shared: Server) -> None:
     """Pages and forms of the dashboard stay out of reach of the site whose pages may call."""
     headers = {"origin": ALLOWED, "sec_fetch_site": "cross-site"}
-    assert preflight(shared.dashboard, ALLOWED, "/projects").status == 405
+    assert preflight(shared.dashboard, ALLOWED, "/projects").status == 403
     page = ask(shared.dashboard, "/models.json", **headers)
     assert "access-control-allow-origin" not in page.headers
     form = ask(
