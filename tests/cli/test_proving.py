@@ -88,7 +88,7 @@ def test_url_decides_between_a_service_and_a_file(run: Any, registry: Server, tm
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{}", "is no checkpoint"), ('{"checkpoint": 1, "projects": {}}', "tells nothing of project")]
+    ("text", "words"), [("{}", "is no checkpoint"), ('{"checkpoint": 2, "projects": {}}', "tells nothing of project")]
 )
 def test_a_checkpoint_that_tells_nothing_of_the_project_proves_nothing(
     run: Any, registry: Server, tmp_path: Path, text: str, words: str
