@@ -8,7 +8,7 @@ TallymarkError
 ├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached, NoCurrentModel,
-│                        NoCurrentRun, AmbiguousRun, DigestMismatch, ErasedSince
+│                        NoCurrentRun, AmbiguousRun, DigestMismatch, StoreNotTrusted, ErasedSince
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending,
@@ -251,6 +251,10 @@ class StepFinished(Refused):
 
 class DigestMismatch(Refused):
     """The bytes of an artifact are not those that were linked."""
+
+
+class StoreNotTrusted(Refused):
+    """The artifact lies outside of the stores that the settings trust."""
 
 
 class RequestIdReused(Refused):

@@ -27,8 +27,9 @@ class Settings(NamedTuple):
     """How the registry is asked. `timeout` is in seconds, None for the default of each kind of call.
 
     `store` is the folder, or the uri of one, in which artifacts are saved; `trusted_types` are the types that they may
-    hold beside those of well-known libraries. `spool` is the folder in which records of runs are kept until they are
-    sent, and `heartbeat_timeout` how long, in seconds, the registry waits for a sign of life of a run before it records
+    hold beside those of well-known libraries, and `trusted_stores` the folders and URIs, beside `store`, from which
+    they are fetched. `spool` is the folder in which records of runs are kept until they are sent, and
+    `heartbeat_timeout` how long, in seconds, the registry waits for a sign of life of a run before it records
     the run as lost; 0 if it is never to do so.
     """
 
@@ -42,6 +43,7 @@ class Settings(NamedTuple):
     parameters: str = "on"
     spool: str = ""
     heartbeat_timeout: float = 90.0
+    trusted_stores: tuple[str, ...] = ()
 
     @property
     def offline(self) -> bool:
@@ -80,6 +82,7 @@ def configure(
     parameters: str | None = None,
     spool: str | None = None,
     heartbeat_timeout: float | None = None,
+    trusted_stores: Iterable[str] | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment or the context in use; None changes nothing.
 
@@ -93,11 +96,14 @@ def configure(
     to record no arguments of steps and pipelines, `off` (TALLYMARK_PARAMETERS), `spool` the folder in which records of
     runs are kept until they are sent (TALLYMARK_SPOOL, by default ~/.local/state/tallymark/spool), `heartbeat_timeout`
     the seconds after which a run without a sign of life is recorded as lost, 0 for never (TALLYMARK_HEARTBEAT_TIMEOUT,
-    by default 90). Raises InvalidSetting.
+    by default 90), `trusted_stores` the folders and URIs, beside `store`, from which artifacts are fetched
+    (TALLYMARK_TRUSTED_STORES, separated by commas): a link to elsewhere is refused. Raises InvalidSetting.
     """
+    stores = None if trusted_stores is None else ",".join(texts(trusted_stores, "configure(trusted_stores=...)"))
     types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
     given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor, "store": store}
     given |= {"trusted_types": types, "parameters": parameters, "spool": spool, "heartbeat_timeout": heartbeat_timeout}
+    given["trusted_stores"] = stores
     chosen = {name: value for name, value in given.items() if value is not None}
     _settle({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
@@ -179,12 +185,17 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
     actor, store = _checked_actor(*setting("actor")) or who_asks(), setting("store", DEFAULT_STORE)[0]
-    trusted = tuple(name.strip() for name in setting("trusted_types")[0].split(",") if name.strip())
+    trusted, stores = _listed(setting("trusted_types")[0]), _listed(setting("trusted_stores")[0])
     parameters = _one_of(PARAMETERS, *setting("parameters", "on"))
     # Not resolved: a folder that is a link may point elsewhere tomorrow.
     spool = os.path.abspath(setting("spool")[0] or _default_spool(environment))  # noqa: PTH100 - pathlib has none that keeps links
     heartbeat_timeout = _checked_heartbeat_timeout(*setting("heartbeat_timeout", DEFAULT_HEARTBEAT_TIMEOUT))
-    return Settings(url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout)
+    return Settings(url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout, stores)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Return what is separated by commas."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _default_spool(environment: Mapping[str, str]) -> str:

@@ -231,7 +231,8 @@ def test_nothing_is_overwritten_unless_it_is_said(registry_env: Server, tmp_path
 
 def test_more_than_was_linked_is_not_fetched(registry_env: Server, tmp_path: Path) -> None:
     """A download stops where the file should have ended, and weak digests verify nothing."""
-    source = tmp_path / "large"
+    source = tmp_path / "store" / "large"
+    source.parent.mkdir()
     source.write_bytes(b"x" * 3_000_000)
     target = tmp_path / "target"
     target.mkdir()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallymark.artifacts.file_names import ending, segment
+from tallymark.artifacts.trusted_stores import check_trusted, opened, uri_of
 from tallymark.errors import (
     AlreadyExists,
     DigestMismatch,
@@ -33,6 +34,8 @@ CHUNK = 1024 * 1024
 # Shorter transfers are over before a progress bar is read.
 LONG = 16 * CHUNK
 ALGORITHM = "sha256"
+# Of a file that was linked without its size, in bytes.
+MAX_UNKNOWN = 1024 * CHUNK
 # What has been broken, such as md5, verifies nothing.
 _ALGORITHMS = {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"}
 # What a folder on another machine answers while that machine is away. Anything else that a folder answers, such as that
@@ -134,6 +137,7 @@ def get(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> None:
     Raises:
         AlreadyExists: there is a file, and `force` does not say to replace it.
         DigestMismatch: the bytes are not those that were linked.
+        StoreNotTrusted: they lie outside of the stores that the settings trust.
         StoreUnavailable: they cannot be read.
 
     """
@@ -152,6 +156,11 @@ def get_folder(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> 
     try:
         _get(artifact.uri, artifact.digest, MAX_MANIFEST, temporary / "manifest", _said(artifact))
         manifest = read_manifest(temporary / "manifest")
+        if manifest.size > (artifact.size or MAX_UNKNOWN):
+            raise DigestMismatch(
+                f"the folder at {artifact.uri} has {manifest.size:,} bytes, and {_said(artifact)} was linked with"
+                f" {artifact.size:,}: do not use it, or save the folder again"
+            )
         content = temporary / "content"
         content.mkdir()
         for name in manifest.empty:
@@ -231,15 +240,18 @@ def _make_root(files: Any, uri: str) -> None:
 
 def _get(uri: str, digest: str, size: int, target: Path, what: str) -> None:
     """Fetch a file of at most `size` bytes, 0 if that is not known, and verify it."""
+    check_trusted(uri, current())
+    limit = size or MAX_UNKNOWN
     algorithm, _, expected = digest.partition(":")
     checked = hashlib.new(algorithm) if algorithm in _ALGORITHMS else None
     update = checked.update if checked is not None else _ignore
-    with _store(uri) as (files, place), target.open("wb") as written, files.open(place, "rb") as source:
-        fetched = _copy(source.read, _both(written.write, update), size, f"loading {what}")
-    if (size and fetched > size) or checked is None or checked.hexdigest() != expected:
+    with _store(uri) as (files, place), target.open("wb") as written, opened(files, place) as source:
+        fetched = _copy(source.read, _both(written.write, update), size, f"loading {what}", limit)
+    if fetched > limit or checked is None or checked.hexdigest() != expected:
         found = f"{algorithm}:{checked.hexdigest()}" if checked is not None else "nothing that could be compared"
-        if size and fetched > size:
-            found = "nothing that could be compared, for it is larger than it was"
+        if fetched > limit:
+            larger = "it was" if size else f"{limit:,} bytes, and was linked without a size"
+            found = f"nothing that could be compared, for it is larger than {larger}"
         raise DigestMismatch(
             f"{uri} has the digest {found}, and {what} was linked with {digest or 'none'}; it was changed since, or"
             " linked without one: do not use it, or link what is there as a new artifact"
@@ -262,15 +274,17 @@ def _both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -
     return write
 
 
-def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object], size: int, what: str) -> int:
-    """Copy until the end, or until more has come than there should be; return how much has come."""
+def _copy(
+    read: Callable[[int], bytes], write: Callable[[bytes], object], size: int, what: str, limit: int | None = None
+) -> int:
+    """Copy until the end, or until more has come than the limit; return how much has come."""
     from tqdm import tqdm
 
     shown, done = size >= LONG and sys.stderr.isatty(), 0
     with tqdm(total=size or None, unit="B", unit_scale=True, desc=what, disable=not shown, leave=False) as bar:
         while chunk := read(CHUNK):
             done += len(chunk)
-            if size and done > size:
+            if limit is not None and done > limit:
                 break
             write(chunk)
             bar.update(len(chunk))
@@ -284,11 +298,7 @@ def _digest_of(path: Path) -> str:
 
 def root() -> str:
     """Return the uri of the store in force."""
-    found = current().store
-    if "://" in found:
-        return found.rstrip("/")
-    # fsspec takes a path as it is written, so an encoded one would be another folder; "::" separates its file systems.
-    return f"file://{Path(found).absolute().as_posix()}".replace("::", "%3A%3A")
+    return uri_of(current().store)
 
 
 def may_come_back(error: StoreUnavailable) -> bool:
@@ -312,6 +322,8 @@ def _store(uri: str, **options: bool) -> Iterator[tuple[Any, str]]:
         files, place = url_to_fs(uri, **options)
     except (ImportError, ValueError) as error:
         raise InvalidSetting(_no_driver(uri, error)) from None
+    except Exception as error:
+        raise StoreUnavailable(f"{uri} cannot be read or written: {error!r}") from error
     try:
         yield files, place
     except TallymarkError:

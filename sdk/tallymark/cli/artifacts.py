@@ -125,7 +125,7 @@ def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
     import tempfile
 
     from tallymark.artifacts.save_load import download
-    from tallymark.errors import DigestMismatch, StoreUnavailable
+    from tallymark.errors import DigestMismatch, StoreNotTrusted, StoreUnavailable
 
     broken = 0
     rows = []
@@ -138,6 +138,8 @@ def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
                 broken, state = broken + 1, "changed"
             except StoreUnavailable:
                 broken, state = broken + 1, "not there"
+            except StoreNotTrusted:
+                broken, state = broken + 1, "not trusted"
         rows.append({"artifact": f"{found.name}@{found.ordinal}", "state": state, "uri": found.uri})
     printer.many(rows)
     if broken:
