@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A server that is started again and again, by tests and benches, must not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers bench-dashboard bench-import protos clean
+.PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers bench-dashboard bench-import bench-hostile protos clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -70,6 +70,9 @@ bench-dashboard: setup ## measure pages over 100,000 versions, and creates besid
 
 bench-import: setup ## import 100,000 versions with 1,000,000 points from MLflow, in bounded memory
 	@PYTHONPATH=tests $(BIN)/python -m bench.importing $(OPTIONS)
+
+bench-hostile: setup ## attack a server in every way that tests/attacks knows, and bound what a small get, memory and a stop suffer
+	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(OPTIONS)
 
 protos: setup ## generate the stubs from protos/ into sdk/
 	$(BIN)/python protos/generate.py

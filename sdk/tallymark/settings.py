@@ -86,11 +86,11 @@ def configure(
 ) -> None:
     """Set, for this process, what otherwise comes from the environment or the context in use; None changes nothing.
 
-    `url` is HOST:PORT of the service (TALLYMARK_URL), `project` whose models are meant (TALLYMARK_PROJECT), `mode`
-    `online`, `offline` to keep what runs record on disk until `tallymark sync` sends it, or `disabled` to record
-    nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take
-    (TALLYMARK_TIMEOUT), `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host), `store` the
-    folder or uri in which artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts), `trusted_types` the
+    `url` is HOST:PORT or unix:PATH of the service (TALLYMARK_URL), `project` whose models are meant
+    (TALLYMARK_PROJECT), `mode` `online`, `offline` to keep what runs record on disk until `tallymark sync` sends it, or
+    `disabled` to record nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take (TALLYMARK_TIMEOUT),
+    `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host), `store` the folder or uri in which
+    artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts), `trusted_types` the
     types, beside those of well-known libraries, that artifacts in the format skops may hold: qualified names, or
     `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas), `parameters` is `on` or,
     to record no arguments of steps and pipelines, `off` (TALLYMARK_PARAMETERS), `spool` the folder in which records of
@@ -205,8 +205,17 @@ def _default_spool(environment: Mapping[str, str]) -> str:
 
 
 def checked_url(url: str, source: str) -> str:
-    """Return the address without spaces around it. Raises InvalidSetting, with the source, if it is not HOST:PORT."""
+    """Return the address without spaces around it, of a socket with its whole path.
+
+    Raises InvalidSetting, with the source, if it is neither HOST:PORT nor unix:PATH.
+    """
     address = url.strip()
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        path = path.removeprefix("//") if path.startswith("///") else path
+        if not path or path.startswith("//") or not path.isprintable():
+            raise InvalidSetting(f"{source} is {url!r}, which is no path of a socket, such as unix:/run/tallymark.sock")
+        return f"unix:{os.path.abspath(path)}"  # noqa: PTH100 - pathlib takes time to import
     host, _, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if (
@@ -217,7 +226,7 @@ def checked_url(url: str, source: str) -> str:
         or not 0 < int(port) <= 65_535
         or (":" in bare) == (bare == host)
     ):
-        raise InvalidSetting(f"{source} is {url!r}, which is not HOST:PORT, such as {DEFAULT_URL}")
+        raise InvalidSetting(f"{source} is {url!r}, which is not HOST:PORT, such as {DEFAULT_URL}, nor unix:PATH")
     return address
 
 

@@ -42,8 +42,8 @@ class ServerError(Exception):
 class Server:
     """A Tallymark server in a process of its own.
 
-    `db` is its SQLite file. `address` is HOST:PORT; it stays the same when the server is restarted. `options` are
-    further flags of `tallymark serve`. `http` is HOST:PORT for a dashboard, which is then at `dashboard`.
+    `db` is its SQLite file. `address` is HOST:PORT or unix:PATH; it stays the same when the server is restarted.
+    `options` are further flags of `tallymark serve`. `http` is where a dashboard listens, which is then at `dashboard`.
     """
 
     def __init__(
@@ -99,7 +99,8 @@ class Server:
         self.address = announced.rsplit(" on ", 1)[1].strip()
         if self._http is not None:
             self.dashboard = _lines(self._process).readline().rsplit(" at ", 1)[1].strip()
-            self._http = urlsplit(self.dashboard).netloc
+            # A restart is to listen where this has; a socket is named without a scheme.
+            self._http = urlsplit(self.dashboard).netloc or self.dashboard
 
     def stop(self) -> None:
         """Stop gracefully: what waits is answered first; ServerError if it does not end well."""

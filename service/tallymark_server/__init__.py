@@ -15,6 +15,7 @@ watching    the bell and the loop by which readers follow the log
 rpc/        the gRPC edge: messages to commands, results to messages, errors to statuses
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
 settings    what an operator can set
+local_sockets  Unix sockets to listen at
 telemetry   the logs of the service, for people or for programs
 foreign/    other registries, told to the log by the same rules, with the times of then
 progress    progress bars on a terminal

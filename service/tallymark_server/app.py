@@ -17,6 +17,7 @@ import structlog
 from tallymark_server import telemetry
 from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
 from tallymark_server.heartbeats import Heartbeats
+from tallymark_server.local_sockets import PREFIX
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.serving import GrpcServer
 from tallymark_server.settings import Settings
@@ -46,7 +47,7 @@ class Running:
 
     @property
     def address(self) -> str:
-        """HOST:PORT."""
+        """HOST:PORT, or unix:PATH."""
         return _address(self.host, self.port)
 
 
@@ -64,12 +65,15 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
         writer = Writer(storage, bell, clock, settings.max_waiting)
         heartbeats = Heartbeats(storage, writer, clock.estimate)
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat)
-        server, web = GrpcServer(registry), HttpServer(registry, settings.http_names, settings.http_origins)
+        server = GrpcServer(registry, settings.max_connection_age, settings.grace)
+        web = HttpServer(registry, settings.http_names, settings.http_origins)
         line, losing = asyncio.create_task(writer.serve()), asyncio.create_task(heartbeats.serve())
         try:
             dashboard = "" if settings.http is None else _url(settings.http[0], web.listen(*settings.http))
             port = await server.start(settings.host, settings.port)
-            tasks = [line, losing, asyncio.create_task(web.serve(port))] if dashboard else [line, losing]
+            tasks = (
+                [line, losing, asyncio.create_task(web.serve(port or settings.host))] if dashboard else [line, losing]
+            )
             yield Running(settings.host, port, dashboard, asyncio.ensure_future(_failed(tasks)))
             await server.refuse()
         finally:
@@ -90,10 +94,14 @@ async def _failed(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def _address(host: str, port: int) -> str:
+    if host.startswith(PREFIX):
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _url(host: str, port: int) -> str:
+    if host.startswith(PREFIX):
+        return host
     # What listens everywhere is found here.
     return f"http://{_address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}/"  # noqa: S104 - compared
 

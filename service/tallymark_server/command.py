@@ -84,15 +84,17 @@ _setting = partial(click.option, show_envvar=True)
 )
 @_setting(
     "--listen",
-    metavar="HOST:PORT",
+    metavar="ADDRESS",
     default=DEFAULT_LISTEN,
-    help="Where to answer gRPC calls. Port 0 picks a free one and prints it.",
+    help="Where to answer gRPC calls: HOST:PORT, or unix:PATH for a socket that only its owner may use. Port 0 picks a"
+    " free one and prints it.",
 )
 @_setting(
     "--http",
-    metavar="HOST:PORT",
+    metavar="ADDRESS",
     default=DEFAULT_HTTP,
-    help="Where to answer browsers, and calls as JSON. Port 0 picks a free one and prints it.",
+    help="Where to answer browsers, and calls as JSON: HOST:PORT, or unix:PATH for a proxy on this machine. Port 0"
+    " picks a free one and prints it.",
 )
 @_setting(
     "--http-name",
@@ -136,6 +138,14 @@ _setting = partial(click.option, show_envvar=True)
     metavar="SECONDS",
     default=10.0,
     help="How long calls under way may take to end when the server stops.",
+)
+@_setting(
+    "--max-connection-age",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    show_default="never",
+    help="After how long each connection of gRPC is to be made anew, so that a balancer can spread clients again. Calls"
+    " under way have as long to end as with --grace.",
 )
 @_setting(
     "--max-clock-jump",

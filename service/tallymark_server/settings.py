@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tallymark_server.local_sockets import PREFIX
+
 DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_HTTP = "127.0.0.1:8080"
 
@@ -18,7 +20,8 @@ class InvalidSettingError(Exception):
 class Settings:
     """What an operator can set. Times are in seconds, `max_clock_jump` is in hours.
 
-    `http` is where the dashboard listens, None for no dashboard.
+    `http` is where the dashboard listens, None for no dashboard. A host may be `unix:PATH`, and its port 0 then.
+    `max_connection_age` ends each connection of gRPC some time after, None for never.
     """
 
     db: Path = Path("tallymark.db")
@@ -31,17 +34,29 @@ class Settings:
     max_waiting: int = 10_000
     heartbeat: float = 15.0
     grace: float = 10.0
+    max_connection_age: float | None = None
     max_clock_jump: float = 24.0
     log_level: str = "info"
     log_format: str = "console"
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """The host and the port of HOST:PORT or [IPV6]:PORT; InvalidSettingError."""
+    """Return the host and the port of HOST:PORT or [IPV6]:PORT; of unix:PATH that with its whole path, and port 0.
+
+    Raises InvalidSettingError.
+    """
+    if text.startswith(PREFIX):
+        path = text.removeprefix(PREFIX)
+        path = path.removeprefix("//") if path.startswith("///") else path
+        if not path or path.startswith("//") or not path.isprintable():
+            raise InvalidSettingError(f"{text!r} is no path of a socket, such as unix:/run/tallymark.sock")
+        return f"{PREFIX}{Path(path).absolute()}", 0
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65_535:
-        raise InvalidSettingError(f"{text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}; port 0 picks a free one")
+        raise InvalidSettingError(
+            f"{text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}, nor unix:PATH; port 0 picks a free one"
+        )
     return host, int(port)
 
 

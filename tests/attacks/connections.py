@@ -1,17 +1,10 @@
-"""Hostile connections: what a program can do to a server by how it sends and reads, whatever it sends.
-
-`python -m attacks.connections NAME GRPC HTTP SECONDS` makes one of them against a server on this machine, says
-`attacking` when it is under way, goes on for so many seconds, and prints what became of it as JSON.
-"""
+"""Hostile connections: what a program can do to a server by how it sends and reads, whatever it sends."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-import json
-import os
 import struct
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -337,20 +330,3 @@ ATTACKS: dict[str, Callable[[Target], Awaitable[str]]] = {
         endless_headers,
     )
 }
-
-
-async def _attack(name: str, target: Target, seconds: float) -> None:
-    print("attacking", flush=True)
-    became = "cut short"
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            became = await ATTACKS[name](target)
-            await asyncio.Event().wait()
-    print(json.dumps(became), flush=True)
-    # The connections end with the process, and need no farewell.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    _, which, grpc_port, http_port, length = sys.argv
-    asyncio.run(_attack(which, Target(grpc_port, http_port), float(length)))

@@ -132,8 +132,8 @@ def _alone(note: Path) -> Iterator[None]:
 @click.command
 @_db
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file, as for `serve`.")
-@click.option("--listen", metavar="HOST:PORT", help="Where to answer gRPC calls, as for `serve`.")
-@click.option("--http", metavar="HOST:PORT", help="Where to answer browsers, as for `serve`.")
+@click.option("--listen", metavar="ADDRESS", help="Where to answer gRPC calls, as for `serve`.")
+@click.option("--http", metavar="ADDRESS", help="Where to answer browsers, as for `serve`.")
 @click.option("--no-ui", is_flag=True, help="Answer no browsers.")
 @printed
 def up(

@@ -58,6 +58,8 @@ class Finding(NamedTuple):
 
 def look(url: str) -> Finding | None:
     """Find out why the address does not answer; None if it speaks gRPC, or if nothing can be said."""
+    if url.startswith("unix:"):
+        return _look_at(socket.AF_UNIX, url.removeprefix("unix:"), LOOK, b"")
     proxy = proxy_of(url)
     host, port = (host_of(url), int(url.rpartition(":")[2])) if proxy is None else (proxy.host, proxy.port)
     opening = b"" if proxy is None else proxy.request(url)

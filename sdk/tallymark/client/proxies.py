@@ -54,7 +54,9 @@ def proxy_of(address: str) -> Proxy | None:
 
 
 def why_direct(address: str) -> str:
-    """Return why a proxy, if there is one, is not asked for HOST:PORT; empty if it is asked."""
+    """Return why a proxy, if there is one, is not asked for the address; empty if it is asked."""
+    if address.startswith("unix:"):
+        return "the service is reached by a socket of this machine"
     host = host_of(address)
     listed = next((os.environ[name] for name in _EXEMPTIONS if name in os.environ), "")
     if any(_exempts(entry, host) for entry in map(str.strip, listed.split(",")) if entry):

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+from tallymark_server import local_sockets
 from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Context
@@ -61,8 +62,14 @@ class CannotListenError(Exception):
 class GrpcServer:
     """The registry's methods, health and reflection on one port."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections())))
+    def __init__(self, registry: Registry, max_age: float | None = None, grace: float = 0) -> None:
+        """Connections end after about `max_age` seconds, and have `grace` more for calls under way."""
+        options = [*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections())]
+        if max_age is not None:
+            options.append(("grpc.max_connection_age_ms", round(max_age * 1000)))
+            options.append(("grpc.max_connection_age_grace_ms", round(grace * 1000)))
+        self._server = grpc.aio.server(options=options)
+        self._path = ""
         self._health = health.aio.HealthServicer()
         services: dict[ServiceDescriptor, object] = {
             model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry(registry),
@@ -77,7 +84,10 @@ class GrpcServer:
         add_reflection(self._server, (*self._names, health.SERVICE_NAME))
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, and give the port, which the system chooses when it is asked for 0; CannotListenError."""
+        """Listen, and return the port: for 0 the system chooses one, a socket has none. Raises CannotListenError."""
+        if host.startswith(local_sockets.PREFIX):
+            await self._serve_at(host.removeprefix(local_sockets.PREFIX))
+            return 0
         shown = f"[{host}]" if ":" in host else host
         try:
             chosen = self._server.add_insecure_port(f"{shown}:{port}")
@@ -86,10 +96,23 @@ class GrpcServer:
                 f"cannot listen on {shown}:{port}: the port is taken, or the address is not this machine's; name"
                 " another with --listen HOST:PORT (port 0 picks a free one)"
             ) from None
+        await self._serve()
+        return chosen
+
+    async def _serve_at(self, path: str) -> None:
+        try:
+            with local_sockets.binding(path):
+                self._server.add_insecure_port(f"unix:{path}")
+        except (local_sockets.SocketTakenError, RuntimeError) as error:
+            why = str(error) if isinstance(error, local_sockets.SocketTakenError) else "the folder cannot be written"
+            raise CannotListenError(f"cannot listen on unix:{path}: {why} (--listen)") from None
+        self._path = path
+        await self._serve()
+
+    async def _serve(self) -> None:
         await self._server.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return chosen
 
     async def refuse(self) -> None:
         """Tell whoever asks for health that this server is going away."""
@@ -98,6 +121,8 @@ class GrpcServer:
     async def stop(self, grace: float) -> None:
         """Take no more calls; those under way have `grace` seconds to end."""
         await self._server.stop(grace)
+        if self._path:
+            local_sockets.remove(self._path)
 
 
 def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) -> grpc.GenericRpcHandler:

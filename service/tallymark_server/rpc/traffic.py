@@ -41,9 +41,12 @@ ARRIVAL_DEADLINE, READ_DEADLINE = 10.0, 30.0
 # An answer that has not been read for so many seconds gives way to another when there is no room for both.
 PATIENCE = 1.0
 # In milliseconds, how often calls that make no progress are looked for; a request not there at the third look
-# gives way to one that waits. Only looks count, since while the event loop is busy requests wait through no fault.
+# gives way to one that waits. A look that comes later than it should counts only one time in ten: while the event loop
+# is busy, requests wait through no fault of their callers.
 LOOK_MS = 25
 LOOKS = 3
+PUNCTUAL = 0.01
+BUSY = 10
 # So many long answers are made at the same time. More would not be ready sooner, hold memory while they are made, and
 # leave the event loop to short calls only after each has had its turn.
 MAX_LONG = 2
@@ -94,6 +97,8 @@ class Traffic:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sending: dict[Context, _Sending] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._looks_while_busy = 0
         self._large = asyncio.Semaphore(MAX_LARGE)
         self._large_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -113,7 +118,7 @@ class Traffic:
         assert task is not None, "a call is a task"  # noqa: S101
         self._arriving[task] = 0
         if self._timer is None:
-            self._timer = self._loop.call_later(LOOK_MS / 1000, self._look)
+            self._look_soon()
         try:
             return await context.read()
         except asyncio.CancelledError:
@@ -168,7 +173,7 @@ class Traffic:
         self._sending[context] = _Sending(context.peer(), size, now, task)
         self.unread += size
         if self._timer is None:
-            self._timer = self._loop.call_later(LOOK_MS / 1000, self._look)
+            self._look_soon()
 
     def _read(self, context: Context) -> None:
         sent = self._sending.pop(context, None)
@@ -198,17 +203,27 @@ class Traffic:
                 turn.set_result(None)
                 return
 
+    def _look_soon(self) -> None:
+        self._due = self._loop.time() + LOOK_MS / 1000
+        self._timer = self._loop.call_at(self._due, self._look)
+
     def _look(self) -> None:
         """Give the places of those who make no progress to those who wait."""
-        wanted = len(self._waiting)
+        now = self._loop.time()
+        busy = now > self._due + PUNCTUAL
+        self._looks_while_busy = self._looks_while_busy + 1 if busy else 0
+        counts = not busy or self._looks_while_busy % BUSY == 0
+        wanted = len(self._waiting) if counts else 0
         for task, looks in self._arriving.items():
-            self._arriving[task] = looks + 1
-            if (wanted and looks >= LOOKS) or looks >= self._max_looks:
+            self._arriving[task] = looks + counts
+            if (wanted > 0 and looks >= LOOKS) or looks >= self._max_looks:
                 wanted -= 1
                 self._late.add(task)
                 task.cancel()
-        self._cut(self._loop.time() - self._read_deadline, None)
-        self._timer = self._loop.call_later(LOOK_MS / 1000, self._look) if self._arriving or self._sending else None
+        self._cut(now - self._read_deadline, None)
+        self._timer = None
+        if self._arriving or self._sending:
+            self._look_soon()
 
     def _cut(self, begun: float, size: int | None) -> None:
         """End what was begun before that moment and is not read yet, the oldest first: all, or so many bytes."""

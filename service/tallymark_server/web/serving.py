@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tallymark_server import local_sockets
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.serving import CannotListenError
 from tallymark_server.rpc.traffic import max_connections
@@ -32,13 +33,19 @@ class HttpServer:
         self._names = names
         self._origins = origins
         self._socket: socket.socket | None = None
+        self._path = ""
         self._server: uvicorn.Server | None = None
         self._live: Live | None = None
         self._serving = self._stopping = False
         self._ended = asyncio.Event()
 
     def listen(self, host: str, port: int) -> int:
-        """Take the port, and give it, which the system chooses when it is asked for 0; CannotListenError."""
+        """Take the port, and return it: for 0 the system chooses one, a socket has none. Raises CannotListenError."""
+        if host.startswith(local_sockets.PREFIX):
+            path = host.removeprefix(local_sockets.PREFIX)
+            self._socket = _bound(path)
+            self._path = path
+            return 0
         shown = f"[{host}]" if ":" in host else host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -51,8 +58,8 @@ class HttpServer:
         chosen: int = self._socket.getsockname()[1]
         return chosen
 
-    async def serve(self, grpc_port: int) -> None:
-        """Answer until `stop`."""
+    async def serve(self, grpc_port: int | str) -> None:
+        """Answer until `stop`; gRPC is answered at that port, or at that socket."""
         self._serving = True
         try:
             await asyncio.to_thread(_load)
@@ -62,7 +69,7 @@ class HttpServer:
             self._taken().close()
             self._ended.set()
 
-    async def _answer(self, grpc_port: int) -> None:
+    async def _answer(self, grpc_port: int | str) -> None:
         import uvicorn
 
         from tallymark_server.web.connections import PatientProtocol, Unread
@@ -103,10 +110,25 @@ class HttpServer:
             await self._ended.wait()
         elif self._socket is not None:
             self._socket.close()
+        if self._path:
+            local_sockets.remove(self._path)
 
     def _taken(self) -> socket.socket:
         assert self._socket is not None, "listen comes before serve"  # noqa: S101
         return self._socket
+
+
+def _bound(path: str) -> socket.socket:
+    """Return a socket that listens at the path. Raises CannotListenError."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with local_sockets.binding(path):
+            made.bind(path)
+        made.listen(BACKLOG)
+    except (local_sockets.SocketTakenError, OSError) as error:
+        made.close()
+        raise CannotListenError(f"the dashboard cannot listen on unix:{path}: {error} (--http)") from None
+    return made
 
 
 def _load() -> None:

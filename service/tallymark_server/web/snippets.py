@@ -87,7 +87,9 @@ def _grpcurl(host: str, method: str, body: str, service: str = SERVICE) -> Snipp
 
 
 def _hosts(visit: Visit) -> tuple[str, str]:
-    """Where the viewer reaches gRPC and this page: the same host, as the viewer's browser names it."""
+    """Where the viewer reaches gRPC and this page: the same host, as the viewer's browser names it, or a socket."""
     base = f"{visit.request.url.scheme}://{visit.request.headers.get('host', '')}"
+    if isinstance(visit.around.grpc_port, str):
+        return visit.around.grpc_port, base
     host = urlsplit(base).hostname or "127.0.0.1"
     return f"{f'[{host}]' if ':' in host else host}:{visit.around.grpc_port}", base

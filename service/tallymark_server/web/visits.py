@@ -28,7 +28,7 @@ class Surroundings:
     """What every page may need to know of the service: what it keeps, and where gRPC is answered."""
 
     registry: Registry
-    grpc_port: int
+    grpc_port: int | str
 
 
 class Menu(NamedTuple):

@@ -1,0 +1,68 @@
+"""Unix sockets at which the service listens: for their owner alone, and never taken from a server that answers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PREFIX = "unix:"
+# What every system takes of a path, in bytes; gRPC takes no longer one either.
+MAX_PATH = 100
+# For how long another server may take to answer a connection, in seconds.
+PATIENCE = 1.0
+
+
+class SocketTakenError(Exception):
+    """There can be no socket at the path; the message says why, and what to do next."""
+
+
+@contextmanager
+def binding(path: str) -> Iterator[None]:
+    """Make room for a socket at the path, which whatever is bound in the block has for its owner alone.
+
+    Raises SocketTakenError.
+    """
+    _make_room(path)
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def remove(path: str) -> None:
+    """Remove the socket, if it is still there."""
+    with suppress(OSError):
+        if Path(path).is_socket():
+            Path(path).unlink()
+
+
+def _make_room(path: str) -> None:
+    """Remove what a server that is gone has left. Raises SocketTakenError."""
+    if len(os.fsencode(path)) > MAX_PATH:
+        raise SocketTakenError(f"the path {path} is longer than {MAX_PATH} bytes; choose a shorter one")
+    try:
+        found = Path(path).lstat()
+    except FileNotFoundError:
+        folder = Path(path).parent
+        if folder.is_dir():
+            return
+        raise SocketTakenError(f"there is no folder {folder}; make it first") from None
+    except OSError as error:
+        raise SocketTakenError(f"{path} cannot be used: {error.strerror}; choose another path") from None
+    if not stat.S_ISSOCK(found.st_mode):
+        raise SocketTakenError(f"{path} is there already, and is no socket; choose another path, or remove it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PATIENCE)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            remove(path)
+            return
+        except OSError as error:
+            raise SocketTakenError(f"{path} cannot be used: {error.strerror or error}; choose another path") from None
+    raise SocketTakenError(f"another server answers at {path}; choose another path, or stop that server first")
