@@ -11,8 +11,7 @@ TallymarkError
 │                        NoCurrentRun, AmbiguousRun, DigestMismatch, StoreNotTrusted, ErasedSince
 ├── Conflict             EtagMismatch, AliasMoved
 ├── OutOfRange           RevisionInFuture
-├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending,
-│   │                    ClockJumped
+├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending, ClockJumped
 │   └── DeadlineExceeded CallTimedOut
 ├── Unauthenticated
 ├── Forbidden            ForeignOrigin
@@ -352,10 +351,7 @@ class StoreUnavailable(Unavailable):
 
 
 class NumberPending(Unavailable):
-    """The version has no number yet, since the registry cannot be reached; the run records all the same.
-
-    The number is given when the records are sent: when the registry is back, or by `tallymark sync`.
-    """
+    """The version has no number yet: it is given when the run's records are sent, also by `tallymark sync`."""
 
 
 class StorageUnavailable(Unavailable):
@@ -365,7 +361,7 @@ class StorageUnavailable(Unavailable):
 
 
 class CallTimedOut(DeadlineExceeded):
-    """The time that the caller gave, or that a request may take to arrive, has passed; over HTTP only."""
+    """The time that the caller gave, or that a request may take to arrive, has passed."""
 
     reason = "CALL_TIMED_OUT"
 

@@ -135,7 +135,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Field is the header that says so. Keys: field, value.
     """
     ERROR_REASON_CALL_TIMED_OUT: _ErrorReason.ValueType  # 43
-    """DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A
+    """DEADLINE_EXCEEDED. The time that a request may take to arrive has passed, or, over HTTP, that the caller gave. A
     change may have been made: repeat it with the same request_id. Keys: timeout_ms.
     """
     ERROR_REASON_ERASED_SINCE: _ErrorReason.ValueType  # 44
@@ -262,7 +262,7 @@ ERROR_REASON_FOREIGN_ORIGIN: ErrorReason.ValueType  # 42
 Field is the header that says so. Keys: field, value.
 """
 ERROR_REASON_CALL_TIMED_OUT: ErrorReason.ValueType  # 43
-"""DEADLINE_EXCEEDED. Over HTTP: the time that the caller gave, or that a request may take to arrive, has passed. A
+"""DEADLINE_EXCEEDED. The time that a request may take to arrive has passed, or, over HTTP, that the caller gave. A
 change may have been made: repeat it with the same request_id. Keys: timeout_ms.
 """
 ERROR_REASON_ERASED_SINCE: ErrorReason.ValueType  # 44
