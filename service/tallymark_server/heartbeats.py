@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from tallymark_server.domain.commands import LoseRun
-from tallymark_server.domain.errors import Stopping, Unavailable
+from tallymark_server.domain.errors import DataLoss, Stopping, Unavailable
 from tallymark_server.domain.model import Run, RunState
 from tallymark_server.storage.contract import Awaited as Found
 from tallymark_server.storage.contract import Storage
@@ -125,7 +125,7 @@ class Heartbeats:
         while True:
             try:
                 return await self._storage.awaited(after, STRETCH)
-            except Unavailable as error:
+            except (Unavailable, DataLoss) as error:
                 _log.warning("running runs cannot be read, which is tried again", problem=str(error))
                 await asyncio.sleep(RETRY)
 

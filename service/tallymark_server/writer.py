@@ -16,7 +16,7 @@ import structlog
 
 from tallymark_server.domain.commands import Command, Keys
 from tallymark_server.domain.deciding import AnyCommand, Outcome, take
-from tallymark_server.domain.errors import Overloaded, RegistryError, Stopping, StorageUnavailable
+from tallymark_server.domain.errors import DataDamaged, Overloaded, RegistryError, Stopping, StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.storage.contract import Storage, TooMuchError, Writing
 from tallymark_server.watching import Bell
@@ -241,6 +241,11 @@ def _decide_stretch(
         command.declare(keys)
     try:
         state = writing.load(project, keys, most=most)
+    except DataDamaged as error:
+        if len(commands) > 1:
+            # Each is tried by itself: what is damaged concerns one of them.
+            raise
+        return [error]
     except RegistryError as error:
         return [error] * len(commands)
     answers: list[Answer] = []

@@ -183,7 +183,7 @@ def test_a_broken_log_is_not_exported(both) -> None:
     """What could not be imported again ends with a status that says where to look."""
     server, calls = both
     corrupt(server.db, "UPDATE events SET actor = 'eve' WHERE project = 1 AND revision = 2")
-    with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
+    with refused("DATA_DAMAGED", grpc.StatusCode.DATA_LOSS) as refusal:
         export(calls)
     assert "broken at revision 2, and Verify tells" in refusal.message
 

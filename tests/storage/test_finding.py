@@ -19,6 +19,7 @@ from tallymark_server.filtering import parse, parse_order
 from tallymark_server.storage.sqlite import finding, listing
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.reading import Reading
+from tallymark_server.storage.sqlite.connecting import connector
 
 ROWS: list[dict[str, Any]] = [
     {"tags": ("growth", "eu"), "metadata": {"auc": 0.5, "fast": True, "note": "good"}},
@@ -49,7 +50,7 @@ def numbers(path: Path, text: str, *, at: int | None = None, deleted: bool = Fal
 
 def pages(path: Path, text: str, limit: int, *, order: str = "", **how: Any) -> list[list[int]]:
     """The versions that the filter lists, page by page."""
-    connection = sqlite3.connect(path)
+    connection = connector(path, read_only=True)()
     condition, by = parse(text, VERSION_FIELDS), parse_order(order, VERSION_FIELDS, BY_NUMBER)
     found: list[list[int]] = []
     after: tuple[Any, ...] | None = ()
@@ -184,7 +185,7 @@ async def test_a_page_of_the_past_costs_the_same_whatever_came_since(
         await filled(path, [{}] * count)
 
         def read(path: Path = path) -> list[int]:
-            connection = sqlite3.connect(path)
+            connection = connector(path, read_only=True)()
             query = Query(limit=10, order=by, condition=None, after=after, at=100)
             page = Reading(connection).versions("default", MODEL, query)
             connection.close()
@@ -214,7 +215,7 @@ def _thousand(rows: list[dict[str, Any]]) -> c.CreateVersions:
 
 def pages_once(path: Path, text: str, order: str) -> list[int]:
     """The first page of ten; what a search looks at is told by that it goes on."""
-    connection = sqlite3.connect(path)
+    connection = connector(path, read_only=True)()
     by = parse_order(order, VERSION_FIELDS, BY_NUMBER)
     query = Query(limit=10, order=by, condition=parse(text, VERSION_FIELDS))
     page = Reading(connection).versions("default", MODEL, query)

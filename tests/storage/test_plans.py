@@ -14,6 +14,7 @@ from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.storage.contract import Scope
 from tallymark_server.storage.sqlite import history, holders, lineage, listing, loading, past, reading, streaming
 from tallymark_server.storage.sqlite.migrate import migrate
+from tallymark_server.storage.sqlite.wholeness import add_whole
 
 STATEMENTS = {
     **{f"one by {by.value}": sql for by, sql in loading.POINTED_ONE.items()},
@@ -34,6 +35,7 @@ STATEMENTS = {
 def connection() -> Iterator[sqlite3.Connection]:
     """The tables, empty: the planner knows nothing of what they will hold."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        add_whole(opened)
         migrate(opened, "memory")
         yield opened
 

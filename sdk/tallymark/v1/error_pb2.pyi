@@ -112,7 +112,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DATA_DAMAGED: _ErrorReason.ValueType  # 37
     """DATA_LOSS. What the request needs is damaged on the service's disk, and the operator restores a backup. Revision is
-    that of the event that is damaged, 0 if that is not known. Keys: project, revision.
+    that of the event that is damaged, 0 if that is not known. Keys: revision.
     """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 38
     """FAILED_PRECONDITION. A version or a model holds as much as it can: aliases, links, or bytes of texts and metadata.
@@ -239,7 +239,7 @@ promote the version all the same. Keys: project, model, number, run, run_state.
 """
 ERROR_REASON_DATA_DAMAGED: ErrorReason.ValueType  # 37
 """DATA_LOSS. What the request needs is damaged on the service's disk, and the operator restores a backup. Revision is
-that of the event that is damaged, 0 if that is not known. Keys: project, revision.
+that of the event that is damaged, 0 if that is not known. Keys: revision.
 """
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION. A version or a model holds as much as it can: aliases, links, or bytes of texts and metadata.

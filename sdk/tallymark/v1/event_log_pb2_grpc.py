@@ -99,7 +99,7 @@ class EventLogServicer(object):
     def Export(self, request, context):
         """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
         `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-        STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+        DATA_DAMAGED when the log is broken: Verify tells where.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,7 +53,7 @@ class EventLogStub:
     Export: _grpc.UnaryStreamMultiCallable[_event_log_pb2.ExportRequest, _event_log_pb2.ExportResponse]
     """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
     `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-    STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+    DATA_DAMAGED when the log is broken: Verify tells where.
     """
     Erase: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.EraseRequest, _event_log_pb2.EraseResponse]
     """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
@@ -92,7 +92,7 @@ class EventLogAsyncStub(EventLogStub):
     Export: _aio.UnaryStreamMultiCallable[_event_log_pb2.ExportRequest, _event_log_pb2.ExportResponse]  # type: ignore[assignment]
     """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
     `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-    STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+    DATA_DAMAGED when the log is broken: Verify tells where.
     """
     Erase: _aio.UnaryUnaryMultiCallable[_event_log_pb2.EraseRequest, _event_log_pb2.EraseResponse]  # type: ignore[assignment]
     """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
@@ -152,7 +152,7 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_event_log_pb2.ExportResponse], _abc.AsyncIterator[_event_log_pb2.ExportResponse]]:
         """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
         `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-        STORAGE_UNAVAILABLE when the log is broken: Verify tells where.
+        DATA_DAMAGED when the log is broken: Verify tells where.
         """
 
     @_abc_1.abstractmethod

@@ -7,13 +7,15 @@ model to which the resource belongs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.domain.model import (
     Artifact,
     ArtifactRole,
@@ -37,7 +39,24 @@ from tallymark_server.domain.model import (
     VersionUse,
 )
 
+P = ParamSpec("P")
+T = TypeVar("T")
+# What is read in the place of an image that is not what was recorded begins with this, and ends with its revision.
+DAMAGED = "damaged "
 _encoder = msgspec.json.Encoder()
+
+
+def _of_whole(decode: Callable[P, T]) -> Callable[P, T]:
+    """Let what cannot be decoded be damage: an image of something else, for instance."""
+
+    @wraps(decode)
+    def decoded(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return decode(*given, **named)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataDamaged(f"an event cannot be read: {error!r}") from None
+
+    return decoded
 
 
 def encode(image: Resource) -> str:
@@ -65,6 +84,7 @@ def encode(image: Resource) -> str:
     return _encoder.encode(kept).decode()
 
 
+@_of_whole
 def decode_model(text: str, last_number: int) -> Model:
     """The model whose image the text is."""
     raw = _decode(text)
@@ -72,11 +92,13 @@ def decode_model(text: str, last_number: int) -> Model:
     return Model(**raw, last_number=last_number)
 
 
+@_of_whole
 def decode_version(text: str, model: str) -> ModelVersion:
     """The version whose image the text is."""
     return ModelVersion(**_typed(_decode(text), stage=Stage, run_state=RunState), model=model)
 
 
+@_of_whole
 def decode_run(text: str, model: str | None) -> Run:
     """The run whose image the text is."""
     raw = _typed(_decode(text), state=RunState)
@@ -84,32 +106,38 @@ def decode_run(text: str, model: str | None) -> Run:
     return Run(**raw, recording_problems=problems, model=model)
 
 
+@_of_whole
 def decode_step(text: str, model: str | None) -> RunStep:
     """The step whose image the text is."""
     return RunStep(**_typed(_decode(text), state=RunState), model=model)
 
 
+@_of_whole
 def decode_artifact(text: str, model: str) -> Artifact:
     """The artifact whose image the text is."""
     return Artifact(**_typed(_decode(text), type=ArtifactType, role=ArtifactRole), model=model)
 
 
+@_of_whole
 def decode_use(text: str, model: str) -> VersionUse:
     """The use whose image the text is."""
     return VersionUse(**_decode(text), model=model)
 
 
+@_of_whole
 def decode_erasure(text: str, model: str | None) -> Erasure:
     """Return the erasure whose image the text is."""
     raw = _decode(text)
     return Erasure(**{**raw, "paths": tuple(raw["paths"])}, model=model)
 
 
+@_of_whole
 def decode_project(text: str) -> Project:
     """Return the project whose image the text is."""
     return Project(**_decode(text))
 
 
+@_of_whole
 def decode_metric_change(text: str, model: str) -> MetricChange:
     """The points whose image the text is."""
     raw = _decode(text)
@@ -121,6 +149,9 @@ def _decode(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
+        if text.startswith(DAMAGED):
+            revision = int(text.removeprefix(DAMAGED))
+            raise DataDamaged(f"revision {revision:,} is not what was recorded", revision) from None
         raise ValueError(str(error)) from None
 
 

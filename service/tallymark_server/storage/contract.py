@@ -335,6 +335,6 @@ class Storage(Protocol):
 
         Pieces are bounded, and read when they are asked for; the same revision gives the same bytes, whatever is
         written meanwhile, and no transaction lives from one piece to the next. Overloaded when too many are under way;
-        a broken log ends it with StorageUnavailable.
+        a broken log ends it with DataDamaged.
         """
         ...

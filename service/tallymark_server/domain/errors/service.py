@@ -113,10 +113,9 @@ class DataDamaged(DataLoss):
 
     reason = "DATA_DAMAGED"
 
-    def __init__(self, what: str, project: str = "", revision: int = 0) -> None:
+    def __init__(self, what: str, revision: int = 0) -> None:
         super().__init__(
             f"the registry's file is damaged: {what}; its operator runs `tallymark verify` and restores a backup",
-            project=project,
             revision=revision,
         )
 

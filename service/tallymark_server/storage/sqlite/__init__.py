@@ -31,6 +31,8 @@ holders         which versions hold the places of models, now or as of a revisio
 history         the events of a project, a model or a version, of some kinds or of all
 past            models and versions as they were
 then            things as requests were answered with them, also what was purged since
+checking        checks tables and indexes when the file is opened
+wholeness       whether an event is as it was recorded, asked whenever it is read
 images          where in the log the image of a thing as of a revision lies
 
 Proving:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.placing import create_private
+from tallymark_server.storage.sqlite.wholeness import add_whole
 
 _CACHED_STATEMENTS = 256
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
@@ -31,6 +32,7 @@ def connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection
             check_same_thread=False,
         )
         connection.execute("PRAGMA busy_timeout = 5000")
+        add_whole(connection)
         return connection
 
     return connect

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from tallymark_server.domain.commands import Erasing, Keys
 from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import DataDamaged, StorageUnavailable
@@ -29,6 +31,7 @@ from tallymark_server.storage.contract import (
     Writing,
 )
 from tallymark_server.storage.sqlite.appending import append
+from tallymark_server.storage.sqlite.checking import IntegrityCheck
 from tallymark_server.storage.sqlite.connecting import connector
 from tallymark_server.storage.sqlite.erasing import look, must_scrub, overwrite, scrub, scrub_if_possible
 from tallymark_server.storage.sqlite.heads import HeadKeeper, heads_of, intact
@@ -43,6 +46,7 @@ from tallymark_server.storage.sqlite.streaming import Exports
 from tallymark_server.storage.sqlite.threaded import ThreadedConnection
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 
 # What the world does to a database, as against what a defect of ours does; the low byte of SQLite's result code.
 _WORLDLY = {
@@ -54,7 +58,9 @@ _WORLDLY = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_NOMEM,
 }
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
+# What has no code of its own: text that is no text, JSON that is none, and columns of another type.
+_OF_DAMAGE = ("Could not decode to UTF-8", "malformed JSON", "user-defined function raised exception")
 
 
 class Transaction(Writing):
@@ -107,14 +113,19 @@ class SqliteStorage:
         self._prover = Prover(file)
         self._exports = Exports(partial(_connect, file, read_only=True))
         self._note_change = note_change
+        self._translated = _Translated()
         self._writing = False
         self._known = Known()
+
+    def distrust(self, problem: str) -> None:
+        """Answer nothing any more from tables that are damaged."""
+        self._translated.damage = problem
 
     async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
         self._writing = True
         self._known.clear()
         try:
-            with _translated:
+            with self._translated:
                 return await self._write(work, brief=brief)
         finally:
             self._writing = False
@@ -130,19 +141,19 @@ class SqliteStorage:
         return result
 
     async def project(self, name: str) -> Project:
-        with _translated:
+        with self._translated:
             return self._points.project(name)
 
     async def projects(self, after: str, limit: int) -> list[Project]:
-        with _translated:
+        with self._translated:
             return self._points.projects(after, limit)
 
     async def head(self, project: str) -> Head:
-        with _translated:
+        with self._translated:
             return self._points.head(project)
 
     async def newest_time(self) -> int:
-        with _translated:
+        with self._translated:
             return self._points.newest_time()
 
     async def revision_at(self, project: str, time: int) -> int:
@@ -151,7 +162,7 @@ class SqliteStorage:
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         if at is not None:
             return await self._read(lambda reading: reading.model(project, name, at=at))
-        with _translated:
+        with self._translated:
             return self._points.model(project, name)
 
     async def version(
@@ -164,14 +175,14 @@ class SqliteStorage:
         asked = (project, model, reference, of_deleted)
         if (known := self._known.get(asked)) is not None:
             return known
-        with _translated:
+        with self._translated:
             found, size = self._points.version_now(project, model, reference, of_deleted=of_deleted)
         if found is not None and not self._writing:
             self._known.keep(asked, found, size)
         return found
 
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
-        with _translated:
+        with self._translated:
             return self._points.run(project, run_id, at=at)
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
@@ -185,12 +196,12 @@ class SqliteStorage:
 
     async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:
         if brief:
-            with _translated:
+            with self._translated:
                 return _snapshot(question, self._points)
         return await self._read(question)
 
     async def _read(self, question: Callable[[Reading], T]) -> T:
-        with _translated:
+        with self._translated:
             return await self._pages.run(lambda connection: _snapshot(question, Reading(connection)))
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:
@@ -199,7 +210,7 @@ class SqliteStorage:
 
     async def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
         await self.head(project)
-        with _translated:
+        with self._translated:
             async with aclosing(self._exports.pieces(project, at)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -216,7 +227,7 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
                 writer = await stack.enter_async_context(_connect(path, read_only=False))
                 await writer.run(partial(prepare, path=path, projects=projects))
             pages = await stack.enter_async_context(_connect(path, read_only=True))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise CannotOpenError(f"cannot open {path}: {error}; name another file with --db") from None
         points = connector(path, read_only=True)()
         stack.callback(points.close)
@@ -224,7 +235,9 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
         shrinker = Shrinker(path, pages.run)
         for background in (keeper, shrinker):
             await stack.enter_async_context(background.working())
-        yield SqliteStorage(path, writer, pages, points, (keeper.note_change, shrinker.note_change))
+        storage = SqliteStorage(path, writer, pages, points, (keeper.note_change, shrinker.note_change))
+        await stack.enter_async_context(IntegrityCheck(path, storage.distrust).working())
+        yield storage
 
 
 def real_file(path: Path) -> Path:
@@ -329,18 +342,26 @@ class _Translated:
     A class, since a point read is hardly dearer.
     """
 
-    __slots__ = ()
+    __slots__ = ("damage",)
+
+    def __init__(self) -> None:
+        # What is known to be wrong with the tables; then nothing that they say is to be trusted.
+        self.damage = ""
 
     def __enter__(self) -> None:
-        pass
+        if self.damage:
+            raise DataDamaged(self.damage)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, DataDamaged):
+            _log.error("the file is damaged", problem=str(error))
+        elif isinstance(error, UnicodeDecodeError):
+            # The message of SQLite quotes what is damaged.
+            raise DataDamaged("it has text that is none") from error
+        elif isinstance(error, sqlite3.Error):
             code: Any = getattr(error, "sqlite_errorcode", None)
-            if code is not None and code & 0xFF in _DAMAGED:
+            if (code is not None and code & 0xFF in _DAMAGED) or str(error).startswith(_OF_DAMAGE):
+                _log.error("the file is damaged", problem=str(error))
                 raise DataDamaged(str(error)) from error
             if code is not None and code & 0xFF in _WORLDLY:
                 raise StorageUnavailable(str(error)) from error
-
-
-_translated = _Translated()

@@ -12,6 +12,7 @@ from tallymark_server.storage.codec import decode_artifact, decode_run, decode_v
 from tallymark_server.storage.contract import Edge, Lineage, Node, NodeKey
 from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.listing import MAX_PAGE_SIZE, size_of
+from tallymark_server.storage.sqlite.wholeness import WHOLE
 
 Found = ModelVersion | Run | Artifact
 # ("version", model id, number), ("run", run id, 0) or ("artifact", digest or uri, 0)
@@ -75,19 +76,19 @@ WAYS = (
 )
 VERSIONS = f"""
 SELECT versions.model, versions.number,
-    json_remove(events.image, '$.description', '$.metadata', '$.series'), {NAME_AS_OF}
+    json_remove({WHOLE}, '$.description', '$.metadata', '$.series'), {NAME_AS_OF}
 FROM {_ASKED} AS asked
 CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")} {image_as_of("versions", VERSION_AS_OF)}
 """
 RUNS = f"""
-SELECT runs.id, 0, json_remove(events.image, '$.parameters', '$.recording_problems', '$.command'), {NAME_AS_OF}
+SELECT runs.id, 0, json_remove({WHOLE}, '$.parameters', '$.recording_problems', '$.command'), {NAME_AS_OF}
 FROM {_ASKED} AS asked
 CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first AND runs.start_revision <= :at
 {image_as_of("runs", RUN_AS_OF)}
 """
 # Any of the links tells what an artifact is, by its beginning.
 ARTIFACTS = f"""
-SELECT asked.first, 0, events.image, {NAME_AS_OF} FROM {_ASKED} AS asked
+SELECT asked.first, 0, {WHOLE}, {NAME_AS_OF} FROM {_ASKED} AS asked
 CROSS JOIN events ON events.project = :project AND events.revision = (
     SELECT artifacts.start_revision FROM artifacts INDEXED BY artifacts_by_identity
     WHERE artifacts.project = :project AND artifacts.identity = asked.first AND {linked_as_of("artifacts")} LIMIT 1

@@ -33,6 +33,7 @@ from tallymark_server.storage.sqlite.images import (
 )
 from tallymark_server.storage.sqlite.past import last_number
 from tallymark_server.storage.sqlite.rows import OF_MODELS, one_of
+from tallymark_server.storage.sqlite.wholeness import WHOLE
 
 # What was purged since, though it may have been made again, is not there.
 _PURGED = f"""
@@ -107,7 +108,7 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
     of_model = (source, [*bound, project, model, *there_bound])
     if found is not None:
         among = _narrowed(of_model, f"versions.number IN ({found[0]})", found[1])
-        return _page(connection, "events.image", among, VERSION_COLUMNS, query)
+        return _page(connection, WHOLE, among, VERSION_COLUMNS, query)
     if made:
         live = "versions.deleted < 2 AND versions.number <= ?"
     else:
@@ -117,7 +118,7 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
         [project, model, *made],
         "versions.number",
     )
-    return _walked(connection, "events.image", of_model, VERSION_COLUMNS, query, walk)
+    return _walked(connection, WHOLE, of_model, VERSION_COLUMNS, query, walk)
 
 
 def models_page(connection: sqlite3.Connection, project: int, at: int, query: Query, *, renamed_since: bool) -> Page:
@@ -136,7 +137,7 @@ def models_page(connection: sqlite3.Connection, project: int, at: int, query: Qu
         of_project = _narrowed(of_project, f"NOT {_PURGED}", [at])
         connection.create_function("last_number", 3, partial(last_number, connection))
         columns = {**columns, "last_number": f"last_number(models.project, models.id, {at:d})"}
-    selected = f"events.image, {columns['last_number']}"
+    selected = f"{WHOLE}, {columns['last_number']}"
     if renamed_since:
         return _page(connection, selected, of_project, columns, query)
     walk = Walk("FROM models WHERE models.project = ? AND models.deleted < 2", [project], "models.name")
@@ -150,7 +151,7 @@ def runs_page(
     join, bound = _event("runs", RUN_AS_OF, at)
     columns = {**RUN_COLUMNS, "start_revision": "runs.start_revision"}
     selected, name_bound = placed(NAME_AS_OF, at)
-    shown: Part = (f"events.image, {selected}", name_bound)
+    shown: Part = (f"{WHOLE}, {selected}", name_bound)
     if version is not None:
         source = f"""
         FROM run_versions CROSS JOIN runs ON runs.project = run_versions.project AND runs.id = run_versions.run {join}
@@ -185,7 +186,7 @@ def artifacts_page(
     source = f"FROM artifacts {join} WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ?"
     of_version = _narrowed((source, [*bound, project, model, number]), linked, linked_bound)
     columns = {**ARTIFACT_COLUMNS, "start_revision": "artifacts.start_revision"}
-    return _page(connection, "events.image", of_version, columns, query)
+    return _page(connection, WHOLE, of_version, columns, query)
 
 
 def _walked(

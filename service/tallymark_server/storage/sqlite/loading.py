@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from tallymark_server.domain.commands import Keys
+from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.domain.model import Artifact, Holders, ModelVersion
 from tallymark_server.domain.reference import By, Reference
 from tallymark_server.domain.state import State
@@ -17,6 +18,7 @@ from tallymark_server.storage.codec import decode_artifact, decode_model, decode
 from tallymark_server.storage.contract import TooMuchError
 from tallymark_server.storage.sqlite.holders import HELD_BY_NAME, holders_of
 from tallymark_server.storage.sqlite.receipts import load_receipts
+from tallymark_server.storage.sqlite.wholeness import WHOLE, whole
 
 # CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
 # planner of a small file walks through whole tables, and keeps walking when they have grown.
@@ -38,7 +40,7 @@ _POINTS = {
 
 def _pointed(asked: str, point: str) -> str:
     return f"""
-    SELECT models.name, asked.value, events.image FROM {asked} AS asked
+    SELECT models.name, asked.value, {WHOLE}, versions.model, versions.number FROM {asked} AS asked
     CROSS JOIN models ON models.project = :project AND models.name = asked.model AND models.deleted <= :deleted
     {point}
     CROSS JOIN events ON events.project = :project AND events.revision = versions.revision
@@ -49,8 +51,8 @@ POINTED_ONE = {by: _pointed(_ONE, point) for by, point in _POINTS.items()}
 POINTED_MANY = {by: _pointed(_MANY, point) for by, point in _POINTS.items()}
 AUTOMATIC = _pointed(_MANY, f"{_VERSION}.automatic_run = asked.value")
 PROJECT = "SELECT id, hash, log_id, revision, time, last_model_id FROM projects WHERE name = ?"
-MODELS = """
-SELECT models.name, models.last_number, events.image FROM json_each(:asked) AS asked
+MODELS = f"""
+SELECT models.name, models.last_number, {WHOLE} FROM json_each(:asked) AS asked
 CROSS JOIN models ON models.project = :project AND models.name = asked.value
 CROSS JOIN events ON events.project = :project AND events.revision = models.revision
 """
@@ -59,23 +61,23 @@ SELECT asked.value, models.name FROM json_each(:asked) AS asked
 CROSS JOIN renames ON renames.project = :project AND renames.old_name = asked.value
 CROSS JOIN models ON models.project = :project AND models.id = renames.model
 """
-RUNS = """
-SELECT runs.id, events.image, models.name, run_version.image FROM json_each(:asked) AS asked
+RUNS = f"""
+SELECT runs.id, {WHOLE}, models.name, {whole("run_version")} FROM json_each(:asked) AS asked
 CROSS JOIN runs ON runs.project = :project AND runs.id = asked.value
 CROSS JOIN events ON events.project = :project AND events.revision = runs.revision
 LEFT JOIN models ON models.project = :project AND models.id = events.model
 LEFT JOIN versions ON versions.project = :project AND versions.model = events.model AND versions.number = events.number
 LEFT JOIN events AS run_version ON run_version.project = :project AND run_version.revision = versions.revision
 """
-STEPS = """
-SELECT events.image, models.name
+STEPS = f"""
+SELECT {WHOLE}, models.name
 FROM (SELECT json_extract(value, '$[0]') AS run, json_extract(value, '$[1]') AS id FROM json_each(:pairs)) AS asked
 CROSS JOIN run_steps ON run_steps.project = :project AND run_steps.run = asked.run AND run_steps.id = asked.id
 CROSS JOIN events ON events.project = :project AND events.revision = run_steps.revision
 LEFT JOIN models ON models.project = :project AND models.id = events.model
 """
-MADE = """
-SELECT run_versions.run, models.name, events.image FROM json_each(:asked) AS asked
+MADE = f"""
+SELECT run_versions.run, models.name, {WHOLE} FROM json_each(:asked) AS asked
 CROSS JOIN run_versions ON run_versions.project = :project AND run_versions.run = asked.value
     AND run_versions.role = 'made'
 CROSS JOIN models ON models.project = :project AND models.id = run_versions.model
@@ -89,8 +91,8 @@ CROSS JOIN models ON models.project = :project AND models.name = asked.model
 CROSS JOIN run_versions ON run_versions.project = :project AND run_versions.run = asked.value
     AND run_versions.model = models.id AND run_versions.role = 'used'
 """
-ARTIFACTS = """
-SELECT events.image, models.name
+ARTIFACTS = f"""
+SELECT {WHOLE}, models.name
 FROM (
     SELECT json_extract(value, '$[0]') AS model, json_extract(value, '$[1]') AS number,
         json_extract(value, '$[2]') AS artifact
@@ -168,8 +170,8 @@ def pointed(
     The size is in characters of JSON.
     """
     given = {"project": project, "model": model, "value": reference.value, "deleted": int(of_deleted)}
-    for name, _, image in connection.execute(POINTED_ONE[reference.by], given):
-        version = decode_version(image, name)
+    for name, _, image, *key in connection.execute(POINTED_ONE[reference.by], given):
+        version = _that(decode_version(image, name), key)
         return (None if version.purged else version), len(image)
     return None, 0
 
@@ -178,8 +180,16 @@ def _found(
     connection: sqlite3.Connection, sql: str, project: int, pairs: Iterable[tuple[str, str | int]]
 ) -> Iterable[tuple[str | int, ModelVersion]]:
     """The values asked for, each with the version at which it points; nothing for those that point nowhere."""
-    for model, value, image in connection.execute(sql, {"project": project, "pairs": _json(pairs), "deleted": 1}):
-        yield value, decode_version(image, model)
+    given = {"project": project, "pairs": _json(pairs), "deleted": 1}
+    for model, value, image, *key in connection.execute(sql, given):
+        yield value, _that(decode_version(image, model), key)
+
+
+def _that(version: ModelVersion, key: list[int]) -> ModelVersion:
+    """Return the version if it is that of the row which says where in the log it is. Raises DataDamaged."""
+    if [version.model_id, version.number] != key:
+        raise DataDamaged(f"revision {version.mod_revision:,} is of another version", version.mod_revision)
+    return version
 
 
 def _load_models(connection: sqlite3.Connection, project: int, names: set[str], state: State) -> None:

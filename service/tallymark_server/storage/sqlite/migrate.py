@@ -7,6 +7,7 @@ import math
 import sqlite3
 from pathlib import Path
 
+from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.finding import looked_up
@@ -49,7 +50,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
                 connection.execute(f"PRAGMA user_version = {number:d}")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
                 connection.execute("COMMIT")
-            except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
+            except (sqlite3.Error, ValueError, TypeError, KeyError, DataDamaged) as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):

@@ -12,10 +12,11 @@ from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import By, Reference
 from tallymark_server.storage.codec import decode_model, decode_version
 from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
+from tallymark_server.storage.sqlite.wholeness import WHOLE
 
 REVISION_AT = "SELECT time FROM events WHERE project = ? AND revision = ?"
 MODEL_AT = f"""
-SELECT image FROM events INDEXED BY changes_of_models
+SELECT {WHOLE} FROM events INDEXED BY changes_of_models
 WHERE project = ? AND model = ? AND revision <= ? AND {one_of("kind", OF_MODELS)}
 ORDER BY revision DESC LIMIT 1
 """
@@ -37,7 +38,7 @@ WHERE project = ? AND model = ? AND number = ? AND kind = 'version_created'
 ORDER BY revision LIMIT 1
 """
 VERSION_AT = f"""
-SELECT image FROM events
+SELECT {WHOLE} FROM events
 WHERE project = ? AND model = ? AND number = ? AND revision <= ? AND kind NOT IN ({listed(BESIDE_VERSIONS)})
 ORDER BY revision DESC LIMIT 1
 """

@@ -40,22 +40,23 @@ from tallymark_server.storage.sqlite.listing import (
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
 from tallymark_server.storage.sqlite.rows import IMAGE, event_of
+from tallymark_server.storage.sqlite.wholeness import WHOLE
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 NEWEST_TIME = "SELECT coalesce(max(time), 0) FROM projects"
-_PROJECTS = """
-SELECT projects.name, projects.log_id, events.image FROM projects
+_PROJECTS = f"""
+SELECT projects.name, projects.log_id, {WHOLE} FROM projects
 LEFT JOIN events ON events.project = projects.id AND events.revision = 1 AND events.kind = 'project_created'
 """
 PROJECT_OF_NAME = f"{_PROJECTS} WHERE projects.name = ?"
 PROJECTS_AFTER = f"{_PROJECTS} WHERE projects.name > ? ORDER BY projects.name LIMIT ?"
 MODEL_OF_NAME = f"""
-SELECT events.image, models.last_number, {HELD} FROM models
+SELECT {WHOLE}, models.last_number, {HELD} FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
 WHERE models.project = ? AND models.name = ?
 """
 RUN_OF_ID = f"""
-SELECT events.image, {NAME_AS_OF} FROM runs {image_as_of("runs", RUN_AS_OF)}
+SELECT {WHOLE}, {NAME_AS_OF} FROM runs {image_as_of("runs", RUN_AS_OF)}
 WHERE runs.project = :project AND runs.id = :run AND runs.start_revision <= :at
 """
 # A step that was started or finished is a sign of life of its run, too.
@@ -69,13 +70,13 @@ WHERE runs.awaited IS NOT NULL AND (runs.project, runs.id) > (coalesce((SELECT i
 ORDER BY runs.project, runs.id LIMIT ?
 """
 STEPS_AFTER = f"""
-SELECT events.image, {NAME_AS_OF} FROM run_steps {image_as_of("run_steps", AS_BEGUN)}
+SELECT {WHOLE}, {NAME_AS_OF} FROM run_steps {image_as_of("run_steps", AS_BEGUN)}
 WHERE run_steps.project = :project AND run_steps.run = :run
     AND run_steps.start_revision > :after AND run_steps.start_revision <= :at
 ORDER BY run_steps.start_revision LIMIT :limit + 1
 """
 ARTIFACT_OF_NAME = f"""
-SELECT events.image FROM artifacts {image_as_of("artifacts", AS_BEGUN)}
+SELECT {WHOLE} FROM artifacts {image_as_of("artifacts", AS_BEGUN)}
 WHERE artifacts.project = :project AND artifacts.model = :model AND artifacts.number = :number
     AND artifacts.artifact = :name AND artifacts.ordinal = coalesce(:ordinal, artifacts.ordinal)
     AND {linked_as_of("artifacts")}

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Project
 from tallymark_server.storage.chain import SALT, chained, digest_of
@@ -43,7 +44,7 @@ class Replay:
         self.revision = revision
         try:
             event = event_of(columns)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, DataDamaged) as error:
             yield Problem(where, f"its image cannot be read: {error!r}")
             self.hash = seal.hash
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Resource, Stage
 from tallymark_server.storage.codec import (
@@ -18,13 +19,17 @@ from tallymark_server.storage.codec import (
     decode_use,
     decode_version,
 )
+from tallymark_server.storage.sqlite.wholeness import WHOLE
 
 # What `event_of` reads.
-EVENT = """
+_EVENT = """
     events.revision, events.kind, events.time, events.actor, events.reason, events.previous_stage, events.alias,
-    events.previous_number, events.previous_name, events.number, events.image, models.name,
+    events.previous_number, events.previous_name, events.number, {}, models.name,
     events.erased
 """
+EVENT = _EVENT.format(WHOLE)
+# To prove it, and to tell what is wrong with it.
+RAW_EVENT = _EVENT.format("events.image")
 # Which of these is the image.
 IMAGE = 10
 _OF_A_RUN: dict[Kind, Callable[[str, str | None], Resource]] = {
@@ -73,7 +78,11 @@ def event_of(row: Sequence[Any]) -> Event:
     """The event whose columns these are."""
     revision, kind, time, actor, reason, previous_stage, alias, previous_number, previous_name = row[:9]
     number, image, model, erased_at = row[9:]
-    kind = Kind(kind)
+    try:
+        kind = Kind(kind)
+        stage = Stage(previous_stage) if previous_stage else None
+    except ValueError as error:
+        raise DataDamaged(f"revision {revision:,} is not what was recorded: {error}", revision) from None
     return Event(
         revision=revision,
         kind=kind,
@@ -81,7 +90,7 @@ def event_of(row: Sequence[Any]) -> Event:
         actor=actor,
         image=_image_of(kind, number, image, model),
         reason=reason,
-        previous_stage=Stage(previous_stage) if previous_stage else None,
+        previous_stage=stage,
         alias=alias,
         previous_number=previous_number,
         previous_name=previous_name,

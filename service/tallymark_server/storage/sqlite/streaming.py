@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from tallymark_server.domain.errors import ErasedSince, Overloaded, StorageUnavailable
+from tallymark_server.domain.errors import DataDamaged, ErasedSince, Overloaded
 from tallymark_server.storage.contract import Piece
 from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
 from tallymark_server.storage.sqlite.lines import COLUMNS
@@ -55,7 +55,7 @@ class Exports:
         self._under_way = 0
 
     async def pieces(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
-        """The pieces of the project's log up to the revision; Overloaded, StorageUnavailable."""
+        """The pieces of the project's log up to the revision; Overloaded, DataDamaged."""
         if self._under_way >= MAX_EXPORTS:
             raise Overloaded(self._under_way, "exports are under way")
         self._under_way += 1
@@ -67,7 +67,7 @@ class Exports:
                         yield Piece(piece[start : start + MAX_PIECE], export.told)
         except BrokenLogError as error:
             # What is told must be what can be read again.
-            raise StorageUnavailable(f"the log is broken {error}, and Verify tells all that is wrong") from None
+            raise DataDamaged(f"the log is broken {error}, and Verify tells all that is wrong") from None
         finally:
             self._under_way -= 1
 

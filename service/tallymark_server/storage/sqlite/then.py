@@ -12,19 +12,20 @@ from tallymark_server.storage.codec import decode_run, decode_version
 from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF
 from tallymark_server.storage.sqlite.past import last_number
 from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, EVENT, event_of, listed
+from tallymark_server.storage.sqlite.wholeness import WHOLE, whole
 
 # The image of a version; one before the model was created anew in its line belongs to another version.
 _IMAGE = f"""
-(SELECT image FROM events AS past INDEXED BY events_of_versions
+(SELECT {{image}} FROM events AS past INDEXED BY events_of_versions
     WHERE past.project = :project AND past.model = :model AND past.number = {{number}}
         AND past.revision BETWEEN :since AND :at AND past.kind NOT IN ({listed(BESIDE_VERSIONS)})
     ORDER BY past.revision DESC LIMIT 1)
 """
 # The columns of an event, with the name that its model had then.
 EVENT_THEN = EVENT.replace("models.name", NAME_AS_OF)
-VERSION_THEN = f"SELECT {_IMAGE.format(number=':number')}"
+VERSION_THEN = f"SELECT {_IMAGE.format(image=whole('past'), number=':number')}"
 RUN_THEN = f"""
-SELECT events.image, {NAME_AS_OF} FROM runs
+SELECT {WHOLE}, {NAME_AS_OF} FROM runs
 CROSS JOIN events ON events.project = runs.project AND events.revision = {RUN_AS_OF}
 WHERE runs.project = :project AND runs.id = :run
 """
@@ -33,7 +34,7 @@ LATEST_THEN = f"""
 SELECT made.number FROM events AS made INDEXED BY events_of_versions
 WHERE made.project = :project AND made.model = :model AND made.number <= :last
     AND made.revision BETWEEN :since AND :at AND made.kind = 'version_created'
-    AND json_extract({_IMAGE.format(number="made.number")}, '$.delete_time') IS NULL
+    AND json_extract({_IMAGE.format(image="image", number="made.number")}, '$.delete_time') IS NULL
 ORDER BY made.number DESC LIMIT 1
 """
 _ENTERED = """
@@ -44,7 +45,7 @@ _ENTERED = """
 """
 IN_STAGE_THEN = f"""
 SELECT entered.number FROM (SELECT {_ENTERED} AS number) AS entered
-WHERE json_extract({_IMAGE.format(number="entered.number")}, '$.stage') = :stage
+WHERE json_extract({_IMAGE.format(image="image", number="entered.number")}, '$.stage') = :stage
 """
 _NEXT_ALIAS = """
 (SELECT alias FROM events INDEXED BY alias_changes
@@ -64,7 +65,7 @@ WITH RECURSIVE known(alias) AS (
 ), pointed AS (SELECT alias, {_POINTED_AT} AS number FROM known)
 SELECT pointed.alias, pointed.number FROM pointed
 WHERE EXISTS (
-    SELECT 1 FROM json_each({_IMAGE.format(number="pointed.number")}, '$.aliases') AS held
+    SELECT 1 FROM json_each({_IMAGE.format(image="image", number="pointed.number")}, '$.aliases') AS held
     WHERE held.value = pointed.alias
 )
 ORDER BY pointed.alias

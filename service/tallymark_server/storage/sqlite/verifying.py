@@ -21,7 +21,7 @@ from tallymark_server.storage.sqlite.lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline import check_schema
 from tallymark_server.storage.sqlite.replaying import Replay
-from tallymark_server.storage.sqlite.rows import EVENT
+from tallymark_server.storage.sqlite.rows import RAW_EVENT
 
 _TABLES = (
     "models",
@@ -41,7 +41,7 @@ _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"
 # The model's name is that of the replayed table: the file's own is still to be proved.
 _EVENTS = f"""
-SELECT events.salt, events.digest, events.hash, {MARKS.format(schema="found")}, events.model, {EVENT}
+SELECT events.salt, events.digest, events.hash, {MARKS.format(schema="found")}, events.model, {RAW_EVENT}
 FROM found.events AS events
 LEFT JOIN main.models ON models.project = events.project AND models.id = events.model
 WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT {_STRETCH}

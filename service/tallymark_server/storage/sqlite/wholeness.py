@@ -1,0 +1,43 @@
+"""Whether an event is as it was recorded, asked whenever its image is read: a disk may give back something else.
+
+A statement selects `WHOLE` instead of the image. It gives the image, or, if the event is not what its digest and its
+hash cover, a text that no image is, which `codec` refuses as DataDamaged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from tallymark_server.storage.chain import Row, chained, digest_of
+from tallymark_server.storage.codec import DAMAGED
+
+
+def whole(table: str) -> str:
+    """Return the term of a statement that is the image of the table's event, if the event is whole."""
+    columns = ", ".join(f"{table}.{column}" for column in ("salt", "digest", "hash", "erased", *Row._fields))
+    return f"""whole({columns},
+        (SELECT log_id FROM projects WHERE projects.id = {table}.project),
+        (SELECT before.hash FROM events AS before
+            WHERE before.project = {table}.project AND before.revision = {table}.revision - 1)
+    )"""
+
+
+WHOLE = whole("events")
+
+
+def add_whole(connection: sqlite3.Connection) -> None:
+    """Give the connection the function that statements call."""
+    connection.create_function("whole", len(Row._fields) + 6, _whole, deterministic=True)
+
+
+def _whole(salt: bytes, digest: bytes, found_hash: bytes, erased: int, *given: Any) -> str | None:
+    *row, log_id, last_hash = given
+    if row[0] is None:
+        # There is no event.
+        return None
+    # The chain covers the content before it was erased, which is elsewhere.
+    if digest_of(salt, row) == digest and (erased or chained(last_hash or b"", log_id, row, digest) == found_hash):
+        image: str = row[-1]
+        return image
+    return f"{DAMAGED}{row[0]}"
