@@ -15,14 +15,20 @@ def parts(name: str) -> tuple[str, str]:
     return model, rest[1] if rest else ""
 
 
-def version_is(past: Past, message: model_pb2.ModelVersion) -> bool:
+# How many of the facts that are compared are told of every version; the others are left out of lineage.
+_ALWAYS = 6
+
+
+def version_is(past: Past, message: model_pb2.ModelVersion, *, whole: bool = True) -> bool:
     """The version has that state, by its own number and the name that its model has."""
     name, number = parts(message.name)
     model = past.model(name)
     image = None if model is None else past.image("version", model["id"], int(number))
     if image is None or message.etag != f"r{message.mod_revision}":
         return False
-    return image["mod_revision"] == message.mod_revision and _of_version(image) == _told_of_version(message)
+    compared = slice(None if whole else _ALWAYS)
+    same = _of_version(image)[compared] == _told_of_version(message)[compared]
+    return bool(same and image["mod_revision"] == message.mod_revision)
 
 
 def _of_version(image: Image) -> tuple[Any, ...]:
@@ -179,10 +185,11 @@ def _list_points(past: Past, request: Any, reply: Any) -> bool:
 def _lineage(past: Past, request: Any, reply: Any) -> bool:
     start = past.image("run", request.name.split("/")[3]) if "/runs/" in request.name else _meant(past, request.name)
     told = [getattr(node, node.WhichOneof("resource")) for node in reply.nodes]
-    return (
-        start is not None
-        and told[0].mod_revision == start["mod_revision"]
-        and all(_IS[type(each)](past, each) for each in told)
+    if start is None or told[0].mod_revision != start["mod_revision"]:
+        return False
+    return all(
+        version_is(past, each, whole=False) if isinstance(each, model_pb2.ModelVersion) else _IS[type(each)](past, each)
+        for each in told
     )
 
 
