@@ -26,7 +26,7 @@ STATEMENTS = {
         for name, sql in vars(module).items()
         if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
         # These are parts of the others.
-        if name not in ("EVENT", "WHOLE", "EVENT_COLUMNS", "HELD") and not name.endswith("_AS_OF")
+        if name not in ("EVENT", "WHOLE", "WHOLE_IMAGE", "EVENT_COLUMNS", "HELD") and not name.endswith("_AS_OF")
     },
 }
 

@@ -49,6 +49,11 @@ def digest_of(salt: bytes, row: Sequence[Any]) -> bytes:
     return hashlib.sha256(salt + _encode((actor, reason, alias, previous_name, image))).digest()
 
 
+def digest_of_content(salt: bytes, *content: str) -> bytes:
+    """Return the digest of a row's content: its actor, reason, alias, previous name and image."""
+    return hashlib.sha256(salt + _encode(content)).digest()
+
+
 def chained(last_hash: bytes, log_id: str, row: Sequence[Any], digest: bytes) -> bytes:
     """Return the hash of the row, which follows the event of the last hash and had this digest when it was written."""
     revision, kind, time, _, _, model, number, previous_stage, _, previous_number, _, _ = row

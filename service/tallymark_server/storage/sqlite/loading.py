@@ -18,7 +18,7 @@ from tallymark_server.storage.codec import decode_artifact, decode_model, decode
 from tallymark_server.storage.contract import TooMuchError
 from tallymark_server.storage.sqlite.holders import HELD_BY_NAME, holders_of
 from tallymark_server.storage.sqlite.receipts import load_receipts
-from tallymark_server.storage.sqlite.wholeness import WHOLE, whole
+from tallymark_server.storage.sqlite.wholeness import WHOLE, WHOLE_IMAGE, whole
 
 # CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
 # planner of a small file walks through whole tables, and keeps walking when they have grown.
@@ -40,7 +40,7 @@ _POINTS = {
 
 def _pointed(asked: str, point: str) -> str:
     return f"""
-    SELECT models.name, asked.value, {WHOLE}, versions.model, versions.number FROM {asked} AS asked
+    SELECT models.name, asked.value, {WHOLE_IMAGE}, versions.model, versions.number FROM {asked} AS asked
     CROSS JOIN models ON models.project = :project AND models.name = asked.model AND models.deleted <= :deleted
     {point}
     CROSS JOIN events ON events.project = :project AND events.revision = versions.revision
@@ -52,7 +52,7 @@ POINTED_MANY = {by: _pointed(_MANY, point) for by, point in _POINTS.items()}
 AUTOMATIC = _pointed(_MANY, f"{_VERSION}.automatic_run = asked.value")
 PROJECT = "SELECT id, hash, log_id, revision, time, last_model_id FROM projects WHERE name = ?"
 MODELS = f"""
-SELECT models.name, models.last_number, {WHOLE} FROM json_each(:asked) AS asked
+SELECT models.name, models.last_number, {WHOLE_IMAGE} FROM json_each(:asked) AS asked
 CROSS JOIN models ON models.project = :project AND models.name = asked.value
 CROSS JOIN events ON events.project = :project AND events.revision = models.revision
 """

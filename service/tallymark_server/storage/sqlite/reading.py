@@ -40,7 +40,7 @@ from tallymark_server.storage.sqlite.listing import (
 from tallymark_server.storage.sqlite.loading import RENAMED, pointed
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
 from tallymark_server.storage.sqlite.rows import IMAGE, event_of
-from tallymark_server.storage.sqlite.wholeness import WHOLE
+from tallymark_server.storage.sqlite.wholeness import WHOLE, WHOLE_IMAGE
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 NEWEST_TIME = "SELECT coalesce(max(time), 0) FROM projects"
@@ -51,7 +51,7 @@ LEFT JOIN events ON events.project = projects.id AND events.revision = 1 AND eve
 PROJECT_OF_NAME = f"{_PROJECTS} WHERE projects.name = ?"
 PROJECTS_AFTER = f"{_PROJECTS} WHERE projects.name > ? ORDER BY projects.name LIMIT ?"
 MODEL_OF_NAME = f"""
-SELECT {WHOLE}, models.last_number, {HELD} FROM models
+SELECT {WHOLE_IMAGE}, models.last_number, {HELD} FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
 WHERE models.project = ? AND models.name = ?
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from tallymark_server.storage.chain import Row, chained, digest_of
+from tallymark_server.storage.chain import Row, chained, digest_of, digest_of_content
 from tallymark_server.storage.codec import DAMAGED
 
 
@@ -24,11 +24,16 @@ def whole(table: str) -> str:
 
 
 WHOLE = whole("events")
+# Of an event of which nothing but the image is read. Half the price, for what is read most.
+WHOLE_IMAGE = """whole_image(events.revision, events.salt, events.digest,
+    events.actor, events.reason, events.alias, events.previous_name, events.image
+)"""
 
 
 def add_whole(connection: sqlite3.Connection) -> None:
     """Give the connection the function that statements call."""
     connection.create_function("whole", len(Row._fields) + 6, _whole, deterministic=True)
+    connection.create_function("whole_image", 8, _whole_image, deterministic=True)
 
 
 def _whole(salt: bytes, digest: bytes, found_hash: bytes, erased: int, *given: Any) -> str | None:
@@ -41,3 +46,7 @@ def _whole(salt: bytes, digest: bytes, found_hash: bytes, erased: int, *given: A
         image: str = row[-1]
         return image
     return f"{DAMAGED}{row[0]}"
+
+
+def _whole_image(revision: int, salt: bytes, digest: bytes, *content: str) -> str:
+    return content[-1] if digest_of_content(salt, *content) == digest else f"{DAMAGED}{revision}"
