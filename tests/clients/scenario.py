@@ -42,7 +42,7 @@ def generate(folder: Path, path: Path, **environment: str) -> None:
 
 
 def run(
-    *command: str | Path, folder: Path | None = None, environment: dict[str, str] | None = None, seconds: int = 500
+    *command: str | Path, folder: Path | None = None, environment: dict[str, str] | None = None, seconds: int = 800
 ) -> str:
     """What the command prints; what it complains of is the message when it fails."""
     done = subprocess.run(
