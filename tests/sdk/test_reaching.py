@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 
 from tallymark import AsyncClient, Client, Model, configure, errors, settings
 from tallymark.client.channel import headers_of, raise_for
+from tallymark.client.statuses import leaves
 from tallymark.settings import adjusted
 from tallymark.testing import Server
 from tallymark.v1.error_pb2 import ErrorReason
@@ -203,7 +204,7 @@ def failed(code: grpc.StatusCode, reason: str = "", domain: str = "tallymark.dev
 def test_every_reason_is_an_error_of_its_own(name: str) -> None:
     """For each reason of the contract there is exactly one class, with reason, code, message and metadata."""
     reason = name.removeprefix("ERROR_REASON_")
-    (kind,) = [kind for kind in errors.leaves() if kind.reason == reason]
+    (kind,) = [kind for kind in leaves() if kind.reason == reason]
     with pytest.raises(kind, match="what went wrong") as caught:
         raise_for(failed(grpc.StatusCode.NOT_FOUND, reason), adjusted(), 1)
     assert (caught.value.code, caught.value.metadata) == ("NOT_FOUND", {"number": "7"})
