@@ -43,6 +43,8 @@ _PURGED = f"""
         AND {one_of("past.kind", OF_MODELS)} AND past.kind = 'model_purged'
 ))
 """
+# With the image, whose it should be.
+_OWN = f"{WHOLE}, versions.model, versions.number"
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
 # In bytes of JSON: with the default limit of 4 MiB a client must be able to receive any page. A message may have three
@@ -108,7 +110,7 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
     of_model = (source, [*bound, project, model, *there_bound])
     if found is not None:
         among = _narrowed(of_model, f"versions.number IN ({found[0]})", found[1])
-        return _page(connection, WHOLE, among, VERSION_COLUMNS, query)
+        return _page(connection, _OWN, among, VERSION_COLUMNS, query)
     if made:
         live = "versions.deleted < 2 AND versions.number <= ?"
     else:
@@ -118,7 +120,7 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
         [project, model, *made],
         "versions.number",
     )
-    return _walked(connection, WHOLE, of_model, VERSION_COLUMNS, query, walk)
+    return _walked(connection, _OWN, of_model, VERSION_COLUMNS, query, walk)
 
 
 def models_page(connection: sqlite3.Connection, project: int, at: int, query: Query, *, renamed_since: bool) -> Page:

@@ -171,7 +171,7 @@ def pointed(
     """
     given = {"project": project, "model": model, "value": reference.value, "deleted": int(of_deleted)}
     for name, _, image, *key in connection.execute(POINTED_ONE[reference.by], given):
-        version = _that(decode_version(image, name), key)
+        version = that(decode_version(image, name), key)
         return (None if version.purged else version), len(image)
     return None, 0
 
@@ -182,10 +182,10 @@ def _found(
     """The values asked for, each with the version at which it points; nothing for those that point nowhere."""
     given = {"project": project, "pairs": _json(pairs), "deleted": 1}
     for model, value, image, *key in connection.execute(sql, given):
-        yield value, _that(decode_version(image, model), key)
+        yield value, that(decode_version(image, model), key)
 
 
-def _that(version: ModelVersion, key: list[int]) -> ModelVersion:
+def that(version: ModelVersion, key: list[int]) -> ModelVersion:
     """Return the version if it is that of the row which says where in the log it is. Raises DataDamaged."""
     if [version.model_id, version.number] != key:
         raise DataDamaged(f"revision {version.mod_revision:,} is of another version", version.mod_revision)

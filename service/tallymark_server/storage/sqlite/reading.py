@@ -37,7 +37,7 @@ from tallymark_server.storage.sqlite.listing import (
     size_of,
     versions_page,
 )
-from tallymark_server.storage.sqlite.loading import RENAMED, pointed
+from tallymark_server.storage.sqlite.loading import RENAMED, pointed, that
 from tallymark_server.storage.sqlite.past import RENAMED_SINCE, Past, revision_at
 from tallymark_server.storage.sqlite.rows import IMAGE, event_of
 from tallymark_server.storage.sqlite.wholeness import WHOLE, WHOLE_IMAGE
@@ -180,7 +180,7 @@ class Reading(Snapshot):
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         page = versions_page(self.connection, self._id(project), model.id, at, head.revision, query)
-        return Listed(head, [decode_version(image, model.name) for (image,) in page.rows], at, page.next)
+        return Listed(head, [that(decode_version(image, model.name), key) for image, *key in page.rows], at, page.next)
 
     def points(
         self,
