@@ -48,7 +48,7 @@ def backup(db: Path, to: Path) -> None:
     with _refusals():
         from tallymark_server.storage.sqlite.copying import backup as copy
 
-        with progress("copying") as bar:
+        with _warning_of_losses(db), progress("copying") as bar:
             revisions = copy(db, to, partial(move, bar))
     _say(f"{to} is a copy of {db}: {_told(revisions)}")
 
@@ -79,7 +79,12 @@ def write_export(db: Path, project: str | None, at: int | datetime | None, to: P
     with _refusals():
         from tallymark_server.storage.sqlite.exporting import exported
 
-        with exported(db, project, at) as told, _sink(to) as stream, progress("exporting", told.events) as bar:
+        with (
+            _warning_of_losses(db),
+            exported(db, project, at) as told,
+            _sink(to) as stream,
+            progress("exporting", told.events) as bar,
+        ):
             for line in told.lines:
                 stream.write(line)
                 bar.update(1)
@@ -100,7 +105,8 @@ def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) ->
 class _Proved(NamedTuple):
     """What was proved, where its logs stand, and what is wrong with it: how many things, and the first of them.
 
-    `erased` says for each project from how many events content was erased, and by which events.
+    `erased` says for each project from how many events content was erased, and by which events; `advice` what to do
+    about the problems.
     """
 
     what: str
@@ -109,16 +115,34 @@ class _Proved(NamedTuple):
     problems: Iterable[Any]
     problem_count: int
     erased: dict[str, tuple[int, list[int]]]
+    advice: str = "restore a backup"
 
 
 def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
     """`tallymark verify`, of a file."""
     with _refusals():
+        from tallymark_server.storage.contract import CannotOpenError
+        from tallymark_server.storage.sqlite.copying import gets_other_hashes
         from tallymark_server.storage.sqlite.verifying import verify
 
+        old = gets_other_hashes(db)
+        if old and (checkpoint or write_checkpoint):
+            raise CannotOpenError(
+                f"{db} is of Tallymark 0.1, and its hashes change when it is first served, so that no checkpoint holds"
+                " for it: verify it without one, serve it once, then write one"
+            )
         proof = verify(db, _marks(checkpoint))
-        count = len(proof.problems)
-        _conclude(_Proved(str(db), proof.events, proof.marks, proof.problems, count, proof.erased), write_checkpoint)
+        proved = _Proved(
+            str(db), proof.events, {} if old else proof.marks, proof.problems, len(proof.problems), proof.erased
+        )
+        if proof.problems == proof.lost:
+            proved = proved._replace(
+                advice=f"put back {db.name}-wal, or the newer file; or go on without these changes: tallymark"
+                f" accept-lost-changes --db {db}"
+            )
+        _conclude(proved, write_checkpoint)
+    if old:
+        _say(f"{db} is of Tallymark 0.1; its logs get their hashes of now when it is first served")
 
 
 def prove_project(
@@ -154,18 +178,18 @@ def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
         _say(f"project {project}: {mark.hash or 'no event yet'}")
     for project, (count, by) in proved.erased.items():
         if count:
-            contents = "1 content" if count == 1 else f"{count:,} contents"
             shown = ", ".join(map(str, by[:_SHOWN])) + (", ..." if len(by) > _SHOWN else "")
-            _say(f"project {project}: {contents} erased, by revision {shown}")
+            revisions = "revision" if len(by) == 1 else "revisions"
+            _say(f"project {project}: {_counted(count, 'content')} erased, by {revisions} {shown}")
     for problem in proved.problems:
         _say(f"{problem.where}: {problem.what}", err=True)
     if proved.problem_count:
         things = "1 thing is" if proved.problem_count == 1 else f"{proved.problem_count:,} things are"
-        raise click.ClickException(f"{things} wrong with {proved.what}; restore a backup")
+        raise click.ClickException(f"{things} wrong with {proved.what}; {proved.advice}")
     if write_checkpoint:
         with _refused_files():
             checkpoints.write(write_checkpoint, proved.marks)
-    _say(f"{proved.what} is as its log tells: {proved.events:,} events")
+    _say(f"{proved.what} agrees with its log: {_counted(proved.events, 'event')}")
 
 
 @click.command("import")
@@ -207,6 +231,18 @@ def _refusals() -> Iterator[None]:
         # Only what was opened has a name, and standard output has none.
         where = f"read {error.filename}" if error.filename else "write"
         raise click.ClickException(f"cannot {where}: {error.strerror}") from None
+
+
+@contextmanager
+def _warning_of_losses(db: Path) -> Iterator[None]:
+    """Say of a file that lacks changes that what is made of it lacks them too, once it is made."""
+    from tallymark_server.storage.sqlite import heads
+
+    # Read first: meanwhile a server may write on.
+    kept = heads.read(db)
+    yield
+    for warning in heads.warnings(db, kept):
+        _say(f"{warning}; so does what was written", err=True)
 
 
 @contextmanager
@@ -255,6 +291,10 @@ def _size(source: Path) -> int | None:
 
 def _say(text: str, *, err: bool = False) -> None:
     click.echo(text, err=err)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _told(revisions: dict[str, int]) -> str:

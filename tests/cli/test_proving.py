@@ -25,7 +25,7 @@ def test_a_service_proves_and_exports_what_its_file_holds(
         done = run(*command, "--write-checkpoint", str(mark))
         assert (done.exit_code, done.stderr) == (0, "")
         assert f"project default: {churn.verify().checkpoint.hash}\n" in done.stdout
-        assert "is as its log tells: 8 events" in done.stdout
+        assert "agrees with its log: 8 events" in done.stdout
     assert marks[0].read_text() == marks[1].read_text()
     churn.create_version("churn")
     for mark in marks:

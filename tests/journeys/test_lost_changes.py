@@ -116,8 +116,25 @@ def test_a_lost_write_ahead_log_is_refused(server: Server, calls: Calls, damage:
     proof = tallymark(server.db.parent, "verify", "--db", str(server.db))
     assert proof.returncode == 1
     assert f"had {NUMBERS + 1}" in proof.stderr
+    assert f"put back {wal.name}" in proof.stderr
+    assert f"tallymark accept-lost-changes --db {server.db}" in proof.stderr
     wal.write_bytes(whole)
     goes_on(server, NUMBERS + 1)
+
+
+def test_what_is_made_of_a_file_that_lacks_changes_says_so(server: Server, calls: Calls, tmp_path: Path) -> None:
+    """A backup and an export of a file that lacks changes are made, and warn that they lack them too."""
+    killed_after_acknowledging(server, calls)
+    sound = tallymark(tmp_path, "backup", "--db", str(server.db), "--to", "sound.db")
+    assert (sound.returncode, sound.stderr) == (0, "")
+    cut_in_half(beside(server.db, "-wal"))
+    for command in ("backup", "export"):
+        made = tallymark(tmp_path, command, "--db", str(server.db), "--to", command)
+        assert made.returncode == 0
+        assert f"had {NUMBERS + 1}" in made.stderr
+        assert "so does what was written" in made.stderr
+    nowhere = tallymark(tmp_path, "export", "--db", str(server.db), "--project", "lab", "--to", "lab")
+    assert (nowhere.returncode, "there are: default" in nowhere.stderr) == (1, True)
 
 
 def test_what_is_lost_can_be_accepted(server: Server, calls: Calls) -> None:
@@ -172,7 +189,7 @@ def test_an_older_backup_in_its_place_is_noticed(server: Server, calls: Calls, t
     with closing(sqlite3.connect(server.db)) as connection, connection:
         connection.execute("UPDATE projects SET revision = 2, hash = (SELECT hash FROM events WHERE revision = 2)")
         connection.execute("DELETE FROM events WHERE revision > 2")
-    does_not_start(server, "ends with revision 2, and had 3 (1 are lost)", "an older one")
+    does_not_start(server, "ends with revision 2, and had 3 (1 is missing)", "an older one")
 
 
 def test_another_registry_in_its_place_is_noticed(server: Server, calls: Calls, tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
+from tallymark.cli import main
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import ArtifactType, Point, Stage, Uri
@@ -131,6 +133,19 @@ def test_an_old_file_is_proved_as_it_is(old_file: Path) -> None:
         database.execute("UPDATE events SET actor = actor || '!' WHERE revision = 3")
     with pytest.raises(CannotOpenError, match="revision 3: its hash does not follow"):
         verify(old_file)
+
+
+@pytest.mark.parametrize("old_file", [path for path in RELEASED if path.stem.startswith("0.1.")], indirect=True)
+def test_an_old_file_gets_no_checkpoint(old_file: Path, tmp_path: Path) -> None:
+    """A checkpoint of a file whose hashes change when it is first served is refused, and no such hash is printed."""
+    told = CliRunner().invoke(main, ["verify", "--db", str(old_file)])
+    assert (told.exit_code, "agrees with its log" in told.stdout) == (0, True)
+    assert "2:" not in told.stdout
+    mark = tmp_path / "mark.json"
+    for option in ("--write-checkpoint", "--checkpoint"):
+        refused = CliRunner().invoke(main, ["verify", "--db", str(old_file), option, str(mark)])
+        assert (refused.exit_code, "serve it once" in refused.stderr) == (1, True)
+        assert not mark.exists()
 
 
 POINTS = (

@@ -214,7 +214,7 @@ def test_the_command_tells_by_its_exit_code(file: Path, tmp_path: Path) -> None:
     """0 for a sound file with its hashes, 1 with what is wrong, and one sentence for what is no file of ours."""
     sound = run_verify(file)
     assert (sound.returncode, sound.stderr) == (0, "")
-    assert "is as its log tells: 48 events" in sound.stdout
+    assert "agrees with its log: 48 events" in sound.stdout
     assert f"project default: {verify(file).marks['default'].hash}" in sound.stdout
     database = sqlite3.connect(file)
     database.executescript("DELETE FROM runs")

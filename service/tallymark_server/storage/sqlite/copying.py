@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.placing import placed
 from tallymark_server.storage.sqlite.connecting import connector
-from tallymark_server.storage.sqlite.migrate import migrate, steps
+from tallymark_server.storage.sqlite.migrate import SCHEMA_OF_THESE_HASHES, migrate, steps
 from tallymark_server.storage.sqlite.offline import found
 
 _PAGES_AT_ONCE = 1024
@@ -36,10 +36,19 @@ def of_this_schema(path: Path) -> Iterator[Path]:
         yield copy
 
 
+def gets_other_hashes(path: Path) -> bool:
+    """Return whether the hashes of the file's logs change when a server first opens it. Raises CannotOpenError."""
+    return 0 < _schema(path) < SCHEMA_OF_THESE_HASHES
+
+
 def _is_older(path: Path) -> bool:
+    return 0 < _schema(path) < steps()[-1][0]
+
+
+def _schema(path: Path) -> int:
     with found(path, of_any_schema=True) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return 0 < int(version) < steps()[-1][0]
+        return int(version)
 
 
 def backup(path: Path, to: Path, tell: Callable[[int, int], None]) -> dict[str, int]:

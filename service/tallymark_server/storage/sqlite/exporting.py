@@ -56,10 +56,13 @@ def exported(path: Path, project: str | None, at: int | datetime | None) -> Iter
     """
     with found(path) as connection:
         projects = [_Project(*row) for row in connection.execute(_PROJECTS)]
-        if project is not None:
-            projects = [known for known in projects if known.name == project]
         if not projects:
-            raise CannotExportError(f"there is no project {project} in {path}")
+            raise CannotExportError(f"{path} has no project to export; name another file with --db")
+        if project is not None:
+            there = ", ".join(known.name for known in projects)
+            projects = [known for known in projects if known.name == project]
+            if not projects:
+                raise CannotExportError(f"there is no project {project} in {path}; there are: {there}")
         if isinstance(at, datetime):
             micros = round(at.timestamp() * 1_000_000)
             projects = [known.until(revision_at(connection, known.id, known.revision, micros)) for known in projects]

@@ -113,6 +113,14 @@ def losses(database: Path, kept: Heads | None) -> list[str]:
         return found
 
 
+def warnings(database: Path, kept: Heads | None) -> list[str]:
+    """Return a sentence for each project of which the database lacks changes; none if that cannot be read."""
+    try:
+        return [f"{database} lacks changes that were acknowledged: {clause}" for clause in losses(database, kept)]
+    except (CannotOpenError, sqlite3.Error):
+        return []
+
+
 @contextmanager
 def intact(database: Path) -> Iterator[None]:
     """Begin to read the database, with nothing lost; CannotOpenError says what is lost. Nothing is written.
@@ -194,7 +202,8 @@ def _lost_of(connection: sqlite3.Connection, project: str, mark: Mark, *, same: 
         return f"project {project} is another one, with {revision:,}, and the one that was here had {mark.revision:,}"
     if revision < mark.revision:
         lost = mark.revision - revision
-        return f"project {project} ends with revision {revision:,}, and had {mark.revision:,} ({lost:,} are lost)"
+        missing = "1 is missing" if lost == 1 else f"{lost:,} are missing"
+        return f"project {project} ends with revision {revision:,}, and had {mark.revision:,} ({missing})"
     if revision > mark.revision and same:
         ((hash_,),) = connection.execute(_HASH, (number, mark.revision)).fetchall() or [(b"",)]
     if same and hash_.hex() != mark.hash:

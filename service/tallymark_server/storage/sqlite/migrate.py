@@ -21,6 +21,8 @@ APPLICATION_ID = 0x746D726B
 # What SQL alone cannot do: done after the step of that number, in its transaction. The states of runs belong to step 7,
 # but are events, and events are appended in the format of step 8.
 _AFTERWARDS = {8: (rechain, add_run_states)}
+# Files of an earlier schema get other hashes when they are migrated, with salts that no second migration gives again.
+SCHEMA_OF_THESE_HASHES = 8
 
 
 def steps() -> list[tuple[int, str]]:

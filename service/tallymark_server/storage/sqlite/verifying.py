@@ -67,13 +67,15 @@ _EARLY_EVENTS = f"SELECT revision FROM found.events WHERE project = ? AND revisi
 class FileProof:
     """What was looked at. `marks` tells where each project's log stands, by which the log can be known again.
 
-    `erased` says for each project from how many events content was erased, and by which events.
+    `erased` says for each project from how many events content was erased, and by which events; `lost` which of the
+    problems are changes that the file lacks.
     """
 
     events: int
     marks: dict[str, Mark]
     problems: list[Problem]
     erased: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+    lost: list[Problem] = field(default_factory=list)
 
 
 class _Project(NamedTuple):
@@ -96,7 +98,8 @@ def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> FileProo
     with of_this_schema(path) as proved, _beside(proved) as scratch:
         scratch.execute("BEGIN")
         proof = _prove(scratch, checkpoint or {})
-        proof.problems[:0] = [Problem("file", f"changes are lost: {clause}") for clause in heads.losses(path, kept)]
+        proof.lost = [Problem("file", f"changes are lost: {clause}") for clause in heads.losses(path, kept)]
+        proof.problems[:0] = proof.lost
         return proof
 
 
