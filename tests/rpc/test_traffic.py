@@ -17,7 +17,7 @@ from tallymark.v1 import event_log_pb2
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.rpc import traffic as bounds
 from tallymark_server.rpc.serving import OPTIONS, handler_of
-from tallymark_server.rpc.traffic import Traffic
+from tallymark_server.rpc.traffic import Traffic, hang_up
 
 LOG = event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]
 LIST, EXPORT = f"/{LOG.full_name}/ListEvents", f"/{LOG.full_name}/Export"
@@ -119,6 +119,29 @@ async def test_an_answer_that_is_not_read_ends_with_its_connection(host: str) ->
         await unread.call(LIST, event_log_pb2.ListEventsRequest(page_size=1).SerializeToString())
         await until(lambda: unread.ended)
         await until(lambda: (traffic.calls, traffic.unread) == (0, 0))
+
+
+async def test_many_connections_are_hung_up_at_once() -> None:
+    """Those of the peers that are named end, however many, and others go on."""
+    there: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there.append(writer)
+        writer.write(await reader.read(1))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+    await until(lambda: len(there) == len(callers))
+    hang_up(frozenset("ipv4:{}:{}".format(*writer.get_extra_info("sockname")) for _, writer in callers[1:]))
+    for reader, _ in callers[1:]:
+        assert await asyncio.wait_for(reader.read(1), 20) == b""
+    callers[0][1].write(b"x")
+    assert await asyncio.wait_for(callers[0][0].read(1), 20) == b"x"
+    for _, writer in callers:
+        writer.close()
+    server.close()
 
 
 async def test_answers_that_are_not_read_leave_room_for_those_that_are() -> None:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterable
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
-from web.asking import ask, call
+from web.asking import ask, call, connected
+from web.envelopes import envelope
 
 from tallymark.testing import Server
-from tallymark_server.web.bodies import MAX_BODY, Bodies
+from tallymark_server.web.bodies import MAX_BODIES, MAX_BODY, Bodies
 
 METHOD = "/tallymark.v1.ModelRegistry/CreateModel"
 JSON = b"content-type: application/json"
 
 
-def status_of(url: str, headers: Iterable[bytes], chunks: Iterable[bytes] = ()) -> int:
+def status_of(url: str, headers: Iterable[bytes], chunks: Iterable[bytes] = (), begin: str = f"POST {METHOD}") -> int:
     """Send a request as it is written here, and return the status of the answer; 0 if the server cuts it off."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as sent:
-        sent.sendall(b"\r\n".join([f"POST {METHOD} HTTP/1.1\r\nhost: 127.0.0.1".encode(), *headers, b"", b""]))
+        sent.sendall(b"\r\n".join([f"{begin} HTTP/1.1\r\nhost: 127.0.0.1".encode(), *headers, b"", b""]))
         try:
             for chunk in chunks:
                 sent.sendall(chunk)
@@ -48,6 +51,29 @@ def test_a_chunked_request_is_cut_off_at_the_bound(standing: Server) -> None:
     flood = chunked(b"x" * 2**20, 200)
     assert status_of(standing.dashboard, [JSON, b"transfer-encoding: chunked"], flood) in (413, 0)
     assert ask(standing.dashboard, "/").status == 200
+
+
+@pytest.mark.parametrize("path", ["/tallymark.v1.ModelRegistry/GetModel?encoding=json&message=%7B%7D", "/"])
+@pytest.mark.parametrize("header", [b"transfer-encoding: chunked", b"content-length: 9"])
+def test_a_get_has_no_body(standing: Server, path: str, header: bytes) -> None:
+    """A GET that comes with a body is refused before any of it is read, however long it is."""
+    flood = chunked(b"x" * 2**20, 200)
+    assert status_of(standing.dashboard, [header], flood, f"GET {path}") in (400, 0)
+    assert status_of(standing.dashboard, [b"content-length: 0"], begin="GET /") == 200
+
+
+def test_a_request_for_a_stream_is_kept_no_longer_than_it_is_read(standing: Server) -> None:
+    """Watches that were asked for by requests as long as may be leave the room for requests to others."""
+    request = json.dumps({"parent": "projects/default", "afterRevision": 0}).encode()
+    body = envelope(request + b" " * (MAX_BODY - 5 - len(request)))
+    with ExitStack() as open_connections:
+        for _ in range(MAX_BODIES // MAX_BODY + 1):
+            watch = open_connections.enter_context(connected(standing.dashboard))
+            watch.request("POST", "/tallymark.v1.EventLog/Watch", body, {"content-type": "application/connect+json"})
+            # A message, so it goes on.
+            assert watch.getresponse().read(1) == b"\0"
+        found = call(standing.dashboard, "ModelRegistry/GetModel", {"name": "projects/default/models/churn"})
+    assert found.status == 200
 
 
 def test_two_lengths_are_refused(standing: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -27,7 +27,8 @@ class Impatient(PatientProtocol):
     deadline = DEADLINE
 
 
-async def large(_: Request) -> PlainTextResponse:
+async def large(request: Request) -> PlainTextResponse:
+    request.app.state.large_begun += 1
     return PlainTextResponse("x" * LARGE)
 
 
@@ -46,13 +47,21 @@ async def drip(_: Request) -> StreamingResponse:
     return StreamingResponse(lines())
 
 
+def site() -> Starlette:
+    app = Starlette(routes=[Route("/", answer), Route("/drip", drip), Route("/large", large)])
+    app.state.large_begun = 0
+    return app
+
+
 @asynccontextmanager
-async def listening(state: ServerState | None = None, **bounds: float) -> AsyncIterator[int]:
+async def listening(
+    state: ServerState | None = None, app: Starlette | None = None, **bounds: float
+) -> AsyncIterator[int]:
     class Protocol(Impatient):
         unread = Unread(**bounds)  # type: ignore[arg-type]  # bounds - of either kind
 
-    app = Starlette(routes=[Route("/", answer), Route("/drip", drip), Route("/large", large)])
-    config = uvicorn.Config(app, ws="none", log_config=None, access_log=False)
+    app = app or site()
+    config = uvicorn.Config(Turns(app), ws="none", log_config=None, access_log=False)
     state = state or ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
@@ -98,6 +107,23 @@ async def test_answers_that_are_not_read_are_given_up(bounds: dict[str, float]) 
         for caller in callers:
             with caller, suppress(ConnectionError):
                 assert len(caller.recv(LARGE, socket.MSG_WAITALL)) < LARGE
+
+
+async def test_a_page_that_is_not_read_holds_up_no_other() -> None:
+    """As many connections as pages are made at a time ask for more than they read, and others are answered."""
+    app = site()
+    async with listening(app=app, deadline=600) as port:
+        with ExitStack() as callers:
+            for begun in range(MAX_PAGES):
+                caller = callers.enter_context(socket.create_connection(("127.0.0.1", port)))
+                caller.sendall(HEAD.replace(b"/ ", b"/large ", 1) * 2)
+                async with asyncio.timeout(60):
+                    while app.state.large_begun < 2 * (begun + 1):  # noqa: ASYNC110 - it happens in uvicorn
+                        await asyncio.sleep(0)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD)
+            assert b"here" in await asyncio.wait_for(reader.readuntil(b"here"), 20)
+            writer.close()
 
 
 async def test_few_pages_are_made_at_a_time() -> None:

@@ -47,7 +47,7 @@ def test_a_body_of_several_padded_parts_is_one_body(standing: Server) -> None:
     """A client that encodes piece by piece is understood, and what is no base64 is refused."""
     body = envelope(CHURN.SerializeToString())
     pieces = b"".join(base64.b64encode(body[start : start + 4]) for start in range(0, len(body), 4))
-    for sent, status in ((pieces, "0"), (b"!!!", "3"), (b"=" * 1000, "3")):
+    for sent, status in ((pieces, "0"), (b"!!!", "3"), (b"=" * 1000, "3"), (b"AAAA " * 1000, "3")):
         answer = ask(standing.dashboard, f"/tallymark.v1.{GET_MODEL}", "POST", sent, content_type=WEB_TEXT)
         assert grpc_web(answer)[1]["grpc-status"] == status
 

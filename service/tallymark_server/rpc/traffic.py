@@ -241,7 +241,8 @@ class Traffic:
                 sending.task.cancel()
         for peer in peers:
             _log.warning("ended a connection over which answers are not read", peer=peer)
-            hang_up(peer)
+        if peers:
+            hang_up(frozenset(peers))
 
 
 def max_connections() -> int:
@@ -256,8 +257,8 @@ def _forget(ended: asyncio.Future[Any]) -> None:
         ended.exception()
 
 
-def hang_up(peer: str) -> None:
-    """Close the connection of a peer, as gRPC names it: the answers that it does not read are kept until then.
+def hang_up(peers: frozenset[str]) -> None:
+    """Close the connections of peers, as gRPC names them: the answers that they do not read are kept until then.
 
     gRPC has no way to do so, nor to give up a single answer. Over a Unix socket peers have no names; there nothing is
     closed, and what its owner does not read counts for as long as the owner's connection lives.
@@ -268,15 +269,15 @@ def hang_up(peer: str) -> None:
             number = os.dup(int(name.name))
             try:
                 if os.fstat(number).st_mode & stat.S_IFSOCK == stat.S_IFSOCK:
-                    _shut_down(number, peer)
+                    _shut_down(number, peers)
             finally:
                 os.close(number)
 
 
-def _shut_down(number: int, peer: str) -> None:
+def _shut_down(number: int, peers: frozenset[str]) -> None:
     connection = socket.socket(fileno=number)
     try:
-        if _named(connection) == peer:
+        if _named(connection) in peers:
             connection.shutdown(socket.SHUT_RDWR)
     finally:
         connection.detach()

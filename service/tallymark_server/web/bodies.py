@@ -16,6 +16,8 @@ MAX_BODIES = 64 * 1024 * 1024
 # In seconds; a body that takes longer to arrive is that of somebody who only holds the connection.
 DEADLINE = 10.0
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+# In the scope of a request: what to call when its body is kept no longer, before the request is answered to its end.
+LET_GO = "tallymark.let_go"
 
 
 class NotReadError(Exception):
@@ -35,16 +37,21 @@ class Bodies:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in WITHOUT_BODY:
+        held, headers = [0], Headers(scope=scope)
+        if scope["method"] in WITHOUT_BODY and not _has_body(headers):
             await self._app(scope, receive, send)
             return
-        held = [0]
+
+        def let_go() -> None:
+            self._held -= held[0]
+            held[0] = 0
+
         try:
-            _check_length(Headers(scope=scope))
+            _check_length(scope["method"], headers)
             async with asyncio.timeout(self._deadline):
                 body = await self._read(receive, held)
         except (NotReadError, TimeoutError) as problem:
-            self._held -= held[0]
+            let_go()
             late = CallTimedOut(round(self._deadline * 1000), "the request took longer to arrive")
             refused = problem if isinstance(problem, NotReadError) else NotReadError(late, 408)
             # The rest of the body is never read, so nothing else can come over this connection.
@@ -52,9 +59,11 @@ class Bodies:
             return
         try:
             if body is not None:  # None: the caller left
-                await self._app(scope, _again(body, receive), send)
+                receiving = _again([body], receive)
+                del body
+                await self._app({**scope, LET_GO: let_go}, receiving, send)
         finally:
-            self._held -= held[0]
+            let_go()
 
     async def _read(self, receive: Receive, held: list[int]) -> bytes | None:
         """Return the body, None if the caller leaves first; raise NotReadError."""
@@ -76,8 +85,14 @@ class Bodies:
                 return b"".join(chunks)
 
 
-def _check_length(headers: Headers) -> None:
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _check_length(method: str, headers: Headers) -> None:
     length = headers.get("content-length")
+    if method in WITHOUT_BODY:
+        raise NotReadError(InvalidField("request", f"{method} with a body", "only a POST has a body"), 400)
     if "transfer-encoding" in headers:
         if length is not None:
             # Which of the two counts is read differently by servers and proxies, which lets a request hide in another.
@@ -91,15 +106,12 @@ def _check_length(headers: Headers) -> None:
         raise NotReadError(ValueTooLarge("request", MAX_BODY, "bytes", int(length[:18])), 413)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Return what gives the body once, and then whatever else happens on the connection."""
-    given = False
+def _again(bodies: list[bytes], receive: Receive) -> Receive:
+    """Return what gives the one body once, and keeps it no longer, and then whatever else happens on the connection."""
 
     async def receiving() -> Message:
-        nonlocal given
-        if given:
+        if not bodies:
             return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": bodies.pop(), "more_body": False}
 
     return receiving

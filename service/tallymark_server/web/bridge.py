@@ -23,6 +23,7 @@ from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.run_handlers import RunRegistry
 from tallymark_server.rpc.traffic import Turns
 from tallymark_server.web import framing
+from tallymark_server.web.bodies import LET_GO
 from tallymark_server.web.dialects import Dialect, NotTakenError, dialect_of
 from tallymark_server.web.problems import incident
 from tallymark_server.web.refusals import refusal
@@ -68,7 +69,8 @@ class Bridge:
             await refusal(scope, error)(scope, receive, send)
             return
         with suppress(ClientDisconnect):
-            body = await request.body()
+            # Whole, and kept by nobody else: see `bodies`.
+            body = [(await receive()).get("body", b"")]
             answer = _enveloped if dialect.enveloped else _unary
             await _while_there(request, answer(request, dialect, handle, body, send))
 
@@ -95,7 +97,7 @@ async def _while_there(request: Request, work: Awaitable[None]) -> None:
             working.exception()
 
 
-async def _unary(request: Request, dialect: Dialect, handle: Any, body: bytes, send: Send) -> None:
+async def _unary(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
     try:
         message = await _in_time(dialect, _answered(request, dialect, handle, body))
         data, gzipped = await dialect.write(message)
@@ -105,7 +107,7 @@ async def _unary(request: Request, dialect: Dialect, handle: Any, body: bytes, s
     await response(request.scope, request.receive, send)
 
 
-async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: bytes, send: Send) -> None:
+async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
     headers = [(name.encode(), value.encode()) for name, value in dialect.headers().items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
@@ -117,16 +119,19 @@ async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: byte
         await send({"type": "http.response.body", "body": end, "more_body": False})
 
 
-async def _answered(request: Request, dialect: Dialect, handle: Any, body: bytes) -> Message:
-    answer: Message = await handle(await dialect.read(body), Call(request))
+async def _answered(request: Request, dialect: Dialect, handle: Any, body: list[bytes]) -> Message:
+    answer: Message = await handle(await dialect.read(body.pop()), Call(request))
     return answer
 
 
-async def _sent(request: Request, dialect: Dialect, handle: Any, body: bytes, send: Send) -> None:
+async def _sent(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
     """Send each message of the answer, as fast as the caller reads."""
     async with AsyncExitStack() as stack:
         if dialect.method.server_streaming:
-            stream: AsyncGenerator[Message] = handle(await dialect.read(body), Call(request))
+            asked = await dialect.read(body.pop())
+            # A stream may last for days.
+            request.scope[LET_GO]()
+            stream: AsyncGenerator[Message] = handle(asked, Call(request))
             messages: AsyncIterator[Message] = await stack.enter_async_context(aclosing(stream))
         else:
             messages = _one(await _answered(request, dialect, handle, body))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import ClassVar, cast
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 # In seconds; within it the head of a request arrives, or the connection is closed.
@@ -105,5 +106,12 @@ class Turns:
         if scope["method"] != "GET" or path.endswith("/live") or path.startswith("/static/"):
             await self._app(scope, receive, send)
             return
-        async with self._turns:
-            await self._app(scope, receive, send)
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._turns)
+
+            async def sending(message: Message) -> None:
+                # What is made waits for its caller to read, if it must, and keeps nobody else waiting.
+                await turn.aclose()
+                await send(message)
+
+            await self._app(scope, receive, sending)

@@ -26,7 +26,7 @@ _HEAD = struct.Struct(">BI")
 _LEVEL = 5
 # What is shorter is sent as it is.
 MIN_PACKED = 1000
-_MAX_PADDING = 64
+_MAX_PARTS = 64
 
 
 def enveloped(data: bytes, flags: int = 0) -> bytes:
@@ -60,11 +60,11 @@ def as_text(kind: str, data: bytes) -> bytes:
 
 def from_text(body: bytes) -> bytes:
     """Return what a body in base64, of one or several padded parts, holds; raise InvalidField."""
-    if body.count(b"=") > _MAX_PADDING:
+    # Each part ends with its padding, or before white space, and is decoded by itself.
+    parts = body.replace(b"=", b"= ").replace(b"= =", b"==").split(maxsplit=_MAX_PARTS)
+    if len(parts) > _MAX_PARTS:
         raise InvalidField("request", f"{len(body):,} bytes", "it is in too many parts; send it as one")
     try:
-        # Each part ends with its padding, and is decoded by itself.
-        parts = body.replace(b"=", b"= ").replace(b"= =", b"==").split()
         return b"".join(base64.b64decode(part, validate=True) for part in parts)
     except ValueError:
         raise InvalidField("request", f"{len(body):,} bytes", "it is no base64") from None

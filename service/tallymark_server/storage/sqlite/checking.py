@@ -56,8 +56,10 @@ class IntegrityCheck:
                 yield
             finally:
                 while not task.done():
-                    if self._connection is not None:
-                        self._connection.interrupt()
+                    # It may end, and be closed, at any moment.
+                    if (connection := self._connection) is not None:
+                        with suppress(sqlite3.ProgrammingError):
+                            connection.interrupt()
                     await asyncio.wait((task,), timeout=0.1)
 
     def _problem(self) -> str:
