@@ -33,9 +33,10 @@ class Contexts(NamedTuple):
     def get(self, name: str) -> Mapping[str, str]:
         """Return the settings of the context. Raises InvalidSetting if there is none of that name."""
         if name not in self.by_name:
-            known = f"there are {', '.join(self.by_name)}" if self.by_name else "there is none yet"
+            known = ", ".join(self.by_name) or "none yet"
             raise InvalidSetting(
-                f"no context {name!r} in {path_of_contexts()}; {known}: tallymark context add NAME --url HOST:PORT"
+                f"no context {name!r} in {path_of_contexts()}, which has {known}; name one of these, or add it:"
+                " tallymark context add NAME --url HOST:PORT"
             )
         return self.by_name[name]
 

@@ -80,6 +80,7 @@ def test_the_context_in_use_says_which_registry_is_meant(say: Say, run: Any, uns
     assert (done.exit_code, column(done.stdout, "ORIGIN")[:2]) == (0, ["TALLYMARK_URL", "default"])
     missing = run("--context", "home", "model", "list")
     assert (missing.exit_code, "no context 'home'" in missing.stderr) == (2, True)
+    assert "which has other, work; name one of these" in missing.stderr
 
 
 PROGRAM = "from tallymark import Client; print(Client()._settings.url, Client()._settings.project)"

@@ -16,6 +16,12 @@ from tallymark import Client, MetricPoint
 Say = Callable[..., str]
 
 
+@pytest.fixture(autouse=True)
+def _trusted(registry: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust the folder of the test as a store; the registry has forgotten all settings before."""
+    monkeypatch.setenv("TALLYMARK_TRUSTED_STORES", str(tmp_path))
+
+
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """A file, in a store that is a folder."""
@@ -39,6 +45,11 @@ def test_artifacts(say: Say, run: Any, churn: Client, weights: Path, tmp_path: P
     for command in (["verify", "churn/2"], ["download", "churn/2", "weights"]):
         assert run("artifact", *command).exit_code in {1, 6}
     assert (tmp_path / "here" / "weights.bin").read_bytes() == b"12345"
+    say("artifact", "add", "churn/3", "far", "file:///far/away", "--digest", digest)
+    untrusted = run("artifact", "verify", "churn/3")
+    assert (untrusted.exit_code, column(untrusted.stdout, "STATE")) == (1, ["not trusted"])
+    assert "1 of 1 artifacts could not be confirmed" in untrusted.stderr
+    assert "TALLYMARK_TRUSTED_STORES" in untrusted.stderr
     say("artifact", "remove", "churn/2", "train", "--reason", "wrong")
     assert column(say("artifact", "list", "churn/2"), "ARTIFACT") == ["weights@1"]
     assert run("artifact", "get", "churn/2", "train").exit_code == 4

@@ -134,7 +134,7 @@ def test_the_log_proves_itself_and_says_what_was_erased(erased: Server, tmp_path
             *(() if where else ("--url", erased.address)), "verify", *where, "--checkpoint", tmp_path / "before.json"
         )
         assert found.returncode == 0, found.stderr
-        assert f"contents erased, by revision {', '.join(map(str, by))}" in found.stdout
+        assert f"contents erased, by revisions {', '.join(map(str, by))}" in found.stdout
     with Client(erased.address) as client:
         proof = client.verify()
     assert (proof.sound, list(proof.erased_by)) == (True, by)
@@ -357,6 +357,13 @@ def test_the_command_asks_first_and_says_what_keeps_it(server: Server) -> None:
     done = tallymark(*erase, "--yes")
     assert done.returncode == 0, done.stderr
     assert "backups and exports that were made before still have it" in done.stderr
+    assert done.stdout.split()[:3] == ["NAME", "EVENTS", "REVISION"]
+    wrong = tallymark(*erase[:-3], SECRET, "--reason", "a leaked key", "--yes")
+    assert (wrong.returncode, "is '[not shown]': what can be erased of this is description" in wrong.stderr) == (
+        2,
+        True,
+    )
+    assert SECRET not in wrong.stderr
     with Client(server.address) as client:
         assert client.get_version(VERSION).description == "[erased]"
     told = tallymark("--url", server.address, "model", "history", MODEL, "--kind", "erased")

@@ -224,7 +224,7 @@ def _drop_output() -> None:
     "--url",
     metavar="HOST:PORT",
     type=str.strip,
-    help=f"Where the service is: else TALLYMARK_URL, else {DEFAULT_URL}.",
+    help=f"Where the service is, also as unix:PATH: else TALLYMARK_URL, else {DEFAULT_URL}.",
 )
 @click.option(
     "--project",

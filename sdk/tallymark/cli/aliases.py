@@ -22,7 +22,7 @@ _expected = click.option(
     "expected",
     type=click.IntRange(0),
     metavar="NUMBER",
-    help="Only if the alias points at this version now; 0: at none.",
+    help="Change it only if it points at this version now; 0: at none.",
 )
 
 

@@ -118,9 +118,10 @@ def download_artifact(
 @options.reference
 @asks
 def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
-    """Tell whether artifacts are what was linked.
+    """Check that artifacts are what was linked.
 
-    Fetches every artifact of the version that has a digest, and compares its bytes with it. Exit code 1 if one differs.
+    Fetches every artifact of the version that has a digest, and compares its bytes with it. Exit code 1 if one differs,
+    is not there, or lies in a store that is not trusted (TALLYMARK_TRUSTED_STORES).
     """
     import tempfile
 
@@ -143,4 +144,8 @@ def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
         rows.append({"artifact": f"{found.name}@{found.ordinal}", "state": state, "uri": found.uri})
     printer.many(rows)
     if broken:
-        raise click.ClickException(f"{broken} of {len(rows)} artifacts are not what was linked")
+        untrusted = any(row["state"] == "not trusted" for row in rows)
+        raise click.ClickException(
+            f"{broken} of {len(rows)} artifacts could not be confirmed as what was linked"
+            + ("; to have those of other stores fetched, name these in TALLYMARK_TRUSTED_STORES" if untrusted else "")
+        )

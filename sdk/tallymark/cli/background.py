@@ -22,7 +22,7 @@ from typing import IO
 import click
 
 from tallymark import __version__
-from tallymark.cli.client_context import client_of
+from tallymark.cli.client_context import client_of, target
 from tallymark.cli.output import Printer, printed
 from tallymark.errors import TallymarkError, Unavailable
 from tallymark.settings import adjusted
@@ -160,6 +160,9 @@ def up(
         else:
             click.echo("it runs already", err=True)
     _show(printer, [running.row()])
+    # An address of every interface is none that a program could call.
+    if running.address != target().settings().url and not running.address.startswith(("0.0.0.0:", "[::]:")):
+        click.echo(f"to have programs and commands ask it: export TALLYMARK_URL={running.address}", err=True)
 
 
 def _show(printer: Printer, rows: list[dict[str, object]]) -> None:

@@ -166,7 +166,8 @@ def _change(event: Event) -> str:
         case "recording_problems_reported" if isinstance(event.resource, Run):
             return f"{problems(event.resource)} in all"
         case "erased" if isinstance(event.resource, Erasure):
-            return f"{', '.join(event.resource.paths)} in {event.resource.content_count} events"
+            count = event.resource.content_count
+            return f"{', '.join(event.resource.paths)} in {count} event{'' if count == 1 else 's'}"
         case "model_renamed" | "version_renamed":
             return f"{event.previous_name} -> {getattr(event.resource, 'name', '')}"
         case _:

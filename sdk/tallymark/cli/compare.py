@@ -21,7 +21,7 @@ _FIELDS = ("name", "stage", "aliases", "description", "tags", "run", "run_state"
 @click.command
 @click.argument("first", metavar="REF", shell_complete=completers.references)
 @click.argument("second", metavar="REF", shell_complete=completers.references)
-@click.option("--all", "everything", is_flag=True, help="Also what is the same.")
+@click.option("--all", "everything", is_flag=True, help="Show what is the same, too.")
 @options.at
 @asks
 def compare(

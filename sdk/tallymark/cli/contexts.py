@@ -42,8 +42,8 @@ def _row(contexts: Contexts, name: str) -> dict[str, str]:
 
 @context.command("add")
 @click.argument("name")
-@click.option("--url", metavar="HOST:PORT", required=True, help="Where the service is.")
-@click.option("--project", metavar="NAME", default="", help="Whose models are meant; else default.")
+@click.option("--url", metavar="HOST:PORT", required=True, help="Where the service is, also as unix:PATH.")
+@click.option("--project", metavar="NAME", default="", help="The project whose models are meant; without it, default.")
 @printed
 def add_context(printer: Printer, name: str, url: str, project: str) -> None:
     """Name a registry, or change what a name means."""

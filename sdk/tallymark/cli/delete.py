@@ -14,7 +14,7 @@ from tallymark.cli.output import Printer
 if TYPE_CHECKING:
     from tallymark.client.blocking import Client
 
-_force = click.option("--force", is_flag=True, help="Although a version is in production.")
+_force = click.option("--force", is_flag=True, help="Delete it although a version is in production.")
 
 
 @click.command("delete")

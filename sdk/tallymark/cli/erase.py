@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command
 @click.argument("reference", metavar="REF", shell_complete=completers.things)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for the log; not a word of what is erased.")
+@click.option("--reason", required=True, metavar="TEXT", help="Say why, for the log, without a word of what is erased.")
 @click.option("--keys", is_flag=True, help="Erase the last key of metadata.KEY or parameters.KEY too.")
 @options.dry_run
 @options.yes
@@ -52,9 +52,9 @@ def erase(
     trial = client.erase(name, *paths, reason=reason, keys=keys, validate_only=True)
     events = f"{trial.content_count:,} event{'' if trial.content_count == 1 else 's'}"
     if not dry_run:
-        confirm(f"Erase it from {events} of {reference}? It cannot be brought back.", agreed=yes)
+        confirm(f"Erase this from {events} of {reference}? It cannot be undone.", agreed=yes)
         trial = client.erase(name, *paths, reason=reason, keys=keys)
-    printer.one({"name": name, "contentCount": trial.content_count, "revision": trial.revision})
+    printer.one({"name": name, "events": trial.content_count, "revision": trial.revision or None})
     options.tell_trial(dry_run=dry_run)
     if not dry_run:
         click.echo("backups and exports that were made before still have it", err=True)

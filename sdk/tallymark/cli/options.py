@@ -31,24 +31,32 @@ class Moment(click.ParamType[int | datetime]):
 model = click.argument("model", shell_complete=completers.models)
 reference = click.argument("reference", metavar="REF", shell_complete=completers.references)
 
-where = click.option("--filter", "where", default="", help="Only those of which this is true (https://aip.dev/160).")
-order_by = click.option("--order-by", default="", metavar="FIELDS", help="In which order, such as 'update_time desc'.")
-at = click.option(
-    "--at", type=Moment(), help="As it was after this revision, or at this time, such as 2h or yesterday."
+where = click.option("--filter", "where", default="", help="List only what meets this condition (https://aip.dev/160).")
+order_by = click.option(
+    "--order-by", default="", metavar="FIELDS", help="Sort by these fields, such as 'update_time desc'."
 )
-show_deleted = click.option("--show-deleted", is_flag=True, help="Also what is deleted.")
-limit = click.option("--limit", type=click.IntRange(1), metavar="N", help="Print so many at most.")
+at = click.option(
+    "--at", type=Moment(), help="Show it as it was after this revision, or at this time, such as 2h or yesterday."
+)
+show_deleted = click.option("--show-deleted", is_flag=True, help="Show what is deleted, too.")
+limit = click.option("--limit", type=click.IntRange(1), metavar="N", help="Print at most so many.")
 watching = click.option("-w", "--watch", "watching", is_flag=True, help="Go on with each change, until Ctrl-C.")
 kinds = click.option(
-    "--kind", "kinds", multiple=True, metavar="KIND", help="Only such events, as stage_changed; several may be."
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND",
+    help="Show only events of this kind, such as stage_changed. May be given several times.",
 )
-since = click.option("--since", type=Moment(), help="Only what came after this revision, or since this time.")
+since = click.option("--since", type=Moment(), help="Show only what happened after this revision, or since this time.")
 
-reason = click.option("--reason", default="", metavar="TEXT", help="Why, for the log.")
-if_etag = click.option("--if-etag", "etag", default="", metavar="ETAG", help="Only if it is as it was read.")
-dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print what it would become, or the refusal.")
+reason = click.option("--reason", default="", metavar="TEXT", help="Say why, for the log.")
+if_etag = click.option(
+    "--if-etag", "etag", default="", metavar="ETAG", help="Change it only if it still has this etag."
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print what would change, or the refusal.")
 yes = click.option("--yes", is_flag=True, help="Do not ask first. Needed where there is no terminal to ask on.")
-tags = click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
+tags = click.option("--tag", "tags", multiple=True, metavar="TAG", help="Add this tag. May be given several times.")
 
 
 def check_watching(*, watching: bool, where: str, order_by: str = "", at: object = None) -> None:

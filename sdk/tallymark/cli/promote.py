@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where to move it.",
 )
-@click.option("--force", is_flag=True, help="Put the version that holds the stage into the archive.")
+@click.option("--force", is_flag=True, help="Move the version that holds the stage to the archive.")
 @click.option(
     "--force-failed",
     is_flag=True,
-    help="Although the run that made it failed, is lost or still running; give a reason.",
+    help="Promote it although its run failed, was lost or is still running; give a reason.",
 )
 @options.if_etag
 @options.dry_run

@@ -46,7 +46,7 @@ def finish(client: Client, printer: Printer, name: str, yes: bool) -> None:
 
 @click.command
 @_name
-@click.option("--reason", default="", metavar="TEXT", help="Why, for the run's error.")
+@click.option("--reason", default="", metavar="TEXT", help="Say why; the run has it as its error.")
 @options.yes
 @asks
 def abort(client: Client, printer: Printer, name: str, reason: str, yes: bool) -> None:

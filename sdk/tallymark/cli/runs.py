@@ -33,7 +33,9 @@ for _command in (abort, describe_run, finish):
 
 
 @run.command("list")
-@click.option("--version", "reference", default="", metavar="REF", help="Only those that made or used this version.")
+@click.option(
+    "--version", "reference", default="", metavar="REF", help="List only runs that made or used this version."
+)
 @options.where
 @options.order_by
 @options.at

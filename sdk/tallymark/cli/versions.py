@@ -93,7 +93,14 @@ def get_version(
 @click.option("--name", default="", help="What to call it beside its number.")
 @click.option("--description", default="", metavar="TEXT")
 @options.tags
-@click.option("--metadata", "pairs", type=PLAIN, metavar="KEY=VALUE", multiple=True, help="May be given several times.")
+@click.option(
+    "--metadata",
+    "pairs",
+    type=PLAIN,
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Log this fact. May be given several times.",
+)
 @options.dry_run
 @asks
 def create_version(

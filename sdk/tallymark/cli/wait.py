@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command
 @options.reference
-@click.option("--stage", type=click.Choice([stage.value for stage in Stage]), help="Until it is in this stage.")
+@click.option("--stage", type=click.Choice([stage.value for stage in Stage]), help="Wait until it is in this stage.")
 @click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Give up after this; exit code 8.")
 @asks
 def wait(client: Client, printer: Printer, reference: str, stage: str | None, timeout: float | None) -> None:
@@ -66,7 +66,7 @@ def _as_awaited(client: Client, reference: str, stage: str | None) -> ModelVersi
     "stages",
     multiple=True,
     type=click.Choice([stage.value for stage in Stage]),
-    help="Only moves into or out of this stage; several may be.",
+    help="Show only moves into or out of this stage. May be given several times.",
 )
 @options.limit
 @asks

@@ -105,8 +105,8 @@ class NothingToErase(NotFound):
     def __init__(self, project: str, place: int) -> None:
         # The path itself may be a secret.
         super().__init__(
-            f"paths[{place}] leads to nothing that is recorded, or that is not erased already; nothing was erased: look"
-            " at what is recorded, and name it as it is written there",
+            f"paths[{place}] leads to nothing that is recorded and not erased yet, so nothing was erased; look up what"
+            " is recorded, and write the path as it is written there",
             project=project,
             path=place,
         )

@@ -55,7 +55,7 @@ def _paths(given: Iterable[str], known: Mapping[str, str]) -> tuple[str, ...]:
     for place, path in enumerate(paths):
         field, (head, dot, key) = f"paths[{place}]", path.partition(".")
         if head not in known:
-            raise InvalidField(field, "unknown", f"what can be erased of this is {', '.join(known)}")
+            raise InvalidField(field, "[not shown]", f"what can be erased of this is {', '.join(known)}")
         if len(path) > MAX_PATH:
             raise InvalidField(field, "too long", f"it has {MAX_PATH} characters at most")
         if dot and (known[head] == CANNOT or not key):
