@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cli.tables import column, rows
 
+from tallymark.testing import Server
 from tallymark import Client, MetricPoint
 
 Say = Callable[..., str]
