@@ -15,7 +15,7 @@ from tallymark_server.storage.placing import placed
 
 OF_0_1 = (
     "a checkpoint of Tallymark 0.1 proves nothing about a log of 0.2: the hashes of its files were made anew when 0.2"
-    " opened them first; verify without it, and keep the checkpoint of now"
+    " opened them first; verify without it, and write a new one"
 )
 _OF_0_1 = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(rf"{FORMAT}:[0-9a-f]{{64}}")
