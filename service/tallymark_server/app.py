@@ -75,7 +75,7 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
                 [line, losing, asyncio.create_task(web.serve(port or settings.host))] if dashboard else [line, losing]
             )
             yield Running(settings.host, port, dashboard, asyncio.ensure_future(_failed(tasks)))
-            await server.refuse()
+            server.refuse()
         finally:
             losing.cancel()
             writer.stop()

@@ -126,7 +126,8 @@ async def test_a_page_that_is_not_read_holds_up_no_other() -> None:
             writer.close()
 
 
-async def test_few_pages_are_made_at_a_time() -> None:
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("HEAD", "/"), ("GET", "/models/live")])
+async def test_few_pages_are_made_at_a_time(method: str, path: str) -> None:
     """The next begins when one is done; streams, which last, do not hold up pages."""
     begun: list[str] = []
     go_on = asyncio.Event()
@@ -138,13 +139,13 @@ async def test_few_pages_are_made_at_a_time() -> None:
     turns = Turns(app)
 
     def ask(path: str) -> asyncio.Task[None]:
-        return asyncio.ensure_future(turns({"method": "GET", "path": path}, None, None))  # type: ignore[arg-type]  # handed on - unused
+        return asyncio.ensure_future(turns({"method": method, "path": path}, None, None))  # type: ignore[arg-type]  # handed on - unused
 
-    pages = [ask("/") for _ in range(5)]
+    pages = [ask(path) for _ in range(5)]
     await asyncio.sleep(0)
-    streams = [ask("/live") for _ in range(5)]
+    streams = [ask("/projects/p/live") for _ in range(5)]
     await asyncio.sleep(0)
-    assert begun == ["/"] * MAX_PAGES + ["/live"] * 5
+    assert begun == [path] * MAX_PAGES + ["/projects/p/live"] * 5
     go_on.set()
     await asyncio.gather(*pages, *streams)
     assert len(begun) == 10

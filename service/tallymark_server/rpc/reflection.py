@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import grpc
 import grpc.aio
@@ -10,6 +10,12 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from tallymark_server.domain.errors import Overloaded
+from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.status import code_of, details_of
+
+# Each may hold a request of 4 MiB that has not arrived whole.
+MAX_STREAMS = 16
 V1, V1ALPHA = "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"
 
 
@@ -52,8 +58,24 @@ def add_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
     """Serve reflection of these services, and of itself."""
     names = (*services, V1, V1ALPHA)
     servicer = reflection.aio.ReflectionServicer(names, MemberPool(Default()))
+    under_way = 0
+
+    async def answered(
+        requests: AsyncIterator[reflection_pb2.ServerReflectionRequest], context: Context
+    ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
+        nonlocal under_way
+        if under_way >= MAX_STREAMS:
+            error = Overloaded(under_way, "streams of reflection are open")
+            await context.abort(code_of(error), str(error), details_of(error))
+        under_way += 1
+        try:
+            async for answer in servicer.ServerReflectionInfo(requests, context):
+                yield answer
+        finally:
+            under_way -= 1
+
     handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
+        answered,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )

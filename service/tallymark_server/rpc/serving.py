@@ -12,7 +12,6 @@ import grpc.aio
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server import local_sockets
@@ -21,6 +20,8 @@ from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Context
 from tallymark_server.rpc.decoding import Decoder, decoder_of
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
+from tallymark_server.rpc.health import SERVICE as HEALTH
+from tallymark_server.rpc.health import Health
 from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.run_handlers import RunRegistry
 from tallymark_server.rpc.status import code_of, details_of
@@ -70,18 +71,17 @@ class GrpcServer:
             options.append(("grpc.max_connection_age_grace_ms", round(grace * 1000)))
         self._server = grpc.aio.server(options=options)
         self._path = ""
-        self._health = health.aio.HealthServicer()
         services: dict[ServiceDescriptor, object] = {
             model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry(registry),
             run_registry_pb2.DESCRIPTOR.services_by_name["RunRegistry"]: RunRegistry(registry),
             event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]: EventLog(registry),
         }
-        self._names = [service.full_name for service in services]
+        names = [service.full_name for service in services]
+        self._health = services[HEALTH] = Health(names)
         traffic = Traffic()
         for service, servicer in services.items():
             self._server.add_generic_rpc_handlers((_handlers(service, servicer, traffic),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        add_reflection(self._server, (*self._names, health.SERVICE_NAME))
+        add_reflection(self._server, (*names, HEALTH.full_name))
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: for 0 the system chooses one, a socket has none. Raises CannotListenError."""
@@ -96,7 +96,7 @@ class GrpcServer:
                 f"cannot listen on {shown}:{port}: the port is taken, or the address is not this machine's; name"
                 " another with --listen HOST:PORT (port 0 picks a free one)"
             ) from None
-        await self._serve()
+        await self._server.start()
         return chosen
 
     async def _serve_at(self, path: str) -> None:
@@ -107,16 +107,11 @@ class GrpcServer:
             why = str(error) if isinstance(error, local_sockets.SocketTakenError) else "the folder cannot be written"
             raise CannotListenError(f"cannot listen on unix:{path}: {why} (--listen)") from None
         self._path = path
-        await self._serve()
-
-    async def _serve(self) -> None:
         await self._server.start()
-        for name in ("", *self._names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    async def refuse(self) -> None:
+    def refuse(self) -> None:
         """Tell whoever asks for health that this server is going away."""
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
 
     async def stop(self, grace: float) -> None:
         """Take no more calls; those under way have `grace` seconds to end."""

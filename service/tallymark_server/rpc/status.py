@@ -14,6 +14,8 @@ from google.rpc.status_pb2 import Status
 from tallymark_server.domain import errors
 
 DOMAIN = "tallymark.dev"
+# What the standard health service says of a service that it does not know.
+UNKNOWN_SERVICE = grpc.StatusCode.NOT_FOUND
 
 # A leaf has the code of its branch: the first entry found along its method resolution order.
 _CODES: dict[type, grpc.StatusCode] = {

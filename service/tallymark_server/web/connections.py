@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from typing import ClassVar, cast
 
@@ -19,6 +20,7 @@ MAX_UNREAD = 48 * 1024 * 1024
 PATIENCE = 1.0
 # So many pages are made at the same time: more would not be ready sooner, and each holds up all other calls.
 MAX_PAGES = 2
+_STREAM = re.compile(r"(/projects/[^/]+)?/live")
 
 
 class Unread:
@@ -103,7 +105,7 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if scope["method"] != "GET" or path.endswith("/live") or path.startswith("/static/"):
+        if scope["method"] not in ("GET", "HEAD") or _STREAM.fullmatch(path) or path.startswith("/static/"):
             await self._app(scope, receive, send)
             return
         async with AsyncExitStack() as turn:

@@ -1,0 +1,54 @@
+"""The standard service by which balancers and clients ask whether a server serves.
+
+That of `grpcio-health-checking` lets one watch that is not read hold up all others, and the end of the server with
+them, and forgets those who still watch when one of them leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+
+from grpc_health.v1 import health_pb2
+
+from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.status import UNKNOWN_SERVICE
+
+SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"]
+_Status = health_pb2.HealthCheckResponse
+
+
+class Health:
+    """The health of a server with services of these names, which is the same for all of them; its own name is empty."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(("", *names))
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Say from now on that nothing is served any more."""
+        self._ending.set()
+
+    async def Check(  # noqa: N802 - the method of the service
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        """Return the health of now."""
+        if request.service not in self._names:
+            await context.abort(UNKNOWN_SERVICE, "there is no service of that name")
+        return self._told()
+
+    async def Watch(  # noqa: N802 - the method of the service
+        self, request: health_pb2.HealthCheckRequest, _: Context
+    ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
+        """Yield the health of now, and that which it becomes; without end, as the protocol has it."""
+        if request.service not in self._names:
+            yield _Status(status=_Status.SERVICE_UNKNOWN)
+        else:
+            yield self._told()
+            if not self._ending.is_set():
+                await self._ending.wait()
+                yield self._told()
+        await asyncio.Event().wait()
+
+    def _told(self) -> health_pb2.HealthCheckResponse:
+        return _Status(status=_Status.NOT_SERVING if self._ending.is_set() else _Status.SERVING)

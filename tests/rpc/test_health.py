@@ -1,0 +1,116 @@
+"""Health: told to everybody who asks or watches, whatever others do, within the bounds of all calls."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from attacks.connections import Streams
+from calling import refusal_of
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tallymark.testing import Server
+from tallymark_server.app import running
+from tallymark_server.domain.errors import Overloaded
+from tallymark_server.rpc import traffic
+from tallymark_server.rpc.reflection import MAX_STREAMS
+from tallymark_server.settings import Settings
+
+WATCH = "/grpc.health.v1.Health/Watch"
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+REQUEST = health_pb2.HealthCheckRequest()
+
+
+def heard_to_the_end(server: Server) -> None:
+    """Watch the health of the server until it says that it goes away, and then see it gone."""
+    with grpc.insecure_channel(server.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(REQUEST, timeout=60)
+        assert next(watch).status == SERVING
+        with ThreadPoolExecutor(1) as pool:
+            stopped = pool.submit(server.stop)
+            assert next(watch).status == NOT_SERVING
+            watch.cancel()
+            stopped.result()
+
+
+async def test_a_watch_that_is_not_read_holds_up_no_other(tmp_path: Path) -> None:
+    """Others hear the health, and that the server goes away, while one reads nothing."""
+    with Server(tmp_path / "tallymark.db", ["--grace", "1"]) as server:
+        unread = await Streams.open(server.address)
+        for _ in range(3):
+            await unread.call(WATCH, REQUEST.SerializeToString())
+        await asyncio.to_thread(heard_to_the_end, server)
+
+
+def test_who_watches_on_hears_the_end_after_another_has_left(tmp_path: Path) -> None:
+    """A watch that ends takes nothing from the others of the same service."""
+    with (
+        Server(tmp_path / "tallymark.db", ["--grace", "1"]) as server,
+        grpc.insecure_channel(server.address) as channel,
+        grpc.insecure_channel(server.address) as other,
+    ):
+        stays, leaves = (health_pb2_grpc.HealthStub(each).Watch(REQUEST, timeout=60) for each in (channel, other))
+        assert (next(stays).status, next(leaves).status) == (SERVING, SERVING)
+        leaves.cancel()
+        heard_to_the_end(server)
+        assert next(stays).status == NOT_SERVING
+
+
+async def test_the_health_of_an_unknown_service_is_told_as_the_protocol_has_it(tmp_path: Path) -> None:
+    """A check of it is refused, and a watch of it goes on and says that it is unknown."""
+    unknown = health_pb2.HealthCheckRequest(service="unknown")
+    async with (
+        running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Check(unknown)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        watch = stub.Watch(unknown)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        watch.cancel()
+
+
+async def test_watches_of_health_are_counted_among_all_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound a watch of the health is refused as every call is."""
+    monkeypatch.setattr(traffic, "MAX_CALLS", 2)
+    async with (
+        running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [stub.Watch(REQUEST) for _ in range(2)]
+        for watch in watches:
+            assert (await watch.read()).status == SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Watch(REQUEST).read()
+        assert refusal_of(refused.value).info.reason == Overloaded.reason
+        for watch in watches:
+            watch.cancel()
+
+
+async def test_few_streams_of_reflection_are_open_at_a_time(tmp_path: Path) -> None:
+    """One too many is refused, and one that ends makes room."""
+    question = reflection_pb2.ServerReflectionRequest(list_services="")
+    async with (
+        running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        streams = [stub.ServerReflectionInfo() for _ in range(MAX_STREAMS)]
+        for stream in streams:
+            await stream.write(question)
+            assert (await stream.read()).HasField("list_services_response")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.ServerReflectionInfo(iter([question])).read()
+        assert refusal_of(refused.value).info.reason == Overloaded.reason
+        for stream in streams:
+            await stream.done_writing()
+            assert await stream.read() is grpc.aio.EOF
+        assert (await stub.ServerReflectionInfo(iter([question])).read()).HasField("list_services_response")
