@@ -198,8 +198,8 @@ def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
 def import_(db: Path, source: Path) -> None:
     """Make the projects of an export again, in a file that no server holds, or in a new one.
 
-    Every event is replayed and proved on its way in: its order, its number, its hash. A line that was changed, lost or
-    added is told by its number, and then nothing is imported at all. A project that has events already is refused.
+    Every event is replayed and proved on its way in: its order, its number, its hash. If a line was changed, lost or
+    added, the error has its number, and nothing is imported at all. A project that has events already is refused.
     """
     with _refusals():
         from tallymark_server.storage.sqlite.importing import import_log

@@ -62,7 +62,7 @@ def import_mlflow(uri: str, runs: str | None, all_runs: bool, **into: Any) -> No
     parameters, and with its metrics as series of the version. A number that was deleted there is given and purged here,
     so that no number is given twice. What cannot be kept is reported on standard error.
 
-    Numbers and times are given by the line, so this cannot be done through a service: it needs the file, without a
+    This cannot be done through a service, which gives numbers and times of its own: it needs the file, without a
     server on it. All is imported or nothing.
     """
     with _refusals():
@@ -83,7 +83,7 @@ def import_zenml(database: str, from_project: str | None, **into: Any) -> None:
     links to artifacts, and the runs that made and used a version. A number that is no longer there is given and purged,
     so that those after it stay. What cannot be kept is reported on standard error.
 
-    Numbers and times are given by the line, so this cannot be done through a service: it needs the file, without a
+    This cannot be done through a service, which gives numbers and times of its own: it needs the file, without a
     server on it. All is imported or nothing.
     """
     with _refusals():

@@ -51,4 +51,5 @@ def test_a_program_that_belongs_to_a_run_says_what_it_left_out(client: Client) -
     with tallymark.run(model=Model("churn")) as run:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "metric 'loss': log_metric(value=...) takes a number, not a str" in done.stderr
+    assert ": 1 record was left out, changed or lost: " in done.stderr
     assert [problem.subject for problem in client.get_run(run.id).recording_problems] == ["metric 'loss'"]

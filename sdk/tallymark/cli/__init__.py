@@ -68,7 +68,7 @@ _COMMANDS = {
         Later(
             "tallymark.cli.accept",
             "accept-lost-changes",
-            "Let a file be served again that lacks changes which were acknowledged.",
+            "Have a file served again although it lacks changes that were acknowledged.",
             "accept_lost_changes",
         ),
         Later("tallymark.cli.aliases", "alias", "Names that point at versions."),
@@ -131,7 +131,7 @@ _COMMANDS = {
         Later(
             "tallymark.cli.verify",
             "verify",
-            "Prove a file, or with --url a service: its tables are what its log tells, and the log was not changed.",
+            "Prove that a file, or with --url a service, agrees with its log, and that the log was not changed.",
         ),
         Later("tallymark.cli.versions", "version", "Versions of models, their stages and their history."),
     )

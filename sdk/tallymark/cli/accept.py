@@ -22,7 +22,7 @@ from tallymark.cli.options import confirm, yes
 )
 @yes
 def accept_lost_changes(db: Path, *, yes: bool) -> None:
-    """Let a file be served again that lacks changes which were acknowledged.
+    """Have a file served again although it lacks changes that were acknowledged.
 
     The server keeps beside its file where each log ends, and does not start on a file that ends earlier: its
     write-ahead log was lost or damaged, or an older backup was put in its place. Look for what is missing first. Once

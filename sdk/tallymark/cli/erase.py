@@ -57,7 +57,7 @@ def erase(
     printer.one({"name": name, "events": trial.content_count, "revision": trial.revision or None})
     options.tell_trial(dry_run=dry_run)
     if not dry_run:
-        click.echo("backups and exports that were made before still have it", err=True)
+        click.echo("backups and exports that were made before still have it: delete them", err=True)
 
 
 def _name(client: Client, reference: str) -> str:

@@ -30,11 +30,11 @@ def export(db: Path, project: str | None, at: int | datetime | None, to: Path) -
     """Export a file, or one of its projects, or with --url a project of a service, as JSON Lines.
 
     Each project begins with a line of its own; each event of its log is a line, with the hash that proves it. The same
-    log gives the same bytes, and `tallymark import` makes the same log of them. Requests and what they did are told
-    too, so that one that is repeated after an import has no second effect. May run while a server serves the file.
+    log gives the same bytes, and `tallymark import` makes the same log of them. Requests and their effects are part of
+    it, so that a request that is repeated after an import has no second effect. May run while a server serves the file.
 
-    `tallymark --url HOST:PORT export` asks a service for one project, and writes the same bytes. Without that option a
-    file is read, also where TALLYMARK_URL is set.
+    `tallymark --url HOST:PORT export` asks a service for one project, and writes the same bytes. Without --url a file
+    is read, even if TALLYMARK_URL is set.
     """
     if at == 0:
         raise click.UsageError("--at takes a revision from 1 on, or a time")

@@ -26,15 +26,15 @@ def printed(command: Callable[..., None]) -> Callable[..., None]:
         "-o",
         "--output",
         type=click.Choice(FORMATS, case_sensitive=False),
-        help="table (as without this option) and wide: aligned on a terminal, else with tabs; csv: with commas; json, "
-        "jsonl, yaml: as protobuf's JSON has it; name: what to call it by.",
+        help="table (the default), and wide with more columns: aligned on a terminal, else with tabs; csv: with "
+        "commas; json, jsonl, yaml: protobuf's JSON mapping; name: the name alone, for other commands.",
     )
     @click.option("--no-headers", is_flag=True, help="Leave the titles of a table out.")
     @click.option(
         "--columns",
         metavar="NAMES",
         default="",
-        help="The columns of a table, in this order, such as version,stage,metadata.auc,age.",
+        help="Show these columns of a table, in this order, such as version,stage,metadata.auc,age.",
     )
     @functools.wraps(command)
     def printing(*, output: str | None, no_headers: bool, columns: str, **given: Any) -> None:

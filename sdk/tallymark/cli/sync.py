@@ -32,7 +32,7 @@ def sync(printer: Printer, *, dry_run: bool, to: str | None, set_aside: str | No
     What they record is kept in the spool (TALLYMARK_SPOOL), with TALLYMARK_MODE=offline all of it. It is sent to the
     registry for which it was recorded, the oldest first: with --url or --project only what was recorded for these. What
     could not be read, or whose version was refused, is put aside in the spool, and is not removed. A run that cannot be
-    sent, such as one whose artifacts' store is away, is kept and told, and the others are sent.
+    sent, such as one whose artifacts' store is away, is kept and reported, and the others are sent.
     """
     syncing = _Syncing(target().settings(), to)
     if set_aside is not None:

@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     help="Write where each log stands to a new file, if all is well. Keep it where the registry cannot be reached.",
 )
 def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
-    """Prove a file, or with --url a service: its tables are what its log tells, and the log was not changed.
+    """Prove that a file, or with --url a service, agrees with its log, and that the log was not changed.
 
     Replays every event into fresh tables and compares them with the file's; checks that revisions and numbers have no
     gap, and follows the chain of hashes. Prints the last hash of each project's log: as long as a log is only added to,
-    the same event has the same hash for ever. A checkpoint keeps these hashes, so that a log which somebody has
-    rewritten, hashes and all, is known too. Pages and indexes are checked as well. No hash covers which request made
-    which events, nor what a project is called: of a request it is only proved that its events are there, and that no
-    other request claims them. May run while a server serves the file. Exit code 1 if anything is wrong.
+    the same event has the same hash for ever. A checkpoint keeps these hashes, and reveals a log that somebody rewrote
+    together with its hashes. Pages and indexes are checked as well. No hash covers which request made which events, nor
+    the name of a project: of a request it is only proved that its events are there, and that no other request claims
+    them. May run while a server serves the file. Exit code 1 if anything is wrong.
 
     `tallymark --url HOST:PORT --project NAME verify` has a service prove one project while it goes on serving; a
-    checkpoint serves both ways. Without that option a file is proved, also where TALLYMARK_URL is set.
+    checkpoint fits both. Without --url a file is proved, even if TALLYMARK_URL is set.
     """
     if target_choice.asks_a_service():
         _of_a_service(checkpoint, write_checkpoint)

@@ -60,4 +60,5 @@ class RecordingProblems:
             f"{p.subject}: {p.problem}" + (f" ({p.count} times)" if p.count > 1 else "") for p in found[:5]
         )
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-        return f"{sum(p.count for p in found)} records were left out, changed or lost: {shown}{more}"
+        count = sum(p.count for p in found)
+        return f"{count} {'record was' if count == 1 else 'records were'} left out, changed or lost: {shown}{more}"

@@ -153,12 +153,12 @@ def _from_base64(text: bytes) -> bytes:
     try:
         return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
     except ValueError:
-        raise InvalidField("message", text.decode("latin-1"), "it is no base64") from None
+        raise InvalidField("message", text.decode("latin-1"), "it is not base64") from None
 
 
 def _check_version(found: str, known: str) -> None:
     if found != known:
-        raise InvalidField("connect-protocol-version", found, f"only {known} is spoken here")
+        raise InvalidField("connect-protocol-version", found, f"this service supports only {known}")
 
 
 def _connect_timeout(headers: Headers) -> int | None:

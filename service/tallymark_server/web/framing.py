@@ -67,7 +67,7 @@ def from_text(body: bytes) -> bytes:
     try:
         return b"".join(base64.b64decode(part, validate=True) for part in parts)
     except ValueError:
-        raise InvalidField("request", f"{len(body):,} bytes", "it is no base64") from None
+        raise InvalidField("request", f"{len(body):,} bytes", "it is not base64") from None
 
 
 def packed(data: bytes) -> bytes:

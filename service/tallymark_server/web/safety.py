@@ -56,7 +56,7 @@ class Safety:
         host = headers.get("host", "")
         if not self._is_ours(host):
             # A name that an attacker owns can be made to lead here; then the attacker's page would be of this origin.
-            rule = "this server is not called so; if it is, start it with --http-name NAME"
+            rule = "this server does not go by that name; if it should, start it with --http-name NAME"
             raise ForeignOrigin("host", host, rule)
         call, origin, site = is_call(scope), headers.get("origin"), headers.get("sec-fetch-site")
         if call and origin in self._origins:

@@ -101,6 +101,6 @@ def erasure_problems(connection: sqlite3.Connection, schema: str, project: int, 
     for revision in sorted(said.keys() | found.keys()):
         where = f"project {name}, revision {revision}"
         if revision not in said:
-            yield Problem(where, "content is said to be erased by it, and it is no event that erases")
+            yield Problem(where, "events name it as what erased their content, but it is no erasure")
         elif said[revision] != found.get(revision):
             yield Problem(where, "what it erased is not what it says that it erased")

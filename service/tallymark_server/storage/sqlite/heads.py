@@ -104,7 +104,7 @@ def renew(database: Path) -> None:
         with closing(connector(database.resolve(), read_only=True)()) as connection:
             write(database, heads_of(connection))
     except (sqlite3.Error, OSError) as error:
-        raise CannotOpenError(f"cannot keep where the logs of {database} end: {error}") from None
+        raise CannotOpenError(f"cannot write down where the logs of {database} end: {error}") from None
 
 
 def losses(database: Path, kept: Heads | None) -> list[str]:

@@ -67,7 +67,7 @@ class Exports:
                         yield Piece(piece[start : start + MAX_PIECE], export.told)
         except BrokenLogError as error:
             # What is told must be what can be read again.
-            raise DataDamaged(f"the log is broken {error}, and Verify tells all that is wrong") from None
+            raise DataDamaged(f"the log is broken {error}, and Verify reports all that is wrong") from None
         finally:
             self._under_way -= 1
 
