@@ -73,6 +73,10 @@ class Streams:
         """Give up a call."""
         self._writer.write(frame(RESET, 0, stream, struct.pack(">I", 8)))
 
+    def close(self) -> None:
+        """End the connection."""
+        self._writer.close()
+
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
         self._writer.write(data)

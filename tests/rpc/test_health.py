@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -26,39 +28,41 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 REQUEST = health_pb2.HealthCheckRequest()
 
 
-def heard_to_the_end(server: Server) -> None:
-    """Watch the health of the server until it says that it goes away, and then see it gone."""
+def heard_to_the_end(server: Server, leaves: int = 0, heard: Callable[[], object] = bool) -> None:
+    """Watch the health of the server until it says that it goes away, though others leave before, and see it gone.
+
+    `heard` is called in between.
+    """
     with grpc.insecure_channel(server.address) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(REQUEST, timeout=60)
-        assert next(watch).status == SERVING
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch, *others = (stub.Watch(REQUEST, timeout=60) for _ in range(1 + leaves))
+        for each in (watch, *others):
+            assert next(each).status == SERVING
+        for each in others:
+            each.cancel()
         with ThreadPoolExecutor(1) as pool:
             stopped = pool.submit(server.stop)
             assert next(watch).status == NOT_SERVING
             watch.cancel()
+            heard()
             stopped.result()
 
 
 async def test_a_watch_that_is_not_read_holds_up_no_other(tmp_path: Path) -> None:
     """Others hear the health, and that the server goes away, while one reads nothing."""
-    with Server(tmp_path / "tallymark.db", ["--grace", "1"]) as server:
+    with Server(tmp_path / "tallymark.db") as server:
         unread = await Streams.open(server.address)
         for _ in range(3):
             await unread.call(WATCH, REQUEST.SerializeToString())
-        await asyncio.to_thread(heard_to_the_end, server)
+        # What still watches at the end has the grace, which need not pass.
+        leave = partial(asyncio.get_running_loop().call_soon_threadsafe, unread.close)
+        await asyncio.to_thread(heard_to_the_end, server, heard=leave)
 
 
 def test_who_watches_on_hears_the_end_after_another_has_left(tmp_path: Path) -> None:
     """A watch that ends takes nothing from the others of the same service."""
-    with (
-        Server(tmp_path / "tallymark.db", ["--grace", "1"]) as server,
-        grpc.insecure_channel(server.address) as channel,
-        grpc.insecure_channel(server.address) as other,
-    ):
-        stays, leaves = (health_pb2_grpc.HealthStub(each).Watch(REQUEST, timeout=60) for each in (channel, other))
-        assert (next(stays).status, next(leaves).status) == (SERVING, SERVING)
-        leaves.cancel()
-        heard_to_the_end(server)
-        assert next(stays).status == NOT_SERVING
+    with Server(tmp_path / "tallymark.db") as server:
+        heard_to_the_end(server, leaves=2)
 
 
 async def test_the_health_of_an_unknown_service_is_told_as_the_protocol_has_it(tmp_path: Path) -> None:
