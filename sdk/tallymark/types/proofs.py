@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """Where a log stood once. Kept elsewhere, it gives away a log that was rewritten, hashes and all.
+    """Where a log stood once. Kept elsewhere, it reveals a log that was rewritten together with its hashes.
 
     `hash` is that of its last event then, in hexadecimal; empty before the first.
     """

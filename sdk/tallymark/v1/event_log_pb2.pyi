@@ -40,11 +40,11 @@ class EraseRequest(_message.Message):
     erase_keys: _builtins.bool
     """Erase also the last key of each path to metadata or parameters: for keys that are secrets themselves."""
     reason: _builtins.str
-    """Why, for the log; required, and not a word of what is erased. At most 65,535 bytes of UTF-8."""
+    """Why, for the log; required. Leave out what is erased. At most 65,535 bytes of UTF-8."""
     request_id: _builtins.str
     """Names this attempt, so that a repetition has no second effect."""
     validate_only: _builtins.bool
-    """Only say from how many events content would be erased; change nothing."""
+    """Return only from how many events content would be erased; change nothing."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What of it, 1 to 100 of these paths:
@@ -274,8 +274,8 @@ Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
 
 @_typing.final
 class Checkpoint(_message.Message):
-    """Where a log stood once. Kept where nobody who can change the registry can change it too, it gives away a log that was
-    rewritten, hashes and all.
+    """Where a log stood once. If it is kept where nobody who can change the registry can change it, too, it reveals a log
+    that was rewritten together with its hashes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -290,7 +290,7 @@ class Checkpoint(_message.Message):
     hash: _builtins.str
     """The hash of that event, `2:` and 64 hexadecimal digits; empty before the first. It covers every event up to this
     one: what happened, and a salted digest of each content, so that it holds when content is erased. `2` is the format
-    of the log. A hash without it is of Tallymark 0.1, whose logs were chained anew: INVALID_FIELD.
+    of the log. A hash without it is of Tallymark 0.1, whose logs have got new hashes: INVALID_FIELD.
     """
     def __init__(
         self,

@@ -99,7 +99,7 @@ class EventLogServicer(object):
     def Export(self, request, context):
         """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
         `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-        DATA_DAMAGED when the log is broken: Verify tells where.
+        DATA_DAMAGED when the log is broken: Verify reports where.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,14 +107,14 @@ class EventLogServicer(object):
 
     def Erase(self, request, context):
         """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
-        bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
-        stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
-        and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
-        `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
-        the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
-        file could not be written anew: then the content is gone from every answer, and repeating the request with its
-        request_id tries again. Copies, backups and exports that were made before still have the content, and so may
-        whoever has read it. Whatever is erased cannot be brought back.
+        bytes of the database file, which is rewritten before this is answered; changes wait meanwhile. Revisions, times,
+        numbers, stages and current names are kept. An event records who erased what of which resource and why. The log
+        still proves itself: Verify reports what was erased, and earlier checkpoints still hold. Readers see `[erased]`.
+        NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had the content
+        is forgotten: if it is repeated, the answer is REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the file could not be
+        rewritten: then the content is gone from every answer, and repeating the request with its request_id tries again.
+        Copies, backups and exports that were made before still have the content, and so may anyone who has read it. It
+        cannot be undone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

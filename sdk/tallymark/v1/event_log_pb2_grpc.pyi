@@ -53,18 +53,18 @@ class EventLogStub:
     Export: _grpc.UnaryStreamMultiCallable[_event_log_pb2.ExportRequest, _event_log_pb2.ExportResponse]
     """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
     `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-    DATA_DAMAGED when the log is broken: Verify tells where.
+    DATA_DAMAGED when the log is broken: Verify reports where.
     """
     Erase: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.EraseRequest, _event_log_pb2.EraseResponse]
     """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
-    bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
-    stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
-    and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
-    `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
-    the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
-    file could not be written anew: then the content is gone from every answer, and repeating the request with its
-    request_id tries again. Copies, backups and exports that were made before still have the content, and so may
-    whoever has read it. Whatever is erased cannot be brought back.
+    bytes of the database file, which is rewritten before this is answered; changes wait meanwhile. Revisions, times,
+    numbers, stages and current names are kept. An event records who erased what of which resource and why. The log
+    still proves itself: Verify reports what was erased, and earlier checkpoints still hold. Readers see `[erased]`.
+    NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had the content
+    is forgotten: if it is repeated, the answer is REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the file could not be
+    rewritten: then the content is gone from every answer, and repeating the request with its request_id tries again.
+    Copies, backups and exports that were made before still have the content, and so may anyone who has read it. It
+    cannot be undone.
     """
 
 @_typing.type_check_only
@@ -92,18 +92,18 @@ class EventLogAsyncStub(EventLogStub):
     Export: _aio.UnaryStreamMultiCallable[_event_log_pb2.ExportRequest, _event_log_pb2.ExportResponse]  # type: ignore[assignment]
     """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
     `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-    DATA_DAMAGED when the log is broken: Verify tells where.
+    DATA_DAMAGED when the log is broken: Verify reports where.
     """
     Erase: _aio.UnaryUnaryMultiCallable[_event_log_pb2.EraseRequest, _event_log_pb2.EraseResponse]  # type: ignore[assignment]
     """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
-    bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
-    stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
-    and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
-    `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
-    the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
-    file could not be written anew: then the content is gone from every answer, and repeating the request with its
-    request_id tries again. Copies, backups and exports that were made before still have the content, and so may
-    whoever has read it. Whatever is erased cannot be brought back.
+    bytes of the database file, which is rewritten before this is answered; changes wait meanwhile. Revisions, times,
+    numbers, stages and current names are kept. An event records who erased what of which resource and why. The log
+    still proves itself: Verify reports what was erased, and earlier checkpoints still hold. Readers see `[erased]`.
+    NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had the content
+    is forgotten: if it is repeated, the answer is REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the file could not be
+    rewritten: then the content is gone from every answer, and repeating the request with its request_id tries again.
+    Copies, backups and exports that were made before still have the content, and so may anyone who has read it. It
+    cannot be undone.
     """
 
 class EventLogServicer(metaclass=_abc_1.ABCMeta):
@@ -152,7 +152,7 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_event_log_pb2.ExportResponse], _abc.AsyncIterator[_event_log_pb2.ExportResponse]]:
         """Streams the log of a project as JSON Lines: the same bytes as `tallymark export --project` writes, which
         `tallymark import` reads. It goes as fast as the caller reads. OVERLOADED when too many others are under way.
-        DATA_DAMAGED when the log is broken: Verify tells where.
+        DATA_DAMAGED when the log is broken: Verify reports where.
         """
 
     @_abc_1.abstractmethod
@@ -162,14 +162,14 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_log_pb2.EraseResponse, _abc.Awaitable[_event_log_pb2.EraseResponse]]:
         """Erases content for good, such as a secret or personal data: in every event of the log, in the tables, and in the
-        bytes of the database file, which is written anew before this is answered; changes wait meanwhile. What happened
-        stays: revisions, times, numbers, stages and names of now. An event says who erased what of which resource and why,
-        and the log still proves itself: Verify says what was erased, and checkpoints of before still hold. Readers see
-        `[erased]`. NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had
-        the content is not known any more: repeated, it is answered with REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the
-        file could not be written anew: then the content is gone from every answer, and repeating the request with its
-        request_id tries again. Copies, backups and exports that were made before still have the content, and so may
-        whoever has read it. Whatever is erased cannot be brought back.
+        bytes of the database file, which is rewritten before this is answered; changes wait meanwhile. Revisions, times,
+        numbers, stages and current names are kept. An event records who erased what of which resource and why. The log
+        still proves itself: Verify reports what was erased, and earlier checkpoints still hold. Readers see `[erased]`.
+        NOTHING_TO_ERASE when a path leads to nothing; then nothing is erased. A request_id whose request had the content
+        is forgotten: if it is repeated, the answer is REQUEST_ID_REUSED. STORAGE_UNAVAILABLE when the file could not be
+        rewritten: then the content is gone from every answer, and repeating the request with its request_id tries again.
+        Copies, backups and exports that were made before still have the content, and so may anyone who has read it. It
+        cannot be undone.
         """
 
 def add_EventLogServicer_to_server(servicer: EventLogServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
