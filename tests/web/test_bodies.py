@@ -10,11 +10,13 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
-from web.asking import ask, call, connected
+from web.asking import FORM, ask, call, connected
 from web.envelopes import envelope
 
 from tallymark.testing import Server
+from tallymark_server.web.actions.forms import sent
 from tallymark_server.web.bodies import MAX_BODIES, MAX_BODY, Bodies
 
 METHOD = "/tallymark.v1.ModelRegistry/CreateModel"
@@ -107,6 +109,27 @@ def test_a_caller_that_leaves_in_the_middle_is_no_incident(standing: Server) -> 
             sent.sendall(f"POST {METHOD} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{{".encode())
     assert call(standing.dashboard, "ModelRegistry/GetModel", {"name": "projects/default/models/none"}).status == 404
     assert "incident" not in standing.log_file.read_text()
+
+
+async def test_others_have_their_turn_while_a_long_form_is_read() -> None:
+    """A form as large as may be, all of it escaped, does not hold the server until it is read."""
+    body = b"description=" + b"%41" * ((MAX_BODY - 12) // 3)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", FORM.encode())],
+    }
+    turn = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turn.set)
+    form = await sent(Request(scope, receive))
+    assert turn.is_set()
+    assert form.text("description").startswith("AAA")
 
 
 async def test_a_body_that_does_not_arrive_is_given_up() -> None:
