@@ -17,7 +17,7 @@ from web.envelopes import envelope
 
 from tallymark.testing import Server
 from tallymark_server.web.actions.forms import sent
-from tallymark_server.web.bodies import MAX_BODIES, MAX_BODY, Bodies
+from tallymark_server.web.bodies import MAX_BODIES, MAX_BODY, SMALL, Bodies
 
 METHOD = "/tallymark.v1.ModelRegistry/CreateModel"
 JSON = b"content-type: application/json"
@@ -76,6 +76,38 @@ def test_a_request_for_a_stream_is_kept_no_longer_than_it_is_read(standing: Serv
             assert watch.getresponse().read(1) == b"\0"
         found = call(standing.dashboard, "ModelRegistry/GetModel", {"name": "projects/default/models/churn"})
     assert found.status == 200
+
+
+async def test_small_requests_are_taken_while_large_ones_are_half_sent() -> None:
+    """Those who send by halves as much as may be there keep a large request out, and no small one."""
+    answered: list[int] = []
+    held = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def sent_by(data: bytes, *, whole: bool) -> None:
+        async def receive() -> Message:
+            if parts:
+                return {"type": "http.request", "body": parts.pop(), "more_body": not whole}
+            await held.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            answered.extend([message["status"]] if "status" in message else [])
+
+        parts = [data]
+        length = (b"content-length", b"%d" % MAX_BODY)
+        await bodies({"type": "http", "method": "POST", "path": METHOD, "headers": [length]}, receive, send)
+
+    bodies = Bodies(app, deadline=600)
+    halves = [asyncio.ensure_future(sent_by(b"x" * MAX_BODY, whole=False)) for _ in range(MAX_BODIES // MAX_BODY)]
+    await asyncio.sleep(0)
+    await sent_by(b"x" * SMALL, whole=True)
+    await sent_by(b"x" * MAX_BODY, whole=True)
+    assert answered == [200, 503]
+    held.set()
+    await asyncio.gather(*halves)
 
 
 def test_two_lengths_are_refused(standing: Server) -> None:

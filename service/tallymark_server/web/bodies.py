@@ -13,6 +13,8 @@ from tallymark_server.web.refusals import refusal
 MAX_BODY = 4 * 1024 * 1024
 # Of all requests together: a flood of half-sent bodies must not take the memory that others need.
 MAX_BODIES = 64 * 1024 * 1024
+# What is no longer is taken all the same: the room of most requests, which large ones that are half sent must not take.
+SMALL = 16 * 1024
 # In seconds; a body that takes longer to arrive is that of somebody who only holds the connection.
 DEADLINE = 10.0
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -79,7 +81,7 @@ class Bodies:
             # Counted as it arrives: what the request says of its length need not be true.
             if held[0] > MAX_BODY:
                 raise NotReadError(ValueTooLarge("request", MAX_BODY, "bytes"), 413)
-            if self._held > MAX_BODIES:
+            if self._held > MAX_BODIES and held[0] > SMALL:
                 raise NotReadError(Overloaded(MAX_BODIES, "bytes of requests are being sent"), 503)
             if not message.get("more_body", False):
                 return b"".join(chunks)
