@@ -80,6 +80,16 @@ def test_without_the_service_its_commands_say_what_to_install(light: Environment
     assert "pip install 'tallymark[server]'" in found.stderr
 
 
+def check_health(channel: grpc.Channel) -> None:
+    """Ask for the health of the server; only newer libraries have a method that lists it by service."""
+    ask = {name: channel.unary_unary(f"/grpc.health.v1.Health/{name}") for name in ("Check", "List")}
+    assert ask["Check"](b"", timeout=30) == b"\x08\x01"
+    try:
+        assert b"tallymark.v1.ModelRegistry" in ask["List"](b"", timeout=30)
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.UNIMPLEMENTED  # noqa: PT017 - only the newest have it
+
+
 def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> None:
     """What `pip install 'tallymark[server]'` brings is all that the service needs to serve, and to stop."""
     command = [full.bin / "tallymark", "serve", "--db", tmp_path / "tallymark.db", "--listen", "127.0.0.1:0"]
@@ -93,6 +103,7 @@ def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> N
                 calls = Calls(channel)
                 calls.create_model("churn")
                 assert calls.create_version("churn").number == 1, full
+                check_health(channel)
             dashboard = server.stdout.readline().split()[-1]
             with urllib.request.urlopen(dashboard, timeout=30) as page:
                 assert "churn" in page.read().decode(), full

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
 from attacks.requests import METHODS, MODEL, RUN, VERSION, WANTED, Attack, attacks
 from calling import DEADLINE, PROJECT, Calls, refusal_of, refused
 from google.protobuf.descriptor import MethodDescriptor
@@ -27,6 +28,8 @@ from tallymark.v1.model_registry_pb2 import (
 )
 from tallymark.v1.run_pb2 import RecordingProblem
 from tallymark.v1.run_registry_pb2 import ReportRecordingProblemsRequest
+from tallymark_server.domain.errors import ValueTooLarge
+from tallymark_server.rpc.bounds import Bounds
 from tallymark_server.rpc.bounds import MAX_BATCH, MAX_CHANGE, MAX_READ
 
 # Statuses of requests that were understood: the value was legal, or what it names is not there.
@@ -206,3 +209,17 @@ def test_small_requests_do_not_add_up_to_a_large_file(server: Server, calls: Cal
 def test_the_contract_says_what_each_method_wants() -> None:
     """Every method is attacked: one that is added must say what a plain request to it is."""
     assert {method.name for method in METHODS} == WANTED.keys()
+
+
+def test_a_request_without_fields_is_bounded_as_a_whole() -> None:
+    """A method whose request has no fields, such as the list of health, takes an empty request, and none too long."""
+    file = descriptor_pb2.FileDescriptorProto(name="nothing.proto", package="nothing", syntax="proto3")
+    file.message_type.add(name="Nothing")
+    service = file.service.add(name="Service")
+    service.method.add(name="List", input_type=".nothing.Nothing", output_type=".nothing.Nothing")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    bounds = Bounds(pool.FindServiceByName("nothing.Service").methods_by_name["List"])
+    bounds.check(b"")
+    with pytest.raises(ValueTooLarge, match="request"):
+        bounds.check(b"x" * (bounds.limit + 1))

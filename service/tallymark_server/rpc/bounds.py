@@ -66,7 +66,7 @@ class Bounds:
         if "request_id" in request.fields_by_name:
             self.limit = MAX_BATCH if "model_versions" in request.fields_by_name else MAX_CHANGE
         # A request that is shorter than this, and has no byte that is zero, exceeds no bound.
-        self._least = min(_smallest(part) for part in _parts(self._shape, set()))
+        self._least = min((_smallest(part) for part in _parts(self._shape, set())), default=0)
 
     def check(self, data: bytes) -> None:
         """Return if the request exceeds no bound; InvalidField, ValueTooLarge, MalformedRequest."""
@@ -184,12 +184,19 @@ def _shape_of(message: Descriptor, known: dict[str, Shape]) -> Shape:
     return known[message.full_name]
 
 
+def _is_repeated(field: FieldDescriptor) -> bool:
+    # The oldest protobuf that we allow has only the label, of which newer ones warn.
+    if hasattr(field, "is_repeated"):
+        return bool(field.is_repeated)
+    return bool(getattr(field, "label") == FieldDescriptor.LABEL_REPEATED)  # noqa: B009 - the types know only the newer
+
+
 def _part_of(field: FieldDescriptor, known: dict[str, Shape]) -> Part:
     owner, inner = field.containing_type, field.message_type
     assert owner is not None, "only an extension has no owner, and the contract has none"  # noqa: S101
     name = f"{owner.name}.{field.name}"
     entries = 0
-    if field.is_repeated:
+    if _is_repeated(field):
         is_map = inner is not None and inner.GetOptions().map_entry
         entries = MAX_FACTS if is_map or owner.name == "MetadataList" else MAX_ENTRIES
         entries = MAX_TAGS if name in _TAGS else entries

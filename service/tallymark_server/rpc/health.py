@@ -37,6 +37,13 @@ class Health:
             await context.abort(UNKNOWN_SERVICE, "there is no service of that name")
         return self._told()
 
+    async def List(  # noqa: N802 - the method of the service, which older libraries do not have
+        self, _: object, context: Context
+    ) -> health_pb2.HealthListResponse:
+        """Return the health of now of each service."""
+        del context
+        return health_pb2.HealthListResponse(statuses={name: self._told() for name in sorted(self._names)})
+
     async def Watch(  # noqa: N802 - the method of the service
         self, request: health_pb2.HealthCheckRequest, _: Context
     ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:

@@ -122,9 +122,10 @@ class GrpcServer:
 
 def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) -> grpc.GenericRpcHandler:
     turns = Turns()
+    # The library of health may be newer, and have methods that are not known here: gRPC answers UNIMPLEMENTED.
+    known = [method for method in service.methods if service is not HEALTH or hasattr(servicer, method.name)]
     handlers = {
-        method.name: handler_of(method, turns.of(method, getattr(servicer, method.name)), traffic)
-        for method in service.methods
+        method.name: handler_of(method, turns.of(method, getattr(servicer, method.name)), traffic) for method in known
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
