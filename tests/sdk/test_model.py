@@ -184,3 +184,12 @@ def test_what_was_refused_is_asked_for_anew(client: Client) -> None:
             _ = churn.number
     client.set_stage("churn/1", "production")
     assert churn.number == 1
+
+
+def test_a_missing_model_is_advised_upon_once() -> None:
+    """The error says once to check the name, and how to create the model."""
+    with pytest.raises(errors.ModelNotFound) as refusal:
+        _ = Model("typo").info
+    assert str(refusal.value).count("check its name") == 1
+    assert "create the model and its version with Model('typo').create()" in str(refusal.value)
+    assert "check the name" not in str(refusal.value)

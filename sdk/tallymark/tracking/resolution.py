@@ -231,7 +231,8 @@ class Resolution:
         elif "renamed_to" in error.metadata:
             return error
         else:
-            advice = f"; check the name{advice.replace('create it', 'or create the model and its version')}"
+            # The service advises to create the model or to check its name, but not how it is created.
+            advice = f": {advice.removeprefix('; ').replace('create it', 'create the model and its version')}"
         return type(error)(f"{error}{advice}", code=error.code, metadata=error.metadata)
 
 
