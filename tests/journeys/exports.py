@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import Any
 
 # What an event and an image say of their arrival, of the clock, and of their place in the log.
-ARRIVAL = {"revision", "time", "hash", "create_time", "update_time", "start_time", "end_time", "create_revision",
-           "mod_revision"}  # fmt: skip
+ARRIVAL = {"revision", "time", "salt", "hash", "create_time", "update_time", "start_time", "end_time",
+           "create_revision", "mod_revision"}  # fmt: skip
 Streams = dict[tuple[object, ...], list[Any]]
 
 

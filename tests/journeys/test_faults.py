@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import resource
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
 from tallymark.v1.model_registry_pb2 import GetModelVersionRequest
+from tallymark_server.storage.chain import digest_of_content
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.verifying import verify
 
@@ -113,20 +116,28 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     process.stdout.close()
 
 
+def record_impossible_version(db: Path, revision: int) -> None:
+    """Give a version a creator that is no text, as no server does, with the digest that this would have."""
+    with closing(sqlite3.connect(db)) as database, database:
+        ((salt, *content, image),) = database.execute(
+            "SELECT salt, actor, reason, alias, previous_name, image FROM events WHERE revision = ?", (revision,)
+        ).fetchall()
+        image = json.dumps({**json.loads(image), "creator": 5})
+        digest = digest_of_content(salt, *content, image)
+        database.execute("UPDATE events SET image = ?, digest = ? WHERE revision = ?", (image, digest, revision))
+
+
 def test_a_defect_is_an_incident_that_the_log_explains(server: Server, calls: Calls) -> None:
     """What should not happen is answered with an incident's id alone, and the log has the cause under it."""
     calls.create_model("churn")
     calls.create_version("churn")
-    tampered = sqlite3.connect(server.db)
-    tampered.execute("UPDATE events SET image = 'no image' WHERE revision = 2")
-    tampered.commit()
-    tampered.close()
+    record_impossible_version(server.db, 2)
     with refused("INCIDENT", grpc.StatusCode.INTERNAL) as refusal:
         calls.version("churn", "1")
-    assert "JSON is malformed" not in refusal.message
+    assert "TypeError" not in refusal.message
     log = server.log_file.read_text()
     assert refusal.metadata["incident"] in log
-    assert "JSON is malformed" in log
+    assert "TypeError" in log
     assert calls.create_version("churn").number == 2
 
 

@@ -97,7 +97,7 @@ async def test_requests_that_do_not_arrive_give_way_to_those_that_do() -> None:
             halves.append(half)
         await until(lambda: traffic.calls > bounds.MAX_ARRIVING)
         assert await ask(address) == 0
-        await until(lambda: traffic.calls == bounds.MAX_ARRIVING)
+        await until(lambda: traffic.calls <= bounds.MAX_ARRIVING)
 
 
 async def test_a_request_that_does_not_arrive_ends() -> None:

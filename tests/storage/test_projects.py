@@ -164,6 +164,5 @@ def test_a_creation_of_another_project_is_found(file: Path) -> None:
     with closing(sqlite3.connect(file)) as database:
         database.execute("UPDATE projects SET name = 'den' WHERE name = 'lab'")
         database.commit()
-    ((where, what),) = verify(file).problems
-    assert where == "project den, revision 1"
-    assert what.startswith("it creates project lab with the log")
+    problems = dict(verify(file).problems)
+    assert problems["project den, revision 1"].startswith("it creates project lab with the log")
