@@ -5,8 +5,7 @@ blocking             `Client`; its methods about projects, the log and what runs
                      `blocking_projects`, `blocking_proving` and `blocking_tracking`
 aio                  `AsyncClient`, with `aio_projects`, `aio_proving` and `aio_tracking`
 argument_checks      arguments that are not what a signature says
-channel              the connection: deadlines, retries
-forks                what lets a program fork while other threads call
+channel              the connection: deadlines, retries, forks
 statuses             statuses of calls to errors
 first_contact        why a service does not answer
 proxies              which proxy stands between this process and a service

@@ -16,7 +16,6 @@ from google.rpc.status_pb2 import Status
 from tallymark.arguments import in_words_of_arguments
 from tallymark.client.calls import Call
 from tallymark.client.first_contact import WHAT_TO_DO, FirstContact
-from tallymark.client.forks import guard
 from tallymark.client.proxies import Proxy, proxy_of
 from tallymark.client.statuses import error_of
 from tallymark.errors import TallymarkError, Unavailable
@@ -99,13 +98,12 @@ class Channel:
         given: dict[str, Any] = {"timeout": timeout, "metadata": self._headers, "wait_for_ready": call.waits}
         first = self._first
         try:
-            with guard:
-                if first.made:
-                    reply = method(call.request, **given)
-                else:
-                    pending = method.future(call.request, **given)
-                    first.wait(pending, timeout)
-                    reply = pending.result()
+            if first.made:
+                reply = method(call.request, **given)
+            else:
+                pending = method.future(call.request, **given)
+                first.wait(pending, timeout)
+                reply = pending.result()
         except grpc.RpcError as error:
             first.made = first.made or not is_silence(error)
             raise_for(error, self._settings, timeout, first.reason())
