@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 from sdk.killed import KILLED, line_of, program, wait_until
 
-from tallymark import Client, Model, current_run, log_metric, pipeline, step
+from tallymark import Client, Model, log_metric, pipeline
 from tallymark.delivery import sender
 from tallymark.delivery import spool as spooling
 from tallymark.tracking.context import own_frame
@@ -29,51 +27,34 @@ def client(registry_env: Server) -> Iterator[Client]:
         yield made
 
 
-def in_process(start: int) -> None:
-    for at in range(start, start + 50):
-        log_metric("loss", float(at), step=at)
+def trained(method: str) -> str:
+    """Return the id of a run of a program that starts processes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sdk.forking", method],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_of_a_run_record_in_journals_of_their_own(client: Client, method: str, spool: Path) -> None:
     """Whatever started them, and though they end without what `atexit` was told, the run ends with all of it."""
-    context = multiprocessing.get_context(method)
-
-    @pipeline(model=Model("churn"))
-    def training() -> str:
-        log_metric("loss", -1.0, step=1000)
-        processes = [context.Process(target=in_process, args=(start,)) for start in (0, 50, 100)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(60)
-            assert process.exitcode == 0
-        return current_run()
-
-    run = training()
+    run = trained(method)
     assert client.get_run(run).state is RunState.SUCCEEDED
     assert [point.step for point in client.list_metrics("churn", "loss")] == [*range(150), 1000]
     wait_until(lambda: not list(spool.rglob("*.journal")))
 
 
-@step
-def work(number: int) -> int:
-    log_metric("loss", float(number), step=number)
-    return number
-
-
 def test_the_end_of_a_run_comes_after_what_its_workers_did(client: Client) -> None:
     """Also of workers that live on, such as those of a pool that is kept."""
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
-
-        @pipeline(model=Model("churn"))
-        def training() -> str:
-            assert list(pool.map(work, range(20))) == list(range(20))
-            return current_run()
-
-        run = training()
-        assert [each.state for each in client.list_steps(run)] == [RunState.SUCCEEDED] * 20
-        kinds = [event.kind for event in client.list_events()]
+    run = trained("pool")
+    assert [each.state for each in client.list_steps(run)] == [RunState.SUCCEEDED] * 20
+    kinds = [event.kind for event in client.list_events()]
     assert kinds.count("step_finished") == 20
     assert kinds.index("run_finished") > max(at for at, kind in enumerate(kinds) if kind == "step_finished")
     assert len(list(client.list_metrics("churn", "loss"))) == 20

@@ -1,0 +1,62 @@
+"""A training that starts processes; `python -m sdk.forking fork|spawn|forkserver|pool` prints the id of its run.
+
+It is a program of its own since gRPC cannot be forked in a process in which other threads use it, as those of other
+tests may.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+from tallymark import Model, current_run, log_metric, pipeline, step
+from tallymark.delivery import sender
+
+
+def in_process(start: int) -> None:
+    """Record fifty points."""
+    for at in range(start, start + 50):
+        log_metric("loss", float(at), step=at)
+
+
+@step
+def work(number: int) -> int:
+    """Record one point."""
+    log_metric("loss", float(number), step=number)
+    return number
+
+
+@pipeline(model=Model("churn"))
+def with_processes(method: str) -> str:
+    """Record from three processes, and before they are started."""
+    context = multiprocessing.get_context(method)
+    log_metric("loss", -1.0, step=1000)
+    processes = [context.Process(target=in_process, args=(start,)) for start in (0, 50, 100)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    return current_run()
+
+
+@pipeline(model=Model("churn"))
+def with_pool(pool: ProcessPoolExecutor) -> str:
+    """Record from workers that live on after the run."""
+    assert list(pool.map(work, range(20))) == list(range(20))
+    return current_run()
+
+
+def main(method: str) -> str:
+    """Run one of the trainings, and return the id of its run."""
+    # No call is under way while processes are started, however long that takes.
+    sender.LINGER = 5.0
+    if method != "pool":
+        return with_processes(method)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+        return with_pool(pool)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(main(sys.argv[1]))
