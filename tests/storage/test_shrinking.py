@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -38,8 +39,32 @@ async def shrinks(db: Path, longest: int = 0) -> None:
         await asyncio.sleep(0)
 
 
-async def test_the_log_is_emptied_when_nobody_writes(tmp_path: Path) -> None:
+async def test_what_was_written_last_moves_into_the_database_when_nobody_writes(tmp_path: Path) -> None:
+    """After a pause the database has everything without its log, whose file keeps the size that it will need again."""
+    db, alone = tmp_path / "tallymark.db", tmp_path / "alone.db"
+    async with open_sqlite(db, ("default",)) as storage:
+        await write(storage, create_model(), create_versions(*[None] * 50))
+        before = length(db)
+        until = time.monotonic() + DEADLINE
+        while not holds(alone, db, 51):
+            assert time.monotonic() < until
+            await asyncio.sleep(0)
+        assert length(db) == before > 0
+
+
+def holds(alone: Path, db: Path, events: int) -> bool:
+    """Return whether a copy of the database alone has so many events."""
+    shutil.copyfile(db, alone)
+    with closing(sqlite3.connect(alone)) as copy:
+        try:
+            return bool(copy.execute("SELECT count(*) FROM events").fetchone() == (events,))
+        except sqlite3.Error:  # it was copied while it was written
+            return False
+
+
+async def test_a_long_log_is_emptied_when_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a pause all is in the database and the log is empty; whoever reads meanwhile only puts that off."""
+    monkeypatch.setattr(shrinking, "USUAL", 0)
     db = tmp_path / "tallymark.db"
     async with open_sqlite(db, ("default",)) as storage:
         await write(storage, create_model(), create_versions(*[None] * 50))

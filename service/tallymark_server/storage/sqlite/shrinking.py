@@ -1,4 +1,4 @@
-"""Moves what was written last from the write-ahead log into the database when nobody writes, and makes the log small.
+"""Moves what was written last from the write-ahead log into the database when nobody writes, and shortens a long log.
 
 SQLite begins its write-ahead log anew only when nobody reads from it. While somebody always does, it grows, and it
 keeps its size for as long as the file is open.
@@ -19,7 +19,9 @@ from tallymark_server.storage.sqlite.connecting import connector
 
 # After so many seconds without a change nobody is kept waiting.
 IDLE = 5.0
-# A longer log is made small also while there are changes; SQLite begins a log anew at about 4 MB.
+# In bytes. Up to where SQLite begins a log anew by itself, its file is kept: a commit takes longer if it has to grow.
+USUAL = 4 * 1024 * 1024 + 512 * 1024
+# A longer log is made small also while there are changes.
 LONGEST = 16 * 1024 * 1024
 # A change waits no longer than this for it, in milliseconds.
 _PATIENCE = 100
@@ -66,11 +68,11 @@ class Shrinker:
             length = self._length()
             idle = not self._changed.is_set()
             if length > LONGEST or (length and idle):
-                await self._shrink()
+                await self._shrink("TRUNCATE" if length > USUAL else "RESTART")
 
-    async def _shrink(self) -> None:
+    async def _shrink(self, mode: str) -> None:
         try:
-            done = await self._run(partial(_shrunk, self._database))
+            done = await self._run(partial(_moved, self._database, mode))
         except sqlite3.Error as error:
             _log.warning("the write-ahead log cannot be made smaller now", problem=str(error))
             done = False
@@ -84,11 +86,11 @@ class Shrinker:
         return 0
 
 
-def _shrunk(database: Path, _: sqlite3.Connection) -> bool:
-    """Whether all of the log is in the database, and the log empty."""
+def _moved(database: Path, mode: str, _: sqlite3.Connection) -> bool:
+    """Return whether all of the log is in the database now, and the log begins anew, in this mode of a checkpoint."""
     with closing(connector(database, read_only=False)()) as connection:
         # First what keeps nobody from writing.
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE:d}")
-        ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
         return not busy
