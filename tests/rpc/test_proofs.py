@@ -185,7 +185,7 @@ def test_a_broken_log_is_not_exported(both) -> None:
     corrupt(server.db, "UPDATE events SET actor = 'eve' WHERE project = 1 AND revision = 2")
     with refused("DATA_DAMAGED", grpc.StatusCode.DATA_LOSS) as refusal:
         export(calls)
-    assert "broken at revision 2, and Verify tells" in refusal.message
+    assert "broken at revision 2, and Verify reports" in refusal.message
 
 
 def children_of(server: Server) -> list[str]:
