@@ -110,7 +110,7 @@ def take(state: State, command: AnyCommand, now: int) -> Decision:
         if refusal.is_answer:
             state.remember(command.request_id, Receipt(fingerprint=command.fingerprint, time=now, refusal=refusal))
         raise
-    state.remember(command.request_id, _receipt(command, decision, now))
+    state.remember(command.request_id, _receipt(command, decision, state, now))
     return decision
 
 
@@ -189,7 +189,7 @@ def _taken(state: State, command: AnyCommand, now: int) -> Decision:
     return decision
 
 
-def _receipt(command: AnyCommand, decision: Decision, now: int) -> Receipt:
+def _receipt(command: AnyCommand, decision: Decision, state: State, now: int) -> Receipt:
     outcome = decision.outcome
     images: tuple[Resource | None, ...]
     match outcome:
@@ -204,6 +204,7 @@ def _receipt(command: AnyCommand, decision: Decision, now: int) -> Receipt:
     return Receipt(
         fingerprint=command.fingerprint,
         time=now,
+        revision=0 if decision.events else state.revision,
         events=decision.events,
         images=tuple(image for image in images if image is not None),
         holders=outcome.holders if isinstance(outcome, Model) else None,

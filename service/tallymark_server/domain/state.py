@@ -42,10 +42,12 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
     `images` are things that it was answered with, as they were then; of those in its events, they may leave some out.
     `holders` are those of the model with which it was answered, None if it was answered otherwise.
+    `revision` is that at which an answer without effect was decided: others of its batch may change things after it.
     """
 
     fingerprint: bytes
     time: int
+    revision: int = 0
     events: tuple[Event, ...] = ()
     images: tuple[Resource, ...] = ()
     holders: Holders | None = None

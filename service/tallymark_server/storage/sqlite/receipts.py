@@ -96,7 +96,7 @@ def keep_answers(
             None if refusal is None else msgspec.json.encode((refusal.reason, str(refusal), refusal.metadata)).decode()
         )
         images = msgspec.json.encode([_revision(image) for image in receipt.images]).decode()
-        row = (receipt.fingerprint, receipt.time, state.revision, images, told)
+        row = (receipt.fingerprint, receipt.time, receipt.revision, images, told)
         connection.execute(_ANSWER, (place, ordinal, before + request_id, *row))
     if first is not None:
         excess = begin + len(answers) - first - MANY_ANSWERS
@@ -125,7 +125,7 @@ def _load_answers(connection: sqlite3.Connection, place: int, before: str, asked
         then = Then(connection, place, revision)
         found = tuple(then.image(each) for each in msgspec.json.decode(images))
         holders = next((then.holders(image) for image in found if isinstance(image, Model)), None)
-        state.receipts[request_id] = replace(receipt, images=found, holders=holders)
+        state.receipts[request_id] = replace(receipt, revision=revision, images=found, holders=holders)
 
 
 def _load_effects(connection: sqlite3.Connection, project: int, asked: str, state: State) -> None:
