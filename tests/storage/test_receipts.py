@@ -59,6 +59,18 @@ async def test_what_changed_nothing_is_remembered_as_it_was(open_storage: Open) 
         assert await storage.head("default") == head
 
 
+async def test_what_changed_nothing_tells_nothing_of_what_came_after_it(open_storage: Open) -> None:
+    """A model is given as it was when the request had its turn, although others of the same batch changed it then."""
+    update = c.UpdateModel(**ATTEMPT, model="churn", changes={"license": "MIT"})
+    again = replace(update, request_id="one", fingerprint=b"1")
+    async with open_storage() as storage:
+        await write(storage, create_model(), create_versions(None), update)
+        first, _ = await write(storage, again, create_versions(None))
+        assert first.holders.latest == 1
+    async with open_storage() as storage:
+        assert await write(storage, again) == [first]
+
+
 async def test_what_a_missing_project_was_asked_is_remembered(storage: Storage) -> None:
     """A late copy of a request that was refused for want of its project has no effect once the project is there."""
     for _ in range(2):
