@@ -56,24 +56,22 @@ class GuardedClock:
 
     def __call__(self) -> int:
         """Return the present time. Raises ClockJumped for as long as the clock is too far ahead."""
-        now, expected = self._wall(), self._expected()
-        if self._is_jump(now, expected):
+        now, steady = self._wall(), self._steady()
+        expected = steady + self._offset
+        if now - expected > self._limit and self._is_jump(now, expected):
             self._report(now - expected)
             raise ClockJumped((now - expected) // 60_000_000)
         if self._jumped:
             self._jumped = False
             _log.info("the clock is right again, and changes are recorded")
         # It may drift, and be set in small steps, ahead or back.
-        self._offset = now - self._steady()
+        self._offset = now - steady
         return now
 
     def estimate(self) -> int:
         """Return the present time, or what it should be while the clock is too far ahead."""
-        now, expected = self._wall(), self._expected()
+        now, expected = self._wall(), self._steady() + self._offset
         return expected if self._is_jump(now, expected) else now
-
-    def _expected(self) -> int:
-        return self._steady() + self._offset
 
     def _is_jump(self, now: int, expected: int) -> bool:
         # A clock that was behind the newest event was wrong, and is set right by a jump.

@@ -6,6 +6,7 @@ import base64
 import re
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,7 +16,7 @@ from calling import DEADLINE, PROJECT, Calls, refusal_of, refused
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
-from web.asking import Answer, connected
+from web.asking import Answer, call, connected
 
 from tallymark.testing import Server
 from tallymark.v1.event_log_pb2 import ListEventsRequest
@@ -30,7 +31,7 @@ from tallymark.v1.run_pb2 import RecordingProblem
 from tallymark.v1.run_registry_pb2 import ReportRecordingProblemsRequest
 from tallymark_server.domain.errors import ValueTooLarge
 from tallymark_server.rpc.bounds import Bounds
-from tallymark_server.rpc.bounds import MAX_BATCH, MAX_CHANGE, MAX_READ
+from tallymark_server.rpc.bounds import MAX_BATCH, MAX_CHANGE, MAX_CUT, MAX_READ
 
 # Statuses of requests that were understood: the value was legal, or what it names is not there.
 UNDERSTOOD = {"OK", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED"}
@@ -179,6 +180,49 @@ def test_a_refusal_says_the_bound(calls: Calls, field: str, limit: int, request_
         calls.channel.unary_unary(path)(request_.SerializeToString(), timeout=DEADLINE)
     assert refusal.metadata == {"field": field, "limit": str(limit)}
     assert f"takes at most {limit:,}" in refusal.message
+
+
+def test_a_compressed_request_is_read(standing: Server) -> None:
+    """A client that compresses with gzip is answered as others are, whether its request is short or long."""
+    with grpc.insecure_channel(standing.address, compression=grpc.Compression.Gzip) as channel:
+        made = Calls(channel)
+        made.create_model("compressed", description="x" * 65_535, metadata={"a": MetadataValue(text="x" * 30_000)})
+        made.create_model("also_compressed", description="x" * 20_000)
+        assert made.model("compressed").description == "x" * 65_535
+        assert len(made.model("also_compressed").description) == 20_000
+
+
+@pytest.mark.parametrize("size", [MAX_CHANGE + 1, 100_000_000])
+def test_a_compressed_request_is_bounded_by_what_it_becomes(standing: Server, size: int) -> None:
+    """100 kB that are 100 MB are refused by the method's bound, and no more than that is ever decompressed."""
+    before = peak_memory(standing)
+    with (
+        grpc.insecure_channel(standing.address, compression=grpc.Compression.Gzip) as channel,
+        refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT) as refusal,
+    ):
+        channel.unary_unary("/tallymark.v1.ModelRegistry/CreateModel")(bytes(size), timeout=DEADLINE)
+    assert int(refusal.metadata["limit"]) == MAX_CHANGE
+    assert peak_memory(standing) - before < 32
+
+
+def peak_memory(server: Server) -> int:
+    """The most memory that the server has ever had, in MiB."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
+def test_json_has_no_longer_text_than_any_field_takes(standing: Server) -> None:
+    """A text of megabytes is refused before it is searched, wherever in the body it is, and whatever else is wrong."""
+    for body in (
+        {"parent": PROJECT, "modelId": "m", "model": {"description": "x" * (MAX_CUT + 1)}},
+        {"parent": PROJECT, "modelId": "m", "model": {"x" * (MAX_CUT + 1): 1}},
+        {"parent": PROJECT, "modelId": "m", "model": {"tags": ["a", "x" * (MAX_CUT + 1)]}},
+    ):
+        answer = call(standing.dashboard, "ModelRegistry/CreateModel", body)
+        assert answer.status == 400
+        assert details_of(answer) == {
+            "reason": "VALUE_TOO_LARGE", "field": "request", "limit": str(MAX_CUT),
+        }  # fmt: skip
 
 
 def test_what_is_as_large_as_it_may_be_is_taken(calls: Calls) -> None:

@@ -187,3 +187,28 @@ async def test_calls_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatc
         unread[0].reset(1)
         await until(lambda: traffic.calls == 1)
         assert await ask(address) == 0
+
+
+async def test_short_calls_do_not_wait_for_streams_that_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many streams that come at once only a few begin at a time, and a call that came after them is answered."""
+    monkeypatch.setattr(bounds, "PACE", 3600.0)
+    traffic, exports = Traffic(), Exports()
+    async with listening(traffic, exports) as address:
+        unread = [await Streams.open(address) for _ in range(2)]
+        for each in unread:
+            for _ in range(bounds.PACED_STREAMS):
+                await each.call(EXPORT, b"")
+        await until(lambda: traffic.calls == 2 * bounds.PACED_STREAMS)
+        assert await ask(address) == 0
+        assert exports.under_way == bounds.PACED_STREAMS
+
+
+async def test_streams_that_wait_begin_when_it_is_their_turn() -> None:
+    """However many come at once, all of them are answered."""
+    traffic, exports = Traffic(), Exports()
+    async with listening(traffic, exports) as address:
+        unread = [await Streams.open(address) for _ in range(3)]
+        for each in unread:
+            for _ in range(bounds.PACED_STREAMS):
+                await each.call(EXPORT, b"")
+        await until(lambda: exports.under_way == 3 * bounds.PACED_STREAMS)

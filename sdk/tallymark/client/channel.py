@@ -41,7 +41,7 @@ _SERVICE_CONFIG = {
             "waitForReady": True,
             "retryPolicy": {
                 "maxAttempts": 5,
-                "initialBackoff": "0.1s",
+                "initialBackoff": "0.05s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2,
                 # A server that stops cuts calls that it has not begun with CANCELLED.

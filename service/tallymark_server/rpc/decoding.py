@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tallymark_server.domain.errors import MalformedRequest, RegistryError
+from tallymark_server.rpc import gzip_content
 from tallymark_server.rpc.bounds import Bounds
 
 # In bytes; what is longer is decoded in a thread.
@@ -29,14 +30,17 @@ class Decoder:
         """Return the message if it is small and can be decoded, else the data, for `read`."""
         if len(data) <= MAX_INLINE:
             try:
-                self._bounds.check(data)
-                return self._decode(data)
+                content = gzip_content.decompress(data, MAX_INLINE) if data[:2] == gzip_content.MAGIC else data
+                self._bounds.check(content)
+                return self._decode(content)
             except (DecodeError, RegistryError):
                 pass
         return data
 
     async def read(self, data: bytes) -> Message:
-        """Return the message; MalformedRequest, ValueTooLarge, InvalidField."""
+        """Return the message, which may be compressed. Raises MalformedRequest, ValueTooLarge or InvalidField."""
+        if data[:2] == gzip_content.MAGIC:
+            return await asyncio.to_thread(lambda: self.decode(gzip_content.decompress(data, self._bounds.limit)))
         if MAX_INLINE < len(data) <= self._bounds.limit:
             return await asyncio.to_thread(self.decode, data)
         return self.decode(data)

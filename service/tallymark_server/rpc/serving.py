@@ -45,7 +45,17 @@ OPTIONS = (
     # A peer that has gone without a word is noticed within a minute, also while it only watches.
     ("grpc.keepalive_time_ms", 40_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.max_concurrent_streams", 2_000),
+    # Of one connection; clients hold back further ones, or open another connection. It bounds those too that are begun
+    # and given up at once.
+    ("grpc.max_concurrent_streams", 250),
+    # Calls that have come and are not begun yet, each of which delays the next one by some 0.05 ms. Beyond the first
+    # number some of them, beyond the second all are answered UNAVAILABLE, so that they are tried again.
+    ("grpc.server.max_pending_requests", 300),
+    ("grpc.server.max_pending_requests_hard_limit", 600),
+    # gRPC would decompress a message whatever its size; the decoder does so within the method's bound. Of algorithms
+    # there are none and gzip, by their numbers' bits.
+    ("grpc.per_message_decompression", 0),
+    ("grpc.compression_enabled_algorithms_bitset", 0b101),
 )
 
 _log = structlog.get_logger()
@@ -163,7 +173,7 @@ def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming,
     async def guarded(_: object, context: Context) -> None:
         request = None
         try:
-            request = await traffic.request(context)
+            request = await traffic.request(context, paced=True)
             if type(request) is bytes:
                 async with traffic.large(len(request)):
                     request = await decoder.read(request)

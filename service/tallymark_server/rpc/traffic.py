@@ -43,10 +43,12 @@ PATIENCE = 1.0
 # In milliseconds, how often calls that make no progress are looked for; a request not there at the third look
 # gives way to one that waits. A look that comes later than it should counts only one time in ten: while the event loop
 # is busy, requests wait through no fault of their callers.
-LOOK_MS = 25
-LOOKS = 3
+LOOK_MS = 15
+LOOKS = 2
 PUNCTUAL = 0.01
 BUSY = 10
+# So many streams begin in so many seconds; others wait for the next so many seconds.
+PACED_STREAMS, PACE = 8, 0.005
 # So many long answers are made at the same time. More would not be ready sooner, hold memory while they are made, and
 # leave the event loop to short calls only after each has had its turn.
 MAX_LONG = 2
@@ -74,6 +76,37 @@ class Turns:
         return handled
 
 
+class _Pace:
+    """Has few streams begin at a time: thousands that come at once must not stand before a short call."""
+
+    def __init__(self) -> None:
+        self._begun = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def turn(self) -> None:
+        """Wait until the stream may begin."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(PACE, self._go_on)
+        if self._begun < PACED_STREAMS:
+            self._begun += 1
+            return
+        turn = self._loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _go_on(self) -> None:
+        self._begun, self._timer = 0, None
+        while self._waiting and self._begun < PACED_STREAMS:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._begun += 1
+                turn.set_result(None)
+        if self._begun:
+            self._timer = self._loop.call_later(PACE, self._go_on)
+
+
 class _Sending:
     """Bytes that are sent, since when, to whom, and the task that goes on when they are read, of a stream."""
 
@@ -93,8 +126,10 @@ class Traffic:
         self._max_looks = round(arrival_deadline * 1000 / LOOK_MS)
         # How often each that has not arrived was looked at, the oldest first.
         self._arriving: dict[asyncio.Task[Any], int] = {}
+        self._pace = _Pace()
         self._late: set[asyncio.Task[Any]] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._last_first = False
         self._sending: dict[Context, _Sending] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -103,7 +138,7 @@ class Traffic:
         self._large_bytes = 0
         self._loop = asyncio.get_running_loop()
 
-    async def request(self, context: Context) -> Any:
+    async def request(self, context: Context, *, paced: bool = False) -> Any:
         """Return the request of a call that begins, decoded if it is small; grpc.aio.EOF for none.
 
         Raise Overloaded, CallTimedOut.
@@ -112,6 +147,8 @@ class Traffic:
             raise Overloaded(self.calls, "calls are under way")
         self.calls += 1
         context.add_done_callback(self._end)  # type: ignore[arg-type]  # the stubs - have the callback of a client
+        if paced:
+            await self._pace.turn()
         if len(self._arriving) >= MAX_ARRIVING or self._waiting:
             await self._turn()
         task = asyncio.current_task()
@@ -197,8 +234,10 @@ class Traffic:
             raise
 
     def _next(self) -> None:
+        """Let one of those who wait go on: by turns who came last, who mostly still wants it, and who came first."""
         while self._waiting:
-            turn = self._waiting.popleft()
+            self._last_first = not self._last_first
+            turn = self._waiting.pop() if self._last_first else self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import msgspec
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from google.protobuf.message import Message
 
 from tallymark_server.domain.errors import InvalidField, MalformedRequest, ValueTooLarge
-from tallymark_server.rpc.bounds import MAX_DEPTH
+from tallymark_server.rpc.bounds import MAX_CUT, MAX_DEPTH
 from tallymark_server.rpc.decoding import MAX_INLINE, Decoder
+from tallymark_server.rpc.gzip_content import decompress
+from tallymark_server.rpc.serving import MAX_MESSAGE
 from tallymark_server.web import framing
 
 TOO_DEEP = f"lists and maps lie in each other at most {MAX_DEPTH} deep"
@@ -25,9 +28,9 @@ async def decoded(decoder: Decoder, body: bytes, *, as_json: bool, gzipped: bool
     """Return the message in the body; raise InvalidField, ValueTooLarge or MalformedRequest."""
     if gzipped:
         try:
-            return await decoded(decoder, framing.unpacked(body, MAX_INLINE), as_json=as_json, gzipped=False)
+            return await decoded(decoder, decompress(body, MAX_INLINE), as_json=as_json, gzipped=False)
         except ValueTooLarge:
-            return await asyncio.to_thread(lambda: _decoded(decoder, framing.unpacked(body), as_json=as_json))
+            return await asyncio.to_thread(lambda: _decoded(decoder, decompress(body, MAX_MESSAGE), as_json=as_json))
     if len(body) > MAX_INLINE:
         return await asyncio.to_thread(_decoded, decoder, body, as_json=as_json)
     return _decoded(decoder, body, as_json=as_json)
@@ -47,6 +50,8 @@ def _decoded(decoder: Decoder, body: bytes, *, as_json: bool) -> Message:
     values = sum(map(body.count, VALUE_MARKS))
     if values > MAX_VALUES:
         raise InvalidField("request", f"{values:,} values", f"a request as JSON has at most {MAX_VALUES:,}")
+    if len(body) > MAX_CUT:
+        _check_texts(body)
     message = decoder.kind()
     try:
         Parse(body or b"{}", message)
@@ -62,6 +67,24 @@ def _decoded(decoder: Decoder, body: bytes, *, as_json: bool) -> Message:
         raise MalformedRequest(decoder.kind.DESCRIPTOR.name) from None
     decoder.check(message)
     return message
+
+
+def _check_texts(body: bytes) -> None:
+    """Raise ValueTooLarge if a text is longer than any may be: while protobuf searches it, no other thread runs."""
+    try:
+        inside = [msgspec.json.decode(body)]
+    except (msgspec.DecodeError, RecursionError):
+        # Protobuf says what is wrong.
+        return
+    while inside:
+        value = inside.pop()
+        if isinstance(value, str) and len(value) > MAX_CUT:
+            raise ValueTooLarge("request", MAX_CUT, "characters in one text", len(value))
+        if isinstance(value, dict):
+            inside += value
+            inside += value.values()
+        elif isinstance(value, list):
+            inside += value
 
 
 def _encoded(message: Message, *, as_json: bool, gzipped: bool) -> tuple[bytes, bool]:

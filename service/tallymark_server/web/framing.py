@@ -9,11 +9,9 @@ import base64
 import gzip
 import json
 import struct
-import zlib
 from urllib.parse import quote
 
-from tallymark_server.domain.errors import InvalidField, RegistryError, ValueTooLarge
-from tallymark_server.rpc.serving import MAX_MESSAGE
+from tallymark_server.domain.errors import InvalidField, RegistryError
 from tallymark_server.rpc.status import code_of, details_of
 from tallymark_server.web.problems import as_connect
 
@@ -73,21 +71,6 @@ def from_text(body: bytes) -> bytes:
 def packed(data: bytes) -> bytes:
     """Return the data as gzip."""
     return gzip.compress(data, _LEVEL, mtime=0)
-
-
-def unpacked(data: bytes, limit: int = MAX_MESSAGE) -> bytes:
-    """Return what the gzip holds; raise InvalidField, or ValueTooLarge when it is more than the limit."""
-    inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-    try:
-        content = inflater.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise InvalidField("request", f"{len(data):,} bytes", f"it is no gzip ({error})") from None
-    if len(content) > limit:
-        raise ValueTooLarge("request", limit, "bytes when decompressed")
-    # A second member is none of one message, and millions of empty ones would take minutes.
-    if not inflater.eof or inflater.unused_data:
-        raise InvalidField("request", f"{len(data):,} bytes", "it is not one whole gzip member")
-    return content
 
 
 def _trailers(error: RegistryError | None) -> bytes:
