@@ -46,7 +46,7 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 screenshots: setup ## make the pictures of the dashboard that README shows
 	TALLYMARK_TEST_PICTURES=tests/web/pictures $(BIN)/pytest tests/web/test_screenshots.py
 
-check: setup .cache/imports/.ready ## format, lint, types, import contracts, the contract, generated stubs up to date
+check: setup .cache/imports/.ready ## format, lint, types, import contracts, the contract, generated stubs and reasons up to date
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -54,7 +54,7 @@ check: setup .cache/imports/.ready ## format, lint, types, import contracts, the
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/python protos/breaking.py
 	PYTHONPATH=tests $(BIN)/python -m bench.report --check
-	$(BIN)/python protos/generate.py --check
+	$(BIN)/python protos/generate.py --check && $(BIN)/python protos/reasons.py --check
 
 bench: setup ## measure speed as ratios to a bare gRPC echo, in one run; OPTIONS=--quick in under three minutes
 	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
@@ -74,8 +74,9 @@ bench-import: setup ## import 100,000 versions with 1,000,000 points from MLflow
 bench-hostile: setup ## attack a server in every way that tests/attacks knows, and bound what a small get, memory and a stop suffer
 	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(OPTIONS)
 
-protos: setup ## generate the stubs from protos/ into sdk/
+protos: setup ## generate the stubs in sdk/ and the table of reasons in protos/README.md from the contract
 	$(BIN)/python protos/generate.py
+	$(BIN)/python protos/reasons.py
 
 clean: ## remove the environment and everything made by it
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

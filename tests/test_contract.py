@@ -106,6 +106,30 @@ def test_generating_puts_every_stub_right(sdk: Path) -> None:
     assert run("generate.py", "--check", "--sdk", sdk).returncode == 0
 
 
+def test_the_reasons_of_the_guide_are_those_of_the_contract() -> None:
+    """The table of errors in protos/README.md has each reason with its status, meaning and keys."""
+    done = run("reasons.py", "--check")
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout
+        == f"{len(error_pb2.ErrorReason.values()) - 1} reasons in protos/README.md are those of the contract\n"
+    )
+
+
+def test_an_edited_reason_is_written_again(tmp_path: Path) -> None:
+    """`--check` fails when a row differs from the contract, and without it the row is put right."""
+    protos = tmp_path / "protos"
+    shutil.copytree(ROOT / "protos", protos)
+    guide, script = protos / "README.md", protos / "reasons.py"
+    due = guide.read_text()
+    guide.write_text(due.replace("| No such project. |", "| None. |"))
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "make protos" in done.stderr
+    subprocess.run([sys.executable, script], capture_output=True, check=True)
+    assert guide.read_text() == due
+
+
 def test_without_a_release_there_is_nothing_to_break(protos: Path) -> None:
     """Before the first release every change of the contract is allowed, and the check says why it allows it."""
     found = run("breaking.py", "--protos", protos)

@@ -305,10 +305,13 @@ def test_the_commands_that_are_promised_are_there() -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["ruff format --check", "ruff check", "mypy", "lint-imports", "buf lint", "breaking.py", "generate.py --check"],
+    [
+        *("ruff format --check", "ruff check", "mypy", "lint-imports", "buf lint", "breaking.py"),
+        *("generate.py --check", "reasons.py --check"),
+    ],
 )
 def test_check_checks(step: str) -> None:
-    """`make check` covers format, lint, types, import contracts, the contract, its last release, and the stubs."""
+    """`make check` covers format, lint, types, imports, the contract, its last release, stubs and reasons."""
     assert any(step in line for line in recipes()["check"])
 
 

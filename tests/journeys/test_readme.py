@@ -13,12 +13,9 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from google.protobuf.json_format import ParseDict
-from google.protobuf.message_factory import GetMessageClass
 from sklearn.datasets import load_breast_cancer
 
 from tallymark import Client
-from tallymark.v1 import event_log_pb2, model_registry_pb2
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -134,17 +131,6 @@ def test_the_readme_keeps_its_order() -> None:
         "The rooms",
         "The promises",
     ]
-
-
-def test_each_grpcurl_line_asks_for_a_method_that_is_served() -> None:
-    """The methods and the fields in the README's grpcurl lines are those of the contract."""
-    asked = re.findall(r"-d '([^']*)'[ \\\n]+\S+ tallymark\.v1\.(\w+)/(\w+)", README)
-    assert len(asked) >= 2
-    for body, service, method in asked:
-        found = [module.DESCRIPTOR.services_by_name.get(service) for module in (model_registry_pb2, event_log_pb2)]
-        (descriptor,) = [service for service in found if service is not None]
-        message = GetMessageClass(descriptor.methods_by_name[method].input_type)()
-        assert ParseDict(json.loads(body), message).ByteSize() > 0
 
 
 def test_the_first_program_is_short() -> None:

@@ -1,0 +1,97 @@
+"""The texts for people, README.md and the guides: their blocks of code, their links and their anchors."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from kept import ROOT
+
+ADDRESS = "https://github.com/tallymark/tallymark"
+# PyPI shows README.md, where a relative link leads nowhere, so its links are addresses of these folders.
+FOLDERS = re.compile(rf"{ADDRESS}/(?:blob|tree|raw)/main/")
+
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_PARTS = re.compile(r"^```(\w+)\n(.*?)^```$|^#+ ([^\n]+)$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """A block of code, and the heading under which it is shown."""
+
+    document: str
+    chapter: str
+    language: str
+    text: str
+
+
+def documents() -> list[str]:
+    """Return the path of each Markdown file that is checked in."""
+    found = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return found.stdout.splitlines()
+
+
+def read(document: str) -> str:
+    return (ROOT / document).read_text()
+
+
+def blocks(document: str) -> list[Block]:
+    """Return the blocks of code of a document, in order."""
+    found, chapter = [], ""
+    for part in _PARTS.finditer(read(document)):
+        if part[3]:
+            chapter = part[3]
+        else:
+            found.append(Block(document, chapter, part[1], part[2]))
+    return found
+
+
+def chapter(document: str, title: str) -> str:
+    """Return the text under a heading of the second level, without those after it."""
+    text = read(document).partition(f"## {title}\n")[2]
+    assert text, f"{document} has no chapter {title}"
+    return text.partition("\n## ")[0]
+
+
+def anchors(document: str) -> set[str]:
+    """Return what a link may name after `#`, as GitHub derives it from headings, and what the text itself names."""
+    text = _FENCE.sub("", read(document))
+    seen: Counter[str] = Counter()
+    found = set(re.findall(r'<a id="([^"]+)">', text))
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        slug = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+        seen[slug] += 1
+    return found
+
+
+def links(document: str) -> list[str]:
+    """Return where the links and pictures of a document lead, code left out."""
+    text = re.sub(r"`[^`\n]*`", "`", _FENCE.sub("", read(document)))
+    return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
+
+
+def broken(document: str) -> list[str]:
+    """Return the links into this repository that lead nowhere."""
+    return [link for link in links(document) if not _leads_somewhere(document, link)]
+
+
+def _leads_somewhere(document: str, link: str) -> bool:
+    own = FOLDERS.match(link)
+    if not own and re.match(r"[a-z]+:", link):
+        return True  # elsewhere on the network, where no test looks
+    path, _, anchor = (link[own.end() :] if own else link).partition("#")
+    start = ROOT if own else (ROOT / document).parent
+    target = (start / path).resolve() if path else ROOT / document
+    if not target.exists() or not target.is_relative_to(ROOT):
+        return False
+    return not anchor or anchor in anchors(_document_at(target))
+
+
+def _document_at(target: Path) -> str:
+    """Return the document that a link to a file or to a folder shows."""
+    shown = target / "README.md" if target.is_dir() else target
+    return PurePosixPath(shown.relative_to(ROOT)).as_posix()
