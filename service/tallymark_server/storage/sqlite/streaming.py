@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -25,6 +25,8 @@ from tallymark_server.storage.sqlite.threaded import ThreadedConnection
 T = TypeVar("T")
 # How many at a time: each has a connection with a thread and a file of its own.
 MAX_EXPORTS = 8
+# How many read at the same time: their threads take turns at the interpreter, and the event loop waits for all of them.
+MAX_READING = 2
 # Few events to a piece, since the thread that reads them and the event loop take turns at the interpreter.
 MAX_EVENTS = 200
 # What is larger than this is cut, since a message of gRPC may not be as large as a few events.
@@ -53,6 +55,7 @@ class Exports:
     def __init__(self, connect: Callable[[], ThreadedConnection]) -> None:
         self._connect = connect
         self._under_way = 0
+        self._reading = asyncio.Semaphore(MAX_READING)
 
     async def pieces(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
         """The pieces of the project's log up to the revision; Overloaded, DataDamaged."""
@@ -61,8 +64,8 @@ class Exports:
         self._under_way += 1
         try:
             async with self._connect() as connection:
-                export = await connection.run(partial(_Export, project, at))
-                while piece := await _without_haste(connection.run(export.next)):
+                export = await self._in_turn(connection, partial(_Export, project, at))
+                while piece := await self._in_turn(connection, export.next):
                     for start in range(0, len(piece), MAX_PIECE):
                         yield Piece(piece[start : start + MAX_PIECE], export.told)
         except BrokenLogError as error:
@@ -71,14 +74,14 @@ class Exports:
         finally:
             self._under_way -= 1
 
-
-async def _without_haste(work: Awaitable[T]) -> T:
-    """What the work gives, after a pause as long as it took: its thread shares the interpreter with those who serve."""
-    clock = asyncio.get_running_loop().time
-    begun = clock()
-    result = await work
-    await asyncio.sleep(clock() - begun)
-    return result
+    async def _in_turn(self, connection: ThreadedConnection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what the work gives, then pause as long: the thread shares the interpreter with the loop."""
+        clock = asyncio.get_running_loop().time
+        async with self._reading:
+            begun = clock()
+            result = await connection.run(work)
+        await asyncio.sleep(clock() - begun)
+        return result
 
 
 class _Export:
