@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from hypothesis import HealthCheck, settings
 
 from tallymark.testing import Server, registry

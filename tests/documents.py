@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from kept import ROOT
+from cached_folders import ROOT
 
 ADDRESS = "https://github.com/tallymark/tallymark"
 # PyPI shows README.md, where a relative link leads nowhere, so its links are addresses of these folders.

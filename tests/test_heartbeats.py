@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from storage.deciding import ATTEMPT, ensure, start_run
+from storage.commands import ATTEMPT, ensure, start_run
 
 from tallymark_server import heartbeats
 from tallymark_server.domain import commands as c
@@ -21,7 +21,7 @@ from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.registry import Registry
 from tallymark_server.storage.contract import Storage
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.watching import Bell
+from tallymark_server.watch import Bell
 from tallymark_server.writer import BRIEF_CHANGES, Writer
 
 SECOND = 1_000_000

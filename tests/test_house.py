@@ -36,14 +36,14 @@ HOMES = {
         ["sdk", "service"],
         r"""["'(\s](SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX)|PRAGMA|BEGIN IMMEDIATE)\s""",
         # The tables of another registry are no business of our storage.
-        ["service/tallymark_server/storage/", "service/tallymark_server/foreign/"],
+        ["service/tallymark_server/storage/", "service/tallymark_server/importers/"],
     ),
     "opening a database": (
         ["sdk", "service"],
         r"sqlite3?\.connect\(",
         [
             f"service/tallymark_server/{module}.py"
-            for module in ("foreign/opened", "storage/sqlite/connecting", "storage/sqlite/verifying")
+            for module in ("importers/source_file", "storage/sqlite/connection", "storage/sqlite/verification")
         ],
     ),
     "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),
@@ -58,7 +58,7 @@ HOMES = {
 
 # The packages that begin with a map of their modules: of the SDK, all.
 MAPPED = [
-    *(f"service/tallymark_server{room}" for room in ("", "/foreign", "/storage/sqlite", "/web")),
+    *(f"service/tallymark_server{room}" for room in ("", "/importers", "/storage/sqlite", "/web")),
     *sorted(
         path.parent.relative_to(ROOT).as_posix()
         for path in (ROOT / "sdk/tallymark").rglob("__init__.py")
@@ -144,7 +144,7 @@ def test_the_sdk_knows_three_doors_of_the_service() -> None:
     """The command finds what serves, works on files and imports by their names, and names nothing behind them."""
     texts = [path.read_text() for path in python_files("sdk")]
     named = {name for text in texts for name in re.findall(r"[\"'](tallymark_server\.\w[\w.]*)[\"']", text)}
-    doors = ("command", "files", "import_commands")
+    doors = ("serve_command", "offline_commands", "import_commands")
     assert named == {f"tallymark_server.{door}" for door in doors}
 
 

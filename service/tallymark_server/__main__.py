@@ -1,6 +1,6 @@
 """`python -m tallymark_server`: the same as `tallymark serve`."""
 
-from tallymark_server.command import serve
+from tallymark_server.serve_command import serve
 
 if __name__ == "__main__":
     serve()

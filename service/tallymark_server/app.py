@@ -19,11 +19,11 @@ from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.local_sockets import PREFIX
 from tallymark_server.registry import Registry
-from tallymark_server.rpc.serving import GrpcServer
+from tallymark_server.rpc.server import GrpcServer
 from tallymark_server.settings import Settings
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.watching import Bell
-from tallymark_server.web.serving import HttpServer
+from tallymark_server.watch import Bell
+from tallymark_server.web.server import HttpServer
 from tallymark_server.writer import Writer
 
 # The storage's thread and the event loop take turns at the interpreter: with the default of 5 ms each statement of a

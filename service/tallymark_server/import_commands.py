@@ -66,7 +66,7 @@ def import_mlflow(uri: str, runs: str | None, all_runs: bool, **into: Any) -> No
     server on it. All is imported or nothing.
     """
     with _refusals():
-        from tallymark_server.foreign import from_mlflow
+        from tallymark_server.importers import from_mlflow
 
         find = partial(from_mlflow.find, uri, runs, all_runs=all_runs)
         _import(from_mlflow.MAKER, find, **into)
@@ -87,7 +87,7 @@ def import_zenml(database: str, from_project: str | None, **into: Any) -> None:
     server on it. All is imported or nothing.
     """
     with _refusals():
-        from tallymark_server.foreign import from_zenml
+        from tallymark_server.importers import from_zenml
 
         _import(from_zenml.MAKER, partial(from_zenml.find, database, from_project), **into)
 
@@ -96,10 +96,10 @@ def _import(
     maker: str, find: Finding, *, db: Path, project: str, dry_run: bool, strict: bool, skip: bool, output: str
 ) -> None:
     from tallymark_server.domain.naming import project_name
-    from tallymark_server.foreign.bringing import bring
-    from tallymark_server.foreign.found import Report
-    from tallymark_server.foreign.telling import Plan, tell
-    from tallymark_server.storage.sqlite.offline import writing
+    from tallymark_server.importers.replay import bring
+    from tallymark_server.importers.source_model import Report
+    from tallymark_server.importers.timed_commands import Plan, tell
+    from tallymark_server.storage.sqlite.offline_access import writing
 
     report, name = Report(), project_name(project)
     with ExitStack() as stack:
@@ -134,8 +134,8 @@ def _expected_seconds(plan: Any, project: str) -> float:
     """Return how long the import will take here, by trying the first of its commands in a file that is thrown away."""
     from itertools import islice
 
-    from tallymark_server.foreign.bringing import bring
-    from tallymark_server.storage.sqlite.offline import writing
+    from tallymark_server.importers.replay import bring
+    from tallymark_server.storage.sqlite.offline_access import writing
 
     tried = min(len(plan), TRIED)
     with TemporaryDirectory(prefix="tallymark-") as folder, writing(Path(folder, "trial.db"), project) as line:
@@ -197,8 +197,8 @@ def _refusals() -> Iterator[None]:
     """Turn what goes wrong into one sentence."""
     try:
         from tallymark_server.domain.errors import InvalidField
-        from tallymark_server.foreign.bringing import CannotBringError
-        from tallymark_server.foreign.found import CannotReadError
+        from tallymark_server.importers.replay import CannotBringError
+        from tallymark_server.importers.source_model import CannotReadError
         from tallymark_server.storage.contract import CannotOpenError
     except ImportError as error:
         raise click.ClickException(

@@ -9,17 +9,17 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from tallymark_server.asking import NOW, Asked, Listing, Moment, Named, Questions, check_past, shown
 from tallymark_server.domain.commands import Command, FinishRun, ResumeRun, Started, StartRun
 from tallymark_server.domain.errors import RunNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunState, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.heartbeats import Heartbeats
-from tallymark_server.paging import make_token, page_size, parse_token
+from tallymark_server.page_tokens import make_token, page_size, parse_token
+from tallymark_server.snapshots import NOW, Asked, Listing, Moment, Named, Questions, check_past, shown
 from tallymark_server.storage.checkpoint import Mark, wrong_hash
 from tallymark_server.storage.contract import Lineage, NodeKey, Page, Piece, Proof, Scope, Storage
-from tallymark_server.watching import Bell, Interest, Progress, watch
+from tallymark_server.watch import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
 __all__ = [

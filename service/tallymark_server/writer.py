@@ -15,11 +15,11 @@ from typing import TypeVar, cast
 import structlog
 
 from tallymark_server.domain.commands import Command, Keys
-from tallymark_server.domain.deciding import AnyCommand, Outcome, take
+from tallymark_server.domain.decisions import AnyCommand, Outcome, take
 from tallymark_server.domain.errors import DataDamaged, Overloaded, RegistryError, Stopping, StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.storage.contract import Storage, TooMuchError, Writing
-from tallymark_server.watching import Bell
+from tallymark_server.watch import Bell
 
 T = TypeVar("T")
 Clock = Callable[[], int]

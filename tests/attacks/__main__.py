@@ -10,9 +10,9 @@ import os
 import sys
 from contextlib import suppress
 
-from attacks import connections, floods
+from attacks import connections, worst_requests
 
-ATTACKS = {**connections.ATTACKS, **floods.ATTACKS}
+ATTACKS = {**connections.ATTACKS, **worst_requests.ATTACKS}
 
 
 async def _attack(name: str, target: connections.Target, seconds: float) -> None:

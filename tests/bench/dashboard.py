@@ -21,11 +21,11 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from bench.load import run
 from bench.report import PUBLISHED, keep, publish
 from bench.viewers import viewers
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 
 from tallymark.testing import Server
 from tallymark.v1 import model_pb2, model_registry_pb2
-from machine import program
+from system_programs import program
 from web.conftest import PACKAGES, PROGRAMS
 
 BATCH = 1000

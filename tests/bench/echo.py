@@ -8,7 +8,7 @@ import grpc.aio
 import uvloop
 
 from tallymark.v1 import model_pb2, model_registry_pb2
-from tallymark_server.rpc.serving import OPTIONS
+from tallymark_server.rpc.server import OPTIONS
 
 # As large as the registry's answer to the same request.
 ANSWER = model_pb2.ModelVersion(

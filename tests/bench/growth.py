@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import grpc
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 
 from bench.report import PUBLISHED, keep, publish
 from tallymark.testing import Server
@@ -23,7 +23,7 @@ from tallymark.v1 import event_log_pb2, event_pb2, model_pb2, model_registry_pb2
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.model import ModelCard
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 from tallymark_server.writer import decide_batch
 
 SIZES = (1_000, 100_000, 1_000_000)

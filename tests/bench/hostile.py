@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from attacks.__main__ import ATTACKS
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 
 from tallymark.client.channel import OPTIONS
 from tallymark.testing import Server

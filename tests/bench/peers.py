@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from foreign.mlflow_server import mlflow_server
+from importers.mlflow_server import mlflow_server
 
 from bench.report import PUBLISHED, keep, publish
 from tallymark import Client

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import grpc
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 
 from tallymark.testing import Server
 from tallymark.v1 import model_registry_pb2

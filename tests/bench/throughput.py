@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from calling import Calls
+from grpc_calls import Calls
 
 from bench.disk import flush
 from bench.load import run, run_python

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 
 from tallymark.testing import Server
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import google.rpc
-from calling import DEADLINE, Calls
+from grpc_calls import DEADLINE, Calls
 
-from kept import ROOT
+from cached_folders import ROOT
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, project_pb2
 

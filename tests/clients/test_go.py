@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from clients.scenario import HERE, check, generate, ingredients, project_for, run
 
-from environments import pip
-from kept import kept
+from virtualenvs import pip
+from cached_folders import kept
 from tallymark.testing import Server
 
 # On a fresh machine Go and the modules are downloaded first, and Go's own library is compiled.

@@ -7,13 +7,13 @@ import re
 import subprocess
 
 import pytest
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 from clients.scenario import HERE
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
 from documents import anchors, blocks, chapter
-from machine import program
+from system_programs import program
 from tallymark import Client, errors
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from clients.scenario import HERE, check, ingredients, project_for, run
 
-from kept import ROOT, kept
-from machine import program
+from cached_folders import ROOT, kept
+from system_programs import program
 from tallymark.testing import Server
 
 # On a fresh machine Java, Maven and the packages are downloaded first.

@@ -15,14 +15,14 @@ from typing import Any
 
 import grpc
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from clients.scenario import HERE, check, generate, ingredients, project_for, run
 from playwright.sync_api import Browser, Error, sync_playwright
 from web.conftest import PACKAGES, PROGRAMS
 
 from javascript import node
-from kept import kept
-from machine import program
+from cached_folders import kept
+from system_programs import program
 from tallymark.testing import Server
 
 # On a fresh machine Node.js and the packages are downloaded first.

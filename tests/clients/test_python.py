@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from clients.scenario import HERE, check, generate, ingredients, project_for, run
 
-from environments import pip
-from kept import kept
+from virtualenvs import pip
+from cached_folders import kept
 from tallymark.testing import Server
 
 pytestmark = pytest.mark.timeout(600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from consistency.past import PROJECT, RUN_STATES, STAGES, Image, Past
+from consistency.expected import PROJECT, RUN_STATES, STAGES, Image, Past
 from tallymark.v1 import artifact_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 
 

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import grpc
-from calling import PROJECT, refusal_of
+from grpc_calls import PROJECT, refusal_of
 
 from consistency.history import Operation, Refusal
-from consistency.past import Log
-from consistency.work import FREQUENT, SERVICES, WORK, Choice
+from consistency.expected import Log
+from consistency.workload import FREQUENT, SERVICES, WORK, Choice
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, event_log_pb2_grpc
 

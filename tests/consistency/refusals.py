@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consistency.history import Refusal
-from consistency.past import Image, Past
+from consistency.expected import Image, Past
 
 Possible = Callable[[Past, Any, Refusal], bool]
 # What must be live to be asked, and what is found deleted, too.

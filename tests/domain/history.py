@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from tallymark_server.domain.commands import Erasing, Keys
-from tallymark_server.domain.erasing import Eraser, subject_of
+from tallymark_server.domain.erasure import Eraser, subject_of
 from tallymark_server.domain.errors import RegistryError
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     Happened,
     alias_deleted,
     alias_set,
@@ -16,7 +16,7 @@ from domain.happened import (
     version_created,
     version_deleted,
 )
-from domain.requests import delete_alias, ensure, set_alias
+from domain.commands import delete_alias, ensure, set_alias
 
 from tallymark_server.domain.errors import (
     AliasMoved,

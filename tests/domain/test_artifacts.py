@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     Happened,
     artifact_linked,
     artifact_unlinked,
@@ -17,7 +17,7 @@ from domain.happened import (
     version_deleted,
     version_purged,
 )
-from domain.requests import link, unlink
+from domain.commands import link, unlink
 
 from tallymark_server.domain.capacity import MAX_LINKS
 from tallymark_server.domain.errors import (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from domain.anything import batches
-from domain.given import NOW, told
+from domain.strategies import batches
+from domain.fixtures import NOW, told
 from domain.history import History
-from domain.requests import ensure, finish_run, start_run
+from domain.commands import ensure, finish_run, start_run
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from tallymark_server.domain.deciding import AnyCommand
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.errors import RegistryError
 from tallymark_server.domain.model import RunState
 from tallymark_server.domain.state import Receipt

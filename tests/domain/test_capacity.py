@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     Happened,
     alias_deleted,
     alias_set,
@@ -17,7 +17,7 @@ from domain.happened import (
     version_created,
     version_updated,
 )
-from domain.requests import (
+from domain.commands import (
     config,
     create_model,
     delete_alias,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     Happened,
     alias_set,
     model_created,
@@ -19,7 +19,7 @@ from domain.happened import (
     version_renamed,
     version_used,
 )
-from domain.requests import config, ensure
+from domain.commands import config, ensure
 
 from tallymark_server.domain.errors import (
     AliasNotFound,

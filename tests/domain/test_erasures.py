@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import Given, given
-from domain.happened import (
+from domain.fixtures import Given, given
+from domain.events import (
     erased,
     metadata_logged,
     model_created,
@@ -19,7 +19,7 @@ from domain.happened import (
     version_deleted,
     version_purged,
 )
-from domain.requests import erase, meant
+from domain.commands import erase, meant
 from msgspec.structs import replace
 
 from tallymark_server.domain.errors import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     Happened,
     alias_deleted,
     alias_set,
@@ -25,7 +25,7 @@ from domain.happened import (
     version_undeleted,
     version_updated,
 )
-from domain.requests import (
+from domain.commands import (
     create_model,
     create_version,
     delete_model,

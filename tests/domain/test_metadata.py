@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     Happened,
     metadata_logged,
     metrics_logged,
@@ -17,7 +17,7 @@ from domain.happened import (
     version_deleted,
     version_updated,
 )
-from domain.requests import log_metadata, update_model, update_version
+from domain.commands import log_metadata, update_model, update_version
 
 from tallymark_server.domain.errors import (
     AliasNotFound,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     model_created,
     run_started,
     version_created,
@@ -14,7 +14,7 @@ from domain.happened import (
     version_renamed,
     version_updated,
 )
-from domain.requests import create_version, ensure, set_alias, update_version
+from domain.commands import create_version, ensure, set_alias, update_version
 
 from tallymark_server.domain.errors import EtagMismatch, VersionDeleted, VersionNameTaken, VersionNotFound
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from domain.given import given
-from domain.happened import model_created, project_created
-from domain.requests import create_model, create_project, ensure, finish_run, start_run
+from domain.fixtures import given
+from domain.events import model_created, project_created
+from domain.commands import create_model, create_project, ensure, finish_run, start_run
 
 from tallymark_server.domain.errors import ProjectExists, ProjectNotFound
 from tallymark_server.domain.model import RunState

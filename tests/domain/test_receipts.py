@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import NOW, Given, given
-from domain.happened import (
+from domain.fixtures import NOW, Given, given
+from domain.events import (
     Happened,
     artifact_linked,
     metadata_logged,
@@ -27,7 +27,7 @@ from domain.happened import (
     version_updated,
     version_used,
 )
-from domain.requests import (
+from domain.commands import (
     config,
     create_model,
     create_project,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import NOW, given
-from domain.happened import (
+from domain.fixtures import NOW, given
+from domain.events import (
     Happened,
     model_created,
     problems_reported,
@@ -22,11 +22,11 @@ from domain.happened import (
     version_used,
 )
 from domain.history import BEGIN, SECOND
-from domain.requests import config, ensure, finish_run, lose_run, report_problems, resume_run, start_run
+from domain.commands import config, ensure, finish_run, lose_run, report_problems, resume_run, start_run
 
 from tallymark_server.domain.errors import RunFinished, RunNotFound, StageEmpty, VersionNotFound
 from tallymark_server.domain.model import RecordingProblem, RunState
-from tallymark_server.domain.running import MAX_PROBLEMS
+from tallymark_server.domain.runs import MAX_PROBLEMS
 
 SUCCEEDED, FAILED, LOST, RUNNING = RunState.SUCCEEDED, RunState.FAILED, RunState.LOST, RunState.RUNNING
 OUTCOMES = pytest.mark.parametrize("state", [SUCCEEDED, FAILED])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import given
-from domain.happened import (
+from domain.fixtures import given
+from domain.events import (
     Happened,
     model_created,
     model_deleted,
@@ -20,7 +20,7 @@ from domain.happened import (
     version_made,
     version_updated,
 )
-from domain.requests import set_stage
+from domain.commands import set_stage
 
 from tallymark_server.domain.errors import (
     EtagMismatch,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from domain.given import NOW, given
-from domain.happened import (
+from domain.fixtures import NOW, given
+from domain.events import (
     Happened,
     model_created,
     run_finished,
@@ -17,7 +17,7 @@ from domain.happened import (
     version_deleted,
 )
 from domain.history import BEGIN, SECOND
-from domain.requests import finish_run, finish_step, meant, start_step
+from domain.commands import finish_run, finish_step, meant, start_step
 
 from tallymark_server.domain.errors import (
     AliasNotFound,

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Self
 
 from faults.followers import Follower
-from faults.once import Ledger
+from faults.exactly_once import Ledger
 from faults.proxy import CuttingProxy
-from faults.requests import MODELS, Asker, Request, Tally
+from faults.request_mix import MODELS, Asker, Request, Tally
 from tallymark import Client
 from tallymark.testing import Server
 

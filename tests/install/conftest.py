@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from environments import Environment, floors, installed, pip
-from kept import ROOT
+from virtualenvs import Environment, floors, installed, pip
+from cached_folders import ROOT
 
 
 @pytest.fixture(scope="session")

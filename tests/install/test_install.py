@@ -12,9 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from calling import Calls
-from environments import Environment
-from kept import ROOT
+from grpc_calls import Calls
+from virtualenvs import Environment
+from cached_folders import ROOT
 
 # On a fresh machine an environment is downloaded first.
 pytestmark = pytest.mark.timeout(600)

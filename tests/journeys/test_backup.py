@@ -15,14 +15,14 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 
 from tallymark.testing import Server
-from tallymark_server.storage.placing import CannotPlaceError, placed
-from tallymark_server.storage.sqlite.copying import backup
-from tallymark_server.storage.sqlite.exporting import exported
+from tallymark_server.storage.atomic_files import CannotPlaceError, placed
+from tallymark_server.storage.sqlite.backup import backup
+from tallymark_server.storage.sqlite.log_export import exported
 from tallymark_server.storage.sqlite.migrate import steps
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 PROGRAM = Path(sys.executable).with_name("tallymark")
 
@@ -75,7 +75,7 @@ def test_a_backup_is_one_moment_of_a_registry_that_is_written_to(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Copies made page by page while others write are proved, and each is a beginning of the log."""
-    monkeypatch.setattr("tallymark_server.storage.sqlite.copying._PAGES_AT_ONCE", 3)
+    monkeypatch.setattr("tallymark_server.storage.sqlite.backup._PAGES_AT_ONCE", 3)
     copies = [tmp_path / f"copy{place}.db" for place in range(5)]
     heads = []
     with written_to(server):
@@ -130,7 +130,7 @@ def test_a_backup_that_is_killed_leaves_no_copy(server: Server, tmp_path: Path) 
     """A copy has its name only when it is whole: a process that ends before has made none."""
     copy = tmp_path / "copy.db"
     code = (
-        "import os, signal, sys; from pathlib import Path; from tallymark_server.storage.sqlite.copying import backup;"
+        "import os, signal, sys; from pathlib import Path; from tallymark_server.storage.sqlite.backup import backup;"
         "backup(Path(sys.argv[1]), Path(sys.argv[2]), lambda done, pages: os.kill(os.getpid(), signal.SIGKILL))"
     )
     done = subprocess.run([sys.executable, "-c", code, server.db, copy], check=False, timeout=60)

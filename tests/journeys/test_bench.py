@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kept import ROOT
+from cached_folders import ROOT
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

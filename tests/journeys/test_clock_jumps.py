@@ -10,13 +10,13 @@ from typing import TypeVar
 
 import grpc
 import pytest
-from calling import Calls, refused
+from grpc_calls import Calls, refused
 
 from tallymark.v1.model_pb2 import RUN_STATE_RUNNING
 from tallymark_server.app import running
 from tallymark_server.clock import wall_time
 from tallymark_server.settings import Settings
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 YEAR = 365 * 24 * 3_600_000_000
 T = TypeVar("T")

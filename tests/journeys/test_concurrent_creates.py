@@ -6,7 +6,7 @@ from collections import Counter
 import grpc
 import grpc.aio
 import pytest
-from calling import PROJECT, Calls, refusal_of
+from grpc_calls import PROJECT, Calls, refusal_of
 
 from tallymark.testing import Server
 from tallymark.v1 import model_pb2, model_registry_pb2

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from consistency.checking import Checker
+from consistency.checker import Checker
 from consistency.clients import asking, exported
 from consistency.history import Operation, Refusal
-from consistency.work import ELSEWHERE, SERVICES, WORK
+from consistency.workload import ELSEWHERE, SERVICES, WORK
 from tallymark.testing import Server
 
 REQUESTS = int(os.environ.get("TALLYMARK_TEST_CONSISTENCY", "600"))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from consistency.checking import Checker
+from consistency.checker import Checker
 from consistency.history import Operation, Refusal
-from consistency.past import PROJECT, Log
+from consistency.expected import PROJECT, Log
 from tallymark.v1 import model_pb2, model_registry_pb2, run_registry_pb2
 
 m = model_registry_pb2

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refusal_of, refused
+from grpc_calls import PROJECT, Calls, refusal_of, refused
 
-from faults.tracing import interrupted
+from faults.strace import interrupted
 from journeys.test_serving import tallymark
 from tallymark.testing import Server, ServerError
 from tallymark.v1.event_log_pb2 import VerifyRequest
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 BIG = MetadataValue(text="x" * 30_000)
 PAGE = 4096

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 
-from faults.power import Disk
-from faults.tracing import Step, TracedServer, answered_too_early
+from faults.power_loss import Disk
+from faults.strace import Step, TracedServer, answered_too_early
 from tallymark.v1 import model_pb2, model_registry_pb2
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import ModelVersion
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 MOMENTS = int(os.environ.get("TALLYMARK_TEST_MOMENTS", "40"))
 SEED = int(os.environ.get("TALLYMARK_TEST_SEED", "1"))
@@ -61,7 +61,7 @@ def server_trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], 
 @pytest.fixture(scope="module")
 def weakened_trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str]]:
     """What a server did that does not wait for the disk."""
-    return traced(tmp_path_factory.mktemp("weakened"), "faults.weakened")
+    return traced(tmp_path_factory.mktemp("weakened"), "faults.early_reply_server")
 
 
 def test_no_answer_leaves_before_its_commit_is_on_the_disk(server_trace: tuple[list[Step], list[str]]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import DEADLINE, PROJECT, Calls, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refused
 
 from tallymark import Client, MetricPoint, RecordingProblem
 from tallymark.errors import NothingToErase, TallymarkError

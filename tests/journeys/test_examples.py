@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from kept import ROOT
+from cached_folders import ROOT
 from tallymark import Client
 from tallymark.testing import Server
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import grpc
 import pytest
-from calling import DEADLINE, PROJECT, Calls, refusal_of, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused
 from google.protobuf.message_factory import GetMessageClass
-from storage.deciding import create_model, create_versions, write
+from storage.commands import create_model, create_versions, write
 
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
@@ -28,7 +28,7 @@ from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
 from tallymark.v1.model_registry_pb2 import GetModelVersionRequest
 from tallymark_server.storage.chain import digest_of_content
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 BIG = MetadataValue(text="x" * 30_000)
 METHODS = [

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import Calls, PROJECT, refusal_of
+from grpc_calls import Calls, PROJECT, refusal_of
 
 from journeys.test_serving import tallymark
 from tallymark.testing import Server
 from tallymark.v1 import model_registry_pb2 as requests
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, STAGE_STAGING, MetadataValue, ModelConfig
 from tallymark.v1.run_registry_pb2 import ListRunsRequest
+from tallymark_server.storage.sqlite import integrity_check
 from tallymark_server.app import running
 from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.settings import Settings
-from tallymark_server.storage.sqlite import checking
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.contract import CannotOpenError, Storage
 
@@ -168,7 +168,7 @@ async def test_a_large_file_whose_tables_are_damaged_is_soon_not_answered_from(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What takes long to check is served meanwhile; once it is known to be damaged, every request is told so."""
-    monkeypatch.setattr(checking, "SMALL", 0)
+    monkeypatch.setattr(integrity_check, "SMALL", 0)
     db = Path(shutil.copyfile(whole, tmp_path / "tallymark.db"))
     async with open_sqlite(db, ("default",)) as storage:
         assert (await storage.head("default")).revision

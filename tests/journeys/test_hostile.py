@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 from bench.hostile import MEMORY, attacking, fill, memory_of
-from calling import Calls
+from grpc_calls import Calls
 
 from tallymark.client.channel import OPTIONS
 from tallymark.testing import Server

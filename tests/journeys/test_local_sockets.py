@@ -13,7 +13,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 
 import tallymark
 from tallymark import Client

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import DEADLINE, Calls
+from grpc_calls import DEADLINE, Calls
 
 from journeys.test_serving import tallymark
 from tallymark.testing import Server, ServerError

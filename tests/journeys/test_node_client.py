@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from javascript import packages, run
-from kept import ROOT
+from cached_folders import ROOT
 from tallymark.testing import Server
 
 # On a fresh machine Node.js and the packages are downloaded first.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 
 from journeys.test_serving import tallymark
 from tallymark.testing import Server

@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from tallymark.testing import Server

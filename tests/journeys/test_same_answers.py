@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from calling import DEADLINE, PROJECT, Calls, refusal_of
+from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of
 from google.protobuf.message import Message
 
 from tallymark.testing import Server

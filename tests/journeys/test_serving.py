@@ -15,12 +15,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refusal_of
+from grpc_calls import PROJECT, Calls, refusal_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tallymark.testing import Server
 from tallymark.v1 import model_registry_pb2
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 
 def serve(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:

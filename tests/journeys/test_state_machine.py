@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from calling import PROJECT, Calls, refusal_of, refused
+from grpc_calls import PROJECT, Calls, refusal_of, refused
 from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ from journeys.plain_rules import Plain, RefusedError, Version
 
 from tallymark.testing import Server
 from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2, run_registry_pb2
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 MODELS = st.sampled_from(["a", "b"])
 NAMES = st.sampled_from(["", "rc", "1.0", "gold"])

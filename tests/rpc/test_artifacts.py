@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from calling import DEADLINE, PROJECT, Calls, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refused
 
 from tallymark.v1.artifact_pb2 import (
     ARTIFACT_ROLE_MADE,

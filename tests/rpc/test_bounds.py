@@ -12,11 +12,11 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from attacks.requests import METHODS, MODEL, RUN, VERSION, WANTED, Attack, attacks
-from calling import DEADLINE, PROJECT, Calls, refusal_of, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
-from web.asking import Answer, call, connected
+from web.http_client import Answer, call, connected
 
 from tallymark.testing import Server
 from tallymark.v1.event_log_pb2 import ListEventsRequest

@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 from attacks.connections import Streams
-from calling import refusal_of
+from grpc_calls import refusal_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from calling import DEADLINE, PROJECT, Calls
+from grpc_calls import DEADLINE, PROJECT, Calls
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 

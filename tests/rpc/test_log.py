@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused
 
 from tallymark.testing import Server
 from tallymark.v1 import event_pb2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import DEADLINE, PROJECT, Calls, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refused
 from google.protobuf.duration_pb2 import Duration
 
 from tallymark.testing import Server

@@ -1,7 +1,7 @@
 """Models over gRPC."""
 
 import grpc
-from calling import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused
 
 from tallymark.v1 import model_registry_pb2
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
-from calling import DEADLINE, PROJECT, Calls, refusal_of
+from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of
 
 from tallymark.testing import Server
 from tallymark.v1 import (

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import DEADLINE, Calls, refusal_of, refused
+from grpc_calls import DEADLINE, Calls, refusal_of, refused
 
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, event_pb2, model_pb2, model_registry_pb2, project_pb2
-from tallymark_server.paging import make_token
+from tallymark_server.page_tokens import make_token
 
 
 def create(calls: Calls, name: str, request_id: str = "", actor: str = "ana") -> project_pb2.Project:

@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from calling import Calls, refused
+from grpc_calls import Calls, refused
 
 from tallymark.v1 import event_pb2, model_pb2
 from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_NONE, STAGE_PRODUCTION, STAGE_STAGING

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused
 
 from tallymark.testing import Server
 from tallymark.v1.event_log_pb2 import Checkpoint, ExportRequest, VerifyRequest, VerifyResponse
@@ -20,8 +20,8 @@ from tallymark.v1.model_registry_pb2 import (
     CreateModelRequest,
     CreateModelVersionRequest,
 )
-from tallymark_server.storage.sqlite.exporting import exported
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.log_export import exported
+from tallymark_server.storage.sqlite.verification import verify
 
 DEADLINE = 60
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from calling import DEADLINE, PROJECT, Calls, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refused
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp

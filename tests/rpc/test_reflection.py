@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 

@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused
 
 from tallymark.v1 import model_pb2, run_pb2, run_registry_pb2
 from tallymark.v1.model_pb2 import RUN_STATE_FAILED, RUN_STATE_RUNNING, RUN_STATE_SUCCEEDED

@@ -11,12 +11,12 @@ import grpc
 import grpc.aio
 import pytest
 from attacks.connections import Streams, grpc_message
-from calling import refusal_of
+from grpc_calls import refusal_of
 
 from tallymark.v1 import event_log_pb2
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.rpc import traffic as bounds
-from tallymark_server.rpc.serving import OPTIONS, handler_of
+from tallymark_server.rpc.server import OPTIONS, handler_of
 from tallymark_server.rpc.traffic import Traffic, hang_up
 
 LOG = event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]

@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from calling import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallymark.v1 import model_pb2, model_registry_pb2

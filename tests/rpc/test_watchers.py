@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import grpc.aio
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 
 from tallymark.testing import Server
 from tallymark.v1.event_log_pb2 import WatchRequest, WatchResponse

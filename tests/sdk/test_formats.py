@@ -27,8 +27,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from environments import pip
-from kept import kept
+from virtualenvs import pip
+from cached_folders import kept
 from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 

@@ -11,8 +11,8 @@ import pytest
 
 from tallymark import Checkpoint, Client, NewVersion, errors
 from tallymark.testing import Server
-from tallymark_server.storage.sqlite.exporting import exported
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.log_export import exported
+from tallymark_server.storage.sqlite.verification import verify
 
 
 def test_a_project_is_proved(client: Any, server: Server) -> None:

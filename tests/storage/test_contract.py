@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from storage.conftest import Open
-from storage.deciding import ATTEMPT, create_model, create_versions, ensure, models_of, start_run, versions_of, write
+from storage.commands import ATTEMPT, create_model, create_versions, ensure, models_of, start_run, versions_of, write
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.commands import Keys
-from tallymark_server.domain.conditions import Kind, Order, Query
+from tallymark_server.domain.query import Kind, Order, Query
 from tallymark_server.domain.errors import ProjectNotFound, RequestIdReused, VersionNameTaken
 from tallymark_server.domain.model import (
     Model,

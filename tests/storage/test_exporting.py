@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storage.conftest import Open
-from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, versions_of, write
-from storage.test_verifying import file
+from storage.commands import ATTEMPT, create_model, create_versions, ensure, start_run, versions_of, write
+from storage.test_verification import file
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import RequestIdReused
@@ -25,9 +25,9 @@ from tallymark_server.domain.model import Point, RunState, Stage, Time, Uri
 from tallymark_server.domain.reference import LATEST, in_stage
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.exporting import CannotExportError, exported
-from tallymark_server.storage.sqlite.importing import CannotImportError, import_log
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.log_export import CannotExportError, exported
+from tallymark_server.storage.sqlite.log_import import CannotImportError, import_log
+from tallymark_server.storage.sqlite.verification import verify
 
 __all__ = ["file"]
 

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from storage.conftest import Open
-from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
-from storage.test_past import BY_NAME, changes, chosen, models
+from storage.commands import ATTEMPT, create_model, create_versions, ensure, start_run, write
+from storage.test_as_of import BY_NAME, changes, chosen, models
 
 from tallymark_server.domain import commands as c
-from tallymark_server.domain.conditions import Query
+from tallymark_server.domain.query import Query
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Holders, Model, ModelVersion, Stage
 from tallymark_server.domain.reference import aliased, numbered

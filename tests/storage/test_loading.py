@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from domain.anything import batches, everything
-from domain.given import NOW, told
+from domain.strategies import batches, everything
+from domain.fixtures import NOW, told
 from domain.history import PROJECT, History
 from hypothesis import HealthCheck, given, settings
 
-from tallymark_server.domain.deciding import AnyCommand
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.state import State
 from tallymark_server.storage.contract import Writing
 from tallymark_server.storage.sqlite.engine import open_sqlite

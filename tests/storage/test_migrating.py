@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
-from storage.deciding import ATTEMPT, create_model, create_versions, ensure, start_run, write
+from storage.commands import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark.cli import main
 from tallymark_server.domain import commands as c
@@ -27,10 +27,10 @@ from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite import lines
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.erasures import Seal
-from tallymark_server.storage.sqlite.exporting import exported
-from tallymark_server.storage.sqlite.importing import CannotImportError, import_log
+from tallymark_server.storage.sqlite.log_export import exported
+from tallymark_server.storage.sqlite.log_import import CannotImportError, import_log
 from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, add_functions, steps
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.verification import verify
 
 TOLD = f"SELECT {', '.join(Row._fields)} FROM events WHERE project = 1 ORDER BY revision"
 RELEASED = sorted(Path(__file__).with_name("released").glob("*.sql"))

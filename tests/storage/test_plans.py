@@ -9,20 +9,21 @@ from contextlib import closing
 
 import pytest
 
-from tallymark_server.domain.conditions import Kind, Order, Query
+from tallymark_server.storage.sqlite import as_of, export_stream, reader, state_loader
+from tallymark_server.domain.query import Kind, Order, Query
 from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.storage.contract import Scope
-from tallymark_server.storage.sqlite import history, holders, lineage, listing, loading, past, reading, streaming
+from tallymark_server.storage.sqlite import history, holders, lineage, lists
 from tallymark_server.storage.sqlite.migrate import migrate
-from tallymark_server.storage.sqlite.wholeness import add_whole
+from tallymark_server.storage.sqlite.event_integrity import add_whole
 
 STATEMENTS = {
-    **{f"one by {by.value}": sql for by, sql in loading.POINTED_ONE.items()},
-    **{f"many by {by.value}": sql for by, sql in loading.POINTED_MANY.items()},
+    **{f"one by {by.value}": sql for by, sql in state_loader.POINTED_ONE.items()},
+    **{f"many by {by.value}": sql for by, sql in state_loader.POINTED_MANY.items()},
     **{f"{way.start} to {way.end}, downstream {way.downstream}": way.sql for way in lineage.WAYS},
     **{
         f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
-        for module in (history, holders, lineage, loading, past, reading, streaming)
+        for module in (history, holders, lineage, state_loader, as_of, reader, export_stream)
         for name, sql in vars(module).items()
         if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
         # These are parts of the others.
@@ -88,13 +89,13 @@ def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connectio
     number = Order("number", Kind.NUMBER, descending=True)
     start = Order("start_revision", Kind.NUMBER)
     at_number, at_name = ((7,), ("m",)) if deep else ((), ())
-    listing.versions_page(told, 1, 1, 9, 9 + deep, Query(limit=5, order=(number,), after=at_number))
+    lists.versions_page(told, 1, 1, 9, 9 + deep, Query(limit=5, order=(number,), after=at_number))
     by_name = Query(limit=5, order=(Order("name", Kind.TEXT),), after=at_name)
-    listing.models_page(told, 1, 9, by_name, renamed_since=False)
+    lists.models_page(told, 1, 9, by_name, renamed_since=False)
     connection.execute("UPDATE projects SET revision = 10")
-    listing.models_page(told, 1, 9, by_name, renamed_since=False)
-    listing.runs_page(told, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
-    listing.artifacts_page(told, 1, 1, 1, 9, Query(limit=5, order=(start,), after=at_number))
+    lists.models_page(told, 1, 9, by_name, renamed_since=False)
+    lists.runs_page(told, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
+    lists.artifacts_page(told, 1, 1, 1, 9, Query(limit=5, order=(start,), after=at_number))
     pages = [plan for plan in told.plans if len(plan) > 1]
     assert len(pages) == 5
     for plan in pages:

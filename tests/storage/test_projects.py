@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from storage.conftest import Open
-from storage.deciding import ATTEMPT, create_model, create_versions, write
+from storage.commands import ATTEMPT, create_model, create_versions, write
 from storage.test_exporting import changed, lines_of, take_in
 
 from tallymark_server.domain import commands as c
@@ -18,10 +18,10 @@ from tallymark_server.domain.errors import ModelNotFound, ProjectExists, Project
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Project
 from tallymark_server.storage.contract import Storage, Writing
-from tallymark_server.storage.sqlite.copying import backup
+from tallymark_server.storage.sqlite.backup import backup
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.importing import CannotImportError
-from tallymark_server.storage.sqlite.verifying import verify
+from tallymark_server.storage.sqlite.log_import import CannotImportError
+from tallymark_server.storage.sqlite.verification import verify
 
 
 def create_project(name: str = "lab", **attempt: Any) -> c.CreateProject:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 from storage.conftest import Open
-from storage.deciding import create_model, create_versions, write
-from storage.test_verifying import CORRUPTIONS, file
+from storage.commands import create_model, create_versions, write
+from storage.test_verification import CORRUPTIONS, file
 
 from tallymark_server.domain.errors import Overloaded, ProjectNotFound, StorageUnavailable
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Piece, Storage
-from tallymark_server.storage.sqlite import prover, streaming
+from tallymark_server.storage.sqlite import verify_worker, export_stream
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.importing import import_log
-from tallymark_server.storage.sqlite.verifying import verify_project
+from tallymark_server.storage.sqlite.log_import import import_log
+from tallymark_server.storage.sqlite.verification import verify_project
 
 __all__ = ["file"]
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_a_problem(file: Path, damage: str) -> None:
 async def test_proofs_wait_for_each_other_and_not_too_many(storage: Storage) -> None:
     """Those who come at once are answered one after the other; more than a few are refused, and leaving makes room."""
     await write(storage, create_model())
-    asked = [asyncio.create_task(storage.verify("default", None)) for _ in range(prover.MAX_WAITING + 1)]
+    asked = [asyncio.create_task(storage.verify("default", None)) for _ in range(verify_worker.MAX_WAITING + 1)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded, match="proofs"):
         await storage.verify("default", None)
@@ -156,7 +156,7 @@ async def test_an_export_is_told_in_pieces(storage: Storage) -> None:
     await written(storage)
     found = [piece async for piece in storage.export("default", MANY + 1)]
     assert len(found) > 3
-    assert all(0 < len(piece.lines) <= streaming.MAX_PIECE for piece in found)
+    assert all(0 < len(piece.lines) <= export_stream.MAX_PIECE for piece in found)
     revisions = [piece.revision for piece in found]
     assert revisions == sorted(revisions)
     assert revisions[-1] == MANY + 1
@@ -171,7 +171,7 @@ async def test_exports_are_not_too_many_and_leaving_makes_room(open_storage: Ope
     """More than a few at a time are refused, and one that is left before its end is over."""
     async with open_storage() as storage:
         await written(storage)
-        begun = [storage.export("default", MANY) for _ in range(streaming.MAX_EXPORTS)]
+        begun = [storage.export("default", MANY) for _ in range(export_stream.MAX_EXPORTS)]
         for export in begun:
             await anext(export)
         with pytest.raises(Overloaded, match="exports"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from storage.conftest import Open
-from storage.deciding import ATTEMPT, create_model, create_versions, write
+from storage.commands import ATTEMPT, create_model, create_versions, write
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import (

@@ -8,12 +8,12 @@ from typing import Any
 
 import grpc
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from javascript import packages
-from kept import ROOT
-from machine import program
+from cached_folders import ROOT
+from system_programs import program
 from tallymark.testing import Server
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")

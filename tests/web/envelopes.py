@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
-from web.asking import Answer, ask
+from web.http_client import Answer, ask
 
 PACKED, END, TRAILERS = 1, 2, 128
 WEB, WEB_TEXT = "application/grpc-web+proto", "application/grpc-web-text+proto"

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from calling import PROJECT, Calls
-from web.asking import link, number
+from grpc_calls import PROJECT, Calls
+from web.http_client import link, number
 
 from tallymark.v1 import artifact_pb2, metric_pb2, model_pb2, model_registry_pb2, run_pb2, run_registry_pb2
 

@@ -7,12 +7,12 @@ from urllib.parse import quote, urlencode
 
 import grpc
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server
 from tallymark.v1 import model_pb2, model_registry_pb2
-from web.asking import FORM, ask, furnished
+from web.http_client import FORM, ask, furnished
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 from rpc.test_proofs import batch, children_of, export, until
-from web.asking import Answer, ask, call, connected
+from web.http_client import Answer, ask, call, connected
 from web.envelopes import PACKED, envelope, info_of, streamed
 from google.protobuf.json_format import MessageToDict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tallymark import Client
 from tallymark.testing import Server
-from web.asking import ask
+from web.http_client import ask
 
 SECRET = "hunter2-s3cr3t"
 

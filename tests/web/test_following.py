@@ -11,9 +11,9 @@ import pytest
 from tallymark_server.domain.errors import Overloaded, Stopping
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model
-from tallymark_server.watching import Interest, Progress
+from tallymark_server.watch import Interest, Progress
 from tallymark_server.web.live import KEPT, MAX_VIEWERS, Live
-from tallymark_server.web.sharing import Sharing
+from tallymark_server.web.coalescing import Sharing
 
 
 class Log:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from calling import PROJECT, Calls
-from web.asking import Answer, ask, call
+from grpc_calls import PROJECT, Calls
+from web.http_client import Answer, ask, call
 from web.envelopes import PACKED, WEB, WEB_TEXT, by_grpc_web, envelope, grpc_web, status_of
 from google.rpc.error_details_pb2 import ErrorInfo
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from web.asking import furnished
-from calling import Calls
+from web.http_client import furnished
+from grpc_calls import Calls
 from google.protobuf.json_format import Parse
 from playwright.sync_api import Page, expect
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from web.asking import ask, furnished, held_open, number, stream
+from web.http_client import ask, furnished, held_open, number, stream
 from bench.load import run
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import grpc.aio
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 
 from tallymark.testing import Server
 from tallymark.v1.model_registry_pb2 import CreateModelVersionRequest

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from web.asking import ask, furnished, number, traced
-from web.places import CHURN, PAGES
-from calling import PROJECT, Calls
+from web.http_client import ask, furnished, number, traced
+from web.pages import CHURN, PAGES
+from grpc_calls import PROJECT, Calls
 from playwright.sync_api import Browser, Page, expect
 
 from tallymark.testing import Server

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from web.asking import ask, furnished, number, traced
-from calling import PROJECT, Calls
+from web.http_client import ask, furnished, number, traced
+from grpc_calls import PROJECT, Calls
 from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server

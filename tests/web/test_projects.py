@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from calling import Calls
+from grpc_calls import Calls
 from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server
-from web.asking import ask, call
+from web.http_client import ask, call
 
 pytestmark = pytest.mark.timeout(600)
 

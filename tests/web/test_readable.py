@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.asking import furnished, link, measure, number, take_step, traced
-from web.places import CHURN, OPENED, PAGES, SELDOM, seldom
-from calling import PROJECT, Calls
+from web.http_client import furnished, link, measure, number, take_step, traced
+from web.pages import CHURN, OPENED, PAGES, SELDOM, seldom
+from grpc_calls import PROJECT, Calls
 from playwright.sync_api import Page, expect
 
 from tallymark.v1 import model_pb2, project_pb2, run_pb2, run_registry_pb2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from calling import DEADLINE, PROJECT, Calls
+from grpc_calls import DEADLINE, PROJECT, Calls
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import NULL_VALUE
 
@@ -13,7 +13,7 @@ from tallymark.v1 import event_pb2, run_registry_pb2
 from tallymark.v1.event_log_pb2 import WatchRequest
 from tallymark.v1.model_pb2 import RUN_STATE_SUCCEEDED, MetadataValue, ModelConfig
 from tallymark.v1.run_pb2 import RecordingProblem, Run
-from web.asking import ask, number
+from web.http_client import ask, number
 
 
 def text_of(server: Server, path: str) -> str:

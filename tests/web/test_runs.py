@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 
 import grpc
 import pytest
-from calling import DEADLINE, PROJECT, Calls, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refused
 from google.protobuf.duration_pb2 import Duration
 from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server
 from tallymark.v1 import artifact_pb2, event_log_pb2, event_pb2, model_pb2, run_pb2, run_registry_pb2
-from web.asking import FORM, ask, furnished, number, stream, take_step, traced
+from web.http_client import FORM, ask, furnished, number, stream, take_step, traced
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from playwright.sync_api import Browser, expect
 
-from kept import ROOT
+from cached_folders import ROOT
 from tallymark.testing import Server
 from web.scenario import VERSIONS, furnish
 

@@ -6,9 +6,9 @@ import json
 import re
 
 import pytest
-from web.asking import DATA, WEIGHTS, ask, furnished, link, measure, traced
+from web.http_client import DATA, WEIGHTS, ask, furnished, link, measure, traced
 from web.scenario import text
-from calling import PROJECT, Calls
+from grpc_calls import PROJECT, Calls
 from google.protobuf.json_format import MessageToDict
 from playwright.sync_api import Browser, Page, expect
 

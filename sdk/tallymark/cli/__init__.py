@@ -73,7 +73,9 @@ _COMMANDS = {
         ),
         Later("tallymark.cli.aliases", "alias", "Names that point at versions."),
         Later("tallymark.cli.artifacts", "artifact", "What versions made and were made from."),
-        Later("tallymark_server.files", "backup", "Copy a file to a new one, while a server serves it or not."),
+        Later(
+            "tallymark_server.offline_commands", "backup", "Copy a file to a new one, while a server serves it or not."
+        ),
         Later("tallymark.cli.completion", "completion", "Print what makes a shell complete commands and names."),
         Later("tallymark.cli.contexts", "context", "Registries by name, so that no address need be typed."),
         Later("tallymark.cli.describe", "describe", "Show everything about a model, a version or a run."),
@@ -96,7 +98,7 @@ _COMMANDS = {
             "help_",
         ),
         Later(
-            "tallymark_server.files",
+            "tallymark_server.offline_commands",
             "import",
             "Make the projects of an export again, in a file that no server holds, or in a new one.",
             "import_",
@@ -118,7 +120,9 @@ _COMMANDS = {
         Later("tallymark.cli.models", "model", "Models, and what people write about them."),
         Later("tallymark.cli.projects", "project", "Projects: each has its own models, runs and log."),
         Later("tallymark.cli.runs", "run", "Runs of pipelines."),
-        Later("tallymark_server.command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."),
+        Later(
+            "tallymark_server.serve_command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."
+        ),
         Later("tallymark.cli.background", "status", "Show which services run in the background, and where."),
         Later("tallymark.cli.background", "stop", "Stop the service that runs in the background."),
         Later(

@@ -28,6 +28,6 @@ def accept_lost_changes(db: Path, *, yes: bool) -> None:
     write-ahead log was lost or damaged, or an older backup was put in its place. Look for what is missing first. Once
     this is accepted, the lost revisions and numbers are given again, and mean something else than before.
     """
-    import_module("tallymark_server.files").accept_lost_changes(
+    import_module("tallymark_server.offline_commands").accept_lost_changes(
         db, lambda: confirm("Go on without these changes?", agreed=yes)
     )

@@ -73,7 +73,7 @@ class Service:
 def holder_of(db: Path) -> int | None:
     """Return the process that serves the file; None for none. Raises click.ClickException without the service."""
     try:
-        found: int | None = import_module("tallymark_server.files").holder(db)
+        found: int | None = import_module("tallymark_server.offline_commands").holder(db)
     except ImportError as error:
         raise click.ClickException(
             f"the service needs {error.name}, which is not installed: pip install 'tallymark[server]'"

@@ -41,7 +41,7 @@ def export(db: Path, project: str | None, at: int | datetime | None, to: Path) -
     if target_choice.asks_a_service():
         _of_a_service(project, at, to)
     else:
-        import_module("tallymark_server.files").write_export(db, project, at, to)
+        import_module("tallymark_server.offline_commands").write_export(db, project, at, to)
 
 
 def _of_a_service(project: str | None, at: int | datetime | None, to: Path) -> None:
@@ -56,4 +56,4 @@ def _of_a_service(project: str | None, at: int | datetime | None, to: Path) -> N
             raise click.ClickException(f"nothing had happened in project {settings.project} at that time")
     pieces = client.export_progress(at)
     whose = f"project {settings.project} of {settings.url}"
-    import_module("tallymark_server.files").write_pieces(pieces, at, to, whose)
+    import_module("tallymark_server.offline_commands").write_pieces(pieces, at, to, whose)

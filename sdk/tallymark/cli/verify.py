@@ -43,7 +43,7 @@ def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> 
     if target_choice.asks_a_service():
         _of_a_service(checkpoint, write_checkpoint)
     else:
-        import_module("tallymark_server.files").prove(db, checkpoint, write_checkpoint)
+        import_module("tallymark_server.offline_commands").prove(db, checkpoint, write_checkpoint)
 
 
 def _of_a_service(checkpoint: Path | None, write_checkpoint: Path | None) -> None:
@@ -54,6 +54,6 @@ def _of_a_service(checkpoint: Path | None, write_checkpoint: Path | None) -> Non
     def prove_by(mark: tuple[str, int, str] | None) -> Proof:
         return client_of(settings).verify(Checkpoint(*mark) if mark else None)
 
-    import_module("tallymark_server.files").prove_project(
+    import_module("tallymark_server.offline_commands").prove_project(
         prove_by, settings.project, settings.url, checkpoint, write_checkpoint
     )

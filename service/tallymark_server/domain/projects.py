@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tallymark_server.domain.commands import CreateProject
 from tallymark_server.domain.errors import ProjectExists
+from tallymark_server.domain.event_recorder import Scribe
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Project
-from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import State
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from tallymark_server.domain.capacity import check_aliases, check_version
 from tallymark_server.domain.commands import DeleteAlias, SetAlias, SetStage
 from tallymark_server.domain.errors import AliasMoved, EtagMismatch, InvalidField, RunNotSucceeded, StageOccupied
+from tallymark_server.domain.event_recorder import Scribe
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, RunState, Stage
 from tallymark_server.domain.reference import aliased, in_stage
-from tallymark_server.domain.scribe import Scribe
 from tallymark_server.domain.state import State
 
 

@@ -20,7 +20,7 @@ from tallymark_server.registry import Named, Registry
 from tallymark_server.rpc import commands, messages, names
 from tallymark_server.rpc.callers import Context, actor_of
 from tallymark_server.rpc.projects import Projects
-from tallymark_server.rpc.turns import command_of, in_turns
+from tallymark_server.rpc.time_slices import command_of, in_turns
 
 
 class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):

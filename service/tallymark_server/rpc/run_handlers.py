@@ -9,7 +9,7 @@ from tallymark_server.domain.errors import InvalidField
 from tallymark_server.registry import Named, Registry
 from tallymark_server.rpc import commands, messages, names
 from tallymark_server.rpc.callers import Context, actor_of
-from tallymark_server.rpc.turns import command_of, in_turns
+from tallymark_server.rpc.time_slices import command_of, in_turns
 
 
 class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):

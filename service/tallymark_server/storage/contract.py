@@ -19,9 +19,9 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from msgspec import Struct, field
 
 from tallymark_server.domain.commands import Keys
-from tallymark_server.domain.conditions import Query, SortKey
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunStep
+from tallymark_server.domain.query import Query, SortKey
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.checkpoint import Mark

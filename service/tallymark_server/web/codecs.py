@@ -14,10 +14,10 @@ from google.protobuf.message import Message
 
 from tallymark_server.domain.errors import InvalidField, MalformedRequest, ValueTooLarge
 from tallymark_server.rpc.bounds import MAX_CUT, MAX_DEPTH
-from tallymark_server.rpc.decoding import MAX_INLINE, Decoder
+from tallymark_server.rpc.decoder import MAX_INLINE, Decoder
 from tallymark_server.rpc.gzip_content import decompress
-from tallymark_server.rpc.serving import MAX_MESSAGE
-from tallymark_server.web import framing
+from tallymark_server.rpc.server import MAX_MESSAGE
+from tallymark_server.web import envelopes
 
 TOO_DEEP = f"lists and maps lie in each other at most {MAX_DEPTH} deep"
 # What begins a value in JSON, and how many may: in a text a mark counts too, which no request of a client comes near.
@@ -89,6 +89,6 @@ def _check_texts(body: bytes) -> None:
 
 def _encoded(message: Message, *, as_json: bool, gzipped: bool) -> tuple[bytes, bool]:
     data = MessageToJson(message, indent=None).encode() if as_json else message.SerializeToString()
-    if gzipped and len(data) >= framing.MIN_PACKED:
-        return framing.packed(data), True
+    if gzipped and len(data) >= envelopes.MIN_PACKED:
+        return envelopes.packed(data), True
     return data, False

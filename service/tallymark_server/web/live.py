@@ -23,7 +23,7 @@ from tallymark_server.domain.errors import Overloaded, RegistryError, Stopping
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, Project, Run
 from tallymark_server.registry import Registry
-from tallymark_server.watching import Interest
+from tallymark_server.watch import Interest
 
 KEPT = 1024
 # More at once than this are told as one.

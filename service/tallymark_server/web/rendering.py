@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tallymark_server.domain.promotion import etag
-from tallymark_server.web import formats
-from tallymark_server.web.drawing import begun
-from tallymark_server.web.prose import prose
+from tallymark_server.web import formatting
+from tallymark_server.web.charts import begun
+from tallymark_server.web.markdown import prose
 
 STATIC = Path(str(importlib.resources.files("tallymark_server.web"))) / "static"
 
@@ -31,18 +31,18 @@ def templates() -> Environment:
     )
     found.filters.update(
         {
-            "ago": formats.ago,
-            "iso": formats.iso,
-            "stamp": formats.stamp,
-            "num": formats.number,
-            "change": formats.change,
-            "value": formats.value,
-            "kind": formats.kind,
-            "short": formats.short,
-            "size": formats.size,
-            "lasted": formats.lasted,
+            "ago": formatting.ago,
+            "iso": formatting.iso,
+            "stamp": formatting.stamp,
+            "num": formatting.number,
+            "change": formatting.change,
+            "value": formatting.value,
+            "kind": formatting.kind,
+            "short": formatting.short,
+            "size": formatting.size,
+            "lasted": formatting.lasted,
             "begun": begun,
-            "is_web": formats.is_web,
+            "is_web": formatting.is_web,
             "prose": prose,
         }
     )

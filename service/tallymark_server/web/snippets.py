@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tallymark_server.rpc import names
 from tallymark_server.web.addresses import DEFAULT_PROJECT
-from tallymark_server.web.visits import Visit
+from tallymark_server.web.request import Visit
 
 SERVICE = "tallymark.v1.ModelRegistry"
 

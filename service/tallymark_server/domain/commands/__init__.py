@@ -1,6 +1,7 @@
 """What can be asked of the line, and what must be known of the registry to decide it."""
 
 from tallymark_server.domain.commands.artifacts import ArtifactCommand, LinkArtifact, UnlinkArtifact
+from tallymark_server.domain.commands.command import Command, Config, Erasing, Keys, NewVersion
 from tallymark_server.domain.commands.erasures import Erase
 from tallymark_server.domain.commands.models import (
     CreateModel,
@@ -11,7 +12,6 @@ from tallymark_server.domain.commands.models import (
     UndeleteModel,
     UpdateModel,
 )
-from tallymark_server.domain.commands.parts import Command, Config, Erasing, Keys, NewVersion
 from tallymark_server.domain.commands.projects import CreateProject
 from tallymark_server.domain.commands.runs import (
     FinishRun,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallymark_server.domain.commands.parts import Command, Erasing, Keys
+from tallymark_server.domain.commands.command import Command, Erasing, Keys
 from tallymark_server.domain.model import Erasure
 
 

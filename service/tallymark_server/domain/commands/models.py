@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallymark_server.domain.commands.parts import Command, Keys
+from tallymark_server.domain.commands.command import Command, Keys
 from tallymark_server.domain.model import (
     Model,
     ModelCard,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from tallymark_server.domain.commands.parts import Command, Config, Keys
+from tallymark_server.domain.commands.command import Command, Config, Keys
 from tallymark_server.domain.model import (
     ModelVersion,
     RecordingProblem,

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tallymark_server.domain.commands.parts import Command, Config, Keys, NewVersion
+from tallymark_server.domain.commands.command import Command, Config, Keys, NewVersion
 from tallymark_server.domain.model import (
     ModelVersion,
     Point,

@@ -2,6 +2,7 @@
 
 from tallymark_server.rpc.commands.artifacts import link_artifact, unlink_artifact
 from tallymark_server.rpc.commands.erasures import erase
+from tallymark_server.rpc.commands.fields import moment
 from tallymark_server.rpc.commands.models import (
     create_model,
     delete_model,
@@ -10,10 +11,9 @@ from tallymark_server.rpc.commands.models import (
     undelete_model,
     update_model,
 )
-from tallymark_server.rpc.commands.parts import moment
 from tallymark_server.rpc.commands.projects import create_project
 from tallymark_server.rpc.commands.proofs import export, proof
-from tallymark_server.rpc.commands.questions import asked, cursor, depth, directions, interest, kinds, scope
+from tallymark_server.rpc.commands.queries import asked, cursor, depth, directions, interest, kinds, scope
 from tallymark_server.rpc.commands.runs import finish_run, finish_step, report_problems, start_run, start_step
 from tallymark_server.rpc.commands.versions import (
     create_version,

@@ -15,7 +15,7 @@ from tallymark_server.domain.model import (
     ArtifactType,
 )
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.parts import attempt
+from tallymark_server.rpc.commands.fields import attempt
 
 MAX_URI = 8192
 

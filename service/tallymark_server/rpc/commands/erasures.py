@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from tallymark.v1 import event_log_pb2
 from tallymark_server.domain import commands as c
 from tallymark_server.domain import naming
-from tallymark_server.domain.erasing import CANNOT, MUST, OF_MODELS, OF_PROJECTS, OF_RUNS, OF_VERSIONS, without_key
+from tallymark_server.domain.erasure import CANNOT, MUST, OF_MODELS, OF_PROJECTS, OF_RUNS, OF_VERSIONS, without_key
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.reference import Reference
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.parts import attempt
+from tallymark_server.rpc.commands.fields import attempt
 
 MAX_PATHS = 100
 MAX_PATH = 4096

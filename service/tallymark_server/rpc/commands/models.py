@@ -11,7 +11,7 @@ from tallymark_server.domain.model import (
     ModelCard,
 )
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.parts import attempt, card, paths
+from tallymark_server.rpc.commands.fields import attempt, card, paths
 
 # Fields of the contract, and what the domain calls them.
 _CARD_FIELDS = {name: name for name in ModelCard.__struct_fields__}

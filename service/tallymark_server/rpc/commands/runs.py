@@ -10,7 +10,7 @@ from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.model import RecordingProblem, RunState
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.parts import attempt, config, facts, micros
+from tallymark_server.rpc.commands.fields import attempt, config, facts, micros
 
 MIN_TIMEOUT, MAX_TIMEOUT = 1_000_000, 30 * 86_400 * 1_000_000
 MAX_PROBLEMS = 1000

@@ -16,7 +16,7 @@ from tallymark_server.domain.model import (
     Point,
 )
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.parts import attempt, config, facts, micros, new_version, paths, stage
+from tallymark_server.rpc.commands.fields import attempt, config, facts, micros, new_version, paths, stage
 
 MAX_BATCH = 1000
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import structlog
 
 from tallymark_server.domain.commands import Erasing, Keys
-from tallymark_server.domain.conditions import Query
 from tallymark_server.domain.errors import DataDamaged, StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Erasure, Model, ModelVersion, Project, Run
+from tallymark_server.domain.query import Query
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.checkpoint import Mark
@@ -30,20 +30,20 @@ from tallymark_server.storage.contract import (
     Snapshot,
     Writing,
 )
-from tallymark_server.storage.sqlite.appending import append
-from tallymark_server.storage.sqlite.checking import IntegrityCheck
-from tallymark_server.storage.sqlite.connecting import connector
-from tallymark_server.storage.sqlite.erasing import look, must_scrub, overwrite, scrub, scrub_if_possible
-from tallymark_server.storage.sqlite.heads import HeadKeeper, heads_of, intact
-from tallymark_server.storage.sqlite.known import Known
-from tallymark_server.storage.sqlite.loading import Log, load, new_log_id
-from tallymark_server.storage.sqlite.lock import check_one_name, exclusive
+from tallymark_server.storage.sqlite.batch_append import append
+from tallymark_server.storage.sqlite.connection import connector
+from tallymark_server.storage.sqlite.erase import look, must_scrub, overwrite, scrub, scrub_if_possible
+from tallymark_server.storage.sqlite.export_stream import Exports
+from tallymark_server.storage.sqlite.file_lock import check_one_name, exclusive
+from tallymark_server.storage.sqlite.head_file import HeadKeeper, heads_of, intact
+from tallymark_server.storage.sqlite.integrity_check import IntegrityCheck
 from tallymark_server.storage.sqlite.migrate import migrate
-from tallymark_server.storage.sqlite.prover import Prover
-from tallymark_server.storage.sqlite.reading import Reading
-from tallymark_server.storage.sqlite.shrinking import LONGEST, Shrinker
-from tallymark_server.storage.sqlite.streaming import Exports
-from tallymark_server.storage.sqlite.threaded import ThreadedConnection
+from tallymark_server.storage.sqlite.reader import Reading
+from tallymark_server.storage.sqlite.state_loader import Log, load, new_log_id
+from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
+from tallymark_server.storage.sqlite.verify_worker import Prover
+from tallymark_server.storage.sqlite.version_cache import Known
+from tallymark_server.storage.sqlite.wal_truncation import LONGEST, Shrinker
 
 T = TypeVar("T")
 _log = structlog.get_logger()

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tallymark_server.storage.contract import Scope
-from tallymark_server.storage.sqlite.listing import MAX_LOOKED_AT, cut
+from tallymark_server.storage.sqlite.lists import MAX_LOOKED_AT, cut
 from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, none_of
 
 _EVENTS = f"""

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from tallymark_server.domain.model import Artifact, ModelVersion, Run
 from tallymark_server.storage.codec import decode_artifact, decode_run, decode_version
 from tallymark_server.storage.contract import Edge, Lineage, Node, NodeKey
+from tallymark_server.storage.sqlite.event_integrity import WHOLE
 from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
-from tallymark_server.storage.sqlite.listing import MAX_PAGE_SIZE, size_of
-from tallymark_server.storage.sqlite.wholeness import WHOLE
+from tallymark_server.storage.sqlite.lists import MAX_PAGE_SIZE, size_of
 
 Found = ModelVersion | Run | Artifact
 # ("version", model id, number), ("run", run id, 0) or ("artifact", digest or uri, 0)

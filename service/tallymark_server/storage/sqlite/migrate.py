@@ -10,8 +10,8 @@ from pathlib import Path
 from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.sqlite.finding import looked_up
-from tallymark_server.storage.sqlite.rechaining import rechain
+from tallymark_server.storage.sqlite.index_candidates import looked_up
+from tallymark_server.storage.sqlite.rechain import rechain
 from tallymark_server.storage.sqlite.run_states import add_run_states
 
 # Marks a file as ours, so that no other program's database is written to by mistake: "tmrk" in ASCII.

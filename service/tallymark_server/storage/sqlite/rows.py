@@ -19,7 +19,7 @@ from tallymark_server.storage.codec import (
     decode_use,
     decode_version,
 )
-from tallymark_server.storage.sqlite.wholeness import WHOLE
+from tallymark_server.storage.sqlite.event_integrity import WHOLE
 
 # What `event_of` reads.
 _EVENT = """

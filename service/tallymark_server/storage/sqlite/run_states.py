@@ -15,8 +15,8 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import ModelVersion, RunState
 from tallymark_server.domain.state import State
 from tallymark_server.storage.codec import decode_run, decode_version
-from tallymark_server.storage.sqlite.appending import append
-from tallymark_server.storage.sqlite.loading import Log
+from tallymark_server.storage.sqlite.batch_append import append
+from tallymark_server.storage.sqlite.state_loader import Log
 
 ACTOR = "tallymark"
 REASON = "taken from the run, since the log did not say it"

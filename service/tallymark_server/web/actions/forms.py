@@ -15,10 +15,10 @@ from starlette.requests import Request
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import Conflict, InvalidField, MalformedRequest, RegistryError, StageOccupied
 from tallymark_server.domain.events import Event
-from tallymark_server.rpc.decoding import MAX_INLINE
+from tallymark_server.rpc.decoder import MAX_INLINE
 from tallymark_server.web import history
-from tallymark_server.web.problems import http_status
-from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
+from tallymark_server.web.errors import http_status
+from tallymark_server.web.request import Answer, Elsewhere, View, Visit
 
 MAX_FIELDS = 400
 FORM = "application/x-www-form-urlencoded"

@@ -9,11 +9,11 @@ from tallymark_server.domain.errors import StageEmpty
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Stage
 from tallymark_server.domain.reference import numbered
 from tallymark_server.web import history
-from tallymark_server.web.actions import subjects
+from tallymark_server.web.actions import form_context
 from tallymark_server.web.actions.forms import Action, Form, chosen
 from tallymark_server.web.pages.compare import metrics
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.visits import Elsewhere, Visit
+from tallymark_server.web.request import Elsewhere, Visit
 
 MOST_METRICS = 8
 STAGES = {stage.value: stage for stage in (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE)}
@@ -21,7 +21,7 @@ STAGES = {stage.value: stage for stage in (Stage.PRODUCTION, Stage.STAGING, Stag
 
 async def show_stage(visit: Visit, form: Form | None) -> dict[str, Any]:
     """The stages to which the version can go, and who is there."""
-    facts = await subjects.facts(visit, f"Move No. {visit.number} of {visit.model}")
+    facts = await form_context.facts(visit, f"Move No. {visit.number} of {visit.model}")
     to = form.text("to") if form else visit.text("to")
     goal = to if to in STAGES else Stage.PRODUCTION.value
     holders = {stage.value: await holder(visit, facts["model"], stage) for stage in EXCLUSIVE_STAGES}
@@ -39,7 +39,7 @@ async def show_stage(visit: Visit, form: Form | None) -> dict[str, Any]:
 async def apply_stage(visit: Visit, form: Form) -> Elsewhere:
     """Move the version, if the stage is held by whom the form has shown."""
     stage = chosen(form.text("to"), STAGES, "to")
-    model = await subjects.model(visit)
+    model = await form_context.model(visit)
     held = form.whole(f"held-{stage.value}")
     moved = await visit.registry.execute(
         SetStage(
@@ -55,12 +55,12 @@ async def apply_stage(visit: Visit, form: Form) -> Elsewhere:
             etag=form.text("etag"),
         )
     )
-    return subjects.seen(visit, moved)
+    return form_context.seen(visit, moved)
 
 
 async def show_rollback(visit: Visit, form: Form | None) -> dict[str, Any]:
     """Who is in production, and who was before."""
-    facts = await subjects.facts(visit, f"Roll back {visit.model}")
+    facts = await form_context.facts(visit, f"Roll back {visit.model}")
     now = await holder(visit, facts["model"], Stage.PRODUCTION)
     number = now.number if now else 0
     before = await history.holder_before(visit.registry, visit.project, facts["model"], number)
@@ -76,7 +76,7 @@ async def show_rollback(visit: Visit, form: Form | None) -> dict[str, Any]:
 
 async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
     """Bring the version that the form has shown back into production."""
-    model = await subjects.model(visit)
+    model = await form_context.model(visit)
     number, held = form.whole("number"), form.whole("held-production")
     if not number:
         raise StageEmpty(visit.project, model.name, "production before")
@@ -95,7 +95,7 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
             etag=form.text("etag"),
         )
     )
-    return subjects.seen(visit, moved)
+    return form_context.seen(visit, moved)
 
 
 def _beside(leaving: ModelVersion | None, coming: ModelVersion | None) -> dict[str, Any]:

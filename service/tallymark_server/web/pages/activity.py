@@ -11,7 +11,7 @@ from tallymark_server.domain.events import Kind
 from tallymark_server.registry import Scope
 from tallymark_server.rpc import messages
 from tallymark_server.web import history
-from tallymark_server.web.visits import Answer, View, Visit
+from tallymark_server.web.request import Answer, View, Visit
 
 KINDS = {kind.value for kind in Kind}
 

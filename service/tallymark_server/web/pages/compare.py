@@ -15,11 +15,11 @@ from tallymark_server.domain.model import Artifact, ModelVersion, Run, Stage
 from tallymark_server.domain.reference import numbered
 from tallymark_server.registry import Asked
 from tallymark_server.rpc import messages
-from tallymark_server.web import formats, history
-from tallymark_server.web.formats import numeric
+from tallymark_server.web import formatting, history
+from tallymark_server.web.formatting import numeric
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.pages.tabs import plain
-from tallymark_server.web.visits import Answer, View, Visit
+from tallymark_server.web.pages.version_tabs import plain
+from tallymark_server.web.request import Answer, View, Visit
 
 MOST = 6
 MOST_ARTIFACTS = 100
@@ -122,7 +122,7 @@ def metrics(versions: Sequence[ModelVersion]) -> list[Row]:
             first = values[0]
             cells = [
                 Cell(
-                    _text(versions[index], key) if value is None else formats.number(value),
+                    _text(versions[index], key) if value is None else formatting.number(value),
                     None if value is None or first is None or index == 0 else value - first,
                 )
                 for index, value in enumerate(values)
@@ -143,7 +143,7 @@ def _facts(versions: list[ModelVersion], *, schema: bool) -> list[Row]:
 
 def _text(version: ModelVersion, key: str) -> str | None:
     """Return the fact as a person reads it, None if the version has none of that key."""
-    return formats.value(version.metadata[key]) if key in version.metadata else None
+    return formatting.value(version.metadata[key]) if key in version.metadata else None
 
 
 async def _artifacts(visit: Visit, version: ModelVersion) -> list[Artifact]:
@@ -159,7 +159,7 @@ async def _run(visit: Visit, version: ModelVersion) -> Run | None:
 def _parameters(runs: list[Run | None]) -> list[Row]:
     given = [run.parameters if run else {} for run in runs]
     keys = sorted({key for each in given for key in each})
-    return [Row(key, [Cell(formats.value(each[key]) if key in each else None) for each in given]) for key in keys]
+    return [Row(key, [Cell(formatting.value(each[key]) if key in each else None) for each in given]) for key in keys]
 
 
 def _linked(artifacts: list[list[Artifact]]) -> list[Row]:
@@ -173,7 +173,7 @@ def _linked(artifacts: list[list[Artifact]]) -> list[Row]:
 
 def _fingerprint(artifact: Artifact) -> str:
     known = f"{artifact.digest[:19]}…" if len(artifact.digest) > 19 else artifact.digest or artifact.uri
-    return f"{known} · {formats.size(artifact.size)}" if artifact.size else known
+    return f"{known} · {formatting.size(artifact.size)}" if artifact.size else known
 
 
 def _about(versions: list[ModelVersion], runs: list[Run | None]) -> list[Row]:
@@ -184,7 +184,7 @@ def _about(versions: list[ModelVersion], runs: list[Run | None]) -> list[Row]:
         "tags": [", ".join(version.tags) for version in versions],
         "description": [version.description for version in versions],
         "created by": [version.creator for version in versions],
-        "created": [formats.stamp(version.create_time) for version in versions],
+        "created": [formatting.stamp(version.create_time) for version in versions],
         "run": [version.run for version in versions],
         "run state": [version.run_state and version.run_state.value for version in versions],
         "step": [version.step for version in versions],

@@ -14,11 +14,11 @@ from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import numbered
 from tallymark_server.registry import Asked
 from tallymark_server.rpc import messages
-from tallymark_server.web import drawing, formats, history, snippets
-from tallymark_server.web.formats import numeric
-from tallymark_server.web.pages import searching
+from tallymark_server.web import charts, formatting, history, snippets
+from tallymark_server.web.formatting import numeric
+from tallymark_server.web.pages import search_box
 from tallymark_server.web.pages.models import holder, metrics
-from tallymark_server.web.visits import Answer, View, Visit
+from tallymark_server.web.request import Answer, View, Visit
 
 # How many numbers are drawn; the table has all.
 DRAWN = 120
@@ -53,7 +53,7 @@ async def page(visit: Visit) -> Answer:
         "aliases": aliases,
         "metric": metric,
         "metrics": keys,
-        "plot": drawing.plot(values),
+        "plot": charts.plot(values),
         "snippets": snippets.for_model(visit, model.name),
         "first": snippets.first_version(visit, model.name)[0],
         **_drawn(model, recent.items),
@@ -78,9 +78,9 @@ async def page(visit: Visit) -> Answer:
 def _drawn(model: Model, recent: list[ModelVersion]) -> dict[str, Any]:
     """Return the last numbers as tallies, and which marks among them are to be explained."""
     return {
-        "tally": drawing.tally({version.number: version for version in recent}, model.last_number, DRAWN),
+        "tally": charts.tally({version.number: version for version in recent}, model.last_number, DRAWN),
         "gone": any(version.delete_time is not None for version in recent),
-        "broken": any(version.run_state in drawing.BROKEN and version.delete_time is None for version in recent),
+        "broken": any(version.run_state in charts.BROKEN and version.delete_time is None for version in recent),
     }
 
 
@@ -99,7 +99,7 @@ async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
     asked = Asked(
         page_size=visit.page_size,
         page_token=visit.text("page"),
-        filter=searching.versions(search),
+        filter=search_box.versions(search),
         order_by=_order(sort, metric),
         deleted=deleted or bool(model.delete_time),
     )
@@ -135,7 +135,7 @@ async def _present(visit: Visit, versions: list[ModelVersion]) -> list[ModelVers
 
 def _values(versions: list[ModelVersion], metric: str) -> dict[int, str]:
     """What stands in the column of the metric, by number."""
-    texts = formats.column([version.metadata.get(metric) for version in versions])
+    texts = formatting.column([version.metadata.get(metric) for version in versions])
     return {version.number: text for version, text in zip(versions, texts, strict=True)}
 
 

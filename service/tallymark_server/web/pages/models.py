@@ -16,10 +16,10 @@ from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
 from tallymark_server.registry import Asked, Listing
 from tallymark_server.rpc import messages
-from tallymark_server.web import drawing, snippets
-from tallymark_server.web.formats import numeric
-from tallymark_server.web.pages import projects, searching
-from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
+from tallymark_server.web import charts, snippets
+from tallymark_server.web.formatting import numeric
+from tallymark_server.web.pages import projects, search_box
+from tallymark_server.web.request import Answer, Elsewhere, View, Visit
 
 RECENT = 20
 SORTS = {
@@ -38,7 +38,7 @@ class Row:
     latest: ModelVersion | None
     production: ModelVersion | None
     staging: ModelVersion | None
-    tally: list[list[drawing.Stroke]]
+    tally: list[list[charts.Stroke]]
     metric: str
     value: float | None
     spark: str
@@ -56,7 +56,7 @@ async def page(visit: Visit) -> Answer:
     deleted = visit.text("deleted") == "yes"
     problem = None
     try:
-        found = await _listed(visit, searching.models(search), sort, deleted=deleted)
+        found = await _listed(visit, search_box.models(search), sort, deleted=deleted)
     except InvalidFilter as error:
         found, problem = Listing([], "", 0), error
     token = found.next_page_token
@@ -106,7 +106,7 @@ def _plain_shelf(shelf: list[projects.Row]) -> dict[str, object]:
 async def go(visit: Visit) -> Answer:
     """Lead from the search field of every page to the version or the run that is meant, or to the models found."""
     search = visit.text("q")
-    if (found := searching.short(search)) is not None:
+    if (found := search_box.short(search)) is not None:
         name, reference = found
         version = await visit.registry.version(visit.project, name, reference, deleted=True)
         return Elsewhere(visit.to.version(version.model, version.number))
@@ -138,12 +138,12 @@ async def _run(visit: Visit, search: str) -> str | None:
 async def _run_beginning(visit: Visit, beginning: str) -> str | None:
     """Return the id of the only run that begins so, if no model is found by it."""
     try:
-        models = await visit.registry.models(visit.project, Asked(page_size=1, filter=searching.models(beginning)))
+        models = await visit.registry.models(visit.project, Asked(page_size=1, filter=search_box.models(beginning)))
     except InvalidFilter:
         return None
     if models.items:
         return None
-    asked = Asked(page_size=2, filter=f"run = {searching.quoted(f'{beginning}*')}")
+    asked = Asked(page_size=2, filter=f"run = {search_box.quoted(f'{beginning}*')}")
     runs = (await visit.registry.runs(visit.project, asked)).items
     return runs[0].id if len(runs) == 1 else None
 
@@ -180,10 +180,10 @@ async def _row(visit: Visit, model: Model) -> Row:
         alive[0] if alive else None,
         await _held(visit, model, Stage.PRODUCTION),
         await _held(visit, model, Stage.STAGING),
-        drawing.tally({version.number: version for version in found.items}, model.last_number, RECENT - 5),
+        charts.tally({version.number: version for version in found.items}, model.last_number, RECENT - 5),
         metric,
         values[-1] if values else None,
-        drawing.spark(values),
+        charts.spark(values),
     )
 
 

@@ -16,8 +16,8 @@ from tallymark_server.rpc import messages
 from tallymark_server.web import history
 from tallymark_server.web.actions.forms import sent
 from tallymark_server.web.addresses import Addresses
-from tallymark_server.web.problems import http_status
-from tallymark_server.web.visits import Answer, Elsewhere, Menu, View, Visit
+from tallymark_server.web.errors import http_status
+from tallymark_server.web.request import Answer, Elsewhere, Menu, View, Visit
 
 # More are a click away.
 IN_MENU = 20

@@ -10,9 +10,9 @@ from google.protobuf.json_format import MessageToDict
 from tallymark_server.domain.model import Artifact, ArtifactRole, ModelVersion, Run
 from tallymark_server.registry import Asked
 from tallymark_server.rpc import messages
-from tallymark_server.web import drawing, history, snippets
-from tallymark_server.web.pages.searching import quoted
-from tallymark_server.web.visits import Answer, View, Visit
+from tallymark_server.web import charts, history, snippets
+from tallymark_server.web.pages.search_box import quoted
+from tallymark_server.web.request import Answer, View, Visit
 
 MOST_STEPS = 200
 MOST_VERSIONS = 50
@@ -35,7 +35,7 @@ async def page(visit: Visit) -> Answer:
     facts: dict[str, Any] = {
         "title": f"Run {run.id}",
         "run": run,
-        "steps": drawing.spans(run, steps.items, visit.now),
+        "steps": charts.spans(run, steps.items, visit.now),
         "more_steps": bool(steps.next_page_token),
         "work": {"made": made, "used": used},
         "snippets": snippets.for_run(visit, run.id),

@@ -11,8 +11,8 @@ from tallymark_server.domain.model import Run
 from tallymark_server.registry import Asked, Listing
 from tallymark_server.rpc import messages
 from tallymark_server.web import history
-from tallymark_server.web.pages import searching
-from tallymark_server.web.visits import Answer, View, Visit
+from tallymark_server.web.pages import search_box
+from tallymark_server.web.request import Answer, View, Visit
 
 # Filters that are often used.
 QUICK = (("running", "state = running"), ("failed", "state = failed"), ("lost", "state = lost"))
@@ -21,7 +21,7 @@ QUICK = (("running", "state = running"), ("failed", "state = failed"), ("lost", 
 async def page(visit: Visit) -> Answer:
     """Show the runs of the project, or those that the viewer searches for."""
     search, problem = visit.text("q"), None
-    asked = Asked(page_size=visit.page_size, page_token=visit.text("page"), filter=searching.runs(search))
+    asked = Asked(page_size=visit.page_size, page_token=visit.text("page"), filter=search_box.runs(search))
     try:
         found = await visit.registry.runs(visit.project, asked)
     except InvalidFilter as error:

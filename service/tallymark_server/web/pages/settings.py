@@ -7,7 +7,7 @@ from urllib.parse import quote
 from tallymark_server.domain import naming
 from tallymark_server.web.actions.forms import chosen, sent
 from tallymark_server.web.pages import projects
-from tallymark_server.web.visits import ACTOR_COOKIE, ANONYMOUS, THEME_COOKIE, THEMES, Answer, Elsewhere, View, Visit
+from tallymark_server.web.request import ACTOR_COOKIE, ANONYMOUS, THEME_COOKIE, THEMES, Answer, Elsewhere, View, Visit
 
 
 async def page(visit: Visit) -> Answer:

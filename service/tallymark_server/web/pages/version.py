@@ -9,12 +9,12 @@ from tallymark_server.domain.errors import RunNotFound
 from tallymark_server.domain.model import Model, ModelVersion, Run, Stage, Value
 from tallymark_server.domain.reference import By, parse
 from tallymark_server.registry import Asked
-from tallymark_server.web import drawing, history, snippets
+from tallymark_server.web import charts, history, snippets
 from tallymark_server.web.addresses import named
-from tallymark_server.web.formats import numeric
-from tallymark_server.web.pages import tabs
+from tallymark_server.web.formatting import numeric
+from tallymark_server.web.pages import version_tabs
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.visits import Answer, Elsewhere, View, Visit
+from tallymark_server.web.request import Answer, Elsewhere, View, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,22 @@ async def page(visit: Visit) -> Answer:
     if reference.by is not By.NUMBER or visit.request.path_params["reference"] != str(version.number):
         return Elsewhere(visit.to.version(version.model, version.number), 302)
     model = await visit.registry.model(visit.project, version.model, deleted=True)
-    tab = visit.text("tab") if visit.text("tab") in tabs.NAMES else ""
+    tab = visit.text("tab") if visit.text("tab") in version_tabs.NAMES else ""
     production = await holder(visit, model, Stage.PRODUCTION)
     line = await _line(visit, model, version)
     previous = line.get(version.number - 1)
-    shown = await tabs.shown(visit, tab, version, production)
+    shown = await version_tabs.shown(visit, tab, version, production)
     facts: dict[str, Any] = {
         "title": f"{model.name} No. {version.number}",
         "model": model,
         "version": version,
         "tab": tab,
-        "tabs": tabs.NAMES,
+        "tabs": version_tabs.NAMES,
         "run": await _run(visit, version),
         "production": production,
         "previous": previous,
         "following": line.get(version.number + 1),
-        "tally": drawing.strokes(line, *drawing.around(version.number, model.last_number)),
+        "tally": charts.strokes(line, *charts.around(version.number, model.last_number)),
         "snippets": snippets.for_version(visit, model.name, version.number),
         "metrics": list(_metrics(version, previous, production)),
         **shown.facts,
@@ -57,14 +57,14 @@ async def page(visit: Visit) -> Answer:
     return View(
         template="version.html",
         facts=facts,
-        data=lambda: {**tabs.plain(visit, version), **shown.data},
+        data=lambda: {**version_tabs.plain(visit, version), **shown.data},
         revision=await history.head(visit.registry, visit.project),
     )
 
 
 async def _line(visit: Visit, model: Model, version: ModelVersion) -> dict[int, ModelVersion]:
     """The version and those around it, by number."""
-    first, last = drawing.around(version.number, model.last_number)
+    first, last = charts.around(version.number, model.last_number)
     asked = Asked(page_size=last - first + 1, filter=f"number >= {first} AND number <= {last}", deleted=True)
     found = await visit.registry.versions(visit.project, model.name, asked)
     return {each.number: each for each in found.items}

@@ -1,0 +1,63 @@
+"""How artifacts are linked to versions, and taken away."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tallymark_server.domain.capacity import check_links
+from tallymark_server.domain.commands import LinkArtifact, UnlinkArtifact
+from tallymark_server.domain.errors import ArtifactNotFound, RunNotFound
+from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.events import Kind
+from tallymark_server.domain.model import Artifact
+from tallymark_server.domain.state import State
+
+
+def link_artifact(state: State, command: LinkArtifact, scribe: Scribe) -> Artifact:
+    """The link, new, or the one that says the same already."""
+    version = state.version(command.model, command.reference)
+    if command.run is not None and state.runs[command.run] is None:
+        raise RunNotFound(state.project, command.run)
+    known = state.links(version, command.name)
+    for link in reversed(known):
+        if not link.unlinked and _says(link) == (command.uri, command.digest, command.role):
+            return link
+    of_version = state.linked[version.model, version.number]
+    check_links(version, command.name, of_name=len(known), of_version=of_version)
+    artifact = Artifact(
+        model_id=version.model_id,
+        model=version.model,
+        number=version.number,
+        name=command.name,
+        ordinal=len(known) + 1,
+        type=command.type,
+        uri=command.uri,
+        digest=command.digest,
+        size=command.size,
+        format=command.format,
+        role=command.role,
+        run=command.run,
+        step=command.step,
+        creator=scribe.actor,
+        create_time=scribe.time,
+        create_revision=scribe.revision,
+        mod_revision=scribe.revision,
+    )
+    scribe.write(Kind.ARTIFACT_LINKED, artifact)
+    return artifact
+
+
+def unlink_artifact(state: State, command: UnlinkArtifact, scribe: Scribe) -> Artifact:
+    """The link as it was when it was taken away."""
+    version = state.version(command.model, command.reference)
+    for link in reversed(state.links(version, command.name)):
+        if not link.unlinked and command.ordinal in (None, link.ordinal):
+            image = replace(link, unlinked=True, mod_revision=scribe.revision)
+            scribe.write(Kind.ARTIFACT_UNLINKED, image, reason=command.reason)
+            return image
+    shown = command.name if command.ordinal is None else f"{command.name}@{command.ordinal}"
+    raise ArtifactNotFound(state.project, version.model, version.number, shown)
+
+
+def _says(link: Artifact) -> tuple[object, ...]:
+    return link.uri, link.digest, link.role

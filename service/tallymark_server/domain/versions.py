@@ -1,0 +1,152 @@
+"""How models begin, and how versions get their numbers: from 1, one more each, never twice, named or not."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tallymark_server.domain.capacity import check_card, check_version
+from tallymark_server.domain.commands import Config, CreateModel, CreateVersions, Ensured, EnsureVersion, NewVersion
+from tallymark_server.domain.errors import ModelExists, RunNotFound, VersionNameTaken
+from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.events import Kind
+from tallymark_server.domain.model import Model, ModelCard, ModelVersion, RunState, VersionUse
+from tallymark_server.domain.reference import By, named
+from tallymark_server.domain.state import State, missing
+
+
+def create_model(state: State, command: CreateModel, scribe: Scribe) -> Model:
+    """A new model, without any version; under the name of a purged one, it goes on in that one's line."""
+    known = state.models[command.model]
+    if known is not None and not known.purged:
+        raise ModelExists(state.project, command.model)
+    return _write_model(state, command.model, command.card, scribe)
+
+
+def create_versions(state: State, command: CreateVersions, scribe: Scribe) -> tuple[ModelVersion, ...]:
+    """New versions with successive numbers, all or none."""
+    model = state.model(command.model)
+    first = state.last_numbers[model.name] + 1
+    names: dict[str, int] = {}
+    for number, new in enumerate(command.versions, first):
+        if new.name is None:
+            continue
+        taken = names.get(new.name) or state.pointers[(model.name, named(new.name))]
+        if taken is not None:
+            raise VersionNameTaken(state.project, model.name, new.name, taken)
+        names[new.name] = number
+    return tuple(_write_version(model, number, new, scribe) for number, new in enumerate(command.versions, first))
+
+
+def ensure_version(state: State, command: EnsureVersion, scribe: Scribe) -> Ensured:
+    """The version that the config means, created if need be."""
+    if command.run is not None and state.runs[command.run] is None:
+        raise RunNotFound(state.project, command.run)
+    return ensure(state, command.config, scribe, run=command.run, step=command.step)
+
+
+def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, step: str = "") -> Ensured:
+    """The version that the config means in this run. A lookup that fails writes nothing, not even the model."""
+    found = find(state, config, run)
+    if found is not None:
+        if run is not None and config.reference is not None:
+            _tell_use(state, found, run, step, scribe)
+        return Ensured(found, created=False)
+    if config.reference is not None and config.reference.by is not By.NAME:
+        state.model(config.model)
+        raise missing(state.project, config.model, config.reference)
+    known = state.models[config.model]
+    absent = known is None or known.purged
+    model = _write_model(state, config.model, config.card, scribe) if absent else state.model(config.model)
+    number = state.last_numbers.get(config.model, 0) + 1
+    name = None if config.reference is None else str(config.reference.value)
+    automatic = name is None and run is not None
+    new = replace(config.version, name=name)
+    run_state = None if run is None else _run_state(state, run)
+    version = _write_version(model, number, new, scribe, run=run, run_state=run_state, step=step, automatic=automatic)
+    return Ensured(version, created=True)
+
+
+def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
+    """The version that the config means in this run, if it is there."""
+    known = state.models[config.model]
+    if known is None or known.purged:
+        return None
+    state.model(config.model)
+    if config.reference is not None:
+        version = state.find(config.model, config.reference)
+        return None if version is None else state.version(config.model, config.reference)
+    if run is None:
+        return None
+    number = state.automatic[(run, config.model)]
+    return None if number is None else state.versions[(config.model, number)]
+
+
+def _run_state(state: State, run: str) -> RunState:
+    known = state.runs[run]
+    return RunState.RUNNING if known is None else known.state
+
+
+def _tell_use(state: State, version: ModelVersion, run: str, step: str, scribe: Scribe) -> None:
+    """Write down that the run uses a version of another's making, once."""
+    if version.run == run or version.number in state.uses.get((run, version.model), ()):
+        return
+    use = VersionUse(
+        run=run,
+        step=step,
+        model_id=version.model_id,
+        model=version.model,
+        number=version.number,
+        mod_revision=scribe.revision,
+    )
+    scribe.write(Kind.VERSION_USED, use)
+
+
+def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Model:
+    check_card(card)
+    known = state.models[name]
+    model = Model(
+        id=state.last_model_id + 1 if known is None else known.id,
+        name=name,
+        last_number=state.last_numbers.get(name, 0),
+        card=card,
+        creator=scribe.actor,
+        create_time=scribe.time,
+        update_time=scribe.time,
+        create_revision=scribe.revision,
+        mod_revision=scribe.revision,
+    )
+    scribe.write(Kind.MODEL_CREATED, model)
+    return model
+
+
+def _write_version(
+    model: Model,
+    number: int,
+    new: NewVersion,
+    scribe: Scribe,
+    *,
+    run: str | None = None,
+    run_state: RunState | None = None,
+    step: str = "",
+    automatic: bool = False,
+) -> ModelVersion:
+    version = ModelVersion(
+        model_id=model.id,
+        model=model.name,
+        number=number,
+        name=new.name,
+        description=new.description,
+        tags=new.tags,
+        metadata=new.metadata,
+        run=run,
+        run_state=run_state,
+        step=step,
+        automatic=automatic,
+        creator=scribe.actor,
+        create_time=scribe.time,
+        update_time=scribe.time,
+        create_revision=scribe.revision,
+        mod_revision=scribe.revision,
+    )
+    scribe.write(Kind.VERSION_CREATED, check_version(version))
+    return version

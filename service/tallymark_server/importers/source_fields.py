@@ -1,0 +1,86 @@
+"""Fields of what another program wrote, with the types that they must have; anything else is a CorruptError."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tallymark_server.importers.source_model import CorruptError
+
+# 9999-12-31, the last day that a time here can name, in milliseconds.
+_LAST_MILLISECOND = 253_402_300_799_999
+# How databases of MLflow write an infinity, since not all of them can hold one.
+_LARGEST = 1.7976931348623157e308
+
+
+def text(raw: Mapping[str, Any], *names: str) -> str:
+    """Return the first field that is there, as text, empty if none is; raise CorruptError."""
+    for name in names:
+        value = raw.get(name)
+        if value is None:
+            continue
+        if isinstance(value, str):
+            return encodable(value, name)
+        if isinstance(value, bool | int | float):
+            return str(value)
+        raise CorruptError(f"its {name} is no text: {shown(value)}")
+    return ""
+
+
+def encodable(value: str, name: str) -> str:
+    """Return the text if it can be written; raise CorruptError."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise CorruptError(f"its {name} is no text that can be written: {shown(value)}") from None
+    return value
+
+
+def whole(raw: Mapping[str, Any], name: str) -> int:
+    """Return a field that must be a whole number; raise CorruptError."""
+    value = raw.get(name)
+    if isinstance(value, str):
+        value = value.strip()
+        if value.removeprefix("-").isascii() and value.removeprefix("-").isdigit() and len(value) < 20:
+            return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value != int(value):
+        raise CorruptError(f"its {name} is no whole number: {shown(value)}")
+    return int(value)
+
+
+def micros(raw: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first time that is there, in microseconds since 1970, None if none is; raise CorruptError.
+
+    MLflow keeps milliseconds.
+    """
+    for name in names:
+        if raw.get(name) is None:
+            continue
+        value = whole(raw, name)
+        if not 0 <= value <= _LAST_MILLISECOND:
+            raise CorruptError(f"its {name} is no time: {shown(value)}")
+        return value * 1000
+    return None
+
+
+def number(value: Any, name: str) -> float:
+    """Return the value of a metric; raise CorruptError. JSON and databases spell what is not finite."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise CorruptError(f"its {name} is no number: {shown(value)}") from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise CorruptError(f"its {name} is no number: {shown(value)}")
+    return math.copysign(math.inf, value) if abs(value) >= _LARGEST else float(value)
+
+
+def texts(pairs: Iterable[Mapping[str, Any]], key: str = "key", value: str = "value") -> dict[str, str]:
+    """Return the texts of rows of keys and values; raise CorruptError."""
+    return {text(pair, key): text(pair, value) for pair in pairs}
+
+
+def shown(value: object) -> str:
+    """Return the value as a message can show it: short, and on one line."""
+    return ascii(value)[:120]

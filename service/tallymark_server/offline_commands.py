@@ -1,0 +1,301 @@
+"""The commands on files: backup, verify, export, import, and imports from other registries.
+
+What `tallymark verify` and `tallymark export` do with the answers of a service, files of theirs included, is here too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import click
+
+from tallymark_server.progress import move, progress
+
+if TYPE_CHECKING:
+    from tallymark_server.storage.checkpoint import Mark
+
+_file = click.Path(path_type=Path, dir_okay=False)
+_file_or_dash = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+_DASH = Path("-")
+# Of the events that erased content, so many are named.
+_SHOWN = 20
+_db = click.option(
+    "--db",
+    type=_file,
+    default="tallymark.db",
+    envvar="TALLYMARK_DB",
+    show_default=True,
+    show_envvar=True,
+    help="The SQLite file.",
+)
+
+
+@click.command
+@_db
+@click.option("--to", type=_file, required=True, help="The copy; a file that is not there yet.")
+def backup(db: Path, to: Path) -> None:
+    """Copy a file to a new one, while a server serves it or not.
+
+    The copy is the registry as it was at one moment, and comes to be as a whole or not at all. To restore it, serve it:
+    tallymark serve --db COPY
+    """
+    with _refusals():
+        from tallymark_server.storage.sqlite.backup import backup as copy
+
+        with _warning_of_losses(db), progress("copying") as bar:
+            revisions = copy(db, to, partial(move, bar))
+    _say(f"{to} is a copy of {db}: {_told(revisions)}")
+
+
+def holder(db: Path) -> int | None:
+    """Return the process that serves the file; None if none does."""
+    from tallymark_server.storage.sqlite import file_lock
+
+    return file_lock.holder(db)
+
+
+def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
+    """`tallymark accept-lost-changes`; `confirm` raises unless that is meant."""
+    with _refusals():
+        from tallymark_server.storage.sqlite.head_file import accept
+
+        def agree(lost: list[str]) -> None:
+            for clause in lost:
+                _say(clause, err=True)
+            confirm()
+
+        accepted = accept(db.resolve(), agree)
+    _say(f"{db} can be served again" if accepted else f"{db} lacks nothing that was acknowledged")
+
+
+def write_export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
+    """`tallymark export`, of a file."""
+    with _refusals():
+        from tallymark_server.storage.sqlite.log_export import exported
+
+        with (
+            _warning_of_losses(db),
+            exported(db, project, at) as told,
+            _sink(to) as stream,
+            progress("exporting", told.events) as bar,
+        ):
+            for line in told.lines:
+                stream.write(line)
+                bar.update(1)
+    _say(f"exported {told.events:,} events of {db}", err=to == _DASH)
+
+
+def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) -> None:
+    """`tallymark export`, of a service, whose pieces are written as they come."""
+    told = 0
+    with _refused_files(), _sink(to) as stream, progress("exporting", at) as bar:
+        for piece in pieces:
+            move(bar, piece.revision, piece.last_revision)
+            stream.write(piece.lines)
+            told = piece.revision
+    _say(f"exported {told:,} events of {whose}", err=to == _DASH)
+
+
+class _Proved(NamedTuple):
+    """What was proved, where its logs stand, and what is wrong with it: how many things, and the first of them.
+
+    `erased` says for each project from how many events content was erased, and by which events; `advice` what to do
+    about the problems.
+    """
+
+    what: str
+    events: int
+    marks: dict[str, Mark]
+    problems: Iterable[Any]
+    problem_count: int
+    erased: dict[str, tuple[int, list[int]]]
+    advice: str = "restore a backup"
+
+
+def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
+    """`tallymark verify`, of a file."""
+    with _refusals():
+        from tallymark_server.storage.contract import CannotOpenError
+        from tallymark_server.storage.sqlite.backup import gets_other_hashes
+        from tallymark_server.storage.sqlite.verification import verify
+
+        old = gets_other_hashes(db)
+        if old and (checkpoint or write_checkpoint):
+            raise CannotOpenError(
+                f"{db} is of Tallymark 0.1, and its hashes change when it is first served, so that no checkpoint holds"
+                " for it: verify it without one, serve it once, then write one"
+            )
+        proof = verify(db, _marks(checkpoint))
+        proved = _Proved(
+            str(db), proof.events, {} if old else proof.marks, proof.problems, len(proof.problems), proof.erased
+        )
+        if proof.problems == proof.lost:
+            proved = proved._replace(
+                advice=f"put back {db.name}-wal, or the newer file; or go on without these changes: tallymark"
+                f" accept-lost-changes --db {db}"
+            )
+        _conclude(proved, write_checkpoint)
+    if old:
+        _say(f"{db} is of Tallymark 0.1; its logs get their hashes of now when it is first served")
+
+
+def prove_project(
+    prove_by: Callable[[Mark | None], Any],
+    project: str,
+    url: str,
+    checkpoint: Path | None,
+    write_checkpoint: Path | None,
+) -> None:
+    """`tallymark verify`, of a project of a service, which `prove_by` asks for the proof."""
+    from tallymark_server.storage.checkpoint import Mark
+
+    marks = _marks(checkpoint)
+    if checkpoint and project not in marks:
+        raise click.ClickException(f"{checkpoint} tells nothing of project {project}; name another with --project")
+    proof = prove_by(marks.get(project))
+    what, stood = f"project {project} of {url}", {project: Mark(*proof.checkpoint)}
+    erased = {project: (proof.erased_count, list(proof.erased_by))}
+    _conclude(_Proved(what, proof.events, stood, proof.problems, proof.problem_count, erased), write_checkpoint)
+
+
+def _marks(checkpoint: Path | None) -> dict[str, Mark]:
+    from tallymark_server.storage import checkpoint as checkpoints
+
+    with _refused_files():
+        return checkpoints.read(checkpoint) if checkpoint else {}
+
+
+def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
+    from tallymark_server.storage import checkpoint as checkpoints
+
+    for project, mark in proved.marks.items():
+        _say(f"project {project}: {mark.hash or 'no event yet'}")
+    for project, (count, by) in proved.erased.items():
+        if count:
+            shown = ", ".join(map(str, by[:_SHOWN])) + (", ..." if len(by) > _SHOWN else "")
+            revisions = "revision" if len(by) == 1 else "revisions"
+            _say(f"project {project}: {_counted(count, 'content')} erased, by {revisions} {shown}")
+    for problem in proved.problems:
+        _say(f"{problem.where}: {problem.what}", err=True)
+    if proved.problem_count:
+        things = "1 thing is" if proved.problem_count == 1 else f"{proved.problem_count:,} things are"
+        raise click.ClickException(f"{things} wrong with {proved.what}; {proved.advice}")
+    if write_checkpoint:
+        with _refused_files():
+            checkpoints.write(write_checkpoint, proved.marks)
+    _say(f"{proved.what} agrees with its log: {_counted(proved.events, 'event')}")
+
+
+@click.command("import")
+@_db
+@click.option("--from", "source", type=_file_or_dash, required=True, help="An export; - is standard input.")
+def import_(db: Path, source: Path) -> None:
+    """Make the projects of an export again, in a file that no server holds, or in a new one.
+
+    Every event is replayed and proved on its way in: its order, its number, its hash. If a line was changed, lost or
+    added, the error has its number, and nothing is imported at all. A project that has events already is refused.
+    """
+    with _refusals():
+        from tallymark_server.storage.sqlite.log_import import import_log
+
+        with _source(source) as stream, progress("importing", _size(source)) as bar:
+            revisions = import_log(db, stream, bar.update)
+    _say(f"imported into {db}: {_told(revisions)}")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What goes wrong with files, as one sentence."""
+    try:
+        from tallymark_server.storage.atomic_files import CannotPlaceError
+        from tallymark_server.storage.contract import CannotOpenError
+        from tallymark_server.storage.sqlite.log_export import CannotExportError
+        from tallymark_server.storage.sqlite.log_import import CannotImportError
+    except ImportError as error:
+        raise click.ClickException(
+            f"this needs {error.name}, which is not installed: pip install 'tallymark[server]'"
+        ) from None
+    try:
+        yield
+    except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError) as error:
+        raise click.ClickException(str(error)) from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Only what was opened has a name, and standard output has none.
+        where = f"read {error.filename}" if error.filename else "write"
+        raise click.ClickException(f"cannot {where}: {error.strerror}") from None
+
+
+@contextmanager
+def _warning_of_losses(db: Path) -> Iterator[None]:
+    """Say of a file that lacks changes that what is made of it lacks them too, once it is made."""
+    from tallymark_server.storage.sqlite import head_file
+
+    # Read first: meanwhile a server may write on.
+    kept = head_file.read(db)
+    yield
+    for warning in head_file.warnings(db, kept):
+        _say(f"{warning}; so does what was written", err=True)
+
+
+@contextmanager
+def _refused_files() -> Iterator[None]:
+    """What goes wrong with files beside a registry, as one sentence, where the service need not be installed."""
+    from tallymark_server.storage.atomic_files import CannotPlaceError
+    from tallymark_server.storage.checkpoint import NotACheckpointError
+
+    try:
+        yield
+    except (CannotPlaceError, NotACheckpointError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _sink(to: Path) -> Iterator[BinaryIO]:
+    """A stream into a file that comes to be as a whole or not at all, or to standard output; CannotPlaceError."""
+    from tallymark_server.storage.atomic_files import placed
+
+    if to == _DASH:
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            # Whoever reads no further has enough; what has a name is another file.
+            if isinstance(error, BrokenPipeError) or error.filename is not None:
+                raise
+            raise click.ClickException(f"cannot write to standard output: {error.strerror}") from None
+    else:
+        with placed(to) as partial, partial.open("wb") as stream:
+            yield stream
+
+
+@contextmanager
+def _source(source: Path) -> Iterator[BinaryIO]:
+    if source == _DASH:
+        yield sys.stdin.buffer
+    else:
+        with source.open("rb") as stream:
+            yield stream
+
+
+def _size(source: Path) -> int | None:
+    return source.stat().st_size if source.is_file() else None
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    click.echo(text, err=err)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _told(revisions: dict[str, int]) -> str:
+    return ", ".join(f"project {project} at revision {revision:,}" for project, revision in revisions.items())

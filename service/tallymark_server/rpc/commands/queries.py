@@ -1,0 +1,110 @@
+"""What is asked of lists, of the log and of lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tallymark.v1 import (
+    event_log_pb2,
+    event_pb2,
+    lineage_pb2,
+    model_pb2,
+)
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.events import Kind
+from tallymark_server.domain.model import Stage
+from tallymark_server.registry import Asked, Scope
+from tallymark_server.rpc import names
+from tallymark_server.rpc.commands.fields import moment, stage
+from tallymark_server.watch import Interest
+
+MAX_DEPTH = 20
+DEFAULT_DEPTH = 4
+
+_KINDS = {
+    number: Kind(name.removeprefix("EVENT_KIND_").lower()) for name, number in event_pb2.EventKind.items() if number
+}
+_DIRECTIONS = {
+    lineage_pb2.LINEAGE_DIRECTION_UNSPECIFIED: frozenset({False, True}),
+    lineage_pb2.LINEAGE_DIRECTION_UPSTREAM: frozenset({False}),
+    lineage_pb2.LINEAGE_DIRECTION_DOWNSTREAM: frozenset({True}),
+}
+
+
+def interest(request: event_log_pb2.WatchRequest) -> tuple[str, str, Interest]:
+    """The project, the model (empty for all) and the rest of what Watch asks for."""
+    project, model = names.project(request.parent, "parent"), ""
+    if request.model:
+        owner, model = names.model(request.model, "model")
+        if owner != project:
+            raise InvalidField("model", request.model, f"it belongs to another project than {request.parent}")
+    return (
+        project,
+        model,
+        Interest(
+            after=cursor(request.after_revision) if request.HasField("after_revision") else None,
+            log_id=request.log_id,
+            kinds=kinds(request.kinds),
+            stages=stages(request.stages),
+        ),
+    )
+
+
+def cursor(after_revision: int) -> int:
+    """The revision after which to read; InvalidField if it cannot be one."""
+    if after_revision < 0:
+        raise InvalidField("after_revision", after_revision, "revisions go from 1; 0 reads from the first on")
+    return after_revision
+
+
+def kinds(given: Iterable[event_pb2.EventKind.ValueType]) -> frozenset[Kind]:
+    """The kinds of events that are named; InvalidField."""
+    for kind in given:
+        if kind not in _KINDS:
+            raise InvalidField("kinds", kind, "name kinds of events")
+    return frozenset(_KINDS[kind] for kind in given)
+
+
+def stages(given: Iterable[model_pb2.Stage.ValueType]) -> frozenset[Stage]:
+    """The stages that are named; InvalidField."""
+    return frozenset(stage(each, "stages") for each in given)
+
+
+def asked(request: Any) -> Asked:
+    """What the request asks of a list; InvalidField."""
+    fields = request.DESCRIPTOR.fields_by_name
+    return Asked(
+        page_size=request.page_size,
+        page_token=request.page_token,
+        filter=request.filter,
+        order_by=request.order_by if "order_by" in fields else "",
+        deleted="show_deleted" in fields and request.show_deleted,
+        moment=moment(request),
+    )
+
+
+def scope(request: event_log_pb2.ListEventsRequest) -> Scope:
+    """Of the log, but for the model and the version: which events the request asks for; InvalidField."""
+    if request.newest_first and request.after_revision:
+        raise InvalidField("after_revision", request.after_revision, "with newest_first, name before_revision")
+    if request.before_revision and not request.newest_first:
+        raise InvalidField("before_revision", request.before_revision, "it goes with newest_first")
+    return Scope(
+        kinds=kinds(request.kinds),
+        after=cursor(request.after_revision),
+        newest_first=request.newest_first,
+        before=request.before_revision or None,
+    )
+
+
+def directions(request: lineage_pb2.QueryLineageRequest) -> frozenset[bool]:
+    """Upstream (False), downstream (True), or both; InvalidField."""
+    if request.direction not in _DIRECTIONS:
+        raise InvalidField("direction", request.direction, "name a direction of lineage")
+    return _DIRECTIONS[request.direction]
+
+
+def depth(request: lineage_pb2.QueryLineageRequest) -> int:
+    """How many edges to go at most."""
+    return min(request.depth, MAX_DEPTH) if request.depth > 0 else DEFAULT_DEPTH

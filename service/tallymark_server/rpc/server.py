@@ -1,0 +1,214 @@
+"""The gRPC server: every method behind one guard that turns errors into statuses."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+
+from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+from tallymark_server import local_sockets
+from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
+from tallymark_server.registry import Registry
+from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.decoder import Decoder, decoder_of
+from tallymark_server.rpc.handlers import EventLog, ModelRegistry
+from tallymark_server.rpc.health import SERVICE as HEALTH
+from tallymark_server.rpc.health import Health
+from tallymark_server.rpc.reflection import add_reflection
+from tallymark_server.rpc.run_handlers import RunRegistry
+from tallymark_server.rpc.status import code_of, details_of
+from tallymark_server.rpc.traffic import Traffic, Turns, max_connections
+
+MAX_MESSAGE = 4 * 1024 * 1024
+MAX_HEADERS = 16 * 1024
+
+OPTIONS = (
+    # With the default, a second server on the port would silently take half the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_metadata_size", MAX_HEADERS),
+    # Clients may ask every ten seconds whether the connection still stands, also while nothing is under way.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A connection over which nothing comes, or half of a greeting, must not keep its descriptor for ever.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # One without calls is closed after so long; clients open another when they need it.
+    ("grpc.max_connection_idle_ms", 600_000),
+    # A peer that has gone without a word is noticed within a minute, also while it only watches.
+    ("grpc.keepalive_time_ms", 40_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # Of one connection; clients hold back further ones, or open another connection. It bounds those too that are begun
+    # and given up at once.
+    ("grpc.max_concurrent_streams", 250),
+    # Calls that have come and are not begun yet, each of which delays the next one by some 0.05 ms. Beyond the first
+    # number some of them, beyond the second all are answered UNAVAILABLE, so that they are tried again.
+    ("grpc.server.max_pending_requests", 300),
+    ("grpc.server.max_pending_requests_hard_limit", 600),
+    # gRPC would decompress a message whatever its size; the decoder does so within the method's bound. Of algorithms
+    # there are none and gzip, by their numbers' bits.
+    ("grpc.per_message_decompression", 0),
+    ("grpc.compression_enabled_algorithms_bitset", 0b101),
+)
+
+_log = structlog.get_logger()
+
+Unary = Callable[[Any, Context], Awaitable[Message]]
+Streaming = Callable[[Any, Context], AsyncGenerator[Message, None]]
+# What gRPC calls, with an iterator of requests that nobody needs.
+Guarded = Callable[[object, Context], Awaitable[Any]]
+
+
+class CannotListenError(Exception):
+    """The server cannot listen at the address; the message says why, and what to do next."""
+
+
+class GrpcServer:
+    """The registry's methods, health and reflection on one port."""
+
+    def __init__(self, registry: Registry, max_age: float | None = None, grace: float = 0) -> None:
+        """Connections end after about `max_age` seconds, and have `grace` more for calls under way."""
+        options = [*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections())]
+        if max_age is not None:
+            options.append(("grpc.max_connection_age_ms", round(max_age * 1000)))
+            options.append(("grpc.max_connection_age_grace_ms", round(grace * 1000)))
+        self._server = grpc.aio.server(options=options)
+        self._path = ""
+        services: dict[ServiceDescriptor, object] = {
+            model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry(registry),
+            run_registry_pb2.DESCRIPTOR.services_by_name["RunRegistry"]: RunRegistry(registry),
+            event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]: EventLog(registry),
+        }
+        names = [service.full_name for service in services]
+        self._health = services[HEALTH] = Health(names)
+        traffic = Traffic()
+        for service, servicer in services.items():
+            self._server.add_generic_rpc_handlers((_handlers(service, servicer, traffic),))
+        add_reflection(self._server, (*names, HEALTH.full_name))
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port: for 0 the system chooses one, a socket has none. Raises CannotListenError."""
+        if host.startswith(local_sockets.PREFIX):
+            await self._serve_at(host.removeprefix(local_sockets.PREFIX))
+            return 0
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            chosen = self._server.add_insecure_port(f"{shown}:{port}")
+        except RuntimeError:
+            raise CannotListenError(
+                f"cannot listen on {shown}:{port}: the port is taken, or the address is not this machine's; name"
+                " another with --listen HOST:PORT (port 0 picks a free one)"
+            ) from None
+        await self._server.start()
+        return chosen
+
+    async def _serve_at(self, path: str) -> None:
+        try:
+            with local_sockets.binding(path):
+                self._server.add_insecure_port(f"unix:{path}")
+        except (local_sockets.SocketTakenError, RuntimeError) as error:
+            why = str(error) if isinstance(error, local_sockets.SocketTakenError) else "the folder cannot be written"
+            raise CannotListenError(f"cannot listen on unix:{path}: {why} (--listen)") from None
+        self._path = path
+        await self._server.start()
+
+    def refuse(self) -> None:
+        """Tell whoever asks for health that this server is going away."""
+        self._health.end()
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls; those under way have `grace` seconds to end."""
+        await self._server.stop(grace)
+        if self._path:
+            local_sockets.remove(self._path)
+
+
+def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) -> grpc.GenericRpcHandler:
+    turns = Turns()
+    # The library of health may be newer, and have methods that are not known here: gRPC answers UNIMPLEMENTED.
+    known = [method for method in service.methods if service is not HEALTH or hasattr(servicer, method.name)]
+    handlers = {
+        method.name: handler_of(method, turns.of(method, getattr(servicer, method.name)), traffic) for method in known
+    }
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def handler_of(method: MethodDescriptor, handle: Any, traffic: Traffic) -> grpc.RpcMethodHandler[Any, Any]:
+    """Return what answers a method: to gRPC a stream of requests, since only so can a half-sent one be given up."""
+    decoder = decoder_of(method)
+    kind = grpc.stream_stream_rpc_method_handler if method.server_streaming else grpc.stream_unary_rpc_method_handler
+    guard = _guard_stream if method.server_streaming else _guard
+    return kind(guard(method, decoder, handle, traffic), request_deserializer=decoder.at_once, response_serializer=None)
+
+
+def _guard(method: MethodDescriptor, decoder: Decoder, handle: Unary, traffic: Traffic) -> Guarded:
+    async def guarded(_: object, context: Context) -> bytes:
+        request = None
+        try:
+            request = await traffic.request(context)
+            if type(request) is bytes:
+                async with traffic.large(len(request)):
+                    request = await decoder.read(request)
+                    answer = await handle(request, context)
+            else:
+                answer = await handle(_present(request, method), context)
+            return traffic.answer(context, answer.SerializeToString())
+        except grpc.aio.BaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            request = answer = None
+            return await _abort(context, method, error)
+
+    return guarded
+
+
+def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming, traffic: Traffic) -> Guarded:
+    async def guarded(_: object, context: Context) -> None:
+        request = None
+        try:
+            request = await traffic.request(context, paced=True)
+            if type(request) is bytes:
+                async with traffic.large(len(request)):
+                    request = await decoder.read(request)
+            async with aclosing(handle(_present(request, method), context)) as messages:
+                async for message in messages:
+                    await traffic.send(context, message.SerializeToString())
+        except grpc.aio.BaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            request = None
+            await _abort(context, method, error)
+
+    return guarded
+
+
+def _present(request: Any, method: MethodDescriptor) -> Any:
+    """Return the request. Raise MalformedRequest if the call has none."""
+    if request is grpc.aio.EOF:
+        raise MalformedRequest(method.input_type.name)
+    return request
+
+
+async def _abort(context: Context, method: MethodDescriptor, cause: Exception) -> NoReturn:
+    error = cause
+    if not isinstance(error, RegistryError):
+        error = _incident(method, error)
+    elif not isinstance(error, Internal):
+        _log.debug("refused", method=method.full_name, reason=error.reason, **error.metadata)
+    # gRPC keeps what it raises with its call, in a circle that is found late: nothing large may hang on it.
+    cause.__traceback__ = error.__traceback__ = None
+    await context.abort(code_of(error), str(error), details_of(error))
+    raise AssertionError("abort always raises")
+
+
+def _incident(method: MethodDescriptor, error: Exception) -> Incident:
+    incident = secrets.token_hex(6)
+    _log.error("incident", incident=incident, method=method.full_name, exc_info=error)
+    return Incident(incident)

@@ -1,0 +1,200 @@
+"""The command `tallymark serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.naming import project_name
+from tallymark_server.settings import (
+    DEFAULT_HTTP,
+    DEFAULT_LISTEN,
+    InvalidSettingError,
+    Settings,
+    parse_listen,
+    parse_origin,
+)
+
+
+def _with_default(projects: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(("default", *(project_name(name) for name in projects))))
+    except InvalidField as error:
+        raise InvalidSettingError(str(error)) from None
+
+
+def _run(service: Coroutine[Any, Any, None]) -> None:
+    # There is no uvloop for Windows.
+    new_loop = importlib.import_module("uvloop").new_event_loop if sys.platform != "win32" else None
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(service)
+
+
+def _read_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    import tomllib  # few have such a file, and all would wait for it
+
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"cannot read {path}: {error}") from None
+    known = {str(option.name) for option in context.command.params if option.name != "config"}
+    settings = {key.replace("-", "_"): value for key, value in found.items()}
+    if unknown := sorted(settings.keys() - known):
+        raise click.BadParameter(
+            f"{path} sets {', '.join(unknown)}, which is not a setting; settings are {', '.join(sorted(known))}"
+        )
+    context.default_map = {**(context.default_map or {}), **settings}
+
+
+def _announce(db: Path, address: str, dashboard: str) -> None:
+    click.echo(f"tallymark serves {db} on {address}")
+    if dashboard:
+        click.echo(f"and its dashboard at {dashboard}")
+
+
+_setting = partial(click.option, show_envvar=True)
+
+
+@click.command(context_settings={"auto_envvar_prefix": "TALLYMARK", "show_default": True})
+@_setting(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help='A TOML file with any of the settings below, named as here: listen = "0.0.0.0:50051". A flag or an'
+    " environment variable wins over the file.",
+)
+@_setting(
+    "--db",
+    type=click.Path(path_type=Path),
+    default="tallymark.db",
+    help="The SQLite file; made when it is not there.",
+)
+@_setting(
+    "--listen",
+    metavar="ADDRESS",
+    default=DEFAULT_LISTEN,
+    help="Where to answer gRPC calls: HOST:PORT, or unix:PATH for a socket that only its owner may use. Port 0 picks a"
+    " free one and prints it.",
+)
+@_setting(
+    "--http",
+    metavar="ADDRESS",
+    default=DEFAULT_HTTP,
+    help="Where to answer browsers, and calls as JSON: HOST:PORT, or unix:PATH for a proxy on this machine. Port 0"
+    " picks a free one and prints it.",
+)
+@_setting(
+    "--http-name",
+    "http_names",
+    metavar="NAME",
+    multiple=True,
+    help="A host name, beside addresses and localhost, by which browsers may call this server.",
+)
+@_setting(
+    "--http-origin",
+    "http_origins",
+    metavar="ORIGIN",
+    multiple=True,
+    help="A site whose pages may call methods from browsers, such as https://app.example. No other site may.",
+)
+@_setting("--ui/--no-ui", default=True, help="Whether to answer browsers, and calls as JSON, at all.")
+@_setting(
+    "--project",
+    "projects",
+    metavar="NAME",
+    multiple=True,
+    default=("default",),
+    help="A project to keep; made when it is not there. Several may be named. `default` is always there.",
+)
+@_setting(
+    "--max-waiting",
+    type=click.IntRange(1),
+    default=10_000,
+    help="How many changes may wait in line; more are refused at once, with the advice to try again.",
+)
+@_setting(
+    "--heartbeat",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    default=15.0,
+    help="The longest silence of a watch.",
+)
+@_setting(
+    "--grace",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    default=10.0,
+    help="How long calls under way may take to end when the server stops.",
+)
+@_setting(
+    "--max-connection-age",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    show_default="never",
+    help="After how long each connection of gRPC is to be made anew, so that a balancer can spread clients again. Calls"
+    " under way have as long to end as with --grace.",
+)
+@_setting(
+    "--max-clock-jump",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    default=24.0,
+    help="Record nothing once the machine's clock has jumped further ahead than this, until it is set right or the"
+    " service is restarted.",
+)
+@_setting(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="The least level to log.",
+)
+@_setting(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    help="Logs for people or for programs, on standard error.",
+)
+def serve(
+    listen: str, http: str, http_origins: tuple[str, ...], ui: bool, projects: tuple[str, ...], **given: Any
+) -> None:
+    """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
+
+    The end of its terminal stops it too, unless it was started with nohup; `tallymark up` starts it in the background.
+    Only one server can hold a file. When it stops, changes that wait in line are still made and answered.
+    """
+    try:
+        host, port = parse_listen(listen)
+        seen = parse_listen(http) if ui else None
+        origins = tuple(parse_origin(origin) for origin in http_origins)
+        settings = Settings(
+            host=host, port=port, http=seen, http_origins=origins, projects=_with_default(projects), **given
+        )
+    except InvalidSettingError as error:
+        raise click.BadParameter(str(error)) from None
+    # gRPC's core would tell a taken port a second time, in its own words.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        from tallymark_server.app import serve as run
+        from tallymark_server.rpc.server import CannotListenError
+        from tallymark_server.storage.contract import CannotOpenError
+    except ImportError as error:
+        raise click.ClickException(
+            f"the service needs {error.name}, which is not installed: pip install 'tallymark[server]'"
+        ) from None
+    try:
+        _run(run(settings, partial(_announce, settings.db)))
+    except (CannotOpenError, CannotListenError) as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,253 @@
+"""Questions to the registry, each answered from one committed state, whatever it looks up on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tallymark_server.domain.errors import ArtifactNotFound, ModelNotFound, RevisionInFuture, RunNotFound
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Run, RunStep
+from tallymark_server.domain.query import (
+    ARTIFACT_FIELDS,
+    MODEL_FIELDS,
+    RUN_FIELDS,
+    VERSION_FIELDS,
+    Fields,
+    Kind,
+    Order,
+    Query,
+    SortKey,
+)
+from tallymark_server.domain.reference import Reference
+from tallymark_server.domain.state import missing
+from tallymark_server.filters import parse, parse_order
+from tallymark_server.page_tokens import make_token, page_size, parse_token, revision_of
+from tallymark_server.storage.contract import Head, Lineage, Listed, Page, Scope, Snapshot
+
+T = TypeVar("T")
+MAX_NODES = 1000
+_BY_NAME = Order("name", Kind.TEXT)
+_BY_NUMBER = Order("number", Kind.NUMBER, descending=True)
+_BY_START = Order("start_revision", Kind.NUMBER)
+_BY_LATEST_START = replace(_BY_START, descending=True)
+
+
+class Moment(Struct, frozen=True):
+    """As of when to read: after a revision, or at a time in microseconds since 1970, UTC; neither is now."""
+
+    revision: int | None = None
+    time: int | None = None
+
+
+NOW = Moment()
+
+
+def shown(page_token: str, moment: Moment) -> Moment:
+    """As of when a page is read: the first at the moment asked for, those after it as the first; InvalidPageToken."""
+    return Moment(revision_of(page_token)) if page_token else moment
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What is asked of a list: a page of at most so many, after the page that gave the token, filtered and ordered."""
+
+    page_size: int = 0
+    page_token: str = ""
+    filter: str = ""
+    order_by: str = ""
+    deleted: bool = False
+    moment: Moment = NOW
+
+
+class Listing(Struct, Generic[T], frozen=True):
+    """A page of a list, the token of the next (empty after the last), and the revision that it shows."""
+
+    items: list[T]
+    next_page_token: str
+    revision: int
+
+
+class Named(NamedTuple):
+    """A version by its model and what it is called by; a model when there is no reference."""
+
+    model: str
+    reference: Reference | None = None
+
+
+class Questions:
+    """Questions about one project to one committed state. Every one of them raises ProjectNotFound."""
+
+    def __init__(self, snapshot: Snapshot, project: str) -> None:
+        self._snapshot = snapshot
+        self._project = project
+
+    def revision(self, moment: Moment) -> int | None:
+        """Return the revision as of which to read, None for now. Raise RevisionInFuture."""
+        if moment.time is not None:
+            return self._snapshot.revision_at(self._project, moment.time)
+        if moment.revision is not None:
+            check_past(moment.revision, self._snapshot.head(self._project))
+        return moment.revision
+
+    def model(self, name: str, *, deleted: bool, at: int | None) -> Model:
+        """Return the model of that name, also a deleted one if that is asked for. Raise ModelNotFound."""
+        model = self._snapshot.model(self._project, name, at=at)
+        if model is None or model.purged or (model.delete_time is not None and not deleted):
+            renamed_to = self._snapshot.renamed(self._project, name) if model is None else None
+            raise ModelNotFound(self._project, name, renamed_to)
+        return model
+
+    def version(self, meant: Named | ModelVersion, *, deleted: bool = False, at: int | None = None) -> ModelVersion:
+        """Return the version that is meant. Raise ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
+        if isinstance(meant, ModelVersion):
+            return meant
+        assert meant.reference is not None  # noqa: S101 - a model is no version
+        name, reference = meant.model, meant.reference
+        version = self._snapshot.version(self._project, name, reference, of_deleted=deleted, at=at)
+        if version is None or (version.delete_time is not None and not deleted):
+            self.model(name, deleted=deleted, at=at)
+            raise missing(self._project, name, reference)
+        return version
+
+    def run(self, run_id: str, at: int | None = None) -> Run:
+        """Return the run of that id. Raise RunNotFound."""
+        run = self._snapshot.run(self._project, run_id, at=at)
+        if run is None:
+            raise RunNotFound(self._project, run_id)
+        return run
+
+    def models(self, asked: Asked) -> Listing[Model]:
+        """Return the project's models of which the filter is true. Raise InvalidFilter."""
+        query, scope = self._query(f"models of {self._project}", asked, MODEL_FIELDS, _BY_NAME)
+        return _listing(self._snapshot.models(self._project, query), scope)
+
+    def versions(self, model: str, asked: Asked) -> Listing[ModelVersion]:
+        """Return the model's versions of which the filter is true. Raise ModelNotFound, InvalidFilter."""
+        query, scope = self._query(f"versions of {self._project}/{model}", asked, VERSION_FIELDS, _BY_NUMBER)
+        found = self.model(model, deleted=asked.deleted, at=query.at)
+        return _listing(self._snapshot.versions(self._project, found, query), scope)
+
+    def points(
+        self, meant: Named | ModelVersion, keys: Sequence[str], size: int, token: str, moment: Moment
+    ) -> Listing[Point]:
+        """Return points of the version's metrics, by metric and step. Raise RevisionInFuture."""
+        at = self.revision(shown(token, moment))
+        version = self.version(meant, at=at)
+        scope = f"points of {self._project}/{version.model}/{version.number} {sorted(keys)} {moment}"
+        key, step = parse_token(token, scope, (str, int))[1] if token else ("", -1)
+        limit = page_size(size)
+        after = (str(key), int(step or 0))
+        page = self._snapshot.points(self._project, version, keys, after, limit + 1, at=at)
+        return _piece(page, at, limit, scope, lambda point: (point.key, point.step))
+
+    def artifact(self, meant: Named | ModelVersion, name: str, ordinal: int | None, at: int | None) -> Artifact:
+        """Return the artifact of the version, of that ordinal or the newest. Raise ArtifactNotFound."""
+        version = self.version(meant, at=at)
+        artifact = self._snapshot.artifact(self._project, version, name, ordinal, at=at)
+        if artifact is None:
+            called = name if ordinal is None else f"{name}@{ordinal}"
+            raise ArtifactNotFound(self._project, version.model, version.number, called)
+        return artifact
+
+    def artifacts(self, meant: Named | ModelVersion, asked: Asked) -> Listing[Artifact]:
+        """Return the version's artifacts of which the filter is true. Raise InvalidFilter."""
+        version = self.version(meant, at=self.revision(shown(asked.page_token, asked.moment)))
+        of = f"artifacts of {self._project}/{version.model}/{version.number}"
+        query, scope = self._query(of, asked, ARTIFACT_FIELDS, _BY_START)
+        return _listing(self._snapshot.artifacts(self._project, version, query), scope)
+
+    def runs(self, asked: Asked, meant: Named | ModelVersion | None) -> Listing[Run]:
+        """Return the runs, or those that made or used a version, of which the filter is true. Raise InvalidFilter."""
+        at = self.revision(shown(asked.page_token, asked.moment))
+        version = None if meant is None else self.version(meant, at=at)
+        of = f"runs of {self._project} {version and (version.model_id, version.number)}"
+        query, scope = self._query(of, asked, RUN_FIELDS, _BY_LATEST_START)
+        return _listing(self._snapshot.runs(self._project, query, version), scope)
+
+    def steps(self, run_id: str, size: int, token: str, moment: Moment) -> Listing[RunStep]:
+        """Return the run's steps in the order in which they were started. Raise RunNotFound, RevisionInFuture."""
+        self.run(run_id, self.revision(moment))
+        scope = f"steps of {self._project} {run_id} {moment}"
+        at = self.revision(shown(token, moment))
+        (after,) = parse_token(token, scope, (int,))[1] if token else (0,)
+        return _listing(self._snapshot.steps(self._project, run_id, int(after or 0), page_size(size), at=at), scope)
+
+    def history(self, scope: Scope, named: Named | None, size: int) -> tuple[Page[Event], Scope, Scope | None]:
+        """Return events of what the scope names, of the model or version if one is named, and that scope.
+
+        If there is none among very many, return also what of the scope is still to be read.
+        """
+        if named is not None and named.reference is not None:
+            version = self.version(named, deleted=True)
+            scope = replace(scope, model_id=version.model_id, number=version.number)
+        elif named is not None:
+            scope = replace(scope, model_id=self.model(named.model, deleted=True, at=None).id)
+        page, left = self._snapshot.history(self._project, scope, page_size(size))
+        check_past(scope.after, page.head)
+        return page, scope, left
+
+    def lineage(
+        self, start: Named | ModelVersion | Run | str, directions: frozenset[bool], depth: int, moment: Moment
+    ) -> tuple[Lineage, int]:
+        """Return what came from what around the start, a version or a run or its id, and the revision it shows."""
+        at = self.revision(moment)
+        begin: ModelVersion | Run
+        match start:
+            case Run():
+                begin = start
+            case str():
+                begin = self.run(start, at)
+            case _:
+                begin = self.version(start, at=at)
+        page = self._snapshot.lineage(self._project, begin, directions, depth, MAX_NODES, at=at)
+        return page.items[0], page.head.revision if at is None else at
+
+    def _query(self, of: str, asked: Asked, fields: Fields, own: Order) -> tuple[Query, str]:
+        """Return what the page shows, and what its token belongs to. Every page shows the revision of the first."""
+        scope = f"{of} where {asked.filter} by {asked.order_by} {asked.deleted} {asked.moment}"
+        condition, order = parse(asked.filter, fields), parse_order(asked.order_by, fields, own)
+        after: tuple[SortKey, ...] = ()
+        if asked.page_token:
+            _, after = parse_token(asked.page_token, scope, _key_kinds(order))
+        return Query(
+            limit=page_size(asked.page_size),
+            order=order,
+            condition=condition,
+            after=after,
+            at=self.revision(shown(asked.page_token, asked.moment)),
+            deleted=asked.deleted,
+        ), scope
+
+
+def check_past(revision: int, head: Head) -> None:
+    """Raise RevisionInFuture unless the revision has happened."""
+    if revision > head.revision:
+        raise RevisionInFuture(revision, min(1, head.revision), head.revision)
+
+
+def _key_kinds(order: tuple[Order, ...]) -> tuple[type, ...]:
+    """What the sort keys of a page token are; of a fact, whether it is missing, and then whatever it is."""
+    kinds: list[type] = []
+    for key in order:
+        match key.kind:
+            case Kind.FACTS:
+                kinds += [int, object]
+            case Kind.TEXT:
+                kinds.append(str)
+            case _:
+                kinds.append(int)
+    return tuple(kinds)
+
+
+def _listing(page: Listed[T], scope: str) -> Listing[T]:
+    token = "" if page.next is None else make_token(scope, page.at, page.next)
+    return Listing(page.items, token, page.at)
+
+
+def _piece(page: Page[T], at: int | None, size: int, scope: str, key: Callable[[T], tuple[SortKey, ...]]) -> Listing[T]:
+    items, shown = page.items[:size], page.head.revision if at is None else at
+    token = make_token(scope, shown, key(items[-1])) if len(page.items) > size else ""
+    return Listing(items, token, shown)

@@ -1,0 +1,85 @@
+"""What a batch has decided: events, receipts, and where the log stands, each in one statement."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model, Project, Resource
+from tallymark_server.domain.state import Receipt, State
+from tallymark_server.storage.chain import chained, digest_of, salts
+from tallymark_server.storage.codec import encode
+from tallymark_server.storage.sqlite.bulk_insert import insert
+from tallymark_server.storage.sqlite.projection import tell_tables
+from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts
+from tallymark_server.storage.sqlite.state_loader import Log
+
+_NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
+_PROJECT = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
+
+
+def append(
+    connection: sqlite3.Connection,
+    log: Log,
+    state: State,
+    events: Sequence[Event],
+    receipts: Sequence[tuple[str, Receipt]],
+) -> None:
+    """Add the events, with what they make true, and what requests were answered with."""
+    project = log.project
+    if events:
+        if project is None:
+            project = _begin(connection, state)
+        rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
+        insert(connection, "events", rows)
+        tell_tables(connection, project, events)
+        keep_receipts(connection, project, receipts)
+        connection.execute(_PROJECT, (state.revision, state.time, state.last_model_id, last_hash, project))
+    keep_answers(connection, project, state, receipts)
+
+
+def _begin(connection: sqlite3.Connection, state: State) -> int:
+    """Add the project, and return its id."""
+    ((project,),) = connection.execute(_NEW_PROJECT, (state.project, state.log_id)).fetchall()
+    return int(project)
+
+
+def row_of(event: Event, model: int, number: int, image: str) -> tuple[object, ...]:
+    """The event's row with the fields of `chain.Row`, without its proof."""
+    return (
+        event.revision,
+        event.kind,
+        event.time,
+        event.actor,
+        event.reason,
+        model,
+        number,
+        event.previous_stage,
+        event.alias,
+        event.previous_number,
+        event.previous_name,
+        image,
+    )
+
+
+def _event_rows(
+    project: int, log_id: str, events: Sequence[Event], last_hash: bytes
+) -> tuple[list[tuple[object, ...]], bytes]:
+    rows: list[tuple[object, ...]] = []
+    for event, salt in zip(events, salts(len(events)), strict=True):
+        row = row_of(event, *_about(event.image), encode(event.image))
+        digest = digest_of(salt, row)
+        last_hash = chained(last_hash, log_id, row, digest)
+        rows.append((project, *row, last_hash, salt, digest, 0))
+    return rows, last_hash
+
+
+def _about(image: Resource) -> tuple[int, int]:
+    match image:
+        case Model():
+            return image.id, image.last_number
+        case Project():
+            return 0, 0
+        case _:
+            return image.model_id, image.number

@@ -1,0 +1,61 @@
+"""Connects to a file, which is made for its owner alone when it is not there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tallymark_server.storage.atomic_files import create_private
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.event_integrity import add_whole
+
+_CACHED_STATEMENTS = 256
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+def connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
+    """What connects to the file."""
+
+    def connect() -> sqlite3.Connection:
+        if not read_only:
+            # What SQLite makes beside it gets the same mode. If the folder is wrong, SQLite says how.
+            with suppress(OSError):
+                create_private(path)
+        connection = sqlite3.connect(
+            read_only_uri(path) if read_only else f"{path.as_uri()}?mode=rwc",
+            uri=True,
+            isolation_level=None,
+            cached_statements=_CACHED_STATEMENTS,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA busy_timeout = 5000")
+        add_whole(connection)
+        return connection
+
+    return connect
+
+
+def read_only_uri(path: Path) -> str:
+    """By which a file is opened to read it, also in a folder in which nothing can be written; CannotOpenError."""
+    path = path.absolute()
+    wal, journal, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal", "-shm"))
+    if os.access(path.resolve().parent, os.W_OK) or index.exists():
+        return f"{path.as_uri()}?mode=ro"
+    for beside in (wal, journal):
+        if beside.exists() and beside.stat().st_size:
+            raise CannotOpenError(
+                f"{path} cannot be read without {beside.name}, and that needs a folder that can be written: copy both"
+                " to one, and name the copy with --db"
+            )
+    # Without this SQLite would make its files beside it first, though nobody can write to the database anyway.
+    return f"{path.as_uri()}?immutable=1"
+
+
+def unreadable(path: Path, error: sqlite3.DatabaseError) -> CannotOpenError:
+    """What to say of a file that cannot be read: only a damaged one is mended by a backup."""
+    damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGED
+    advice = "restore a backup" if damaged else "make sure that the file and its folder can be read"
+    return CannotOpenError(f"cannot read {path}: {error}; {advice}")

@@ -1,0 +1,125 @@
+"""An export piece by piece, each read when it is asked for, for callers who may be slow and may leave.
+
+Events up to a revision never change, and so each piece reads its own; the export ends when content is erased meanwhile.
+Receipts are not kept in the order of the log, so those of the export are copied first, in that order, to a table of its
+connection, which lies in a file if it is large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from typing import TypeVar
+
+from tallymark_server.domain.errors import DataDamaged, ErasedSince, Overloaded
+from tallymark_server.storage.contract import Piece
+from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
+from tallymark_server.storage.sqlite.lines import COLUMNS
+from tallymark_server.storage.sqlite.lists import cut
+from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
+from tallymark_server.storage.sqlite.reader import HEAD
+from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
+
+T = TypeVar("T")
+# How many at a time: each has a connection with a thread and a file of its own.
+MAX_EXPORTS = 8
+# How many read at the same time: their threads take turns at the interpreter, and the event loop waits for all of them.
+MAX_READING = 2
+# Few events to a piece, since the thread that reads them and the event loop take turns at the interpreter.
+MAX_EVENTS = 200
+# What is larger than this is cut, since a message of gRPC may not be as large as a few events.
+MAX_PIECE = 512 * 1024
+
+_TABLE = """
+CREATE TEMP TABLE told (
+    request_id TEXT, fingerprint BLOB, first_revision INTEGER, last_revision INTEGER,
+    PRIMARY KEY (last_revision, request_id)
+) WITHOUT ROWID
+"""
+_COPY = f"""
+INSERT INTO temp.told SELECT {RECEIPT_COLUMNS} FROM main.receipts WHERE project = ? AND last_revision <= ?
+ORDER BY last_revision, request_id
+"""
+_RECEIPTS = f"SELECT {RECEIPT_COLUMNS} FROM temp.told WHERE last_revision > ? AND last_revision <= ? ORDER BY 4, 1"
+EVENTS = f"""
+SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?
+"""
+_BEFORE_ALL = -(2**63)
+
+
+class Exports:
+    """The exports of a file that are under way. `connect` makes a connection that only reads it."""
+
+    def __init__(self, connect: Callable[[], ThreadedConnection]) -> None:
+        self._connect = connect
+        self._under_way = 0
+        self._reading = asyncio.Semaphore(MAX_READING)
+
+    async def pieces(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
+        """The pieces of the project's log up to the revision; Overloaded, DataDamaged."""
+        if self._under_way >= MAX_EXPORTS:
+            raise Overloaded(self._under_way, "exports are under way")
+        self._under_way += 1
+        try:
+            async with self._connect() as connection:
+                export = await self._in_turn(connection, partial(_Export, project, at))
+                while piece := await self._in_turn(connection, export.next):
+                    for start in range(0, len(piece), MAX_PIECE):
+                        yield Piece(piece[start : start + MAX_PIECE], export.told)
+        except BrokenLogError as error:
+            # What is told must be what can be read again.
+            raise DataDamaged(f"the log is broken {error}, and Verify reports all that is wrong") from None
+        finally:
+            self._under_way -= 1
+
+    async def _in_turn(self, connection: ThreadedConnection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what the work gives, then pause as long: the thread shares the interpreter with the loop."""
+        clock = asyncio.get_running_loop().time
+        async with self._reading:
+            begun = clock()
+            result = await connection.run(work)
+        await asyncio.sleep(clock() - begun)
+        return result
+
+
+class _Export:
+    """An export, and how far it has come. Its methods run in the connection's thread."""
+
+    def __init__(self, project: str, at: int, connection: sqlite3.Connection) -> None:
+        self._project, log_id, _ = connection.execute(HEAD, (project,)).fetchone()
+        self._name = project
+        self._at = at
+        self._telling = Telling(project, log_id, at)
+        self._digest = Digest()
+        self._begun = self._ended = False
+        connection.execute(_TABLE)
+        connection.execute(_COPY, (self._project, at))
+
+    @property
+    def told(self) -> int:
+        """The last revision of which something was told."""
+        return self._telling.told
+
+    def next(self, connection: sqlite3.Connection) -> bytes:
+        """The next lines, none at the end."""
+        if self._ended:
+            return b""
+        after = self.told
+        # Also when it was erased while the export was under way.
+        ((erased_at,),) = connection.execute(ERASED_SINCE, (self._project, self._at, self._at))
+        if erased_at is not None:
+            raise ErasedSince(self._name, self._at, erased_at)
+        limits = (self._project, after, self._at, MAX_EVENTS)
+        events, _ = cut(connection.execute(EVENTS, limits), MAX_EVENTS, COLUMNS.index("image"))
+        lines = [] if self._begun else [self._telling.begin()]
+        if events or not self._begun:
+            # The first piece asks for receipts of revisions below 1 too, so that they are found to be wrong.
+            receipts = connection.execute(_RECEIPTS, (after if self._begun else _BEFORE_ALL, after + len(events)))
+            lines += self._telling.go_on(events, receipts.fetchall())
+            self._begun = True
+            return b"".join(map(self._digest.over, lines))
+        self._telling.end()
+        self._ended = True
+        return self._digest.line()

@@ -1,0 +1,211 @@
+"""What versions are found by without a look at each: their tags, facts, names, aliases, stages and runs.
+
+A filter is still put to the image of what is found; what is found must hold at least all of which the filter is true.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterator
+from itertools import islice
+
+from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Uri, Value
+from tallymark_server.domain.query import All, AnyOf, Comparator, Comparison, Condition, Kind, Query
+from tallymark_server.storage.sqlite.bulk_insert import insert
+
+# With more candidates than this a filter is put to one version after the other: of so many, a page is full soon.
+MAX_CANDIDATES = 10_000
+# How much of the log may have passed since the page's revision.
+MAX_BEHIND = 10_000
+
+_TAGS = "tags"
+_TEXT = 255
+_FORGET = "DELETE FROM facts WHERE project = ? AND model = ? AND number = ?"
+_OF_MODEL = "project = ? AND model = ?"
+_FACTS = f"SELECT number FROM facts WHERE {_OF_MODEL} AND key = ?"
+_CHANGED_SINCE = f"SELECT number FROM events INDEXED BY events_of_models WHERE {_OF_MODEL} AND revision > ?"
+# Where exactly this text is to be looked up.
+_EXACTLY = {
+    "version_name": f"SELECT number FROM versions WHERE {_OF_MODEL} AND name = ?",
+    "aliases": f"SELECT number FROM aliases WHERE {_OF_MODEL} AND alias = ?",
+    "stage": f"SELECT number FROM versions WHERE {_OF_MODEL} AND stage = ? AND stage IN ('staging', 'production')",
+    "run": f"SELECT number FROM run_versions WHERE {_OF_MODEL} AND run = ?",
+}
+
+Sql = tuple[str, list[object]]
+
+
+def write_facts(connection: sqlite3.Connection, project: int, version: ModelVersion, *, new: bool = False) -> None:
+    """Let the version be found by what it has now; a new one was found by nothing before."""
+    if not new:
+        connection.execute(_FORGET, (project, version.model_id, version.number))
+    found_by = dict.fromkeys(_facts(version))
+    insert(connection, "facts", [(project, version.model_id, *fact, version.number) for fact in found_by])
+
+
+def candidates(
+    connection: sqlite3.Connection, project: int, model: int, condition: Condition | None, behind: tuple[int, int]
+) -> Sql | None:
+    """A SELECT of the numbers of which alone the condition can be true; None when these are too many, or not known.
+
+    `behind` are the revision as of which the condition is put, and the newest.
+    """
+    at, newest = behind
+    if condition is None or newest - at > MAX_BEHIND:
+        return None
+    for sql, bound in _ways(condition, project, model):
+        (count,) = connection.execute(f"SELECT count(*) FROM ({sql} LIMIT {MAX_CANDIDATES + 1})", bound).fetchone()
+        if count <= MAX_CANDIDATES:
+            if at < newest:
+                return f"{sql} UNION ALL {_CHANGED_SINCE}", [*bound, project, model, at]
+            return sql, bound
+    return None
+
+
+def leading(connection: sqlite3.Connection, project: int, model: int, query: Query) -> Sql | None:
+    """A SELECT of the numbers among which the page is, when versions are ordered by a fact; None if it is not known.
+
+    Those that have the fact come first, in its order, and then the others.
+    """
+    if query.condition is not None or len(query.order) != 2 or query.order[0].kind is not Kind.FACTS:
+        return None
+    by_fact, by_number = query.order
+    of_fact = (project, model, f"metadata.{by_fact.key}")
+    # Of these the table does not tell how they compare.
+    if connection.execute(f"{_FACTS} AND value = '' LIMIT 1", of_fact).fetchone():
+        return None
+    missing, value, number = query.after or (0, None, None)
+    numbers: list[int] = []
+    if not missing:
+        has = _in_order(connection, of_fact, (value, number), (by_fact.descending, by_number.descending))
+        numbers += islice(has, query.limit + 1)
+    if len(numbers) <= query.limit:
+        sign, downwards = ("<", " DESC") if by_number.descending else (">", "")
+        begin = f"number {sign} ?" if missing else "?"
+        lacks = f"""
+        SELECT number FROM versions INDEXED BY live_versions
+        WHERE project = ? AND model = ? AND deleted = 0 AND {begin} AND NOT EXISTS (
+            SELECT 1 FROM facts INDEXED BY facts_of_versions WHERE facts.project = versions.project
+                AND facts.model = versions.model AND facts.number = versions.number AND key = ?
+        )
+        ORDER BY number{downwards} LIMIT ?
+        """
+        bound = (project, model, number if missing else True, of_fact[2], query.limit + 1)
+        numbers += [found for (found,) in connection.execute(lacks, bound)]
+    return "SELECT value FROM json_each(?)", [json.dumps(numbers)]
+
+
+def _in_order(
+    connection: sqlite3.Connection,
+    of_fact: tuple[int, int, str],
+    after: tuple[object, object],
+    descending: tuple[bool, bool],
+) -> Iterator[int]:
+    """The versions that have the fact, by its values and then by their numbers, after one of these.
+
+    One value after the other: the index has both in one direction, and of one value there may be very many.
+    """
+    (value_sign, value_order), (number_sign, number_order) = (
+        ("<", "DESC") if down else (">", "ASC") for down in descending
+    )
+    of_value = f"""
+    SELECT facts.number FROM facts CROSS JOIN versions INDEXED BY live_versions
+        ON versions.project = facts.project AND versions.model = facts.model AND versions.number = facts.number
+    WHERE facts.project = ? AND facts.model = ? AND key = ? AND value = ? AND versions.deleted = 0 AND {{}}
+    ORDER BY facts.number {number_order}
+    """
+    further = f"""
+    SELECT value FROM facts WHERE project = ? AND model = ? AND key = ? AND {{}} ORDER BY value {value_order} LIMIT 1
+    """
+    value, number = after
+    if value is not None:
+        begun = connection.execute(of_value.format(f"facts.number {number_sign} ?"), (*of_fact, value, number))
+        yield from (found for (found,) in begun)
+    while True:
+        begin, bound = ("TRUE", ()) if value is None else (f"value {value_sign} ?", (value,))
+        row = connection.execute(further.format(begin), (*of_fact, *bound)).fetchone()
+        if row is None:
+            return
+        (value,) = row
+        yield from (found for (found,) in connection.execute(of_value.format("TRUE"), (*of_fact, value)))
+
+
+def _facts(version: ModelVersion) -> Iterator[tuple[str, object]]:
+    for tag in version.tags:
+        yield _TAGS, tag[:_TEXT]
+    for key, value in version.metadata.items():
+        yield f"metadata.{key}", looked_up(value)
+
+
+def looked_up(value: Value) -> str | float | int:
+    """By what a fact of that value is found."""
+    match value:
+        case bool():
+            return float(value)
+        case int():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case str():
+            return value[:_TEXT]
+        case Uri(text):
+            return text[:_TEXT]
+        case _:
+            return ""
+
+
+def _ways(condition: Condition, project: int, model: int) -> Iterator[Sql]:
+    """Each way to find all of which the condition can be true."""
+    match condition:
+        case Comparison():
+            if (way := _way(condition)) is not None:
+                sql, bound = way
+                yield sql, [project, model, *bound]
+        case All(conditions):
+            for inner in conditions:
+                yield from _ways(inner, project, model)
+        case AnyOf(conditions):
+            each = [next(_ways(inner, project, model), None) for inner in conditions]
+            found = [way for way in each if way is not None]
+            if len(found) == len(each):
+                yield " UNION ALL ".join(sql for sql, _ in found), [value for _, bound in found for value in bound]
+        case _:
+            pass
+
+
+def _way(comparison: Comparison) -> Sql | None:
+    field, comparator, value = comparison.field, comparison.comparator, comparison.value
+    text = value if isinstance(value, str) else None
+    if comparison.kind is Kind.FACTS:
+        return _fact_way(f"metadata.{comparison.key}", comparator, value)
+    if text is None or "*" in text:
+        return None
+    if comparison.kind is Kind.LIST and field == _TAGS:
+        return f"{_FACTS} AND value = ?", [_TAGS, text[:_TEXT]]
+    exact = comparison.kind is Kind.LIST or comparator is Comparator.EQUAL
+    if not exact or field not in _EXACTLY or (field == "stage" and text not in EXCLUSIVE_STAGES):
+        return None
+    # A version without a name of its own is called by its number.
+    if field == "version_name" and text.isdecimal():
+        return None
+    return _EXACTLY[field], [text]
+
+
+def _fact_way(key: str, comparator: Comparator, value: object) -> Sql | None:
+    match value:
+        case "*" if comparator is Comparator.HAS:
+            return _FACTS, [key]
+        case None if comparator is not Comparator.UNEQUAL:
+            return f"{_FACTS} AND value = ''", [key]
+        case str() if comparator is Comparator.EQUAL and "*" not in value:
+            return f"{_FACTS} AND value = ?", [key, value[:_TEXT]]
+        case bool() | int() | float() if comparator is not Comparator.UNEQUAL:
+            sign = "=" if comparator is Comparator.HAS else comparator.value
+            return f"{_FACTS} AND value {sign} ? AND value < ''", [
+                key,
+                float(value) if isinstance(value, bool) else value,
+            ]
+        case _:
+            return None

@@ -1,0 +1,109 @@
+"""Tells logs as lines, while a server writes to them or not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tallymark_server.domain.errors import ErasedSince
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.as_of import revision_at
+from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
+from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
+from tallymark_server.storage.sqlite.offline_access import found
+
+_PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"
+_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"
+_RECEIPTS = f"""
+SELECT {RECEIPT_COLUMNS} FROM receipts WHERE project = ? AND last_revision <= ?
+ORDER BY last_revision, request_id
+"""
+
+
+class CannotExportError(Exception):
+    """What is asked for cannot be exported; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Project:
+    id: int
+    name: str
+    log_id: str
+    revision: int
+
+    def until(self, revision: int) -> _Project:
+        """Return the project as if its log ended there."""
+        return _Project(self.id, self.name, self.log_id, revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The lines of an export, and how many events they will tell."""
+
+    events: int
+    lines: Iterator[bytes]
+
+
+@contextmanager
+def exported(path: Path, project: str | None, at: int | datetime | None) -> Iterator[Export]:
+    """Yield all logs of a file, or a project's, up to a revision, up to a time, or as they are.
+
+    Raises CannotOpenError, CannotExportError.
+    """
+    with found(path) as connection:
+        projects = [_Project(*row) for row in connection.execute(_PROJECTS)]
+        if not projects:
+            raise CannotExportError(f"{path} has no project to export; name another file with --db")
+        if project is not None:
+            there = ", ".join(known.name for known in projects)
+            projects = [known for known in projects if known.name == project]
+            if not projects:
+                raise CannotExportError(f"there is no project {project} in {path}; there are: {there}")
+        if isinstance(at, datetime):
+            micros = round(at.timestamp() * 1_000_000)
+            projects = [known.until(revision_at(connection, known.id, known.revision, micros)) for known in projects]
+        elif at is not None:
+            projects = [_at(projects, at)]
+        for known in projects:
+            _check_erased(connection, known)
+        yield Export(sum(known.revision for known in projects), _lines(connection, path, projects))
+
+
+def _at(projects: list[_Project], at: int) -> _Project:
+    if len(projects) > 1:
+        raise CannotExportError("each project has revisions of its own: name one with --project")
+    (known,) = projects
+    if at > known.revision:
+        raise CannotExportError(f"revision {at} is not yet there: project {known.name} is at {known.revision}")
+    return known.until(at)
+
+
+def _check_erased(connection: sqlite3.Connection, project: _Project) -> None:
+    limits = (project.id, project.revision, project.revision)
+    ((erased_at,),) = connection.execute(ERASED_SINCE, limits)
+    if erased_at is not None:
+        raise CannotExportError(str(ErasedSince(project.name, project.revision, erased_at)))
+
+
+def _lines(connection: sqlite3.Connection, path: Path, projects: list[_Project]) -> Iterator[bytes]:
+    digest = Digest()
+    try:
+        for project in projects:
+            for line in _project(connection, project):
+                yield digest.over(line)
+    except BrokenLogError as error:
+        # What is told must be what can be read again.
+        raise CannotOpenError(f"the log of {path} is broken {error}; ask `tallymark verify` for all") from None
+    yield digest.line()
+
+
+def _project(connection: sqlite3.Connection, project: _Project) -> Iterator[bytes]:
+    telling = Telling(project.name, project.log_id, project.revision)
+    yield telling.begin()
+    bound = (project.id, project.revision)
+    yield from telling.go_on(connection.execute(_EVENTS, bound), connection.execute(_RECEIPTS, bound))
+    telling.end()

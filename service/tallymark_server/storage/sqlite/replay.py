@@ -1,0 +1,84 @@
+"""Goes through a project's log event by event, builds the tables that it makes true, and tells what is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tallymark_server.domain.errors import DataDamaged
+from tallymark_server.domain.events import Event, Kind
+from tallymark_server.domain.model import Model, ModelVersion, Project
+from tallymark_server.storage.chain import SALT, chained, digest_of
+from tallymark_server.storage.contract import Problem
+from tallymark_server.storage.sqlite.batch_append import row_of
+from tallymark_server.storage.sqlite.erasures import Seal
+from tallymark_server.storage.sqlite.projection import tell_tables
+from tallymark_server.storage.sqlite.rows import event_of
+
+
+class Replay:
+    """What the events of one project's log have come to so far.
+
+    `connection` has the tables in which the project is `project`; the log's name in them is `log_id`, and people call
+    the project `name`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, project: int, name: str, log_id: str) -> None:
+        self._connection = connection
+        self._project = project
+        self._name = name
+        self._log_id = log_id
+        self._last_numbers: dict[int, int] = {}
+        self.time = 0
+        self.last_model_id = 0
+        self.revision = 0
+        self.hash = b""
+
+    def event(self, columns: Sequence[Any], model: int, seal: Seal) -> Iterator[Problem]:
+        """Everything that is wrong with the event after the last: columns of `rows.EVENT`, its model, and its seal."""
+        revision, number, image = columns[0], columns[9], columns[10]
+        where = f"project {self._name}, revision {revision}"
+        if revision != self.revision + 1:
+            yield Problem(where, f"the event before it is {self.revision}: events are missing")
+        self.revision = revision
+        try:
+            event = event_of(columns)
+        except (ValueError, TypeError, KeyError, AttributeError, DataDamaged) as error:
+            yield Problem(where, f"its image cannot be read: {error!r}")
+            self.hash = seal.hash
+            return
+        yield from self._in_order(event, where)
+        told = row_of(event, model, number, image)
+        if event.erased_at != seal.erased_at:
+            yield Problem(where, "it does not say by which event content of it was erased last")
+        if len(seal.salt) != SALT or digest_of(seal.salt, told) != seal.digest:
+            yield Problem(where, "its content is not that of its digest")
+        self.hash = chained(self.hash, self._log_id, told, seal.first_digest)
+        if self.hash != seal.hash:
+            yield Problem(where, "its hash does not follow from the event and the hash before it")
+            self.hash = seal.hash
+        try:
+            tell_tables(self._connection, self._project, [event])
+        except sqlite3.IntegrityError as error:
+            yield Problem(where, f"it cannot have happened after the events before it: {error}")
+
+    def _in_order(self, event: Event, where: str) -> Iterator[Problem]:
+        if event.time < self.time:
+            yield Problem(where, "its time is before that of the event before it")
+        self.time = event.time
+        if getattr(event.image, "mod_revision", None) != event.revision:
+            yield Problem(where, "its image is of another revision")
+        if isinstance(event.image, Project):
+            if event.revision != 1:
+                yield Problem(where, "it creates the project, but is not the first event of the log")
+            if (event.image.name, event.image.log_id) != (self._name, self._log_id):
+                yield Problem(where, f"it creates project {event.image.name} with the log {event.image.log_id}")
+        if isinstance(event.image, Model):
+            self.last_model_id = max(self.last_model_id, event.image.id)
+        if event.kind is Kind.VERSION_CREATED and isinstance(event.image, ModelVersion):
+            version = event.image
+            expected = self._last_numbers.get(version.model_id, 0) + 1
+            if version.number != expected:
+                yield Problem(where, f"it gives number {version.number}, and {expected} is next in the model's line")
+            self._last_numbers[version.model_id] = version.number

@@ -1,0 +1,82 @@
+"""Has a project proved by a process beside the server: a proof takes minutes of a processor, and the line goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tallymark_server.domain.errors import Overloaded, StorageUnavailable
+from tallymark_server.storage.checkpoint import Mark
+from tallymark_server.storage.contract import Proof
+
+# How many may wait for their turn.
+MAX_WAITING = 8
+_PROGRAM = "tallymark_server.storage.sqlite.verify_worker_process"
+
+
+class Order(Struct):
+    """What is to be proved, of a file that is told beside it: its name need not be text."""
+
+    project: str
+    mark: Mark | None
+
+
+class Answer(Struct):
+    """The proof, or why the file cannot be read."""
+
+    proof: Proof | None = None
+    problem: str = ""
+
+
+class Prover:
+    """Proves projects of a file, one after the other."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def prove(self, project: str, mark: Mark | None) -> Proof:
+        """The proof of the project; Overloaded, StorageUnavailable."""
+        if self._waiting > MAX_WAITING:
+            raise Overloaded(self._waiting, "proofs are waiting")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                answer = await _answered(self._file, Order(project, mark))
+        finally:
+            self._waiting -= 1
+        if answer.proof is None:
+            raise StorageUnavailable(answer.problem)
+        return answer.proof
+
+
+async def _answered(file: Path, order: Order) -> Answer:
+    # The process ends when the other end of its input is closed: by us, or by our own end, however that comes.
+    given, held = os.pipe()
+    working = asyncio.ensure_future(asyncio.to_thread(_done, file, order, given))
+    try:
+        done = await asyncio.shield(working)
+    finally:
+        os.close(held)
+        await asyncio.wait((working,))
+        os.close(given)
+    if done.returncode:
+        complaint = done.stderr.decode(errors="replace")
+        raise RuntimeError(f"the proof ended with code {done.returncode}: {complaint}")
+    return msgspec.json.decode(done.stdout, type=Answer)
+
+
+def _done(file: Path, order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
+    # The process finds modules where the server has found them, and never in the folder in which it was started.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-P", "-m", _PROGRAM, str(file), msgspec.json.encode(order).decode()]
+    return subprocess.run(  # noqa: S603 - the program is ours
+        command, stdin=given, capture_output=True, env=environment, check=False
+    )

@@ -1,0 +1,52 @@
+"""The program that proves a project beside the server: its arguments are the file and the order, its output the answer.
+
+It ends as soon as its input ends: then whoever asked has left, or the server is gone, for whatever reason.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.sqlite.verification import verify_project
+from tallymark_server.storage.sqlite.verify_worker import Answer, Order
+
+# Of a file that is wrong all over, this much is enough.
+MAX_PROBLEMS = 100
+MAX_TEXT = 1000
+# Those who serve come first.
+NICENESS = 10
+
+
+def main() -> None:
+    """Prove what the order says."""
+    # Ctrl-C is for the server, which ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    file, order = Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Order)
+    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    try:
+        answer = Answer(verify_project(file, order.project, order.mark, MAX_PROBLEMS, MAX_TEXT))
+    except CannotOpenError as error:
+        # It may tell the file's name.
+        answer = Answer(problem=str(error).encode(errors="backslashreplace").decode())
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    sys.stdout.buffer.flush()
+    # The thread that waits for the end of the input would hold up an orderly end.
+    os._exit(0)
+
+
+def _end_with(given: BinaryIO) -> None:
+    given.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

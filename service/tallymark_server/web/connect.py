@@ -1,0 +1,161 @@
+"""The methods of the contract over plain HTTP: `POST /tallymark.v1.ModelRegistry/GetModel`, as JSON or protobuf.
+
+curl, browsers and every client of Connect or gRPC-Web can call them. What answers is the code that answers over gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, aclosing, suppress
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tallymark_server.domain.errors import CallTimedOut, RegistryError, UnsupportedCall
+from tallymark_server.registry import Registry
+from tallymark_server.rpc.handlers import EventLog, ModelRegistry
+from tallymark_server.rpc.run_handlers import RunRegistry
+from tallymark_server.rpc.traffic import Turns
+from tallymark_server.web import envelopes
+from tallymark_server.web.errors import incident
+from tallymark_server.web.protocol_errors import refusal
+from tallymark_server.web.protocols import Dialect, NotTakenError, dialect_of
+from tallymark_server.web.request_bodies import LET_GO
+
+T = TypeVar("T")
+# In seconds; a caller that does not read how its call ended within it is let go.
+FAREWELL = 10.0
+
+
+class Call:
+    """What a method may ask of its call."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        """Return the headers."""
+        return self._request.headers.items()
+
+
+class Bridge:
+    """The methods of every service, by service and name, as an ASGI application."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._methods: dict[str, tuple[MethodDescriptor, Any]] = {}
+        turns = Turns()
+        for servicer in (ModelRegistry(registry), RunRegistry(registry), EventLog(registry)):
+            service = Default().FindServiceByName(f"tallymark.v1.{type(servicer).__name__}")
+            for method in service.methods:
+                handle = turns.of(method, getattr(servicer, method.name))
+                self._methods[f"/{service.full_name}/{method.name}"] = (method, handle)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the call, or refuse it."""
+        request = Request(scope, receive)
+        try:
+            method, handle = self._found(scope["path"])
+            dialect = dialect_of(request, method)
+        except NotTakenError as refused:
+            await refusal(scope, refused.error, refused.status, refused.headers)(scope, receive, send)
+            return
+        except RegistryError as error:
+            await refusal(scope, error)(scope, receive, send)
+            return
+        with suppress(ClientDisconnect):
+            # Whole, and kept by nobody else: see `bodies`.
+            body = [(await receive()).get("body", b"")]
+            answer = _enveloped if dialect.enveloped else _unary
+            await _while_there(request, answer(request, dialect, handle, body, send))
+
+    def _found(self, path: str) -> tuple[MethodDescriptor, Any]:
+        found = self._methods.get(path)
+        if found is None:
+            raise UnsupportedCall("path", path, "there is no such method in protos/tallymark/v1")
+        return found
+
+
+async def _while_there(request: Request, work: Awaitable[None]) -> None:
+    """Do the work; as over gRPC, it is cancelled when the caller leaves."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        leaving.cancel()
+        working.cancel()
+        # What it holds is free before the connection counts as done.
+        await asyncio.wait((working,))
+        if not working.cancelled():
+            working.exception()
+
+
+async def _unary(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+    try:
+        message = await _in_time(dialect, _answered(request, dialect, handle, body))
+        data, gzipped = await dialect.write(message)
+        response = Response(data, 200, dialect.headers(gzipped=gzipped))
+    except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
+        response = refusal(request.scope, _told(dialect, error))
+    await response(request.scope, request.receive, send)
+
+
+async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in dialect.headers().items()]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    try:
+        await _in_time(dialect, _sent(request, dialect, handle, body, send))
+        end = envelopes.end_of(dialect.kind)
+    except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
+        end = envelopes.end_of(dialect.kind, _told(dialect, error))
+    async with asyncio.timeout(FAREWELL):
+        await send({"type": "http.response.body", "body": end, "more_body": False})
+
+
+async def _answered(request: Request, dialect: Dialect, handle: Any, body: list[bytes]) -> Message:
+    answer: Message = await handle(await dialect.read(body.pop()), Call(request))
+    return answer
+
+
+async def _sent(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+    """Send each message of the answer, as fast as the caller reads."""
+    async with AsyncExitStack() as stack:
+        if dialect.method.server_streaming:
+            asked = await dialect.read(body.pop())
+            # A stream may last for days.
+            request.scope[LET_GO]()
+            stream: AsyncGenerator[Message] = handle(asked, Call(request))
+            messages: AsyncIterator[Message] = await stack.enter_async_context(aclosing(stream))
+        else:
+            messages = _one(await _answered(request, dialect, handle, body))
+        async for message in messages:
+            data, _ = await dialect.write(message)
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _one(message: Message) -> AsyncIterator[Message]:
+    yield message
+
+
+async def _in_time(dialect: Dialect, work: Awaitable[T]) -> T:
+    """Return what the work gives; raise CallTimedOut when the caller's time has passed, and end the work."""
+    timeout = dialect.timeout
+    deadline = asyncio.timeout(None if timeout is None else timeout / 1000)
+    try:
+        async with deadline:
+            return await work
+    except TimeoutError:
+        if timeout is None or not deadline.expired():
+            raise
+        raise CallTimedOut(timeout) from None
+
+
+def _told(dialect: Dialect, error: Exception) -> RegistryError:
+    return error if isinstance(error, RegistryError) else incident(dialect.method.full_name, error)

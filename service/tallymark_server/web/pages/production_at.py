@@ -1,0 +1,57 @@
+"""Which version was in production at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tallymark_server.domain.errors import InvalidField
+from tallymark_server.web import history
+from tallymark_server.web.formatting import iso
+from tallymark_server.web.pages.version_tabs import plain
+from tallymark_server.web.request import Answer, View, Visit
+
+SHOWN = 50
+
+
+async def page(visit: Visit) -> Answer:
+    """Who was in production at the time that is asked for, by whom, and since when."""
+    model = await visit.registry.model(visit.project, visit.model, deleted=True)
+    time = _time(visit)
+    revision = await visit.registry.revision_at(visit.project, time)
+    reign = await history.production(visit.registry, visit.project, model, revision + 1)
+    held = await history.held(visit.registry, visit.project, model, SHOWN)
+    facts = {
+        "held": held,
+        "title": f"{model.name} in production",
+        "model": model,
+        "time": time,
+        "stood": revision,
+        "reign": reign,
+    }
+    return View(
+        template="moment.html",
+        facts=facts,
+        data=lambda: {
+            "time": iso(time),
+            "revision": str(revision),
+            "production": plain(visit, reign.holder) if reign.holder else None,
+            "held": [
+                {"number": each.version.number, "since": iso(each.since.time), "until": each.until and iso(each.until)}
+                for each in held
+            ],
+        },
+        revision=revision,
+    )
+
+
+def _time(visit: Visit) -> int:
+    text = visit.text("time")
+    if not text:
+        return visit.now
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidField("time", text, "it is written 2026-03-01T12:00, in UTC if no offset is given") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1_000_000)

@@ -1,0 +1,114 @@
+"""What keeps other sites out.
+
+There is no authentication yet: whoever reaches the port may do anything. So what a browser does here must have been
+asked for by a page of ours, and a page of another site must not be able to pretend to be one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tallymark_server.domain.errors import ForeignOrigin
+from tallymark_server.web.protocol_errors import is_call, refusal
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Safety:
+    """Refuses requests that another site may have caused, and gives every answer the headers that browsers heed.
+
+    `names` are the host names, beside addresses and localhost, by which this server may be called, and `origins` those
+    of other sites whose pages may call methods.
+    """
+
+    def __init__(self, app: ASGIApp, names: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+        self._app = app
+        self._names = frozenset(name.lower() for name in names)
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(scope, Headers(scope=scope))
+        except ForeignOrigin as foreign:
+            status = 421 if foreign.metadata["field"] == "host" else 403
+            await refusal(scope, foreign, status)(scope, receive, _with_headers(send))
+            return
+        await self._app(scope, receive, _with_headers(send))
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            # A name that an attacker owns can be made to lead here; then the attacker's page would be of this origin.
+            rule = "this server does not go by that name; if it should, start it with --http-name NAME"
+            raise ForeignOrigin("host", host, rule)
+        call, origin, site = is_call(scope), headers.get("origin"), headers.get("sec-fetch-site")
+        if call and origin in self._origins:
+            return
+        # What a page of another site reads has no effect, but calls may take long, and no page of ours is one.
+        harmless = scope["method"] in SAFE_METHODS and (not call or (site == "none" and origin is None))
+        if not harmless and not _same_origin(headers, host):
+            field = "origin" if origin is not None or site is None else "sec-fetch-site"
+            rule = "calls and changes are taken from this server's own pages, not from other sites"
+            raise ForeignOrigin(field, headers[field], f"{rule}; its operator allows one with --http-origin ORIGIN")
+        if site in ("cross-site", "same-site") and not _is_visit(headers):
+            # Its page cannot read the answer, and would make this server work for nothing.
+            raise ForeignOrigin("sec-fetch-site", site, "other sites may lead people to pages here, not embed them")
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            _ = urlsplit(f"//{host}").port
+        except ValueError:
+            return False
+        if name in self._names or name == "localhost" or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _same_origin(headers: Headers, host: str) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = headers.get("origin")
+    try:
+        # Programs that are no browsers send neither.
+        return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
+    except ValueError:
+        return False
+
+
+def _is_visit(headers: Headers) -> bool:
+    """Return whether a browser asks for a page to show it by itself, as when a link is followed."""
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

@@ -1,0 +1,139 @@
+"""The listener of the dashboard: its port is taken at once; what answers on it is loaded while gRPC answers already."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tallymark_server import local_sockets
+from tallymark_server.registry import Registry
+from tallymark_server.rpc.server import CannotListenError
+from tallymark_server.rpc.traffic import max_connections
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from tallymark_server.web.live import Live
+
+BACKLOG = 512
+# What importing takes would stand in the way of those who wait for gRPC, so it is done beside it.
+_SLOW = ("uvicorn", "tallymark_server.web.connections", "tallymark_server.web.routes", "tallymark_server.web.rendering")
+
+
+class HttpServer:
+    """The dashboard and the bridge on one port. Whoever comes before they are loaded waits in the port's own line."""
+
+    def __init__(self, registry: Registry, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> None:
+        self._registry = registry
+        self._names = names
+        self._origins = origins
+        self._socket: socket.socket | None = None
+        self._path = ""
+        self._server: uvicorn.Server | None = None
+        self._live: Live | None = None
+        self._serving = self._stopping = False
+        self._ended = asyncio.Event()
+
+    def listen(self, host: str, port: int) -> int:
+        """Take the port, and return it: for 0 the system chooses one, a socket has none. Raises CannotListenError."""
+        if host.startswith(local_sockets.PREFIX):
+            path = host.removeprefix(local_sockets.PREFIX)
+            self._socket = _bound(path)
+            self._path = path
+            return 0
+        shown = f"[{host}]" if ":" in host else host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise CannotListenError(
+                f"the dashboard cannot listen on {shown}:{port}: {error.strerror or error}; name another port with"
+                " --http HOST:PORT (port 0 picks a free one), or do without it with --no-ui"
+            ) from None
+        chosen: int = self._socket.getsockname()[1]
+        return chosen
+
+    async def serve(self, grpc_port: int | str) -> None:
+        """Answer until `stop`; gRPC is answered at that port, or at that socket."""
+        self._serving = True
+        try:
+            await asyncio.to_thread(_load)
+            if not self._stopping:
+                await self._answer(grpc_port)
+        finally:
+            self._taken().close()
+            self._ended.set()
+
+    async def _answer(self, grpc_port: int | str) -> None:
+        import uvicorn
+
+        from tallymark_server.web.connections import PatientProtocol, Unread
+        from tallymark_server.web.live import Live
+        from tallymark_server.web.request import Surroundings
+        from tallymark_server.web.routes import site
+
+        class Server(uvicorn.Server):
+            """A server that leaves signals to those who started it."""
+
+            @contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                yield
+
+        class Protocol(PatientProtocol):
+            """Connections of this server."""
+
+            unread = Unread()
+
+        self._live = Live(self._registry)
+        config: dict[str, Any] = {"http": Protocol, "ws": "none", "lifespan": "off", "loop": "none"}
+        # Those above are answered with 503, so that a flood leaves descriptors for files and for gRPC.
+        limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
+        around = Surroundings(self._registry, grpc_port)
+        app = site(around, self._live, self._names, self._origins)
+        self._server = Server(uvicorn.Config(app, **config, **limits, **quiet, timeout_graceful_shutdown=1))
+        await self._server.serve([self._taken()])
+
+    async def stop(self) -> None:
+        """Take no more requests, and end every stream."""
+        self._stopping = True
+        if self._live is not None:
+            await self._live.close()
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._serving:
+            await self._ended.wait()
+        elif self._socket is not None:
+            self._socket.close()
+        if self._path:
+            local_sockets.remove(self._path)
+
+    def _taken(self) -> socket.socket:
+        assert self._socket is not None, "listen comes before serve"  # noqa: S101
+        return self._socket
+
+
+def _bound(path: str) -> socket.socket:
+    """Return a socket that listens at the path. Raises CannotListenError."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with local_sockets.binding(path):
+            made.bind(path)
+        made.listen(BACKLOG)
+    except (local_sockets.SocketTakenError, OSError) as error:
+        made.close()
+        raise CannotListenError(f"the dashboard cannot listen on unix:{path}: {error} (--http)") from None
+    return made
+
+
+def _load() -> None:
+    # Its words are for its own command line; what goes wrong in an answer is logged by the site.
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+    logging.getLogger("uvicorn").propagate = False
+    for module in _SLOW:
+        import_module(module)

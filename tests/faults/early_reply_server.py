@@ -1,0 +1,23 @@
+"""A server that answers before its commits are on the disk. The tests of durability must see that."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from tallymark_server.serve_command import serve
+from tallymark_server.storage.sqlite import engine
+
+prepare = engine.prepare
+
+
+def hurried(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
+    """As the server prepares its connection, but for the one promise."""
+    prepare(connection, path=path, projects=projects)
+    connection.execute("PRAGMA synchronous = OFF")
+
+
+if __name__ == "__main__":
+    engine.prepare = hurried
+    serve()

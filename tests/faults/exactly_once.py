@@ -1,0 +1,91 @@
+"""What must be true of a log after whatever happened to the clients and the server that wrote it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from faults.request_mix import MODELS, Request
+from tallymark import Client
+from tallymark.types.resources import Event, ModelVersion
+from tallymark.types.enums import Stage
+from tallymark_server.storage.sqlite.verification import verify
+
+
+class Ledger:
+    """The log as it has been read so far, with the effects of each token."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._effects: dict[str, list[Event]] = defaultdict(list)
+
+    @property
+    def effects(self) -> int:
+        return sum(map(len, self._effects.values()))
+
+    def problems(self, client: Client, db: Path, requests: Sequence[Request]) -> list[str]:
+        """Everything that is wrong now, with the file and with every request that was ever sent."""
+        self._read(client)
+        found = [f"verify: {problem}" for problem in verify(db).problems]
+        found += [problem for request in requests for problem in self._with(request)]
+        return found + list(self._with_numbers(client))
+
+    def _read(self, client: Client) -> None:
+        for event in client.list_events(len(self.events)):
+            self.events.append(event)
+            if token := token_of(event):
+                self._effects[token].append(event)
+
+    def _with(self, request: Request) -> Iterator[str]:
+        """What is wrong with the effects and the answers of one request."""
+        effects = self._effects[request.token]
+        where = f"{request.kind} {request.token}, sent {request.attempts} times"
+        if any(after.revision != before.revision + 1 for before, after in pairwise(effects)):
+            yield f"{where}: its effects are apart: {[event.revision for event in effects]}"
+        own = [event for event in effects if not request.target or moves(event, request.target)]
+        # To set what is set already has no effect; nor has, perhaps, what was given up.
+        least = 0 if not request.settled or request.kind in ("promote", "point") else request.effects
+        if not least <= len(own) <= request.effects:
+            yield f"{where}: it has {len(own)} effects and should have {request.effects}"
+        for answer in request.answers:
+            yield from self._with_answer(where, effects, request.answers[0], answer)
+
+    def _with_answer(
+        self, where: str, effects: Sequence[Event], first: Sequence[ModelVersion], answer: Sequence[ModelVersion]
+    ) -> Iterator[str]:
+        if effects and first[0].mod_revision >= effects[0].revision and answer != first:
+            yield f"{where}: it was answered {first} and then {answer}"
+        for version in answer:
+            if version.mod_revision > len(self.events) or self.events[version.mod_revision - 1].resource != version:
+                yield f"{where}: the log does not hold what was acknowledged: {version}"
+
+    def _with_numbers(self, client: Client) -> Iterator[str]:
+        for model in MODELS:
+            versions = list(client.list_versions(model))
+            count = client.get_model(model).last_number
+            if [version.number for version in versions] != list(range(count, 0, -1)):
+                yield f"the numbers of {model} are not 1 to {count}: {versions}"
+            for stage in (Stage.PRODUCTION, Stage.STAGING):
+                if len(holders := [version for version in versions if version.stage is stage]) > 1:
+                    yield f"{model} has more than one version in {stage}: {holders}"
+
+
+def token_of(event: Event) -> str:
+    """The token of the request of which the event is an effect."""
+    if event.kind in ("stage_changed", "alias_set", "alias_deleted"):
+        return event.reason
+    if isinstance(event.resource, ModelVersion):
+        if event.kind == "version_created":
+            return event.resource.description
+        if event.kind == "metadata_logged":
+            return str(event.resource.metadata["token"])
+    return ""
+
+
+def moves(event: Event, target: str) -> bool:
+    """Whether the event moves that version, and not another out of its way."""
+    version = event.resource
+    assert isinstance(version, ModelVersion)
+    return event.kind in ("stage_changed", "alias_set") and f"{version.model}/{version.number}" == target
