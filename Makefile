@@ -1,27 +1,31 @@
-# Everything a developer does here, one command each. `make` alone tells them all.
+# Everything a developer does here, one command each. `make` alone lists them.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
 # A server that is started again and again, by tests and benches, must not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo serve test soak screenshots check bench bench-growth bench-peers bench-dashboard bench-import bench-hostile protos clean
+.PHONY: help setup demo serve test soak screenshots check check-code check-contract check-project bench bench-growth bench-peers bench-dashboard bench-import bench-hostile protos build sbom lock clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
 setup: .venv/.ready ## create the environment in .venv (every other command does it by itself)
 
-.venv/.ready: pyproject.toml
+# What is installed here is pinned with its hash; `make lock` changes the pins.
+INSTALL := pip install --quiet --disable-pip-version-check
+.venv/.ready: pyproject.toml .ci/requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tallymark needs Python 3.11 or newer; name one with PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[server,artifacts]' --group dev
+	$(BIN)/$(INSTALL) --upgrade 'pip>=25.1'
+	$(BIN)/$(INSTALL) --require-hashes --requirement .ci/requirements/dev.txt
+	$(BIN)/$(INSTALL) --no-deps --editable .
 	@touch $@
 
-.cache/imports/.ready: pyproject.toml
-	@$(PYTHON) -m venv --clear .cache/imports
-	@.cache/imports/bin/pip install --quiet --upgrade 'pip>=25.1'
-	@.cache/imports/bin/pip install --quiet --group imports
+# Tools whose libraries would get in the way of the service have an environment of their own.
+.cache/%/.ready: .ci/requirements/%.txt
+	@$(PYTHON) -m venv --clear .cache/$*
+	@.cache/$*/bin/$(INSTALL) --upgrade 'pip>=25.1'
+	@.cache/$*/bin/$(INSTALL) --require-hashes --requirement $<
 	@touch $@
 
 demo: setup ## start a server, train a model several times through the decorators, promote the best, print the versions; OPTIONS=--keep leaves the server and its dashboard running
@@ -46,15 +50,25 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 screenshots: setup ## make the pictures of the dashboard that README shows
 	TALLYMARK_TEST_PICTURES=tests/web/pictures $(BIN)/pytest tests/web/test_screenshots.py
 
-check: setup .cache/imports/.ready ## format, lint, types, import contracts, the contract, generated stubs and reasons up to date
+check: check-code check-contract check-project ## run every check but the tests, as the three commands below
+
+check-code: setup .cache/imports/.ready ## check format, lint, types and the layers of imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PYTHONPATH=sdk:service .cache/imports/bin/lint-imports
+
+check-contract: setup ## check the contract, that it serves programs of the last release, and that the stubs and the table of reasons are up to date
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/python protos/breaking.py
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/python protos/reasons.py --check
+
+check-project: setup ## check spelling, the workflows, that the pins fit pyproject.toml, and the figures in the README
+	$(BIN)/codespell
+	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/python .ci/lock.py --check
 	PYTHONPATH=tests $(BIN)/python -m bench.report --check
-	$(BIN)/python protos/generate.py --check && $(BIN)/python protos/reasons.py --check
 
 bench: setup ## measure speed as ratios to a bare gRPC echo, in one run; OPTIONS=--quick in under three minutes
 	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
@@ -77,6 +91,25 @@ bench-hostile: setup ## attack a server in every way that tests/attacks knows, a
 protos: setup ## generate the stubs in sdk/ and the table of reasons in protos/README.md from the contract
 	$(BIN)/python protos/generate.py
 	$(BIN)/python protos/reasons.py
+
+# Where the packages are written.
+DIST ?= dist
+
+build: .cache/release/.ready ## build the source distribution and the wheel in dist/, and check that the wheel installs and runs
+	rm -rf $(DIST) .cache/wheel
+	.cache/release/bin/pyproject-build --outdir $(DIST)
+	.cache/release/bin/twine check --strict $(DIST)/*.tar.gz $(DIST)/*.whl
+	$(PYTHON) -m venv --without-pip .cache/wheel
+	.cache/release/bin/pip --python .cache/wheel install --quiet --require-hashes --requirement .ci/requirements/runtime.txt
+	.cache/release/bin/pip --python .cache/wheel install --quiet --no-deps $(DIST)/*.whl
+	.cache/release/bin/pip --python .cache/wheel check
+	.cache/wheel/bin/tallymark --version
+
+sbom: build ## build, and list in dist/ what an installation of the service consists of (CycloneDX)
+	.cache/release/bin/cyclonedx-py environment --output-reproducible --output-file $(DIST)/tallymark.cdx.json .cache/wheel/bin/python
+
+lock: .cache/release/.ready ## pin the dependencies with their hashes; OPTIONS=--upgrade to the newest versions that are allowed
+	.cache/release/bin/python .ci/lock.py $(OPTIONS)
 
 clean: ## remove the environment and everything made by it
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

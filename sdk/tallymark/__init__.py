@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         RunStep,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "Artifact",
     "ArtifactInfo",
