@@ -84,7 +84,7 @@ def test_a_refusal_has_an_exit_code_and_one_line(run: Any, churn: Client) -> Non
 
 @pytest.mark.parametrize("branch", errors.TallymarkError.__subclasses__())
 def test_every_kind_of_error_has_its_exit_code(branch: type[errors.TallymarkError]) -> None:
-    """Each branch of the tree of errors ends a command with the code that the README tells, any other with 1."""
+    """Each branch of the tree of errors ends a command with the code in the guide, any other with 1."""
     codes = {"InvalidArgument": 2, "NotFound": 4, "AlreadyExists": 5, "Refused": 6, "Conflict": 6, "OutOfRange": 6}
     codes |= {"Unauthenticated": 7, "Forbidden": 7, "Unavailable": 8, "Internal": 1, "DataLoss": 1, "Unimplemented": 1}
     with pytest.raises(click.exceptions.Exit) as ended:

@@ -1,4 +1,4 @@
-"""The tree of commands, as `--help` and the README tell it."""
+"""The tree of commands, as `--help` and the guide to the SDK describe it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from documents import chapter
 from tallymark.cli import main
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-SECTION = README.partition("## The command line\n")[2].partition("\n## ")[0]
+SECTION = chapter("sdk/README.md", "The command line")
 
-# What every command that prints data has, and the README says once.
+# What every command that prints data has, and the guide says once.
 EVERYWHERE = {"--output", "--no-headers", "--columns", "--help"}
 
 
@@ -49,18 +48,18 @@ def top_help() -> str:
     return CliRunner().invoke(main, ["--help"]).stdout
 
 
-def readme_reference() -> dict[str, set[str]]:
-    """The commands of the README's reference with their options."""
+def reference_of_the_guide() -> dict[str, set[str]]:
+    """Return the commands of the guide's reference with their options."""
     (block,) = re.findall(r"^```text\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
     joined = re.sub(r"\n {10,}", " ", block)
     split = [re.fullmatch(r"(.*?)(?:\s+(--.*))?", line) for line in joined.splitlines()]
     return {f"tallymark {found[1].strip()}": set((found[2] or "").split()) for found in split if found}
 
 
-def test_the_readme_tells_every_command_and_every_option() -> None:
-    """The README's reference is what `--help` tells: each command, its arguments, its options, and none besides."""
+def test_the_guide_has_every_command_and_every_option() -> None:
+    """The guide's reference has what `--help` shows: each command, its arguments, its options, and none besides."""
     told = dict(map(usage, COMMANDS))
-    assert readme_reference() == {call: options - EVERYWHERE for call, options in told.items()}
+    assert reference_of_the_guide() == {call: options - EVERYWHERE for call, options in told.items()}
 
 
 def test_commands_that_print_data_have_the_same_options() -> None:
@@ -86,15 +85,15 @@ def test_every_command_says_in_one_line_what_it_does(path: str) -> None:
     assert not COMMANDS[path].get_short_help_str(64).endswith("...")
 
 
-def test_every_option_that_the_readme_names_is_there() -> None:
-    """What the README says of options is true of some command."""
+def test_every_option_that_the_guide_names_exists() -> None:
+    """An option that the guide names is one of some command."""
     named = set(re.findall(r"`(-{1,2}[a-z][\w-]*)`", SECTION))
     there = {name for command in (main, *COMMANDS.values()) for param in command.params for name in param.opts}
     assert named
     assert named <= there | {"--help"}
 
 
-def test_the_readme_and_the_help_tell_the_same_exit_codes() -> None:
+def test_the_guide_and_the_help_have_the_same_exit_codes() -> None:
     """Whoever writes a script finds the exit codes in either place."""
     told = [re.search(r"Exit codes: (0 .*? 130 Ctrl-C\.)", " ".join(text.split())) for text in (SECTION, top_help())]
     assert told[0]

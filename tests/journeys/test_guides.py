@@ -1,40 +1,60 @@
-"""The README: what it shows is what happens."""
+"""The README and the guides: what they show is what happens."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import click
 import pytest
-from fastapi.testclient import TestClient
-from sklearn.datasets import load_breast_cancer
 
-from tallymark import Client
+from documents import Block, blocks, documents, read
+from importers.mlflow_server import filled
+from cached_folders import ROOT
+from system_programs import program
+from tallymark import settings
+from tallymark_server.serve_command import serve
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-CHAPTERS = README.partition("## Train\n")[2].partition("## From any language\n")[0]
-STORY = re.findall(r"^```(\w+)\n(.*?)^```$", CHAPTERS, re.MULTILINE | re.DOTALL)
-[SERVICE] = [text for kind, text in STORY if kind == "python" and "FastAPI" in text]
+# Blocks that are not executed here, by document and heading, and the test that knows what they show.
+ELSEWHERE = {
+    ("README.md", "Install"): "tests/install/test_install.py",
+    ("README.md", "How it is built"): "tests/test_house.py",
+    ("sdk/README.md", "The command line"): "tests/cli/test_tree.py",
+    # Executed by whoever releases; the packages that they build are tested.
+    (".github/RELEASING.md", "Publish"): "tests/install/test_release.py",
+    (".github/RELEASING.md", "Continue"): "tests/install/test_release.py",
+    ("sdk/examples/README.md", "Examples"): "tests/journeys/test_examples.py",
+    **{
+        ("protos/README.md", title): "tests/clients/test_guide.py"
+        for title in ("Filters and orders", "JavaScript and TypeScript", "Python", "Go", "Java", "From a shell")
+    },
+}
+PLAYED = ["README.md", "sdk/README.md", "service/README.md"]
+# Lines that need a program which cannot be installed here; their calls are checked in this file.
+GRPCURL = re.compile(r"^grpcurl .*?[^\\]\n", re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list[str]:
-    return [text for kind, text in BLOCKS if kind == language]
+def story(document: str) -> list[Block]:
+    """Return the blocks of a document that are executed here, in order."""
+    return [block for block in blocks(document) if (document, block.chapter) not in ELSEWHERE]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder with the README's service in the background, as `tallymark up` starts it, but on free ports."""
+    """An empty folder with a service in the background, as `tallymark up` starts it, but on free ports."""
     home, empty = tmp_path / "home", tmp_path / "empty"
     empty.mkdir()
-    settings = {
+    variables = {
         "HOME": home,
         "XDG_STATE_HOME": home / "state",
         "XDG_CONFIG_HOME": home / "config",
@@ -42,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "TALLYMARK_HTTP": "127.0.0.1:0",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    for name, value in settings.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.delenv("TALLYMARK_SPOOL", raising=False)
     monkeypatch.chdir(empty)
@@ -54,109 +74,122 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def shell(script: str) -> subprocess.CompletedProcess[str]:
-    """The result of lines of a shell, of which the first that fails ends them."""
-    return subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=False)
+    """Run lines of a shell, which end at the first that fails."""
+    command = ["bash", "-euc", script]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def here(script: str) -> str:
+    """Return the lines with the addresses of this test's service, and without those for which a program is missing."""
+    (running,) = json.loads(shell("tallymark status -o json").stdout)
+    known = {"127.0.0.1:8080": urlsplit(running["dashboard"]).netloc, "registry:50051": running["address"]}
+    for shown, actual in known.items():
+        script = script.replace(shown, actual)
+    return GRPCURL.sub("", script).replace("curl ", "curl --silent --show-error --fail ")
+
+
+def executed(block: Block) -> subprocess.CompletedProcess[str]:
+    """Run a program, its tests, or lines of a shell."""
+    if block.language == "sh":
+        if "curl " in block.text:
+            program("curl", packages=("curl",))
+        return shell(here(block.text))
+    if block.language == "toml":
+        Path("tallymark.toml").write_text(block.text)
+        return shell("true")
+    assert block.language == "python", f"nothing executes {block.language} in {block.document}: {block.chapter}"
+    name, command = (
+        ("test_program.py", "-m pytest -q -p no:cacheprovider -p no:asyncio")
+        if "def test_" in block.text
+        else ("program.py", "")
+    )
+    Path(name).write_text(block.text)
+    return shell(f"python {command} {name}")
 
 
 def compact(text: str) -> str:
-    """The text without the blanks by which a table is aligned."""
+    """Return the text without the blanks by which a table is aligned."""
     return re.sub(r"[ \t]+", " ", text)
 
 
-def test_the_chapters_join_in_one_empty_folder(folder: Path) -> None:
-    """Trained, looked at, promoted and read again in the README's order, each block prints the text after it."""
-    assert "tallymark up" in "".join(blocks("sh"))
-    shown = 0
-    for place, (kind, text) in enumerate(STORY):
-        if kind == "text" or text == SERVICE:
+def play(document: str) -> None:
+    """Execute every block of a document in order; what a block of text shows is what the block before it printed."""
+    end = Block(document, "", "", "")
+    for block, following in pairwise([*story(document), end]):
+        if block.language == "text":
             continue
-        if kind == "python":
-            (folder / "program.py").write_text(text)
-            done = shell("python program.py")
-        else:
-            done = shell(text)
-        assert done.returncode == 0, done.stderr
-        following = STORY[place + 1] if place + 1 < len(STORY) else ("", "")
-        if following[0] == "text":
-            shown += 1
-            assert compact(done.stdout).startswith(compact(following[1])), done.stdout
-        if kind == "python":
-            assert done.stderr == ""
-    assert shown >= 3
-    _serves_what_is_in_production()
+        done = executed(block)
+        assert done.returncode == 0, f"{block.chapter}: {done.stderr or done.stdout}"
+        if following.language == "text":
+            assert compact(done.stdout).startswith(compact(following.text)), f"{block.chapter}: {done.stdout}"
+        if block.language == "python":
+            assert done.stderr == "", block.chapter
 
 
-def _serves_what_is_in_production() -> None:
-    """The README's service answers with what was promoted before, and with the next once it is promoted."""
-    service: dict[str, Any] = {}
-    exec(SERVICE, service)
-    tumors = service["tumors"]
-    measured = list(load_breast_cancer().data[0])
-    with Client() as registry, TestClient(service["app"]) as http:
-        assert http.post("/tumors", json=measured).json() == {"benign": False, "number": 2}
-        registry.set_stage("tumors/3", "production", force=True)
-        assert http.portal.call(tumors.wait_for, lambda: tumors.current.version.number == 3, 30)
-        assert http.post("/tumors", json=measured).json() == {"benign": False, "number": 3}
-    assert Path("tumors.json").exists()
+@pytest.fixture
+def sources(folder: Path, document: str) -> None:
+    """The registries of MLflow and of ZenML from which the guide to the service imports."""
+    if document != "service/README.md":
+        return
+    filled(f"sqlite:///{folder / 'mlflow.db'}")
+    with closing(sqlite3.connect(folder / "zenml.db")) as database:
+        database.executescript((ROOT / "tests/importers/zenml-0.98.0.sql").read_text())
+
+
+@pytest.mark.usefixtures("sources")
+@pytest.mark.parametrize("document", PLAYED)
+def test_a_document_works_in_an_empty_folder(folder: Path, document: str) -> None:
+    """Its programs and commands work one after the other, and print what it shows."""
+    assert any(block.language in {"python", "sh"} for block in story(document))
+    play(document)
+
+
+def test_every_block_is_executed_by_a_test() -> None:
+    """Each document with code is played here, or its chapter names a test that exists."""
+    with_code = {document for document in documents() if blocks(document)}
+    assert [document for document in with_code - {*PLAYED} if story(document)] == []
+    chapters = {(document, block.chapter) for document in with_code for block in blocks(document)}
+    assert ELSEWHERE.keys() <= chapters, "a chapter that is listed here has no code any more"
+    assert all((ROOT / test).is_file() for test in ELSEWHERE.values())
 
 
 def test_the_program_runs_without_the_registry_when_recording_is_disabled(tmp_path: Path) -> None:
     """With TALLYMARK_MODE=disabled the README's training comes to its end, with 0 for each number."""
     environment = {**os.environ, "TALLYMARK_MODE": "disabled", "TALLYMARK_URL": "127.0.0.1:1"}
-    command = [sys.executable, "-c", blocks("python")[0]]
+    [training, *_] = [block for block in story("README.md") if block.language == "python"]
+    command = [sys.executable, "-c", training.text]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("are number 0") == 3
-
-
-def test_the_readme_keeps_its_order() -> None:
-    """What it is, install, train, promote, serve, what is recorded, languages, dashboard, commands, rooms, promises."""
-    assert re.findall(r"^#+ (.*)$", README, re.MULTILINE) == [
-        "Tallymark",
-        "Install",
-        "Train",
-        "Look, and promote",
-        "Serve what is in production",
-        "Numbers, names, runs without decorators",
-        "What is recorded",
-        "When the registry is away",
-        "From any language",
-        "The dashboard",
-        "The command line",
-        "Erasing",
-        "Backup, export, import",
-        "Moving from MLflow or ZenML",
-        "What it costs",
-        "Two commands",
-        "The rooms",
-        "The promises",
-    ]
+    assert done.stdout.count("version 0") == 3
 
 
 def test_the_first_program_is_short() -> None:
     """The first program stays one that a reader takes in at a glance: a real training in twenty lines."""
-    lines = [line for line in blocks("python")[0].splitlines() if line.strip()]
-    assert len(lines) <= 20
+    [training, *_] = [block for block in story("README.md") if block.language == "python"]
+    assert len([line for line in training.text.splitlines() if line.strip()]) <= 20
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "serve", "bench"])
-def test_every_make_command_of_the_readme_is_there(target: str) -> None:
-    """A command that the README names is one that the Makefile has."""
-    assert f"make {target}" in README
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+def test_the_guide_has_every_setting_of_the_service() -> None:
+    """Each flag of `tallymark serve` is in the guide's table with its variable and its default, and none besides."""
+    told = re.findall(r"^\| `(--[\w-]+)` \| `(\w+)` \| `?([^`|]+?)`? \|", read("service/README.md"), re.MULTILINE)
+    defaults = serve.make_context("serve", [], resilient_parsing=True).params
+    options = [option for option in serve.params if isinstance(option, click.Option)]
+    assert told == [
+        (option.opts[0], f"TALLYMARK_{str(option.name).upper()}", shown(option, defaults)) for option in options
+    ]
 
 
-def test_every_room_of_the_readme_is_there() -> None:
-    """Each path in the table of rooms exists."""
-    rooms = re.findall(r"^\| `([^`]+)` \|", README, re.MULTILINE)
-    assert len(rooms) >= 6
-    for room in rooms:
-        assert (ROOT / room).exists(), room
+def shown(option: click.Option, defaults: dict[str, Any]) -> str:
+    """Return the default of an option as the guide has it."""
+    if isinstance(option.show_default, str):
+        return option.show_default
+    default = defaults.get(str(option.name))
+    if isinstance(default, tuple):
+        return ", ".join(default) or "none"
+    return "none" if default is None else str(default)
 
 
-def test_every_promise_of_the_readme_names_its_proof() -> None:
-    """Each promise points to a test file that exists."""
-    proofs = re.findall(r"\(`(tests/[^`]+)`\)", README)
-    assert len(proofs) >= 6
-    for proof in proofs:
-        assert (ROOT / proof).exists(), proof
+def test_the_guide_has_every_setting_of_the_sdk() -> None:
+    """Each variable that the SDK reads as a setting is in the guide's table, and none besides."""
+    told = re.findall(r"^\| `(TALLYMARK_\w+)` \|", read("sdk/README.md"), re.MULTILINE)
+    assert sorted(told) == sorted(name for name in settings._VARIABLES if name.startswith("TALLYMARK_"))
