@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 import structlog
 
 from tallymark_server.domain.commands import Command, Keys
-from tallymark_server.domain.decisions import AnyCommand, Outcome, take
+from tallymark_server.domain.decisions import AnyCommand, Outcome, handle
 from tallymark_server.domain.errors import DataDamaged, Overloaded, RegistryError, Stopping, StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.storage.contract import Storage, TooMuchError, Writing
@@ -252,7 +252,7 @@ def _decide_stretch(
     events: list[Event] = []
     for command in commands:
         try:
-            decision = take(state, command, clock())
+            decision = handle(state, command, clock())
         except RegistryError as error:
             answers.append(error)
             continue

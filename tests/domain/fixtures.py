@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.commands import Keys
-from tallymark_server.domain.decisions import AnyCommand, Decision, Outcome, take
+from tallymark_server.domain.decisions import AnyCommand, Decision, Outcome, handle
 from tallymark_server.domain.errors import RegistryError, Unavailable
 from tallymark_server.domain.model import Artifact, Erasure, Model, ModelVersion, Project, Run, RunStep
 from tallymark_server.domain.state import State
@@ -124,7 +124,7 @@ def _loaded(history: History, *commands: AnyCommand) -> State:
 
 def _taken(state: State, command: AnyCommand, now: int) -> Decision | RegistryError:
     try:
-        return take(state, command, now)
+        return handle(state, command, now)
     except RegistryError as error:
         return error
 

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 from tallymark_server.domain.capacity import check_links
 from tallymark_server.domain.commands import LinkArtifact, UnlinkArtifact
 from tallymark_server.domain.errors import ArtifactNotFound, RunNotFound
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Artifact
 from tallymark_server.domain.state import State
 
 
-def link_artifact(state: State, command: LinkArtifact, scribe: Scribe) -> Artifact:
+def link_artifact(state: State, command: LinkArtifact, recorder: EventRecorder) -> Artifact:
     """The link, new, or the one that says the same already."""
     version = state.version(command.model, command.reference)
     if command.run is not None and state.runs[command.run] is None:
@@ -38,22 +38,22 @@ def link_artifact(state: State, command: LinkArtifact, scribe: Scribe) -> Artifa
         role=command.role,
         run=command.run,
         step=command.step,
-        creator=scribe.actor,
-        create_time=scribe.time,
-        create_revision=scribe.revision,
-        mod_revision=scribe.revision,
+        creator=recorder.actor,
+        create_time=recorder.time,
+        create_revision=recorder.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.ARTIFACT_LINKED, artifact)
+    recorder.record(Kind.ARTIFACT_LINKED, artifact)
     return artifact
 
 
-def unlink_artifact(state: State, command: UnlinkArtifact, scribe: Scribe) -> Artifact:
+def unlink_artifact(state: State, command: UnlinkArtifact, recorder: EventRecorder) -> Artifact:
     """The link as it was when it was taken away."""
     version = state.version(command.model, command.reference)
     for link in reversed(state.links(version, command.name)):
         if not link.unlinked and command.ordinal in (None, link.ordinal):
-            image = replace(link, unlinked=True, mod_revision=scribe.revision)
-            scribe.write(Kind.ARTIFACT_UNLINKED, image, reason=command.reason)
+            image = replace(link, unlinked=True, mod_revision=recorder.revision)
+            recorder.record(Kind.ARTIFACT_UNLINKED, image, reason=command.reason)
             return image
     shown = command.name if command.ordinal is None else f"{command.name}@{command.ordinal}"
     raise ArtifactNotFound(state.project, version.model, version.number, shown)

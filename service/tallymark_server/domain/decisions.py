@@ -1,4 +1,4 @@
-"""Decides: from what is known and what is asked, to what happens, or to a refusal."""
+"""Decide commands: from the state and a command to its answer and events, or to a refusal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tallymark_server.domain import lifecycle
 from tallymark_server.domain.artifacts import link_artifact, unlink_artifact
 from tallymark_server.domain.erasure import erase
 from tallymark_server.domain.errors import ProjectNotFound, RegistryError, RequestIdReused
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.metrics import log_metadata
 from tallymark_server.domain.model import (
@@ -85,27 +85,27 @@ AnyCommand = (
 
 
 class Decision(Struct, frozen=True):
-    """What a command comes to: the answer, and the events that make it true (none if it is true already)."""
+    """The answer to a command, and the events that make it true (none if it is true already)."""
 
     outcome: Outcome
     events: tuple[Event, ...]
 
 
-def take(state: State, command: AnyCommand, now: int) -> Decision:
-    """Decide the command and let the state take in what happens; a RegistryError leaves the state as it was.
+def handle(state: State, command: AnyCommand, now: int) -> Decision:
+    """Decide the command and apply its events to the state. Raises a RegistryError, which leaves the state as it was.
 
-    A request that was answered before is answered as it was answered then, and has no effect again. Every answer to a
-    request_id, refusals too, is noted in the state for that.
+    A request that was answered before gets the same answer again, without effect. For that, the state keeps a receipt
+    of every answer to a request_id, refusals included.
     """
     if not command.request_id or command.validate_only:
-        return _taken(state, command, now)
+        return _decide_and_evolve(state, command, now)
     receipt = state.receipt(command.request_id, now)
     if receipt is not None:
         if receipt.fingerprint != command.fingerprint:
             raise RequestIdReused(state.project, command.request_id)
         return Decision(replay(command, receipt), ())
     try:
-        decision = _taken(state, command, now)
+        decision = _decide_and_evolve(state, command, now)
     except RegistryError as refusal:
         if refusal.is_answer:
             state.remember(command.request_id, Receipt(fingerprint=command.fingerprint, time=now, refusal=refusal))
@@ -115,18 +115,18 @@ def take(state: State, command: AnyCommand, now: int) -> Decision:
 
 
 def decide(state: State, command: AnyCommand, now: int) -> Decision:
-    """The answer to the command, and the events that make it true. Reads the state, and changes nothing."""
+    """Return the answer to the command, and the events that make it true, without changing the state."""
     if state.is_new and not isinstance(command, c.CreateProject):
         raise ProjectNotFound(state.project)
-    scribe = Scribe(state, command, now)
-    outcome = _ANSWERS[type(command)](state, command, scribe)
+    recorder = EventRecorder(state, command, now)
+    outcome = _HANDLERS[type(command)](state, command, recorder)
     if isinstance(outcome, Model):
         outcome = replace(outcome, holders=_held(state, command))
-    return Decision(outcome, tuple(scribe.events))
+    return Decision(outcome, tuple(recorder.events))
 
 
 def replay(command: AnyCommand, receipt: Receipt) -> Outcome:
-    """Return the answer that the command was given before. Raise the RegistryError with which it was refused."""
+    """Return the answer that the command got before. Raises the RegistryError with which it was refused."""
     if receipt.refusal is not None:
         raise receipt.refusal
     kinds = {event.kind for event in receipt.events}
@@ -141,15 +141,15 @@ def replay(command: AnyCommand, receipt: Receipt) -> Outcome:
             run = next(image for image in images if isinstance(image, Run))
             return c.Started(run, Kind.RUN_STARTED in kinds, versions[-1] if versions else None)
         case c.RunCommand():
-            # What the run's versions became follows it.
+            # The images of its versions follow it.
             return cast("Run", images[0])
         case _:
             last = images[-1]
             return replace(last, holders=receipt.holders) if isinstance(last, Model) else cast("Outcome", last)
 
 
-# What answers each command; every command of the union has its place here.
-_ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
+# The function that decides each command of the union.
+_HANDLERS: dict[type, Callable[[State, Any, EventRecorder], Outcome]] = {
     c.CreateProject: create_project,
     c.CreateModel: create_model,
     c.CreateVersions: create_versions,
@@ -180,7 +180,7 @@ _ANSWERS: dict[type, Callable[[State, Any, Scribe], Outcome]] = {
 }
 
 
-def _taken(state: State, command: AnyCommand, now: int) -> Decision:
+def _decide_and_evolve(state: State, command: AnyCommand, now: int) -> Decision:
     decision = decide(state, command, now)
     if command.validate_only:
         return Decision(decision.outcome, ())
@@ -212,7 +212,7 @@ def _receipt(command: AnyCommand, decision: Decision, state: State, now: int) ->
 
 
 def _held(state: State, command: AnyCommand) -> Holders:
-    """Return who holds the places of the model with which the command is answered."""
+    """Return the holders of the model that is the answer to the command."""
     match command:
         case c.ModelCommand() if not isinstance(command, c.PurgeModel):
             # No other command about a model as a whole changes who holds its places.

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import ModelNotFound, NothingToErase, RunNotFound
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import (
     Artifact,
@@ -73,7 +73,7 @@ def subject_of(state: State, what: c.Erasing) -> Subject:
     return Subject(model_id=model.id, model=model.name, number=number, name=name, purged=purged)
 
 
-def erase(state: State, command: c.Erase, scribe: Scribe) -> Erasure:
+def erase(state: State, command: c.Erase, recorder: EventRecorder) -> Erasure:
     """Return what is erased; NothingToErase if a path leads to nothing, and then nothing is erased at all."""
     subject_of(state, command.what)
     prospect = state.prospect
@@ -89,10 +89,10 @@ def erase(state: State, command: c.Erase, scribe: Scribe) -> Erasure:
         paths=tuple(dict.fromkeys(without_key(path) for path in command.what.paths)),
         contents=prospect.contents,
         digest=prospect.digest,
-        mod_revision=scribe.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.actor = Eraser(prospect.subject, command.what, scribe.revision).actor(scribe.actor)
-    scribe.write(Kind.ERASED, erasure, reason=command.reason)
+    recorder.actor = Eraser(prospect.subject, command.what, recorder.revision).actor(recorder.actor)
+    recorder.record(Kind.ERASED, erasure, reason=command.reason)
     return erasure
 
 

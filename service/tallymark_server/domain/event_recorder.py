@@ -1,4 +1,4 @@
-"""Writes the events of one command: gives each its revision, time and actor."""
+"""Record the events of one command, each with its revision, time and actor."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tallymark_server.domain.model import Model, ModelVersion, Resource, Stage
 from tallymark_server.domain.state import State
 
 
-class Scribe:
-    """Writes the events of one command, after everything that could refuse it was asked."""
+class EventRecorder:
+    """Records the events of one command, once nothing can refuse it any more."""
 
     def __init__(self, state: State, command: Command[object], now: int) -> None:
         self.revision = state.revision + 1
@@ -22,7 +22,7 @@ class Scribe:
         self.actor = command.actor
         self.events: list[Event] = []
 
-    def write(
+    def record(
         self,
         kind: Kind,
         image: Resource,
@@ -33,7 +33,7 @@ class Scribe:
         previous_number: int = 0,
         previous_name: str = "",
     ) -> None:
-        """Write down what a resource became at `self.revision`, and turn to the next revision."""
+        """Record the resource as it is after `self.revision`, and go on to the next revision."""
         self.events.append(
             Event(
                 revision=self.revision,
@@ -51,9 +51,9 @@ class Scribe:
         self.revision += 1
 
     def changed(self, version: ModelVersion, **changes: Any) -> ModelVersion:
-        """The version as it is after a change at `self.revision`."""
+        """Return the version as it is after a change at `self.revision`."""
         return replace(version, **changes, mod_revision=self.revision, update_time=self.time)
 
     def changed_model(self, model: Model, **changes: Any) -> Model:
-        """The model as it is after a change at `self.revision`."""
+        """Return the model as it is after a change at `self.revision`."""
         return replace(model, **changes, mod_revision=self.revision, update_time=self.time)

@@ -16,7 +16,7 @@ from tallymark_server.domain.errors import (
     VersionNameTaken,
     VersionNotDeleted,
 )
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.metadata import merged, same
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, Model, ModelCard, ModelVersion, Stage
@@ -25,7 +25,7 @@ from tallymark_server.domain.reference import in_stage, named
 from tallymark_server.domain.state import State
 
 
-def update_model(state: State, command: c.UpdateModel, scribe: Scribe) -> Model:
+def update_model(state: State, command: c.UpdateModel, recorder: EventRecorder) -> Model:
     """The model with what people write about it changed."""
     model = state.model(command.model)
     _check_model_etag(state, model, command.etag)
@@ -33,10 +33,10 @@ def update_model(state: State, command: c.UpdateModel, scribe: Scribe) -> Model:
     if not changes:
         return model
     card = check_card(replace(model.card, **changes), model.card)
-    return _write(scribe, Kind.MODEL_UPDATED, scribe.changed_model(model, card=card))
+    return _write(recorder, Kind.MODEL_UPDATED, recorder.changed_model(model, card=card))
 
 
-def rename_model(state: State, command: c.RenameModel, scribe: Scribe) -> Model:
+def rename_model(state: State, command: c.RenameModel, recorder: EventRecorder) -> Model:
     """The model under its new name."""
     model = state.model(command.model)
     _check_model_etag(state, model, command.etag)
@@ -44,35 +44,35 @@ def rename_model(state: State, command: c.RenameModel, scribe: Scribe) -> Model:
         return model
     if state.models[command.name] is not None:
         raise ModelExists(state.project, command.name)
-    image = scribe.changed_model(model, name=command.name)
-    scribe.write(Kind.MODEL_RENAMED, image, previous_name=model.name)
+    image = recorder.changed_model(model, name=command.name)
+    recorder.record(Kind.MODEL_RENAMED, image, previous_name=model.name)
     return image
 
 
-def delete_model(state: State, command: c.DeleteModel, scribe: Scribe) -> Model:
+def delete_model(state: State, command: c.DeleteModel, recorder: EventRecorder) -> Model:
     """The model, deleted."""
     model = state.model(command.model)
     _check_model_etag(state, model, command.etag)
     holder = state.find(command.model, in_stage(Stage.PRODUCTION))
     if holder is not None and not command.force:
         raise VersionInUse(state.project, model.name, holder.number)
-    image = scribe.changed_model(model, delete_time=scribe.time)
-    return _write(scribe, Kind.MODEL_DELETED, image, command.reason)
+    image = recorder.changed_model(model, delete_time=recorder.time)
+    return _write(recorder, Kind.MODEL_DELETED, image, command.reason)
 
 
-def undelete_model(state: State, command: c.UndeleteModel, scribe: Scribe) -> Model:
+def undelete_model(state: State, command: c.UndeleteModel, recorder: EventRecorder) -> Model:
     """The model, as it was."""
     model = _deleted_model(state, command.model)
-    return _write(scribe, Kind.MODEL_UNDELETED, scribe.changed_model(model, delete_time=None), command.reason)
+    return _write(recorder, Kind.MODEL_UNDELETED, recorder.changed_model(model, delete_time=None), command.reason)
 
 
-def purge_model(state: State, command: c.PurgeModel, scribe: Scribe) -> Model:
+def purge_model(state: State, command: c.PurgeModel, recorder: EventRecorder) -> Model:
     """The model, of which only the line's last number stays."""
     model = _deleted_model(state, command.model)
-    return _write(scribe, Kind.MODEL_PURGED, scribe.changed_model(model, purged=True), command.reason)
+    return _write(recorder, Kind.MODEL_PURGED, recorder.changed_model(model, purged=True), command.reason)
 
 
-def update_version(state: State, command: c.UpdateVersion, scribe: Scribe) -> ModelVersion:
+def update_version(state: State, command: c.UpdateVersion, recorder: EventRecorder) -> ModelVersion:
     """The version with name, description and tags changed."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
@@ -86,47 +86,47 @@ def update_version(state: State, command: c.UpdateVersion, scribe: Scribe) -> Mo
         return version
     if "name" in changes:
         _check_name_free(state, version, changes["name"])
-    image = check_version(scribe.changed(version, **changes), version)
+    image = check_version(recorder.changed(version, **changes), version)
     if "name" in changes:
-        scribe.write(Kind.VERSION_RENAMED, image, previous_name=version.name or str(version.number))
+        recorder.record(Kind.VERSION_RENAMED, image, previous_name=version.name or str(version.number))
     else:
-        scribe.write(Kind.VERSION_UPDATED, image)
+        recorder.record(Kind.VERSION_UPDATED, image)
     return image
 
 
-def delete_version(state: State, command: c.DeleteVersion, scribe: Scribe) -> ModelVersion:
+def delete_version(state: State, command: c.DeleteVersion, recorder: EventRecorder) -> ModelVersion:
     """The version, deleted: out of its stage, and without aliases."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
     if version.stage is Stage.PRODUCTION and not command.force:
         raise VersionInUse(state.project, version.model, version.number)
     for alias in version.aliases:
-        version = drop_alias(version, alias, command.reason, scribe)
+        version = drop_alias(version, alias, command.reason, recorder)
     if version.stage in EXCLUSIVE_STAGES:
-        version = change_stage(version, Stage.ARCHIVED, command.reason, scribe)
+        version = change_stage(version, Stage.ARCHIVED, command.reason, recorder)
     # A run whose automatic version is deleted gets another one when it asks again.
-    image = scribe.changed(version, delete_time=scribe.time, automatic=False)
-    scribe.write(Kind.VERSION_DELETED, image, reason=command.reason)
+    image = recorder.changed(version, delete_time=recorder.time, automatic=False)
+    recorder.record(Kind.VERSION_DELETED, image, reason=command.reason)
     return image
 
 
-def undelete_version(state: State, command: c.UndeleteVersion, scribe: Scribe) -> ModelVersion:
+def undelete_version(state: State, command: c.UndeleteVersion, recorder: EventRecorder) -> ModelVersion:
     """The version, brought back."""
     version = state.any_version(command.model, command.reference)
     if version.delete_time is None:
         raise VersionNotDeleted(state.project, version.model, version.number)
-    image = scribe.changed(version, delete_time=None)
-    scribe.write(Kind.VERSION_UNDELETED, image, reason=command.reason)
+    image = recorder.changed(version, delete_time=None)
+    recorder.record(Kind.VERSION_UNDELETED, image, reason=command.reason)
     return image
 
 
-def purge_version(state: State, command: c.PurgeVersion, scribe: Scribe) -> ModelVersion:
+def purge_version(state: State, command: c.PurgeVersion, recorder: EventRecorder) -> ModelVersion:
     """The version, of which only the number and the name stay."""
     version = state.any_version(command.model, command.reference)
     if version.delete_time is None:
         raise VersionNotDeleted(state.project, version.model, version.number)
-    image = scribe.changed(version, purged=True)
-    scribe.write(Kind.VERSION_PURGED, image, reason=command.reason)
+    image = recorder.changed(version, purged=True)
+    recorder.record(Kind.VERSION_PURGED, image, reason=command.reason)
     return image
 
 
@@ -142,8 +142,8 @@ def _different(known: ModelCard | ModelVersion, changes: dict[str, Any]) -> dict
     return {name: value for name, value in changes.items() if not same(value, getattr(known, name))}
 
 
-def _write(scribe: Scribe, kind: Kind, image: Model, reason: str = "") -> Model:
-    scribe.write(kind, image, reason=reason)
+def _write(recorder: EventRecorder, kind: Kind, image: Model, reason: str = "") -> Model:
+    recorder.record(kind, image, reason=reason)
     return image
 
 

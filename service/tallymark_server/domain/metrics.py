@@ -6,14 +6,14 @@ from msgspec.structs import replace
 
 from tallymark_server.domain.capacity import check_version
 from tallymark_server.domain.commands import LogMetadata
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.metadata import merged, same
 from tallymark_server.domain.model import MetricChange, ModelVersion, Point, Value
 from tallymark_server.domain.state import State
 
 
-def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVersion:
+def log_metadata(state: State, command: LogMetadata, recorder: EventRecorder) -> ModelVersion:
     """The version with the metadata set over what it had, without the keys taken away, and with its points told."""
     version = state.version(command.model, command.reference)
     # A series ends when its key is taken away, and when the key is set to something that is no point of it.
@@ -27,9 +27,9 @@ def log_metadata(state: State, command: LogMetadata, scribe: Scribe) -> ModelVer
         return version
     check_version(replace(version, metadata=metadata), version)
     if points or ended:
-        _write_points(version, points, ended, scribe)
-    image = scribe.changed(version, metadata=metadata, series=series)
-    scribe.write(Kind.METADATA_LOGGED, image)
+        _write_points(version, points, ended, recorder)
+    image = recorder.changed(version, metadata=metadata, series=series)
+    recorder.record(Kind.METADATA_LOGGED, image)
     return image
 
 
@@ -45,13 +45,13 @@ def _at_highest_step(points: tuple[Point, ...], series: dict[str, int]) -> tuple
     return {key: point.value for key, point in highest.items()}, {key: point.step for key, point in highest.items()}
 
 
-def _write_points(version: ModelVersion, points: tuple[Point, ...], ended: list[str], scribe: Scribe) -> None:
+def _write_points(version: ModelVersion, points: tuple[Point, ...], ended: list[str], recorder: EventRecorder) -> None:
     change = MetricChange(
         model_id=version.model_id,
         model=version.model,
         number=version.number,
-        points=tuple(point if point.time else replace(point, time=scribe.time) for point in points),
+        points=tuple(point if point.time else replace(point, time=recorder.time) for point in points),
         deleted_keys=tuple(ended),
-        mod_revision=scribe.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.METRICS_LOGGED, change)
+    recorder.record(Kind.METRICS_LOGGED, change)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from tallymark_server.domain.commands import CreateProject
 from tallymark_server.domain.errors import ProjectExists
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Project
 from tallymark_server.domain.state import State
 
 
-def create_project(state: State, command: CreateProject, scribe: Scribe) -> Project:
+def create_project(state: State, command: CreateProject, recorder: EventRecorder) -> Project:
     """Return the new project; ProjectExists, also when the operator created the one of that name."""
     if not state.is_new:
         raise ProjectExists(command.project)
     project = Project(
         name=state.project,
         log_id=state.log_id,
-        creator=scribe.actor,
-        create_time=scribe.time,
-        mod_revision=scribe.revision,
+        creator=recorder.actor,
+        create_time=recorder.time,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.PROJECT_CREATED, project)
+    recorder.record(Kind.PROJECT_CREATED, project)
     return project

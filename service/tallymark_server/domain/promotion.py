@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallymark_server.domain.capacity import check_aliases, check_version
 from tallymark_server.domain.commands import DeleteAlias, SetAlias, SetStage
 from tallymark_server.domain.errors import AliasMoved, EtagMismatch, InvalidField, RunNotSucceeded, StageOccupied
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, RunState, Stage
 from tallymark_server.domain.reference import aliased, in_stage
@@ -23,7 +23,7 @@ def check_etag(state: State, version: ModelVersion, given: str) -> None:
         raise EtagMismatch(state.project, version.model, version.number, etag(version.mod_revision))
 
 
-def set_stage(state: State, command: SetStage, scribe: Scribe) -> ModelVersion:
+def set_stage(state: State, command: SetStage, recorder: EventRecorder) -> ModelVersion:
     """The version in its new stage; with force, the holder before it goes to the archive."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
@@ -36,11 +36,11 @@ def set_stage(state: State, command: SetStage, scribe: Scribe) -> ModelVersion:
         if holder is not None and not (command.force and foreseen):
             raise StageOccupied(state.project, version.model, command.stage.value, holder.number)
         if holder is not None:
-            change_stage(holder, Stage.ARCHIVED, command.reason, scribe)
-    return change_stage(version, command.stage, command.reason, scribe)
+            change_stage(holder, Stage.ARCHIVED, command.reason, recorder)
+    return change_stage(version, command.stage, command.reason, recorder)
 
 
-def set_alias(state: State, command: SetAlias, scribe: Scribe) -> ModelVersion:
+def set_alias(state: State, command: SetAlias, recorder: EventRecorder) -> ModelVersion:
     """The version with the alias, taken from wherever it pointed."""
     version = state.version(command.model, command.reference)
     holder = state.find(command.model, aliased(command.alias))
@@ -49,33 +49,33 @@ def set_alias(state: State, command: SetAlias, scribe: Scribe) -> ModelVersion:
         return version
     check_aliases(version, of_model=len(state.holders[version.model].aliases) if holder is None else 0)
     if holder is not None:
-        drop_alias(holder, command.alias, command.reason, scribe)
-    image = scribe.changed(version, aliases=tuple(sorted({*version.aliases, command.alias})))
+        drop_alias(holder, command.alias, command.reason, recorder)
+    image = recorder.changed(version, aliases=tuple(sorted({*version.aliases, command.alias})))
     check_version(image, version)
     previous = holder.number if holder else 0
-    scribe.write(Kind.ALIAS_SET, image, reason=command.reason, alias=command.alias, previous_number=previous)
+    recorder.record(Kind.ALIAS_SET, image, reason=command.reason, alias=command.alias, previous_number=previous)
     return image
 
 
-def delete_alias(state: State, command: DeleteAlias, scribe: Scribe) -> ModelVersion:
+def delete_alias(state: State, command: DeleteAlias, recorder: EventRecorder) -> ModelVersion:
     """The version without the alias."""
     holder = state.version(command.model, command.reference)
     alias = str(command.reference.value)
     _check_expected(state, holder.model, alias, holder, command.expected)
-    return drop_alias(holder, alias, command.reason, scribe)
+    return drop_alias(holder, alias, command.reason, recorder)
 
 
-def change_stage(version: ModelVersion, stage: Stage, reason: str, scribe: Scribe) -> ModelVersion:
+def change_stage(version: ModelVersion, stage: Stage, reason: str, recorder: EventRecorder) -> ModelVersion:
     """The version in another stage."""
-    image = scribe.changed(version, stage=stage)
-    scribe.write(Kind.STAGE_CHANGED, image, reason=reason, previous_stage=version.stage)
+    image = recorder.changed(version, stage=stage)
+    recorder.record(Kind.STAGE_CHANGED, image, reason=reason, previous_stage=version.stage)
     return image
 
 
-def drop_alias(holder: ModelVersion, alias: str, reason: str, scribe: Scribe) -> ModelVersion:
+def drop_alias(holder: ModelVersion, alias: str, reason: str, recorder: EventRecorder) -> ModelVersion:
     """The version without the alias."""
-    image = scribe.changed(holder, aliases=tuple(name for name in holder.aliases if name != alias))
-    scribe.write(Kind.ALIAS_DELETED, image, reason=reason, alias=alias, previous_number=holder.number)
+    image = recorder.changed(holder, aliases=tuple(name for name in holder.aliases if name != alias))
+    recorder.record(Kind.ALIAS_DELETED, image, reason=reason, alias=alias, previous_number=holder.number)
     return image
 
 

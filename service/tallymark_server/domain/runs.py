@@ -16,7 +16,7 @@ from tallymark_server.domain.commands import (
     StartStep,
 )
 from tallymark_server.domain.errors import RunFinished, RunNotFound, StepFinished, StepNotFound
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import RecordingProblem, Run, RunState, RunStep
 from tallymark_server.domain.state import State
@@ -30,12 +30,12 @@ MAX_COUNT = 2**63 - 1
 MORE = ("more", "other problems")
 
 
-def start_run(state: State, command: StartRun, scribe: Scribe) -> Started:
+def start_run(state: State, command: StartRun, recorder: EventRecorder) -> Started:
     """The run, started now or before, and the version that its config means in it."""
     run = state.runs[command.run]
     version = None
     if command.config is not None:
-        version = ensure(state, command.config, scribe, run=command.run).version
+        version = ensure(state, command.config, recorder, run=command.run).version
     if run is not None:
         if version is None and run.model is not None:
             version = state.versions.get((run.model, run.number))
@@ -53,29 +53,29 @@ def start_run(state: State, command: StartRun, scribe: Scribe) -> Started:
         command=command.command,
         parameters=command.parameters,
         heartbeat_timeout=command.heartbeat_timeout,
-        creator=scribe.actor,
-        create_time=scribe.time,
+        creator=recorder.actor,
+        create_time=recorder.time,
         start_time=command.start_time,
-        create_revision=scribe.revision,
-        mod_revision=scribe.revision,
+        create_revision=recorder.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.RUN_STARTED, check_run(run))
+    recorder.record(Kind.RUN_STARTED, check_run(run))
     return Started(run, created=True, version=version)
 
 
-def finish_run(state: State, command: FinishRun, scribe: Scribe) -> Run:
+def finish_run(state: State, command: FinishRun, recorder: EventRecorder) -> Run:
     """Finish the run, also a lost one. A failed run keeps its versions. RunNotFound, RunFinished."""
     run = _run(state, command.run)
     if run.state is command.state:
         return run
     if run.state not in UNFINISHED:
         raise RunFinished(state.project, command.run, run.state.value)
-    end = _end(run, command.end_time, scribe)
-    run = replace(run, state=command.state, error=command.error, end_time=end, mod_revision=scribe.revision)
-    return _write_state(state, Kind.RUN_FINISHED, run, scribe)
+    end = _end(run, command.end_time, recorder)
+    run = replace(run, state=command.state, error=command.error, end_time=end, mod_revision=recorder.revision)
+    return _write_state(state, Kind.RUN_FINISHED, run, recorder)
 
 
-def lose_run(state: State, command: LoseRun, scribe: Scribe) -> Run:
+def lose_run(state: State, command: LoseRun, recorder: EventRecorder) -> Run:
     """Record a running run as lost; a run in any other state stays as it is. RunNotFound.
 
     It ends with its last sign of life, which may be a change of a version that it made: what a program records, such as
@@ -85,21 +85,21 @@ def lose_run(state: State, command: LoseRun, scribe: Scribe) -> Run:
     if run.state is not RunState.RUNNING:
         return run
     made = [state.versions[place] for place in state.made[run.id]]
-    end = _end(run, max(command.last_seen, *(each.update_time for each in made if each is not None), 0), scribe)
-    run = replace(run, state=RunState.LOST, end_time=end, mod_revision=scribe.revision)
-    return _write_state(state, Kind.RUN_LOST, run, scribe)
+    end = _end(run, max(command.last_seen, *(each.update_time for each in made if each is not None), 0), recorder)
+    run = replace(run, state=RunState.LOST, end_time=end, mod_revision=recorder.revision)
+    return _write_state(state, Kind.RUN_LOST, run, recorder)
 
 
-def resume_run(state: State, command: ResumeRun, scribe: Scribe) -> Run:
+def resume_run(state: State, command: ResumeRun, recorder: EventRecorder) -> Run:
     """Record that a lost run goes on; a run in any other state stays as it is. RunNotFound."""
     run = _run(state, command.run)
     if run.state is not RunState.LOST:
         return run
-    run = replace(run, state=RunState.RUNNING, end_time=None, mod_revision=scribe.revision)
-    return _write_state(state, Kind.RUN_RESUMED, run, scribe)
+    run = replace(run, state=RunState.RUNNING, end_time=None, mod_revision=recorder.revision)
+    return _write_state(state, Kind.RUN_RESUMED, run, recorder)
 
 
-def report_problems(state: State, command: ReportProblems, scribe: Scribe) -> Run:
+def report_problems(state: State, command: ReportProblems, recorder: EventRecorder) -> Run:
     """Add to the recording problems of the run, finished or not; counts of the same problem are added. RunNotFound."""
     run = _run(state, command.run)
     counts = {(known.subject, known.problem): known.count for known in run.recording_problems}
@@ -113,12 +113,12 @@ def report_problems(state: State, command: ReportProblems, scribe: Scribe) -> Ru
                 size += size_of(key)
         counts[key] = min(counts.get(key, 0) + reported.count, MAX_COUNT)
     problems = tuple(RecordingProblem(*key, count) for key, count in counts.items())
-    run = replace(run, recording_problems=problems, mod_revision=scribe.revision)
-    scribe.write(Kind.RECORDING_PROBLEMS_REPORTED, run)
+    run = replace(run, recording_problems=problems, mod_revision=recorder.revision)
+    recorder.record(Kind.RECORDING_PROBLEMS_REPORTED, run)
     return run
 
 
-def start_step(state: State, command: StartStep, scribe: Scribe) -> RunStep:
+def start_step(state: State, command: StartStep, recorder: EventRecorder) -> RunStep:
     """The step, started now or before."""
     step = state.steps[(command.run, command.step)]
     _run(state, command.run)
@@ -133,16 +133,16 @@ def start_step(state: State, command: StartStep, scribe: Scribe) -> RunStep:
         model=version.model if version else None,
         number=version.number if version else 0,
         parameters=command.parameters,
-        create_time=scribe.time,
+        create_time=recorder.time,
         start_time=command.start_time,
-        create_revision=scribe.revision,
-        mod_revision=scribe.revision,
+        create_revision=recorder.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.STEP_STARTED, step)
+    recorder.record(Kind.STEP_STARTED, step)
     return step
 
 
-def finish_step(state: State, command: FinishStep, scribe: Scribe) -> RunStep:
+def finish_step(state: State, command: FinishStep, recorder: EventRecorder) -> RunStep:
     """The step with its outcome."""
     step = state.steps[(command.run, command.step)]
     if step is None:
@@ -151,9 +151,9 @@ def finish_step(state: State, command: FinishStep, scribe: Scribe) -> RunStep:
         return step
     if step.state is not RunState.RUNNING:
         raise StepFinished(state.project, step.run, step.id, step.state.value)
-    end = _end(step, command.end_time, scribe)
-    step = replace(step, state=command.state, error=command.error, end_time=end, mod_revision=scribe.revision)
-    scribe.write(Kind.STEP_FINISHED, step)
+    end = _end(step, command.end_time, recorder)
+    step = replace(step, state=command.state, error=command.error, end_time=end, mod_revision=recorder.revision)
+    recorder.record(Kind.STEP_FINISHED, step)
     return step
 
 
@@ -164,17 +164,17 @@ def _run(state: State, run_id: str) -> Run:
     return run
 
 
-def _end(begun: Run | RunStep, given: int | None, scribe: Scribe) -> int:
+def _end(begun: Run | RunStep, given: int | None, recorder: EventRecorder) -> int:
     """When it ended: as the program says, whose clock may be wrong, but not before it began."""
     start = begun.create_time if begun.start_time is None else begun.start_time
-    return max(start, scribe.time if given is None else given)
+    return max(start, recorder.time if given is None else given)
 
 
-def _write_state(state: State, kind: Kind, run: Run, scribe: Scribe) -> Run:
+def _write_state(state: State, kind: Kind, run: Run, recorder: EventRecorder) -> Run:
     """Write what the run became, and then what every version that it made became."""
-    scribe.write(kind, run)
+    recorder.record(kind, run)
     for place in sorted(state.made[run.id]):
         version = state.versions[place]
         if version is not None:
-            scribe.write(Kind.VERSION_RUN_STATE_CHANGED, scribe.changed(version, run_state=run.state))
+            recorder.record(Kind.VERSION_RUN_STATE_CHANGED, recorder.changed(version, run_state=run.state))
     return run

@@ -7,22 +7,22 @@ from msgspec.structs import replace
 from tallymark_server.domain.capacity import check_card, check_version
 from tallymark_server.domain.commands import Config, CreateModel, CreateVersions, Ensured, EnsureVersion, NewVersion
 from tallymark_server.domain.errors import ModelExists, RunNotFound, VersionNameTaken
-from tallymark_server.domain.event_recorder import Scribe
+from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Model, ModelCard, ModelVersion, RunState, VersionUse
 from tallymark_server.domain.reference import By, named
 from tallymark_server.domain.state import State, missing
 
 
-def create_model(state: State, command: CreateModel, scribe: Scribe) -> Model:
+def create_model(state: State, command: CreateModel, recorder: EventRecorder) -> Model:
     """A new model, without any version; under the name of a purged one, it goes on in that one's line."""
     known = state.models[command.model]
     if known is not None and not known.purged:
         raise ModelExists(state.project, command.model)
-    return _write_model(state, command.model, command.card, scribe)
+    return _write_model(state, command.model, command.card, recorder)
 
 
-def create_versions(state: State, command: CreateVersions, scribe: Scribe) -> tuple[ModelVersion, ...]:
+def create_versions(state: State, command: CreateVersions, recorder: EventRecorder) -> tuple[ModelVersion, ...]:
     """New versions with successive numbers, all or none."""
     model = state.model(command.model)
     first = state.last_numbers[model.name] + 1
@@ -34,35 +34,35 @@ def create_versions(state: State, command: CreateVersions, scribe: Scribe) -> tu
         if taken is not None:
             raise VersionNameTaken(state.project, model.name, new.name, taken)
         names[new.name] = number
-    return tuple(_write_version(model, number, new, scribe) for number, new in enumerate(command.versions, first))
+    return tuple(_write_version(model, number, new, recorder) for number, new in enumerate(command.versions, first))
 
 
-def ensure_version(state: State, command: EnsureVersion, scribe: Scribe) -> Ensured:
+def ensure_version(state: State, command: EnsureVersion, recorder: EventRecorder) -> Ensured:
     """The version that the config means, created if need be."""
     if command.run is not None and state.runs[command.run] is None:
         raise RunNotFound(state.project, command.run)
-    return ensure(state, command.config, scribe, run=command.run, step=command.step)
+    return ensure(state, command.config, recorder, run=command.run, step=command.step)
 
 
-def ensure(state: State, config: Config, scribe: Scribe, *, run: str | None, step: str = "") -> Ensured:
+def ensure(state: State, config: Config, recorder: EventRecorder, *, run: str | None, step: str = "") -> Ensured:
     """The version that the config means in this run. A lookup that fails writes nothing, not even the model."""
     found = find(state, config, run)
     if found is not None:
         if run is not None and config.reference is not None:
-            _tell_use(state, found, run, step, scribe)
+            _tell_use(state, found, run, step, recorder)
         return Ensured(found, created=False)
     if config.reference is not None and config.reference.by is not By.NAME:
         state.model(config.model)
         raise missing(state.project, config.model, config.reference)
     known = state.models[config.model]
     absent = known is None or known.purged
-    model = _write_model(state, config.model, config.card, scribe) if absent else state.model(config.model)
+    model = _write_model(state, config.model, config.card, recorder) if absent else state.model(config.model)
     number = state.last_numbers.get(config.model, 0) + 1
     name = None if config.reference is None else str(config.reference.value)
     automatic = name is None and run is not None
     new = replace(config.version, name=name)
     run_state = None if run is None else _run_state(state, run)
-    version = _write_version(model, number, new, scribe, run=run, run_state=run_state, step=step, automatic=automatic)
+    version = _write_version(model, number, new, recorder, run=run, run_state=run_state, step=step, automatic=automatic)
     return Ensured(version, created=True)
 
 
@@ -86,7 +86,7 @@ def _run_state(state: State, run: str) -> RunState:
     return RunState.RUNNING if known is None else known.state
 
 
-def _tell_use(state: State, version: ModelVersion, run: str, step: str, scribe: Scribe) -> None:
+def _tell_use(state: State, version: ModelVersion, run: str, step: str, recorder: EventRecorder) -> None:
     """Write down that the run uses a version of another's making, once."""
     if version.run == run or version.number in state.uses.get((run, version.model), ()):
         return
@@ -96,12 +96,12 @@ def _tell_use(state: State, version: ModelVersion, run: str, step: str, scribe: 
         model_id=version.model_id,
         model=version.model,
         number=version.number,
-        mod_revision=scribe.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.VERSION_USED, use)
+    recorder.record(Kind.VERSION_USED, use)
 
 
-def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Model:
+def _write_model(state: State, name: str, card: ModelCard, recorder: EventRecorder) -> Model:
     check_card(card)
     known = state.models[name]
     model = Model(
@@ -109,13 +109,13 @@ def _write_model(state: State, name: str, card: ModelCard, scribe: Scribe) -> Mo
         name=name,
         last_number=state.last_numbers.get(name, 0),
         card=card,
-        creator=scribe.actor,
-        create_time=scribe.time,
-        update_time=scribe.time,
-        create_revision=scribe.revision,
-        mod_revision=scribe.revision,
+        creator=recorder.actor,
+        create_time=recorder.time,
+        update_time=recorder.time,
+        create_revision=recorder.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.MODEL_CREATED, model)
+    recorder.record(Kind.MODEL_CREATED, model)
     return model
 
 
@@ -123,7 +123,7 @@ def _write_version(
     model: Model,
     number: int,
     new: NewVersion,
-    scribe: Scribe,
+    recorder: EventRecorder,
     *,
     run: str | None = None,
     run_state: RunState | None = None,
@@ -142,11 +142,11 @@ def _write_version(
         run_state=run_state,
         step=step,
         automatic=automatic,
-        creator=scribe.actor,
-        create_time=scribe.time,
-        update_time=scribe.time,
-        create_revision=scribe.revision,
-        mod_revision=scribe.revision,
+        creator=recorder.actor,
+        create_time=recorder.time,
+        update_time=recorder.time,
+        create_revision=recorder.revision,
+        mod_revision=recorder.revision,
     )
-    scribe.write(Kind.VERSION_CREATED, check_version(version))
+    recorder.record(Kind.VERSION_CREATED, check_version(version))
     return version
