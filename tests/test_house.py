@@ -20,12 +20,19 @@ from tallymark_server.rpc.status import code_of
 
 ROOT = Path(__file__).parents[1]
 STUBS = ROOT / "sdk/tallymark/v1"
-MAX_MODULE = 400
-MAX_FUNCTION = 40
+# Counted in statements, so that nobody packs two into a line, or splits what belongs together, for the sake of a rule.
+MAX_MODULE = 270
+MAX_FUNCTION = 30
 MAX_RECIPE = 8
 
 # What may be larger than the house allows, and why. An entry that is no longer needed must go.
-LARGER: dict[str, str] = {}
+LARGER: dict[str, str] = {
+    "sdk/tallymark/delivery/delivery.py": "one class holds the place in the journal; halves would share it",
+    "tests/domain/history.py:load": "one branch for each kind of key that a command declares",
+    "tests/importers/mlflow_releases.py:fill": "a script that fills another registry, one call after the other",
+    "tests/journeys/test_reference_defects.py:test_promotion_is_decided_in_one_line": "one race, from start to end",
+    "tests/sdk/test_recordings.py:test_a_wrong_record_costs_itself_and_ends_no_run": "one run with every wrong record",
+}
 
 # Names that say nothing of what a module is about, so that everything ends up in it.
 EMPTY_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "misc", "shared", "util", "utils"}
@@ -86,18 +93,19 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
-def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Its lines from `def` on: options of a command line, which are decorators, are a table and not code."""
-    return (function.end_lineno or 0) - function.lineno + 1
+def statements(node: ast.AST) -> int:
+    """Return how many statements are in a module or a function; docstrings are not counted."""
+    found = [inner for inner in ast.walk(node) if isinstance(inner, ast.stmt) and inner is not node]
+    return sum(not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)) for each in found)
 
 
 def test_modules_and_functions_are_small() -> None:
-    """A module fits in a sitting (400 lines) and a function on a screen (40), unless a reason is given for it."""
+    """A module has at most 270 statements and a function 30, unless `LARGER` gives a reason for it."""
     larger = set()
     for path in python_files("sdk", "service", "protos", "tests"):
-        if len(path.read_text().splitlines()) > MAX_MODULE:
+        if statements(ast.parse(path.read_text())) > MAX_MODULE:
             larger.add(place(path))
-        larger |= {f"{place(path)}:{found.name}" for found in functions(path) if lines_of(found) > MAX_FUNCTION}
+        larger |= {f"{place(path)}:{found.name}" for found in functions(path) if statements(found) > MAX_FUNCTION}
     assert larger == LARGER.keys()
 
 
