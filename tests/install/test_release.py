@@ -16,8 +16,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from environments import PROJECT, Environment
-from kept import ROOT
+from virtualenvs import PROJECT, Environment
+from cached_folders import ROOT
 
 # On a fresh machine the tools are downloaded first.
 pytestmark = pytest.mark.timeout(600)
