@@ -1,9 +1,8 @@
 """The clients, blocking and for asyncio, and how calls reach the service.
 
 calls/               one function for each method of the service: what to send, and how to read the answer
-blocking             `Client`; its methods about projects, the log and what runs make are in
-                     `blocking_projects`, `blocking_proving` and `blocking_tracking`
-aio                  `AsyncClient`, with `aio_projects`, `aio_proving` and `aio_tracking`
+blocking             `Client`
+aio                  `AsyncClient`
 argument_checks      arguments that are not what a signature says
 channel              the connection: deadlines, retries, forks
 statuses             statuses of calls to errors
