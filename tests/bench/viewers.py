@@ -44,7 +44,7 @@ class Viewer:
         return reader, writer
 
     def _ask(self, writer: asyncio.StreamWriter, path: str) -> None:
-        told = f"Tallymark-Told: {self._place}\r\n" if self._place else ""
+        told = f"Tallymark-Seen-Revision: {self._place}\r\n" if self._place else ""
         writer.write(
             f"GET {path} HTTP/1.1\r\nHost: {self._at.netloc}\r\nHX-Request: true\r\n"
             f"Accept-Encoding: gzip\r\n{told}\r\n".encode()

@@ -12,8 +12,8 @@ from tallymark_server.domain.errors import Overloaded, Stopping
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model
 from tallymark_server.watch import Interest, Progress
-from tallymark_server.web.live import KEPT, MAX_VIEWERS, Live
-from tallymark_server.web.coalescing import Sharing
+from tallymark_server.web.live import KEPT_CHANGES, MAX_VIEWERS, Live
+from tallymark_server.web.coalescing import RequestCoalescer
 
 
 class Log:
@@ -73,11 +73,11 @@ async def test_a_page_that_missed_too_much_is_told_to_ask_anew() -> None:
     live = Live(log)
     slow = live.stream("default", "0.log", None)
     await anext(slow)
-    log.grow(*range(1, 2 * KEPT))
+    log.grow(*range(1, 2 * KEPT_CHANGES))
     message = await anext(slow)
     while '"kind": "refresh"' not in message:
         message = await anext(slow)
-    assert message.startswith(f"id: {2 * KEPT - 1}.log\n")
+    assert message.startswith(f"id: {2 * KEPT_CHANGES - 1}.log\n")
     await slow.aclose()
     await live.close()
 
@@ -95,7 +95,7 @@ async def test_streams_end_with_the_service() -> None:
 
 async def test_what_many_ask_for_at_once_is_made_once() -> None:
     """Pages that ask for the same part at the same revision get one answer, also when the first of them goes away."""
-    sharing: Sharing[int] = Sharing()
+    coalescer: RequestCoalescer[int] = RequestCoalescer()
     made: list[int] = []
     ready = asyncio.Event()
 
@@ -104,25 +104,25 @@ async def test_what_many_ask_for_at_once_is_made_once() -> None:
         await ready.wait()
         return made[-1]
 
-    asking = [asyncio.ensure_future(sharing.answer("/", 1, make)) for _ in range(50)]
+    asking = [asyncio.ensure_future(coalescer.get("/", 1, make)) for _ in range(50)]
     await asyncio.sleep(0)
     asking[0].cancel()
     ready.set()
     assert await asyncio.gather(*asking[1:]) == [0] * 49
-    assert await sharing.answer("/", 2, make) == 1
-    assert await sharing.answer("/models/churn", 2, make) == 2
+    assert await coalescer.get("/", 2, make) == 1
+    assert await coalescer.get("/models/churn", 2, make) == 2
 
 
 async def test_an_answer_is_never_older_than_what_the_page_was_told() -> None:
     """A page may have what was made for another one since it was told of a change, and nothing from before."""
-    sharing: Sharing[int] = Sharing()
+    coalescer: RequestCoalescer[int] = RequestCoalescer()
     made: list[int] = []
 
     async def make() -> int:
         made.append(len(made))
         return made[-1]
 
-    assert await sharing.answer("/", 10, make, told=9) == 0
-    assert await sharing.answer("/", 17, make, told=10) == 0
-    assert await sharing.answer("/", 17, make, told=11) == 1
-    assert await sharing.answer("/", 18, make) == 2
+    assert await coalescer.get("/", 10, make, seen_revision=9) == 0
+    assert await coalescer.get("/", 17, make, seen_revision=10) == 0
+    assert await coalescer.get("/", 17, make, seen_revision=11) == 1
+    assert await coalescer.get("/", 18, make) == 2

@@ -1,7 +1,8 @@
-"""Answers that many viewers ask for at the same moment, made once.
+"""Render a page once for all viewers who request it at the same time.
 
-When something changes, all open pages ask anew, most of them for the same page. Each may have any answer that was made
-since it was told of the change: what has happened after that, it is told as well, and asks again.
+When something changes, all open pages reload, and most of them are the same page. Each viewer may get any page that was
+rendered since the change that its stream reported. If more has changed since then, the stream reports that too, and the
+page reloads again.
 """
 
 from __future__ import annotations
@@ -13,38 +14,40 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
-KEPT = 64
-# What an answer says of times, such as `12 s ago`, is right for so many seconds.
-FRESH = 1.0
+MAX_PAGES = 64
+# How many seconds relative times of a page, such as `12 s ago`, stay right.
+MAX_AGE = 1.0
 
 
-class Made(NamedTuple, Generic[T]):
-    """An answer that is made, or being made, for a revision."""
+class Rendering(NamedTuple, Generic[T]):
+    """A page that is rendered, or being rendered, and the revision of the log when that began."""
 
     revision: int
     time: float
-    answer: asyncio.Task[T]
+    result: asyncio.Task[T]
 
 
-class Sharing(Generic[T]):
-    """The last answers, by what was asked."""
+class RequestCoalescer(Generic[T]):
+    """The pages that were rendered last, by the key of their request."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[object, Made[T]] = OrderedDict()
+        self._renderings: OrderedDict[object, Rendering[T]] = OrderedDict()
 
-    async def answer(self, key: object, revision: int, make: Callable[[], Awaitable[T]], told: int | None = None) -> T:
-        """What `make` gives, or has just given somebody else for this revision, or for `told` or a later one."""
-        least = revision if told is None else told
-        found = self._made.get(key)
-        if found is None or found.revision < least or time.monotonic() - found.time > FRESH:
-            found = Made(revision, time.monotonic(), asyncio.ensure_future(_made(make)))
-            self._made[key] = found
-            self._made.move_to_end(key)
-            while len(self._made) > KEPT:
-                self._made.popitem(last=False)
-        # Who goes away does not take the answer from the others.
-        return await asyncio.shield(found.answer)
+    async def get(
+        self, key: object, revision: int, render: Callable[[], Awaitable[T]], seen_revision: int | None = None
+    ) -> T:
+        """Return the page of that key, rendered at `revision`, or at `seen_revision` or later if that is given."""
+        least = revision if seen_revision is None else seen_revision
+        found = self._renderings.get(key)
+        if found is None or found.revision < least or time.monotonic() - found.time > MAX_AGE:
+            found = Rendering(revision, time.monotonic(), asyncio.ensure_future(_awaited(render)))
+            self._renderings[key] = found
+            self._renderings.move_to_end(key)
+            while len(self._renderings) > MAX_PAGES:
+                self._renderings.popitem(last=False)
+        # A viewer who leaves must not cancel it for the others.
+        return await asyncio.shield(found.result)
 
 
-async def _made(make: Callable[[], Awaitable[T]]) -> T:
-    return await make()
+async def _awaited(render: Callable[[], Awaitable[T]]) -> T:
+    return await render()

@@ -13,7 +13,7 @@ from tallymark_server.registry import Lineage, NodeKey
 ACROSS, DOWN, WIDTH, HEIGHT, MARGIN = 216, 60, 172, 46, 4
 LONGEST = 21
 # More are told by the table alone.
-MOST = 60
+MAX_NODES = 60
 
 
 class Box(NamedTuple):
@@ -84,7 +84,7 @@ def picture(lineage: Lineage) -> Picture:
     start = lineage.nodes[0].key
     upstream = _upstream(start, [(edge.source, edge.target) for edge in lineage.edges])
     columns: dict[int, list[int]] = defaultdict(list)
-    for place, node in enumerate(lineage.nodes[:MOST]):
+    for place, node in enumerate(lineage.nodes[:MAX_NODES]):
         columns[-node.depth if node.key in upstream else node.depth].append(place)
     first, tallest = min(columns), max(len(places) for places in columns.values())
     boxes: dict[NodeKey, Box] = {}

@@ -25,7 +25,7 @@ from tallymark_server.domain.model import Model, Project, Run
 from tallymark_server.registry import Registry
 from tallymark_server.watch import Interest
 
-KEPT = 1024
+KEPT_CHANGES = 1024
 # More at once than this are told as one.
 TOLD = 20
 # A page is told at once, and then not for so many seconds, which are more when many pages are open: it would not ask
@@ -58,7 +58,7 @@ class Follower:
     def __init__(self, registry: Registry, project: str) -> None:
         self._registry = registry
         self._project = project
-        self._kept: deque[Change] = deque(maxlen=KEPT)
+        self._kept: deque[Change] = deque(maxlen=KEPT_CHANGES)
         self._began = asyncio.Event()
         self._grown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._from = 0
@@ -106,7 +106,7 @@ class Follower:
 
     def since(self, cursor: int) -> list[Change] | None:
         """What happened after that revision, oldest first; None if that is no longer known."""
-        oldest = self._kept[0].revision - 1 if len(self._kept) == KEPT else self._from
+        oldest = self._kept[0].revision - 1 if len(self._kept) == KEPT_CHANGES else self._from
         if not oldest <= cursor <= self.revision:
             return None
         found = []

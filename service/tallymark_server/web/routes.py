@@ -1,4 +1,4 @@
-"""Which address is answered by which page."""
+"""The routes of the dashboard, and the ASGI application that serves them and the calls over HTTP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tallymark_server.web import history
 from tallymark_server.web.actions import deletion, stages, text_forms
 from tallymark_server.web.actions.forms import Action, sent
 from tallymark_server.web.addresses import JSON
-from tallymark_server.web.coalescing import Sharing
+from tallymark_server.web.coalescing import RequestCoalescer
 from tallymark_server.web.connect import Bridge
 from tallymark_server.web.connections import Turns
 from tallymark_server.web.cors import Origins
@@ -42,12 +42,12 @@ from tallymark_server.web.pages import (
 )
 from tallymark_server.web.protocol_errors import is_call, refusal
 from tallymark_server.web.rendering import STATIC, render
-from tallymark_server.web.request import Answer, Elsewhere, Page, Surroundings, View, Visit
+from tallymark_server.web.request import AppContext, PageHandler, PageRequest, PageResult, Redirect, View
 from tallymark_server.web.request_bodies import Bodies
 from tallymark_server.web.security import Safety
 
-# These show what the registry holds, the same to all who ask.
-PAGES: dict[str, Page] = {
+# Pages that show the registry, the same to every viewer.
+PAGES: dict[str, PageHandler] = {
     "/": models.page,
     "/go": models.go,
     "/activity": activity.page,
@@ -73,7 +73,7 @@ ACTIONS: dict[str, Action] = {
     f"{VERSION}/undelete": deletion.VERSION_BACK,
 }
 FOREVER = "public, max-age=31536000, immutable"
-# Of 1 to 9: more costs time and saves little.
+# Of 1 to 9: a higher level costs time and saves little.
 COMPRESSION = 5
 YEAR = 365 * 86_400
 
@@ -81,16 +81,16 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Files(StaticFiles):
-    """The static files, which a browser may keep for ever under the address that names their content."""
+    """The static files, which browsers may cache for ever: their address has a digest of their content."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # handed on - as they came
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # passed on - as they came
         response.headers["cache-control"] = FOREVER
         return response
 
 
-class Viewing(StreamingResponse):
-    """The stream of an open page, which counts for as long as it is sent; refused while too many are open."""
+class EventStream(StreamingResponse):
+    """The event stream of an open page, which is refused while too many pages are open."""
 
     def __init__(self, live: Live, stream: AsyncIterator[str]) -> None:
         super().__init__(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
@@ -106,8 +106,8 @@ class Viewing(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-class Suffixes:
-    """Takes `.json` off addresses, and says that JSON is asked for."""
+class JsonSuffixes:
+    """Middleware that removes `.json` from the path, and notes in the scope that JSON is requested."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -122,118 +122,121 @@ class Suffixes:
         await self._app(scope, receive, send)
 
 
-def site(around: Surroundings, live: Live, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> ASGIApp:
-    """The whole of what is answered over HTTP."""
-    sharing: Sharing[Made] = Sharing()
-    routes = [Route(path, _shared(page, around, live, sharing)) for path, page in PAGES.items()]
+def site(context: AppContext, live: Live, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> ASGIApp:
+    """Return the ASGI application: pages, forms, streams and calls, behind the checks of origins and hosts."""
+    coalescer: RequestCoalescer[RenderedPage] = RequestCoalescer()
+    routes = [Route(path, _coalesced(page, context, live, coalescer)) for path, page in PAGES.items()]
     for path, action in ACTIONS.items():
-        routes.append(Route(path, _endpoint(action.page, around)))
-        routes.append(Route(path, _endpoint(_posted(action), around), methods=["POST"]))
-    # What is kept in one browser is shown to no other.
-    routes.append(Route("/settings", _endpoint(settings.page, around)))
-    routes.append(Route("/settings", _endpoint(settings.keep, around), methods=["POST"]))
-    # Whoever cuts `/models/churn` short means the list.
-    routes.append(Route("/models", _to_the_list))
-    routes.append(Route("/live", _stream(around, live)))
+        routes.append(Route(path, _endpoint(action.page, context)))
+        routes.append(Route(path, _endpoint(_post_handler(action), context), methods=["POST"]))
+    # The settings differ from browser to browser, so they are not coalesced.
+    routes.append(Route("/settings", _endpoint(settings.page, context)))
+    routes.append(Route("/settings", _endpoint(settings.keep, context), methods=["POST"]))
+    # The address of a model without its name is taken for the list.
+    routes.append(Route("/models", _redirect_to_models))
+    routes.append(Route("/live", _stream(context, live)))
     app = Starlette(
         routes=[
             Mount("/static", Files(directory=STATIC)),
             Route("/favicon.ico", _favicon),
-            Route("/projects", _endpoint(projects.page, around)),
-            Route("/projects", _endpoint(projects.create, around), methods=["POST"]),
+            Route("/projects", _endpoint(projects.page, context)),
+            Route("/projects", _endpoint(projects.create, context), methods=["POST"]),
             Mount("/projects/{project}", routes=routes),
             *routes,
         ],
-        exception_handlers={404: _nothing(around)},
+        exception_handlers={404: _not_found(context)},
     )
-    compressed = GZipMiddleware(Suffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
-    bodies = Bodies(_parted(Bridge(around.registry), Turns(compressed)))
+    compressed = GZipMiddleware(JsonSuffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
+    bodies = Bodies(_split(Bridge(context.registry), Turns(compressed)))
     return Origins(Safety(bodies, names, origins), origins)
 
 
-def _parted(calls: ASGIApp, pages: ASGIApp) -> ASGIApp:
-    """Return what hands calls of methods to the one, and all else to the other."""
+def _split(calls: ASGIApp, pages: ASGIApp) -> ASGIApp:
+    """Return an application that passes calls of methods to `calls`, and all other requests to `pages`."""
 
-    async def handed(scope: Scope, receive: Receive, send: Send) -> None:
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
         await (calls if is_call(scope) else pages)(scope, receive, send)
 
-    return handed
+    return route
 
 
-def _endpoint(page: Page, around: Surroundings) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        visit = Visit(request, around)
+def _endpoint(page: PageHandler, context: AppContext) -> Endpoint:
+    async def endpoint(http: Request) -> Response:
+        request = PageRequest(http, context)
         try:
-            await _choose(visit)
-            return await _answered(page, visit)
+            await _load_menu(request)
+            return await _respond_with(page, request)
         except RegistryError as error:
-            return respond(visit, _problem(error))
-        except Exception as error:  # noqa: BLE001 - whatever happens, the viewer is told, and the operator finds it logged
-            return respond(visit, _problem(incident(visit.path, error)))
+            return respond(request, _error_view(error))
+        except Exception as error:  # noqa: BLE001 - whatever happens, the viewer gets a page that says so, and it is logged
+            return respond(request, _error_view(incident(request.path, error)))
 
     return endpoint
 
 
-class Made(NamedTuple):
-    """An answer as it is, and compressed."""
+class RenderedPage(NamedTuple):
+    """The body of a response, plain and compressed, with its status and headers."""
 
     plain: bytes
-    packed: bytes
+    compressed: bytes
     status: int
     headers: dict[str, str]
 
 
-def _shared(page: Page, around: Surroundings, live: Live, sharing: Sharing[Made]) -> Endpoint:
-    """The page; those who follow the log and ask for the same part of it get one answer."""
-    alone = _endpoint(page, around)
+def _coalesced(
+    page: PageHandler, context: AppContext, live: Live, coalescer: RequestCoalescer[RenderedPage]
+) -> Endpoint:
+    """Return the endpoint of the page, which renders a fragment once for all who follow the log and request it."""
+    uncoalesced = _endpoint(page, context)
 
-    async def endpoint(request: Request) -> Response:
-        visit = Visit(request, around)
-        revision = live.revision(visit.project)
-        if visit.layout != "fragment.html" or visit.as_json or revision is None:
-            return await alone(request)
+    async def endpoint(http: Request) -> Response:
+        request = PageRequest(http, context)
+        revision = live.revision(request.project)
+        if request.layout != "fragment.html" or request.as_json or revision is None:
+            return await uncoalesced(http)
 
-        async def make() -> Made:
-            made = await alone(request)
-            headers = {name: value for name, value in made.headers.items() if name != "content-length"}
-            return Made(bytes(made.body), gzip.compress(made.body, COMPRESSION, mtime=0), made.status_code, headers)
+        async def render_page() -> RenderedPage:
+            response = await uncoalesced(http)
+            headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+            compressed = gzip.compress(response.body, COMPRESSION, mtime=0)
+            return RenderedPage(bytes(response.body), compressed, response.status_code, headers)
 
-        # Lines to copy tell the host by which the viewer came.
-        key = (request.headers.get("host"), visit.path, request.url.query)
-        made = await sharing.answer(key, revision, make, visit.told)
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(made.packed, made.status, {**made.headers, "content-encoding": "gzip"})
-        return Response(made.plain, made.status, made.headers)
+        # The host is part of the key because snippets name it.
+        key = (http.headers.get("host"), request.path, http.url.query)
+        found = await coalescer.get(key, revision, render_page, request.seen_revision)
+        if "gzip" in http.headers.get("accept-encoding", ""):
+            return Response(found.compressed, found.status, {**found.headers, "content-encoding": "gzip"})
+        return Response(found.plain, found.status, found.headers)
 
     return endpoint
 
 
-def _posted(action: Action) -> Page:
-    async def post(visit: Visit) -> Answer:
-        return await action.post(visit, await sent(visit.request))
+def _post_handler(action: Action) -> PageHandler:
+    async def post(request: PageRequest) -> PageResult:
+        return await action.post(request, await sent(request.http))
 
     return post
 
 
-async def _choose(visit: Visit) -> None:
-    """Have the header show the projects; a part of a page has no header."""
-    if visit.layout == "page.html" and not visit.as_json:
-        visit.menu = await projects.menu(visit)
+async def _load_menu(request: PageRequest) -> None:
+    """Load the projects for the header, which only a whole page has."""
+    if request.layout == "page.html" and not request.as_json:
+        request.menu = await projects.menu(request)
 
 
-async def _answered(page: Page, visit: Visit) -> Response:
-    answer = await page(visit)
-    done = await _done(visit) if isinstance(answer, View) and not visit.as_json else {}
-    return respond(visit, answer, **done)
+async def _respond_with(page: PageHandler, request: PageRequest) -> Response:
+    answer = await page(request)
+    done = await _done(request) if isinstance(answer, View) and not request.as_json else {}
+    return respond(request, answer, **done)
 
 
-async def _done(visit: Visit) -> dict[str, object]:
-    """What the viewer has just done, as the log has it, and how to undo it."""
-    revision = visit.whole("done")
+async def _done(request: PageRequest) -> dict[str, object]:
+    """Return the event that the viewer has just caused, and the address where it can be undone."""
+    revision = request.integer("done")
     if not revision:
         return {}
     try:
-        events = (await visit.registry.events(visit.project, revision - 1, 1)).items
+        events = (await request.registry.events(request.project, revision - 1, 1)).items
     except RegistryError:
         return {}
     if not events:
@@ -242,15 +245,15 @@ async def _done(visit: Visit) -> dict[str, object]:
     match events[0].image:
         case ModelVersion(stage=Stage.PRODUCTION, model=name, mod_revision=then):
             with suppress(RegistryError):
-                now = await visit.registry.version(visit.project, name, in_stage(Stage.PRODUCTION))
-                # What was changed since is not undone.
-                undo = visit.to.model(name, "rollback") if now.mod_revision == then else ""
+                now = await request.registry.version(request.project, name, in_stage(Stage.PRODUCTION))
+                # Only while nothing has changed since.
+                undo = request.to.model(name, "rollback") if now.mod_revision == then else ""
         case _:
             pass
     return {"done": events[0], "undo": undo}
 
 
-def _problem(error: RegistryError) -> View:
+def _error_view(error: RegistryError) -> View:
     return View(
         template="problem.html",
         facts={
@@ -264,11 +267,11 @@ def _problem(error: RegistryError) -> View:
     )
 
 
-def respond(visit: Visit, answer: Answer, **done: object) -> Response:
-    """The answer as HTTP has it."""
-    if isinstance(answer, Elsewhere):
+def respond(request: PageRequest, answer: PageResult, **done: object) -> Response:
+    """Return the HTTP response for what a page has returned."""
+    if isinstance(answer, Redirect):
         address = answer.address
-        if visit.as_json:
+        if request.as_json:
             path, mark, query = address.partition("?")
             address = f"{path}{JSON}{mark}{query}"
         response = RedirectResponse(address, answer.status)
@@ -276,18 +279,18 @@ def respond(visit: Visit, answer: Answer, **done: object) -> Response:
             response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax")
         return response
     headers = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie, Accept-Encoding", **answer.headers}
-    if visit.as_json:
+    if request.as_json:
         return JSONResponse(_with_reason(answer), answer.status, headers)
     text = render(
         answer.template,
         **{"live": True, "done": None, "undo": "", **done, **answer.facts},
-        visit=visit,
-        to=visit.to,
+        request=request,
+        to=request.to,
         revision=answer.revision,
-        layout=visit.layout,
+        layout=request.layout,
     )
-    # A filter that is half written is no failure of the page that asks while it is written.
-    status = 200 if isinstance(answer.problem, InvalidFilter) and visit.layout != "page.html" else answer.status
+    # The page reloads while a filter is typed, and browsers report every error status.
+    status = 200 if isinstance(answer.problem, InvalidFilter) and request.layout != "page.html" else answer.status
     return Response(text, status, headers, "text/html")
 
 
@@ -298,24 +301,24 @@ def _with_reason(answer: View) -> object:
     return {"code": code_name(error), "reason": error.reason, "message": str(error), "metadata": error.metadata}
 
 
-def _stream(around: Surroundings, live: Live) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        visit = Visit(request, around)
-        cursor = request.headers.get("last-event-id") or visit.text("after")
+def _stream(context: AppContext, live: Live) -> Endpoint:
+    async def endpoint(http: Request) -> Response:
+        request = PageRequest(http, context)
+        cursor = http.headers.get("last-event-id") or request.text("after")
         try:
-            await history.head(visit.registry, visit.project)
+            await history.head(request.registry, request.project)
             model_id = None
-            if name := visit.text("model"):
-                model_id = (await visit.registry.model(visit.project, name, deleted=True)).id
+            if name := request.text("model"):
+                model_id = (await request.registry.model(request.project, name, deleted=True)).id
         except RegistryError as error:
             return Response(f"{error}\n", http_status(error))
-        stream: AsyncIterator[str] = live.stream(visit.project, cursor, model_id, visit.text("run"))
-        return Viewing(live, stream)
+        stream: AsyncIterator[str] = live.stream(request.project, cursor, model_id, request.text("run"))
+        return EventStream(live, stream)
 
     return endpoint
 
 
-async def _to_the_list(_: Request) -> Response:
+async def _redirect_to_models(_: Request) -> Response:
     return RedirectResponse("./")
 
 
@@ -323,17 +326,17 @@ async def _favicon(_: Request) -> Response:
     return RedirectResponse("/static/icon.svg", 301)
 
 
-def _nothing(around: Surroundings) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(request: Request, _: Exception) -> Response:
-        visit = Visit(request, around)
+def _not_found(context: AppContext) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(http: Request, _: Exception) -> Response:
+        request = PageRequest(http, context)
         with suppress(RegistryError):
-            await _choose(visit)
+            await _load_menu(request)
         view = View(
-            template="nothing.html",
+            template="not_found.html",
             facts={"title": "Nothing here", "live": False},
-            data=lambda: {"code": "not_found", "message": f"there is no page {visit.path}"},
+            data=lambda: {"code": "not_found", "message": f"there is no page {request.path}"},
             status=404,
         )
-        return respond(visit, view)
+        return respond(request, view)
 
     return answer

@@ -74,7 +74,7 @@ class HttpServer:
 
         from tallymark_server.web.connections import PatientProtocol, Unread
         from tallymark_server.web.live import Live
-        from tallymark_server.web.request import Surroundings
+        from tallymark_server.web.request import AppContext
         from tallymark_server.web.routes import site
 
         class Server(uvicorn.Server):
@@ -94,8 +94,8 @@ class HttpServer:
         # Those above are answered with 503, so that a flood leaves descriptors for files and for gRPC.
         limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
-        around = Surroundings(self._registry, grpc_port)
-        app = site(around, self._live, self._names, self._origins)
+        context = AppContext(self._registry, grpc_port)
+        app = site(context, self._live, self._names, self._origins)
         self._server = Server(uvicorn.Config(app, **config, **limits, **quiet, timeout_graceful_shutdown=1))
         await self._server.serve([self._taken()])
 

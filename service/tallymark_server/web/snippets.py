@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tallymark_server.rpc import names
 from tallymark_server.web.addresses import DEFAULT_PROJECT
-from tallymark_server.web.request import Visit
+from tallymark_server.web.request import PageRequest
 
 SERVICE = "tallymark.v1.ModelRegistry"
 
@@ -21,35 +21,37 @@ class Snippet(NamedTuple):
     text: str
 
 
-def for_model(visit: Visit, name: str) -> list[Snippet]:
+def for_model(request: PageRequest, name: str) -> list[Snippet]:
     """How to ask for the model."""
     command = f"model get {_argument(name)}"
-    return _snippets(visit, f"Client().get_model({name!r})", command, "GetModel", names.of_model(visit.project, name))
+    return _snippets(
+        request, f"Client().get_model({name!r})", command, "GetModel", names.of_model(request.project, name)
+    )
 
 
-def for_version(visit: Visit, name: str, number: int) -> list[Snippet]:
+def for_version(request: PageRequest, name: str, number: int) -> list[Snippet]:
     """How to ask for the version."""
-    what = names.of_version(visit.project, name, number)
+    what = names.of_version(request.project, name, number)
     command = f"version get {_argument(f'{name}/{number}')}"
-    return _snippets(visit, f"Model({name!r}, version={number}).info", command, "GetModelVersion", what)
+    return _snippets(request, f"Model({name!r}, version={number}).info", command, "GetModelVersion", what)
 
 
-def for_run(visit: Visit, run: str) -> list[Snippet]:
+def for_run(request: PageRequest, run: str) -> list[Snippet]:
     """Return how to read the run."""
-    command, what = f"run get {_argument(run)}", names.of_run(visit.project, run)
-    return _snippets(visit, f"Client().get_run({run!r})", command, "GetRun", what, service="tallymark.v1.RunRegistry")
+    command, what = f"run get {_argument(run)}", names.of_run(request.project, run)
+    return _snippets(request, f"Client().get_run({run!r})", command, "GetRun", what, service="tallymark.v1.RunRegistry")
 
 
-def first_version(visit: Visit, model: str = "churn") -> list[Snippet]:
+def first_version(request: PageRequest, model: str = "churn") -> list[Snippet]:
     """How to make the first version of a model; without one, of the first model of all."""
-    host = _hosts(visit)[0]
+    host = _hosts(request)[0]
     lines = [
         "import tallymark",
         "",
         f"tallymark.configure(url={host!r})",
         f"print(tallymark.Model({model!r}).number)  # 1",
     ]
-    body = json.dumps({"parent": f"projects/{visit.project}", "config": {"model": model}}, ensure_ascii=False)
+    body = json.dumps({"parent": f"projects/{request.project}", "config": {"model": model}}, ensure_ascii=False)
     return [Snippet("Python", "\n".join(lines)), _grpcurl(host, "EnsureModelVersion", body)]
 
 
@@ -59,9 +61,9 @@ def _argument(text: str) -> str:
 
 
 def _snippets(
-    visit: Visit, python: str, command: str, method: str, resource: str, *, service: str = SERVICE
+    request: PageRequest, python: str, command: str, method: str, resource: str, *, service: str = SERVICE
 ) -> list[Snippet]:
-    grpc, http = _hosts(visit)
+    grpc, http = _hosts(request)
     body = json.dumps({"name": resource}, ensure_ascii=False)
     lines = [
         "import tallymark",
@@ -70,9 +72,9 @@ def _snippets(
         f"tallymark.configure(url={grpc!r})",
         f"print({python})",
     ]
-    project = "" if visit.project == DEFAULT_PROJECT else f" --project {shlex.quote(visit.project)}"
+    project = "" if request.project == DEFAULT_PROJECT else f" --project {shlex.quote(request.project)}"
     curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} \\\n    {http}/{service}/{method}"
-    page = f"curl {shlex.quote(http + visit.path + '.json')}"
+    page = f"curl {shlex.quote(http + request.path + '.json')}"
     return [
         Snippet("Python", "\n".join(lines)),
         Snippet("Command line", f"tallymark --url {grpc}{project} {command}"),
@@ -86,10 +88,10 @@ def _grpcurl(host: str, method: str, body: str, service: str = SERVICE) -> Snipp
     return Snippet("grpcurl", f"grpcurl -plaintext -d {shlex.quote(body)} \\\n    {host} {service}/{method}")
 
 
-def _hosts(visit: Visit) -> tuple[str, str]:
+def _hosts(request: PageRequest) -> tuple[str, str]:
     """Where the viewer reaches gRPC and this page: the same host, as the viewer's browser names it, or a socket."""
-    base = f"{visit.request.url.scheme}://{visit.request.headers.get('host', '')}"
-    if isinstance(visit.around.grpc_port, str):
-        return visit.around.grpc_port, base
+    base = f"{request.http.url.scheme}://{request.http.headers.get('host', '')}"
+    if isinstance(request.context.grpc_port, str):
+        return request.context.grpc_port, base
     host = urlsplit(base).hostname or "127.0.0.1"
-    return f"{f'[{host}]' if ':' in host else host}:{visit.around.grpc_port}", base
+    return f"{f'[{host}]' if ':' in host else host}:{request.context.grpc_port}", base

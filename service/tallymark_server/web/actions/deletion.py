@@ -10,15 +10,15 @@ from tallymark_server.domain.reference import numbered
 from tallymark_server.web.actions import form_context
 from tallymark_server.web.actions.forms import Action, Form
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.request import Elsewhere, Visit
+from tallymark_server.web.request import PageRequest, Redirect
 
 
-async def show(visit: Visit, form: Form | None) -> dict[str, Any]:
+async def show(request: PageRequest, form: Form | None) -> dict[str, Any]:
     """What is deleted or comes back, and what stands in the way."""
-    facts = await form_context.facts(visit, "")
+    facts = await form_context.facts(request, "")
     what = f"No. {facts['version'].number} of {facts['model'].name}" if facts["version"] else facts["model"].name
     subject = facts["version"] or facts["model"]
-    producing = await holder(visit, facts["model"], Stage.PRODUCTION)
+    producing = await holder(request, facts["model"], Stage.PRODUCTION)
     if producing is not None and facts["version"] and producing.number != facts["version"].number:
         producing = None
     return {
@@ -30,43 +30,43 @@ async def show(visit: Visit, form: Form | None) -> dict[str, Any]:
     }
 
 
-async def delete_model(visit: Visit, form: Form) -> Elsewhere:
+async def delete_model(request: PageRequest, form: Form) -> Redirect:
     """Delete the model."""
     command = DeleteModel(
-        **form.attempt(visit),
-        model=visit.model,
+        **form.attempt(request),
+        model=request.model,
         force=form.ticked("force"),
         reason=form.reason,
         etag=form.text("etag"),
     )
-    return form_context.seen(visit, await visit.registry.execute(command))
+    return form_context.seen(request, await request.registry.execute(command))
 
 
-async def undelete_model(visit: Visit, form: Form) -> Elsewhere:
+async def undelete_model(request: PageRequest, form: Form) -> Redirect:
     """Bring the model back."""
-    command = UndeleteModel(**form.attempt(visit), model=visit.model, reason=form.reason)
-    return form_context.seen(visit, await visit.registry.execute(command))
+    command = UndeleteModel(**form.attempt(request), model=request.model, reason=form.reason)
+    return form_context.seen(request, await request.registry.execute(command))
 
 
-async def delete_version(visit: Visit, form: Form) -> Elsewhere:
+async def delete_version(request: PageRequest, form: Form) -> Redirect:
     """Delete the version."""
     command = DeleteVersion(
-        **form.attempt(visit),
-        model=visit.model,
-        reference=numbered(visit.number),
+        **form.attempt(request),
+        model=request.model,
+        reference=numbered(request.number),
         force=form.ticked("force"),
         reason=form.reason,
         etag=form.text("etag"),
     )
-    return form_context.seen(visit, await visit.registry.execute(command))
+    return form_context.seen(request, await request.registry.execute(command))
 
 
-async def undelete_version(visit: Visit, form: Form) -> Elsewhere:
+async def undelete_version(request: PageRequest, form: Form) -> Redirect:
     """Bring the version back."""
     command = UndeleteVersion(
-        **form.attempt(visit), model=visit.model, reference=numbered(visit.number), reason=form.reason
+        **form.attempt(request), model=request.model, reference=numbered(request.number), reason=form.reason
     )
-    return form_context.seen(visit, await visit.registry.execute(command))
+    return form_context.seen(request, await request.registry.execute(command))
 
 
 MODEL = Action(template="delete.html", show=show, apply=delete_model)

@@ -18,7 +18,7 @@ from tallymark_server.domain.events import Event
 from tallymark_server.rpc.decoder import MAX_INLINE
 from tallymark_server.web import history
 from tallymark_server.web.errors import http_status
-from tallymark_server.web.request import Answer, Elsewhere, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, Redirect, View
 
 MAX_FIELDS = 400
 FORM = "application/x-www-form-urlencoded"
@@ -63,8 +63,8 @@ class Form:
         """The lines of a field that must be sent, without those that are empty; MalformedRequest."""
         return tuple(line.strip() for line in self.given(key).splitlines() if line.strip())
 
-    def whole(self, key: str) -> int:
-        """The whole number in the field, 0 if there is none."""
+    def integer(self, key: str) -> int:
+        """Return the field as an integer, 0 if it is absent or none."""
         text = self.text(key)
         return int(text) if text.isdecimal() and len(text) < 16 else 0
 
@@ -77,12 +77,12 @@ class Form:
         """Why it is done, as the log keeps it; ValueTooLarge."""
         return naming.prose(self.text("reason"), "reason")
 
-    def attempt(self, visit: Visit) -> Attempt:
+    def attempt(self, request: PageRequest) -> Attempt:
         """What a command says of this sending of the form: the same one sent twice has its effect once."""
         content = repr((self._path, sorted(self._fields.items()))).encode()
         return Attempt(
-            project=visit.project,
-            actor=visit.actor,
+            project=request.project,
+            actor=request.actor,
             request_id=naming.request_id(self.text("request_id")),
             fingerprint=hashlib.sha256(content).digest()[:16],
         )
@@ -110,27 +110,27 @@ class Action:
     """A form: its template, what it shows (again, with what was entered, when it was refused), and what it does."""
 
     template: str
-    show: Callable[[Visit, Form | None], Awaitable[dict[str, Any]]]
-    apply: Callable[[Visit, Form], Awaitable[Elsewhere]]
+    show: Callable[[PageRequest, Form | None], Awaitable[dict[str, Any]]]
+    apply: Callable[[PageRequest, Form], Awaitable[Redirect]]
 
-    async def page(self, visit: Visit) -> Answer:
+    async def page(self, request: PageRequest) -> PageResult:
         """The empty form."""
-        return self._view(visit, await self.show(visit, None), None)
+        return self._view(request, await self.show(request, None), None)
 
-    async def post(self, visit: Visit, form: Form) -> Answer:
+    async def post(self, request: PageRequest, form: Form) -> PageResult:
         """Where the change is seen; the form again, with the reason, when it was refused."""
         try:
-            return await self.apply(visit, form)
+            return await self.apply(request, form)
         except AskAgainError:
-            return self._view(visit, await self.show(visit, form), None)
+            return self._view(request, await self.show(request, form), None)
         except RegistryError as error:
             refusal = error
-        facts = await self.show(visit, form)
+        facts = await self.show(request, form)
         if isinstance(refusal, Conflict | StageOccupied):
-            facts["changes"] = await _changes(visit, facts, form.text("etag"))
-        return self._view(visit, facts, refusal)
+            facts["changes"] = await _changes(request, facts, form.text("etag"))
+        return self._view(request, facts, refusal)
 
-    def _view(self, visit: Visit, facts: dict[str, Any], problem: RegistryError | None) -> View:
+    def _view(self, request: PageRequest, facts: dict[str, Any], problem: RegistryError | None) -> View:
         return View(
             template=self.template,
             facts={
@@ -139,7 +139,7 @@ class Action:
                 "problem": problem,
                 "live": False,
                 "request_id": f"web-{secrets.token_urlsafe(12)}",
-                "action": visit.path,
+                "action": request.path,
             },
             data=lambda: {"form": facts["title"]},
             problem=problem,
@@ -147,15 +147,15 @@ class Action:
         )
 
 
-async def _changes(visit: Visit, facts: dict[str, Any], etag: str) -> list[Event]:
+async def _changes(request: PageRequest, facts: dict[str, Any], etag: str) -> list[Event]:
     """What happened to the form's subject since its etag was read."""
     revision = etag.removeprefix("r")
     if not revision.isdecimal() or len(revision) > 18:
         return []
     version = facts.get("version")
     past = await history.of(
-        visit.registry,
-        visit.project,
+        request.registry,
+        request.project,
         facts["model"].id,
         version.number if version else None,
         2**63 - 1,

@@ -13,18 +13,18 @@ from tallymark_server.web.actions import form_context
 from tallymark_server.web.actions.forms import Action, Form, chosen
 from tallymark_server.web.pages.compare import metrics
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.request import Elsewhere, Visit
+from tallymark_server.web.request import PageRequest, Redirect
 
-MOST_METRICS = 8
+MAX_METRICS = 8
 STAGES = {stage.value: stage for stage in (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE)}
 
 
-async def show_stage(visit: Visit, form: Form | None) -> dict[str, Any]:
+async def show_stage(request: PageRequest, form: Form | None) -> dict[str, Any]:
     """The stages to which the version can go, and who is there."""
-    facts = await form_context.facts(visit, f"Move No. {visit.number} of {visit.model}")
-    to = form.text("to") if form else visit.text("to")
+    facts = await form_context.facts(request, f"Move No. {request.number} of {request.model}")
+    to = form.text("to") if form else request.text("to")
     goal = to if to in STAGES else Stage.PRODUCTION.value
-    holders = {stage.value: await holder(visit, facts["model"], stage) for stage in EXCLUSIVE_STAGES}
+    holders = {stage.value: await holder(request, facts["model"], stage) for stage in EXCLUSIVE_STAGES}
     return {
         **facts,
         "stages": list(STAGES),
@@ -36,16 +36,16 @@ async def show_stage(visit: Visit, form: Form | None) -> dict[str, Any]:
     }
 
 
-async def apply_stage(visit: Visit, form: Form) -> Elsewhere:
+async def apply_stage(request: PageRequest, form: Form) -> Redirect:
     """Move the version, if the stage is held by whom the form has shown."""
     stage = chosen(form.text("to"), STAGES, "to")
-    model = await form_context.model(visit)
-    held = form.whole(f"held-{stage.value}")
-    moved = await visit.registry.execute(
+    model = await form_context.model(request)
+    held = form.integer(f"held-{stage.value}")
+    moved = await request.registry.execute(
         SetStage(
-            **form.attempt(visit),
+            **form.attempt(request),
             model=model.name,
-            reference=numbered(visit.number),
+            reference=numbered(request.number),
             stage=stage,
             # The line itself refuses when somebody else than was shown holds the stage.
             force=bool(held),
@@ -55,16 +55,16 @@ async def apply_stage(visit: Visit, form: Form) -> Elsewhere:
             etag=form.text("etag"),
         )
     )
-    return form_context.seen(visit, moved)
+    return form_context.seen(request, moved)
 
 
-async def show_rollback(visit: Visit, form: Form | None) -> dict[str, Any]:
+async def show_rollback(request: PageRequest, form: Form | None) -> dict[str, Any]:
     """Who is in production, and who was before."""
-    facts = await form_context.facts(visit, f"Roll back {visit.model}")
-    now = await holder(visit, facts["model"], Stage.PRODUCTION)
+    facts = await form_context.facts(request, f"Roll back {request.model}")
+    now = await holder(request, facts["model"], Stage.PRODUCTION)
     number = now.number if now else 0
-    before = await history.holder_before(visit.registry, visit.project, facts["model"], number)
-    back = await _present(visit, before)
+    before = await history.holder_before(request.registry, request.project, facts["model"], number)
+    back = await _present(request, before)
     return {
         **facts,
         "now": now,
@@ -74,16 +74,16 @@ async def show_rollback(visit: Visit, form: Form | None) -> dict[str, Any]:
     }
 
 
-async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
+async def apply_rollback(request: PageRequest, form: Form) -> Redirect:
     """Bring the version that the form has shown back into production."""
-    model = await form_context.model(visit)
-    number, held = form.whole("number"), form.whole("held-production")
+    model = await form_context.model(request)
+    number, held = form.integer("number"), form.integer("held-production")
     if not number:
-        raise StageEmpty(visit.project, model.name, "production before")
-    before = await history.holder_before(visit.registry, visit.project, model, held)
-    moved = await visit.registry.execute(
+        raise StageEmpty(request.project, model.name, "production before")
+    before = await history.holder_before(request.registry, request.project, model, held)
+    moved = await request.registry.execute(
         SetStage(
-            **form.attempt(visit),
+            **form.attempt(request),
             model=model.name,
             reference=numbered(number),
             stage=Stage.PRODUCTION,
@@ -95,7 +95,7 @@ async def apply_rollback(visit: Visit, form: Form) -> Elsewhere:
             etag=form.text("etag"),
         )
     )
-    return form_context.seen(visit, moved)
+    return form_context.seen(request, moved)
 
 
 def _beside(leaving: ModelVersion | None, coming: ModelVersion | None) -> dict[str, Any]:
@@ -103,14 +103,14 @@ def _beside(leaving: ModelVersion | None, coming: ModelVersion | None) -> dict[s
     if leaving is None or coming is None or leaving.number == coming.number:
         return {"leaving": None, "metrics": [], "more_metrics": 0}
     rows = metrics([leaving, coming])
-    return {"leaving": leaving, "metrics": rows[:MOST_METRICS], "more_metrics": len(rows[MOST_METRICS:])}
+    return {"leaving": leaving, "metrics": rows[:MAX_METRICS], "more_metrics": len(rows[MAX_METRICS:])}
 
 
-async def _present(visit: Visit, version: ModelVersion | None) -> ModelVersion | None:
+async def _present(request: PageRequest, version: ModelVersion | None) -> ModelVersion | None:
     """The version as it is now, None if it is deleted."""
     if version is None:
         return None
-    found = await visit.registry.version(visit.project, version.model, numbered(version.number), deleted=True)
+    found = await request.registry.version(request.project, version.model, numbered(version.number), deleted=True)
     return None if found.delete_time else found
 
 

@@ -12,7 +12,7 @@ from tallymark_server.domain.model import ModelCard
 from tallymark_server.domain.reference import aliased, numbered
 from tallymark_server.web.actions import form_context
 from tallymark_server.web.actions.forms import Action, AskAgainError, Form
-from tallymark_server.web.request import Elsewhere, Visit
+from tallymark_server.web.request import PageRequest, Redirect
 
 CARD = {
     name: name.replace("_", " ").capitalize()
@@ -21,112 +21,112 @@ CARD = {
 }
 
 
-async def show_card(visit: Visit, form: Form | None) -> dict[str, Any]:
+async def show_card(request: PageRequest, form: Form | None) -> dict[str, Any]:
     """The model's card as it is, or as it was entered."""
-    facts = await form_context.facts(visit, f"Describe {visit.model}")
+    facts = await form_context.facts(request, f"Describe {request.model}")
     card = facts["model"].card
     texts = {name: form.text(name) if form else getattr(card, name) for name in CARD}
     return {**facts, "labels": CARD, "texts": texts}
 
 
-async def show_description(visit: Visit, form: Form | None) -> dict[str, Any]:
+async def show_description(request: PageRequest, form: Form | None) -> dict[str, Any]:
     """The version's description as it is, or as it was entered."""
-    facts = await form_context.facts(visit, f"Describe No. {visit.number} of {visit.model}")
+    facts = await form_context.facts(request, f"Describe No. {request.number} of {request.model}")
     text = form.text("description") if form else facts["version"].description
     return {**facts, "labels": {"description": "Description"}, "texts": {"description": text}}
 
 
-async def show_tags(visit: Visit, form: Form | None) -> dict[str, Any]:
+async def show_tags(request: PageRequest, form: Form | None) -> dict[str, Any]:
     """The tags as they are, or as they were entered."""
-    facts = await form_context.facts(visit, "Tags")
+    facts = await form_context.facts(request, "Tags")
     tags = facts["version"].tags if facts["version"] else facts["model"].card.tags
     return {**facts, "tags": form.text("tags") if form else "\n".join(tags)}
 
 
-async def apply_card(visit: Visit, form: Form) -> Elsewhere:
+async def apply_card(request: PageRequest, form: Form) -> Redirect:
     """Change the model's card."""
     changes = {name: naming.prose(form.given(name), name) for name in CARD}
-    return await _update_model(visit, form, changes)
+    return await _update_model(request, form, changes)
 
 
-async def apply_model_tags(visit: Visit, form: Form) -> Elsewhere:
+async def apply_model_tags(request: PageRequest, form: Form) -> Redirect:
     """Change the model's tags."""
-    return await _update_model(visit, form, {"tags": naming.tags(form.lines("tags"))})
+    return await _update_model(request, form, {"tags": naming.tags(form.lines("tags"))})
 
 
-async def apply_description(visit: Visit, form: Form) -> Elsewhere:
+async def apply_description(request: PageRequest, form: Form) -> Redirect:
     """Change the version's description."""
-    return await _update_version(visit, form, {"description": naming.prose(form.given("description"), "description")})
+    return await _update_version(request, form, {"description": naming.prose(form.given("description"), "description")})
 
 
-async def apply_version_tags(visit: Visit, form: Form) -> Elsewhere:
+async def apply_version_tags(request: PageRequest, form: Form) -> Redirect:
     """Change the version's tags."""
-    return await _update_version(visit, form, {"tags": naming.tags(form.lines("tags"))})
+    return await _update_version(request, form, {"tags": naming.tags(form.lines("tags"))})
 
 
-async def _update_model(visit: Visit, form: Form, changes: dict[str, Any]) -> Elsewhere:
-    command = UpdateModel(**form.attempt(visit), model=visit.model, changes=changes, etag=form.text("etag"))
-    return form_context.seen(visit, await visit.registry.execute(command))
+async def _update_model(request: PageRequest, form: Form, changes: dict[str, Any]) -> Redirect:
+    command = UpdateModel(**form.attempt(request), model=request.model, changes=changes, etag=form.text("etag"))
+    return form_context.seen(request, await request.registry.execute(command))
 
 
-async def _update_version(visit: Visit, form: Form, changes: dict[str, Any]) -> Elsewhere:
+async def _update_version(request: PageRequest, form: Form, changes: dict[str, Any]) -> Redirect:
     command = UpdateVersion(
-        **form.attempt(visit),
-        model=visit.model,
-        reference=numbered(visit.number),
+        **form.attempt(request),
+        model=request.model,
+        reference=numbered(request.number),
         changes=changes,
         etag=form.text("etag"),
     )
-    return form_context.seen(visit, await visit.registry.execute(command))
+    return form_context.seen(request, await request.registry.execute(command))
 
 
-async def show_aliases(visit: Visit, form: Form | None) -> dict[str, Any]:
+async def show_aliases(request: PageRequest, form: Form | None) -> dict[str, Any]:
     """The version's aliases, and where the one that was entered points now."""
-    facts = await form_context.facts(visit, f"Aliases of No. {visit.number} of {visit.model}")
+    facts = await form_context.facts(request, f"Aliases of No. {request.number} of {request.model}")
     alias = form.text("alias") if form else ""
     return {
         **facts,
         "alias": alias,
-        "points": await _points(visit, alias),
+        "points": await _points(request, alias),
         "reason": form.text("reason") if form else "",
     }
 
 
-async def apply_aliases(visit: Visit, form: Form) -> Elsewhere:
+async def apply_aliases(request: PageRequest, form: Form) -> Redirect:
     """Take an alias away, or point one here: from another version only when the form has shown from which."""
     if removed := form.text("remove"):
-        dropped = await visit.registry.execute(
+        dropped = await request.registry.execute(
             DeleteAlias(
-                **form.attempt(visit),
-                model=visit.model,
+                **form.attempt(request),
+                model=request.model,
                 reference=aliased(naming.version_name(removed, "alias")),
-                expected=visit.number,
+                expected=request.number,
                 reason=form.reason,
             )
         )
-        return form_context.seen(visit, dropped)
-    points = await _points(visit, form.text("alias"))
+        return form_context.seen(request, dropped)
+    points = await _points(request, form.text("alias"))
     if points and "points" not in form:
         raise AskAgainError
-    pointed = await visit.registry.execute(
+    pointed = await request.registry.execute(
         SetAlias(
-            **form.attempt(visit),
-            model=visit.model,
-            reference=numbered(visit.number),
+            **form.attempt(request),
+            model=request.model,
+            reference=numbered(request.number),
             alias=naming.version_name(form.text("alias"), "alias"),
-            expected=form.whole("points"),
+            expected=form.integer("points"),
             reason=form.reason,
         )
     )
-    return form_context.seen(visit, pointed)
+    return form_context.seen(request, pointed)
 
 
-async def _points(visit: Visit, alias: str) -> int:
+async def _points(request: PageRequest, alias: str) -> int:
     """The number at which the alias points, 0 if it does not exist."""
     if not alias:
         return 0
     with suppress(AliasNotFound):
-        return (await visit.registry.version(visit.project, visit.model, aliased(alias))).number
+        return (await request.registry.version(request.project, request.model, aliased(alias))).number
     return 0
 
 

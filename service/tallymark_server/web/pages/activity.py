@@ -11,29 +11,29 @@ from tallymark_server.domain.events import Kind
 from tallymark_server.registry import Scope
 from tallymark_server.rpc import messages
 from tallymark_server.web import history
-from tallymark_server.web.request import Answer, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, View
 
 KINDS = {kind.value for kind in Kind}
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """The activity, of one model, actor or kind of event if the viewer asks for it."""
-    head = await history.head(visit.registry, visit.project)
-    before = visit.whole("before")
-    model, actor, kind = visit.text("model"), visit.text("actor"), visit.text("kind")
+    head = await history.head(request.registry, request.project)
+    before = request.integer("before")
+    model, actor, kind = request.text("model"), request.text("actor"), request.text("kind")
     past = history.Past([], 0)
     with suppress(ModelNotFound):
         within = Scope(
-            model_id=(await visit.registry.model(visit.project, model, deleted=True)).id if model else None,
+            model_id=(await request.registry.model(request.project, model, deleted=True)).id if model else None,
             kinds=frozenset({Kind(kind)} if kind in KINDS else ()),
             before=min(before or head + 1, head + 1),
         )
-        past = await history.past(visit.registry, visit.project, within, actor, limit=visit.page_size)
+        past = await history.past(request.registry, request.project, within, actor, limit=request.page_size)
     facts = {
         "title": "Activity",
         "past": past,
-        "older": visit.here(before=past.before) if past.before else "",
-        "newest": visit.here(before=""),
+        "older": request.here(before=past.before) if past.before else "",
+        "newest": request.here(before=""),
         "first": not before,
         "kinds": [kind.value for kind in Kind],
         "asked": {"model": model, "actor": actor, "kind": kind if kind in KINDS else ""},
@@ -42,7 +42,7 @@ async def page(visit: Visit) -> Answer:
         template="activity.html",
         facts=facts,
         data=lambda: {
-            "events": [MessageToDict(messages.event(visit.project, event)) for event in past.events],
+            "events": [MessageToDict(messages.event(request.project, event)) for event in past.events],
             "before": str(past.before),
             "revision": str(head),
         },

@@ -19,10 +19,10 @@ from tallymark_server.web import formatting, history
 from tallymark_server.web.formatting import numeric
 from tallymark_server.web.pages.models import holder
 from tallymark_server.web.pages.version_tabs import plain
-from tallymark_server.web.request import Answer, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, View
 
-MOST = 6
-MOST_ARTIFACTS = 100
+MAX_COMPARED = 6
+MAX_ARTIFACTS = 100
 # What people call the metadata that tells which columns go in and come out.
 SCHEMA = re.compile(r"schema|signature", re.IGNORECASE)
 
@@ -48,18 +48,19 @@ class Row:
         return len({cell.text for cell in self.cells}) > 1
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """Two or more versions of the model; the first is what the others are compared with."""
-    model = await visit.registry.model(visit.project, visit.model, deleted=True)
-    numbers = _numbers(visit)
+    model = await request.registry.model(request.project, request.model, deleted=True)
+    numbers = _numbers(request)
     versions = [
-        await visit.registry.version(visit.project, model.name, numbered(number), deleted=True) for number in numbers
+        await request.registry.version(request.project, model.name, numbered(number), deleted=True)
+        for number in numbers
     ]
-    only = visit.text("only") == "differences"
-    artifacts = [await _artifacts(visit, version) for version in versions]
-    compared = _compared(versions, artifacts, [await _run(visit, version) for version in versions])
+    only = request.text("only") == "differences"
+    artifacts = [await _artifacts(request, version) for version in versions]
+    compared = _compared(versions, artifacts, [await _run(request, version) for version in versions])
     sections = {name: [row for row in rows if row.differs or not only] for name, rows in compared.items()}
-    production = await holder(visit, model, Stage.PRODUCTION)
+    production = await holder(request, model, Stage.PRODUCTION)
     facts: dict[str, Any] = {
         "title": f"{model.name} {' and '.join(f'No. {number}' for number in numbers)}",
         "model": model,
@@ -72,8 +73,8 @@ async def page(visit: Visit) -> Answer:
     return View(
         template="compare.html",
         facts=facts,
-        data=lambda: _data(visit, versions, artifacts, compared),
-        revision=await history.head(visit.registry, visit.project),
+        data=lambda: _data(request, versions, artifacts, compared),
+        revision=await history.head(request.registry, request.project),
     )
 
 
@@ -91,12 +92,12 @@ def _compared(
 
 
 def _data(
-    visit: Visit, versions: list[ModelVersion], artifacts: list[list[Artifact]], compared: dict[str, list[Row]]
+    request: PageRequest, versions: list[ModelVersion], artifacts: list[list[Artifact]], compared: dict[str, list[Row]]
 ) -> dict[str, object]:
     return {
-        "modelVersions": [plain(visit, version) for version in versions],
+        "modelVersions": [plain(request, version) for version in versions],
         "artifacts": [
-            [MessageToDict(messages.artifact(visit.project, each)) for each in linked] for linked in artifacts
+            [MessageToDict(messages.artifact(request.project, each)) for each in linked] for linked in artifacts
         ],
         "differences": {
             name: {row.name: [cell.text for cell in row.cells] for row in rows if row.differs}
@@ -105,11 +106,11 @@ def _data(
     }
 
 
-def _numbers(visit: Visit) -> list[int]:
-    given = [part for text in visit.texts("number") for part in text.replace(",", " ").split()]
+def _numbers(request: PageRequest) -> list[int]:
+    given = [part for text in request.texts("number") for part in text.replace(",", " ").split()]
     numbers = list(dict.fromkeys(int(text) for text in given if text.isdecimal() and len(text) < 11))
-    if not 2 <= len(numbers) <= MOST or len(given) < len(numbers):
-        raise InvalidField("number", " ".join(given), f"name 2 to {MOST} numbers of versions to compare")
+    if not 2 <= len(numbers) <= MAX_COMPARED or len(given) < len(numbers):
+        raise InvalidField("number", " ".join(given), f"name 2 to {MAX_COMPARED} numbers of versions to compare")
     return numbers
 
 
@@ -146,13 +147,13 @@ def _text(version: ModelVersion, key: str) -> str | None:
     return formatting.value(version.metadata[key]) if key in version.metadata else None
 
 
-async def _artifacts(visit: Visit, version: ModelVersion) -> list[Artifact]:
-    return (await visit.registry.artifacts(visit.project, version, Asked(page_size=MOST_ARTIFACTS))).items
+async def _artifacts(request: PageRequest, version: ModelVersion) -> list[Artifact]:
+    return (await request.registry.artifacts(request.project, version, Asked(page_size=MAX_ARTIFACTS))).items
 
 
-async def _run(visit: Visit, version: ModelVersion) -> Run | None:
+async def _run(request: PageRequest, version: ModelVersion) -> Run | None:
     with suppress(RunNotFound):
-        return None if version.run is None else await visit.registry.run(visit.project, version.run)
+        return None if version.run is None else await request.registry.run(request.project, version.run)
     return None
 
 

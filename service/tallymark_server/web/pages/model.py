@@ -18,7 +18,7 @@ from tallymark_server.web import charts, formatting, history, snippets
 from tallymark_server.web.formatting import numeric
 from tallymark_server.web.pages import search_box
 from tallymark_server.web.pages.models import holder, metrics
-from tallymark_server.web.request import Answer, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, View
 
 # How many numbers are drawn; the table has all.
 DRAWN = 120
@@ -34,15 +34,15 @@ class Lane:
     since: Event | None
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """The model."""
-    model = await visit.registry.model(visit.project, visit.model, deleted=True)
-    recent = await visit.registry.versions(visit.project, model.name, Asked(page_size=DRAWN, deleted=True))
+    model = await request.registry.model(request.project, request.model, deleted=True)
+    recent = await request.registry.versions(request.project, model.name, Asked(page_size=DRAWN, deleted=True))
     alive = [version for version in recent.items if version.delete_time is None]
     keys = metrics(alive)
-    metric = visit.text("metric") or next(iter(keys), "")
-    lanes = [await _lane(visit, model, stage) for stage in (Stage.PRODUCTION, Stage.STAGING)]
-    table = await _table(visit, model, metric)
+    metric = request.text("metric") or next(iter(keys), "")
+    lanes = [await _lane(request, model, stage) for stage in (Stage.PRODUCTION, Stage.STAGING)]
+    table = await _table(request, model, metric)
     values = [(each, value) for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
     aliases = model.holders.aliases if model.holders else {}
     facts: dict[str, Any] = {
@@ -54,8 +54,8 @@ async def page(visit: Visit) -> Answer:
         "metric": metric,
         "metrics": keys,
         "plot": charts.plot(values),
-        "snippets": snippets.for_model(visit, model.name),
-        "first": snippets.first_version(visit, model.name)[0],
+        "snippets": snippets.for_model(request, model.name),
+        "first": snippets.first_version(request, model.name)[0],
         **_drawn(model, recent.items),
         **table,
     }
@@ -68,7 +68,7 @@ async def page(visit: Visit) -> Answer:
     return View(
         template="model.html",
         facts=facts,
-        data=lambda: {**_plain(visit, model, lanes, table["versions"], table["token"]), **data},
+        data=lambda: {**_plain(request, model, lanes, table["versions"], table["token"]), **data},
         revision=recent.revision,
         problem=table["problem"],
         status=200 if table["problem"] is None else 400,
@@ -84,51 +84,53 @@ def _drawn(model: Model, recent: list[ModelVersion]) -> dict[str, Any]:
     }
 
 
-async def _lane(visit: Visit, model: Model, stage: Stage) -> Lane:
-    version = await holder(visit, model, stage)
+async def _lane(request: PageRequest, model: Model, stage: Stage) -> Lane:
+    version = await holder(request, model, stage)
     if version is None:
         return Lane(stage, None, None)
-    return Lane(stage, version, await history.entered(visit.registry, visit.project, version, stage))
+    return Lane(stage, version, await history.entered(request.registry, request.project, version, stage))
 
 
-async def _table(visit: Visit, model: Model, metric: str) -> dict[str, Any]:
+async def _table(request: PageRequest, model: Model, metric: str) -> dict[str, Any]:
     """The versions that the viewer asks for: found, in order, of one page."""
-    search, deleted = visit.text("q"), visit.text("deleted") == "yes"
-    sort = visit.text("sort") if visit.text("sort") in (BY_NUMBER, "metric", "-metric") else BY_NUMBER
+    search, deleted = request.text("q"), request.text("deleted") == "yes"
+    sort = request.text("sort") if request.text("sort") in (BY_NUMBER, "metric", "-metric") else BY_NUMBER
     problem = None
     asked = Asked(
-        page_size=visit.page_size,
-        page_token=visit.text("page"),
+        page_size=request.page_size,
+        page_token=request.text("page"),
         filter=search_box.versions(search),
         order_by=_order(sort, metric),
         deleted=deleted or bool(model.delete_time),
     )
     try:
-        found = await visit.registry.versions(visit.project, model.name, asked)
+        found = await request.registry.versions(request.project, model.name, asked)
         token = found.next_page_token
         # Which rows a later page has was settled when paging began; what each of them tells is of now.
-        versions = await _present(visit, found.items) if asked.page_token else found.items
+        versions = await _present(request, found.items) if asked.page_token else found.items
     except InvalidFilter as error:
         versions, token, problem = [], "", error
     return {
         "versions": versions,
         "values": _values(versions, metric),
         "token": token,
-        "next": visit.here(page=token) if token else "",
+        "next": request.here(page=token) if token else "",
         "search": search,
         "sort": sort,
         "deleted": deleted,
         "problem": problem,
-        "chosen": set(visit.texts("number")),
+        "chosen": set(request.texts("number")),
     }
 
 
-async def _present(visit: Visit, versions: list[ModelVersion]) -> list[ModelVersion]:
+async def _present(request: PageRequest, versions: list[ModelVersion]) -> list[ModelVersion]:
     """The versions as they are now, without those that are gone for good."""
     present = []
     for version in versions:
         with suppress(VersionNotFound):
-            found = await visit.registry.version(visit.project, version.model, numbered(version.number), deleted=True)
+            found = await request.registry.version(
+                request.project, version.model, numbered(version.number), deleted=True
+            )
             present.append(found)
     return present
 
@@ -148,11 +150,11 @@ def _order(sort: str, metric: str) -> str:
 
 
 def _plain(
-    visit: Visit, model: Model, lanes: list[Lane], versions: list[ModelVersion], token: str
+    request: PageRequest, model: Model, lanes: list[Lane], versions: list[ModelVersion], token: str
 ) -> dict[str, object]:
     return {
-        "model": MessageToDict(messages.model(visit.project, model)),
+        "model": MessageToDict(messages.model(request.project, model)),
         "stages": {lane.stage.value: lane.version.number if lane.version else None for lane in lanes},
-        "modelVersions": [MessageToDict(messages.version(visit.project, version)) for version in versions],
+        "modelVersions": [MessageToDict(messages.version(request.project, version)) for version in versions],
         "nextPageToken": token,
     }

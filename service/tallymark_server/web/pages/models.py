@@ -19,7 +19,7 @@ from tallymark_server.rpc import messages
 from tallymark_server.web import charts, snippets
 from tallymark_server.web.formatting import numeric
 from tallymark_server.web.pages import projects, search_box
-from tallymark_server.web.request import Answer, Elsewhere, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, Redirect, View
 
 RECENT = 20
 SORTS = {
@@ -49,20 +49,20 @@ class Row:
         return max(self.model.update_time, self.latest.update_time if self.latest else 0)
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """The models by name, or in another order."""
-    search, sort = visit.text("q"), visit.text("sort")
+    search, sort = request.text("q"), request.text("sort")
     sort = sort if sort in SORTS else "name"
-    deleted = visit.text("deleted") == "yes"
+    deleted = request.text("deleted") == "yes"
     problem = None
     try:
-        found = await _listed(visit, search_box.models(search), sort, deleted=deleted)
+        found = await _listed(request, search_box.models(search), sort, deleted=deleted)
     except InvalidFilter as error:
         found, problem = Listing([], "", 0), error
     token = found.next_page_token
     # Which rows a later page has was settled when paging began; what each of them tells is of now.
-    rows = [await _row(visit, model) for model in await _present(visit, found.items)]
-    shelf = await _shelf(visit)
+    rows = [await _row(request, model) for model in await _present(request, found.items)]
+    shelf = await _shelf(request)
     facts = {
         "title": "Models",
         **shelf,
@@ -71,16 +71,16 @@ async def page(visit: Visit) -> Answer:
         "sort": sort,
         "sorts": SORTS,
         "deleted": deleted,
-        "next": visit.here(page=token) if token else "",
+        "next": request.here(page=token) if token else "",
         "problem": problem,
-        "snippets": snippets.first_version(visit),
-        "bare": not (rows or search or visit.text("page") or deleted),
+        "snippets": snippets.first_version(request),
+        "bare": not (rows or search or request.text("page") or deleted),
     }
     return View(
         template="models.html",
         facts=facts,
         data=lambda: {
-            "models": [_plain(visit, row) for row in rows],
+            "models": [_plain(request, row) for row in rows],
             "nextPageToken": token,
             "revision": str(found.revision),
             **_plain_shelf(shelf["shelf"]),
@@ -91,11 +91,11 @@ async def page(visit: Visit) -> Answer:
     )
 
 
-async def _shelf(visit: Visit) -> dict[str, Any]:
+async def _shelf(request: PageRequest) -> dict[str, Any]:
     """Return the projects for the start page, and whether there are more; none where there is only one to choose."""
-    if visit.to.root or visit.request.query_params:
+    if request.to.root or request.http.query_params:
         return {"shelf": [], "more_projects": False}
-    found, token = await projects.rows(visit, projects.ON_START_PAGE, "")
+    found, token = await projects.rows(request, projects.ON_START_PAGE, "")
     return {"shelf": found if len(found) > 1 else [], "more_projects": bool(token)}
 
 
@@ -103,19 +103,19 @@ def _plain_shelf(shelf: list[projects.Row]) -> dict[str, object]:
     return {"projects": [projects.plain(row) for row in shelf]} if shelf else {}
 
 
-async def go(visit: Visit) -> Answer:
+async def go(request: PageRequest) -> PageResult:
     """Lead from the search field of every page to the version or the run that is meant, or to the models found."""
-    search = visit.text("q")
+    search = request.text("q")
     if (found := search_box.short(search)) is not None:
         name, reference = found
-        version = await visit.registry.version(visit.project, name, reference, deleted=True)
-        return Elsewhere(visit.to.version(version.model, version.number))
-    if (run := await _run(visit, search)) is not None:
-        return Elsewhere(visit.to.run(run))
-    return Elsewhere(visit.to.models(q=search))
+        version = await request.registry.version(request.project, name, reference, deleted=True)
+        return Redirect(request.to.version(version.model, version.number))
+    if (run := await _run(request, search)) is not None:
+        return Redirect(request.to.run(run))
+    return Redirect(request.to.models(q=search))
 
 
-async def _run(visit: Visit, search: str) -> str | None:
+async def _run(request: PageRequest, search: str) -> str | None:
     """Return the id of the run that is meant: by all of it, or by a beginning that no other run has.
 
     A model that has this name is meant instead, and any model that the search finds comes before a beginning.
@@ -123,63 +123,63 @@ async def _run(visit: Visit, search: str) -> str | None:
     try:
         # Long ids are shown cut.
         meant = naming.run_id(search.rstrip("…"), "q")
-        await visit.registry.run(visit.project, meant)
+        await request.registry.run(request.project, meant)
     except InvalidField:
         return None
     except RunNotFound:
-        return await _run_beginning(visit, meant)
+        return await _run_beginning(request, meant)
     try:
-        await visit.registry.model(visit.project, meant, deleted=True)
+        await request.registry.model(request.project, meant, deleted=True)
     except ModelNotFound:
         return meant
     return None
 
 
-async def _run_beginning(visit: Visit, beginning: str) -> str | None:
+async def _run_beginning(request: PageRequest, beginning: str) -> str | None:
     """Return the id of the only run that begins so, if no model is found by it."""
     try:
-        models = await visit.registry.models(visit.project, Asked(page_size=1, filter=search_box.models(beginning)))
+        models = await request.registry.models(request.project, Asked(page_size=1, filter=search_box.models(beginning)))
     except InvalidFilter:
         return None
     if models.items:
         return None
     asked = Asked(page_size=2, filter=f"run = {search_box.quoted(f'{beginning}*')}")
-    runs = (await visit.registry.runs(visit.project, asked)).items
+    runs = (await request.registry.runs(request.project, asked)).items
     return runs[0].id if len(runs) == 1 else None
 
 
-async def _listed(visit: Visit, filter_text: str, sort: str, *, deleted: bool) -> Listing[Model]:
+async def _listed(request: PageRequest, filter_text: str, sort: str, *, deleted: bool) -> Listing[Model]:
     asked = Asked(
-        page_size=visit.page_size,
-        page_token=visit.text("page"),
+        page_size=request.page_size,
+        page_token=request.text("page"),
         filter=filter_text,
         order_by=ORDERS.get(sort, ""),
         deleted=deleted,
     )
-    return await visit.registry.models(visit.project, asked)
+    return await request.registry.models(request.project, asked)
 
 
-async def _present(visit: Visit, models: list[Model]) -> list[Model]:
+async def _present(request: PageRequest, models: list[Model]) -> list[Model]:
     """The models as they are now, when the list began earlier; without those that are gone for good."""
-    if not visit.text("page"):
+    if not request.text("page"):
         return models
     present = []
     for model in models:
         with suppress(ModelNotFound):
-            present.append(await visit.registry.model(visit.project, model.name, deleted=True))
+            present.append(await request.registry.model(request.project, model.name, deleted=True))
     return present
 
 
-async def _row(visit: Visit, model: Model) -> Row:
-    found = await visit.registry.versions(visit.project, model.name, Asked(page_size=RECENT, deleted=True))
+async def _row(request: PageRequest, model: Model) -> Row:
+    found = await request.registry.versions(request.project, model.name, Asked(page_size=RECENT, deleted=True))
     alive = [version for version in found.items if version.delete_time is None]
     metric = main_metric(alive)
     values = [value for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]
     return Row(
         model,
         alive[0] if alive else None,
-        await _held(visit, model, Stage.PRODUCTION),
-        await _held(visit, model, Stage.STAGING),
+        await _held(request, model, Stage.PRODUCTION),
+        await _held(request, model, Stage.STAGING),
         charts.tally({version.number: version for version in found.items}, model.last_number, RECENT - 5),
         metric,
         values[-1] if values else None,
@@ -187,17 +187,17 @@ async def _row(visit: Visit, model: Model) -> Row:
     )
 
 
-async def _held(visit: Visit, model: Model, stage: Stage) -> ModelVersion | None:
+async def _held(request: PageRequest, model: Model, stage: Stage) -> ModelVersion | None:
     """Return the version in that stage, which is read only if the model says that there is one."""
     held = model.holders is None or getattr(model.holders, stage.value)
-    return await holder(visit, model, stage) if held else None
+    return await holder(request, model, stage) if held else None
 
 
-async def holder(visit: Visit, model: Model, stage: Stage) -> ModelVersion | None:
+async def holder(request: PageRequest, model: Model, stage: Stage) -> ModelVersion | None:
     """The version in that stage, if there is one."""
     with suppress(StageEmpty):
-        return await visit.registry.version(
-            visit.project, model.name, in_stage(stage), deleted=model.delete_time is not None
+        return await request.registry.version(
+            request.project, model.name, in_stage(stage), deleted=model.delete_time is not None
         )
     return None
 
@@ -215,8 +215,8 @@ def main_metric(versions: Iterable[ModelVersion]) -> str:
     return next(iter(metrics(versions)), "")
 
 
-def _plain(visit: Visit, row: Row) -> dict[str, object]:
-    found: dict[str, object] = MessageToDict(messages.model(visit.project, row.model))
+def _plain(request: PageRequest, row: Row) -> dict[str, object]:
+    found: dict[str, object] = MessageToDict(messages.model(request.project, row.model))
     for stage, version in (("latest", row.latest), ("production", row.production), ("staging", row.staging)):
         found[stage] = version.number if version else None
     return found

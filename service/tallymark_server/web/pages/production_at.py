@@ -8,18 +8,18 @@ from tallymark_server.domain.errors import InvalidField
 from tallymark_server.web import history
 from tallymark_server.web.formatting import iso
 from tallymark_server.web.pages.version_tabs import plain
-from tallymark_server.web.request import Answer, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, View
 
 SHOWN = 50
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """Who was in production at the time that is asked for, by whom, and since when."""
-    model = await visit.registry.model(visit.project, visit.model, deleted=True)
-    time = _time(visit)
-    revision = await visit.registry.revision_at(visit.project, time)
-    reign = await history.production(visit.registry, visit.project, model, revision + 1)
-    held = await history.held(visit.registry, visit.project, model, SHOWN)
+    model = await request.registry.model(request.project, request.model, deleted=True)
+    time = _time(request)
+    revision = await request.registry.revision_at(request.project, time)
+    reign = await history.production(request.registry, request.project, model, revision + 1)
+    held = await history.held(request.registry, request.project, model, SHOWN)
     facts = {
         "held": held,
         "title": f"{model.name} in production",
@@ -29,12 +29,12 @@ async def page(visit: Visit) -> Answer:
         "reign": reign,
     }
     return View(
-        template="moment.html",
+        template="production_at.html",
         facts=facts,
         data=lambda: {
             "time": iso(time),
             "revision": str(revision),
-            "production": plain(visit, reign.holder) if reign.holder else None,
+            "production": plain(request, reign.holder) if reign.holder else None,
             "held": [
                 {"number": each.version.number, "since": iso(each.since.time), "until": each.until and iso(each.until)}
                 for each in held
@@ -44,10 +44,10 @@ async def page(visit: Visit) -> Answer:
     )
 
 
-def _time(visit: Visit) -> int:
-    text = visit.text("time")
+def _time(request: PageRequest) -> int:
+    text = request.text("time")
     if not text:
-        return visit.now
+        return request.now
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -17,7 +17,7 @@ from tallymark_server.web import history
 from tallymark_server.web.actions.forms import sent
 from tallymark_server.web.addresses import Addresses
 from tallymark_server.web.errors import http_status
-from tallymark_server.web.request import Answer, Elsewhere, Menu, View, Visit
+from tallymark_server.web.request import Menu, PageRequest, PageResult, Redirect, View
 
 # More are a click away.
 IN_MENU = 20
@@ -32,38 +32,38 @@ class Row(NamedTuple):
     changed: int | None
 
 
-async def menu(visit: Visit) -> Menu:
+async def menu(request: PageRequest) -> Menu:
     """Return the projects that can be chosen on every page, the viewer's own among them if it is there."""
-    found, token = await visit.registry.projects(IN_MENU, "")
+    found, token = await request.registry.projects(IN_MENU, "")
     names = [project.name for project in found]
-    if token and visit.project not in names:
+    if token and request.project not in names:
         with suppress(ProjectNotFound):
-            names.append((await visit.registry.project(visit.project)).name)
+            names.append((await request.registry.project(request.project)).name)
     return Menu(tuple(names), bool(token))
 
 
-async def rows(visit: Visit, size: int, token: str) -> tuple[list[Row], str]:
+async def rows(request: PageRequest, size: int, token: str) -> tuple[list[Row], str]:
     """Return a page of projects, and the token of the next one."""
-    found, following = await visit.registry.projects(size, token)
-    return [await _row(visit, project) for project in found], following
+    found, following = await request.registry.projects(size, token)
+    return [await _row(request, project) for project in found], following
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """Show the projects by name."""
-    return await _page(visit, None)
+    return await _page(request, None)
 
 
-async def create(visit: Visit) -> Answer:
+async def create(request: PageRequest) -> PageResult:
     """Create the project that the form names, and lead to it; show the form again when it is refused."""
-    form = await sent(visit.request)
+    form = await sent(request.http)
     try:
         name = naming.project_name(form.text("name"), "name")
-        attempt = form.attempt(visit)
+        attempt = form.attempt(request)
         attempt["project"] = name
-        await visit.registry.execute(CreateProject(**attempt))
+        await request.registry.execute(CreateProject(**attempt))
     except RegistryError as error:
-        return await _page(visit, error, form.text("name"))
-    return Elsewhere(Addresses(name).models())
+        return await _page(request, error, form.text("name"))
+    return Redirect(Addresses(name).models())
 
 
 def plain(row: Row) -> dict[str, object]:
@@ -72,12 +72,12 @@ def plain(row: Row) -> dict[str, object]:
     return {**found, "revision": str(row.changes)}
 
 
-async def _page(visit: Visit, problem: RegistryError | None, name: str = "") -> Answer:
-    found, token = await rows(visit, visit.page_size, visit.text("page"))
+async def _page(request: PageRequest, problem: RegistryError | None, name: str = "") -> PageResult:
+    found, token = await rows(request, request.page_size, request.text("page"))
     facts = {
         "title": "Projects",
         "rows": found,
-        "next": visit.here(page=token) if token else "",
+        "next": request.here(page=token) if token else "",
         "problem": problem,
         "name": name,
         "request_id": f"web-{secrets.token_urlsafe(12)}",
@@ -92,7 +92,7 @@ async def _page(visit: Visit, problem: RegistryError | None, name: str = "") -> 
     )
 
 
-async def _row(visit: Visit, project: Project) -> Row:
-    changes = await history.head(visit.registry, project.name)
-    last = (await visit.registry.events(project.name, max(0, changes - 1), 1)).items
+async def _row(request: PageRequest, project: Project) -> Row:
+    changes = await history.head(request.registry, project.name)
+    last = (await request.registry.events(project.name, max(0, changes - 1), 1)).items
     return Row(project, changes, last[0].time if last else None)

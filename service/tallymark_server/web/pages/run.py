@@ -12,11 +12,11 @@ from tallymark_server.registry import Asked
 from tallymark_server.rpc import messages
 from tallymark_server.web import charts, history, snippets
 from tallymark_server.web.pages.search_box import quoted
-from tallymark_server.web.request import Answer, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, View
 
-MOST_STEPS = 200
-MOST_VERSIONS = 50
-MOST_ARTIFACTS = 100
+MAX_STEPS = 200
+MAX_VERSIONS = 50
+MAX_ARTIFACTS = 100
 
 
 class Work(NamedTuple):
@@ -27,44 +27,44 @@ class Work(NamedTuple):
     more: int
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """Show the run."""
-    run = await visit.registry.run(visit.project, visit.run)
-    steps = await visit.registry.steps(visit.project, run.id, MOST_STEPS, "")
-    made, used = await _work(visit, run)
+    run = await request.registry.run(request.project, request.run)
+    steps = await request.registry.steps(request.project, run.id, MAX_STEPS, "")
+    made, used = await _work(request, run)
     facts: dict[str, Any] = {
         "title": f"Run {run.id}",
         "run": run,
-        "steps": charts.spans(run, steps.items, visit.now),
+        "steps": charts.spans(run, steps.items, request.now),
         "more_steps": bool(steps.next_page_token),
         "work": {"made": made, "used": used},
-        "snippets": snippets.for_run(visit, run.id),
+        "snippets": snippets.for_run(request, run.id),
     }
     return View(
         template="run.html",
         facts=facts,
         data=lambda: {
-            "run": MessageToDict(messages.run(visit.project, run)),
-            "steps": [MessageToDict(messages.step(visit.project, step)) for step in steps.items],
-            "made": _plain(visit, made),
-            "used": _plain(visit, used),
+            "run": MessageToDict(messages.run(request.project, run)),
+            "steps": [MessageToDict(messages.step(request.project, step)) for step in steps.items],
+            "made": _plain(request, made),
+            "used": _plain(request, used),
         },
-        revision=await history.head(visit.registry, visit.project),
+        revision=await history.head(request.registry, request.project),
     )
 
 
-async def _work(visit: Visit, run: Run) -> tuple[Work, Work]:
-    found, _ = await visit.registry.lineage(visit.project, run, frozenset({False, True}), 1)
+async def _work(request: PageRequest, run: Run) -> tuple[Work, Work]:
+    found, _ = await request.registry.lineage(request.project, run, frozenset({False, True}), 1)
     resources, this = {node.key: node.resource for node in found.nodes}, ("run", run.id, 0)
     made = _versions(resources[edge.target] for edge in found.edges if edge.source == this)
     used = _versions(resources[edge.source] for edge in found.edges if edge.target == this)
-    asked = Asked(page_size=MOST_ARTIFACTS, filter=f"run = {quoted(run.id)}")
+    asked = Asked(page_size=MAX_ARTIFACTS, filter=f"run = {quoted(run.id)}")
     linked: list[Artifact] = []
-    for version in [*made, *used][:MOST_VERSIONS]:
-        linked += (await visit.registry.artifacts(visit.project, version, asked)).items
+    for version in [*made, *used][:MAX_VERSIONS]:
+        linked += (await request.registry.artifacts(request.project, version, asked)).items
     return (
-        Work(made[:MOST_VERSIONS], _of(linked, ArtifactRole.MADE), max(0, len(made) - MOST_VERSIONS)),
-        Work(used[:MOST_VERSIONS], _of(linked, ArtifactRole.USED), max(0, len(used) - MOST_VERSIONS)),
+        Work(made[:MAX_VERSIONS], _of(linked, ArtifactRole.MADE), max(0, len(made) - MAX_VERSIONS)),
+        Work(used[:MAX_VERSIONS], _of(linked, ArtifactRole.USED), max(0, len(used) - MAX_VERSIONS)),
     )
 
 
@@ -74,11 +74,11 @@ def _versions(resources: Iterable[object]) -> list[ModelVersion]:
 
 
 def _of(linked: list[Artifact], role: ArtifactRole) -> list[Artifact]:
-    return [artifact for artifact in linked if artifact.role is role][:MOST_ARTIFACTS]
+    return [artifact for artifact in linked if artifact.role is role][:MAX_ARTIFACTS]
 
 
-def _plain(visit: Visit, work: Work) -> dict[str, object]:
+def _plain(request: PageRequest, work: Work) -> dict[str, object]:
     return {
-        "modelVersions": [MessageToDict(messages.version(visit.project, version)) for version in work.versions],
-        "artifacts": [MessageToDict(messages.artifact(visit.project, artifact)) for artifact in work.artifacts],
+        "modelVersions": [MessageToDict(messages.version(request.project, version)) for version in work.versions],
+        "artifacts": [MessageToDict(messages.artifact(request.project, artifact)) for artifact in work.artifacts],
     }

@@ -12,36 +12,36 @@ from tallymark_server.registry import Asked, Listing
 from tallymark_server.rpc import messages
 from tallymark_server.web import history
 from tallymark_server.web.pages import search_box
-from tallymark_server.web.request import Answer, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, View
 
 # Filters that are often used.
 QUICK = (("running", "state = running"), ("failed", "state = failed"), ("lost", "state = lost"))
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """Show the runs of the project, or those that the viewer searches for."""
-    search, problem = visit.text("q"), None
-    asked = Asked(page_size=visit.page_size, page_token=visit.text("page"), filter=search_box.runs(search))
+    search, problem = request.text("q"), None
+    asked = Asked(page_size=request.page_size, page_token=request.text("page"), filter=search_box.runs(search))
     try:
-        found = await visit.registry.runs(visit.project, asked)
+        found = await request.registry.runs(request.project, asked)
     except InvalidFilter as error:
-        found, problem = Listing([], "", await history.head(visit.registry, visit.project)), error
+        found, problem = Listing([], "", await history.head(request.registry, request.project)), error
     token = found.next_page_token
     # Which rows a later page has was settled when paging began; each shows the run as it is now.
-    runs = await _present(visit, found.items) if asked.page_token else found.items
+    runs = await _present(request, found.items) if asked.page_token else found.items
     facts = {
         "title": "Runs",
         "runs": runs,
         "search": search,
         "quick": QUICK,
-        "next": visit.here(page=token) if token else "",
+        "next": request.here(page=token) if token else "",
         "problem": problem,
     }
     return View(
         template="runs.html",
         facts=facts,
         data=lambda: {
-            "runs": [MessageToDict(messages.run(visit.project, run)) for run in runs],
+            "runs": [MessageToDict(messages.run(request.project, run)) for run in runs],
             "nextPageToken": token,
             "revision": str(found.revision),
         },
@@ -51,10 +51,10 @@ async def page(visit: Visit) -> Answer:
     )
 
 
-async def _present(visit: Visit, runs: list[Run]) -> list[Run]:
+async def _present(request: PageRequest, runs: list[Run]) -> list[Run]:
     """Return the runs as they are now."""
     present = []
     for run in runs:
         with suppress(RunNotFound):
-            present.append(await visit.registry.run(visit.project, run.id))
+            present.append(await request.registry.run(request.project, run.id))
     return present

@@ -7,23 +7,32 @@ from urllib.parse import quote
 from tallymark_server.domain import naming
 from tallymark_server.web.actions.forms import chosen, sent
 from tallymark_server.web.pages import projects
-from tallymark_server.web.request import ACTOR_COOKIE, ANONYMOUS, THEME_COOKIE, THEMES, Answer, Elsewhere, View, Visit
+from tallymark_server.web.request import (
+    ACTOR_COOKIE,
+    ANONYMOUS,
+    THEME_COOKIE,
+    THEMES,
+    PageRequest,
+    PageResult,
+    Redirect,
+    View,
+)
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """The settings of this browser."""
-    names = (await projects.menu(visit)).projects
+    names = (await projects.menu(request)).projects
     return View(
         template="settings.html",
         facts={"title": "Settings", "themes": THEMES, "live": False},
-        data=lambda: {"theme": visit.theme, "actor": visit.actor, "projects": list(names)},
+        data=lambda: {"theme": request.theme, "actor": request.actor, "projects": list(names)},
     )
 
 
-async def keep(visit: Visit) -> Answer:
+async def keep(request: PageRequest) -> PageResult:
     """Keep the settings in this browser; InvalidField."""
-    form = await sent(visit.request)
+    form = await sent(request.http)
     theme = chosen(form.text("theme"), {each: each for each in THEMES}, "theme")
     actor = naming.plain_label(form.text("actor") or ANONYMOUS, "actor")
     cookies = {THEME_COOKIE: theme, ACTOR_COOKIE: quote(actor)}
-    return Elsewhere(visit.to.page("settings"), cookies=cookies)
+    return Redirect(request.to.page("settings"), cookies=cookies)

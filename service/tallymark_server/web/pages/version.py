@@ -14,7 +14,7 @@ from tallymark_server.web.addresses import named
 from tallymark_server.web.formatting import numeric
 from tallymark_server.web.pages import version_tabs
 from tallymark_server.web.pages.models import holder
-from tallymark_server.web.request import Answer, Elsewhere, View, Visit
+from tallymark_server.web.request import PageRequest, PageResult, Redirect, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,54 +27,54 @@ class Metric:
     production: float | None
 
 
-async def page(visit: Visit) -> Answer:
+async def page(request: PageRequest) -> PageResult:
     """The version, by number; another way to name it leads there."""
-    reference = parse(named(visit.request.path_params["reference"]), "version")
-    version = await visit.registry.version(visit.project, visit.model, reference, deleted=True)
-    if reference.by is not By.NUMBER or visit.request.path_params["reference"] != str(version.number):
-        return Elsewhere(visit.to.version(version.model, version.number), 302)
-    model = await visit.registry.model(visit.project, version.model, deleted=True)
-    tab = visit.text("tab") if visit.text("tab") in version_tabs.NAMES else ""
-    production = await holder(visit, model, Stage.PRODUCTION)
-    line = await _line(visit, model, version)
+    reference = parse(named(request.http.path_params["reference"]), "version")
+    version = await request.registry.version(request.project, request.model, reference, deleted=True)
+    if reference.by is not By.NUMBER or request.http.path_params["reference"] != str(version.number):
+        return Redirect(request.to.version(version.model, version.number), 302)
+    model = await request.registry.model(request.project, version.model, deleted=True)
+    tab = request.text("tab") if request.text("tab") in version_tabs.NAMES else ""
+    production = await holder(request, model, Stage.PRODUCTION)
+    line = await _line(request, model, version)
     previous = line.get(version.number - 1)
-    shown = await version_tabs.shown(visit, tab, version, production)
+    shown = await version_tabs.shown(request, tab, version, production)
     facts: dict[str, Any] = {
         "title": f"{model.name} No. {version.number}",
         "model": model,
         "version": version,
         "tab": tab,
         "tabs": version_tabs.NAMES,
-        "run": await _run(visit, version),
+        "run": await _run(request, version),
         "production": production,
         "previous": previous,
         "following": line.get(version.number + 1),
         "tally": charts.strokes(line, *charts.around(version.number, model.last_number)),
-        "snippets": snippets.for_version(visit, model.name, version.number),
+        "snippets": snippets.for_version(request, model.name, version.number),
         "metrics": list(_metrics(version, previous, production)),
         **shown.facts,
     }
     return View(
         template="version.html",
         facts=facts,
-        data=lambda: {**version_tabs.plain(visit, version), **shown.data},
-        revision=await history.head(visit.registry, visit.project),
+        data=lambda: {**version_tabs.plain(request, version), **shown.data},
+        revision=await history.head(request.registry, request.project),
     )
 
 
-async def _line(visit: Visit, model: Model, version: ModelVersion) -> dict[int, ModelVersion]:
+async def _line(request: PageRequest, model: Model, version: ModelVersion) -> dict[int, ModelVersion]:
     """The version and those around it, by number."""
     first, last = charts.around(version.number, model.last_number)
     asked = Asked(page_size=last - first + 1, filter=f"number >= {first} AND number <= {last}", deleted=True)
-    found = await visit.registry.versions(visit.project, model.name, asked)
+    found = await request.registry.versions(request.project, model.name, asked)
     return {each.number: each for each in found.items}
 
 
-async def _run(visit: Visit, version: ModelVersion) -> Run | None:
+async def _run(request: PageRequest, version: ModelVersion) -> Run | None:
     if version.run is None:
         return None
     try:
-        return await visit.registry.run(visit.project, version.run)
+        return await request.registry.run(request.project, version.run)
     except RunNotFound:
         return None
 

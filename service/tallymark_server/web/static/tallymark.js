@@ -6,20 +6,20 @@ const page = () => document.getElementById("page");
 let place;
 const here = () => location.pathname + location.search;
 
-// The page as its address has it, put in place of what is there without losing focus or what was entered.
-// It says of what it has been told, so that it may get what was just made for somebody else who has been told as much.
+// Reload the page and morph it in place, so that focus and entered text stay. The header names the last revision that the
+// stream has reported: the server may answer with a page that it has rendered for another viewer since then.
 const renew = () => htmx.ajax("GET", here(), {
-  source: "#page", target: "#page", swap: "outerMorph", headers: place ? { "Tallymark-Told": place } : {},
+  source: "#page", target: "#page", swap: "outerMorph", headers: place ? { "Tallymark-Seen-Revision": place } : {},
 });
 
-// What was just done is told once, not at every reload.
+// Show what was just done once, not at every reload.
 const address = new URL(location.href);
 if (address.searchParams.has("done")) {
   address.searchParams.delete("done");
   history.replaceState(null, "", address);
 }
 
-// -- Following the log. The stream says that something changed; the page then asks for itself, as its address has it.
+// -- Following the log: the stream reports that something has changed, and the page then reloads itself.
 
 const light = document.querySelector(".live");
 let stream, asking = false, due = 0, pause = 120;
@@ -48,7 +48,7 @@ function follow() {
   };
   stream.onerror = () => {
     shown("away", true);
-    // Where the browser has given up, it is asked again.
+    // The browser does not reconnect once it has closed the stream.
     if (stream?.readyState === EventSource.CLOSED) setTimeout(follow, 1000);
   };
 }
