@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 
@@ -63,3 +64,12 @@ def test_each_make_command_exists(document: str) -> None:
     named = set(re.findall(r"`make ([a-z-]+)", read(document)))
     assert named <= targets
     assert named or document == "README.md"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_extra_exists(document: str) -> None:
+    """What a document says to install, such as `tallymark[server]`, can be installed."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = re.findall(r"'(?:tallymark|\.)\[([\w,]+)\]", read(document))
+    assert {extra for found in named for extra in found.split(",")} <= extras.keys()
+    assert named or document != "README.md"

@@ -75,7 +75,7 @@ def summary(found: dict[str, Any]) -> str:
     """The few lines that README shows."""
     measured = found["throughput"]["found"]
     lines = [
-        "| calls at once | create/s | echo/s | create/echo | create, against a transaction each |",
+        "| concurrent calls | creates/s | echoes/s | creates / echoes | creates / creates with a commit each |",
         "|--:|--:|--:|--:|--:|",
     ]
     for concurrency, kinds in measured["by_concurrency"].items():

@@ -19,6 +19,7 @@ from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2
 from tallymark.v1.error_pb2 import ErrorReason
 from tallymark.v1.model_registry_pb2 import ListModelVersionsRequest
+from tallymark_server.rpc.server import OPTIONS
 
 GUIDE = "protos/README.md"
 BLOCKS = blocks(GUIDE)
@@ -105,3 +106,8 @@ def test_the_guide_has_an_entry_for_each_reason() -> None:
     names = {name.removeprefix("ERROR_REASON_") for name, number in ErrorReason.items() if number}
     assert {name.lower() for name in names} <= anchors(GUIDE)
     assert all(issubclass(getattr(errors, name.title().replace("_", "")), errors.TallymarkError) for name in names)
+
+
+def test_the_guide_has_the_limit_of_calls_of_a_connection() -> None:
+    """The number of concurrent calls of a connection in the guide is the one that the server announces."""
+    assert f"at most {dict(OPTIONS)['grpc.max_concurrent_streams']} calls" in chapter(GUIDE, "Connections and limits")

@@ -25,6 +25,9 @@ from system_programs import program
 from tallymark import settings
 from tallymark_server.serve_command import serve
 
+# The guide to the service needs a registry of MLflow, which MLflow takes long to fill on a busy machine.
+pytestmark = pytest.mark.timeout(600)
+
 # Blocks that are not executed here, by document and heading, and the test that knows what they show.
 ELSEWHERE = {
     ("README.md", "Install"): "tests/install/test_install.py",
