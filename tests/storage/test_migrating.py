@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 import sqlite3
+import struct
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -168,17 +169,28 @@ def measured(values: Sequence[float], *without: str) -> c.LogMetadata:
     )
 
 
+def value_before_keys(key: str) -> str | float:
+    """What a fact was found by before step 10, of its key now."""
+    if key.startswith("t"):
+        return key[1:]
+    bits = int(key[1:], 16)
+    bits = bits ^ (1 << 63) if bits >> 63 else bits ^ (2**64 - 1)
+    return float(struct.unpack(">d", bits.to_bytes(8))[0])
+
+
 def at_schema(path: Path, new: Path, number: int) -> None:
     """Make a file with the log of the other, and with what its tables had by that step."""
     with closing(sqlite3.connect(new, isolation_level=None)) as made:
         add_functions(made)
+        made.create_function("value_before_keys", 1, value_before_keys)
         for step, sql in steps()[:number]:
             made.executescript(f"{sql}; PRAGMA user_version = {step}; PRAGMA application_id = {APPLICATION_ID}")
         tables = [name for (name,) in made.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         made.execute("ATTACH ? AS now", (str(path),))
         for table in tables:
             columns = ", ".join(row[1] for row in made.execute(f"PRAGMA main.table_info({table})"))
-            made.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM now.{table}")
+            then = columns.replace("value", "value_before_keys(value)") if table == "facts" else columns
+            made.execute(f"INSERT INTO {table} ({columns}) SELECT {then} FROM now.{table}")
         chain_by_format_1(made)
 
 

@@ -97,7 +97,7 @@ SELECT events.image FROM versions CROSS JOIN events
 WHERE versions.project = :project AND versions.model = :model AND versions.number = :number AND versions.deleted < 2
 """
 _IDENTIFY = """
-UPDATE artifacts SET identity = json_extract(events.image, '$.uri') FROM events
+UPDATE artifacts SET identity = identity_key(json_extract(events.image, '$.uri')) FROM events
 WHERE artifacts.project = :project AND artifacts.model = :model AND artifacts.number = :number
     AND events.project = artifacts.project AND events.revision = artifacts.start_revision
     AND json_extract(events.image, '$.digest') IS NULL

@@ -1,6 +1,6 @@
-"""What versions are found by without a look at each: their tags, facts, names, aliases, stages and runs.
+"""Finds candidates for a filter in indexes: by tags, facts, names, aliases, stages and runs.
 
-A filter is still put to the image of what is found; what is found must hold at least all of which the filter is true.
+The filter is still applied to the image of each candidate, so there may be too many candidates, but never too few.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from itertools import islice
 
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Uri, Value
 from tallymark_server.domain.query import All, AnyOf, Comparator, Comparison, Condition, Kind, Query
+from tallymark_server.storage.index_keys import AFTER_NUMBERS, NOT_COMPARABLE, fact_key
 from tallymark_server.storage.sqlite.bulk_insert import insert
 
-# With more candidates than this a filter is put to one version after the other: of so many, a page is full soon.
+# With more candidates than this the filter is applied to one version after the other, which fills a page soon.
 MAX_CANDIDATES = 10_000
 # How much of the log may have passed since the page's revision.
 MAX_BEHIND = 10_000
@@ -38,7 +39,7 @@ Sql = tuple[str, list[object]]
 
 
 def write_facts(connection: sqlite3.Connection, project: int, version: ModelVersion, *, new: bool = False) -> None:
-    """Let the version be found by what it has now; a new one was found by nothing before."""
+    """Write the facts of the version as they are now; a new version has none in the table yet."""
     if not new:
         connection.execute(_FORGET, (project, version.model_id, version.number))
     found_by = dict.fromkeys(_facts(version))
@@ -48,7 +49,7 @@ def write_facts(connection: sqlite3.Connection, project: int, version: ModelVers
 def candidates(
     connection: sqlite3.Connection, project: int, model: int, condition: Condition | None, behind: tuple[int, int]
 ) -> Sql | None:
-    """A SELECT of the numbers of which alone the condition can be true; None when these are too many, or not known.
+    """Return a SELECT of all numbers for which the condition can be true; None if they are too many, or not known.
 
     `behind` are the revision as of which the condition is put, and the newest.
     """
@@ -65,7 +66,7 @@ def candidates(
 
 
 def leading(connection: sqlite3.Connection, project: int, model: int, query: Query) -> Sql | None:
-    """A SELECT of the numbers among which the page is, when versions are ordered by a fact; None if it is not known.
+    """Return a SELECT of numbers that hold the page, when versions are ordered by a fact; None if it is not known.
 
     Those that have the fact come first, in its order, and then the others.
     """
@@ -73,13 +74,14 @@ def leading(connection: sqlite3.Connection, project: int, model: int, query: Que
         return None
     by_fact, by_number = query.order
     of_fact = (project, model, f"metadata.{by_fact.key}")
-    # Of these the table does not tell how they compare.
-    if connection.execute(f"{_FACTS} AND value = '' LIMIT 1", of_fact).fetchone():
+    # Their keys do not tell how these compare.
+    if connection.execute(f"{_FACTS} AND value = '{NOT_COMPARABLE}' LIMIT 1", of_fact).fetchone():
         return None
     missing, value, number = query.after or (0, None, None)
     numbers: list[int] = []
     if not missing:
-        has = _in_order(connection, of_fact, (value, number), (by_fact.descending, by_number.descending))
+        after = (None if value is None else fact_key(value), number)
+        has = _in_order(connection, of_fact, after, (by_fact.descending, by_number.descending))
         numbers += islice(has, query.limit + 1)
     if len(numbers) <= query.limit:
         sign, downwards = ("<", " DESC") if by_number.descending else (">", "")
@@ -100,12 +102,12 @@ def leading(connection: sqlite3.Connection, project: int, model: int, query: Que
 def _in_order(
     connection: sqlite3.Connection,
     of_fact: tuple[int, int, str],
-    after: tuple[object, object],
+    after: tuple[str | None, object],
     descending: tuple[bool, bool],
 ) -> Iterator[int]:
-    """The versions that have the fact, by its values and then by their numbers, after one of these.
+    """Yield the versions that have the fact, by its keys and then by their numbers, after one of these.
 
-    One value after the other: the index has both in one direction, and of one value there may be very many.
+    One key after the other: the index has both in one direction, and of one key there may be very many.
     """
     (value_sign, value_order), (number_sign, number_order) = (
         ("<", "DESC") if down else (">", "ASC") for down in descending
@@ -132,15 +134,15 @@ def _in_order(
         yield from (found for (found,) in connection.execute(of_value.format("TRUE"), (*of_fact, value)))
 
 
-def _facts(version: ModelVersion) -> Iterator[tuple[str, object]]:
+def _facts(version: ModelVersion) -> Iterator[tuple[str, str]]:
     for tag in version.tags:
-        yield _TAGS, tag[:_TEXT]
+        yield _TAGS, fact_key(tag[:_TEXT])
     for key, value in version.metadata.items():
-        yield f"metadata.{key}", looked_up(value)
+        yield f"metadata.{key}", fact_key(looked_up(value))
 
 
 def looked_up(value: Value) -> str | float | int:
-    """By what a fact of that value is found."""
+    """Return what a fact of that value is found by; an empty text if it cannot be compared."""
     match value:
         case bool():
             return float(value)
@@ -157,7 +159,7 @@ def looked_up(value: Value) -> str | float | int:
 
 
 def _ways(condition: Condition, project: int, model: int) -> Iterator[Sql]:
-    """Each way to find all of which the condition can be true."""
+    """Yield each SELECT that finds everything for which the condition can be true."""
     match condition:
         case Comparison():
             if (way := _way(condition)) is not None:
@@ -183,7 +185,7 @@ def _way(comparison: Comparison) -> Sql | None:
     if text is None or "*" in text:
         return None
     if comparison.kind is Kind.LIST and field == _TAGS:
-        return f"{_FACTS} AND value = ?", [_TAGS, text[:_TEXT]]
+        return f"{_FACTS} AND value = ?", [_TAGS, fact_key(text[:_TEXT])]
     exact = comparison.kind is Kind.LIST or comparator is Comparator.EQUAL
     if not exact or field not in _EXACTLY or (field == "stage" and text not in EXCLUSIVE_STAGES):
         return None
@@ -198,14 +200,11 @@ def _fact_way(key: str, comparator: Comparator, value: object) -> Sql | None:
         case "*" if comparator is Comparator.HAS:
             return _FACTS, [key]
         case None if comparator is not Comparator.UNEQUAL:
-            return f"{_FACTS} AND value = ''", [key]
+            return f"{_FACTS} AND value = '{NOT_COMPARABLE}'", [key]
         case str() if comparator is Comparator.EQUAL and "*" not in value:
-            return f"{_FACTS} AND value = ?", [key, value[:_TEXT]]
+            return f"{_FACTS} AND value = ?", [key, fact_key(value[:_TEXT])]
         case bool() | int() | float() if comparator is not Comparator.UNEQUAL:
             sign = "=" if comparator is Comparator.HAS else comparator.value
-            return f"{_FACTS} AND value {sign} ? AND value < ''", [
-                key,
-                float(value) if isinstance(value, bool) else value,
-            ]
+            return f"{_FACTS} AND value {sign} ? AND value < '{AFTER_NUMBERS}'", [key, fact_key(value)]
         case _:
             return None

@@ -15,7 +15,7 @@ from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF, VERSIO
 from tallymark_server.storage.sqlite.lists import MAX_PAGE_SIZE, size_of
 
 Found = ModelVersion | Run | Artifact
-# ("version", model id, number), ("run", run id, 0) or ("artifact", digest or uri, 0)
+# ("version", model id, number), ("run", run id, 0) or ("artifact", key of its digest or URI, 0)
 Key = NodeKey
 
 _ASKED = "(SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS second FROM json_each(:keys))"

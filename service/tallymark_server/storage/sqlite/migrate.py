@@ -10,6 +10,7 @@ from pathlib import Path
 from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.index_keys import fact_key, identity_key
 from tallymark_server.storage.sqlite.index_candidates import looked_up
 from tallymark_server.storage.sqlite.rechain import rechain
 from tallymark_server.storage.sqlite.run_states import add_run_states
@@ -26,13 +27,13 @@ SCHEMA_OF_THESE_HASHES = 8
 
 
 def steps() -> list[tuple[int, str]]:
-    """The number and the SQL of each step, in order."""
+    """Return the number and the SQL of each step, in order."""
     folder = Path(__file__).with_name("schema")
     return sorted((int(path.name[:4]), path.read_text()) for path in folder.glob("*.sql"))
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
-    """Apply the steps that the file has not seen; CannotOpenError if it is not ours, or newer than this program."""
+    """Apply the steps that the file lacks. Raise CannotOpenError if it is not ours, or newer than this program."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -61,7 +62,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new file in one commit: each step by itself would wait for the disk once more."""
+    """Create the tables of a new file in one commit: each step by itself would wait for the disk once more."""
     last = steps()[-1][0]
     marks = f"PRAGMA user_version = {last:d}; PRAGMA application_id = {APPLICATION_ID:d}"
     try:
@@ -73,13 +74,15 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Give the connection the functions that the steps call."""
+    """Register the functions that the steps call."""
     connection.create_function("value_of_point", 1, _value_of_point, deterministic=True)
     connection.create_function("value_of_fact", 2, _value_of_fact, deterministic=True)
+    connection.create_function("fact_key", 1, fact_key, deterministic=True)
+    connection.create_function("identity_key", 1, identity_key, deterministic=True)
 
 
 def refuse_newer(version: int, path: str) -> None:
-    """CannotOpenError if a file's schema is newer than this program."""
+    """Raise CannotOpenError if a file's schema is newer than this program."""
     known = steps()[-1][0]
     if version > known:
         raise CannotOpenError(
@@ -89,12 +92,12 @@ def refuse_newer(version: int, path: str) -> None:
 
 
 def _value_of_point(point: str) -> float | None:
-    """The value of a point in an image, to its last digit, which SQLite might round; null if it is not a number."""
+    """Return the value of a point in an image, to its last digit, which SQLite might round; None for not a number."""
     value = json.loads(point)[2]
     number = float(value["number"] if isinstance(value, dict) else value)
     return None if math.isnan(number) else number
 
 
 def _value_of_fact(image: str, key: str) -> str | float:
-    """By what the version of that image is found when its fact of that key is asked for."""
+    """Return what the version of that image is found by through its fact of that key, as it was before step 10."""
     return looked_up(decode_version(image, "").metadata[key])

@@ -19,6 +19,7 @@ from tallymark_server.domain.model import (
     Stage,
     VersionUse,
 )
+from tallymark_server.storage.index_keys import identity_key
 from tallymark_server.storage.sqlite.bulk_insert import insert
 from tallymark_server.storage.sqlite.index_candidates import write_facts
 
@@ -151,7 +152,7 @@ def _project_artifact(connection: sqlite3.Connection, project: int, event: Event
     if event.kind is Kind.ARTIFACT_UNLINKED:
         connection.execute(_UNLINK, (event.revision, *key))
         return
-    identity = artifact.digest or artifact.uri
+    identity = identity_key(artifact.digest or artifact.uri)
     connection.execute(_LINK, (*key, identity, artifact.role, 0, event.revision, event.revision))
 
 
