@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A server that is started again and again, by tests and benches, must not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo serve test soak screenshots check check-code check-contract check-project bench bench-growth bench-peers bench-dashboard bench-import bench-hostile protos build sbom lock clean
+.PHONY: help setup demo serve test soak screenshots check check-code check-contract check-project bench bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
 
 help: ## tell the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -50,7 +50,7 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 screenshots: setup ## make the pictures of the dashboard that README shows
 	TALLYMARK_TEST_PICTURES=tests/web/pictures $(BIN)/pytest tests/web/test_screenshots.py
 
-check: check-code check-contract check-project ## run every check but the tests, as the three commands below
+check: check-code check-contract check-project docs ## run every check but the tests: the three below, and make docs
 
 check-code: setup .cache/imports/.ready ## check format, lint, types and the layers of imports
 	$(BIN)/ruff format --check
@@ -91,6 +91,13 @@ bench-hostile: setup ## attack a server in every way that tests/attacks knows, a
 protos: setup ## generate the stubs in sdk/ and the table of reasons in protos/README.md from the contract
 	$(BIN)/python protos/generate.py
 	$(BIN)/python protos/reasons.py
+
+# Where the documentation is written.
+SITE ?= build/docs
+
+docs: .cache/docs/.ready ## build the documentation in build/docs, and check its links
+	PYTHONPATH=sdk .cache/docs/bin/python docs/assemble.py .cache/docs/pages
+	PYTHONPATH=sdk:docs .cache/docs/bin/sphinx-build -c docs -d .cache/docs/state --fail-on-warning --quiet .cache/docs/pages $(SITE)
 
 # Where the packages are written.
 DIST ?= dist

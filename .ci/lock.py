@@ -35,6 +35,7 @@ LOCKS = {
     "dev": Lock(SERVICE, "dev"),
     "imports": Lock(group="imports"),
     "release": Lock(group="release"),
+    "docs": Lock(("artifacts",), "docs"),
 }
 
 PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[\w.!+]+).*\n(?P<rest>(?:[ ]+.*\n)*)", re.MULTILINE)

@@ -68,7 +68,7 @@ class Model(ModelArtifacts, ModelSpec):
 
     @property
     def version_name(self) -> str:
-        """What the version is called: its explicit name, or its number as text. Creates as `number` does."""
+        """The explicit name of the version, or its number as text. Creates as `number` does."""
         return self._allocated().name
 
     @property

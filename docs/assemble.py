@@ -1,0 +1,102 @@
+"""Write the pages of the documentation from the guides, which lie beside what they describe, and from the contract.
+
+    python docs/assemble.py FOLDER
+
+Links between guides become links between pages, pictures are copied, and every other file of the repository is linked
+where it is published. A link that leads nowhere is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import contract
+import reference
+
+ROOT = Path(__file__).resolve().parents[1]
+REPOSITORY = "https://github.com/tallymark/tallymark"
+
+# The guides, and the names of their pages, in the order of the site.
+GUIDES = {
+    "README.md": "index",
+    "sdk/README.md": "sdk",
+    "sdk/examples/README.md": "examples",
+    "service/README.md": "service",
+    "protos/README.md": "api",
+    "tests/README.md": "tests",
+    "tests/bench/published/report.md": "performance",
+    ".github/CHANGELOG.md": "changes",
+    ".github/SECURITY.md": "security",
+    ".github/CONTRIBUTING.md": "contributing",
+    ".github/RELEASING.md": "releasing",
+}
+CHAPTERS = {
+    "Guides": ["sdk", "examples", "service", "api"],
+    "Reference": [*reference.PAGES, "contract"],
+    "Project": ["changes", "security", "performance", "contributing", "tests", "releasing"],
+}
+
+# The folder whose files are published as they are.
+PUBLISHED = "published"
+
+_FENCE = re.compile(r"(^```.*?^```[ ]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?P<before>\]\(|(?:src|srcset|href)=\")(?P<target>[^)\"\s]+)(?P<after>[)\"])")
+_PICTURES = {".svg", ".png"}
+
+
+def moved(guide: str, folder: Path) -> str:
+    """Return the text of a guide with links that work on its page."""
+
+    def link(match: re.Match[str]) -> str:
+        target, hash_, anchor = match["target"].partition("#")
+        if re.match(r"[a-z]+:", target) or not target:
+            return match[0]
+        path = os.path.normpath(Path(guide).parent / target)
+        if path not in GUIDES and not (ROOT / path).exists():
+            sys.exit(f"{guide}: {match['target']} leads nowhere")
+        if (ROOT / path / "README.md").exists() and f"{path}/README.md" in GUIDES:
+            path = f"{path}/README.md"
+        if path in GUIDES:
+            place = f"{GUIDES[path]}.md"
+        elif Path(path).suffix in _PICTURES:
+            place = f"pictures/{Path(path).name}"
+            (folder / PUBLISHED / "pictures").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, folder / PUBLISHED / place)
+            # What is HTML in a guide stays as it is, so its address is that of the published file.
+            place = f"{PUBLISHED}/{place}" if match["before"] == "](" else place
+        else:
+            place = f"{REPOSITORY}/blob/main/{path}"
+        return f"{match['before']}{place}{hash_}{anchor}{match['after']}"
+
+    parts = _FENCE.split((ROOT / guide).read_text())
+    # What the pattern captures, which is code, has the odd places.
+    return "".join(part if place % 2 else _LINK.sub(link, part) for place, part in enumerate(parts))
+
+
+def tree(pages: list[str], caption: str) -> str:
+    """Return a list of pages for the side of every page."""
+    return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
+
+
+def assemble(folder: Path) -> None:
+    """Write every page into the folder, which is removed first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for guide, page in GUIDES.items():
+        if (ROOT / guide).exists():
+            (folder / f"{page}.md").write_text(moved(guide, folder))
+    for page, text in reference.PAGES.items():
+        (folder / f"{page}.md").write_text(text)
+    (folder / "contract.md").write_text(contract.page())
+    written = {path.stem for path in folder.glob("*.md")}
+    with (folder / "index.md").open("a") as index:
+        for caption, pages in CHAPTERS.items():
+            index.write(tree([page for page in pages if page in written], caption))
+
+
+if __name__ == "__main__":
+    assemble(Path(sys.argv[1]))
