@@ -16,7 +16,16 @@ from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, 
 from tallymark_server.domain.reference import Reference
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.page_tokens import make_token, page_size, parse_token
-from tallymark_server.snapshots import NOW, Asked, Listing, Moment, Named, Questions, check_past, shown
+from tallymark_server.snapshots import (
+    NOW,
+    Listing,
+    ListOptions,
+    Named,
+    ReadAt,
+    SnapshotReader,
+    check_past,
+    page_read_at,
+)
 from tallymark_server.storage.checkpoint import Mark, wrong_hash
 from tallymark_server.storage.contract import Lineage, NodeKey, Page, Piece, Proof, Scope, Storage
 from tallymark_server.watch import Bell, Interest, Progress, watch
@@ -24,17 +33,17 @@ from tallymark_server.writer import Writer
 
 __all__ = [
     "NOW",
-    "Asked",
     "Lineage",
+    "ListOptions",
     "Listing",
     "Mark",
-    "Moment",
     "Named",
     "NodeKey",
     "Proof",
+    "ReadAt",
     "Registry",
     "Scope",
-    "shown",
+    "page_read_at",
     "wrong_hash",
 ]
 
@@ -112,65 +121,65 @@ class Registry:
         self._heartbeats.expect(command.project, run)
         return run
 
-    async def model(self, project: str, name: str, *, deleted: bool = False, moment: Moment = NOW) -> Model:
+    async def model(self, project: str, name: str, *, deleted: bool = False, read_at: ReadAt = NOW) -> Model:
         """The model of that name, also a deleted one if that is asked for; ModelNotFound, RevisionInFuture."""
-        if moment is NOW:
+        if read_at is NOW:
             found = await self._storage.model(project, name)
             if found is not None and not found.purged and (found.delete_time is None or deleted):
                 return found
-        return await self._ask(project, lambda q: q.model(name, deleted=deleted, at=q.revision(moment)), moment)
+        return await self._read(project, lambda q: q.model(name, deleted=deleted, at=q.revision(read_at)), read_at)
 
     async def version(
-        self, project: str, model: str, reference: Reference, *, deleted: bool = False, moment: Moment = NOW
+        self, project: str, model: str, reference: Reference, *, deleted: bool = False, read_at: ReadAt = NOW
     ) -> ModelVersion:
         """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
-        if moment is NOW:
+        if read_at is NOW:
             found = await self._storage.version(project, model, reference, of_deleted=deleted)
             if found is not None and (found.delete_time is None or deleted):
                 return found
         named = Named(model, reference)
-        return await self._ask(project, lambda q: q.version(named, deleted=deleted, at=q.revision(moment)), moment)
+        return await self._read(project, lambda q: q.version(named, deleted=deleted, at=q.revision(read_at)), read_at)
 
-    async def models(self, project: str, asked: Asked) -> Listing[Model]:
+    async def models(self, project: str, options: ListOptions) -> Listing[Model]:
         """The project's models of which the filter is true; InvalidFilter."""
-        return await self._ask(project, lambda q: q.models(asked))
+        return await self._read(project, lambda q: q.models(options))
 
-    async def versions(self, project: str, model: str, asked: Asked) -> Listing[ModelVersion]:
+    async def versions(self, project: str, model: str, options: ListOptions) -> Listing[ModelVersion]:
         """The model's versions of which the filter is true; ModelNotFound, InvalidFilter."""
-        return await self._ask(project, lambda q: q.versions(model, asked))
+        return await self._read(project, lambda q: q.versions(model, options))
 
     async def points(
-        self, project: str, of: Named | ModelVersion, keys: Sequence[str], size: int, token: str, moment: Moment = NOW
+        self, project: str, of: Named | ModelVersion, keys: Sequence[str], size: int, token: str, read_at: ReadAt = NOW
     ) -> Listing[Point]:
         """Points of the version's metrics, by metric and step; RevisionInFuture."""
-        return await self._ask(project, lambda q: q.points(of, keys, size, token, moment))
+        return await self._read(project, lambda q: q.points(of, keys, size, token, read_at))
 
     async def artifact(
-        self, project: str, of: Named | ModelVersion, name: str, ordinal: int | None, moment: Moment = NOW
+        self, project: str, of: Named | ModelVersion, name: str, ordinal: int | None, read_at: ReadAt = NOW
     ) -> Artifact:
         """The artifact of that name of the version, of that ordinal or the newest; ArtifactNotFound."""
-        return await self._ask(project, lambda q: q.artifact(of, name, ordinal, q.revision(moment)), moment)
+        return await self._read(project, lambda q: q.artifact(of, name, ordinal, q.revision(read_at)), read_at)
 
-    async def artifacts(self, project: str, of: Named | ModelVersion, asked: Asked) -> Listing[Artifact]:
+    async def artifacts(self, project: str, of: Named | ModelVersion, options: ListOptions) -> Listing[Artifact]:
         """The version's artifacts of which the filter is true; InvalidFilter."""
-        return await self._ask(project, lambda q: q.artifacts(of, asked))
+        return await self._read(project, lambda q: q.artifacts(of, options))
 
-    async def run(self, project: str, run_id: str, moment: Moment = NOW) -> Run:
+    async def run(self, project: str, run_id: str, read_at: ReadAt = NOW) -> Run:
         """The run of that id; RunNotFound, RevisionInFuture."""
-        if moment is not NOW:
-            return await self._ask(project, lambda q: q.run(run_id, q.revision(moment)))
+        if read_at is not NOW:
+            return await self._read(project, lambda q: q.run(run_id, q.revision(read_at)))
         run = await self._storage.run(project, run_id)
         if run is None:
             raise RunNotFound(project, run_id)
         return run
 
-    async def runs(self, project: str, asked: Asked, of: Named | ModelVersion | None = None) -> Listing[Run]:
+    async def runs(self, project: str, options: ListOptions, of: Named | ModelVersion | None = None) -> Listing[Run]:
         """The project's runs, or those that made or used a version, of which the filter is true; InvalidFilter."""
-        return await self._ask(project, lambda q: q.runs(asked, of))
+        return await self._read(project, lambda q: q.runs(options, of))
 
-    async def steps(self, project: str, run_id: str, size: int, token: str, moment: Moment = NOW) -> Listing[RunStep]:
+    async def steps(self, project: str, run_id: str, size: int, token: str, read_at: ReadAt = NOW) -> Listing[RunStep]:
         """The run's steps in the order in which they were started; RunNotFound, RevisionInFuture."""
-        return await self._ask(project, lambda q: q.steps(run_id, size, token, moment))
+        return await self._read(project, lambda q: q.steps(run_id, size, token, read_at))
 
     async def events(self, project: str, after: int, size: int) -> Page[Event]:
         """Events after that revision, in order; RevisionInFuture."""
@@ -183,8 +192,8 @@ class Registry:
         whose, left = None, scope
         while True:
             # In between, others are answered.
-            question = partial(Questions.history, scope=left, named=named, size=size)
-            page, found, rest = await self._ask(project, question)
+            read = partial(SnapshotReader.history, scope=left, named=named, size=size)
+            page, found, rest = await self._read(project, read)
             if whose not in (None, (found.model_id, found.number)):
                 whose, left = None, scope  # what is called so is another by now
             elif rest is None:
@@ -198,10 +207,10 @@ class Registry:
         start: Named | ModelVersion | Run | str,
         directions: frozenset[bool],
         depth: int,
-        moment: Moment = NOW,
+        read_at: ReadAt = NOW,
     ) -> tuple[Lineage, int]:
         """What came from what around the start, upstream (False) and downstream (True), and the revision it shows."""
-        return await self._ask(project, lambda q: q.lineage(start, directions, depth, moment))
+        return await self._read(project, lambda q: q.lineage(start, directions, depth, read_at))
 
     async def revision_at(self, project: str, time: int) -> int:
         """The last revision at or before the time, 0 if there is none."""
@@ -228,6 +237,6 @@ class Registry:
                 self._bell.check()
                 yield piece, at
 
-    async def _ask(self, project: str, question: Callable[[Questions], T], brief_at: Moment | None = None) -> T:
-        """Return what one committed state answers; now, and only then, a question with `brief_at` is a brief one."""
-        return await self._storage.read(lambda snapshot: question(Questions(snapshot, project)), brief=brief_at == NOW)
+    async def _read(self, project: str, read: Callable[[SnapshotReader], T], brief_at: ReadAt | None = None) -> T:
+        """Return what one committed state answers; now, and only then, a read with `brief_at` is a brief one."""
+        return await self._storage.read(lambda snapshot: read(SnapshotReader(snapshot, project)), brief=brief_at == NOW)

@@ -1,4 +1,4 @@
-"""Questions to the registry, each answered from one committed state, whatever it looks up on the way."""
+"""SnapshotReader to the registry, each answered from one committed state, whatever it looks up on the way."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ _BY_START = Order("start_revision", Kind.NUMBER)
 _BY_LATEST_START = replace(_BY_START, descending=True)
 
 
-class Moment(Struct, frozen=True):
+class ReadAt(Struct, frozen=True):
     """As of when to read: after a revision, or at a time in microseconds since 1970, UTC; neither is now."""
 
     revision: int | None = None
     time: int | None = None
 
 
-NOW = Moment()
+NOW = ReadAt()
 
 
-def shown(page_token: str, moment: Moment) -> Moment:
+def page_read_at(page_token: str, read_at: ReadAt) -> ReadAt:
     """As of when a page is read: the first at the moment asked for, those after it as the first; InvalidPageToken."""
-    return Moment(revision_of(page_token)) if page_token else moment
+    return ReadAt(revision_of(page_token)) if page_token else read_at
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class ListOptions(Struct, frozen=True, kw_only=True):
     """What is asked of a list: a page of at most so many, after the page that gave the token, filtered and ordered."""
 
     page_size: int = 0
@@ -59,7 +59,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     filter: str = ""
     order_by: str = ""
     deleted: bool = False
-    moment: Moment = NOW
+    read_at: ReadAt = NOW
 
 
 class Listing(Struct, Generic[T], frozen=True):
@@ -77,20 +77,20 @@ class Named(NamedTuple):
     reference: Reference | None = None
 
 
-class Questions:
-    """Questions about one project to one committed state. Every one of them raises ProjectNotFound."""
+class SnapshotReader:
+    """SnapshotReader about one project to one committed state. Every one of them raises ProjectNotFound."""
 
     def __init__(self, snapshot: Snapshot, project: str) -> None:
         self._snapshot = snapshot
         self._project = project
 
-    def revision(self, moment: Moment) -> int | None:
+    def revision(self, read_at: ReadAt) -> int | None:
         """Return the revision as of which to read, None for now. Raise RevisionInFuture."""
-        if moment.time is not None:
-            return self._snapshot.revision_at(self._project, moment.time)
-        if moment.revision is not None:
-            check_past(moment.revision, self._snapshot.head(self._project))
-        return moment.revision
+        if read_at.time is not None:
+            return self._snapshot.revision_at(self._project, read_at.time)
+        if read_at.revision is not None:
+            check_past(read_at.revision, self._snapshot.head(self._project))
+        return read_at.revision
 
     def model(self, name: str, *, deleted: bool, at: int | None) -> Model:
         """Return the model of that name, also a deleted one if that is asked for. Raise ModelNotFound."""
@@ -119,29 +119,29 @@ class Questions:
             raise RunNotFound(self._project, run_id)
         return run
 
-    def models(self, asked: Asked) -> Listing[Model]:
+    def models(self, options: ListOptions) -> Listing[Model]:
         """Return the project's models of which the filter is true. Raise InvalidFilter."""
-        query, scope = self._query(f"models of {self._project}", asked, MODEL_FIELDS, _BY_NAME)
+        query, scope = self._query(f"models of {self._project}", options, MODEL_FIELDS, _BY_NAME)
         return _listing(self._snapshot.models(self._project, query), scope)
 
-    def versions(self, model: str, asked: Asked) -> Listing[ModelVersion]:
+    def versions(self, model: str, options: ListOptions) -> Listing[ModelVersion]:
         """Return the model's versions of which the filter is true. Raise ModelNotFound, InvalidFilter."""
-        query, scope = self._query(f"versions of {self._project}/{model}", asked, VERSION_FIELDS, _BY_NUMBER)
-        found = self.model(model, deleted=asked.deleted, at=query.at)
+        query, scope = self._query(f"versions of {self._project}/{model}", options, VERSION_FIELDS, _BY_NUMBER)
+        found = self.model(model, deleted=options.deleted, at=query.at)
         return _listing(self._snapshot.versions(self._project, found, query), scope)
 
     def points(
-        self, meant: Named | ModelVersion, keys: Sequence[str], size: int, token: str, moment: Moment
+        self, meant: Named | ModelVersion, keys: Sequence[str], size: int, token: str, read_at: ReadAt
     ) -> Listing[Point]:
         """Return points of the version's metrics, by metric and step. Raise RevisionInFuture."""
-        at = self.revision(shown(token, moment))
+        at = self.revision(page_read_at(token, read_at))
         version = self.version(meant, at=at)
-        scope = f"points of {self._project}/{version.model}/{version.number} {sorted(keys)} {moment}"
+        scope = f"points of {self._project}/{version.model}/{version.number} {sorted(keys)} {read_at}"
         key, step = parse_token(token, scope, (str, int))[1] if token else ("", -1)
         limit = page_size(size)
         after = (str(key), int(step or 0))
         page = self._snapshot.points(self._project, version, keys, after, limit + 1, at=at)
-        return _piece(page, at, limit, scope, lambda point: (point.key, point.step))
+        return _page(page, at, limit, scope, lambda point: (point.key, point.step))
 
     def artifact(self, meant: Named | ModelVersion, name: str, ordinal: int | None, at: int | None) -> Artifact:
         """Return the artifact of the version, of that ordinal or the newest. Raise ArtifactNotFound."""
@@ -152,26 +152,26 @@ class Questions:
             raise ArtifactNotFound(self._project, version.model, version.number, called)
         return artifact
 
-    def artifacts(self, meant: Named | ModelVersion, asked: Asked) -> Listing[Artifact]:
+    def artifacts(self, meant: Named | ModelVersion, options: ListOptions) -> Listing[Artifact]:
         """Return the version's artifacts of which the filter is true. Raise InvalidFilter."""
-        version = self.version(meant, at=self.revision(shown(asked.page_token, asked.moment)))
+        version = self.version(meant, at=self.revision(page_read_at(options.page_token, options.read_at)))
         of = f"artifacts of {self._project}/{version.model}/{version.number}"
-        query, scope = self._query(of, asked, ARTIFACT_FIELDS, _BY_START)
+        query, scope = self._query(of, options, ARTIFACT_FIELDS, _BY_START)
         return _listing(self._snapshot.artifacts(self._project, version, query), scope)
 
-    def runs(self, asked: Asked, meant: Named | ModelVersion | None) -> Listing[Run]:
+    def runs(self, options: ListOptions, meant: Named | ModelVersion | None) -> Listing[Run]:
         """Return the runs, or those that made or used a version, of which the filter is true. Raise InvalidFilter."""
-        at = self.revision(shown(asked.page_token, asked.moment))
+        at = self.revision(page_read_at(options.page_token, options.read_at))
         version = None if meant is None else self.version(meant, at=at)
         of = f"runs of {self._project} {version and (version.model_id, version.number)}"
-        query, scope = self._query(of, asked, RUN_FIELDS, _BY_LATEST_START)
+        query, scope = self._query(of, options, RUN_FIELDS, _BY_LATEST_START)
         return _listing(self._snapshot.runs(self._project, query, version), scope)
 
-    def steps(self, run_id: str, size: int, token: str, moment: Moment) -> Listing[RunStep]:
+    def steps(self, run_id: str, size: int, token: str, read_at: ReadAt) -> Listing[RunStep]:
         """Return the run's steps in the order in which they were started. Raise RunNotFound, RevisionInFuture."""
-        self.run(run_id, self.revision(moment))
-        scope = f"steps of {self._project} {run_id} {moment}"
-        at = self.revision(shown(token, moment))
+        self.run(run_id, self.revision(read_at))
+        scope = f"steps of {self._project} {run_id} {read_at}"
+        at = self.revision(page_read_at(token, read_at))
         (after,) = parse_token(token, scope, (int,))[1] if token else (0,)
         return _listing(self._snapshot.steps(self._project, run_id, int(after or 0), page_size(size), at=at), scope)
 
@@ -190,10 +190,10 @@ class Questions:
         return page, scope, left
 
     def lineage(
-        self, start: Named | ModelVersion | Run | str, directions: frozenset[bool], depth: int, moment: Moment
+        self, start: Named | ModelVersion | Run | str, directions: frozenset[bool], depth: int, read_at: ReadAt
     ) -> tuple[Lineage, int]:
         """Return what came from what around the start, a version or a run or its id, and the revision it shows."""
-        at = self.revision(moment)
+        at = self.revision(read_at)
         begin: ModelVersion | Run
         match start:
             case Run():
@@ -205,20 +205,20 @@ class Questions:
         page = self._snapshot.lineage(self._project, begin, directions, depth, MAX_NODES, at=at)
         return page.items[0], page.head.revision if at is None else at
 
-    def _query(self, of: str, asked: Asked, fields: Fields, own: Order) -> tuple[Query, str]:
+    def _query(self, of: str, options: ListOptions, fields: Fields, own: Order) -> tuple[Query, str]:
         """Return what the page shows, and what its token belongs to. Every page shows the revision of the first."""
-        scope = f"{of} where {asked.filter} by {asked.order_by} {asked.deleted} {asked.moment}"
-        condition, order = parse(asked.filter, fields), parse_order(asked.order_by, fields, own)
+        scope = f"{of} where {options.filter} by {options.order_by} {options.deleted} {options.read_at}"
+        condition, order = parse(options.filter, fields), parse_order(options.order_by, fields, own)
         after: tuple[SortKey, ...] = ()
-        if asked.page_token:
-            _, after = parse_token(asked.page_token, scope, _key_kinds(order))
+        if options.page_token:
+            _, after = parse_token(options.page_token, scope, _key_kinds(order))
         return Query(
-            limit=page_size(asked.page_size),
+            limit=page_size(options.page_size),
             order=order,
             condition=condition,
             after=after,
-            at=self.revision(shown(asked.page_token, asked.moment)),
-            deleted=asked.deleted,
+            at=self.revision(page_read_at(options.page_token, options.read_at)),
+            deleted=options.deleted,
         ), scope
 
 
@@ -247,7 +247,7 @@ def _listing(page: Listed[T], scope: str) -> Listing[T]:
     return Listing(page.items, token, page.at)
 
 
-def _piece(page: Page[T], at: int | None, size: int, scope: str, key: Callable[[T], tuple[SortKey, ...]]) -> Listing[T]:
-    items, shown = page.items[:size], page.head.revision if at is None else at
-    token = make_token(scope, shown, key(items[-1])) if len(page.items) > size else ""
-    return Listing(items, token, shown)
+def _page(page: Page[T], at: int | None, size: int, scope: str, key: Callable[[T], tuple[SortKey, ...]]) -> Listing[T]:
+    items, revision = page.items[:size], page.head.revision if at is None else at
+    token = make_token(scope, revision, key(items[-1])) if len(page.items) > size else ""
+    return Listing(items, token, revision)

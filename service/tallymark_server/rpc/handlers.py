@@ -32,15 +32,15 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
 
     async def GetModel(self, request: model_registry_pb2.GetModelRequest, context: Context) -> model_pb2.Model:
         project, name = names.model(request.name, "name")
-        moment = commands.moment(request)
-        model = await self._registry.model(project, name, deleted=request.show_deleted, moment=moment)
+        read_at = commands.read_at(request)
+        model = await self._registry.model(project, name, deleted=request.show_deleted, read_at=read_at)
         return messages.model(project, model)
 
     async def ListModels(
         self, request: model_registry_pb2.ListModelsRequest, context: Context
     ) -> model_registry_pb2.ListModelsResponse:
         project = names.project(request.parent, "parent")
-        page = await self._registry.models(project, commands.asked(request))
+        page = await self._registry.models(project, commands.list_options(request))
         return model_registry_pb2.ListModelsResponse(
             models=await in_turns(page.items, partial(messages.model, project)),
             next_page_token=page.next_page_token,
@@ -76,15 +76,15 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: model_registry_pb2.GetModelVersionRequest, context: Context
     ) -> model_pb2.ModelVersion:
         project, model, reference = names.version(request.name, "name")
-        moment = commands.moment(request)
-        version = await self._registry.version(project, model, reference, deleted=request.show_deleted, moment=moment)
+        read_at = commands.read_at(request)
+        version = await self._registry.version(project, model, reference, deleted=request.show_deleted, read_at=read_at)
         return messages.version(project, version)
 
     async def ListModelVersions(
         self, request: model_registry_pb2.ListModelVersionsRequest, context: Context
     ) -> model_registry_pb2.ListModelVersionsResponse:
         project, model = names.model(request.parent, "parent")
-        page = await self._registry.versions(project, model, commands.asked(request))
+        page = await self._registry.versions(project, model, commands.list_options(request))
         response = model_registry_pb2.ListModelVersionsResponse(
             next_page_token=page.next_page_token, revision=page.revision
         )
@@ -160,9 +160,9 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
     async def ListMetricPoints(
         self, request: metric_pb2.ListMetricPointsRequest, context: Context
     ) -> metric_pb2.ListMetricPointsResponse:
-        moment, size, token = commands.moment(request), request.page_size, request.page_token
+        read_at, size, token = commands.read_at(request), request.page_size, request.page_token
         project, version = _named(request.parent, "parent")
-        page = await self._registry.points(project, version, request.keys, size, token, moment)
+        page = await self._registry.points(project, version, request.keys, size, token, read_at)
         return metric_pb2.ListMetricPointsResponse(
             points=await in_turns(page.items, messages.point),
             next_page_token=page.next_page_token,
@@ -181,16 +181,16 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
 
     async def GetArtifact(self, request: artifact_pb2.GetArtifactRequest, context: Context) -> artifact_pb2.Artifact:
         project, model, reference, name, ordinal = names.artifact(request.name, "name")
-        moment = commands.moment(request)
-        found = await self._registry.artifact(project, Named(model, reference), name, ordinal, moment)
+        read_at = commands.read_at(request)
+        found = await self._registry.artifact(project, Named(model, reference), name, ordinal, read_at)
         return messages.artifact(project, found)
 
     async def ListArtifacts(
         self, request: artifact_pb2.ListArtifactsRequest, context: Context
     ) -> artifact_pb2.ListArtifactsResponse:
-        asked = commands.asked(request)
+        options = commands.list_options(request)
         project, version = _named(request.parent, "parent")
-        page = await self._registry.artifacts(project, version, asked)
+        page = await self._registry.artifacts(project, version, options)
         return artifact_pb2.ListArtifactsResponse(
             artifacts=await in_turns(page.items, partial(messages.artifact, project)),
             next_page_token=page.next_page_token,
@@ -201,13 +201,13 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         self, request: lineage_pb2.QueryLineageRequest, context: Context
     ) -> lineage_pb2.QueryLineageResponse:
         start: Named | str
-        moment = commands.moment(request)
+        read_at = commands.read_at(request)
         if "/runs/" in request.name:
             project, start = names.run(request.name, "name")
         else:
             project, start = _named(request.name, "name")
         lineage, revision = await self._registry.lineage(
-            project, start, commands.directions(request), commands.depth(request), moment
+            project, start, commands.directions(request), commands.depth(request), read_at
         )
         return messages.lineage(project, lineage, revision)
 

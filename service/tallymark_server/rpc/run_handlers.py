@@ -50,19 +50,19 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
 
     async def GetRun(self, request: run_registry_pb2.GetRunRequest, context: Context) -> run_pb2.Run:
         project, run = names.run(request.name, "name")
-        return messages.run(project, await self._registry.run(project, run, commands.moment(request)))
+        return messages.run(project, await self._registry.run(project, run, commands.read_at(request)))
 
     async def ListRuns(
         self, request: run_registry_pb2.ListRunsRequest, context: Context
     ) -> run_registry_pb2.ListRunsResponse:
-        project, asked = names.project(request.parent, "parent"), commands.asked(request)
+        project, options = names.project(request.parent, "parent"), commands.list_options(request)
         version = None
         if request.model_version:
             owner, model, reference = names.version(request.model_version, "model_version")
             if owner != project:
                 raise InvalidField("model_version", request.model_version, "it belongs to another project than parent")
             version = Named(model, reference)
-        page = await self._registry.runs(project, asked, version)
+        page = await self._registry.runs(project, options, version)
         return run_registry_pb2.ListRunsResponse(
             runs=await in_turns(page.items, partial(messages.run, project)),
             next_page_token=page.next_page_token,
@@ -81,8 +81,8 @@ class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
         self, request: run_registry_pb2.ListStepsRequest, context: Context
     ) -> run_registry_pb2.ListStepsResponse:
         project, run = names.run(request.parent, "parent")
-        moment = commands.moment(request)
-        page = await self._registry.steps(project, run, request.page_size, request.page_token, moment)
+        read_at = commands.read_at(request)
+        page = await self._registry.steps(project, run, request.page_size, request.page_token, read_at)
         return run_registry_pb2.ListStepsResponse(
             steps=await in_turns(page.items, partial(messages.step, project)),
             next_page_token=page.next_page_token,

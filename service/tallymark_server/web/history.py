@@ -15,7 +15,7 @@ from tallymark_server.domain.errors import ModelNotFound, StageEmpty
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
-from tallymark_server.registry import Moment, Registry, Scope
+from tallymark_server.registry import ReadAt, Registry, Scope
 
 WINDOW = 500
 MAX_READ = 5000
@@ -98,8 +98,8 @@ async def production(registry: Registry, project: str, model: Model, before: int
             return Reign(event)
     # So many other moves were made since that the log is not read on; who stood there then is still known.
     with suppress(StageEmpty, ModelNotFound):
-        then = Moment(revision=before - 1)
-        version = await registry.version(project, model.name, in_stage(Stage.PRODUCTION), deleted=True, moment=then)
+        then = ReadAt(revision=before - 1)
+        version = await registry.version(project, model.name, in_stage(Stage.PRODUCTION), deleted=True, read_at=then)
         return Reign(await entered(registry, project, version, Stage.PRODUCTION, before))
     return Reign(None)
 

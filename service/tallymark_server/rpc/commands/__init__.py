@@ -2,7 +2,7 @@
 
 from tallymark_server.rpc.commands.artifacts import link_artifact, unlink_artifact
 from tallymark_server.rpc.commands.erasures import erase
-from tallymark_server.rpc.commands.fields import moment
+from tallymark_server.rpc.commands.fields import read_at
 from tallymark_server.rpc.commands.models import (
     create_model,
     delete_model,
@@ -13,7 +13,7 @@ from tallymark_server.rpc.commands.models import (
 )
 from tallymark_server.rpc.commands.projects import create_project
 from tallymark_server.rpc.commands.proofs import export, proof
-from tallymark_server.rpc.commands.queries import asked, cursor, depth, directions, interest, kinds, scope
+from tallymark_server.rpc.commands.queries import cursor, depth, directions, interest, kinds, list_options, scope
 from tallymark_server.rpc.commands.runs import finish_run, finish_step, report_problems, start_run, start_step
 from tallymark_server.rpc.commands.versions import (
     create_version,
@@ -30,7 +30,6 @@ from tallymark_server.rpc.commands.versions import (
 )
 
 __all__ = [
-    "asked",
     "create_model",
     "create_project",
     "create_version",
@@ -49,11 +48,12 @@ __all__ = [
     "interest",
     "kinds",
     "link_artifact",
+    "list_options",
     "log_metadata",
-    "moment",
     "proof",
     "purge_model",
     "purge_version",
+    "read_at",
     "rename_model",
     "report_problems",
     "scope",

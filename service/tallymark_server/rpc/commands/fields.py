@@ -22,7 +22,7 @@ from tallymark_server.domain.model import (
     Uri,
     Value,
 )
-from tallymark_server.registry import NOW, Moment
+from tallymark_server.registry import NOW, ReadAt
 from tallymark_server.rpc.bounds import MAX_DEPTH
 
 # Of the years 1 to 9999, as google.protobuf.Timestamp has it.
@@ -121,7 +121,7 @@ def micros(time: Timestamp, field: str) -> int:
     return time.seconds * 1_000_000 + time.nanos // 1000
 
 
-def moment(request: Any) -> Moment:
+def read_at(request: Any) -> ReadAt:
     """As of when the request reads; InvalidField."""
     match request.WhichOneof("read_at"):
         case "read_revision":
@@ -129,9 +129,9 @@ def moment(request: Any) -> Moment:
                 raise InvalidField(
                     "read_revision", request.read_revision, "revisions go from 1; without it, now is read"
                 )
-            return Moment(revision=request.read_revision)
+            return ReadAt(revision=request.read_revision)
         case "read_time":
-            return Moment(time=micros(request.read_time, "read_time"))
+            return ReadAt(time=micros(request.read_time, "read_time"))
         case _:
             return NOW
 

@@ -14,9 +14,9 @@ from tallymark.v1 import (
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Stage
-from tallymark_server.registry import Asked, Scope
+from tallymark_server.registry import ListOptions, Scope
 from tallymark_server.rpc import names
-from tallymark_server.rpc.commands.fields import moment, stage
+from tallymark_server.rpc.commands.fields import read_at, stage
 from tallymark_server.watch import Interest
 
 MAX_DEPTH = 20
@@ -71,16 +71,16 @@ def stages(given: Iterable[model_pb2.Stage.ValueType]) -> frozenset[Stage]:
     return frozenset(stage(each, "stages") for each in given)
 
 
-def asked(request: Any) -> Asked:
+def list_options(request: Any) -> ListOptions:
     """What the request asks of a list; InvalidField."""
     fields = request.DESCRIPTOR.fields_by_name
-    return Asked(
+    return ListOptions(
         page_size=request.page_size,
         page_token=request.page_token,
         filter=request.filter,
         order_by=request.order_by if "order_by" in fields else "",
         deleted="show_deleted" in fields and request.show_deleted,
-        moment=moment(request),
+        read_at=read_at(request),
     )
 
 

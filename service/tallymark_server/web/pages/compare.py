@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from tallymark_server.domain.errors import InvalidField, RunNotFound
 from tallymark_server.domain.model import Artifact, ModelVersion, Run, Stage
 from tallymark_server.domain.reference import numbered
-from tallymark_server.registry import Asked
+from tallymark_server.registry import ListOptions
 from tallymark_server.rpc import messages
 from tallymark_server.web import formatting, history
 from tallymark_server.web.formatting import numeric
@@ -148,7 +148,7 @@ def _text(version: ModelVersion, key: str) -> str | None:
 
 
 async def _artifacts(request: PageRequest, version: ModelVersion) -> list[Artifact]:
-    return (await request.registry.artifacts(request.project, version, Asked(page_size=MAX_ARTIFACTS))).items
+    return (await request.registry.artifacts(request.project, version, ListOptions(page_size=MAX_ARTIFACTS))).items
 
 
 async def _run(request: PageRequest, version: ModelVersion) -> Run | None:

@@ -12,7 +12,7 @@ from tallymark_server.domain.errors import InvalidFilter, VersionNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import numbered
-from tallymark_server.registry import Asked
+from tallymark_server.registry import ListOptions
 from tallymark_server.rpc import messages
 from tallymark_server.web import charts, formatting, history, snippets
 from tallymark_server.web.formatting import numeric
@@ -37,7 +37,7 @@ class Lane:
 async def page(request: PageRequest) -> PageResult:
     """The model."""
     model = await request.registry.model(request.project, request.model, deleted=True)
-    recent = await request.registry.versions(request.project, model.name, Asked(page_size=DRAWN, deleted=True))
+    recent = await request.registry.versions(request.project, model.name, ListOptions(page_size=DRAWN, deleted=True))
     alive = [version for version in recent.items if version.delete_time is None]
     keys = metrics(alive)
     metric = request.text("metric") or next(iter(keys), "")
@@ -96,7 +96,7 @@ async def _table(request: PageRequest, model: Model, metric: str) -> dict[str, A
     search, deleted = request.text("q"), request.text("deleted") == "yes"
     sort = request.text("sort") if request.text("sort") in (BY_NUMBER, "metric", "-metric") else BY_NUMBER
     problem = None
-    asked = Asked(
+    options = ListOptions(
         page_size=request.page_size,
         page_token=request.text("page"),
         filter=search_box.versions(search),
@@ -104,10 +104,10 @@ async def _table(request: PageRequest, model: Model, metric: str) -> dict[str, A
         deleted=deleted or bool(model.delete_time),
     )
     try:
-        found = await request.registry.versions(request.project, model.name, asked)
+        found = await request.registry.versions(request.project, model.name, options)
         token = found.next_page_token
         # Which rows a later page has was settled when paging began; what each of them tells is of now.
-        versions = await _present(request, found.items) if asked.page_token else found.items
+        versions = await _present(request, found.items) if options.page_token else found.items
     except InvalidFilter as error:
         versions, token, problem = [], "", error
     return {

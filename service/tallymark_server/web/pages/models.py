@@ -14,7 +14,7 @@ from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField, InvalidFilter, ModelNotFound, RunNotFound, StageEmpty
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
-from tallymark_server.registry import Asked, Listing
+from tallymark_server.registry import Listing, ListOptions
 from tallymark_server.rpc import messages
 from tallymark_server.web import charts, snippets
 from tallymark_server.web.formatting import numeric
@@ -138,25 +138,27 @@ async def _run(request: PageRequest, search: str) -> str | None:
 async def _run_beginning(request: PageRequest, beginning: str) -> str | None:
     """Return the id of the only run that begins so, if no model is found by it."""
     try:
-        models = await request.registry.models(request.project, Asked(page_size=1, filter=search_box.models(beginning)))
+        models = await request.registry.models(
+            request.project, ListOptions(page_size=1, filter=search_box.models(beginning))
+        )
     except InvalidFilter:
         return None
     if models.items:
         return None
-    asked = Asked(page_size=2, filter=f"run = {search_box.quoted(f'{beginning}*')}")
-    runs = (await request.registry.runs(request.project, asked)).items
+    options = ListOptions(page_size=2, filter=f"run = {search_box.quoted(f'{beginning}*')}")
+    runs = (await request.registry.runs(request.project, options)).items
     return runs[0].id if len(runs) == 1 else None
 
 
 async def _listed(request: PageRequest, filter_text: str, sort: str, *, deleted: bool) -> Listing[Model]:
-    asked = Asked(
+    options = ListOptions(
         page_size=request.page_size,
         page_token=request.text("page"),
         filter=filter_text,
         order_by=ORDERS.get(sort, ""),
         deleted=deleted,
     )
-    return await request.registry.models(request.project, asked)
+    return await request.registry.models(request.project, options)
 
 
 async def _present(request: PageRequest, models: list[Model]) -> list[Model]:
@@ -171,7 +173,7 @@ async def _present(request: PageRequest, models: list[Model]) -> list[Model]:
 
 
 async def _row(request: PageRequest, model: Model) -> Row:
-    found = await request.registry.versions(request.project, model.name, Asked(page_size=RECENT, deleted=True))
+    found = await request.registry.versions(request.project, model.name, ListOptions(page_size=RECENT, deleted=True))
     alive = [version for version in found.items if version.delete_time is None]
     metric = main_metric(alive)
     values = [value for each in reversed(alive) if (value := numeric(each.metadata.get(metric))) is not None]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from google.protobuf.json_format import MessageToDict
 
 from tallymark_server.domain.model import Artifact, ArtifactRole, ModelVersion, Run
-from tallymark_server.registry import Asked
+from tallymark_server.registry import ListOptions
 from tallymark_server.rpc import messages
 from tallymark_server.web import charts, history, snippets
 from tallymark_server.web.pages.search_box import quoted
@@ -58,10 +58,10 @@ async def _work(request: PageRequest, run: Run) -> tuple[Work, Work]:
     resources, this = {node.key: node.resource for node in found.nodes}, ("run", run.id, 0)
     made = _versions(resources[edge.target] for edge in found.edges if edge.source == this)
     used = _versions(resources[edge.source] for edge in found.edges if edge.target == this)
-    asked = Asked(page_size=MAX_ARTIFACTS, filter=f"run = {quoted(run.id)}")
+    options = ListOptions(page_size=MAX_ARTIFACTS, filter=f"run = {quoted(run.id)}")
     linked: list[Artifact] = []
     for version in [*made, *used][:MAX_VERSIONS]:
-        linked += (await request.registry.artifacts(request.project, version, asked)).items
+        linked += (await request.registry.artifacts(request.project, version, options)).items
     return (
         Work(made[:MAX_VERSIONS], _of(linked, ArtifactRole.MADE), max(0, len(made) - MAX_VERSIONS)),
         Work(used[:MAX_VERSIONS], _of(linked, ArtifactRole.USED), max(0, len(used) - MAX_VERSIONS)),

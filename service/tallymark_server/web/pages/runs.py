@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from tallymark_server.domain.errors import InvalidFilter, RunNotFound
 from tallymark_server.domain.model import Run
-from tallymark_server.registry import Asked, Listing
+from tallymark_server.registry import Listing, ListOptions
 from tallymark_server.rpc import messages
 from tallymark_server.web import history
 from tallymark_server.web.pages import search_box
@@ -21,14 +21,14 @@ QUICK = (("running", "state = running"), ("failed", "state = failed"), ("lost", 
 async def page(request: PageRequest) -> PageResult:
     """Show the runs of the project, or those that the viewer searches for."""
     search, problem = request.text("q"), None
-    asked = Asked(page_size=request.page_size, page_token=request.text("page"), filter=search_box.runs(search))
+    options = ListOptions(page_size=request.page_size, page_token=request.text("page"), filter=search_box.runs(search))
     try:
-        found = await request.registry.runs(request.project, asked)
+        found = await request.registry.runs(request.project, options)
     except InvalidFilter as error:
         found, problem = Listing([], "", await history.head(request.registry, request.project)), error
     token = found.next_page_token
     # Which rows a later page has was settled when paging began; each shows the run as it is now.
-    runs = await _present(request, found.items) if asked.page_token else found.items
+    runs = await _present(request, found.items) if options.page_token else found.items
     facts = {
         "title": "Runs",
         "runs": runs,

@@ -8,7 +8,7 @@ from typing import Any
 from tallymark_server.domain.errors import RunNotFound
 from tallymark_server.domain.model import Model, ModelVersion, Run, Stage, Value
 from tallymark_server.domain.reference import By, parse
-from tallymark_server.registry import Asked
+from tallymark_server.registry import ListOptions
 from tallymark_server.web import charts, history, snippets
 from tallymark_server.web.addresses import named
 from tallymark_server.web.formatting import numeric
@@ -65,8 +65,8 @@ async def page(request: PageRequest) -> PageResult:
 async def _line(request: PageRequest, model: Model, version: ModelVersion) -> dict[int, ModelVersion]:
     """The version and those around it, by number."""
     first, last = charts.around(version.number, model.last_number)
-    asked = Asked(page_size=last - first + 1, filter=f"number >= {first} AND number <= {last}", deleted=True)
-    found = await request.registry.versions(request.project, model.name, asked)
+    options = ListOptions(page_size=last - first + 1, filter=f"number >= {first} AND number <= {last}", deleted=True)
+    found = await request.registry.versions(request.project, model.name, options)
     return {each.number: each for each in found.items}
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf.json_format import MessageToDict
 
 from tallymark_server.domain.model import ModelVersion, RunStep
-from tallymark_server.registry import Asked, Lineage, NodeKey
+from tallymark_server.registry import Lineage, ListOptions, NodeKey
 from tallymark_server.rpc import messages
 from tallymark_server.web import charts, history, lineage_graph
 from tallymark_server.web.request import PageRequest
@@ -77,8 +77,8 @@ async def _metrics(request: PageRequest, version: ModelVersion, production: Mode
 
 
 async def _artifacts(request: PageRequest, version: ModelVersion, _: ModelVersion | None) -> Shown:
-    asked = Asked(page_size=request.page_size, page_token=request.text("page"))
-    listed = await request.registry.artifacts(request.project, version, asked)
+    options = ListOptions(page_size=request.page_size, page_token=request.text("page"))
+    listed = await request.registry.artifacts(request.project, version, options)
     token = listed.next_page_token
     facts = {"artifacts": listed.items, "next": request.here(page=token) if token else ""}
     linked = [MessageToDict(messages.artifact(request.project, artifact)) for artifact in listed.items]
@@ -87,7 +87,7 @@ async def _artifacts(request: PageRequest, version: ModelVersion, _: ModelVersio
 
 async def _lineage(request: PageRequest, version: ModelVersion, _: ModelVersion | None) -> Shown:
     found, revision = await request.registry.lineage(request.project, version, frozenset({False, True}), DEPTH)
-    runs = (await request.registry.runs(request.project, Asked(page_size=MAX_RUNS), version)).items
+    runs = (await request.registry.runs(request.project, ListOptions(page_size=MAX_RUNS), version)).items
     facts = {
         "lineage": found,
         "picture": lineage_graph.picture(found),
