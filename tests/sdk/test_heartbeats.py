@@ -21,7 +21,7 @@ def client(registry_env: Server) -> Iterator[Client]:
         yield made
 
 
-def is_beating() -> bool:
+def is_sending() -> bool:
     return any(thread.name == "tallymark-heartbeats" for thread in threading.enumerate())
 
 
@@ -43,7 +43,7 @@ def test_a_run_that_goes_on_is_not_lost(client: Client, monkeypatch: pytest.Monk
     assert client.get_run(run).state is RunState.SUCCEEDED
     kinds = {event.kind for event in client.list_events()}
     assert not kinds & {"run_lost", "run_resumed"}
-    wait_until(lambda: not is_beating())
+    wait_until(lambda: not is_sending())
 
 
 def test_a_run_whose_process_is_gone_is_lost(client: Client) -> None:
@@ -64,7 +64,7 @@ def test_a_run_that_another_has_finished_is_told_once(
     @pipeline(model=Model("churn"))
     def training() -> None:
         client.finish_run(current_run(), "failed", error="aborted")
-        wait_until(lambda: not is_beating())
+        wait_until(lambda: not is_sending())
         log_metric("loss", 0.5, step=0)
 
     training()
@@ -80,7 +80,7 @@ def test_without_a_time_out_none_is_sent(client: Client, monkeypatch: pytest.Mon
     @pipeline(model=Model("churn"))
     def training() -> None:
         assert client.get_run(current_run()).heartbeat_timeout is None
-        assert not is_beating()
+        assert not is_sending()
 
     training()
 
@@ -93,8 +93,8 @@ def test_a_child_of_a_fork_leaves_heartbeats_to_its_parent(client: Client, monke
     def training() -> int:
         child = os.fork()
         if child == 0:
-            os._exit(len(heartbeats._heart.due))
-        assert is_beating()
+            os._exit(len(heartbeats._sender.due))
+        assert is_sending()
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     assert training() == 0

@@ -17,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from sklearn.linear_model import LogisticRegression
 
 from tallymark import Artifact, ArtifactInfo, ArtifactRole, Client, Model, current_run, pipeline, run, step
-from tallymark.tracking.context import own_frame
+from tallymark.tracking.context import context_frame
 from tallymark.errors import AlreadyExists, ArtifactNotFound, InvalidName, StoreUnavailable
 from tallymark.testing import Server
 from tallymark.types.enums import RunState
@@ -224,7 +224,7 @@ def test_a_use_that_cannot_be_recorded_at_once_is_recorded_later(registry_env: S
     Model("base", version="1.0").save("weights", [1])
     with run(model=churn):
         assert Model("base", "1.0").load("weights") == [1]
-        frame = own_frame()
+        frame = context_frame()
         assert frame is not None
         assert frame.run.problems.all() == []
     assert [(each.name, each.role) for each in client.list_artifacts("churn/1")] == [("weights", ArtifactRole.USED)]

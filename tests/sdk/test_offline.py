@@ -27,7 +27,7 @@ from tallymark import (
     settings,
     step,
 )
-from tallymark.tracking.context import own_frame
+from tallymark.tracking.context import context_frame
 from tallymark.delivery.journal import Kind, frame, scan
 from tallymark.testing import Server
 from tallymark.types.enums import RunState
@@ -257,7 +257,7 @@ def test_a_spool_that_is_lost_within_an_offline_run_ends_no_training(offline: Pa
             status = 1
             try:
                 log_metric("loss", 0.5, step=1)
-                here = own_frame()
+                here = context_frame()
                 status = 0 if here is not None and "kept in memory only" in here.run.problems.summary() else 2
             finally:
                 os._exit(status)

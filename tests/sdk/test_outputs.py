@@ -19,7 +19,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
 from tallymark import Artifact, Client, Model, RunState, pipeline, step
-from tallymark.tracking.context import own_frame
+from tallymark.tracking.context import context_frame
 from tallymark.errors import InvalidArgument, InvalidSetting, StoreUnavailable
 from tallymark.artifacts.formats.classes import may_be_saved
 from tallymark.testing import Server
@@ -81,7 +81,7 @@ def test_an_optional_artifact_fails_nothing(registry_env: Server) -> None:
     @pipeline(model=churn)
     def training() -> None:
         assert isinstance(odd(), Unknown)
-        frame = own_frame()
+        frame = context_frame()
         assert frame is not None
         problems.extend(frame.run.problems.all())
 

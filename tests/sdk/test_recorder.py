@@ -32,7 +32,7 @@ from tallymark import (
 from tallymark.tracking import recorder
 from tallymark.delivery import sender
 from tallymark.delivery import spool as spooling
-from tallymark.tracking.context import own_frame
+from tallymark.tracking.context import context_frame
 from tallymark.delivery.delivery import Delivery
 from tallymark.errors import NumberPending, Unavailable
 from tallymark.delivery.journal import Kind, frame, point_body
@@ -194,7 +194,7 @@ def test_a_refused_point_costs_itself(client: Client, caplog: pytest.LogCaptureF
 
     @pipeline(model=model)
     def training() -> None:
-        frame = own_frame()
+        frame = context_frame()
         assert frame
         record = recorder.recorder_of(frame.run)
         for at in range(600):

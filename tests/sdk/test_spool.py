@@ -16,7 +16,7 @@ from sdk.killed import KILLED, line_of, program, wait_until
 from tallymark import Client, Model, log_metric, pipeline
 from tallymark.delivery import sender
 from tallymark.delivery import spool as spooling
-from tallymark.tracking.context import own_frame
+from tallymark.tracking.context import context_frame
 from tallymark.testing import Server
 from tallymark.types.enums import RunState
 
@@ -69,7 +69,7 @@ def test_a_killed_worker_loses_nothing(client: Client, spool: Path) -> None:
         log_metric("loss", 0.0, step=0)
         worker = os.fork()
         if worker == 0:
-            frame = own_frame()
+            frame = context_frame()
             assert frame
             # Nothing is sent by this process, as if it were killed at once.
             sender.sender_of(frame.run.settings)._closing = True

@@ -90,11 +90,11 @@ run = tallymark.run(model=Model("churn")).start()
 """
 # The signal comes in the midst of a record.
 RECORDING = """
-from tallymark.tracking.context import own_frame
+from tallymark.tracking.context import context_frame
 
 with tallymark.run(model=Model("churn")):
     log_metric("loss", 0.5, step=1)
-    with own_frame().run.recorder._journal._lock:
+    with context_frame().run.recorder._journal._lock:
         print("ready", flush=True)
         time.sleep(0.5)
     time.sleep(100)

@@ -314,7 +314,7 @@ def is_anything_on_its_way(settings: Settings, run: str, *, but: Path | None) ->
     return False
 
 
-def kept_header(settings: Settings, run: str) -> Header | None:
+def run_header(settings: Settings, run: str) -> Header | None:
     """Return the header of the run's own journal, or else of any of its journals; None if there is none."""
     found = None
     for path in journals_of(settings, run):
@@ -328,5 +328,5 @@ def kept_header(settings: Settings, run: str) -> Header | None:
 
 def inherits(settings: Settings, run: str) -> bool:
     """Return whether this process takes over a run whose own process ended without finishing it."""
-    header = kept_header(settings, run)
+    header = run_header(settings, run)
     return header is not None and header.owned and not is_live(settings, run)

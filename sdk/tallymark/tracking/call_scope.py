@@ -12,16 +12,16 @@ from tallymark.runtime.headroom import HeadRoom, check_room
 from tallymark.settings import Settings, current
 from tallymark.tracking.context import (
     ActiveRun,
+    ContextValue,
     Frame,
-    Place,
+    context_frame,
     current_frame,
-    ended_here,
     enter,
+    frame_in_process,
     leave,
+    mark_ended,
     open_runs,
     outer_run_id,
-    own_frame,
-    present_frame,
     register_run,
     unregister_run,
     within,
@@ -55,7 +55,7 @@ class Definition(NamedTuple):
         return self.name, self.model, self.substitutions, self.run_id
 
 
-class Activation:
+class CallScope:
     """One call of a decorated function, as a context around it.
 
     `parameters` gives what the function is called with. With `sets_context` the code within belongs to the call; a
@@ -69,9 +69,9 @@ class Activation:
         self._parameters = parameters
         self._step = ""
         self._sets_context = sets_context
-        self._before: Place = None
+        self._before: ContextValue = None
         self._starts_run = False
-        self._is_guarded = False
+        self._is_armed = False
         self._process = 0
         self.outputs: tuple[Output, ...] = ()
         self.frame: Frame
@@ -80,16 +80,16 @@ class Activation:
         check_room()
         with HeadRoom():
             self._open()
-        self._set()
+        self._enter_context()
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         with HeadRoom():
-            self._unset()
+            self._leave_context()
             try:
                 self._close(error)
             finally:
-                self._unguard()
+                self._disarm()
 
     async def __aenter__(self) -> Self:
         import asyncio
@@ -104,24 +104,24 @@ class Activation:
             if opening.exception() is None:
                 await asyncio.to_thread(self._close, cancelled)
             raise
-        self._set()
+        self._enter_context()
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         import asyncio
 
-        self._unset()
+        self._leave_context()
         try:
             await asyncio.to_thread(self._close, error)
         finally:
-            self._unguard()
+            self._disarm()
 
-    def keep(self, result: Any) -> None:
+    def save_outputs(self, result: Any) -> None:
         """Save what the function returned, as far as its annotation says that these are artifacts."""
         if self.outputs:
-            from tallymark.tracking.outputs import keep_outputs
+            from tallymark.tracking.outputs import save_outputs
 
-            keep_outputs(self.outputs, result, self.frame)
+            save_outputs(self.outputs, result, self.frame)
 
     def _check_outputs(self) -> None:
         """Raise what would keep the artifacts that the function returns from being saved."""
@@ -132,29 +132,29 @@ class Activation:
 
             if self._definition.is_pipeline:
                 # A run that another process has started may bring its model along.
-                frame, may_bring = self._handed_over() or own_frame(), bool(outer_run_id())
+                frame, may_bring = self._handed_over() or context_frame(), bool(outer_run_id())
             else:
                 frame, may_bring = self._handed_over() or current_frame(resolution.joined_frame), False
             model = self._definition.model or (frame.model if frame else None)
-            check_outputs(self.outputs, in_force=model is not None or may_bring)
+            check_outputs(self.outputs, has_model=model is not None or may_bring)
 
-    def _set(self) -> None:
+    def _enter_context(self) -> None:
         if self._starts_run and self.frame.run.owned:
             from tallymark.runtime import termination
             from tallymark.tracking import run_lifecycle
 
-            self._is_guarded = termination.arm(run_lifecycle.end_open_runs)
+            self._is_armed = termination.arm(run_lifecycle.end_open_runs)
         if self._sets_context:
             self._before = enter(self.frame)
 
-    def _unset(self) -> None:
+    def _leave_context(self) -> None:
         if self._sets_context:
             leave(self.frame, self._before, is_end=self._starts_run)
         elif self._starts_run:
-            ended_here(self.frame.run)
+            mark_ended(self.frame.run)
 
-    def _unguard(self) -> None:
-        if self._is_guarded:
+    def _disarm(self) -> None:
+        if self._is_armed:
             from tallymark.runtime import termination
 
             termination.disarm()
@@ -163,7 +163,7 @@ class Activation:
         self._process = os.getpid()
         settings = current()
         if settings.disabled:
-            self.frame = self._unrecorded(settings)
+            self.frame = self._disabled_frame(settings)
             return
         self._check_outputs()
         if self._definition.is_pipeline:
@@ -171,16 +171,16 @@ class Activation:
         else:
             self._open_step()
 
-    def _unrecorded(self, settings: Settings) -> Frame:
-        outer = own_frame()
-        run = outer.run if outer else _unrecorded_run(settings)
+    def _disabled_frame(self, settings: Settings) -> Frame:
+        outer = context_frame()
+        run = outer.run if outer else _disabled_run(settings)
         return Frame(run, self._definition.model or (outer.model if outer else None), self._definition.name)
 
     def _open_pipeline(self) -> None:
         from tallymark.tracking import run_lifecycle
 
         name, model, substitutions, run_id = self._definition.start
-        outer = self._handed_over() or own_frame()
+        outer = self._handed_over() or context_frame()
         if outer is not None and run_id in ("", outer.run.id):
             self.frame = run_lifecycle.join_run(outer, model, substitutions)
         else:
@@ -202,7 +202,7 @@ class Activation:
     def _handed_over(self) -> Frame | None:
         """Return the frame that the function brought along from another process, if no run is open in this one."""
         origin = self._definition.origin
-        return None if origin is None or present_frame() is not None else origin.frame()
+        return None if origin is None or frame_in_process() is not None else origin.frame()
 
     def _begin(self, frame: Frame) -> None:
         self.frame = frame
@@ -215,7 +215,7 @@ class Activation:
         run = self.frame.run
         if self._starts_run:
             unregister_run(run)
-        error = None if is_no_failure(error) else error
+        error = None if is_success(error) else error
         if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
             run.failed_with, run.failed_step = error, self._definition.name
         # A child of a fork that unwinds through here has started neither step nor run.
@@ -235,12 +235,12 @@ class Activation:
 
 
 @functools.lru_cache(maxsize=16)
-def _unrecorded_run(settings: Settings) -> ActiveRun:
+def _disabled_run(settings: Settings) -> ActiveRun:
     """Return what stands for a run while nothing is recorded: one for all, because nothing is kept in it."""
     return ActiveRun("disabled", settings, datetime.now(UTC), {}, owned=False)
 
 
-def is_no_failure(error: BaseException | None) -> bool:
+def is_success(error: BaseException | None) -> bool:
     """Return whether the code ended as it was meant to: read no further, or by sys.exit() without an error."""
     return error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
 

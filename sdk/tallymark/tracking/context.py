@@ -1,9 +1,9 @@
-"""Which run, step and model the code that runs now belongs to.
+"""The run, step and model to which the code that runs now belongs.
 
-A `ContextVar` carries it, so that it is right in nested calls and in asyncio. A thread starts without it: a thread that
-belongs to no run belongs to the one that goes on in its process; while several do, `bind` says which. A process
-started by fork has what its parent had; one started by spawn, or any other program, finds the run in the environment
-variable TALLYMARK_RUN_ID, which is set while exactly one run goes on.
+A `ContextVar` holds them, so that they are right in nested calls and in asyncio. A new thread has an empty context. It
+belongs to the open run of its process if there is exactly one; while several are open, the thread needs `bind`. A
+process started by fork inherits the context of its parent. A process started by spawn, and any other child process,
+reads the run from the environment variable TALLYMARK_RUN_ID, which is set while exactly one run is open.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _SETTINGS = ("url", "project", "mode", "spool")
 _EXPORTED = (RUN_ID, SUBSTITUTIONS, *(f"TALLYMARK_{name.upper()}" for name in _SETTINGS))
 
 
-# A run id begins with its start, so that every process of the run knows it to the microsecond.
+# A run id begins with the start of the run, so that every process of the run knows it to the microsecond.
 _START_FORMAT = "%Y%m%d-%H%M%S-%f"
 
 
 def new_run_id(start: datetime) -> str:
-    """Return an id for a run that starts at that time."""
+    """Return a new id for a run that starts at this time."""
     return f"{start.strftime(_START_FORMAT)}-{secrets.token_hex(3)}"
 
 
@@ -52,31 +52,32 @@ def is_run_id(text: str) -> bool:
     return 0 < len(text) <= MAX_RUN_ID and all(ch.isascii() and (ch.isalnum() or ch in "._-") for ch in text)
 
 
-def start_of(run_id: str, otherwise: datetime) -> datetime:
-    """Return the start that stands in a run id; `otherwise`, if somebody else made the id."""
+def start_from_id(run_id: str, default: datetime) -> datetime:
+    """Return the start that a run id contains; `default` if the user chose the id."""
     with suppress(ValueError):
         return datetime.strptime(run_id.rsplit("-", 1)[0], _START_FORMAT).replace(tzinfo=UTC)
-    return otherwise
+    return default
 
 
 def new_problems() -> RecordingProblems:
-    """Return where a run collects its problems; what that is made of takes time to import."""
+    """Return an empty collection of problems; imported here because the import takes time."""
     from tallymark.conversion.problems import RecordingProblems
 
     return RecordingProblems()
 
 
 class RunRecorder(Protocol):
-    """What records a run in this process, as far as the run itself must know it."""
+    """The recorder of a run in this process, as far as this module uses it."""
 
     def end(self) -> None:
         """End the recording of the run in this process."""
 
 
 class ActiveRun:
-    """An open run, as this process knows it: `start` is when it was started, `substitutions` fill in its templates.
+    """A run in this process.
 
-    `owned` tells whether this process has started it, and so finishes it.
+    `start` is when the run was started, `substitutions` fill in the templates of its models, and `owned` is True if
+    this process started the run, and so finishes it.
     """
 
     def __init__(
@@ -89,17 +90,17 @@ class ActiveRun:
         self.owned = owned
         self.failed_with: BaseException | None = None
         self.failed_step = ""
-        # A context in which the run was started still holds it, because it was finished in another.
+        # True if the run was finished in another context than it was started in, which still holds the run.
         self.is_stale = False
-        # By the clock of the process, infinite while the run goes on.
+        # By time.monotonic(); infinite while the run is open.
         self.ended_at = math.inf
         # The model of the run as a whole.
         self.model: ModelSpec | None = None
         self.problems: RecordingProblems = new_problems()
-        # What records it in this process, once there is something to record.
+        # Created with the first record.
         self.recorder: RunRecorder | None = None
         self.open_steps: set[str] = set()
-        # What the names and versions of models are found to mean in it, whichever object asks.
+        # By name and version of a model: the same version for all `Model` objects with that name and version.
         self.versions: dict[tuple[str, str], ModelVersion] = {}
 
     def __repr__(self) -> str:
@@ -107,32 +108,32 @@ class ActiveRun:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """The registry and the id, which identify the run."""
+        """The url and project of the registry, and the run's id."""
         return (self.settings.url, self.settings.project, self.id)
 
     def describe(self, error: BaseException) -> str:
-        """Return what went wrong, and in which step."""
-        text = outcome(error)
+        """Return the error as text, with the step in which it was raised."""
+        text = error_text(error)
         return f"step {self.failed_step}: {text}" if self.failed_with is error else text
 
 
-def outcome(error: BaseException) -> str:
-    """Return what went wrong, as text that can be sent, without secrets: an exception may say anything, or nothing."""
+def error_text(error: BaseException) -> str:
+    """Return an exception as text that can be encoded and has no secrets."""
     try:
-        said = str(error)
-    except Exception:  # noqa: BLE001 - it is the user's, and what it is called is known
-        said = ""
+        message = str(error)
+    except Exception:  # noqa: BLE001 - the user's class may raise anything, and its name is enough
+        message = ""
     from tallymark.conversion.redaction import redacted_error
 
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     text = redacted_error(text[: 2 * MAX_ERROR].encode(errors="backslashreplace").decode().replace("\0", "\\x00"))
     return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]}…"
 
 
 class Frame(NamedTuple):
-    """What the code belongs to: a run, the model in force, and the step, empty in the pipeline itself.
+    """The run, the model in force, and the step to which code belongs; the step is empty in the pipeline itself.
 
-    `substitutions` are those that came with the model, beside the run's.
+    `substitutions` were given with the model, in addition to those of the run.
     """
 
     run: ActiveRun
@@ -145,7 +146,7 @@ _frame: ContextVar[Frame | EndedRun | None] = ContextVar("tallymark_frame", defa
 
 
 class _Process:
-    """The open runs of this process, in which threads without a context look for theirs."""
+    """The open runs of this process, for threads that have no context of their own."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -153,25 +154,25 @@ class _Process:
         self.original: dict[str, str | None] | None = None
         self.joined: dict[tuple[str, ...], Frame] = {}
 
-    def enter(self, frame: Frame) -> None:
+    def add(self, frame: Frame) -> None:
         with self.lock:
             self.frames[frame.run] = frame
             self._export()
 
-    def leave(self, run: ActiveRun) -> None:
+    def remove(self, run: ActiveRun) -> None:
         with self.lock:
             self.frames.pop(run, None)
             self._export()
 
     def outer_run_id(self) -> str:
-        """Return the id of the run that this process is to join, not of the one that its children are to join."""
+        """Return the run id that this process inherited, not the one that it exports to its children."""
         run_id = (os.environ.get(RUN_ID) if self.original is None else self.original[RUN_ID]) or ""
         if run_id and not is_run_id(run_id):
             raise InvalidSetting(f"{RUN_ID} is {run_id!r}; a run id has 1 to 100 of the characters A-Z a-z 0-9 . _ -")
         return run_id
 
     def _export(self) -> None:
-        """Set the environment of processes that are started from now on, if exactly one run is open."""
+        """Set the environment of child processes if exactly one run is open; otherwise restore it."""
         if self.original is None:
             self.original = {name: os.environ.get(name) for name in _EXPORTED}
         if len(self.frames) == 1:
@@ -193,69 +194,75 @@ _process = _Process()
 open_runs: set[ActiveRun] = set()
 
 
-def own_frame() -> Frame | None:
-    """Return the frame of the code that runs now by its context alone, None if it has none."""
-    here = _frame.get()
-    return here if isinstance(here, Frame) and not here.run.is_stale else None
+def context_frame() -> Frame | None:
+    """Return the frame in the context of the code that runs now, None if it has none."""
+    value = _frame.get()
+    return value if isinstance(value, Frame) and not value.run.is_stale else None
 
 
-def present_frame() -> Frame | None:
-    """Return the frame by context, or else that of the one open run of the process; None if there is neither."""
-    frame = own_frame()
+def frame_in_process() -> Frame | None:
+    """Return the frame in the context, or else of the only open run of the process; None if there is neither."""
+    frame = context_frame()
     if frame is None and _frame.get() is None and len(_process.frames) == 1:
         (frame,) = _process.frames.values()
     return frame
 
 
 def ended_run() -> EndedRun | None:
-    """Return the run that was started here last, if it has ended."""
-    here = _frame.get()
-    if isinstance(here, Frame) and here.run.is_stale:
-        return EndedRun(here.run.key, here.run.ended_at)
-    return here if isinstance(here, EndedRun) else None
+    """Return the run that was started last in this context, if it has ended."""
+    value = _frame.get()
+    if isinstance(value, Frame) and value.run.is_stale:
+        return EndedRun(value.run.key, value.run.ended_at)
+    return value if isinstance(value, EndedRun) else None
 
 
-Place = Frame | EndedRun | None
+ContextValue = Frame | EndedRun | None
 
 
-def enter(frame: Frame) -> Place:
-    """Let the code that follows belong to the frame. Return what it belonged to, for `leave`."""
+def enter(frame: Frame) -> ContextValue:
+    """Set the frame of this context. Return the previous value, for `leave`."""
     before = _frame.get()
     _frame.set(frame)
     return before
 
 
-def leave(frame: Frame, before: Place, *, is_end: bool) -> None:
-    """Let the code that follows belong to what it belonged to before; at the end of a run, remember that it ended here.
+def leave(frame: Frame, before: ContextValue, *, is_end: bool) -> None:
+    """Restore the previous value of this context; at the end of a run, keep that the run ended here.
 
-    A run that was started in another context, such as one cell of a notebook or one callback, is stale there.
+    If the run was started in another context, such as another cell of a notebook or another callback, mark it as stale
+    there.
     """
     if is_end:
         frame.run.ended_at = time.monotonic()
     if _frame.get() is frame:
-        goes_on = isinstance(before, Frame) and not before.run.is_stale
-        _frame.set(EndedRun(frame.run.key, frame.run.ended_at) if is_end and not goes_on else before)
+        is_open = isinstance(before, Frame) and not before.run.is_stale
+        _frame.set(EndedRun(frame.run.key, frame.run.ended_at) if is_end and not is_open else before)
     elif is_end:
         frame.run.is_stale = True
 
 
-def ended_here(run: ActiveRun) -> None:
-    """Remember in this context that the run was started here and has ended."""
+def mark_ended(run: ActiveRun) -> None:
+    """Keep in this context that the run was started here and has ended."""
     run.ended_at = time.monotonic()
-    if own_frame() is None:
+    if context_frame() is None:
         _frame.set(EndedRun(run.key, run.ended_at))
 
 
 def current_frame(join: Callable[[str], Frame]) -> Frame | None:
-    """Return the frame of the code that runs now. `join` gives the frame of a run that the environment names.
+    """Return the frame of the code that runs now, None outside runs.
 
-    Raises AmbiguousRun in a thread without a context while several runs are open.
+    Args:
+        join: Return the frame of the run with this id; called for the id in the environment if no run is open here.
+
+    Raises:
+        AmbiguousRun: The thread has no context, and several runs are open.
+        InvalidSetting: TALLYMARK_RUN_ID is not a valid run id.
     """
-    here = _frame.get()
-    if isinstance(here, Frame) and not here.run.is_stale:
-        return here
-    # Code that has had a run of its own does not slip into that of another thread.
-    frames = [] if here is not None else list(_process.frames.values())
+    value = _frame.get()
+    if isinstance(value, Frame) and not value.run.is_stale:
+        return value
+    # Code whose own run has ended must not record in the run of another thread.
+    frames = [] if value is not None else list(_process.frames.values())
     if len(frames) == 1:
         return frames[0]
     if frames:
@@ -267,37 +274,37 @@ def current_frame(join: Callable[[str], Frame]) -> Frame | None:
     return join(run_id) if run_id else None
 
 
-def joined_once(key: tuple[str, ...], make: Callable[[], Frame]) -> Frame:
-    """Return the frame of a run that this process has joined, made once."""
+def cached_joined_frame(key: tuple[str, ...], create: Callable[[], Frame]) -> Frame:
+    """Return the frame of a run that this process has joined, created at the first call."""
     if key not in _process.joined:
-        _process.joined[key] = make()
+        _process.joined[key] = create()
     return _process.joined[key]
 
 
 def outer_run_id() -> str:
-    """Return the id of the run that this process is to join, empty if none."""
+    """Return the run id that this process inherited from its environment, empty if none."""
     return _process.outer_run_id()
 
 
 def outer_substitutions() -> dict[str, str]:
-    """Return the substitutions of the run that this process is to join."""
+    """Return the substitutions that this process inherited from its environment."""
     found: dict[str, str] = json.loads(os.environ.get(SUBSTITUTIONS) or "{}")
     return found
 
 
 def register_run(frame: Frame) -> None:
-    """Let threads and processes without a context belong to this frame's run."""
-    _process.enter(frame)
+    """Make the run the default for threads without a context, and export it to child processes."""
+    _process.add(frame)
 
 
 def unregister_run(run: ActiveRun) -> None:
-    """Let nothing belong to the run any more."""
-    _process.leave(run)
+    """Undo `register_run`."""
+    _process.remove(run)
 
 
 @contextmanager
 def within(frame: Frame) -> Iterator[None]:
-    """Let the code in the block belong to the frame."""
+    """Set the frame of this context within the block."""
     token = _frame.set(frame)
     try:
         yield
@@ -309,7 +316,7 @@ def _after_fork_in_child() -> None:
     _process.lock = threading.Lock()
     open_runs.clear()
     for run in {frame.run for frame in (*_process.frames.values(), *_process.joined.values())}:
-        # The parent ends the run, and reports the problems until here.
+        # The parent finishes the run, and reports the problems that were added before the fork.
         run.owned = False
         run.problems = new_problems()
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from tallymark.errors import NoCurrentModel, NoCurrentRun
 from tallymark.settings import current
-from tallymark.tracking.context import Frame, current_frame, own_frame
-from tallymark.tracking.model import Model, as_model
+from tallymark.tracking.context import context_frame
+from tallymark.tracking.model import Model, as_model, frame_or_join
 
 
 def current_model() -> Model:
     """Return the model in force here: the step's, else the run's. Raises NoCurrentModel, AmbiguousRun."""
-    frame = current_frame(_joined)
+    frame = frame_or_join()
     if frame is None or frame.model is None:
         raise NoCurrentModel(
             "no model is in force here; give one to @step(model=...), @pipeline(model=...) or tallymark.run(model=...);"
@@ -23,7 +23,7 @@ def current_model() -> Model:
 
 def current_run() -> str:
     """Return the id of the run to which this code belongs. Raises NoCurrentRun, AmbiguousRun."""
-    frame = current_frame(_joined)
+    frame = frame_or_join()
     if frame is None:
         raise NoCurrentRun("this code runs in no step, pipeline or tallymark.run()")
     return frame.run.id
@@ -52,14 +52,8 @@ def log_metadata(metadata: Mapping[str, object]) -> None:
 
 def _recorded_model() -> Model | None:
     """Return the model in force here, None if nothing is recorded."""
-    frame = own_frame()
+    frame = context_frame()
     # Training loops log in every turn, and the settings of a run are at hand, unlike those of the process.
     if frame is not None and frame.model is not None:
         return None if frame.run.settings.disabled else as_model(frame.model)
     return None if current().disabled else current_model()
-
-
-def _joined(run_id: str) -> Frame:
-    from tallymark.tracking.resolution import joined_frame
-
-    return joined_frame(run_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar,
 
 from tallymark.arguments import described, text, text_mapping, texts
 from tallymark.errors import InvalidArgument
-from tallymark.tracking.call_scope import Activation, Definition, drive, drive_async
+from tallymark.tracking.call_scope import CallScope, Definition, drive, drive_async
 from tallymark.tracking.handover import Origin
 from tallymark.tracking.model import Model
 
@@ -146,7 +146,7 @@ def _decorator(
             raise TypeError(f"{word} decorates a function, not {function!r}")
         called = name or str(getattr(function, "__name__", type(function).__name__))
         definition = Definition(called, model, filled, is_pipeline, Outputs(function), Origin())
-        return _wrapped(function, definition, Parameters(function, names).checked(word))
+        return _wrap(function, definition, Parameters(function, names).checked(word))
 
     return decorate if function is None else decorate(function)
 
@@ -201,7 +201,7 @@ class Parameters(NamedTuple):
                     raise InvalidArgument(f"{word}(parameters=...) names {name!r}, no parameter of {called}: {has}")
         return self
 
-    def given(self, args: Any, kwargs: Any) -> Callable[[], Mapping[str, object]]:
+    def for_call(self, args: Any, kwargs: Any) -> Callable[[], Mapping[str, object]]:
         """Return a function that gives the parameters of a call, as they are recorded."""
 
         def parameters() -> Mapping[str, object]:
@@ -212,68 +212,64 @@ class Parameters(NamedTuple):
         return parameters
 
 
-def _wrapped(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
+def _wrap(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
     # inspect takes time to import, and whoever decorates functions has most likely loaded it already.
     import inspect
 
     called = function if inspect.isroutine(function) else type(function).__call__
     if inspect.isasyncgenfunction(called):
-        return _recorded_async_generator(function, definition, parameters)
+        return _wrap_async_generator(function, definition, parameters)
     if inspect.isgeneratorfunction(called):
-        return _recorded_generator(function, definition, parameters)
+        return _wrap_generator(function, definition, parameters)
     if inspect.iscoroutinefunction(called):
-        return _recorded_coroutine(function, definition, parameters)
-    return _recorded(function, definition, parameters)
+        return _wrap_coroutine(function, definition, parameters)
+    return _wrap_function(function, definition, parameters)
 
 
-def _recorded(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
+def _wrap_function(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
     @functools.wraps(function)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        with Activation(definition, parameters.given(args, kwargs)) as activation:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with CallScope(definition, parameters.for_call(args, kwargs)) as scope:
             result = function(*args, **kwargs)
-            if activation.outputs:
-                activation.keep(result)
+            if scope.outputs:
+                scope.save_outputs(result)
             return result
 
-    return recorded
+    return wrapper
 
 
-def _recorded_coroutine(
-    function: Callable[..., Any], definition: Definition, parameters: Parameters
-) -> Callable[..., Any]:
+def _wrap_coroutine(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
     @functools.wraps(function)
-    async def recorded(*args: Any, **kwargs: Any) -> Any:
-        async with Activation(definition, parameters.given(args, kwargs)) as activation:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        async with CallScope(definition, parameters.for_call(args, kwargs)) as scope:
             result = await function(*args, **kwargs)
-            if activation.outputs:
+            if scope.outputs:
                 import asyncio
 
-                await asyncio.to_thread(activation.keep, result)
+                await asyncio.to_thread(scope.save_outputs, result)
             return result
 
-    return recorded
+    return wrapper
 
 
-def _recorded_generator(
+def _wrap_generator(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with CallScope(definition, parameters.for_call(args, kwargs), sets_context=False) as scope:
+            return (yield from drive(function(*args, **kwargs), scope.frame))
+
+    return wrapper
+
+
+def _wrap_async_generator(
     function: Callable[..., Any], definition: Definition, parameters: Parameters
 ) -> Callable[..., Any]:
     @functools.wraps(function)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        with Activation(definition, parameters.given(args, kwargs), sets_context=False) as activation:
-            return (yield from drive(function(*args, **kwargs), activation.frame))
-
-    return recorded
-
-
-def _recorded_async_generator(
-    function: Callable[..., Any], definition: Definition, parameters: Parameters
-) -> Callable[..., Any]:
-    @functools.wraps(function)
-    async def recorded(*args: Any, **kwargs: Any) -> Any:
-        async with Activation(definition, parameters.given(args, kwargs), sets_context=False) as activation:
-            driven = drive_async(function(*args, **kwargs), activation.frame)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        async with CallScope(definition, parameters.for_call(args, kwargs), sets_context=False) as scope:
+            driven = drive_async(function(*args, **kwargs), scope.frame)
             async with contextlib.aclosing(driven):
                 async for item in driven:
                     yield item
 
-    return recorded
+    return wrapper

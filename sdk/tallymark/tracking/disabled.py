@@ -1,4 +1,4 @@
-"""What a program sees of its versions while nothing is recorded (TALLYMARK_MODE=disabled)."""
+"""The versions that a program sees while nothing is recorded (TALLYMARK_MODE=disabled)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from tallymark.types.enums import Stage
 from tallymark.types.resources import ModelVersion
 
 
-def unrecorded(model: str, version: str | None, settings: Settings, **changes: Any) -> ModelVersion:
-    """The version that `Model(model, version)` means, with changes, as far as it says so itself; else number 0."""
-    asked, now = version or "", datetime.now(UTC)
-    meant = ModelVersion(
+def disabled_version(model: str, version: str | None, settings: Settings, **changes: Any) -> ModelVersion:
+    """Return a version for `Model(model, version)` without the registry: of that number, or else number 0.
+
+    `changes` replace fields of the version.
+    """
+    reference, now = version or "", datetime.now(UTC)
+    placeholder = ModelVersion(
         project=settings.project,
         model=model,
-        number=int(asked) if asked.isdecimal() else 0,
-        name=asked or "0",
-        stage=Stage(asked) if asked in tuple(Stage) else Stage.NONE,
-        aliases=(asked.removeprefix("@"),) if asked.startswith("@") else (),
+        number=int(reference) if reference.isdecimal() else 0,
+        name=reference or "0",
+        stage=Stage(reference) if reference in tuple(Stage) else Stage.NONE,
+        aliases=(reference.removeprefix("@"),) if reference.startswith("@") else (),
         description="",
         tags=(),
         metadata={},
@@ -37,4 +40,4 @@ def unrecorded(model: str, version: str | None, settings: Settings, **changes: A
         etag="",
         delete_time=None,
     )
-    return replace(meant, **changes)
+    return replace(placeholder, **changes)

@@ -1,4 +1,4 @@
-"""Where and with what a run runs: machine, account, code and orchestrator, and what its functions are called with."""
+"""The environment of a run (host, user, commit, orchestrator, command line), and the arguments of its functions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tallymark.conversion.redaction import MAX_ARGUMENT, redacted_command, redac
 from tallymark.runtime.machine import host_name, readable, user_name
 from tallymark.settings import current
 
-# Variables in which others tell the commit, and the address of the run's page.
-_COMMITS = ("TALLYMARK_RUN_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "BUILD_SOURCEVERSION")
-_URLS = ("TALLYMARK_RUN_URL", "CI_JOB_URL", "BUILD_URL", "AIRFLOW_CTX_LOG_URL")
+# Variables of CI systems and orchestrators with the commit, and with the URL of the job.
+_COMMIT_VARIABLES = ("TALLYMARK_RUN_COMMIT", "GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "BUILD_SOURCEVERSION")
+_URL_VARIABLES = ("TALLYMARK_RUN_URL", "CI_JOB_URL", "BUILD_URL", "AIRFLOW_CTX_LOG_URL")
 _GIT_TIMEOUT = 2.0
 MAX_URL = 8_000
 
 
-def surroundings() -> dict[str, str]:
-    """Return where a run is that is started here, and what started it, without secrets; empty where not known."""
+def environment_fields() -> dict[str, str]:
+    """Return the fields of a run that describe its environment, without secrets; unknown ones are empty."""
     return {
         "host": host_name(),
         "user": user_name(),
@@ -36,16 +36,13 @@ def surroundings() -> dict[str, str]:
 def parameters_of(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], names: Container[str] | None = None
 ) -> Recorded:
-    """Return what the function is called with, or of that only the parameters of these names, as it is recorded.
-
-    Never raises.
-    """
+    """Return the arguments of a call as they are recorded: all, or those of the parameters in `names`. Never raises."""
     if current().parameters == "off":
         return Recorded()
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
     except (TypeError, ValueError):
-        return Recorded()  # calling the function will say better what is wrong
+        return Recorded()  # the call itself raises a better error
     bound.apply_defaults()
     given = bound.arguments
     if "." in getattr(function, "__qualname__", ""):
@@ -54,12 +51,12 @@ def parameters_of(
 
 
 def recorded_parameters(values: Mapping[str, object]) -> Recorded:
-    """Return parameters as they are recorded: without secrets, data only described, and none if settings say so."""
+    """Return parameters as they are recorded, without secrets; none if the setting `parameters` is off."""
     return Recorded() if current().parameters == "off" else parameters(values)
 
 
 def _command() -> str:
-    """The command line of this process; empty in a notebook, where it tells of the notebook's server alone."""
+    """Return the command line of this process; empty in a notebook, where it is that of the kernel."""
     arguments = sys.orig_argv
     if any("ipykernel_launcher" in argument for argument in arguments[1:4]):
         return ""
@@ -67,9 +64,9 @@ def _command() -> str:
 
 
 def _commit() -> str:
-    told = _first(_COMMITS)
-    if told:
-        return told
+    commit = _first_set(_COMMIT_VARIABLES)
+    if commit:
+        return commit
     head = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no") if head else ""
     return f"{head}-dirty" if changed else head
@@ -90,12 +87,12 @@ def _git(*arguments: str) -> str:
 
 
 def _url() -> str:
-    told = _first(_URLS)
-    if not told and os.environ.get("GITHUB_RUN_ID"):
+    url = _first_set(_URL_VARIABLES)
+    if not url and os.environ.get("GITHUB_RUN_ID"):
         server, repository = os.environ.get("GITHUB_SERVER_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")
-        told = f"{server}/{repository}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
-    return told
+        url = f"{server}/{repository}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    return url
 
 
-def _first(variables: tuple[str, ...]) -> str:
+def _first_set(variables: tuple[str, ...]) -> str:
     return next((os.environ[name] for name in variables if os.environ.get(name)), "")

@@ -1,8 +1,7 @@
-"""The run to which code belongs, handed over to other threads and, by pickle, to other processes.
+"""Pass the current run on to other threads and, by pickle, to other processes.
 
-A process that is started within a run finds the run in its environment. The workers of a pool, though, may be older
-than the run, or left over from the run before. So a function that is sent to them by value, or by `bind`, brings the
-run along.
+A process that is started within a run reads the run from its environment. The workers of a pool, however, may be older
+than the run. So a decorated function that is pickled by value, and a function that is wrapped by `bind`, carry the run.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from tallymark.errors import NotFound, Unavailable
 from tallymark.settings import current
-from tallymark.tracking.context import ActiveRun, Frame, joined_once, present_frame, within
+from tallymark.tracking.context import ActiveRun, Frame, cached_joined_frame, frame_in_process, within
 
 if TYPE_CHECKING:
     from tallymark.tracking.model_spec import ModelSpec
@@ -24,7 +23,7 @@ R = TypeVar("R")
 
 
 class Handover(NamedTuple):
-    """What another process has to know of a frame. Everything in it can be pickled."""
+    """A frame in a form that can be pickled and sent to another process."""
 
     url: str
     project: str
@@ -37,9 +36,9 @@ class Handover(NamedTuple):
     substitutions: Mapping[str, str]
 
     @classmethod
-    def of_here(cls) -> Handover | None:
-        """Return that of the code that runs now, None if it belongs to no run, or nothing is recorded."""
-        frame = present_frame()
+    def capture(cls) -> Handover | None:
+        """Return the handover of the code that runs now; None outside runs, or while nothing is recorded."""
+        frame = frame_in_process()
         if frame is None or frame.run.settings.disabled:
             return None
         run = frame.run
@@ -64,11 +63,11 @@ class Handover(NamedTuple):
             run.model = self.run_model
             return Frame(run, run.model, "")
 
-        joined = joined_once((self.url, self.project, self.run_id, "handover"), join)
+        joined = cached_joined_frame((self.url, self.project, self.run_id, "handover"), join)
         return Frame(joined.run, self.model, self.step, self.substitutions)
 
-    def goes_on(self) -> bool:
-        """Return whether the registry has the run as running; a function may have been kept in a file for long."""
+    def is_running(self) -> bool:
+        """Return whether the run is still running; a pickled function may be much older than this process."""
         from tallymark.client.blocking import shared
         from tallymark.delivery.spool import is_live
         from tallymark.types.enums import RunState
@@ -81,39 +80,45 @@ class Handover(NamedTuple):
         except NotFound:
             return False
         except Unavailable:
-            return True  # as when the registry goes away in the midst of a run, which then goes on
+            return True  # as within a run, which continues while the registry is unavailable
 
 
 class Origin:
-    """The run in which a decorated function was pickled, None for one that was not."""
+    """The run in which a decorated function was pickled; None if it was not pickled in a run."""
 
     def __init__(self, handover: Handover | None = None) -> None:
         self._handover = handover
-        self._goes_on: bool | None = None
+        self._is_running: bool | None = None
 
     def frame(self) -> Frame | None:
-        """Return what the function belongs to where nothing else says so."""
+        """Return the frame that the function carries, None if it carries none or the run has ended."""
         if self._handover is None:
             return None
-        if self._goes_on is None:
-            self._goes_on = self._handover.goes_on()
-        return self._handover.frame() if self._goes_on else None
+        if self._is_running is None:
+            self._is_running = self._handover.is_running()
+        return self._handover.frame() if self._is_running else None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Origin, (Handover.of_here() or self._handover,)
+        return Origin, (Handover.capture() or self._handover,)
 
 
 def bind(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function belong to the run and step in which `bind` is called, in whatever thread or process it is called.
+    """Bind a function to the current run and step, for calls in other threads and processes.
 
-    A thread that belongs to no run belongs to the one run that is open in its process. While several are open, as with
-    pipelines in threads that use thread pools of their own, give the pool `bind(function)` from within the run:
+    A new thread belongs to the open run of its process if there is exactly one. While several runs are open, as with
+    pipelines in threads that use thread pools of their own, pass `bind(function)` to the pool:
 
         with ThreadPoolExecutor() as pool:
             pool.map(tallymark.bind(work), items)
 
-    So must a process pool that is older than the run, and one whose start method is `forkserver`. What `bind` returns
-    can be pickled if the function can.
+    Process pools need it if they are older than the run, or use the start method `forkserver`.
+
+    Args:
+        function: The function to bind.
+
+    Returns:
+        A function with the same signature, which records in the run and step in which `bind` was called. It can be
+        pickled if `function` can.
     """
     return Bound(function)
 
@@ -136,4 +141,4 @@ class Bound(Generic[P, R]):
         return f"tallymark.bind({self._function!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Bound, (self._function, self._handover or self._context.copy().run(Handover.of_here))
+        return Bound, (self._function, self._handover or self._context.copy().run(Handover.capture))

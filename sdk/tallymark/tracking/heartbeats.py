@@ -1,7 +1,7 @@
-"""Signs of life of the runs that this process has started, so that the registry knows when one is lost.
+"""Heartbeats of the runs that this process has started, by which the registry notices when a run is lost.
 
-One thread sends them for all runs, and ends with the last of them. A heartbeat that cannot be sent is not sent later:
-the next one says as much.
+One thread sends the heartbeats of all runs, and ends with the last run. A heartbeat that cannot be sent is skipped,
+because the next one replaces it.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from tallymark.tracking.context import ActiveRun
 from tallymark.types.enums import RunState
 
 logger = logging.getLogger("tallymark")
-# Two may be lost before the run is.
-PARTS = 3
+# Two heartbeats in a row may fail before the run counts as lost.
+HEARTBEATS_PER_TIMEOUT = 3
 
 
-class _Heart:
-    """The runs of this process that are alive."""
+class _HeartbeatSender:
+    """The thread that sends heartbeats, and when the next heartbeat of each run is due."""
 
     def __init__(self) -> None:
         self.lock = threading.Condition()
         self.due: dict[ActiveRun, float] = {}
-        self.is_beating = False
+        self.is_sending = False
 
     def add(self, run: ActiveRun) -> None:
         with self.lock:
-            self.due[run] = time.monotonic() + run.settings.heartbeat_timeout / PARTS
-            if not self.is_beating:
+            self.due[run] = time.monotonic() + run.settings.heartbeat_timeout / HEARTBEATS_PER_TIMEOUT
+            if not self.is_sending:
                 with suppress(RuntimeError):  # the interpreter ends
-                    threading.Thread(target=self._beat, name="tallymark-heartbeats", daemon=True).start()
-                    self.is_beating = True
+                    threading.Thread(target=self._run, name="tallymark-heartbeats", daemon=True).start()
+                    self.is_sending = True
             self.lock.notify()
 
     def remove(self, run: ActiveRun) -> None:
@@ -45,55 +45,55 @@ class _Heart:
             self.due.pop(run, None)
             self.lock.notify()
 
-    def _beat(self) -> None:
+    def _run(self) -> None:
         while (run := self._next()) is not None:
             self._send(run)
 
     def _next(self) -> ActiveRun | None:
-        """Wait for the run whose heartbeat is due; None when there is no run left."""
+        """Wait until a heartbeat is due, and return its run; None when no run is left."""
         with self.lock:
             while self.due:
                 run, due = min(self.due.items(), key=lambda item: item[1])
                 wait = due - time.monotonic()
                 if wait <= 0:
-                    self.due[run] = time.monotonic() + run.settings.heartbeat_timeout / PARTS
+                    self.due[run] = time.monotonic() + run.settings.heartbeat_timeout / HEARTBEATS_PER_TIMEOUT
                     return run
                 self.lock.wait(wait)
-            self.is_beating = False
+            self.is_sending = False
             return None
 
     def _send(self, run: ActiveRun) -> None:
         try:
             state = shared(run.settings).run_call(calls.heartbeat_run(run.settings.project, run.id)).state
         except TallymarkError as error:
-            logger.debug("no heartbeat of %r: %s", run, error)
+            logger.debug("the heartbeat of %r failed: %s", run, error)
             return
         except Exception:
-            # This thread must not end because of a defect in here: the runs would be taken for lost.
-            logger.debug("no heartbeat of %r", run, exc_info=True)
+            # A defect must not end this thread: all runs of the process would count as lost.
+            logger.debug("the heartbeat of %r failed", run, exc_info=True)
             return
         if state is not RunState.RUNNING and run in self.due:
             self.remove(run)
-            logger.warning("%r goes on here, and was finished as %s by somebody else", run, state.value)
+            logger.warning("%r is still running here, but was finished as %s by somebody else", run, state.value)
 
 
-_heart = _Heart()
+_sender = _HeartbeatSender()
 
 
-def begin(run: ActiveRun) -> None:
-    """Send heartbeats of the run from now on, if it was started with a time-out for them."""
+def start(run: ActiveRun) -> None:
+    """Start to send heartbeats of the run, if this process owns it and a heartbeat timeout is set."""
     if run.owned and run.settings.heartbeat_timeout and not run.settings.offline:
-        _heart.add(run)
+        _sender.add(run)
 
 
-def end(run: ActiveRun) -> None:
-    """Send no more heartbeats of the run."""
-    _heart.remove(run)
+def stop(run: ActiveRun) -> None:
+    """Stop sending heartbeats of the run."""
+    _sender.remove(run)
 
 
 def _after_fork_in_child() -> None:
-    global _heart  # noqa: PLW0603 - one for each process
-    _heart = _Heart()
+    global _sender  # noqa: PLW0603 - one for each process
+    _sender = _HeartbeatSender()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""Points of metrics that are logged outside runs: kept in a journal of the process, and sent from the background."""
+"""Metric points that are logged outside runs: written to a journal of the process, and sent by a background thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _outside: dict[Settings, ActiveRun] = {}
 
 
 def log_metric(settings: Settings, version: str, point: MetricPoint) -> None:
-    """Record a point of a metric of the version, by its resource name."""
+    """Record a metric point of the version with this resource name."""
     run = _outside.get(settings)
     if run is None:
         run = _outside.setdefault(settings, ActiveRun("", settings, datetime.now(UTC), {}, owned=False))

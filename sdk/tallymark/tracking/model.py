@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tallymark.arguments import mapping, text, texts
 from tallymark.settings import current
-from tallymark.tracking.context import Frame, current_frame, own_frame
+from tallymark.tracking.context import Frame, context_frame, current_frame
 from tallymark.tracking.model_artifacts import ModelArtifacts
-from tallymark.tracking.model_spec import ModelSpec, seen_as
+from tallymark.tracking.model_spec import ModelSpec, view_as
 from tallymark.types.enums import Stage, stage_of
 
 if TYPE_CHECKING:
@@ -58,23 +58,23 @@ class Model(ModelArtifacts, ModelSpec):
         This waits for the registry, so in asyncio code use `await model.anumber()`. Raises NotFound, InvalidArgument,
         Unavailable.
         """
-        return self._allocated().number
+        return self._ensure_and_log().number
 
     async def anumber(self) -> int:
         """Return the version's number as `number` does, without holding up the event loop."""
         import asyncio
 
-        return (await asyncio.to_thread(self._allocated)).number
+        return (await asyncio.to_thread(self._ensure_and_log)).number
 
     @property
     def version_name(self) -> str:
-        """The explicit name of the version, or its number as text. Creates as `number` does."""
-        return self._allocated().name
+        """What the version is called: its explicit name, or its number as text. Creates as `number` does."""
+        return self._ensure_and_log().name
 
     @property
     def id(self) -> str:
         """`projects/{project}/models/{model}/versions/{number}`. Creates as `number` does."""
-        return self._allocated().resource_name
+        return self._ensure_and_log().resource_name
 
     def create(
         self, *, description: str = "", tags: Iterable[str] = (), metadata: Mapping[str, object] | None = None
@@ -98,7 +98,7 @@ class Model(ModelArtifacts, ModelSpec):
         given = texts((tags,) if isinstance(tags, str) else tags, "create(tags=...)")
         facts = {} if metadata is None else mapping(metadata, "create(metadata=...)")
         if current().disabled:
-            return self._unrecorded(description=description, tags=(*self.tags, *given), metadata=facts)
+            return self._disabled_version(description=description, tags=(*self.tags, *given), metadata=facts)
         from tallymark.conversion import recordable
 
         facts = recordable.metadata_or_raise(facts, redacts=True)
@@ -140,7 +140,7 @@ class Model(ModelArtifacts, ModelSpec):
     def _log_points(self, metrics: Mapping[str, object], step: int | None) -> None:
         from tallymark.conversion import recordable
 
-        frame = _frame_here()
+        frame = frame_or_join()
         settings = current() if frame is None else frame.run.settings
         if settings.disabled:
             return
@@ -156,7 +156,7 @@ class Model(ModelArtifacts, ModelSpec):
         elif points:
             from tallymark.tracking import metrics_outside_runs
 
-            version = self._ensured().resource_name
+            version = self._ensure().resource_name
             for point in points:
                 metrics_outside_runs.log_metric(settings, version, point)
 
@@ -167,7 +167,7 @@ class Model(ModelArtifacts, ModelSpec):
         cannot be recorded is left out, and reported at the end of the run: the training goes on. Elsewhere, it raises
         InvalidField, which names the path of what cannot be recorded, and Unavailable.
         """
-        frame = _frame_here()
+        frame = frame_or_join()
         if (current() if frame is None else frame.run.settings).disabled:
             return
         from tallymark.conversion import recordable
@@ -185,7 +185,7 @@ class Model(ModelArtifacts, ModelSpec):
             if facts:
                 recorder.log_metadata(frame, self, facts)
         elif facts:
-            self._client().log_metadata(self._ensured().resource_name, facts)
+            self._client().log_metadata(self._ensure().resource_name, facts)
 
     def set_stage(
         self, stage: Stage | str, *, force: bool = False, reason: str = "", allow_unfinished_run: bool = False
@@ -204,8 +204,8 @@ class Model(ModelArtifacts, ModelSpec):
             RunNotSucceeded: The run that made the version has not succeeded.
         """
         if current().disabled:
-            return self._unrecorded(stage=stage_of(stage))
-        return self._found().set_stage(stage, force=force, reason=reason, allow_unfinished_run=allow_unfinished_run)
+            return self._disabled_version(stage=stage_of(stage))
+        return self._find().set_stage(stage, force=force, reason=reason, allow_unfinished_run=allow_unfinished_run)
 
     def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
         """Point an alias at the version, and return it.
@@ -213,13 +213,13 @@ class Model(ModelArtifacts, ModelSpec):
         Raises AliasMoved if the alias is not where it is expected (0: nowhere), ModelNotFound, VersionNotFound.
         """
         if current().disabled:
-            return self._unrecorded(aliases=(alias,))
-        return self._found().set_alias(alias, expected_number=expected_number, reason=reason)
+            return self._disabled_version(aliases=(alias,))
+        return self._find().set_alias(alias, expected_number=expected_number, reason=reason)
 
     def _read(self) -> ModelVersion:
         """Read the version anew, after what runs have recorded of it is sent."""
         if current().disabled:
-            return self._unrecorded()
+            return self._disabled_version()
         from tallymark.delivery.renamed_models import under_new_name
         from tallymark.errors import ModelNotFound
 
@@ -234,10 +234,10 @@ class Model(ModelArtifacts, ModelSpec):
             resolution.keep(renamed)
             return self._client().get_version(renamed.resource_name)
 
-    def _allocated(self) -> ModelVersion:
+    def _ensure_and_log(self) -> ModelVersion:
         """Return the version, created if it is not there, which the log then says."""
         if current().disabled:
-            return self._unrecorded()
+            return self._disabled_version()
         resolution = self._resolution()
         ensured = resolution.ensure()
         if ensured.created:
@@ -247,11 +247,11 @@ class Model(ModelArtifacts, ModelSpec):
             logger.log(level, "asking %r for its number created %r%s", self, ensured.version, advice)
         return ensured.version
 
-    def _ensured(self) -> ModelVersion:
+    def _ensure(self) -> ModelVersion:
         """Return the version, created if it is not there: for what records something in it."""
-        return self._unrecorded() if current().disabled else self._resolution().ensure().version
+        return self._disabled_version() if current().disabled else self._resolution().ensure().version
 
-    def _found(self) -> ModelVersion:
+    def _find(self) -> ModelVersion:
         """Return the version, and create none: for what reads, loads or promotes."""
         return self._resolution().find()
 
@@ -268,23 +268,28 @@ class Model(ModelArtifacts, ModelSpec):
 
         return Resolution.here(self, current())
 
-    def _unrecorded(self, **changes: Any) -> ModelVersion:
-        from tallymark.tracking.disabled import unrecorded
+    def _disabled_version(self, **changes: Any) -> ModelVersion:
+        from tallymark.tracking.disabled import disabled_version
 
-        return unrecorded(self.name, self.version, current(), **changes)
-
-
-def _frame_here() -> Frame | None:
-    """Return what the code that runs now belongs to, None outside runs. Raises AmbiguousRun."""
-    return own_frame() or current_frame(_joined)
+        return disabled_version(self.name, self.version, current(), **changes)
 
 
-def _joined(run_id: str) -> Frame:
-    from tallymark.tracking.resolution import joined_frame
+def frame_or_join() -> Frame | None:
+    """Return the frame of the code that runs now, None outside runs; join a run that the environment names.
 
-    return joined_frame(run_id)
+    Raises:
+        AmbiguousRun: Several runs are open, and this thread belongs to none of them.
+        RunNotFound: The registry has no run of the id in TALLYMARK_RUN_ID.
+    """
+
+    def join(run_id: str) -> Frame:
+        from tallymark.tracking.resolution import joined_frame
+
+        return joined_frame(run_id)
+
+    return context_frame() or current_frame(join)
 
 
 def as_model(spec: ModelSpec) -> Model:
     """Return what the run of another process means as a `Model`; one that is a `Model` already as it is."""
-    return seen_as(spec, Model)
+    return view_as(spec, Model)

@@ -27,13 +27,13 @@ class ModelArtifacts:
 
         def log_metadata(self, metadata: Mapping[str, object]) -> None: ...
         def _client(self) -> Client: ...
-        def _ensured(self) -> ModelVersion: ...
-        def _found(self) -> ModelVersion: ...
+        def _ensure(self) -> ModelVersion: ...
+        def _find(self) -> ModelVersion: ...
 
     @property
     def artifacts(self) -> list[ArtifactInfo]:
         """What the version made and was made from, read anew, in the order in which it was linked."""
-        return [] if current().disabled else self._found().artifacts
+        return [] if current().disabled else self._find().artifacts
 
     def save(
         self,
@@ -69,7 +69,7 @@ class ModelArtifacts:
 
         frame = current_frame_or_none()
         if frame is None:
-            return save_load.save(self._client(), self._ensured(), name, value, format=format, type=type)
+            return save_load.save(self._client(), self._ensure(), name, value, format=format, type=type)
         from tallymark.tracking import run_artifacts
 
         return run_artifacts.save_in_run(frame, cast("ModelSpec", self), name, value, format, type)
@@ -99,7 +99,7 @@ class ModelArtifacts:
             raise ArtifactNotFound(
                 f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
             )
-        return self._found().download(name, folder, force=force)
+        return self._find().download(name, folder, force=force)
 
     def load(
         self,
@@ -130,4 +130,4 @@ class ModelArtifacts:
             raise ArtifactNotFound(
                 f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
             )
-        return self._found().load(name, format=format, trusted=trusted)
+        return self._find().load(name, format=format, trusted=trusted)

@@ -1,4 +1,4 @@
-"""Which version of which model is meant, without anything that asks the registry."""
+"""The arguments of a `Model`, without the methods that call the registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ S = TypeVar("S", bound="ModelSpec")
 
 
 class ModelSpec:
-    """What a `Model` is given: the name, which version, what describes a model that is created; and what was found."""
+    """The name and version that a `Model` is given, the description of a model to create, and the cached versions."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ModelSpec:
         for field, value in self._card.items():
             text(value, f"Model({field}=...)")
         self._version_cache = VersionCache()
-        self._seen_as: ModelSpec | None = None
+        self._view: ModelSpec | None = None
 
     def __repr__(self) -> str:
         return f"Model({self.name!r})" if self.version is None else f"Model({self.name!r}, {self.version!r})"
@@ -59,24 +59,24 @@ class ModelSpec:
 
 
 def version_cache_of(model: ModelSpec) -> VersionCache:
-    """Return what the model was found to mean."""
+    """Return the versions to which the model was resolved."""
     return model._version_cache  # noqa: SLF001 - users should not see it among what a model has
 
 
 def card_of(model: ModelSpec) -> Mapping[str, str]:
-    """Return the fields that describe a model which is created."""
+    """Return the model card, which describes the model when it is created."""
     return model._card  # noqa: SLF001 - users should not see it among what a model has
 
 
-def seen_as(spec: ModelSpec, kind: type[S]) -> S:
-    """Return an object of a class with more methods that means the same as the spec, each time the same object."""
+def view_as(spec: ModelSpec, kind: type[S]) -> S:
+    """Return the spec as an object of a subclass with more methods; each call returns the same object."""
     if isinstance(spec, kind):
         return spec
-    found = spec._seen_as  # noqa: SLF001 - as above
+    found = spec._view  # noqa: SLF001 - as above
     if not isinstance(found, kind):
         found = kind.__new__(kind)
         vars(found).update(vars(spec))
-        spec._seen_as = found  # noqa: SLF001 - as above
+        spec._view = found  # noqa: SLF001 - as above
     return found
 
 

@@ -1,4 +1,4 @@
-"""A version together with its registry: what carries out the methods of a `ModelVersion`."""
+"""The methods of a `ModelVersion` that call its registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RegistryVersion:
-    """A version and the client of its registry, made once what runs have recorded there is sent."""
+    """A version and the client of its registry; creating one first waits until recorded events are sent."""
 
     def __init__(self, version: ModelVersion, settings: Settings) -> None:
         settle(settings)

@@ -46,12 +46,12 @@ def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
         if "Artifact(" not in str(written):
             return ()
         raise InvalidArgument(
-            f"{_called(function)} returns {written}, which cannot be evaluated ({error}), so its artifacts would not be"
+            f"{_name(function)} returns {written}, which cannot be evaluated ({error}), so its artifacts would not be"
             " saved; import what it names at the top of the module, outside of TYPE_CHECKING"
         ) from None
     if _is_unnamed(returned):
         raise InvalidArgument(
-            f"{_called(function)} returns {returned}, where Artifact has no name, so nothing would be saved; write"
+            f"{_name(function)} returns {returned}, where Artifact has no name, so nothing would be saved; write"
             ' Annotated[X, Artifact("name")]'
         )
     hints = list(get_args(returned)) if get_origin(returned) is tuple else [returned]
@@ -62,15 +62,15 @@ def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
         for mark in get_args(hint)[1:]
         if isinstance(mark, Artifact)
     )
-    if len(outputs) < _marks(returned) or (outputs and Ellipsis in hints):
+    if len(outputs) < _count_artifacts(returned) or (outputs and Ellipsis in hints):
         raise InvalidArgument(
-            f"{_called(function)} returns {returned}, with an Artifact where none is saved; annotate the whole result,"
+            f"{_name(function)} returns {returned}, with an Artifact where none is saved; annotate the whole result,"
             " or items of a tuple: Annotated[X | None, Artifact(...)], tuple[Annotated[X, Artifact(...)], Y]"
         )
     return outputs
 
 
-def check_outputs(outputs: tuple[Output, ...], *, in_force: bool) -> None:
+def check_outputs(outputs: tuple[Output, ...], *, has_model: bool) -> None:
     """Raise what would keep artifacts from being saved, as far as it is known before the function runs.
 
     Raises:
@@ -83,7 +83,7 @@ def check_outputs(outputs: tuple[Output, ...], *, in_force: bool) -> None:
     from tallymark.artifacts.formats.classes import described_class, may_be_saved
 
     required = [output for output in outputs if not output.artifact.optional]
-    if required and not in_force:
+    if required and not has_model:
         raise InvalidArgument(
             f"{required[0].artifact!r} belongs to a version, and no model is in force; give one to @step(model=...) or"
             " @pipeline(model=...)"
@@ -102,19 +102,19 @@ def check_outputs(outputs: tuple[Output, ...], *, in_force: bool) -> None:
         store.check_ready()
 
 
-def keep_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None:
+def save_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None:
     """Save what a function has returned; what cannot be saved fails the step, unless it is optional."""
     for output in outputs:
         try:
-            _keep(output, result, frame)
+            _save(output, result, frame)
         except Exception as problem:
             if output.artifact.optional:
                 frame.run.problems.add(f"artifact {output.artifact.name!r}", str(problem) or type(problem).__name__)
                 continue
-            raise _unsaved(output, problem) from problem
+            raise _save_error(output, problem) from problem
 
 
-def _unsaved(output: Output, problem: Exception) -> TallymarkError:
+def _save_error(output: Output, problem: Exception) -> TallymarkError:
     """Return the error for an artifact that was not saved, with a note on where its value still is."""
     message = f"artifact {output.artifact.name!r} could not be saved: {problem}"
     error = (
@@ -130,7 +130,7 @@ def _unsaved(output: Output, problem: Exception) -> TallymarkError:
     return error
 
 
-def _keep(output: Output, result: Any, frame: Frame) -> None:
+def _save(output: Output, result: Any, frame: Frame) -> None:
     from tallymark.tracking.run_artifacts import save_in_run
 
     if frame.model is None:
@@ -155,12 +155,12 @@ def _evaluated(function: Callable[..., Any], written: Any) -> Any:
     return get_type_hints(alone, globalns=names, include_extras=True)["return"]
 
 
-def _marks(hint: Any) -> int:
+def _count_artifacts(hint: Any) -> int:
     """Return how many artifacts the annotation names anywhere."""
     inner = get_args(hint)
     if get_origin(hint) is Annotated:
-        return sum(isinstance(each, Artifact) for each in inner[1:]) + _marks(inner[0])
-    return 1 if isinstance(hint, Artifact) else sum(map(_marks, inner))
+        return sum(isinstance(each, Artifact) for each in inner[1:]) + _count_artifacts(inner[0])
+    return 1 if isinstance(hint, Artifact) else sum(map(_count_artifacts, inner))
 
 
 def _is_unnamed(hint: Any) -> bool:
@@ -171,5 +171,5 @@ def _is_unnamed(hint: Any) -> bool:
     return any(map(_is_unnamed, inner))
 
 
-def _called(function: Callable[..., Any]) -> str:
+def _name(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__qualname__", None) or type(function).__name__)

@@ -46,11 +46,11 @@ class Recorder:
         self.run = run
         settings = run.settings
         self._lock = threading.RLock()
-        self._versions: dict[tuple[str, ...], int] = {}
+        self._number_by_key: dict[tuple[str, ...], int] = {}
         # By the id of each model, for as long as it lives: a program may make one for each record.
-        self._numbers: dict[int, tuple[weakref.ref[ModelSpec], int]] = {}
+        self._number_by_model: dict[int, tuple[weakref.ref[ModelSpec], int]] = {}
         # What each number was found to be, and who waits for that: several models may mean the same.
-        self._found: dict[int, ModelVersion] = {}
+        self._version_by_number: dict[int, ModelVersion] = {}
         self._pending: dict[int, list[Resolution]] = {}
         self._files = itertools.count(1)
         self._claimed, why = spool.create(settings, _header_of(run))
@@ -58,11 +58,11 @@ class Recorder:
             run.problems.add("journal", f"kept in memory only, since the spool cannot be written: {why}")
         self._why_in_memory = why
         self._journal = self._claimed.journal
-        self._delivery = Delivery(self._claimed, shared(settings), run.problems, self._resolved, self._before_end)
+        self._delivery = Delivery(self._claimed, shared(settings), run.problems, self._on_resolved, self._before_end)
         self._sender: Sender | None = None
         if not settings.offline:
             self._sender = sender_of(settings)
-            self._sender.add(self._delivery, self._retire)
+            self._sender.add(self._delivery, self._rotate)
 
     def log_point(self, frame: Frame, model: ModelSpec, point: MetricPoint) -> None:
         """Record a point of a metric of the version that the model means in the frame."""
@@ -72,9 +72,9 @@ class Recorder:
         """Record a point of a metric of a version, by its resource name."""
         known = (version,)
         with self._lock:
-            number = self._versions.get(known)
+            number = self._number_by_key.get(known)
             if number is None:
-                number = self._versions[known] = len(self._versions) + 1
+                number = self._number_by_key[known] = len(self._number_by_key) + 1
                 self._journal.append(Kind.VERSION, number, version.encode())
         if not self._append(Kind.POINT, number, point_body(point.key, point.step, point.value)):
             recorder_of(self.run).log_point_to(version, point)
@@ -108,9 +108,9 @@ class Recorder:
         """Record that the run starts, to be sent later. Raises InvalidSetting if an offline run could not be kept."""
         if self._why_in_memory and self.run.settings.offline:
             raise InvalidSetting(f"TALLYMARK_MODE=offline needs a spool that can be written: {self._why_in_memory}")
-        number = 0 if resolution is None else self._numbered(resolution)
+        number = 0 if resolution is None else self._assign_number(resolution)
         if resolution is not None:
-            self._let_know(number, resolution)
+            self._resolve_later(number, resolution)
         self._append(Kind.CALL, number, recorded.packed(call))
 
     def start_step(self, frame: Frame, step: str, name: str, parameters: Mapping[str, object]) -> None:
@@ -157,7 +157,7 @@ class Recorder:
             self._sender.notify()
         return True
 
-    def _retire(self) -> None:
+    def _rotate(self) -> None:
         """Let the next record begin another journal, so that none grows without end."""
         with _lock:
             if self.run.recorder is self:
@@ -167,53 +167,53 @@ class Recorder:
 
     def _number_of(self, frame: Frame, model: ModelSpec) -> int:
         """The number by which the journal knows the version that the model means in the frame."""
-        known = self._numbers.get(id(model))
+        known = self._number_by_model.get(id(model))
         if known is not None and known[0]() is model and not frame.substitutions:
             return known[1]
         resolution = Resolution.in_frame(model, frame)
         with self._lock:
-            number = self._versions.get(resolution.key)
+            number = self._number_by_key.get(resolution.key)
             if number is None:
-                number = self._declared(resolution)
+                number = self._declare(resolution)
             else:
-                self._let_know(number, resolution)
+                self._resolve_later(number, resolution)
             if not frame.substitutions:
-                self._numbers[id(model)] = (weakref.ref(model, self._forget(id(model))), number)
+                self._number_by_model[id(model)] = (weakref.ref(model, self._forget(id(model))), number)
             return number
 
     def _forget(self, model: int) -> Callable[[object], object]:
         """Return what forgets a model that is gone."""
-        numbers = self._numbers
+        numbers = self._number_by_model
         return lambda gone: numbers.pop(model, None) if numbers.get(model, (None,))[0] is gone else None
 
-    def _declared(self, resolution: Resolution) -> int:
+    def _declare(self, resolution: Resolution) -> int:
         """Declare a version in the journal: by its name if that is known, else by the request that finds it later."""
         try:
             version = resolution.resolve().version
             body = version.resource_name.encode()
-            number = self._numbered(resolution)
-            self._found[number] = version
+            number = self._assign_number(resolution)
+            self._version_by_number[number] = version
         except Unavailable:
             body = recorded.packed(resolution.request())
-            number = self._numbered(resolution)
-            self._let_know(number, resolution)
+            number = self._assign_number(resolution)
+            self._resolve_later(number, resolution)
         self._journal.append(Kind.VERSION, number, body)
         return number
 
-    def _let_know(self, number: int, resolution: Resolution) -> None:
+    def _resolve_later(self, number: int, resolution: Resolution) -> None:
         """Let a model mean the version of that number, now or once it is found."""
         if resolution.known() is not None:
             return
         self._pending.setdefault(number, []).append(resolution)
-        if number in self._found:
-            self._resolved(number, self._found[number])
+        if number in self._version_by_number:
+            self._on_resolved(number, self._version_by_number[number])
 
-    def _numbered(self, resolution: Resolution) -> int:
-        number = self._versions[resolution.key] = len(self._versions) + 1
+    def _assign_number(self, resolution: Resolution) -> int:
+        number = self._number_by_key[resolution.key] = len(self._number_by_key) + 1
         return number
 
-    def _resolved(self, number: int, version: ModelVersion) -> None:
-        self._found[number] = version  # first, for whoever comes in between
+    def _on_resolved(self, number: int, version: ModelVersion) -> None:
+        self._version_by_number[number] = version  # first, for whoever comes in between
         for resolution in self._pending.pop(number, ()):
             resolution.keep(version)
 
@@ -244,11 +244,11 @@ class Recorder:
         if summary:
             logger.warning("%r: %s", self.run, summary)
         if sender is None or not sender.is_delivered(self._delivery):
-            self._log_kept()
+            self._log_unsent()
         if sender is None:
             self._claimed.release()
 
-    def _log_kept(self) -> None:
+    def _log_unsent(self) -> None:
         kept, in_memory = self._journal.waiting(self._delivery.sent)
         if in_memory:
             why = self._why_in_memory or self._journal.why_in_memory

@@ -12,7 +12,7 @@ from tallymark.client.blocking import Client, shared
 from tallymark.client.calls import Call
 from tallymark.delivery.outcomes import is_refusal
 from tallymark.delivery.sender import check_reachable, note_away, settle
-from tallymark.delivery.spool import EPOCH, kept_header
+from tallymark.delivery.spool import EPOCH, run_header
 from tallymark.errors import (
     AmbiguousRun,
     ModelNotFound,
@@ -27,19 +27,19 @@ from tallymark.settings import Settings, current
 from tallymark.tracking.context import (
     ActiveRun,
     Frame,
+    cached_joined_frame,
     current_frame,
     ended_run,
-    joined_once,
     outer_substitutions,
-    start_of,
+    start_from_id,
 )
-from tallymark.tracking.disabled import unrecorded
+from tallymark.tracking.disabled import disabled_version
 from tallymark.tracking.model_spec import ModelSpec, card_of, version_cache_of
-from tallymark.tracking.version_cache import Key, filled
+from tallymark.tracking.version_cache import Key, fill_template
 from tallymark.types.resources import Ensured, ModelVersion
 
 # Versions that somebody holds; with these and with digits the registry only looks, and creates nothing.
-_HOLDERS = ("latest", "staging", "production")
+_MOVING_REFERENCES = ("latest", "staging", "production")
 
 
 class Resolution:
@@ -82,7 +82,7 @@ class Resolution:
 
     @cached_property
     def texts(self) -> tuple[str, str]:
-        """Name and version with their templates filled in: in a run by its start, outside once for the object."""
+        """The name and version, their templates filled in at the run's start, or outside runs at the first use."""
         if self.run is not None:
             known = {**self.run.substitutions, **self.substitutions}
             return self._filled(self.run.start, known)
@@ -122,14 +122,14 @@ class Resolution:
             name, version = self.texts
             if not version.isdecimal():
                 raise
-            return Ensured(unrecorded(name, version, self.settings), created=False)
+            return Ensured(disabled_version(name, version, self.settings), created=False)
 
     def resolve(self) -> Ensured:
         """As `ensure`, but for nothing that the registry has not said."""
         found = self.known()
         if found is not None:
             return Ensured(found, created=False)
-        return self._keep(self._ask(self.config(), self._request_id()))
+        return self._keep(self._send(self.config(), self._request_id()))
 
     def find(self) -> ModelVersion:
         """Return the version without creating anything, when what runs have recorded of it is sent.
@@ -142,22 +142,22 @@ class Resolution:
         if found is not None:
             return found
         if self.run is None and self.model.version is None:
-            raise self._advised(self._missing())
+            raise self._with_advice(self._missing())
         try:
             if self._may_create():
-                trial = self._ask(self.config(), calls.new_request_id(), validate_only=True)
+                trial = self._send(self.config(), calls.new_request_id(), validate_only=True)
                 if trial.created:
                     raise self._missing()
                 if self.run is None:
                     return self._keep(trial).version
-            return self._keep(self._ask(self.config(), self._request_id())).version
+            return self._keep(self._send(self.config(), self._request_id())).version
         except (ModelNotFound, VersionNotFound) as error:
-            raise self._advised(error) from None
+            raise self._with_advice(error) from None
 
     def create(self, *, description: str, tags: Sequence[str], metadata: Mapping[str, object]) -> Ensured:
         """Create the version on purpose, or return the one that is there under the name or in the run."""
         new = self.config(tags, description=description, metadata=metadata)
-        return self._keep(self._ask(new, calls.new_request_id()))
+        return self._keep(self._send(new, calls.new_request_id()))
 
     def keep(self, version: ModelVersion) -> None:
         """Remember the version that was found otherwise, as by starting a run."""
@@ -180,7 +180,7 @@ class Resolution:
         run = self.run.id if self.run else None
         return calls.ensure_version(self.settings.project, config, run, self.step, request_id)
 
-    def _ask(self, config: Any, request_id: str, *, validate_only: bool = False) -> Ensured:
+    def _send(self, config: Any, request_id: str, *, validate_only: bool = False) -> Ensured:
         check_reachable(self.settings, self.run)
         try:
             return self.client.run_call(calls.trial(self._call(config, request_id), validate_only))
@@ -202,11 +202,11 @@ class Resolution:
         return (self.settings.url, self.settings.project)
 
     def _filled(self, moment: datetime, known: Mapping[str, str]) -> tuple[str, str]:
-        return filled(self.model.name, moment, known), filled(self.model.version or "", moment, known)
+        return fill_template(self.model.name, moment, known), fill_template(self.model.version or "", moment, known)
 
     def _may_create(self) -> bool:
         version = self.texts[1]
-        return not (version.isdecimal() or version.startswith("@") or version in _HOLDERS)
+        return not (version.isdecimal() or version.startswith("@") or version in _MOVING_REFERENCES)
 
     def _missing(self) -> NotFound:
         """Return the error for a version that is not there, after a look whether the model is."""
@@ -220,7 +220,7 @@ class Resolution:
         where = "" if self.run is None else f" in {self.run!r}"
         return VersionNotFound(f"{self.model!r} means no version{where} yet")
 
-    def _advised(self, error: NotFound) -> NotFound:
+    def _with_advice(self, error: NotFound) -> NotFound:
         """Return the error with what to do about it."""
         name, version = self.texts
         advice = f"; create it with {self.model!r}.create(), or in a run"
@@ -241,22 +241,22 @@ def joined_frame(run_id: str) -> Frame:
     settings = current()
 
     def join() -> Frame:
-        kept = _kept_frame(run_id, settings)
+        kept = _spooled_frame(run_id, settings)
         if kept is not None:
             return kept
         client = shared(settings)
         run = client.get_run(run_id)
         version = client.get_version(run.model_version) if run.model_version else None
-        start = start_of(run_id, run.create_time)
+        start = start_from_id(run_id, run.create_time)
         active = ActiveRun(run_id, settings, start, outer_substitutions(), owned=False)
-        active.model = model_of(version)
+        active.model = spec_of(version)
         frame = Frame(active, active.model, "")
         if frame.model is not None and version is not None:
             Resolution.in_frame(frame.model, frame).keep(version)
         return frame
 
     try:
-        return joined_once((settings.url, settings.project, run_id), join)
+        return cached_joined_frame((settings.url, settings.project, run_id), join)
     except RunNotFound as error:
         message = f"{error}: TALLYMARK_RUN_ID names it; unset the variable, or start the run with @pipeline first"
         raise RunNotFound(message, code=error.code, metadata=error.metadata) from None
@@ -270,11 +270,11 @@ def current_frame_or_none() -> Frame | None:
         return None
 
 
-def _kept_frame(run_id: str, settings: Settings) -> Frame | None:
+def _spooled_frame(run_id: str, settings: Settings) -> Frame | None:
     """Return the frame of a run as its journal in the spool has it, where nothing is sent."""
     if not settings.offline:
         return None
-    header = kept_header(settings, run_id)
+    header = run_header(settings, run_id)
     if header is None:
         raise RunNotFound(f"no run {run_id!r} in {settings.spool}")
     start = EPOCH + timedelta(microseconds=header.start)
@@ -283,6 +283,6 @@ def _kept_frame(run_id: str, settings: Settings) -> Frame | None:
     return Frame(run, run.model, "")
 
 
-def model_of(version: ModelVersion | None) -> ModelSpec | None:
+def spec_of(version: ModelVersion | None) -> ModelSpec | None:
     """Return what means the version."""
     return None if version is None else ModelSpec(version.model, version.number)

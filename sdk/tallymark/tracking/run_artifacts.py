@@ -37,14 +37,14 @@ def save_in_run(
     """
     resolution = Resolution.in_frame(model, frame)
     with prepared(name, value, form, kind) as made:
-        about: dict[str, Any] = {"type": made.type, "format": made.format, **_made_in(frame)}
+        about: dict[str, Any] = {"type": made.type, "format": made.format, **_origin_fields(frame)}
         try:
             version = resolution.ensure().version
             kept = made.put(store.place_of(version, name))
         except Unavailable as problem:
             if isinstance(problem, StoreUnavailable) and not store.may_come_back(problem):
                 raise
-            _keep(frame, model, name, made, about, problem)
+            _spool_artifact(frame, model, name, made, about, problem)
             return None
     try:
         # What was recorded before the artifact comes before it, or the link waits with it.
@@ -82,7 +82,7 @@ def record_use(frame: Frame | None, artifact: ArtifactInfo) -> None:
             "size_bytes": artifact.size,
             "type": artifact.type,
             "format": artifact.format,
-            **_made_in(frame),
+            **_origin_fields(frame),
             "role": ArtifactRole.USED,
         }
         recorder_of(frame.run).link(frame, frame.model, artifact.name, link)
@@ -90,11 +90,11 @@ def record_use(frame: Frame | None, artifact: ArtifactInfo) -> None:
         frame.run.problems.add(f"use of {artifact!r}", str(problem))
 
 
-def _made_in(frame: Frame) -> dict[str, Any]:
+def _origin_fields(frame: Frame) -> dict[str, Any]:
     return {"role": ArtifactRole.MADE, "run": frame.run.id, "step": frame.step}
 
 
-def _keep(
+def _spool_artifact(
     frame: Frame, model: ModelSpec, name: str, made: Prepared, about: dict[str, Any], problem: Unavailable
 ) -> None:
     """Let the file, or a copy of the folder, which is the user's, wait in the spool."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from tallymark.arguments import described, mapping, text, text_mapping
 from tallymark.errors import InvalidArgument, NoCurrentModel, NoCurrentRun, Refused
 from tallymark.settings import current
-from tallymark.tracking.call_scope import Activation, Definition, is_no_failure
+from tallymark.tracking.call_scope import CallScope, Definition, is_success
 from tallymark.tracking.context import MAX_RUN_ID, Frame, is_run_id, within
 from tallymark.tracking.model import Model, as_model
 
@@ -64,7 +64,7 @@ def run(
 def _definition(model: object, name: object, run_id: str, substitutions: object) -> Definition:
     if model is not None and not isinstance(model, Model):
         raise InvalidArgument(f"run(model=...) takes a Model, not {described(model)}")
-    called = _program() if name is None else text(name, "run(name=...)")
+    called = _program_name() if name is None else text(name, "run(name=...)")
     filled = {} if substitutions is None else text_mapping(substitutions, "run(substitutions=...)")
     return Definition(called, model, filled, is_pipeline=True, run_id=run_id)
 
@@ -84,21 +84,21 @@ class RunContext:
     def __init__(self, definition: Definition, parameters: Mapping[str, object]) -> None:
         self._definition = definition
         self._parameters = parameters
-        self._activation: Activation | None = None
+        self._scope: CallScope | None = None
         self._state = "not started"
 
     def __enter__(self) -> Self:
-        activation = self._begin()
-        activation.__enter__()
-        return self._begun(activation)
+        scope = self._new_scope()
+        scope.__enter__()
+        return self._mark_started(scope)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._end(error).__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Self:
-        activation = self._begin()
-        await activation.__aenter__()
-        return self._begun(activation)
+        scope = self._new_scope()
+        await scope.__aenter__()
+        return self._mark_started(scope)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await self._end(error).__aexit__(kind, error, trace)
@@ -106,17 +106,17 @@ class RunContext:
     def start(self) -> Self:
         """Begin the run, where no `with` block fits. A run that nobody finishes has failed when the program ends."""
         self.__enter__()
-        atexit.register(self._abandon)
+        atexit.register(self._finish_at_exit)
         return self
 
     def finish(self, error: BaseException | None = None) -> None:
         """End a run that was begun by `start`, as failed if an error is given. A run that has ended stays as it is."""
         if self._state == "running":
-            atexit.unregister(self._abandon)
+            atexit.unregister(self._finish_at_exit)
             self.__exit__(None, error, None)
 
     def __repr__(self) -> str:
-        if self._activation is None or self._state == "not started":
+        if self._scope is None or self._state == "not started":
             return f"RunContext({self._definition.name!r}, not started)"
         model = self.model
         version = "" if model is None else f" of {model!r}"
@@ -176,9 +176,9 @@ class RunContext:
 
     @property
     def _frame(self) -> Frame:
-        if self._activation is None or self._state == "not started":
+        if self._scope is None or self._state == "not started":
             raise NoCurrentRun("the run has not begun: use it as `with tallymark.run(...) as run:`, or call start()")
-        return self._activation.frame
+        return self._scope.frame
 
     def _own_model(self) -> Model:
         model = self._frame.model
@@ -196,31 +196,31 @@ class RunContext:
         else:
             yield model if current().disabled else Model(self.version.model, self.number)
 
-    def _begin(self) -> Activation:
-        if self._activation is not None:
+    def _new_scope(self) -> CallScope:
+        if self._scope is not None:
             raise Refused(f"{self!r} has begun already; call tallymark.run() again for another run")
-        return Activation(self._definition, self._recorded)
+        return CallScope(self._definition, self._recorded_parameters)
 
-    def _begun(self, activation: Activation) -> Self:
-        self._activation, self._state = activation, "running"
+    def _mark_started(self, scope: CallScope) -> Self:
+        self._scope, self._state = scope, "running"
         return self
 
-    def _recorded(self) -> Mapping[str, object]:
+    def _recorded_parameters(self) -> Mapping[str, object]:
         from tallymark.tracking.environment import recorded_parameters
 
         return recorded_parameters(self._parameters)
 
-    def _end(self, error: BaseException | None) -> Activation:
-        assert self._activation is not None  # noqa: S101 - a block is left after it was entered
-        self._state = "succeeded" if is_no_failure(error) else "failed"
-        return self._activation
+    def _end(self, error: BaseException | None) -> CallScope:
+        assert self._scope is not None  # noqa: S101 - a block is left after it was entered
+        self._state = "succeeded" if is_success(error) else "failed"
+        return self._scope
 
-    def _abandon(self) -> None:
+    def _finish_at_exit(self) -> None:
         error = getattr(sys, "last_value", None)  # what ended the program, if it was an exception
         self.finish(error or RuntimeError("the program ended before it called finish()"))
 
 
-def _program() -> str:
+def _program_name() -> str:
     """Return what the program is called, for lists of runs."""
     if "ipykernel" in sys.modules:
         return "notebook"

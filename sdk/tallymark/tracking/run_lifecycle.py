@@ -23,12 +23,12 @@ from tallymark.tracking.context import (
     open_runs,
     outer_run_id,
     outer_substitutions,
-    start_of,
+    start_from_id,
 )
-from tallymark.tracking.environment import surroundings
+from tallymark.tracking.environment import environment_fields
 from tallymark.tracking.model_spec import ModelSpec
 from tallymark.tracking.recorder import recorder_of
-from tallymark.tracking.resolution import Resolution, model_of
+from tallymark.tracking.resolution import Resolution, spec_of
 from tallymark.types.enums import RunState
 from tallymark.types.resources import Started
 
@@ -84,7 +84,7 @@ def _fields_of(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> d
     settings = run.settings
     return {
         "pipeline": name,
-        **surroundings(),
+        **environment_fields(),
         "parameters": parameters,
         "start_time": datetime.now(UTC),
         "heartbeat_timeout": timedelta(seconds=settings.heartbeat_timeout) or None,
@@ -94,7 +94,7 @@ def _fields_of(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> d
 def _begin(run: ActiveRun) -> None:
     """Begin what goes on beside a run: its journal, and its heartbeats."""
     recorder_of(run)
-    heartbeats.begin(run)
+    heartbeats.start(run)
 
 
 def _start_named_run(
@@ -105,7 +105,7 @@ def _start_named_run(
     substitutions: Mapping[str, str],
     parameters: Mapping[str, object],
 ) -> Frame:
-    run = ActiveRun(run_id, settings, start_of(run_id, datetime.now(UTC)), dict(substitutions), owned=False)
+    run = ActiveRun(run_id, settings, start_from_id(run_id, datetime.now(UTC)), dict(substitutions), owned=False)
     add_losses(run.problems, "parameter", getattr(parameters, "losses", ()))
     # Every process that joins fills in templates by the time at which the registry has the run started, so the run must
     # be there before its version is asked for.
@@ -119,16 +119,16 @@ def _start_named_run(
     if started is None:
         run.owned = inherited or (settings.offline and not spool.is_live(settings, run_id))
         recorder_of(run).start_run(call, None if model is None or templated else Resolution(model, settings, run))
-        heartbeats.begin(run)
+        heartbeats.start(run)
         return Frame(run, model, "")
     # The process that started a lost run is gone, so whoever goes on with it ends it.
     run.start, run.owned = (
-        start_of(run_id, started.run.create_time),
+        start_from_id(run_id, started.run.create_time),
         started.created or started.run.state is RunState.LOST or inherited,
     )
     if model is not None:
         Resolution(model, settings, run).ensure()
-    run.model = model or model_of(started.version)
+    run.model = model or spec_of(started.version)
     _begin(run)
     return Frame(run, run.model, "")
 
@@ -163,7 +163,7 @@ def join_run(outer: Frame, model: ModelSpec | None, substitutions: Mapping[str, 
 
 def finish_run(run: ActiveRun, error: BaseException | None) -> None:
     """Record the outcome of a run that this process has started."""
-    heartbeats.end(run)
+    heartbeats.stop(run)
     state = RunState.SUCCEEDED if error is None else RunState.FAILED
     text = "" if error is None else run.describe(error)
     recorder_of(run).finish_run(state, text)

@@ -1,4 +1,4 @@
-"""The steps of runs, recorded as they start and end."""
+"""Record the start and end of steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 
 from tallymark.conversion.recordable import add_losses
-from tallymark.tracking.context import ActiveRun, Frame, outcome
+from tallymark.tracking.context import ActiveRun, Frame, error_text
 from tallymark.tracking.recorder import recorder_of
 from tallymark.types.enums import RunState
 
@@ -22,10 +22,10 @@ def start_step(frame: Frame, name: str, parameters: Mapping[str, object]) -> str
 def finish_step(run: ActiveRun, step: str, error: BaseException | None) -> None:
     """Record the outcome of the step."""
     state = RunState.SUCCEEDED if error is None else RunState.FAILED
-    text = "" if error is None else outcome(error)
+    text = "" if error is None else error_text(error)
     recorder_of(run).finish_step(step, state, text)
 
 
 def name_part(name: str) -> str:
-    """Return the name as a part of an id: what an id takes of it."""
+    """Return the name as part of an id, with `_` for each character that an id does not allow."""
     return "".join(ch if ch.isascii() and (ch.isalnum() or ch in "._-") else "_" for ch in name)[:80] or "step"

@@ -1,4 +1,4 @@
-"""What a `Model` was found to mean, and how the templates in its name and version are filled in."""
+"""The versions to which a `Model` was resolved, and the templates in its name and version."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from tallymark.errors import InvalidArgument
 if TYPE_CHECKING:
     from tallymark.types.resources import ModelVersion
 
-# A registry is known by its url and project; a run by these and its id; a version in a run also by name and version.
+# The lengths of keys. A registry has its url and project as key; a run also its id; a version in a run also the name
+# and version of the model.
 REGISTRY_KEY, RUN_KEY = 2, 3
-MAX_REMEMBERED_RUNS = 64
+MAX_CACHED_RUNS = 64
 
 Key = tuple[str, ...]
 
 
 class EndedRun(NamedTuple):
-    """What remains of a run in the context in which it was started: its key, and when it ended."""
+    """A run that was started in this context and has ended: its key, and when it ended."""
 
     run_key: tuple[str, str, str]
     time: float
 
 
 class VersionCache:
-    """The versions that a `Model` object was found to mean: by run, and by registry outside runs.
+    """The versions to which one `Model` object was resolved, by run, and by registry outside runs.
 
-    `versions` is ordered by when each was used last, so that the last use decides what the object means outside runs.
-    Safe to use from several threads; pickled and copied with the object.
+    `versions` is ordered by last use, because the last use decides what the object means outside runs. Thread-safe;
+    pickled and copied with the object.
     """
 
     def __init__(self) -> None:
         self.versions: dict[Key, ModelVersion] = {}
         self.request_ids: dict[Key, str] = {}
         self.texts: dict[Key, tuple[str, str]] = {}
-        # When each run used the object first, by the clock of the process.
+        # When each run used the object first, by time.monotonic().
         self.first_uses: dict[Key, float] = {}
         self._lock = threading.Lock()
 
@@ -51,7 +52,7 @@ class VersionCache:
         vars(self).update(state, _lock=threading.Lock())
 
     def in_run(self, key: Key) -> ModelVersion | None:
-        """Return what the object means in a run, None if that run has not used it."""
+        """Return the version that the object means in a run, None if the run has not used it."""
         with self._lock:
             found = self.versions.get(key)
             if found is not None and next(reversed(self.versions)) != key:
@@ -59,10 +60,10 @@ class VersionCache:
             return found
 
     def outside(self, registry: Key, ended: EndedRun | None) -> ModelVersion | None:
-        """Return what the object means outside runs: what the last run made of it, or what was created since.
+        """Return the version that the object means outside runs: of the last run that used it, or created since.
 
-        `ended` is the last run of the code that asks. It comes before the runs of other threads that went on beside it,
-        but not before those that came after it.
+        `ended` is the last run of the calling code. It takes precedence over concurrent runs of other threads, but not
+        over runs that started after it ended.
         """
         with self._lock:
             own = ended if ended is not None and ended.run_key in self.first_uses else None
@@ -74,23 +75,23 @@ class VersionCache:
             return None
 
     def keep(self, key: Key, version: ModelVersion) -> bool:
-        """Remember what the object means, and forget the oldest runs. Return whether it was unknown."""
+        """Add a version, and drop the oldest runs. Return whether the key is new."""
         with self._lock:
             is_new = self.versions.pop(key, None) is None
             self.versions[key] = version
             if len(key) > REGISTRY_KEY:
                 self.first_uses.setdefault(key[:RUN_KEY], time.monotonic())
-            for kept in (self.versions, self.request_ids):
-                runs = [known for known in kept if len(known) > REGISTRY_KEY]
-                for forgotten in runs[:-MAX_REMEMBERED_RUNS]:
-                    kept.pop(forgotten, None)
+            for cache in (self.versions, self.request_ids):
+                runs = [known for known in cache if len(known) > REGISTRY_KEY]
+                for oldest in runs[:-MAX_CACHED_RUNS]:
+                    cache.pop(oldest, None)
             used = {known[:RUN_KEY] for known in self.versions if len(known) > REGISTRY_KEY}
             self.first_uses = {run: first for run, first in self.first_uses.items() if run in used}
             return is_new
 
 
-def filled(text: str, moment: datetime, substitutions: Mapping[str, str]) -> str:
-    """Return the text with its templates filled in. Raises InvalidArgument for a key that nobody named."""
+def fill_template(text: str, moment: datetime, substitutions: Mapping[str, str]) -> str:
+    """Return the text with its templates filled in. Raises InvalidArgument for a key without a value."""
     if "{" not in text:
         return text
     known = {"date": moment.strftime("%Y_%m_%d"), "time": moment.strftime("%H_%M_%S_%f"), **substitutions}
