@@ -99,7 +99,7 @@ def test_progress_survives_the_process(tmp_path: Path) -> None:
     journal = opened(path)
     journal.mark(10, 30)
     journal.mark_resolved(2, "projects/default/models/churn/versions/7")
-    journal.mark_turn(3)
+    journal.mark_attempt(3)
     journal.mark(30, 50)
     journal.close()
     with path.with_suffix(".sent").open("ab") as companion:

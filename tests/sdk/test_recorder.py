@@ -173,7 +173,7 @@ def test_what_was_sent_and_not_noted_is_sent_again_once(client: Client, monkeypa
         assert claimed
         delivery = Delivery(claimed, forgetful, RecordingProblems())
         try:
-            while delivery.step():
+            while delivery.deliver_batch():
                 pass
             claimed.remove()
         except Unavailable:
@@ -313,7 +313,7 @@ def test_an_idle_sender_goes_away(client: Client, monkeypatch: pytest.MonkeyPatc
 
 def test_a_long_journal_is_followed_by_another(client: Client, monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:
     """What is delivered does not fill the disk for as long as the run goes on."""
-    monkeypatch.setattr(sender, "LONGEST_JOURNAL", 20_000)
+    monkeypatch.setattr(sender, "MAX_JOURNAL_SIZE", 20_000)
     model = Model("churn")
 
     @pipeline(model=model)

@@ -18,7 +18,7 @@ from tallymark.delivery import spool
 from tallymark.settings import Settings
 
 if TYPE_CHECKING:
-    from tallymark.delivery.spool import Claimed, Header, Kept
+    from tallymark.delivery.spool import ClaimedJournal, Header, JournalSummary
 
 
 @click.command
@@ -64,15 +64,15 @@ class _Syncing:
         """Why a registry could not be reached, None if all could."""
         return next(iter(self._away.values()), None)
 
-    def kept(self) -> Iterator[Kept]:
+    def kept(self) -> Iterator[JournalSummary]:
         """What is kept for the registries that are meant, the oldest first."""
         asked = target()
         for path in spool.journals(self._settings.spool):
             try:
-                kept = spool.kept_in(path)
+                kept = spool.summary_of(path)
             except FileNotFoundError:
                 continue  # delivered in this moment
-            except (spool.Unreadable, OSError) as error:
+            except (spool.UnreadableJournal, OSError) as error:
                 self._cannot_read(path, error)
                 continue
             header = kept.header
@@ -81,19 +81,19 @@ class _Syncing:
 
     def _cannot_read(self, path: Path, error: Exception) -> None:
         self.messages.append(str(error))
-        if path.parent.name != spool.ASIDE:
+        if path.parent.name != spool.QUARANTINE:
             try:
                 spool.claim(path)  # which puts aside what it cannot read
-            except (spool.Unreadable, OSError):
+            except (spool.UnreadableJournal, OSError):
                 return
 
-    def state(self, kept: Kept) -> str:
+    def state(self, kept: JournalSummary) -> str:
         """What is going on with a journal."""
-        if kept.path.parent.name == spool.ASIDE:
+        if kept.path.parent.name == spool.QUARANTINE:
             return "put aside"
         return "in use" if spool.is_held(kept.path) else "kept"
 
-    def row(self, kept: Kept, state: str) -> dict[str, Any]:
+    def row(self, kept: JournalSummary, state: str) -> dict[str, Any]:
         """The row of a table."""
         moment = datetime.fromtimestamp(kept.oldest / 1e6, UTC) if kept.oldest else None
         return {
@@ -107,7 +107,7 @@ class _Syncing:
 
     def set_aside(self, run: str) -> Iterator[dict[str, Any]]:
         """Put aside the journals of the run; a row for each. What a living process records is left to it."""
-        found = [kept for kept in self.kept() if kept.header.run == run and kept.path.parent.name != spool.ASIDE]
+        found = [kept for kept in self.kept() if kept.header.run == run and kept.path.parent.name != spool.QUARANTINE]
         if not found:
             self.messages.append(f"nothing is kept of run {run!r}; `tallymark sync --dry-run` lists what is")
         for kept in found:
@@ -115,7 +115,7 @@ class _Syncing:
             if claimed is None:
                 self.messages.append(f"{kept.path} is in use: end its program first")
             else:
-                claimed.put_aside()
+                claimed.quarantine()
             yield self.row(kept, "in use" if claimed is None else "put aside")
 
     def send(self) -> Iterator[dict[str, Any]]:
@@ -124,7 +124,7 @@ class _Syncing:
 
         for kept in self.kept():
             registry = (self._to or kept.header.url, kept.header.project)
-            if kept.path.parent.name == spool.ASIDE:
+            if kept.path.parent.name == spool.QUARANTINE:
                 continue
             if registry in self._away:
                 yield self.row(kept, "kept")
@@ -146,7 +146,7 @@ class _Syncing:
                 state = "kept"
             yield self.row(kept, state)
 
-    def _sent(self, claimed: Claimed, kept: Kept) -> str:
+    def _sent(self, claimed: ClaimedJournal, kept: JournalSummary) -> str:
         from tallymark.conversion.problems import RecordingProblems
         from tallymark.delivery.delivery import Delivery
 
@@ -157,11 +157,11 @@ class _Syncing:
         )
         try:
             with _progress(kept) as bar:
-                while delivery.step():
+                while delivery.deliver_batch():
                     bar.update(delivery.delivered - bar.pos)
             delivery.finish()
             if delivery.is_damaged:
-                self.messages.append(f"what could not be sent of run {header.run} is put aside: {claimed.put_aside()}")
+                self.messages.append(f"what could not be sent of run {header.run} is put aside: {claimed.quarantine()}")
                 return "put aside"
             claimed.remove()
         finally:
@@ -176,13 +176,13 @@ class _Syncing:
         for other in spool.abandoned(settings, header.run):
             try:
                 claimed = spool.claim(other) if other != path else None
-            except (spool.Unreadable, OSError) as error:
+            except (spool.UnreadableJournal, OSError) as error:
                 self.messages.append(str(error))
                 continue
             if claimed is None:
                 continue
             try:
-                self._sent(claimed, spool.kept_in(other))
+                self._sent(claimed, spool.summary_of(other))
             except errors.StoreUnavailable as error:  # the run has its end all the same
                 self.messages.append(_is_kept(header, error))
 
@@ -191,7 +191,7 @@ def _is_kept(header: Header, error: errors.TallymarkError) -> str:
     return f"run {header.run} is kept: {error}; `tallymark sync --set-aside {header.run}` gives it up"
 
 
-def _progress(kept: Kept) -> Any:
+def _progress(kept: JournalSummary) -> Any:
     """A bar on the terminal, for as long as the journal is sent."""
     return click.progressbar(
         length=kept.records, label=f"sending {kept.header.run}", file=sys.stderr, hidden=not sys.stderr.isatty()

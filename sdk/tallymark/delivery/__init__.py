@@ -1,12 +1,12 @@
-"""What runs record, on its way to the registry: kept on disk first, delivered in the background, once and in order.
+"""Deliver the records of runs to the registry: from a journal on disk, in the background, in order and exactly once.
 
-journal         the file in which every record of a run is kept until the registry has it
-spool           the folder of the journals, and who holds which
-delivery        one journal on its way
-batches         which records go in one request
-uploads         files that are put into the store on the way
-outcomes        which answers of the registry end a delivery for now
-full_metadata   versions whose metadata has no room left
-renamed_models  versions whose model is renamed meanwhile
-sender          the thread that delivers, one for each registry
+journal         the file that stores the records of a run until the registry has them
+spool           the folder of the journals, and the locks on them
+delivery        the delivery of one journal
+batches         group records into requests
+uploads         files that wait in the spool for their store
+outcomes        send requests of a journal, and classify errors
+full_metadata   versions whose metadata has reached its size limit
+renamed_models  versions whose model was renamed during a run
+sender          the thread that delivers the journals of one registry
 """

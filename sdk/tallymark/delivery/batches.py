@@ -1,4 +1,4 @@
-"""Which records of a journal go in one request."""
+"""Group the records of a journal into requests."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tallymark.delivery.uploads import artifact_of
 
 MAX_RECORDS = 500
 MAX_BYTES = 512 * 1024
-# From so many values of the same keys among so many records that wait, a request for each would fall behind.
+# With more repeated keys than this among MAX_RECORDS waiting records, one request for each would fall behind.
 MAX_REPEATS = 50
 
 
 def batch_of(waiting: Sequence[Record]) -> list[Record]:
-    """Return the first of the records that wait, and what follows it that may go in the same request.
+    """Return the first waiting record, and the records after it that may go in the same request.
 
-    Each value of a key has its place in the history, also if another follows at once, so a key that is set again begins
-    another request. A program that sets keys faster than that can be sent has only the last value of a request kept.
+    The history has every value of a metadata key, so a key that is set again starts another request. If a program sets
+    keys faster than requests can be sent, only the last value in each request is kept.
     """
     first = waiting[0]
     if first.kind not in (Kind.POINT, Kind.METADATA):
@@ -44,7 +44,7 @@ def batch_of(waiting: Sequence[Record]) -> list[Record]:
             strict_keys |= keys
         else:
             break
-        if set_keys & point_keys:  # the contract does not take both in one request, and their order counts
+        if set_keys & point_keys:  # the contract forbids both in one request, and their order matters
             break
         batch.append(record)
     is_behind = len(waiting) >= MAX_RECORDS and repeats > MAX_REPEATS
@@ -52,7 +52,10 @@ def batch_of(waiting: Sequence[Record]) -> list[Record]:
 
 
 def request_id_of(batch: Sequence[Record], journal: str) -> str:
-    """Return an id that is the same for the same records of the same journal; ids are stored fastest in their order."""
+    """Return a request id that is the same for the same records of the same journal.
+
+    It begins with the time, because ordered ids are stored faster.
+    """
     first, last = batch[0], batch[-1]
     request_id = f"{first.time // 1000:012x}-{journal}-{first.start:x}-{last.end:x}"
     if all(one.end == other.start for one, other in pairwise(batch)):
@@ -61,7 +64,7 @@ def request_id_of(batch: Sequence[Record], journal: str) -> str:
 
 
 def subjects_of(record: Record) -> list[str]:
-    """Return what a record is about, for problems; ValueError."""
+    """Return the subjects of a record, for recording problems. Raises ValueError."""
     match record.kind:
         case Kind.POINT:
             return [f"metric {point_of(record.body)[0]!r}"]

@@ -1,8 +1,8 @@
-"""Delivering a journal to the registry: its records in order, merged where that changes nothing, each once.
+"""Deliver the records of a journal to the registry in order, each exactly once.
 
-Points and metadata of one version that follow each other go in one request. Its request id is made of the places of
-its records in the journal, so that the same records always have the same id. What the registry refuses costs itself
-only: a request with several records is halved until the culprit is alone.
+Consecutive points and metadata of one version go in one request. The request id is derived from the offsets of the
+records in the journal, so the same records always have the same id. A refused record does not affect the others: a
+request with several records is split in halves until the refused record is alone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tallymark.client.calls import recorded
 from tallymark.client.calls.call import Call
 from tallymark.conversion.problems import RecordingProblems
 from tallymark.delivery.batches import MAX_RECORDS, batch_of, request_id_of, subjects_of
-from tallymark.delivery.full_metadata import Fullness
+from tallymark.delivery.full_metadata import FullVersions
 from tallymark.delivery.journal import Kind, Record, point_of
-from tallymark.delivery.outcomes import Anew, Asker, is_blocked, is_undecided
+from tallymark.delivery.outcomes import CallRunner, RenewableRequests, is_blocked, is_undecided
 from tallymark.delivery.renamed_models import new_name
-from tallymark.delivery.spool import Claimed
-from tallymark.delivery.uploads import artifact_of, is_waiting, upload, waiting
+from tallymark.delivery.spool import ClaimedJournal
+from tallymark.delivery.uploads import artifact_of, is_waiting, marked_waiting, upload
 from tallymark.errors import (
     InvalidArgument,
     ModelDeleted,
@@ -34,21 +34,25 @@ from tallymark.errors import (
 )
 from tallymark.types.resources import ModelVersion
 
-# A defect of the service may go away with its restart; a record that causes one each time must not stop the others.
-MAX_DEFECTS = 5
+# An internal error of the service may be temporary; but a record that always causes one must not block the others.
+MAX_INTERNAL_ERRORS = 5
 
 
 class Delivery:
-    """The records of one journal on their way to the registry.
+    """The delivery of one journal.
 
-    `problems` collects what the registry refuses. `resolved` is called with each version that is found or created, by
-    the number under which the journal knows it, and `before_end` before the run is finished.
+    Args:
+        claimed: The journal, held by this process.
+        client: Sends the requests.
+        problems: Collects the records that the registry refuses.
+        resolved: Called with each version that is found or created, and its number in the journal.
+        before_end: Called before the run is finished.
     """
 
     def __init__(
         self,
-        claimed: Claimed,
-        client: Asker,
+        claimed: ClaimedJournal,
+        client: CallRunner,
         problems: RecordingProblems,
         resolved: Callable[[int, ModelVersion], object] | None = None,
         before_end: Callable[[], object] | None = None,
@@ -56,40 +60,40 @@ class Delivery:
         self.claimed = claimed
         self.problems = problems
         self.delivered = 0
-        # Whether something in it could not be read, or its version was refused: then it is put aside.
+        # Whether a record could not be read, or its version was refused: the journal is then quarantined.
         self.is_damaged = False
-        # Why it cannot be delivered for now, although the registry can be reached.
+        # Why the journal cannot be delivered for now, although the registry is reachable.
         self.blocked: Exception | None = None
-        # Whether the sender knows that there is more; it forgets it before it looks.
+        # Whether the sender was notified of new records; reset before it reads them.
         self.is_noticed = False
         self._journal = claimed.journal
         self._resolved = resolved
         self._before_end = before_end
         progress = self._journal.progress()
-        self._client = Anew(client, progress.turn, self._journal.mark_turn)
+        self._client = RenewableRequests(client, progress.attempt, self._journal.mark_attempt)
         self._sent, self._sending = progress.sent, progress.sending
         self._declared: dict[int, bytes] = {}
         self._names: dict[int, str] = dict(progress.resolved)
         self._refused: dict[int, str] = {}
-        self._defects = 0
-        self._fullness = Fullness(client, claimed.header.project)
-        # The uploads of which the problems say that they wait for their store.
+        self._internal_errors = 0
+        self._full_versions = FullVersions(client, claimed.header.project)
+        # The uploads for which a problem says that they wait for their store.
         self._waiting: set[bytes] = set()
         self._read_to = 0
         self._records: list[Record] = []
 
     @property
     def sent(self) -> int:
-        """Everything before this place of the journal is delivered."""
+        """The offset in the journal before which everything is delivered."""
         return self._sent
 
     @property
     def is_blocked(self) -> bool:
-        """Whether what is recorded cannot be delivered for now, although the registry can be reached."""
+        """Whether the journal cannot be delivered for now, although the registry is reachable."""
         return self.blocked is not None and not self.is_noticed
 
     def has_more(self) -> bool:
-        """Return whether there is a record to deliver; OSError."""
+        """Return whether there is a record to deliver. Raises OSError."""
         while not self._records:
             if not self._read_more():
                 if self._sent < self._read_to:
@@ -99,15 +103,15 @@ class Delivery:
         return True
 
     def is_sealed(self) -> bool:
-        """Return whether all is delivered, and nothing is recorded any more; OSError."""
+        """Return whether everything is delivered, and the journal takes no more records. Raises OSError."""
         return not self.has_more() and self._journal.seal(self._read_to)
 
     def is_pending(self) -> bool:
-        """Return whether there may be records that are not delivered; safe to call from any thread."""
+        """Return whether there may be records that are not delivered. Thread-safe."""
         return self._sent < self._journal.end
 
     def _read_more(self) -> bool:
-        """Read on in the journal. Return whether anything was there."""
+        """Read more of the journal. Return whether there was more."""
         records, damages, following = self._journal.read(self._read_to)
         for damage in damages:
             self.is_damaged = True
@@ -124,8 +128,13 @@ class Delivery:
                 self._records.append(record)
         return True
 
-    def step(self) -> bool:
-        """Deliver the next records. Return whether there were any; raises what `is_blocked` says, and OSError."""
+    def deliver_batch(self) -> bool:
+        """Deliver the next records in one request. Return whether there were any.
+
+        Raises:
+            TallymarkError: The journal is blocked, as `outcomes.is_blocked` defines, or the service failed.
+            OSError: The journal cannot be read.
+        """
         if not self.has_more():
             return False
         batch = self._next_batch()
@@ -136,27 +145,27 @@ class Delivery:
         except TallymarkError as error:
             if is_blocked(error):
                 raise
-            self._defects += 1
-            if self._defects < MAX_DEFECTS:
+            self._internal_errors += 1
+            if self._internal_errors < MAX_INTERNAL_ERRORS:
                 raise
             self._refuse(batch, "the service failed on it several times")
-        except ValueError as error:  # the record is kept, since the journal is put aside
+        except ValueError as error:  # the record is not lost, because the journal is quarantined
             self.is_damaged = True
             self.problems.add("journal", f"a record cannot be read: {error}")
-        self._defects = 0
+        self._internal_errors = 0
         del self._records[: len(batch)]
         self._sent, self._sending = end, 0
         self.delivered += len(batch)
-        self._journal.forget(end)
+        self._journal.free_memory(end)
         return True
 
     def finish(self) -> None:
-        """Note that everything is delivered, and report what was refused; raises as `step`."""
+        """Mark everything as delivered, and report the refused records. Raises as `deliver_batch`."""
         self._journal.mark(self._sent, 0)
         self._report(self._sent)
 
     def _next_batch(self) -> list[Record]:
-        """The records that go in one request: those that were on their way, or as many as may be merged."""
+        """Return the records of the next request: those that were in flight before a crash, or a new batch."""
         first = self._records[0]
         if first.kind not in (Kind.POINT, Kind.METADATA):
             return [first]
@@ -184,19 +193,19 @@ class Delivery:
             raise ValueError(f"records of kind {record.kind} are from a later release")
 
     def _deliver_log(self, batch: list[Record], version: str) -> None:
-        if self._fullness.is_full(batch[0].version):
+        if self._full_versions.is_full(batch[0].version):
             self._deliver_to_full(batch, version)
         else:
             self._deliver_whole(batch, version)
 
     def _deliver_to_full(self, batch: list[Record], version: str) -> None:
-        """Deliver the points, and as much of the metadata as there is room for."""
+        """Deliver the points, and the metadata for which the version has room."""
         points = [each for each in batch if each.kind == Kind.POINT]
         if points:
             self._deliver_whole(points, version)
         metadata = [each for each in batch if each.kind == Kind.METADATA]
         facts = recorded.metadata_of(b"".join(each.body for each in metadata))
-        refused = self._fullness.without_room(batch[0].version, version, facts)
+        refused = self._full_versions.without_room(batch[0].version, version, facts)
         fitting = []
         for record in metadata:
             keys = recorded.metadata_keys(record.body)
@@ -217,8 +226,8 @@ class Delivery:
                 raise
             if renamed := self._renamed(batch[0].version, version, error):
                 self._deliver_log(batch, renamed)
-            elif isinstance(error, NotFound | Refused):  # the version as a whole, whatever is logged to it
-                self.is_damaged = True  # it is kept, since what is deleted may come back
+            elif isinstance(error, NotFound | Refused):  # the version takes no records at all
+                self.is_damaged = True  # keeps the journal, since a deleted version may be restored
                 self._refuse(batch, str(error))
             elif isinstance(error, ValueTooLarge) and points and metadata:
                 self._deliver_to_full(batch, version)
@@ -232,22 +241,22 @@ class Delivery:
                 keys = sorted(recorded.metadata_keys(metadata))
                 self._deliver_keys(batch[0], version, keys, 0, error)
 
-    def _deliver_keys(self, record: Record, version: str, keys: list[str], place: int, error: TallymarkError) -> None:
-        """Deliver metadata that was refused in halves, until the keys that are at fault are alone.
+    def _deliver_keys(self, record: Record, version: str, keys: list[str], first: int, error: TallymarkError) -> None:
+        """Deliver refused metadata in halves, until each key at fault is alone.
 
-        `place` is that of the first of these keys among all of the record.
+        `first` is the index of the first of these keys among all keys of the record.
         """
         facts = recorded.metadata_of(record.body)
         if len(keys) == 1:
             self.problems.add(f"metadata {keys[0]!r}", str(error))
-            self._fullness.note(record.version, version, {keys[0]: facts[keys[0]]}, error)
+            self._full_versions.record_refusal(record.version, version, {keys[0]: facts[keys[0]]}, error)
             return
         half = len(keys) // 2
-        for asked, begin in ((keys[:half], place), (keys[half:], place + half)):
-            refused = self._fullness.without_room(record.version, version, {key: facts[key] for key in asked})
+        for half_keys, begin in ((keys[:half], first), (keys[half:], first + half)):
+            refused = self._full_versions.without_room(record.version, version, {key: facts[key] for key in half_keys})
             for key, why in refused.items():
                 self.problems.add(f"metadata {key!r}", why)
-            part = [key for key in asked if key not in refused]
+            part = [key for key in half_keys if key not in refused]
             if not part:
                 continue
             request_id = f"{self._request_id([record])}.{begin}-{begin + len(part)}"
@@ -279,10 +288,10 @@ class Delivery:
                 self._call_refused(record, call, error)
             return
         if call.method == "StartRun":
-            self._keep(record.version, recorded.version_in(reply))
+            self._set_version(record.version, recorded.version_in(reply))
 
     def _call_refused(self, record: Record, call: Call[Any], error: TallymarkError) -> None:
-        """Count a refusal. A run whose version is refused is recorded all the same, without that version."""
+        """Add a problem for a refused call. If the version of a run is refused, start the run without it."""
         if call.method == "StartRun" and call.request.HasField("config"):
             self._refused[record.version] = str(error)
             self.is_damaged = True
@@ -301,7 +310,7 @@ class Delivery:
         self.problems.add(recorded.subject_of(call), str(error))
 
     def _renamed(self, number: int, version: str, error: TallymarkError) -> str:
-        """The new resource name of a version whose model is renamed; empty if the error says nothing of that."""
+        """Return the new resource name of a version whose model was renamed; empty if the error reports no rename."""
         name = new_name(version, error) if number and version else ""
         if name:
             self._names[number] = name
@@ -316,37 +325,37 @@ class Delivery:
         try:
             self._client.run_call(upload(record.body, version, self.claimed.files))
         except StoreUnavailable as error:
-            self._note_waiting(record, error)
+            self._add_waiting_problem(record, error)
             while self._has_uploads_only() and self._read_more():
                 pass
             if self._has_uploads_only():
                 self._report(record.start)
                 raise
-            # The store is away, and not the registry: what is recorded later does not wait for it.
-            if self._journal.append(Kind.UPLOAD, record.version, waiting(record.body), record.time):
+            # Only the store is unavailable, so the upload moves to the end of the journal, behind the other records.
+            if self._journal.append(Kind.UPLOAD, record.version, marked_waiting(record.body), record.time):
                 self.delivered -= 1
             else:
-                self.is_damaged = True  # the file is kept
+                self.is_damaged = True  # keeps the file
         except (TallymarkError, OSError, ValueError) as error:
             if isinstance(error, TallymarkError) and is_undecided(error):
                 raise
             if isinstance(error, TallymarkError) and self._renamed(record.version, version, error):
                 self._deliver_upload(record)
                 return
-            self.is_damaged = True  # the file is kept
+            self.is_damaged = True  # keeps the file
             self.problems.add(artifact_of(record.body), str(error))
 
     def _has_uploads_only(self) -> bool:
         return all(each.kind == Kind.UPLOAD for each in self._records)
 
-    def _note_waiting(self, record: Record, error: StoreUnavailable) -> None:
-        """Say once of each artifact that it waits for its store."""
+    def _add_waiting_problem(self, record: Record, error: StoreUnavailable) -> None:
+        """Add a problem, once for each artifact, that it waits for its store."""
         if record.body not in self._waiting and not is_waiting(record.body):
             self._waiting.add(record.body)
             self.problems.add(artifact_of(record.body), f"waits in the spool, the store cannot be written: {error}")
 
     def _version(self, number: int) -> str:
-        """The resource name of a version, which is found or created now if need be; empty when it is refused."""
+        """Return the resource name of a version, found or created now if necessary; empty if it is refused."""
         if number in self._names or number in self._refused or number not in self._declared:
             return self._names.get(number, "")
         body = self._declared[number]
@@ -355,7 +364,7 @@ class Delivery:
             return self._names[number]
         call = recorded.unpacked(body)
         try:
-            self._keep(number, recorded.version_in(self._client.run_call(call)))
+            self._set_version(number, recorded.version_in(self._client.run_call(call)))
         except TallymarkError as error:
             if is_undecided(error):
                 raise
@@ -367,7 +376,7 @@ class Delivery:
     def _why_unknown(self, number: int) -> str:
         return self._refused.get(number, "its version is in a damaged part of the journal")
 
-    def _keep(self, number: int, version: ModelVersion | None) -> None:
+    def _set_version(self, number: int, version: ModelVersion | None) -> None:
         if number and version is not None:
             self._names[number] = version.resource_name
             self._journal.mark_resolved(number, version.resource_name)
@@ -379,13 +388,13 @@ class Delivery:
             for subject in subjects_of(record):
                 self.problems.add(subject, why)
 
-    def _report(self, place: int) -> None:
-        """Report what was refused since the last report."""
+    def _report(self, offset: int) -> None:
+        """Report the problems since the last report. `offset` in the journal makes the request id unique."""
         header = self.claimed.header
         problems = self.problems.take_unreported() if header.run else []
         if not problems:
             return
-        request_id = f"{header.created // 1000:012x}-{header.id}-problems-{place:x}"
+        request_id = f"{header.created // 1000:012x}-{header.id}-problems-{offset:x}"
         try:
             self._client.run_call(recorded.report_problems(header.project, header.run, problems, request_id))
         except TallymarkError as error:

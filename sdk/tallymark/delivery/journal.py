@@ -1,13 +1,13 @@
-"""The journal of a run: a file in which every record is kept until the registry has it.
+"""The journal of a run: a file that stores every record until the registry has it.
 
-A journal belongs to one process. It is a sequence of frames, each with its length and a checksum, and is only ever
-appended to. A record is in the file before the call that recorded it returns, so a killed process loses none; the file
-is not synced to the disk, so a power failure may lose the last seconds. Beside it lies a second file of the same format
-(`.sent`) that says how far the records have been delivered, and which of them were on their way: after a crash the same
-records go again, under the same request id, and have one effect.
+A journal belongs to one process. It is an append-only sequence of frames, each with its length and a checksum. A
+record is in the file before the call that recorded it returns, so a killed process loses none; the file is not synced
+to the disk, so a power failure may lose the last seconds. A companion file of the same format (`.sent`) stores how far
+the records have been delivered, and which of them were in flight: after a crash the same records are sent again, with
+the same request id, and take effect once.
 
-What is damaged is skipped up to the next frame whose checksum is right, and reported. A frame that ends with the file
-was being written when the process was killed, by a call that never returned.
+A damaged part is reported, and skipped up to the next frame with a correct checksum. An incomplete frame at the end of
+the file was being written when the process was killed, by a call that did not return.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _FRAME = struct.Struct("<2sII")  # magic, length and CRC-32 of what follows
 _RECORD = struct.Struct("<BIq")  # kind, version, time
 _POINT = struct.Struct("<qd")
 _MARK = struct.Struct("<QQ")
-_TURN = struct.Struct("<Q")
-_SMALLEST, LARGEST_RECORD = _RECORD.size, 32 * 1024 * 1024
-# Small, so that a thread which reads does not hold up the one that records.
-_CHUNK = 32 * 1024
-# What is kept in memory of a journal whose file cannot be written.
+_ATTEMPT = struct.Struct("<Q")
+MIN_RECORD, MAX_RECORD = _RECORD.size, 32 * 1024 * 1024
+# Small, so that reading does not block the thread that records.
+READ_CHUNK = 32 * 1024
+# The limit for records in memory when the file cannot be written.
 MAX_MEMORY = 64 * 1024 * 1024
 
 
 class Kind(enum.IntEnum):
-    """What a record holds."""
+    """The kind of a record."""
 
     HEADER = 1
     VERSION = 2
@@ -45,14 +45,14 @@ class Kind(enum.IntEnum):
     METADATA = 4
     CALL = 5
     UPLOAD = 6
-    # In the companion alone.
+    # Only in the companion file.
     SENDING = 100
     RESOLVED = 101
-    TURN = 102
+    ATTEMPT = 102
 
 
 class Record(NamedTuple):
-    """A record: `version` is a number by which this journal knows a version, 0 for none; `time` is in microseconds."""
+    """A record: `version` is the number of a version in this journal, 0 for none; `time` is in microseconds."""
 
     kind: int
     version: int
@@ -63,94 +63,104 @@ class Record(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A stretch of the file that holds no readable record."""
+    """A range of the file without a readable record."""
 
     start: int
     end: int
 
 
 class Progress(NamedTuple):
-    """How far a journal has been delivered, and up to where records were on their way when that was written.
+    """How far a journal is delivered.
 
-    `turn` is how often something was refused that is asked anew.
+    `sent` is the offset before which everything is delivered, `sending` the end of the records in flight, `resolved`
+    the resource names of versions by number, and `attempt` how often refused requests were renewed.
     """
 
     sent: int = 0
     sending: int = 0
     resolved: Mapping[int, str] = {}
-    turn: int = 0
+    attempt: int = 0
 
 
 def frame(kind: int, version: int, body: bytes, at: int | None = None) -> bytes:
-    """Return a record as the bytes to append."""
+    """Return a record as bytes. `at` is its time in microseconds, by default now."""
     payload = _RECORD.pack(kind, version, time.time_ns() // 1000 if at is None else at) + body
     return _FRAME.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
 
 
 def point_body(key: str, step: int, value: float) -> bytes:
-    """Return the body of a point of a metric."""
+    """Return the body of a metric point."""
     return _POINT.pack(step, value) + key.encode()
 
 
 def point_of(body: bytes) -> tuple[str, int, float]:
-    """Return key, step and value of a point."""
+    """Return the key, step and value of a metric point."""
     step, value = _POINT.unpack_from(body)
     return body[_POINT.size :].decode(), step, value
 
 
 def scan(data: bytes, offset: int = 0, *, final: bool = True) -> tuple[list[Record], list[Damage], int]:
-    """Return the records in the bytes that begin at this offset of the file, what is damaged, and where to go on.
+    """Read the records in `data`.
 
-    With `final`, the bytes end where the file ends, so that damage before a later record can be told from a record that
-    is still being written.
+    Args:
+        data: A part of the file.
+        offset: Where `data` begins in the file.
+        final: Whether `data` ends where the file ends; only there can a record be incomplete.
+
+    Returns:
+        The records, the damaged ranges, and the offset at which to continue.
     """
     records: list[Record] = []
     damages: list[Damage] = []
-    here, end = 0, len(data)
-    while here < end:
-        record = _record_at(data, here, offset)
+    position, end = 0, len(data)
+    while position < end:
+        record = _record_at(data, position, offset)
         if record is None:
-            following = _next_record(data, here + 1)
-            if following < 0:
-                if not final and end - here > LARGEST_RECORD:
-                    damages.append(Damage(offset + here, offset + end - 1))
-                    here = end - 1
+            next_offset = _next_record(data, position + 1)
+            if next_offset < 0:
+                if not final and end - position > MAX_RECORD:
+                    damages.append(Damage(offset + position, offset + end - 1))
+                    position = end - 1
                 break
-            damages.append(Damage(offset + here, offset + following))
-            here = following
+            damages.append(Damage(offset + position, offset + next_offset))
+            position = next_offset
             continue
         records.append(record)
-        here = record.end - offset
-    return records, damages, offset + here
+        position = record.end - offset
+    return records, damages, offset + position
 
 
-def _record_at(data: bytes, here: int, offset: int) -> Record | None:
-    if len(data) - here < _FRAME.size:
+def _record_at(data: bytes, position: int, offset: int) -> Record | None:
+    if len(data) - position < _FRAME.size:
         return None
-    magic, length, checksum = _FRAME.unpack_from(data, here)
-    begin = here + _FRAME.size
-    if magic != _MAGIC or not _SMALLEST <= length <= LARGEST_RECORD or begin + length > len(data):
+    magic, length, checksum = _FRAME.unpack_from(data, position)
+    begin = position + _FRAME.size
+    if magic != _MAGIC or not MIN_RECORD <= length <= MAX_RECORD or begin + length > len(data):
         return None
     payload = data[begin : begin + length]
     if zlib.crc32(payload) != checksum:
         return None
     kind, version, at = _RECORD.unpack_from(payload)
-    return Record(kind, version, at, payload[_RECORD.size :], offset + here, offset + begin + length)
+    return Record(kind, version, at, payload[_RECORD.size :], offset + position, offset + begin + length)
 
 
 def _next_record(data: bytes, begin: int) -> int:
-    """The place of the next whole record, -1 if there is none."""
-    place = data.find(_MAGIC, begin)
-    while place >= 0 and _record_at(data, place, 0) is None:
-        place = data.find(_MAGIC, place + 1)
-    return place
+    """Return the position of the next complete record, -1 if there is none."""
+    position = data.find(_MAGIC, begin)
+    while position >= 0 and _record_at(data, position, 0) is None:
+        position = data.find(_MAGIC, position + 1)
+    return position
 
 
 class Journal:
-    """A journal that is open: its own process appends to it, and whoever has claimed it delivers it.
+    """An open journal: the process that created it appends to it, and the process that holds its lock delivers it.
 
-    `fd` and `companion` are the open files; without them all is kept in memory, for as long as the process lives. Safe
-    to use from several threads, and from a signal handler that interrupts one of them.
+    Thread-safe, also in a signal handler that interrupts one of the threads.
+
+    Args:
+        fd: The open file; None to store all records in memory, until the process ends.
+        companion: The open companion file, None if there is none.
+        path: Where the file is, for messages.
     """
 
     def __init__(self, fd: int | None, companion: int | None, path: str = "") -> None:
@@ -159,7 +169,7 @@ class Journal:
         self._companion = companion
         self._lock = threading.RLock()
         self._size = 0 if fd is None else os.fstat(fd).st_size
-        # What could not be written to the file; it goes on where the file ends.
+        # The records that could not be written to the file; their offsets continue those of the file.
         self._memory = bytearray()
         self._memory_start = self._size
         self.why_in_memory = ""
@@ -167,7 +177,7 @@ class Journal:
 
     @property
     def end(self) -> int:
-        """Where the next record goes."""
+        """The offset of the next record."""
         return self._memory_start + len(self._memory) if self._in_memory else self._size
 
     @property
@@ -175,7 +185,7 @@ class Journal:
         return self._fd is None or bool(self.why_in_memory)
 
     def append(self, kind: int, version: int, body: bytes, at: int | None = None) -> bool:
-        """Keep a record. Return whether there was room for it, and the journal not sealed; never raises."""
+        """Append a record. Return False if the journal is sealed or memory is full. Never raises."""
         data = frame(kind, version, body, at)
         with self._lock:
             if self.is_sealed:
@@ -197,120 +207,120 @@ class Journal:
         except OSError as error:
             self.why_in_memory = error.strerror or str(error)
         self._memory_start = self._size
-        with suppress(OSError):  # the reader skips what is half written
+        with suppress(OSError):  # the reader skips an incomplete record
             os.ftruncate(self._fd, self._size)
         return False
 
     def read(self, offset: int) -> tuple[list[Record], list[Damage], int]:
-        """Return some of the records from this offset on, what is damaged there, and where to go on; OSError."""
-        limit = _CHUNK
+        """Return some records from this offset on, damaged ranges, and the next offset. Raises OSError."""
+        limit = READ_CHUNK
         while True:
             data, final = self._bytes(offset, limit)
-            records, damages, following = scan(data, offset, final=final)
-            if records or damages or final or limit > 2 * LARGEST_RECORD:
-                return records, damages, following
+            records, damages, next_offset = scan(data, offset, final=final)
+            if records or damages or final or limit > 2 * MAX_RECORD:
+                return records, damages, next_offset
             limit *= 4
 
     def _bytes(self, offset: int, limit: int) -> tuple[bytes, bool]:
-        """Bytes from this offset on, of the file or of what is in memory, and whether they end where that ends."""
+        """Return bytes of the file or of memory from this offset on, and whether they reach its end."""
         with self._lock:
             if self._in_memory and offset >= self._memory_start:
                 begin = offset - self._memory_start
                 data = bytes(self._memory[begin : begin + limit])
                 return data, begin + len(data) >= len(self._memory)
             size = self._size
-        assert self._fd is not None  # noqa: S101 - what is not in memory is in the file
+        assert self._fd is not None  # noqa: S101 - records that are not in memory are in the file
         data = os.pread(self._fd, min(limit, size - offset), offset)
         return data, offset + len(data) >= size
 
     def next_part(self, offset: int) -> int:
-        """Return where to go on after the last record of the file: where the memory begins, if it has more."""
+        """Return the offset to continue with after the last record of the file, which may be that of the memory."""
         with self._lock:
             return max(offset, self._memory_start) if self._in_memory else offset
 
-    def forget(self, offset: int) -> None:
-        """Free what the memory holds before this offset."""
+    def free_memory(self, offset: int) -> None:
+        """Drop the records in memory before this offset."""
         with self._lock:
             if offset > self._memory_start and self._in_memory:
                 del self._memory[: offset - self._memory_start]
                 self._memory_start = offset
 
     def progress(self) -> Progress:
-        """Return how far it has been delivered, as the companion says; OSError."""
+        """Return how far the journal is delivered, according to its companion file. Raises OSError."""
         if self._companion is None:
             return Progress()
         size = os.fstat(self._companion).st_size
         records, _, _ = scan(os.pread(self._companion, size, 0))
-        sent = sending = turn = 0
+        sent = sending = attempt = 0
         resolved = {}
         for record in records:
             if record.kind == Kind.SENDING:
                 sent, sending = _MARK.unpack_from(record.body)
             elif record.kind == Kind.RESOLVED:
                 resolved[record.version] = record.body.decode()
-            elif record.kind == Kind.TURN:
-                (turn,) = _TURN.unpack_from(record.body)
-        return Progress(sent, sending, resolved, turn)
+            elif record.kind == Kind.ATTEMPT:
+                (attempt,) = _ATTEMPT.unpack_from(record.body)
+        return Progress(sent, sending, resolved, attempt)
 
     def pending(self) -> tuple[int, int]:
-        """Return how many records are not delivered, and the time of the first of them, 0 if there is none; OSError."""
-        sent, count, oldest, place = self.progress().sent, 0, 0, 0
+        """Return how many records are not delivered, and the time of the oldest, 0 if none. Raises OSError."""
+        sent, count, oldest, offset = self.progress().sent, 0, 0, 0
         while True:
-            records, _, following = self.read(place)
-            if following == place:
+            records, _, next_offset = self.read(offset)
+            if next_offset == offset:
                 return count, oldest
-            place = following
+            offset = next_offset
             for record in records:
                 if record.start >= sent and record.kind not in (Kind.HEADER, Kind.VERSION):
                     count, oldest = count + 1, oldest or record.time
 
     def waiting(self, sent: int) -> tuple[int, int]:
-        """Return how many records from this place on are in the file, and how many in memory only; OSError."""
+        """Return how many records from this offset on are in the file, and how many only in memory. Raises OSError."""
         counts = [0, 0]
-        with self._lock:  # nothing is forgotten meanwhile
-            place = max(sent, self._memory_start) if self._fd is None else sent
+        with self._lock:  # so that no memory is freed meanwhile
+            offset = max(sent, self._memory_start) if self._fd is None else sent
             while True:
-                records, _, following = self.read(place)
-                following = following if records else self.next_part(following)
-                if following == place:
+                records, _, next_offset = self.read(offset)
+                next_offset = next_offset if records else self.next_part(next_offset)
+                if next_offset == offset:
                     return counts[0], counts[1]
-                place = following
+                offset = next_offset
                 for record in records:
                     if record.kind not in (Kind.HEADER, Kind.VERSION):
                         counts[self._in_memory and record.start >= self._memory_start] += 1
 
     def mark(self, sent: int, sending: int) -> None:
-        """Note that everything before `sent` is delivered, and that what follows up to `sending` is on its way."""
+        """Store that everything before `sent` is delivered, and that the records up to `sending` are in flight."""
         self._note(Kind.SENDING, 0, _MARK.pack(sent, sending))
 
     def mark_resolved(self, version: int, name: str) -> None:
-        """Note the resource name of a version."""
+        """Store the resource name of a version."""
         self._note(Kind.RESOLVED, version, name.encode())
 
-    def mark_turn(self, turn: int) -> None:
-        """Note how often something was refused that is asked anew."""
-        self._note(Kind.TURN, 0, _TURN.pack(turn))
+    def mark_attempt(self, attempt: int) -> None:
+        """Store how often refused requests were renewed."""
+        self._note(Kind.ATTEMPT, 0, _ATTEMPT.pack(attempt))
 
     def _note(self, kind: int, version: int, body: bytes) -> None:
         if self._companion is not None:
-            with suppress(OSError):  # without the note, what was sent is sent again, and changes nothing
+            with suppress(OSError):  # if this is lost, records are sent again under the same id, without effect
                 os.write(self._companion, frame(kind, version, body))
 
-    def seal(self, place: int | None = None) -> bool:
-        """Take no more records, if none was added after that place. Return whether the journal is sealed."""
+    def seal(self, offset: int | None = None) -> bool:
+        """Refuse further records, unless one was added after this offset. Return whether the journal is sealed."""
         with self._lock:
-            if place is None or self.end <= place:
+            if offset is None or self.end <= offset:
                 self.is_sealed = True
             return self.is_sealed
 
-    def leave(self) -> None:
-        """Close the files in the child of a fork, where another thread of the parent may hold the lock."""
+    def close_in_child(self) -> None:
+        """Close the files in the child of a fork, without the lock, which another thread may have held."""
         for fd in (self._fd, self._companion):
             if fd is not None:
                 os.close(fd)
 
     def close(self) -> None:
-        """Close the files; another process may then claim the journal."""
+        """Close the files, so that another process can claim the journal."""
         with self._lock:
             self.is_sealed = True
             for fd in (self._fd, self._companion):

@@ -1,4 +1,4 @@
-"""Who answers the calls of a delivery, and which answers end it for now."""
+"""Send the requests of a journal, and classify the errors of the registry."""
 
 from __future__ import annotations
 
@@ -19,60 +19,61 @@ from tallymark.errors import (
 )
 
 
-class Asker(Protocol):
-    """Whatever sends calls and returns their answers."""
+class CallRunner(Protocol):
+    """An object that sends calls, such as a `Client`."""
 
     def run_call(self, call: Call[Any]) -> Any:
-        """Return the answer to a call; TallymarkError."""
+        """Return the response to a call. Raises TallymarkError."""
 
 
-class Anew:
-    """Asks for a journal, whose requests have the same ids each time.
+class RenewableRequests:
+    """Send the requests of a journal, which have the same request ids after a crash.
 
-    What is refused, but may be taken later or under another name, is asked anew under other ids: the registry answers a
-    request id once. `turn` says how often that was so, and is noted, so that the ids are the same after a crash.
+    The registry stores its response to each request id, refusals included. A request that may succeed later, or under
+    another name, is therefore sent again with other ids. `attempt` counts how often that happened; `save_attempt`
+    stores it in the journal, so that the ids are the same after a crash.
     """
 
-    def __init__(self, asker: Asker, turn: int, note: Callable[[int], None]) -> None:
-        self._asker = asker
-        self._turn = turn
-        self._note = note
+    def __init__(self, runner: CallRunner, attempt: int, save_attempt: Callable[[int], None]) -> None:
+        self._runner = runner
+        self._attempt = attempt
+        self._save_attempt = save_attempt
 
     def run_call(self, call: Call[Any]) -> Any:
-        """Return the answer to a call; TallymarkError."""
+        """Return the response to a call. Raises TallymarkError."""
         try:
-            return self._asker.run_call(self._renewed(call))
+            return self._runner.run_call(self._renewed(call))
         except (ModelNotFound, ProjectNotFound, RunNotFound) as error:
             if is_blocked(error) or error.metadata.get("renamed_to"):
-                self._turn += 1
-                self._note(self._turn)
+                self._attempt += 1
+                self._save_attempt(self._attempt)
             raise
 
     def _renewed(self, call: Call[Any]) -> Call[Any]:
-        if not self._turn or not call.writes:
+        if not self._attempt or not call.writes:
             return call
         request = type(call.request)()
         request.CopyFrom(call.request)
-        request.request_id += f"~{self._turn:x}"
+        request.request_id += f"~{self._attempt:x}"
         return replace(call, request=request)
 
 
 def is_blocked(error: TallymarkError) -> bool:
-    """Return whether nothing can be delivered for now, whatever the record.
+    """Return whether the error blocks the whole journal for now, whatever the record.
 
-    A run that is not there may be in a journal that is delivered later.
+    RunNotFound does, because the start of the run may be in a journal that is delivered later.
     """
     return isinstance(error, Unavailable | Unauthenticated | Forbidden | ProjectNotFound | RunNotFound)
 
 
 def is_refusal(error: TallymarkError) -> bool:
-    """Return whether the service has refused the request, and remembers that by its request id."""
+    """Return whether the service has refused the request, and has stored the refusal under its request id."""
     return bool(error.code) and error.code != "UNKNOWN" and not isinstance(error, Unavailable | Internal)
 
 
 def is_undecided(error: TallymarkError) -> bool:
-    """Return whether the service has not decided on the record: nothing can be delivered, or it failed on this.
+    """Return whether the service has neither accepted nor refused the record: the journal is blocked, or it failed.
 
-    Of a connection that is cut within a call, gRPC may say no more than UNKNOWN.
+    For a connection that is cut during a call, gRPC may report only UNKNOWN.
     """
     return is_blocked(error) or isinstance(error, Internal) or error.code == "UNKNOWN"

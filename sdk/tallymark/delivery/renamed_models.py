@@ -1,4 +1,4 @@
-"""Versions whose model is renamed while somebody records in them: the name is another, and the version stays."""
+"""Find versions under the new name of their model when it is renamed while a program records in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tallymark.types.resources import ModelVersion
 
 
 def new_name(version: str, error: TallymarkError) -> str:
-    """Return the resource name of the version under the new name of its model; empty if the error tells of none."""
+    """Return the resource name of the version under its model's new name; empty if the error reports no rename."""
     renamed_to = error.metadata.get("renamed_to", "") if isinstance(error, ModelNotFound) else ""
     parts = version.split("/")
     # The error may be about another model than the version's.
@@ -19,6 +19,6 @@ def new_name(version: str, error: TallymarkError) -> str:
 
 
 def under_new_name(version: ModelVersion, error: TallymarkError) -> ModelVersion | None:
-    """Return the version with the new name of its model; None if the error tells of none."""
+    """Return the version with its model's new name; None if the error reports no rename."""
     found = new_name(version.resource_name, error)
     return replace(version, model=found.split("/")[3]) if found else None

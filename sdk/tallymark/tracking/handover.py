@@ -69,12 +69,12 @@ class Handover(NamedTuple):
     def is_running(self) -> bool:
         """Return whether the run is still running; a pickled function may be much older than this process."""
         from tallymark.client.blocking import shared
-        from tallymark.delivery.spool import is_live
+        from tallymark.delivery.spool import is_recording
         from tallymark.types.enums import RunState
 
         settings = current()._replace(url=self.url, project=self.project)
         if settings.offline:
-            return is_live(settings, self.run_id)
+            return is_recording(settings, self.run_id)
         try:
             return shared(settings).get_run(self.run_id).state is RunState.RUNNING
         except NotFound:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tallymark.client.blocking import Client, shared
-from tallymark.delivery.sender import settle
+from tallymark.delivery.sender import flush
 
 if TYPE_CHECKING:
     from tallymark.settings import Settings
@@ -20,7 +20,7 @@ class RegistryVersion:
     """A version and the client of its registry; creating one first waits until recorded events are sent."""
 
     def __init__(self, version: ModelVersion, settings: Settings) -> None:
-        settle(settings)
+        flush(settings)
         self._name = version.resource_name
         self._client: Client = shared(settings)
 

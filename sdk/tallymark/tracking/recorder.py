@@ -1,6 +1,6 @@
-"""What a program records in a run: kept in the run's journal at once, and sent from the background.
+"""Record the events of a run: written to the run's journal at once, and sent by a background thread.
 
-Nothing here waits for the registry, but for what says so, and nothing here raises because a record could not be sent.
+Unless a docstring says so, nothing here waits for the registry, or raises because a record could not be sent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tallymark.client.calls import Call, recorded
 from tallymark.delivery import spool, uploads
 from tallymark.delivery.delivery import Delivery
 from tallymark.delivery.journal import Kind, point_body
-from tallymark.delivery.sender import LONGEST_WAIT, Sender, close_all, sender_of
+from tallymark.delivery.sender import MAX_WAIT, Sender, close_all, sender_of
 from tallymark.errors import InvalidSetting, Unavailable
 from tallymark.tracking.context import ActiveRun, Frame
 from tallymark.tracking.resolution import Resolution
@@ -35,27 +35,27 @@ if TYPE_CHECKING:
     from tallymark.tracking.model_spec import ModelSpec
 
 logger = logging.getLogger("tallymark")
-# How long the end of a run waits for the records of its other processes on this machine, in seconds.
-MAX_WAIT_FOR_OTHERS = 2.0
+# How many seconds the end of a run waits for records of its other processes on this machine.
+MAX_WAIT_FOR_PROCESSES = 2.0
 
 
 class Recorder:
-    """Records what happens in one run in this process."""
+    """Records the events of one run in this process."""
 
     def __init__(self, run: ActiveRun) -> None:
         self.run = run
         settings = run.settings
         self._lock = threading.RLock()
         self._number_by_key: dict[tuple[str, ...], int] = {}
-        # By the id of each model, for as long as it lives: a program may make one for each record.
+        # By id(model), until the model is garbage collected: a program may create one for each record.
         self._number_by_model: dict[int, tuple[weakref.ref[ModelSpec], int]] = {}
-        # What each number was found to be, and who waits for that: several models may mean the same.
+        # The version of each number, and the resolutions that wait for it: several models may mean the same version.
         self._version_by_number: dict[int, ModelVersion] = {}
         self._pending: dict[int, list[Resolution]] = {}
         self._files = itertools.count(1)
         self._claimed, why = spool.create(settings, _header_of(run))
         if why:
-            run.problems.add("journal", f"kept in memory only, since the spool cannot be written: {why}")
+            run.problems.add("journal", f"kept in memory only, because the spool cannot be written: {why}")
         self._why_in_memory = why
         self._journal = self._claimed.journal
         self._delivery = Delivery(self._claimed, shared(settings), run.problems, self._on_resolved, self._before_end)
@@ -65,11 +65,11 @@ class Recorder:
             self._sender.add(self._delivery, self._rotate)
 
     def log_point(self, frame: Frame, model: ModelSpec, point: MetricPoint) -> None:
-        """Record a point of a metric of the version that the model means in the frame."""
+        """Record a metric point of the version that the model means in the frame."""
         self._record(Kind.POINT, point_body(point.key, point.step, point.value), frame, model)
 
     def log_point_to(self, version: str, point: MetricPoint) -> None:
-        """Record a point of a metric of a version, by its resource name."""
+        """Record a metric point of the version with this resource name."""
         known = (version,)
         with self._lock:
             number = self._number_by_key.get(known)
@@ -80,32 +80,34 @@ class Recorder:
             recorder_of(self.run).log_point_to(version, point)
 
     def log_metadata(self, frame: Frame, model: ModelSpec, metadata: Mapping[str, object]) -> None:
-        """Record metadata of that version. Raises InvalidField for what is none."""
+        """Record metadata of the version that the model means in the frame. Raises InvalidField."""
         self._record(Kind.METADATA, recorded.packed_metadata(metadata), frame, model)
 
-    def link(self, frame: Frame, model: ModelSpec, name: str, told: Mapping[str, Any]) -> None:
-        """Record that an artifact is linked to that version. Raises InvalidField."""
-        call = recorded.linked(self.run.settings.project, name, told)
+    def link(self, frame: Frame, model: ModelSpec, name: str, fields: Mapping[str, Any]) -> None:
+        """Record that an artifact is linked to the version that the model means in the frame. Raises InvalidField."""
+        call = recorded.linked(self.run.settings.project, name, fields)
         self._record(Kind.CALL, recorded.packed(call), frame, model)
 
     def upload(
-        self, frame: Frame, model: ModelSpec, path: Path, name: str, told: Mapping[str, Any], store: str
+        self, frame: Frame, model: ModelSpec, path: Path, name: str, fields: Mapping[str, Any], store: str
     ) -> None:
-        """Keep a file or folder in the spool, to be put into the store and linked to that version later.
+        """Move a file or folder to the spool, to be uploaded to the store and linked to the version later.
 
-        Raises OSError if it cannot be kept, and InvalidField.
+        Raises:
+            OSError: The spool cannot be written.
+            InvalidField: A field of the link is not valid.
         """
-        call = recorded.linked(self.run.settings.project, name, told)
+        call = recorded.linked(self.run.settings.project, name, fields)
         if self._claimed.files is None:
             raise OSError(f"the spool cannot be written: {self.run.settings.spool}")
-        kept = f"{next(self._files):06d}{path.suffix}"
-        uploads.keep(path, self._claimed.files, kept)
-        about = {"file": kept, "name": name, "store": store}
-        if not self._append(Kind.UPLOAD, self._number_of(frame, model), uploads.packed(about, call)):
-            recorder_of(self.run).upload(frame, model, self._claimed.files / kept, name, told, store)
+        file = f"{next(self._files):06d}{path.suffix}"
+        uploads.move_to_spool(path, self._claimed.files, file)
+        upload = {"file": file, "name": name, "store": store}
+        if not self._append(Kind.UPLOAD, self._number_of(frame, model), uploads.packed(upload, call)):
+            recorder_of(self.run).upload(frame, model, self._claimed.files / file, name, fields, store)
 
     def start_run(self, call: Call[Any], resolution: Resolution | None) -> None:
-        """Record that the run starts, to be sent later. Raises InvalidSetting if an offline run could not be kept."""
+        """Record that the run starts. Raises InvalidSetting offline if the spool cannot be written."""
         if self._why_in_memory and self.run.settings.offline:
             raise InvalidSetting(f"TALLYMARK_MODE=offline needs a spool that can be written: {self._why_in_memory}")
         number = 0 if resolution is None else self._assign_number(resolution)
@@ -114,7 +116,7 @@ class Recorder:
         self._append(Kind.CALL, number, recorded.packed(call))
 
     def start_step(self, frame: Frame, step: str, name: str, parameters: Mapping[str, object]) -> None:
-        """Record that a step starts, with the version that is in force in it."""
+        """Record that a step starts, with the version that its model means."""
         now = datetime.now(UTC)
         call = calls.start_step(self.run.settings.project, self.run.id, step, name, "", parameters, now)
         self._record(Kind.CALL, recorded.packed(call), frame, frame.model)
@@ -131,7 +133,7 @@ class Recorder:
         self._report_problems()
         self._record(Kind.CALL, recorded.packed(call))
         if self._sender is not None and not self.run.owned:
-            # A worker may be idle or gone from now on, and the process that ends the run waits for what it did.
+            # This process may end now, and the process that finishes the run waits for its records.
             self._sender.notify(hurry=True)
 
     def _report_problems(self) -> None:
@@ -141,13 +143,13 @@ class Recorder:
             self._record(Kind.CALL, recorded.packed(call))
 
     def _record(self, kind: Kind, body: bytes, frame: Frame | None = None, model: ModelSpec | None = None) -> None:
-        """Keep a record, with a model one about the version that the model means in the frame."""
+        """Append a record; with a frame and a model, about the version that the model means in the frame."""
         number = 0 if frame is None or model is None else self._number_of(frame, model)
         if not self._append(kind, number, body):
             recorder_of(self.run)._record(kind, body, frame, model)  # noqa: SLF001 - its own class
 
     def _append(self, kind: Kind, version: int, body: bytes) -> bool:
-        """Keep a record. Return False if another recorder has taken over."""
+        """Append a record. Return False if another recorder has replaced this one."""
         if not self._journal.append(kind, version, body):
             if self._journal.is_sealed and self.run.recorder is not self:
                 return False
@@ -158,7 +160,7 @@ class Recorder:
         return True
 
     def _rotate(self) -> None:
-        """Let the next record begin another journal, so that none grows without end."""
+        """Start another journal with the next record, to bound the size of each."""
         with _lock:
             if self.run.recorder is self:
                 self.run.recorder = None
@@ -166,7 +168,7 @@ class Recorder:
             self._sender.end(self._delivery)
 
     def _number_of(self, frame: Frame, model: ModelSpec) -> int:
-        """The number by which the journal knows the version that the model means in the frame."""
+        """Return the number in this journal of the version that the model means in the frame."""
         known = self._number_by_model.get(id(model))
         if known is not None and known[0]() is model and not frame.substitutions:
             return known[1]
@@ -182,12 +184,12 @@ class Recorder:
             return number
 
     def _forget(self, model: int) -> Callable[[object], object]:
-        """Return what forgets a model that is gone."""
+        """Return a callback that removes a model from the cache when it is garbage collected."""
         numbers = self._number_by_model
         return lambda gone: numbers.pop(model, None) if numbers.get(model, (None,))[0] is gone else None
 
     def _declare(self, resolution: Resolution) -> int:
-        """Declare a version in the journal: by its name if that is known, else by the request that finds it later."""
+        """Declare a version in the journal: by its resource name, or by the request that resolves it later."""
         try:
             version = resolution.resolve().version
             body = version.resource_name.encode()
@@ -201,7 +203,7 @@ class Recorder:
         return number
 
     def _resolve_later(self, number: int, resolution: Resolution) -> None:
-        """Let a model mean the version of that number, now or once it is found."""
+        """Resolve a model to the version of this number, now or once the version is known."""
         if resolution.known() is not None:
             return
         self._pending.setdefault(number, []).append(resolution)
@@ -213,16 +215,16 @@ class Recorder:
         return number
 
     def _on_resolved(self, number: int, version: ModelVersion) -> None:
-        self._version_by_number[number] = version  # first, for whoever comes in between
+        self._version_by_number[number] = version  # first, so that a resolution added meanwhile sees it
         for resolution in self._pending.pop(number, ()):
             resolution.keep(version)
 
     def _before_end(self) -> None:
-        """Let what other processes of the run have recorded come before its end."""
-        deadline = time.monotonic() + MAX_WAIT_FOR_OTHERS
+        """Wait until records of other processes of the run are delivered, so that they precede its end."""
+        deadline = time.monotonic() + MAX_WAIT_FOR_PROCESSES
         while self._sender is not None:
             self._sender.deliver_run(self.run.id)
-            waits = spool.is_anything_on_its_way(self.run.settings, self.run.id, but=self._claimed.path)
+            waits = spool.has_unsent_records(self.run.settings, self.run.id, but=self._claimed.path)
             if not waits or time.monotonic() >= deadline:
                 return
             time.sleep(0.02)
@@ -230,8 +232,8 @@ class Recorder:
     def end(self) -> None:
         """End the recording of the run in this process.
 
-        Wait until all is delivered, for as long as there is progress and not while the registry is away; log what was
-        left out or is kept.
+        Wait until everything is delivered, as long as there is progress and the registry is available. Log what was
+        left out, and what is not sent yet.
         """
         self._report_problems()
         self.run.recorder = None
@@ -239,7 +241,7 @@ class Recorder:
         if sender is not None:
             sender.end(self._delivery)
             delivery = self._delivery
-            sender.wait(lambda: sender.is_delivered(delivery) or delivery.is_blocked, sender.patience, LONGEST_WAIT)
+            sender.wait(lambda: sender.is_delivered(delivery) or delivery.is_blocked, sender.wait_timeout, MAX_WAIT)
         summary = self.run.problems.summary()
         if summary:
             logger.warning("%r: %s", self.run, summary)
@@ -249,31 +251,31 @@ class Recorder:
             self._claimed.release()
 
     def _log_unsent(self) -> None:
-        kept, in_memory = self._journal.waiting(self._delivery.sent)
+        in_file, in_memory = self._journal.waiting(self._delivery.sent)
         if in_memory:
             why = self._why_in_memory or self._journal.why_in_memory
             text = "%r: %d records are in memory only, and lost when this program ends: %s"
             logger.warning(text, self.run, in_memory, why)
-        if kept and self._claimed.path is not None:
+        if in_file and self._claimed.path is not None:
             level = logging.INFO if self.run.settings.offline else logging.WARNING
             logger.log(
-                level, "%r: %d records are kept in %s; %s", self.run, kept, self._claimed.path.parent, self._when()
+                level, "%r: %d records are kept in %s; %s", self.run, in_file, self._claimed.path.parent, self._when()
             )
 
     def _when(self) -> str:
-        """Return when the records that are kept are sent."""
+        """Return when the unsent records will be sent, for the log."""
         if self._sender is None:
             return "`tallymark sync` sends them"
         if self._delivery.blocked is not None:
             return f"`tallymark sync` sends them once this is mended: {self._delivery.blocked}"
-        if self._sender.away is not None:
-            return f"they are sent when the registry is back, or by `tallymark sync` ({self._sender.away})"
+        if self._sender.outage is not None:
+            return f"they are sent when the registry is back, or by `tallymark sync` ({self._sender.outage})"
         return "they are still being sent, and what is left when the program ends by `tallymark sync`"
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork, leave the journal to the parent."""
+        """Close the journal in the child of a fork: the parent delivers it."""
         self.run.recorder = None
-        self._journal.leave()
+        self._journal.close_in_child()
 
 
 def _header_of(run: ActiveRun) -> spool.Header:
@@ -287,7 +289,7 @@ _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
 def recorder_of(run: ActiveRun) -> Recorder:
-    """Return what records the run in this process."""
+    """Return the recorder of the run in this process, created at the first call."""
     found = run.recorder
     if isinstance(found, Recorder):
         return found
@@ -301,7 +303,7 @@ def recorder_of(run: ActiveRun) -> Recorder:
 
 
 def end_all() -> None:
-    """End the recording in this process of runs that somebody else ends, and deliver what there is."""
+    """End recording in this process, and deliver its records: at exit, for runs that another process finishes."""
     for recorder in list(_recorders):
         if recorder.run.id and recorder.run.recorder is recorder:
             recorder.end()
@@ -309,7 +311,7 @@ def end_all() -> None:
 
 
 def _end_before_exit() -> None:
-    """Processes of multiprocessing end without calling what is registered with `atexit`."""
+    """Register `end_all` in processes of multiprocessing, which do not run `atexit` handlers."""
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
     if util is not None and process is not None and process.parent_process() is not None:

@@ -11,7 +11,7 @@ from tallymark.client import calls
 from tallymark.client.blocking import Client, shared
 from tallymark.client.calls import Call
 from tallymark.delivery.outcomes import is_refusal
-from tallymark.delivery.sender import check_reachable, note_away, settle
+from tallymark.delivery.sender import check_reachable, flush, note_outage
 from tallymark.delivery.spool import EPOCH, run_header
 from tallymark.errors import (
     AmbiguousRun,
@@ -136,7 +136,7 @@ class Resolution:
 
         Raises ModelNotFound, VersionNotFound, NotFound, and Unavailable at once while the registry is known to be away.
         """
-        settle(self.settings)
+        flush(self.settings)
         check_reachable(self.settings, self.run)
         found = self.known()
         if found is not None:
@@ -186,7 +186,7 @@ class Resolution:
             return self.client.run_call(calls.trial(self._call(config, request_id), validate_only))
         except Unavailable as error:
             if self.run is not None:
-                note_away(self.settings, error)
+                note_outage(self.settings, error)
             raise
         except TallymarkError as error:
             if is_refusal(error):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tallymark.artifacts import store
 from tallymark.artifacts.save_load import Prepared, prepared
 from tallymark.delivery.renamed_models import under_new_name
-from tallymark.delivery.sender import check_reachable, note_away, settle
+from tallymark.delivery.sender import check_reachable, flush, note_outage
 from tallymark.errors import ModelNotFound, StoreUnavailable, TallymarkError, Unavailable
 from tallymark.tracking.context import Frame
 from tallymark.tracking.recorder import recorder_of
@@ -48,7 +48,7 @@ def save_in_run(
             return None
     try:
         # What was recorded before the artifact comes before it, or the link waits with it.
-        in_order = settle(frame.run.settings)
+        in_order = flush(frame.run.settings)
         check_reachable(frame.run.settings, frame.run)
         if in_order:
             given = {"digest": kept.digest, "size": kept.size, **about}
@@ -62,7 +62,7 @@ def save_in_run(
                 return resolution.client.link_artifact(renamed.resource_name, name, kept.uri, **given)
     except Unavailable as problem:
         # Whether it was linked or not: what is linked already is not linked again.
-        note_away(frame.run.settings, problem)
+        note_outage(frame.run.settings, problem)
     link = {"uri": kept.uri, "digest": kept.digest, "size_bytes": kept.size, **about}
     recorder_of(frame.run).link(frame, model, name, link)
     return None

@@ -12,7 +12,7 @@ from tallymark.client.blocking import shared
 from tallymark.client.calls import Call
 from tallymark.conversion.recordable import add_losses
 from tallymark.delivery import spool
-from tallymark.delivery.sender import note_away
+from tallymark.delivery.sender import note_outage
 from tallymark.errors import RunFinished, RunNotFound, Unavailable
 from tallymark.settings import Settings, current
 from tallymark.tracking import heartbeats
@@ -114,17 +114,17 @@ def _start_named_run(
     fields = _fields_of(name, run, parameters)
     call = calls.start_run(settings.project, run_id, fields, config)
     run.model = model
-    inherited = spool.inherits(settings, run_id)
+    takes_over = spool.takes_over(settings, run_id)
     started = _started_or_kept(call, settings, run_id)
     if started is None:
-        run.owned = inherited or (settings.offline and not spool.is_live(settings, run_id))
+        run.owned = takes_over or (settings.offline and not spool.is_recording(settings, run_id))
         recorder_of(run).start_run(call, None if model is None or templated else Resolution(model, settings, run))
         heartbeats.start(run)
         return Frame(run, model, "")
     # The process that started a lost run is gone, so whoever goes on with it ends it.
     run.start, run.owned = (
         start_from_id(run_id, started.run.create_time),
-        started.created or started.run.state is RunState.LOST or inherited,
+        started.created or started.run.state is RunState.LOST or takes_over,
     )
     if model is not None:
         Resolution(model, settings, run).ensure()
@@ -147,7 +147,7 @@ def _started_or_kept(call: Call[Started], settings: Settings, run_id: str) -> St
     except Unavailable as error:
         if not spool.journals_of(settings, run_id):
             raise
-        note_away(settings, error)
+        note_outage(settings, error)
         return None
 
 
