@@ -39,14 +39,10 @@ MAX_INTERNAL_ERRORS = 5
 
 
 class Delivery:
-    """The delivery of one journal.
+    """The delivery of one journal. `problems` collects the records that the registry refuses.
 
-    Args:
-        claimed: The journal, held by this process.
-        client: Sends the requests.
-        problems: Collects the records that the registry refuses.
-        resolved: Called with each version that is found or created, and its number in the journal.
-        before_end: Called before the run is finished.
+    `resolved` is called with each version that is found or created, and its number in the journal; `before_end` is
+    called before the run is finished.
     """
 
     def __init__(
@@ -131,9 +127,7 @@ class Delivery:
     def deliver_batch(self) -> bool:
         """Deliver the next records in one request. Return whether there were any.
 
-        Raises:
-            TallymarkError: The journal is blocked, as `outcomes.is_blocked` defines, or the service failed.
-            OSError: The journal cannot be read.
+        Raises TallymarkError if the journal is blocked or the service failed, and OSError.
         """
         if not self.has_more():
             return False

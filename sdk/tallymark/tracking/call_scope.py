@@ -1,4 +1,4 @@
-"""One call of a decorated function, or one block of `run`: what is recorded before it begins and after it ends."""
+"""One call of a decorated function, or one block of `run`: start and finish its run or step."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 def no_outputs() -> tuple[Output, ...]:
-    """Return that there are no artifacts that a function returns."""
+    """Return no outputs: the default for blocks of `run`."""
     return ()
 
 
 class Definition(NamedTuple):
-    """What a decorator or `run` was given. `outputs` are the artifacts that a function returns."""
+    """The arguments of a decorator or `run`. `outputs` returns the artifacts that the function returns."""
 
     name: str
     model: ModelSpec | None
@@ -51,15 +51,18 @@ class Definition(NamedTuple):
 
     @property
     def start(self) -> tuple[str, ModelSpec | None, Mapping[str, str], str]:
-        """What the run or step is started with: name, model, substitutions and run id."""
+        """The name, model, substitutions and run id with which the run or step is started."""
         return self.name, self.model, self.substitutions, self.run_id
 
 
 class CallScope:
-    """One call of a decorated function, as a context around it.
+    """A context manager around one call of a decorated function, or one block of `run`.
 
-    `parameters` gives what the function is called with. With `sets_context` the code within belongs to the call; a
-    generator, whose caller's code runs in between, sets the context itself, by `drive`.
+    Args:
+        definition: The arguments of the decorator or `run`.
+        parameters: Return the parameters of the call as they are recorded.
+        sets_context: Whether code within the block belongs to the call. False for generators, which set the context
+            with `drive`, because code of their caller runs in between.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class CallScope:
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError as cancelled:
-            # The run is being started all the same: it is ended, rather than left behind.
+            # The thread still starts the run, so finish it.
             await asyncio.wait((opening,))
             if opening.exception() is None:
                 await asyncio.to_thread(self._close, cancelled)
@@ -117,26 +120,26 @@ class CallScope:
             self._disarm()
 
     def save_outputs(self, result: Any) -> None:
-        """Save what the function returned, as far as its annotation says that these are artifacts."""
+        """Save the values in the function's result that its annotation marks as artifacts."""
         if self.outputs:
             from tallymark.tracking.outputs import save_outputs
 
             save_outputs(self.outputs, result, self.frame)
 
     def _check_outputs(self) -> None:
-        """Raise what would keep the artifacts that the function returns from being saved."""
+        """Raise if the artifacts that the function returns could not be saved."""
         self.outputs = self._definition.outputs()
         if self.outputs:
             from tallymark.tracking import resolution
             from tallymark.tracking.outputs import check_outputs
 
             if self._definition.is_pipeline:
-                # A run that another process has started may bring its model along.
-                frame, may_bring = self._handed_over() or context_frame(), bool(outer_run_id())
+                # A run that another process has started may have a model.
+                frame, may_have_model = self._handed_over() or context_frame(), bool(outer_run_id())
             else:
-                frame, may_bring = self._handed_over() or current_frame(resolution.joined_frame), False
+                frame, may_have_model = self._handed_over() or current_frame(resolution.joined_frame), False
             model = self._definition.model or (frame.model if frame else None)
-            check_outputs(self.outputs, has_model=model is not None or may_bring)
+            check_outputs(self.outputs, has_model=model is not None or may_have_model)
 
     def _enter_context(self) -> None:
         if self._starts_run and self.frame.run.owned:
@@ -200,7 +203,7 @@ class CallScope:
         self.frame.run.open_steps.add(self._step)
 
     def _handed_over(self) -> Frame | None:
-        """Return the frame that the function brought along from another process, if no run is open in this one."""
+        """Return the frame that the function carries from another process, if no run is open in this one."""
         origin = self._definition.origin
         return None if origin is None or frame_in_process() is not None else origin.frame()
 
@@ -218,7 +221,7 @@ class CallScope:
         error = None if is_success(error) else error
         if error is not None and not self._definition.is_pipeline and run.failed_with is not error:
             run.failed_with, run.failed_step = error, self._definition.name
-        # A child of a fork that unwinds through here has started neither step nor run.
+        # In the child of a fork, an exception may pass through here, but the parent owns the step and the run.
         is_ours = os.getpid() == self._process
         if self._step and is_ours:
             from tallymark.tracking import steps
@@ -236,17 +239,17 @@ class CallScope:
 
 @functools.lru_cache(maxsize=16)
 def _disabled_run(settings: Settings) -> ActiveRun:
-    """Return what stands for a run while nothing is recorded: one for all, because nothing is kept in it."""
+    """Return a placeholder for a run while nothing is recorded, shared because it has no state."""
     return ActiveRun("disabled", settings, datetime.now(UTC), {}, owned=False)
 
 
 def is_success(error: BaseException | None) -> bool:
-    """Return whether the code ended as it was meant to: read no further, or by sys.exit() without an error."""
+    """Return whether the exception means success: none, a closed generator, or sys.exit() without an error."""
     return error is None or isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
 
 
 def drive(generator: Generator[Any, Any, Any], frame: Frame) -> Generator[Any, Any, Any]:
-    """Yield the generator's items, while its code, but not its reader's, belongs to the frame."""
+    """Yield from the generator; its code runs in the frame, but that of its caller does not."""
     try:
         with within(frame):
             item = next(generator)
@@ -268,7 +271,7 @@ def drive(generator: Generator[Any, Any, Any], frame: Frame) -> Generator[Any, A
 
 
 async def drive_async(generator: AsyncGenerator[Any, Any], frame: Frame) -> AsyncGenerator[Any, Any]:
-    """Yield the async generator's items, while its code, but not its reader's, belongs to the frame."""
+    """Yield from the async generator; its code runs in the frame, but that of its caller does not."""
     try:
         with within(frame):
             item = await anext(generator)

@@ -1,7 +1,7 @@
-"""`@step` and `@pipeline`: what a function does is recorded while it runs.
+"""`@step` and `@pipeline`: record the calls of a function.
 
-A decorated function keeps its signature, and is called as before: blocking, `async`, a generator of either kind, or a
-method. When nothing is recorded (TALLYMARK_MODE=disabled) calling it is calling the function.
+A decorated function keeps its signature and kind: blocking, `async`, a generator of either kind, or a method. While
+nothing is recorded (TALLYMARK_MODE=disabled), a call only calls the function.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ R = TypeVar("R")
 
 
 class Decorator(Protocol):
-    """A decorator that keeps the arguments and the result of a function."""
+    """A decorator that keeps the signature of a function."""
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """Return the function, recorded."""
+        """Return a function with the same signature, whose calls are recorded."""
         ...
 
 
@@ -51,25 +51,25 @@ def step(
     substitutions: Mapping[str, str] | None = None,
     parameters: bool | Iterable[str] | None = None,
 ) -> Any:
-    """Make a function a step of a pipeline: each call is recorded, with its parameters, its outcome and its artifacts.
+    """Make a function a step of a pipeline: record each call, with its parameters, outcome and artifacts.
 
-    A step called outside a pipeline or run is a run of its own. A step belongs to the run of its context: also in
-    asyncio, in processes that are started within the run, and in threads while one run goes on in the process. While
-    several do, give threads and pools `tallymark.bind(function)`.
+    A step that is called outside a pipeline or run is a run of its own. A step belongs to the run of its context, also
+    in asyncio, in processes that are started within the run, and in threads while one run is open in the process. While
+    several are open, pass `tallymark.bind(function)` to threads and pools.
 
     Args:
         function: The function, if the decorator is written without parentheses.
-        model: Replaces the run's model for this step; its version is found or created before the function begins.
-        name: What the step is called, by default as the function.
-        substitutions: Fill in the templates in name and version of `model`.
+        model: Replaces the run's model for this step; its version is found or created before the function is called.
+        name: The step's name, by default that of the function.
+        substitutions: Values for the templates in name and version of `model`.
         parameters: Which of the function's parameters are recorded: True or None for all, False for none, or names.
 
     Returns:
-        The function, with its signature and kind: plain, async, a generator, a method.
+        The decorated function, with the same signature and kind: plain, async, a generator, a method.
 
     Raises:
         InvalidArgument: An argument has the wrong type, or names a parameter that the function does not have.
-        TypeError: What is decorated is no function.
+        TypeError: The decorated object is not a function.
     """
     return _decorator("@step", function, model, name, substitutions, parameters)
 
@@ -95,23 +95,24 @@ def pipeline(
 ) -> Any:
     """Make a function a pipeline: each call is a run.
 
-    The version of `model` is found or created, in one step with the run, before the function begins; all steps of the
-    run share it. When the function raises, the run is recorded as failed, its versions are kept, and the exception goes
-    on. A pipeline called within a run belongs to that run. `tallymark.run` does the same for a block of code.
+    The version of `model` is found or created together with the run, before the function is called; all steps of the
+    run share it. If the function raises, the run is recorded as failed, its versions stay, and the exception is
+    re-raised. A pipeline that is called within a run belongs to that run. `tallymark.run` does the same for a block of
+    code.
 
     Args:
         function: The function, if the decorator is written without parentheses.
-        model: The model of the run, for which steps without a model of their own record.
-        name: What the pipeline is called, by default as the function.
-        substitutions: Fill in the templates in names and versions of all models of the run.
+        model: The model of the run, in which steps without a model of their own record.
+        name: The pipeline's name, by default that of the function.
+        substitutions: Values for the templates in names and versions of all models of the run.
         parameters: Which of the function's parameters are recorded: True or None for all, False for none, or names.
 
     Returns:
-        The function, with its signature and kind: plain, async, a generator, a method.
+        The decorated function, with the same signature and kind: plain, async, a generator, a method.
 
     Raises:
         InvalidArgument: An argument has the wrong type, or names a parameter that the function does not have.
-        TypeError: What is decorated is no function.
+        TypeError: The decorated object is not a function.
     """
     return _decorator("@pipeline", function, model, name, substitutions, parameters)
 
@@ -136,7 +137,7 @@ def _decorator(
         raise InvalidArgument(
             "@step(substitutions=...) fills in its own model: give model= too, or give it to @pipeline"
         )
-    filled = {} if substitutions is None else text_mapping(substitutions, f"{word}(substitutions=...)")
+    values = {} if substitutions is None else text_mapping(substitutions, f"{word}(substitutions=...)")
     names = _names_of(parameters, f"{word}(parameters=...)")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,8 +145,8 @@ def _decorator(
             raise TypeError(f"put {word} below @{type(function).__name__}, next to the function")
         if isinstance(function, type) or not callable(function):
             raise TypeError(f"{word} decorates a function, not {function!r}")
-        called = name or str(getattr(function, "__name__", type(function).__name__))
-        definition = Definition(called, model, filled, is_pipeline, Outputs(function), Origin())
+        label = name or str(getattr(function, "__name__", type(function).__name__))
+        definition = Definition(label, model, values, is_pipeline, Outputs(function), Origin())
         return _wrap(function, definition, Parameters(function, names).checked(word))
 
     return decorate if function is None else decorate(function)
@@ -159,9 +160,9 @@ def _names_of(parameters: bool | Iterable[str] | None, what: str) -> tuple[str, 
 
 
 class Outputs:
-    """The artifacts that a function returns, read at its first call: it may name what is defined further down.
+    """The artifacts that a function returns, read at its first call: its annotation may name classes defined later.
 
-    Unlike a cached closure, it is pickled with a function that is sent to another process by value.
+    An object rather than a closure, so that it can be pickled with a function that is sent to another process by value.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -183,13 +184,13 @@ class Outputs:
 
 
 class Parameters(NamedTuple):
-    """Which parameters of a function are recorded: those of these names, or all."""
+    """Which parameters of a function are recorded: those with these names, all if None."""
 
     function: Callable[..., Any]
     names: tuple[str, ...] | None
 
     def checked(self, word: str) -> Parameters:
-        """Return it, if the function has the parameters. Raises InvalidArgument."""
+        """Return self. Raises InvalidArgument if the function does not have the parameters."""
         if self.names:
             import inspect
 
@@ -197,12 +198,12 @@ class Parameters(NamedTuple):
             for name in self.names:
                 if name not in known:
                     has = f"its parameters are {', '.join(known)}" if known else "it has none"
-                    called = getattr(self.function, "__name__", repr(self.function))
-                    raise InvalidArgument(f"{word}(parameters=...) names {name!r}, no parameter of {called}: {has}")
+                    label = getattr(self.function, "__name__", repr(self.function))
+                    raise InvalidArgument(f"{word}(parameters=...) names {name!r}, no parameter of {label}: {has}")
         return self
 
     def for_call(self, args: Any, kwargs: Any) -> Callable[[], Mapping[str, object]]:
-        """Return a function that gives the parameters of a call, as they are recorded."""
+        """Return a function that returns the parameters of a call as they are recorded."""
 
         def parameters() -> Mapping[str, object]:
             from tallymark.tracking.environment import parameters_of
@@ -213,15 +214,15 @@ class Parameters(NamedTuple):
 
 
 def _wrap(function: Callable[..., Any], definition: Definition, parameters: Parameters) -> Callable[..., Any]:
-    # inspect takes time to import, and whoever decorates functions has most likely loaded it already.
+    # inspect takes time to import, and programs that decorate functions have most likely imported it already.
     import inspect
 
-    called = function if inspect.isroutine(function) else type(function).__call__
-    if inspect.isasyncgenfunction(called):
+    code = function if inspect.isroutine(function) else type(function).__call__
+    if inspect.isasyncgenfunction(code):
         return _wrap_async_generator(function, definition, parameters)
-    if inspect.isgeneratorfunction(called):
+    if inspect.isgeneratorfunction(code):
         return _wrap_generator(function, definition, parameters)
-    if inspect.iscoroutinefunction(called):
+    if inspect.iscoroutinefunction(code):
         return _wrap_coroutine(function, definition, parameters)
     return _wrap_function(function, definition, parameters)
 

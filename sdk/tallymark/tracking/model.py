@@ -1,4 +1,4 @@
-"""`Model`: which version of which model a program means."""
+"""`Model`: a version of a model in the registry."""
 
 from __future__ import annotations
 
@@ -22,30 +22,37 @@ logger = logging.getLogger("tallymark")
 
 
 class Model(ModelArtifacts, ModelSpec):
-    """Which version of which model a program means. Making one asks the registry for nothing.
+    """A version of a model in the registry. Creating the object does not call the registry.
 
-    `version` says which version:
+    `version` selects the version:
 
-    - None: in a run, the run's one automatic version; outside runs, what the last run that used this object made of it
-    - a number, or digits: the version of that number
-    - `production`, `staging`, `latest` or `@ALIAS`: the version that holds it when it is first needed
-    - any other text: the version of that explicit name
+    - None: in a run, the run's one automatic version; outside runs, the version of the last run that used this object
+    - a number, or digits: the version with that number
+    - `production`, `staging`, `latest` or `@ALIAS`: the version that has this stage or alias at the first use
+    - any other text: the version with that explicit name
 
-    After a run, the object means what that run made of it, whatever it meant before. Reading, loading and promoting
-    create nothing, neither a model nor a version: they raise ModelNotFound or VersionNotFound for what is not there.
-    These create: a run, `create`, `save`, `log_metric`, `log_metrics` and `log_metadata`; and reading `number`, `id`
-    or `version_name`, which need a number. The logger `tallymark` says so when these three create:
-    a warning for an empty version without a name outside runs, which is rarely wanted, else an info.
+    After a run, the object refers to the version of that run, whatever it referred to before. Reading, loading and
+    promoting never create a model or a version: they raise ModelNotFound or VersionNotFound if it does not exist.
+    Runs, `create`, `save`, `log_metric`, `log_metrics` and `log_metadata` create what is missing; so does reading
+    `number`, `id` or `version_name`, which need a number. When one of these three creates a version, the logger
+    `tallymark` logs it: as a warning for an empty version without a name outside runs, which is rarely intended, else
+    as info.
 
-    `name` and `version` may contain `{date}` and `{time}` (of the run's start, UTC), and what `substitutions` of the
-    run, the pipeline or the step name. While nothing is recorded (TALLYMARK_MODE=disabled) the registry is not
-    contacted: the number is the one that was given, else 0.
+    `name` and `version` may contain `{date}` and `{time}` (of the run's start, in UTC), and the keys of `substitutions`
+    of the run, the pipeline or the step. While nothing is recorded (TALLYMARK_MODE=disabled), the registry is not
+    called: the number is the given one, or 0.
 
     Args:
         name: The model's name.
         version: Which version, as above.
-        description, license, audience, use_cases, limitations, trade_offs, ethics: Describe a model that is created.
-        tags: Given to the model and to each version that is created.
+        description: A description of the model; like the next six, it is set when the model is created.
+        license: The licence under which the model may be used.
+        audience: For whom the model is.
+        use_cases: What the model should be used for.
+        limitations: What the model is known not to do well.
+        trade_offs: What was given up for what.
+        ethics: Ethical considerations in using the model.
+        tags: Tags of the model and of each version that is created.
 
     Raises:
         InvalidArgument: An argument has the wrong type, or is empty.
@@ -53,46 +60,63 @@ class Model(ModelArtifacts, ModelSpec):
 
     @property
     def number(self) -> int:
-        """The version's number; a version is created if there is none yet, and the log says so.
+        """The version's number. A version is created and logged if there is none yet.
 
-        This waits for the registry, so in asyncio code use `await model.anumber()`. Raises NotFound, InvalidArgument,
-        Unavailable.
+        This waits for the registry, so in asyncio code use `await model.anumber()`.
+
+        Raises:
+            NotFound: The number, stage or alias names no version.
+            InvalidArgument: The name or version is not valid, or a template has no value.
+            Unavailable: The registry is unavailable.
         """
         return self._ensure_and_log().number
 
     async def anumber(self) -> int:
-        """Return the version's number as `number` does, without holding up the event loop."""
+        """Return the version's number without blocking the event loop.
+
+        Returns:
+            The number, as `number` does.
+
+        Raises:
+            NotFound, InvalidArgument, Unavailable: As `number` does.
+        """
         import asyncio
 
         return (await asyncio.to_thread(self._ensure_and_log)).number
 
     @property
     def version_name(self) -> str:
-        """What the version is called: its explicit name, or its number as text. Creates as `number` does."""
+        """The version's explicit name, or its number as text. Creates a version and raises as `number` does."""
         return self._ensure_and_log().name
 
     @property
     def id(self) -> str:
-        """`projects/{project}/models/{model}/versions/{number}`. Creates as `number` does."""
+        """The version's resource name, `projects/{project}/models/{model}/versions/{number}`.
+
+        Creates a version and raises as `number` does.
+        """
         return self._ensure_and_log().resource_name
 
     def create(
         self, *, description: str = "", tags: Iterable[str] = (), metadata: Mapping[str, object] | None = None
     ) -> ModelVersion:
-        """Create the version, and its model if that is missing, and return it.
+        """Create the version, and its model if that does not exist.
 
-        Without a `version`, each call outside runs creates the next version, and the object means that one from then
-        on; in a run it is the run's one automatic version. With an explicit name that exists already, the version of
-        that name is returned unchanged, and so is one that is named by number, stage, alias or `latest`.
+        Without a `version`, each call outside runs creates the next version, to which the object then refers; in a run
+        the result is the run's one automatic version. A version that exists already is returned unchanged.
 
         Args:
-            description: Describes the version that is created.
-            tags: Given to the version that is created, beside the object's own.
-            metadata: Of the version that is created.
+            description: The description of a version that is created.
+            tags: The tags of a version that is created, in addition to the object's own.
+            metadata: The metadata of a version that is created.
+
+        Returns:
+            The version that was created, or that exists under the name, number, stage or alias.
 
         Raises:
             NotFound: The number, stage or alias names no version.
-            InvalidArgument: An argument or a name is not what the registry takes.
+            InvalidArgument: An argument or a name is not valid.
+            Unavailable: The registry is unavailable.
         """
         text(description, "create(description=...)")
         given = texts((tags,) if isinstance(tags, str) else tags, "create(tags=...)")
@@ -106,35 +130,52 @@ class Model(ModelArtifacts, ModelSpec):
 
     @property
     def info(self) -> ModelVersion:
-        """The version as it is now, read anew. Raises ModelNotFound, VersionNotFound."""
+        """The version as it is now; each access reads it again. Raises ModelNotFound, VersionNotFound, Unavailable."""
         return self._read()
 
     @property
     def stage(self) -> Stage:
-        """The version's stage now, read anew."""
+        """The version's stage; each access reads it again. Raises as `info` does."""
         return self.info.stage
 
     @property
     def metadata(self) -> Mapping[str, object]:
-        """The version's metadata now, read anew."""
+        """The version's metadata; each access reads them again. Raises as `info` does."""
         return self.info.metadata
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """The aliases that point at the version now, read anew."""
+        """The aliases that point to the version; each access reads them again. Raises as `info` does."""
         return self.info.aliases
 
     def log_metric(self, key: str, value: float, *, step: int | None = None) -> None:
-        """Log a metric: what was measured at a step, such as an epoch or a batch, or once, without one.
+        """Log a value of a metric.
 
-        The version's metadata has the value of the highest step, or the one that was measured once. In a run, metrics
-        are kept on disk at once, and sent from the background; what cannot be recorded is left out, and reported at the
-        end of the run. Elsewhere, it raises InvalidArgument.
+        The version's metadata has the value of the highest step, or the one that was logged without a step. In a run,
+        metrics are written to disk at once, and sent in the background; an invalid metric is left out, and reported at
+        the end of the run.
+
+        Args:
+            key: The metric's name.
+            value: The value, a number of any library.
+            step: The step at which it was measured, such as an epoch or a batch; None for a value without steps.
+
+        Raises:
+            InvalidArgument: The key, value or step is not valid (only outside runs).
+            Unavailable: The registry is unavailable (only outside runs).
         """
         self._log_points({key: value}, step)
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """Log several metrics that were measured together, as `log_metric` does each of them."""
+        """Log values of several metrics that were measured together.
+
+        Args:
+            metrics: The values by name.
+            step: The step at which they were measured, as for `log_metric`.
+
+        Raises:
+            InvalidArgument, Unavailable: As `log_metric` does.
+        """
         self._log_points(metrics, step)
 
     def _log_points(self, metrics: Mapping[str, object], step: int | None) -> None:
@@ -161,11 +202,18 @@ class Model(ModelArtifacts, ModelSpec):
                 metrics_outside_runs.log_metric(settings, version, point)
 
     def log_metadata(self, metadata: Mapping[str, object]) -> None:
-        """Set metadata of the version by key; `tallymark.conversion` has the table of what each type is recorded as.
+        """Set metadata of the version by key.
 
-        Secrets are recorded as `[redacted]`. In a run, it is kept on disk at once, and sent from the background; what
-        cannot be recorded is left out, and reported at the end of the run: the training goes on. Elsewhere, it raises
-        InvalidField, which names the path of what cannot be recorded, and Unavailable.
+        Secrets are recorded as `[redacted]`. In a run, metadata are written to disk at once, and sent in the
+        background; a value that cannot be recorded is left out, and reported at the end of the run.
+
+        Args:
+            metadata: Values by key. The docstring of `tallymark.conversion` has the table of supported types.
+
+        Raises:
+            InvalidField: A value cannot be recorded; the message has its path (only outside runs).
+            InvalidArgument: The argument is not a mapping (only outside runs).
+            Unavailable: The registry is unavailable (only outside runs).
         """
         frame = frame_or_join()
         if (current() if frame is None else frame.run.settings).disabled:
@@ -181,7 +229,7 @@ class Model(ModelArtifacts, ModelSpec):
         if frame is not None:
             from tallymark.tracking.recorder import recorder_of
 
-            recorder = recorder_of(frame.run)  # which also reports what was left out
+            recorder = recorder_of(frame.run)  # created even without facts, so that problems are reported
             if facts:
                 recorder.log_metadata(frame, self, facts)
         elif facts:
@@ -190,34 +238,47 @@ class Model(ModelArtifacts, ModelSpec):
     def set_stage(
         self, stage: Stage | str, *, force: bool = False, reason: str = "", allow_unfinished_run: bool = False
     ) -> ModelVersion:
-        """Move the version to a stage, and return it.
+        """Move the version to a stage.
 
         Args:
             stage: `production`, `staging`, `archived` or `none`.
-            force: Move the version that holds the stage to the archive.
-            reason: Why, for the history.
-            allow_unfinished_run: Take a version whose run failed, is lost or still goes on; this needs a reason.
+            force: If another version is in the stage, archive it.
+            reason: The reason, for the history.
+            allow_unfinished_run: Accept a version whose run failed, is lost or is still running; needs a reason.
+
+        Returns:
+            The version after the change.
 
         Raises:
-            ModelNotFound, VersionNotFound: There is no such version; none is created.
-            StageOccupied: Another version holds the stage.
-            RunNotSucceeded: The run that made the version has not succeeded.
+            ModelNotFound, VersionNotFound: The version does not exist; none is created.
+            StageOccupied: Another version is in the stage, and `force` is False.
+            RunNotSucceeded: The run that created the version has not succeeded.
         """
         if current().disabled:
             return self._disabled_version(stage=stage_of(stage))
         return self._find().set_stage(stage, force=force, reason=reason, allow_unfinished_run=allow_unfinished_run)
 
     def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> ModelVersion:
-        """Point an alias at the version, and return it.
+        """Point an alias to the version.
 
-        Raises AliasMoved if the alias is not where it is expected (0: nowhere), ModelNotFound, VersionNotFound.
+        Args:
+            alias: The alias.
+            expected_number: The number of the version to which the alias must point before, 0 for none.
+            reason: The reason, for the history.
+
+        Returns:
+            The version after the change.
+
+        Raises:
+            AliasMoved: The alias does not point to `expected_number`.
+            ModelNotFound, VersionNotFound: The version does not exist; none is created.
         """
         if current().disabled:
             return self._disabled_version(aliases=(alias,))
         return self._find().set_alias(alias, expected_number=expected_number, reason=reason)
 
     def _read(self) -> ModelVersion:
-        """Read the version anew, after what runs have recorded of it is sent."""
+        """Read the version again, after the records of runs are sent."""
         if current().disabled:
             return self._disabled_version()
         from tallymark.delivery.renamed_models import under_new_name
@@ -235,7 +296,7 @@ class Model(ModelArtifacts, ModelSpec):
             return self._client().get_version(renamed.resource_name)
 
     def _ensure_and_log(self) -> ModelVersion:
-        """Return the version, created if it is not there, which the log then says."""
+        """Return the version; create and log it if it does not exist."""
         if current().disabled:
             return self._disabled_version()
         resolution = self._resolution()
@@ -248,11 +309,11 @@ class Model(ModelArtifacts, ModelSpec):
         return ensured.version
 
     def _ensure(self) -> ModelVersion:
-        """Return the version, created if it is not there: for what records something in it."""
+        """Return the version, created if it does not exist: for methods that record something in it."""
         return self._disabled_version() if current().disabled else self._resolution().ensure().version
 
     def _find(self) -> ModelVersion:
-        """Return the version, and create none: for what reads, loads or promotes."""
+        """Return the version without creating one: for methods that read, load or promote."""
         return self._resolution().find()
 
     def _client(self) -> Client:
@@ -291,5 +352,5 @@ def frame_or_join() -> Frame | None:
 
 
 def as_model(spec: ModelSpec) -> Model:
-    """Return what the run of another process means as a `Model`; one that is a `Model` already as it is."""
+    """Return the spec as a `Model`; a `Model` is returned as it is."""
     return view_as(spec, Model)

@@ -1,4 +1,4 @@
-"""What a `Model` does with artifacts: saving, loading and downloading those of the version that it means."""
+"""The methods of a `Model` that save, load and download artifacts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ModelArtifacts:
-    """The methods of a Model that are about artifacts."""
+    """The methods of a `Model` that save, load and download artifacts."""
 
     if TYPE_CHECKING:
 
@@ -32,7 +32,10 @@ class ModelArtifacts:
 
     @property
     def artifacts(self) -> list[ArtifactInfo]:
-        """What the version made and was made from, read anew, in the order in which it was linked."""
+        """The artifacts that the version produced or used, in the order of linking; each access reads them again.
+
+        Raises ModelNotFound, VersionNotFound, Unavailable.
+        """
         return [] if current().disabled else self._find().artifacts
 
     def save(
@@ -43,24 +46,25 @@ class ModelArtifacts:
         format: str | None = None,  # noqa: A002 - the contract's word
         type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
     ) -> ArtifactInfo | None:
-        """Save a value to the store, link it as an artifact that the version made, and return the artifact.
+        """Save a value to the store, and link it to the version as an artifact that it produced.
 
-        In a run this is recorded like everything else: while the registry or a remote store cannot be reached, the
-        bytes wait in the spool, and None is returned; so it is when nothing is recorded.
+        In a run, the bytes wait in the spool while the registry or a remote store is unavailable.
 
         Args:
-            name: What the artifact is called. Saving under the name again makes the next of that name.
-            value: What is saved. It decides the format, unless one is named: estimators of scikit-learn become skops,
-                models of LightGBM, XGBoost and Keras what these libraries write, tensors safetensors, arrays npy,
-                tables of pandas parquet, figures png, numbers, lists and mappings JSON, and a pathlib.Path is the file
-                or the folder that it names. `tallymark.artifacts.formats` has them all.
-            format: The name of a format; `joblib`, a pickle, is used only if it is named.
-            type: What the artifact is: `data`, `model` or `deployment`; by default what the format is made for.
+            name: The artifact's name. Saving under the same name again creates its next ordinal.
+            value: The value. It decides the format: estimators of scikit-learn become skops, models of LightGBM,
+                XGBoost and Keras the formats of these libraries, tensors safetensors, arrays npy, tables parquet,
+                figures png, numbers, lists and mappings JSON; a pathlib.Path is the file or folder at that path.
+            format: The name of another format; `tallymark.artifacts.formats` has them all. `joblib` is a pickle.
+            type: `data`, `model` or `deployment`; by default that of the format.
+
+        Returns:
+            The artifact; None while its link waits in the spool, or nothing is recorded.
 
         Raises:
-            InvalidArgument: The value is in no format, cannot be written, or could not be loaded again.
+            InvalidArgument: No format supports the value, it cannot be written, or it could not be loaded again.
             InvalidSetting: The store's libraries are not installed.
-            StoreUnavailable: The store cannot be written: in a run, if it is a folder, or the spool cannot be either.
+            StoreUnavailable: The store cannot be written (in a run, if it is a folder or the spool fails too).
         """
         if current().disabled:
             return None
@@ -75,10 +79,20 @@ class ModelArtifacts:
         return run_artifacts.save_in_run(frame, cast("ModelSpec", self), name, value, format, type)
 
     def log_model(self, model: object, name: str = "model", *, format: str | None = None) -> ArtifactInfo | None:  # noqa: A002 - the contract's word
-        """Save a trained model as the artifact `model`, and log by which library it was made, as metadata.
+        """Save a trained model as an artifact, and log its library and class as metadata.
 
-        The metadata are `{name}_library`, such as `sklearn 1.9.1`, and `{name}_class`. Everything else is as in
-        `save`, which also takes data.
+        The metadata are `{name}_library`, such as `sklearn 1.9.1`, and `{name}_class`.
+
+        Args:
+            model: The trained model.
+            name: The artifact's name.
+            format: The name of a format, as for `save`.
+
+        Returns:
+            The artifact, or None, as `save` does.
+
+        Raises:
+            InvalidArgument, InvalidSetting, StoreUnavailable: As `save` does.
         """
         saved = self.save(name, model, format=format, type="model")
         library = type(model).__module__.partition(".")[0]
@@ -89,11 +103,24 @@ class ModelArtifacts:
         return saved
 
     def download(self, name: str, folder: str | os.PathLike[str] = ".", *, force: bool = False) -> Path:
-        """Download an artifact into a folder, which is made if need be, verify it, and return its path.
+        """Download an artifact into a folder, and verify its digest.
 
-        The file is called as the artifact, such as `classifier.skops`; an artifact that is a folder becomes one. Raises
-        AlreadyExists if something of that name is there and `force` does not say to replace it, ModelNotFound,
-        VersionNotFound, ArtifactNotFound, DigestMismatch, StoreUnavailable.
+        The file has the name of the artifact, such as `classifier.skops`; an artifact that is a folder becomes one.
+
+        Args:
+            name: The artifact's name, as for `load`.
+            folder: The target folder, created if it does not exist.
+            force: Replace an existing file or folder.
+
+        Returns:
+            The path of the downloaded file or folder.
+
+        Raises:
+            AlreadyExists: The file or folder exists, and `force` is False.
+            ModelNotFound, VersionNotFound, ArtifactNotFound: It does not exist.
+            DigestMismatch: The bytes are not those that were linked.
+            StoreNotTrusted: The artifact is outside the stores that the settings trust.
+            StoreUnavailable: The store cannot be read.
         """
         if current().disabled:
             raise ArtifactNotFound(
@@ -108,22 +135,25 @@ class ModelArtifacts:
         format: str | None = None,  # noqa: A002 - the contract's word
         trusted: Sequence[str] = (),
     ) -> Any:
-        """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
+        """Load the value of an artifact, and verify its digest.
 
-        Within a run, the version of the model in force is linked to the artifact as made from it. A figure comes back
-        as the bytes of its picture, a file or folder as the pathlib.Path of a copy in a temporary folder
-        (tempfile.gettempdir()), which is removed when this process ends; `download` fetches one that stays.
+        Within a run, the artifact is also linked to the version of the model in force, as one that it used.
 
         Args:
-            name: The artifact's name.
-            format: How to read it, if not as it was saved; `joblib`, a pickle, must be named here.
-            trusted: Types that a file in the format skops may hold, beside those of scikit-learn, LightGBM and XGBoost
-                and of the setting `trusted_types`: qualified names, or `my_package.*`.
+            name: The artifact's name: `classifier` for the newest, `classifier@2` for the second of that name.
+            format: The format, if not that in which it was saved; `joblib`, a pickle, must be named here.
+            trusted: Types that a file in the format skops may contain, in addition to those of scikit-learn, LightGBM
+                and XGBoost and of the setting `trusted_types`: qualified names, or `my_package.*`.
+
+        Returns:
+            The value. A figure is returned as the bytes of its image, a file or folder as the pathlib.Path of a copy
+            in a temporary folder, which is removed when this process ends; `download` creates a copy that stays.
 
         Raises:
-            ModelNotFound, VersionNotFound, ArtifactNotFound: There is none.
+            ModelNotFound, VersionNotFound, ArtifactNotFound: It does not exist.
             DigestMismatch: The bytes are not those that were linked.
-            InvalidArgument: The file is not of its format, or holds types that are not trusted.
+            InvalidArgument: The file is not in its format, or contains types that are not trusted.
+            StoreNotTrusted: The artifact is outside the stores that the settings trust.
             StoreUnavailable: The store cannot be read.
         """
         if current().disabled:

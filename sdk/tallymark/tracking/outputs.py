@@ -1,4 +1,4 @@
-"""What steps return as artifacts: read from their annotations, checked before they run, saved when they return."""
+"""The artifacts that steps return: read from annotations, checked before the call, saved when it returns."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 
 class Output(NamedTuple):
-    """An artifact that a function returns: the whole result, or the item of that place in a tuple of so many."""
+    """An artifact that a function returns: the whole result, or the item at `position` of a tuple of `length` items.
+
+    `kind` is the annotated type.
+    """
 
     artifact: Artifact
-    place: int | None
+    position: int | None
     length: int
     kind: object
 
-    def of(self, result: Any) -> Any:
-        """Return the value in what the function has returned; InvalidArgument if that has another shape."""
-        if self.place is None:
+    def value_in(self, result: Any) -> Any:
+        """Return the value of the artifact in the function's result. Raises InvalidArgument for a wrong shape."""
+        if self.position is None:
             return result
         if not isinstance(result, tuple | list) or len(result) != self.length:
             found = f"{len(result)} items" if isinstance(result, tuple | list) else described(result)
@@ -32,11 +35,11 @@ class Output(NamedTuple):
                 f"the annotation says a tuple of {self.length} items, and {found} came back; return what it says, or"
                 " change it"
             )
-        return result[self.place]
+        return result[self.position]
 
 
 def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
-    """Return what the function's annotation says that it returns as artifacts; InvalidArgument if it cannot be read."""
+    """Return the artifacts in the function's return annotation. Raises InvalidArgument if it cannot be evaluated."""
     written = getattr(function, "__annotations__", {}).get("return")
     if written is None:
         return ()
@@ -56,8 +59,8 @@ def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
         )
     hints = list(get_args(returned)) if get_origin(returned) is tuple else [returned]
     outputs = tuple(
-        Output(mark, place if get_origin(returned) is tuple else None, len(hints), get_args(hint)[0])
-        for place, hint in enumerate(hints)
+        Output(mark, position if get_origin(returned) is tuple else None, len(hints), get_args(hint)[0])
+        for position, hint in enumerate(hints)
         if get_origin(hint) is Annotated
         for mark in get_args(hint)[1:]
         if isinstance(mark, Artifact)
@@ -71,13 +74,12 @@ def outputs_of(function: Callable[..., Any]) -> tuple[Output, ...]:
 
 
 def check_outputs(outputs: tuple[Output, ...], *, has_model: bool) -> None:
-    """Raise what would keep artifacts from being saved, as far as it is known before the function runs.
+    """Check that artifacts can be saved, as far as this is known before the function is called.
 
     Raises:
-        InvalidArgument: no model is in force, no format has the name or takes values of the class, or a library of the
-            format is missing.
-        InvalidSetting: the store's libraries are missing.
-
+        InvalidArgument: No model is in force, no format has the name or supports the class, or a library of the format
+            is not installed.
+        InvalidSetting: The store's libraries are not installed.
     """
     from tallymark.artifacts import formats, store
     from tallymark.artifacts.formats.classes import described_class, may_be_saved
@@ -103,7 +105,7 @@ def check_outputs(outputs: tuple[Output, ...], *, has_model: bool) -> None:
 
 
 def save_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None:
-    """Save what a function has returned; what cannot be saved fails the step, unless it is optional."""
+    """Save the artifacts in a function's result. Raise if one cannot be saved, unless it is optional."""
     for output in outputs:
         try:
             _save(output, result, frame)
@@ -115,7 +117,7 @@ def save_outputs(outputs: tuple[Output, ...], result: Any, frame: Frame) -> None
 
 
 def _save_error(output: Output, problem: Exception) -> TallymarkError:
-    """Return the error for an artifact that was not saved, with a note on where its value still is."""
+    """Return the error for an artifact that was not saved, with a note about where to find its value."""
     message = f"artifact {output.artifact.name!r} could not be saved: {problem}"
     error = (
         type(problem)(message, code=problem.code, metadata=problem.metadata)
@@ -136,27 +138,27 @@ def _save(output: Output, result: Any, frame: Frame) -> None:
     if frame.model is None:
         raise InvalidArgument("no model is in force; give one to @step(model=...) or @pipeline(model=...)")
     artifact = output.artifact
-    save_in_run(frame, frame.model, artifact.name, output.of(result), artifact.format, artifact.type)
+    save_in_run(frame, frame.model, artifact.name, output.value_in(result), artifact.format, artifact.type)
 
 
 def _evaluated(function: Callable[..., Any], written: Any) -> Any:
-    """Return the annotation of the result alone: those of arguments may name what is there for type checkers only."""
-    alone = types.SimpleNamespace(__annotations__={"return": written})
+    """Evaluate only the return annotation: those of arguments may use names that exist for type checkers only."""
+    holder = types.SimpleNamespace(__annotations__={"return": written})
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     names = dict(getattr(function, "__globals__", {}))
-    # An enclosing function's names, as far as the function uses them.
+    # The names of an enclosing function, as far as the function uses them.
     code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
     for name, cell in zip(code.co_freevars if code else (), cells, strict=False):
         try:
             names.setdefault(name, cell.cell_contents)
         except ValueError:
             continue  # it has no value yet
-    return get_type_hints(alone, globalns=names, include_extras=True)["return"]
+    return get_type_hints(holder, globalns=names, include_extras=True)["return"]
 
 
 def _count_artifacts(hint: Any) -> int:
-    """Return how many artifacts the annotation names anywhere."""
+    """Return the number of `Artifact` objects anywhere in the annotation."""
     inner = get_args(hint)
     if get_origin(hint) is Annotated:
         return sum(isinstance(each, Artifact) for each in inner[1:]) + _count_artifacts(inner[0])
@@ -164,7 +166,7 @@ def _count_artifacts(hint: Any) -> int:
 
 
 def _is_unnamed(hint: Any) -> bool:
-    """Return whether the annotation marks something with the class Artifact, instead of with an Artifact."""
+    """Return whether the annotation contains the class `Artifact` instead of an object of it."""
     inner = get_args(hint)
     if get_origin(hint) is Annotated:
         return any(isinstance(each, type) and issubclass(each, Artifact) for each in inner[1:]) or _is_unnamed(inner[0])

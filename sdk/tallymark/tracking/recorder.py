@@ -204,7 +204,7 @@ class Recorder:
 
     def _resolve_later(self, number: int, resolution: Resolution) -> None:
         """Resolve a model to the version of this number, now or once the version is known."""
-        if resolution.known() is not None:
+        if resolution.cached() is not None:
             return
         self._pending.setdefault(number, []).append(resolution)
         if number in self._version_by_number:

@@ -1,4 +1,4 @@
-"""Which version a `Model` means at one place of a program, and the requests that find or create it."""
+"""Resolve a `Model` to a version in a run or outside runs, with the requests that find or create it."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from tallymark.tracking.model_spec import ModelSpec, card_of, version_cache_of
 from tallymark.tracking.version_cache import Key, fill_template
 from tallymark.types.resources import Ensured, ModelVersion
 
-# Versions that somebody holds; with these and with digits the registry only looks, and creates nothing.
+# References that, like aliases and numbers, are only looked up: the registry creates no version for them.
 _MOVING_REFERENCES = ("latest", "staging", "production")
 
 
 class Resolution:
-    """What a model means in a run, or outside runs when `run` is None.
+    """The version that a model means in a run, or outside runs if `run` is None.
 
-    In a run it is found once, and is the same for all who mean the same. Outside runs the object means what the last
-    run that used it made of it, or what was created through it since.
+    In a run, it is resolved once, and is the same for all models with the same name and version. Outside runs, the
+    model means the version of the last run that used it, or the one that was created through it since.
     """
 
     def __init__(
@@ -93,28 +93,30 @@ class Resolution:
 
     @cached_property
     def key(self) -> Key:
-        """What the model's memory knows the version by: the same for all who mean the same."""
+        """The key of the version in the model's cache: the same for all models with the same name and version."""
         return self._registry if self.run is None else (*self.run.key, *self.texts)
 
     def config(self, tags: Sequence[str] = (), **new_version: Any) -> Any:
-        """Return the contract's message for what is meant; `new_version` describes a version that is created."""
+        """Return the ModelConfig message; `tags` and `new_version` describe a version that is created."""
         return calls.config(*self.texts, card_of(self.model), self.model.tags, {"tags": tags, **new_version})
 
-    def known(self) -> ModelVersion | None:
-        """Return the version as far as it was found already, without a call."""
+    def cached(self) -> ModelVersion | None:
+        """Return the version without a call, None if it is not resolved yet."""
         if self.run is None:
             return self._version_cache.outside(self._registry, ended_run())
         found = self._version_cache.in_run(self.key)
         if found is None and self.texts in self.run.versions:
-            # Another object with the same name: asked anew, the registry would know nothing of a model renamed since.
+            # Resolved by another object with the same name, which the registry may not know since a rename.
             found = self.run.versions[self.texts]
             self._version_cache.keep(self.key, found)
         return found
 
     def ensure(self) -> Ensured:
-        """Return the version, created if it is not there, and whether this call created it. Raises NotFound.
+        """Return the version, created if it does not exist, and whether this call created it.
 
-        Offline and in an outage, only a number that was given is known; else raises NumberPending.
+        Raises:
+            NotFound: The number, stage or alias names no version.
+            NumberPending: The mode is offline or the registry unavailable, and the model has no explicit number.
         """
         try:
             return self.resolve()
@@ -125,20 +127,22 @@ class Resolution:
             return Ensured(disabled_version(name, version, self.settings), created=False)
 
     def resolve(self) -> Ensured:
-        """As `ensure`, but for nothing that the registry has not said."""
-        found = self.known()
+        """Return the version as `ensure` does, but only as the registry has returned it. Raises NumberPending."""
+        found = self.cached()
         if found is not None:
             return Ensured(found, created=False)
         return self._keep(self._send(self.config(), self._request_id()))
 
     def find(self) -> ModelVersion:
-        """Return the version without creating anything, when what runs have recorded of it is sent.
+        """Return the version without creating one, after the records of runs are sent.
 
-        Raises ModelNotFound, VersionNotFound, NotFound, and Unavailable at once while the registry is known to be away.
+        Raises:
+            ModelNotFound, VersionNotFound, NotFound: The version does not exist.
+            Unavailable: The registry is unavailable; at once if that is known.
         """
         flush(self.settings)
         check_reachable(self.settings, self.run)
-        found = self.known()
+        found = self.cached()
         if found is not None:
             return found
         if self.run is None and self.model.version is None:
@@ -155,25 +159,25 @@ class Resolution:
             raise self._with_advice(error) from None
 
     def create(self, *, description: str, tags: Sequence[str], metadata: Mapping[str, object]) -> Ensured:
-        """Create the version on purpose, or return the one that is there under the name or in the run."""
+        """Create the version, or return the one that exists under the name or in the run."""
         new = self.config(tags, description=description, metadata=metadata)
         return self._keep(self._send(new, calls.new_request_id()))
 
     def keep(self, version: ModelVersion) -> None:
-        """Remember the version that was found otherwise, as by starting a run."""
+        """Cache a version that was resolved elsewhere, such as by starting a run."""
         self._version_cache.keep(self.key, version)
         if self.run is not None:
             self.run.versions[self.texts] = version
 
     def _keep(self, ensured: Ensured) -> Ensured:
-        # Threads that ask at once send one request id, and each answer says that it created the version.
+        # Concurrent threads send the same request id, and each response says that it created the version.
         is_new = self._version_cache.keep(self.key, ensured.version)
         if self.run is not None:
             self.run.versions[self.texts] = ensured.version
         return Ensured(ensured.version, created=ensured.created and is_new)
 
     def request(self) -> Call[Ensured]:
-        """Return the call that finds or creates the version, the same each time."""
+        """Return the call that finds or creates the version, with the same request id each time."""
         return self._call(self.config(), self._request_id())
 
     def _call(self, config: Any, request_id: str) -> Call[Ensured]:
@@ -190,7 +194,7 @@ class Resolution:
             raise
         except TallymarkError as error:
             if is_refusal(error):
-                # A request id is answered once: whoever asks again asks under another.
+                # The registry stores the refusal under the request id, so another attempt needs another id.
                 self._version_cache.request_ids.pop(self.key, None)
             raise
 
@@ -209,7 +213,7 @@ class Resolution:
         return not (version.isdecimal() or version.startswith("@") or version in _MOVING_REFERENCES)
 
     def _missing(self) -> NotFound:
-        """Return the error for a version that is not there, after a look whether the model is."""
+        """Return the error for a version that does not exist: ModelNotFound if its model does not exist either."""
         name, version = self.texts
         try:
             self.client.get_model(name)
@@ -221,7 +225,7 @@ class Resolution:
         return VersionNotFound(f"{self.model!r} means no version{where} yet")
 
     def _with_advice(self, error: NotFound) -> NotFound:
-        """Return the error with what to do about it."""
+        """Return the error with advice on what to do."""
         name, version = self.texts
         advice = f"; create it with {self.model!r}.create(), or in a run"
         if version and not self._may_create():
@@ -231,7 +235,7 @@ class Resolution:
         elif "renamed_to" in error.metadata:
             return error
         else:
-            # The service advises to create the model or to check its name, but not how it is created.
+            # The service advises to create the model or to check its name, but not how to create it.
             advice = f": {advice.removeprefix('; ').replace('create it', 'create the model and its version')}"
         return type(error)(f"{error}{advice}", code=error.code, metadata=error.metadata)
 
@@ -241,9 +245,9 @@ def joined_frame(run_id: str) -> Frame:
     settings = current()
 
     def join() -> Frame:
-        kept = _spooled_frame(run_id, settings)
-        if kept is not None:
-            return kept
+        spooled = _spooled_frame(run_id, settings)
+        if spooled is not None:
+            return spooled
         client = shared(settings)
         run = client.get_run(run_id)
         version = client.get_version(run.model_version) if run.model_version else None
@@ -263,7 +267,7 @@ def joined_frame(run_id: str) -> Frame:
 
 
 def current_frame_or_none() -> Frame | None:
-    """Return what this code belongs to, None outside a run or when that is not clear."""
+    """Return the frame of the code that runs now, None outside runs or if several are open."""
     try:
         return current_frame(joined_frame)
     except AmbiguousRun:
@@ -271,7 +275,7 @@ def current_frame_or_none() -> Frame | None:
 
 
 def _spooled_frame(run_id: str, settings: Settings) -> Frame | None:
-    """Return the frame of a run as its journal in the spool has it, where nothing is sent."""
+    """Return the frame of a run from its journal in the spool, None unless the mode is offline."""
     if not settings.offline:
         return None
     header = run_header(settings, run_id)
@@ -284,5 +288,5 @@ def _spooled_frame(run_id: str, settings: Settings) -> Frame | None:
 
 
 def spec_of(version: ModelVersion | None) -> ModelSpec | None:
-    """Return what means the version."""
+    """Return a model that refers to the version by its number."""
     return None if version is None else ModelSpec(version.model, version.number)

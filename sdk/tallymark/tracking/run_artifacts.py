@@ -1,7 +1,7 @@
-"""Artifacts in runs: neither their bytes nor their links are lost while the store or the registry is away.
+"""Save and use artifacts in runs, also while the store or the registry is unavailable.
 
-The link is recorded in the run's journal then, and sent with the run's other records. The bytes wait in the spool, and
-are put into the store before that.
+The link is then recorded in the run's journal, and sent with the other records of the run. The bytes wait in the spool,
+and are uploaded to the store before the link is sent.
 """
 
 from __future__ import annotations
@@ -31,49 +31,47 @@ def save_in_run(
 ) -> ArtifactInfo | None:
     """Save a value, and link it to the version that the model means in the run.
 
-    Return the artifact, None when its link or its bytes wait in the spool. Raises InvalidArgument for a value that
-    cannot be saved, whatever the registry refuses, and StoreUnavailable when the store is a folder that cannot be
-    written, or when not even the spool takes the bytes.
+    Return the artifact; None while its link or its bytes wait in the spool. Raises as `Model.save` does.
     """
     resolution = Resolution.in_frame(model, frame)
-    with prepared(name, value, form, kind) as made:
-        about: dict[str, Any] = {"type": made.type, "format": made.format, **_origin_fields(frame)}
+    with prepared(name, value, form, kind) as file:
+        fields: dict[str, Any] = {"type": file.type, "format": file.format, **_origin_fields(frame)}
         try:
             version = resolution.ensure().version
-            kept = made.put(store.place_of(version, name))
+            stored = file.put(store.place_of(version, name))
         except Unavailable as problem:
             if isinstance(problem, StoreUnavailable) and not store.may_come_back(problem):
                 raise
-            _spool_artifact(frame, model, name, made, about, problem)
+            _spool_artifact(frame, model, name, file, fields, problem)
             return None
     try:
-        # What was recorded before the artifact comes before it, or the link waits with it.
+        # While earlier records wait in the journal, the link is added to them, to keep the order.
         in_order = flush(frame.run.settings)
         check_reachable(frame.run.settings, frame.run)
         if in_order:
-            given = {"digest": kept.digest, "size": kept.size, **about}
+            link = {"digest": stored.digest, "size": stored.size, **fields}
             try:
-                return resolution.client.link_artifact(version.resource_name, name, kept.uri, **given)
+                return resolution.client.link_artifact(version.resource_name, name, stored.uri, **link)
             except ModelNotFound as error:
                 renamed = under_new_name(version, error)
                 if renamed is None:
                     raise
                 resolution.keep(renamed)
-                return resolution.client.link_artifact(renamed.resource_name, name, kept.uri, **given)
+                return resolution.client.link_artifact(renamed.resource_name, name, stored.uri, **link)
     except Unavailable as problem:
-        # Whether it was linked or not: what is linked already is not linked again.
+        # The link may exist already; linking the same file again has no effect.
         note_outage(frame.run.settings, problem)
-    link = {"uri": kept.uri, "digest": kept.digest, "size_bytes": kept.size, **about}
+    link = {"uri": stored.uri, "digest": stored.digest, "size_bytes": stored.size, **fields}
     recorder_of(frame.run).link(frame, model, name, link)
     return None
 
 
 def record_use(frame: Frame | None, artifact: ArtifactInfo) -> None:
-    """Record that the version in force was made from the artifact, if that is not the version's own."""
+    """Record that the version in force used the artifact, unless it is the version's own."""
     if frame is None or frame.model is None:
         return
     try:
-        version = Resolution.in_frame(frame.model, frame).known()
+        version = Resolution.in_frame(frame.model, frame).cached()
         if version is not None and (version.model, version.number) == (artifact.model, artifact.number):
             return
         link = {
@@ -95,17 +93,17 @@ def _origin_fields(frame: Frame) -> dict[str, Any]:
 
 
 def _spool_artifact(
-    frame: Frame, model: ModelSpec, name: str, made: Prepared, about: dict[str, Any], problem: Unavailable
+    frame: Frame, model: ModelSpec, name: str, file: Prepared, fields: dict[str, Any], problem: Unavailable
 ) -> None:
-    """Let the file, or a copy of the folder, which is the user's, wait in the spool."""
+    """Move the file, or a copy of the user's folder, to the spool, and record its upload."""
     with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
         try:
-            path = made.path
+            path = file.path
             if path.is_dir():
-                # Links stay links, so that they are refused.
-                path = Path(shutil.copytree(made.path, Path(temporary, "folder"), symlinks=True))
+                # Symbolic links are copied as links, so that `fingerprint` refuses them.
+                path = Path(shutil.copytree(file.path, Path(temporary, "folder"), symlinks=True))
             found = store.fingerprint(path)
-            link = {"uri": "pending:", "digest": found.digest, "size_bytes": found.size, **about}
+            link = {"uri": "pending:", "digest": found.digest, "size_bytes": found.size, **fields}
             recorder_of(frame.run).upload(frame, model, path, name, link, store.root())
         except OSError as error:
             raise StoreUnavailable(f"{problem}; and the file cannot be kept in the spool: {error}") from problem

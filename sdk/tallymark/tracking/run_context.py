@@ -1,4 +1,4 @@
-"""`run`: a run without decorators, for notebooks, trainers' callbacks and orchestrators."""
+"""`run`: a run without decorators, for notebooks, callbacks of trainers, and orchestrators."""
 
 from __future__ import annotations
 
@@ -36,25 +36,26 @@ def run(
             run.log_metrics({"loss": 0.2, "auc": 0.9}, step=1)
         print(run.number)
 
-    The version of `model` is found or created, in one step with the run, when the block begins. Steps, pipelines and
-    threads within it belong to the run. An exception that leaves the block is recorded as the run's failure, and goes
-    on. `async with` does the same without holding up the event loop; `start()` and `finish()` are for the callbacks of
-    trainers. Within a run, or where TALLYMARK_RUN_ID names one, the block belongs to that run, as with @pipeline. In a
-    generator the block also covers the code that reads it.
+    The version of `model` is found or created together with the run when the block starts. An exception that leaves
+    the block fails the run, and is re-raised. `async with` does not block the event loop; `start()` and `finish()` are
+    for callbacks of trainers. Within a run, or if TALLYMARK_RUN_ID names one, the block belongs to that run.
 
-    SIGTERM ends the runs of the process as failed if, when they began, one was open in the main thread and the program
-    had no handler of its own. Otherwise the process ends as ever, and the run becomes lost.
+    SIGTERM ends the runs of the process as failed if one was started in the main thread and the program has no handler
+    of its own; otherwise the runs become lost.
 
     Args:
-        model: The model of the run, for which what is logged without naming a model is recorded.
-        name: What the run is called in lists, by default as the program.
-        id: Of the run: it is started, or, if it goes on already, joined. Who joins a run does not end it, unless it was
-            lost with the process that had started it. A run that is over cannot be joined: RunFinished.
-        parameters: What the run is given, such as hyperparameters.
-        substitutions: Fill in the templates in names and versions of all models of the run.
+        model: The model of the run, in which `log_metric` and the like record.
+        name: The run's name in lists, by default that of the program.
+        id: The run's id, to start it or to join it if it is running. A process that joins a run does not finish it,
+            unless the run was lost.
+        parameters: Parameters of the run, such as hyperparameters.
+        substitutions: Values for the templates in names and versions of all models of the run.
+
+    Returns:
+        The run, to be used as a context manager.
 
     Raises:
-        InvalidArgument: An argument has the wrong type, or `id` is no run's id.
+        InvalidArgument: An argument has the wrong type, or `id` is not a valid run id.
     """
     run_id = "" if id is None else _checked_id(id)
     given = {} if parameters is None else mapping(parameters, "run(parameters=...)", "{'depth': 3}")
@@ -64,9 +65,9 @@ def run(
 def _definition(model: object, name: object, run_id: str, substitutions: object) -> Definition:
     if model is not None and not isinstance(model, Model):
         raise InvalidArgument(f"run(model=...) takes a Model, not {described(model)}")
-    called = _program_name() if name is None else text(name, "run(name=...)")
-    filled = {} if substitutions is None else text_mapping(substitutions, "run(substitutions=...)")
-    return Definition(called, model, filled, is_pipeline=True, run_id=run_id)
+    label = _program_name() if name is None else text(name, "run(name=...)")
+    values = {} if substitutions is None else text_mapping(substitutions, "run(substitutions=...)")
+    return Definition(label, model, values, is_pipeline=True, run_id=run_id)
 
 
 def _checked_id(value: object) -> str:
@@ -79,7 +80,11 @@ def _checked_id(value: object) -> str:
 
 
 class RunContext:
-    """A run of `tallymark.run`. Its methods may be called from any thread."""
+    """A run that `tallymark.run` returns: a context manager whose methods are thread-safe.
+
+    Steps, pipelines and threads within its block belong to the run. In a generator, the block also covers the code that
+    iterates over the generator.
+    """
 
     def __init__(self, definition: Definition, parameters: Mapping[str, object]) -> None:
         self._definition = definition
@@ -104,13 +109,28 @@ class RunContext:
         await self._end(error).__aexit__(kind, error, trace)
 
     def start(self) -> Self:
-        """Begin the run, where no `with` block fits. A run that nobody finishes has failed when the program ends."""
+        """Start the run, where a `with` block does not fit.
+
+        A run that is not finished when the program ends has failed.
+
+        Returns:
+            The run itself.
+
+        Raises:
+            Refused: The run was started already.
+            RunFinished: The run with this id has ended.
+            Unavailable: The registry is unavailable.
+        """
         self.__enter__()
         atexit.register(self._finish_at_exit)
         return self
 
     def finish(self, error: BaseException | None = None) -> None:
-        """End a run that was begun by `start`, as failed if an error is given. A run that has ended stays as it is."""
+        """Finish a run that was started with `start`; a run that has ended stays unchanged.
+
+        Args:
+            error: If given, the run has failed with it.
+        """
         if self._state == "running":
             atexit.unregister(self._finish_at_exit)
             self.__exit__(None, error, None)
@@ -124,18 +144,18 @@ class RunContext:
 
     @property
     def id(self) -> str:
-        """The run's id. Raises NoCurrentRun before it begins."""
+        """The run's id. Raises NoCurrentRun before the run is started."""
         return self._frame.run.id
 
     @property
     def model(self) -> Model | None:
-        """The model of the run, None if it has none. Raises NoCurrentRun before the run begins."""
+        """The model of the run, None if it has none. Raises NoCurrentRun before the run is started."""
         model = self._frame.model
         return None if model is None else as_model(model)
 
     @property
     def version(self) -> ModelVersion:
-        """The version that the run's model means in it, as it was when it was found. Raises NoCurrentModel."""
+        """The run's version, as it was when it was resolved. Raises NoCurrentModel, NoCurrentRun."""
         model = self._own_model()
         if current().disabled:
             return model.info
@@ -145,20 +165,45 @@ class RunContext:
 
     @property
     def number(self) -> int:
-        """The number of the run's version. Raises NoCurrentModel."""
+        """The number of the run's version. Raises NoCurrentModel, NoCurrentRun."""
         return self.version.number
 
     def log_metric(self, key: str, value: float, *, step: int | None = None) -> None:
-        """Log a metric of the run's version, once or at a step. Raises NoCurrentModel."""
+        """Log a value of a metric in the run's version, as `Model.log_metric` does.
+
+        Args:
+            key: The metric's name.
+            value: The value, a number of any library.
+            step: The step at which it was measured, such as an epoch or a batch; None for a value without steps.
+
+        Raises:
+            NoCurrentModel: The run has no model.
+            NoCurrentRun: The run is not started.
+        """
         self.log_metrics({key: value}, step=step)
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """Log several metrics of the run's version, measured together. Raises NoCurrentModel."""
+        """Log values of several metrics in the run's version, as `Model.log_metrics` does.
+
+        Args:
+            metrics: The values by name.
+            step: The step at which they were measured; None for values without steps.
+
+        Raises:
+            NoCurrentModel, NoCurrentRun: As `log_metric` does.
+        """
         with self._within() as model:
             model.log_metrics(metrics, step=step)
 
     def log_metadata(self, metadata: Mapping[str, object]) -> None:
-        """Set metadata of the run's version, by key. Raises NoCurrentModel."""
+        """Set metadata of the run's version, as `Model.log_metadata` does.
+
+        Args:
+            metadata: Values by key.
+
+        Raises:
+            NoCurrentModel, NoCurrentRun: As `log_metric` does.
+        """
         with self._within() as model:
             model.log_metadata(metadata)
 
@@ -170,7 +215,21 @@ class RunContext:
         format: str | None = None,  # noqa: A002 - the contract's word
         type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
     ) -> ArtifactInfo | None:
-        """Save a value as an artifact of the run's version, as `Model.save` does. Raises NoCurrentModel."""
+        """Save a value as an artifact of the run's version, as `Model.save` does.
+
+        Args:
+            name: The artifact's name.
+            value: The value.
+            format: The name of a format; by default the value decides it.
+            type: `data`, `model` or `deployment`; by default that of the format.
+
+        Returns:
+            The artifact; None while its link waits in the spool, or nothing is recorded.
+
+        Raises:
+            NoCurrentModel, NoCurrentRun: As `log_metric` does.
+            InvalidArgument, InvalidSetting, StoreUnavailable: As `Model.save` does.
+        """
         with self._within() as model:
             return model.save(name, value, format=format, type=type)
 
@@ -188,7 +247,7 @@ class RunContext:
 
     @contextmanager
     def _within(self) -> Iterator[Model]:
-        """Let a block belong to the run, and give its model; after the run, the version that the run has made."""
+        """Run a block in the run, and yield its model; after the run, yield a model of the run's version."""
         model = self._own_model()
         if self._state == "running":
             with within(self._frame):
@@ -211,17 +270,17 @@ class RunContext:
         return recorded_parameters(self._parameters)
 
     def _end(self, error: BaseException | None) -> CallScope:
-        assert self._scope is not None  # noqa: S101 - a block is left after it was entered
+        assert self._scope is not None  # noqa: S101 - set when the block was entered
         self._state = "succeeded" if is_success(error) else "failed"
         return self._scope
 
     def _finish_at_exit(self) -> None:
-        error = getattr(sys, "last_value", None)  # what ended the program, if it was an exception
+        error = getattr(sys, "last_value", None)  # the exception that ended the program, if any
         self.finish(error or RuntimeError("the program ended before it called finish()"))
 
 
 def _program_name() -> str:
-    """Return what the program is called, for lists of runs."""
+    """Return the name of the program, for lists of runs."""
     if "ipykernel" in sys.modules:
         return "notebook"
     return Path(sys.argv[0]).name if sys.argv and sys.argv[0] not in ("", "-c") else "python"

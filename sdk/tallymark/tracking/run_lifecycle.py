@@ -1,4 +1,4 @@
-"""Starting, joining and finishing runs, with the versions that their models mean."""
+"""Start, join and finish runs, and resolve the versions of their models."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def start_run(
     parameters: Mapping[str, object],
     run_id: str = "",
 ) -> Frame:
-    """Start a run of the pipeline of that name, or join the run of `run_id` or that the environment names.
+    """Start a run, or join the run with the id `run_id` or that in the environment.
 
-    The version that the pipeline's model means is found or created in the same step, so that a run that could not be
-    numbered fails before any training.
+    The version of the model is found or created in the same request, so that a run whose version cannot be created
+    fails before any training.
     """
     settings = current()
     outer = outer_run_id()
     if run_id or outer:
-        known = {**(outer_substitutions() if run_id in ("", outer) else {}), **substitutions}
-        return _start_named_run(run_id or outer, name, model, settings, known, parameters)
+        values = {**(outer_substitutions() if run_id in ("", outer) else {}), **substitutions}
+        return _start_named_run(run_id or outer, name, model, settings, values, parameters)
     start = datetime.now(UTC)
     run = ActiveRun(new_run_id(start), settings, start, dict(substitutions), owned=True)
     add_losses(run.problems, "parameter", getattr(parameters, "losses", ()))
@@ -64,12 +64,12 @@ def start_run(
     started = shared(settings).run_call(call)
     if resolution is not None and started.version is not None:
         resolution.keep(started.version)
-    _begin(run)
+    _start_recording(run)
     return Frame(run, model, "")
 
 
-def _check_goes_on(run_id: str, settings: Settings) -> None:
-    """Raise RunFinished if the run of that id is over: what is recorded in it would be refused, or lost."""
+def _check_running(run_id: str, settings: Settings) -> None:
+    """Raise RunFinished if the run has ended, because its records would be refused."""
     with suppress(RunNotFound):
         run = shared(settings).get_run(run_id)
         if run.state in (RunState.SUCCEEDED, RunState.FAILED):
@@ -79,7 +79,7 @@ def _check_goes_on(run_id: str, settings: Settings) -> None:
 def _fields_of(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> dict[str, Any]:
     """Return the fields of the run.
 
-    Also a run that is recorded offline has a time-out for heartbeats: if its journal has no end, it is lost once sent.
+    An offline run has a heartbeat timeout too, so that it becomes lost if its journal is sent without an end.
     """
     settings = run.settings
     return {
@@ -91,8 +91,8 @@ def _fields_of(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> d
     }
 
 
-def _begin(run: ActiveRun) -> None:
-    """Begin what goes on beside a run: its journal, and its heartbeats."""
+def _start_recording(run: ActiveRun) -> None:
+    """Create the journal of a run, and start its heartbeats."""
     recorder_of(run)
     heartbeats.start(run)
 
@@ -107,21 +107,21 @@ def _start_named_run(
 ) -> Frame:
     run = ActiveRun(run_id, settings, start_from_id(run_id, datetime.now(UTC)), dict(substitutions), owned=False)
     add_losses(run.problems, "parameter", getattr(parameters, "losses", ()))
-    # Every process that joins fills in templates by the time at which the registry has the run started, so the run must
-    # be there before its version is asked for.
+    # All processes of the run fill in templates with the start time in the registry, so the run must be started before
+    # its version is resolved.
     templated = model is not None and "{" in model.name + (model.version or "")
     config = Resolution(model, settings, run).config() if model is not None and not templated else None
     fields = _fields_of(name, run, parameters)
     call = calls.start_run(settings.project, run_id, fields, config)
     run.model = model
     takes_over = spool.takes_over(settings, run_id)
-    started = _started_or_kept(call, settings, run_id)
+    started = _start_or_defer(call, settings, run_id)
     if started is None:
         run.owned = takes_over or (settings.offline and not spool.is_recording(settings, run_id))
         recorder_of(run).start_run(call, None if model is None or templated else Resolution(model, settings, run))
         heartbeats.start(run)
         return Frame(run, model, "")
-    # The process that started a lost run is gone, so whoever goes on with it ends it.
+    # The owner of a lost run is gone, so the process that continues it owns it.
     run.start, run.owned = (
         start_from_id(run_id, started.run.create_time),
         started.created or started.run.state is RunState.LOST or takes_over,
@@ -129,20 +129,20 @@ def _start_named_run(
     if model is not None:
         Resolution(model, settings, run).ensure()
     run.model = model or spec_of(started.version)
-    _begin(run)
+    _start_recording(run)
     return Frame(run, run.model, "")
 
 
-def _started_or_kept(call: Call[Started], settings: Settings, run_id: str) -> Started | None:
-    """Start the run, and return what was started; None if it is recorded now, and started later.
+def _start_or_defer(call: Call[Started], settings: Settings, run_id: str) -> Started | None:
+    """Start the run in the registry; return None if it is recorded in the journal, and started later.
 
-    That is so offline, and when the registry is away while the spool has records of the run: it goes on from there.
+    That is the case offline, and while the registry is unavailable if the spool has records of the run.
     """
     if settings.offline:
         return None
     try:
         if run_id != outer_run_id():
-            _check_goes_on(run_id, settings)
+            _check_running(run_id, settings)
         return shared(settings).run_call(call)
     except Unavailable as error:
         if not spool.journals_of(settings, run_id):
@@ -152,11 +152,11 @@ def _started_or_kept(call: Call[Started], settings: Settings, run_id: str) -> St
 
 
 def join_run(outer: Frame, model: ModelSpec | None, substitutions: Mapping[str, str], step: str = "") -> Frame:
-    """Return the frame of a pipeline or step within a run; its own model, if any, replaces the outer one."""
+    """Return the frame of a pipeline or step within a run; its own model, if any, replaces that of the run."""
     if model is None:
         return outer._replace(step=step)
     frame = Frame(outer.run, model, step, substitutions)
-    with suppress(Unavailable):  # the run goes on, and the version is numbered when the registry is back
+    with suppress(Unavailable):  # the version gets its number when the registry is available again
         Resolution.in_frame(model, frame).ensure()
     return frame
 
@@ -170,7 +170,7 @@ def finish_run(run: ActiveRun, error: BaseException | None) -> None:
 
 
 def end_open_runs() -> None:
-    """Record that the runs of this process, and the steps that go on in them, were ended by SIGTERM."""
+    """Record that SIGTERM has ended the runs of this process and their open steps."""
     from tallymark.runtime.termination import SIGTERM
     from tallymark.tracking import steps
 
