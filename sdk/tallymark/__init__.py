@@ -14,26 +14,26 @@
     training_pipeline()
     print(model.number)
 
-The service is found at TALLYMARK_URL (HOST:PORT, by default 127.0.0.1:50051). Importing this package loads neither grpc
-nor protobuf: that waits until the first call.
+The service is expected at TALLYMARK_URL (HOST:PORT, by default 127.0.0.1:50051). Importing this package loads neither
+grpc nor protobuf; the first call does.
 
-The rooms, from the inside out; each knows only those before it:
+The packages and modules, from the inside out; each imports only those above it:
 
 v1/          the stubs, generated from the contract
-errors       every error, and how they are related
-arguments    arguments of a wrong kind, refused in the caller's words
-runtime/     what the interpreter, the process and the machine give or ask
+errors       the exceptions, and their hierarchy
+arguments    checks of arguments, whose errors name the argument
+runtime/     the interpreter, the process and the machine
 contexts     registries by name, in the user's configuration file
-settings     what a program or its environment sets
-types/       what the registry keeps, as Python objects
-conversion/  any Python value as one that the registry keeps, without secrets
+settings     settings from calls, the environment and contexts
+types/       the registry's resources as Python objects
+conversion/  conversion of Python values to metadata, without secrets
 client/      `Client` and `AsyncClient`, and how calls reach the service
 artifacts/   values as files in a store
-delivery/    what runs record, on its way to the registry
-tracking/    `Model`, `@step`, `@pipeline`, `run`: what is recorded while a program runs
+delivery/    the journals of what runs record, and their delivery to the registry
+tracking/    `Model`, `@step`, `@pipeline`, `run`: recording while a program runs
 serving/     `follow` and `afollow`, for services
-aio          `AsyncClient`, where its users import it from
-testing      the plugin of pytest: a real service for tests
+aio          `AsyncClient` by the name under which users import it
+testing      a pytest plugin with a real service for tests
 cli/         the command `tallymark`
 """
 
@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING
 from tallymark import errors
 from tallymark.errors import TallymarkError
 from tallymark.settings import configure
-from tallymark.types import set_opener
+from tallymark.types import set_version_opener
 from tallymark.types.enums import ArtifactRole, ArtifactType, RunState, Stage, Uri
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ __all__ = [
     "step",
 ]
 
-# Names that need grpc or protobuf, or that the command `tallymark` does without, and where they live.
-_LATER = {
+# Names that are imported on first use, with their modules: they need grpc or protobuf, or most programs need them not.
+_LAZY_NAMES = {
     "Artifact": "artifacts.save_load",
     "ArtifactInfo": "types.artifact_info",
     "Checkpoint": "types.proofs",
@@ -152,21 +152,21 @@ _LATER = {
 }
 
 
-def _open(version: ModelVersion, settings: Settings) -> object:
+def _open_version(version: ModelVersion, settings: Settings) -> object:
     opened_version = import_module(f"{__name__}.tracking.opened_version")
     return opened_version.RegistryVersion(version, settings)
 
 
-set_opener(_open)
+set_version_opener(_open_version)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
+    if name not in _LAZY_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_LATER[name]}")
-    found = module if name == _LATER[name] else getattr(module, name)
-    globals()[name] = found
-    return found
+    module = import_module(f"{__name__}.{_LAZY_NAMES[name]}")
+    value = module if name == _LAZY_NAMES[name] else getattr(module, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,7 @@
-"""Arguments, in the words of whoever gave them: what is no text, no list of texts, no mapping is told as such.
+"""Checks of arguments: each returns the value, or raises an InvalidArgument that names the argument.
 
-Light enough to be loaded with `import tallymark`.
+`what` is how the argument is named, such as `Model(name=...)`. `import tallymark` loads this module, so it imports
+little.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from tallymark.errors import InvalidArgument
 
 T = TypeVar("T")
 
-# What the contract calls a field, where the SDK's argument is called otherwise.
-_WORDS = {
+# The SDK's names of arguments, by the contract's names of fields, where they differ.
+_ARGUMENT_NAMES = {
     "config.model": "name",
     "config.version": "version",
     "model_id": "name",
@@ -23,11 +24,11 @@ _WORDS = {
     "new_model_id": "new_name",
     "run_id": "run",
 }
-_PARTS = ("model_version.", "model.", "run.")
+_FIELD_PREFIXES = ("model_version.", "model.", "run.")
 
 
 def described(value: object) -> str:
-    """What the value is, for a sentence: `None`, `an int`, `a Decimal`."""
+    """Return the value's type for a sentence: `None`, `an int`, `a Decimal`."""
     if value is None:
         return "None"
     name = type(value).__name__
@@ -35,24 +36,24 @@ def described(value: object) -> str:
 
 
 def text(value: object, what: str) -> str:
-    """The value, if it is text; InvalidArgument. `what` says where it was given, such as `Model(name=...)`."""
+    """Return the value if it is text. Raises InvalidArgument."""
     if not isinstance(value, str):
         raise InvalidArgument(f"{what} takes text, not {described(value)}")
     return encodable(value, what)
 
 
 def encodable(value: str, what: str) -> str:
-    """The text, if it can be sent; InvalidArgument."""
+    """Return the text if UTF-8 can encode it. Raises InvalidArgument."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        found = f"{value[error.start]!r} at position {error.start}"
-        raise InvalidArgument(f"{what} has a lone surrogate, {found}, which UTF-8 cannot encode") from None
+        surrogate = f"{value[error.start]!r} at position {error.start}"
+        raise InvalidArgument(f"{what} has a lone surrogate, {surrogate}, which UTF-8 cannot encode") from None
     return value
 
 
 def number(value: object, what: str) -> int:
-    """The value, if it is a whole number from 0; InvalidArgument."""
+    """Return the value as an int if it is a whole number from 0. Raises InvalidArgument."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InvalidArgument(f"{what} takes a whole number, not {described(value)}")
     index = int(value)
@@ -62,7 +63,7 @@ def number(value: object, what: str) -> int:
 
 
 def real(value: object, what: str) -> float:
-    """The value, if it is a number, or a tensor of one; InvalidArgument."""
+    """Return the value as a float if it is a number, or a tensor with one number. Raises InvalidArgument."""
     if not isinstance(value, bool | str) and hasattr(value, "__float__"):
         with suppress(TypeError, ValueError, OverflowError):
             return float(value)
@@ -71,27 +72,27 @@ def real(value: object, what: str) -> float:
 
 
 def texts(value: object, what: str) -> tuple[str, ...]:
-    """The value, if it is a list of texts; InvalidArgument."""
+    """Return the values as a tuple if they are a list of texts. Raises InvalidArgument."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidArgument(f"{what} takes a list of texts, such as ['a', 'b'], not {described(value)}")
     return tuple(text(item, what) for item in value)
 
 
 def mapping(value: object, what: str, example: str = "{'auc': 0.9}") -> Mapping[str, object]:
-    """The value, if it is a mapping; InvalidArgument."""
+    """Return the value if it is a mapping. Raises InvalidArgument."""
     if not isinstance(value, Mapping):
         raise InvalidArgument(f"{what} takes a mapping, such as {example}, not {described(value)}")
     return value
 
 
 def text_mapping(value: object, what: str) -> dict[str, str]:
-    """The value, if it is a mapping of texts to texts; InvalidArgument."""
+    """Return the value as a dict if it is a mapping of texts to texts. Raises InvalidArgument."""
     given = mapping(value, what, "{'kind': 'nightly'}")
     return {text(key, what): text(item, what) for key, item in given.items()}
 
 
-def listed(value: object, kind: type[T], what: str) -> list[T]:
-    """The value, if it is a list of that kind of thing; InvalidArgument."""
+def list_of(value: object, kind: type[T], what: str) -> list[T]:
+    """Return the value as a list if it has only items of this type. Raises InvalidArgument."""
     if isinstance(value, str | bytes | Mapping | kind) or not isinstance(value, Iterable):
         raise InvalidArgument(f"{what} takes a list of {kind.__name__}, not {described(value)}")
     items = list(value)
@@ -101,10 +102,10 @@ def listed(value: object, kind: type[T], what: str) -> list[T]:
     return items
 
 
-def in_words_of_arguments(message: str, field: str) -> str:
-    """The service's message about a field, with the name of the argument in place of the field's."""
-    word = _WORDS.get(field)
-    if word is None:
-        part = next((part for part in _PARTS if field.startswith(part)), "")
-        word = field.removeprefix(part)
-    return word + message.removeprefix(field) if field and message.startswith(field) else message
+def with_argument_name(message: str, field: str) -> str:
+    """Return the service's message about a field, with the name of the argument in place of the field's."""
+    argument = _ARGUMENT_NAMES.get(field)
+    if argument is None:
+        prefix = next((prefix for prefix in _FIELD_PREFIXES if field.startswith(prefix)), "")
+        argument = field.removeprefix(prefix)
+    return argument + message.removeprefix(field) if field and message.startswith(field) else message

@@ -1,4 +1,4 @@
-"""Contexts: registries and projects by name, in `~/.config/tallymark/config.toml`, for programs and for `tallymark`.
+"""Contexts: registries and projects by name, in `~/.config/tallymark/config.toml`, for programs and the command line.
 
     context = "work"
 
@@ -6,7 +6,7 @@
     url = "registry.example.com:50051"
     project = "churn"
 
-The file holds no secrets, and is written for its owner alone.
+The file has no secrets; still, only its owner can read it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tallymark.errors import InvalidSetting
-from tallymark.runtime.machine import path_of_contexts
+from tallymark.runtime.machine import contexts_path
 
 FIELDS = ("url", "project")
 
 
 class Contexts(NamedTuple):
-    """The contexts by name, each with its settings, and the name of the one in use, empty for none."""
+    """All contexts: their settings by name, and the name of the one in use, empty for none."""
 
     in_use: str
     by_name: Mapping[str, Mapping[str, str]]
@@ -35,17 +35,17 @@ class Contexts(NamedTuple):
         if name not in self.by_name:
             known = ", ".join(self.by_name) or "none yet"
             raise InvalidSetting(
-                f"no context {name!r} in {path_of_contexts()}, which has {known}; name one of these, or add it:"
+                f"no context {name!r} in {contexts_path()}, which has {known}; name one of these, or add it:"
                 " tallymark context add NAME --url HOST:PORT"
             )
         return self.by_name[name]
 
 
 def read() -> Contexts:
-    """Return what the file says; no file means no contexts. Raises InvalidSetting if it cannot be read."""
+    """Return the contexts in the file, none if there is no file. Raises InvalidSetting if it cannot be read."""
     import tomllib
 
-    path = Path(path_of_contexts())
+    path = Path(contexts_path())
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -70,14 +70,14 @@ def _is_context(found: Any) -> bool:
 
 
 def write(contexts: Contexts) -> None:
-    """Write the file anew, as a whole or not at all, for its owner alone. Raises OSError."""
-    path = Path(path_of_contexts())
+    """Replace the file atomically, readable by its owner alone. Raises OSError."""
+    path = Path(contexts_path())
     lines = [f"context = {_quoted(contexts.in_use)}"] if contexts.in_use else []
     for name, settings in sorted(contexts.by_name.items()):
         lines += ["", f"[contexts.{_quoted(name)}]"]
         lines += [f"{field} = {_quoted(settings[field])}" for field in FIELDS if settings.get(field)]
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Made with mode 0600 by mkstemp, and the name is taken only when all is written.
+    # mkstemp creates the file with mode 0600. It is renamed once it is complete.
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".config-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -89,5 +89,5 @@ def write(contexts: Contexts) -> None:
 
 
 def _quoted(text: str) -> str:
-    """Return the text as a basic string of TOML: as in JSON, but that TOML escapes DEL too."""
+    """Return the text as a basic string of TOML, which is that of JSON but escapes DEL, too."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""What can go wrong, for programs that use Tallymark.
+"""The exceptions that Tallymark raises.
 
 TallymarkError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
@@ -19,8 +19,9 @@ TallymarkError
 ├── DataLoss             DataDamaged
 └── Internal             Incident
 
-The leaves that the service raises are told by the reason in its `google.rpc.ErrorInfo`; a reason that this SDK does not
-know yet arrives as the branch of its status code. `reason` and `metadata` are for programs, the message is for people.
+An error of the service is raised as the class for the reason in its `google.rpc.ErrorInfo`; for a reason that this SDK
+does not know, as the class in the left column for its status code. `reason` and `metadata` are for programs, the
+message is for people.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from typing import ClassVar
 
 
 class TallymarkError(Exception):
-    """Whatever Tallymark raises.
+    """The base class of all errors of Tallymark.
 
-    `code` is the name of the gRPC status code, empty when the error arose in this process. `metadata` has the keys that
-    protos/tallymark/v1/error.proto names for the reason.
+    `code` is the name of the gRPC status code, empty if the error was raised in this process. `metadata` has the keys
+    that protos/tallymark/v1/error.proto lists for the reason.
     """
 
     reason: ClassVar[str] = ""
@@ -44,20 +45,20 @@ class TallymarkError(Exception):
         self.metadata = dict(metadata or {})
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors pass between processes with all they carry."""
+        """Pickle all attributes, so that an error passes between processes whole."""
         return _rebuilt, (type(self), str(self), self.code, self.metadata)
 
 
 class InvalidArgument(TallymarkError):
-    """The request can never be fulfilled as it stands."""
+    """The request is invalid, whatever the state of the registry."""
 
 
 class NotFound(TallymarkError):
-    """What the request names is not there."""
+    """What the request names does not exist."""
 
 
 class AlreadyExists(TallymarkError):
-    """What the request would create is there already."""
+    """What the request would create exists already."""
 
 
 class Refused(TallymarkError):
@@ -69,7 +70,7 @@ class Conflict(TallymarkError):
 
 
 class OutOfRange(TallymarkError):
-    """The request asks for a part of the log that is not there."""
+    """The request is for a part of the log that does not exist."""
 
 
 class Unavailable(TallymarkError):
@@ -77,7 +78,7 @@ class Unavailable(TallymarkError):
 
 
 class DeadlineExceeded(Unavailable):
-    """The time that the call had has passed; it may have had an effect."""
+    """The deadline of the call has passed; the call may have had an effect."""
 
 
 class Unauthenticated(TallymarkError):
@@ -89,7 +90,7 @@ class Forbidden(TallymarkError):
 
 
 class Unimplemented(TallymarkError):
-    """The service does not do this, or not in this way."""
+    """The service does not have this method, or does not support this use of it."""
 
 
 class DataLoss(TallymarkError):
@@ -131,13 +132,13 @@ class ValueTooLarge(InvalidArgument):
 
 
 class InvalidPageToken(InvalidArgument):
-    """A page token was not made by the registry for this list."""
+    """A page token was not issued by the registry for this list."""
 
     reason = "INVALID_PAGE_TOKEN"
 
 
 class InvalidFilter(InvalidArgument):
-    """A filter cannot be read; `metadata` has `position`, from 1, and `expected`."""
+    """A filter cannot be parsed; `metadata` has `position`, from 1, and `expected`."""
 
     reason = "INVALID_FILTER"
 
@@ -153,7 +154,7 @@ class ProjectNotFound(NotFound):
 
 
 class ModelNotFound(NotFound):
-    """No such model; `metadata["renamed_to"]` tells what it is called now, if it was renamed."""
+    """No such model; `metadata["renamed_to"]` is its new name, if it was renamed."""
 
     reason = "MODEL_NOT_FOUND"
 
@@ -183,7 +184,7 @@ class RunNotFound(NotFound):
 
 
 class NothingToErase(NotFound):
-    """A path of what is to be erased leads to nothing that is recorded; `metadata["path"]` is its place."""
+    """A path to erase leads to nothing that is recorded; `metadata["path"]` is its position."""
 
     reason = "NOTHING_TO_ERASE"
 
@@ -225,13 +226,13 @@ class StageOccupied(Refused):
 
 
 class RunNotSucceeded(Refused):
-    """The run that made the version failed, is lost or still running: `metadata["run"]` and `metadata["run_state"]`."""
+    """The run that made the version failed, is lost or still running; see `metadata["run"]` and `["run_state"]`."""
 
     reason = "RUN_NOT_SUCCEEDED"
 
 
 class LimitReached(Refused):
-    """A version or model holds as much as it can: `metadata["limit"]`; `metadata["remedy"]` says what makes room."""
+    """A version or model has reached a limit, `metadata["limit"]`; `metadata["remedy"]` says how to make room."""
 
     reason = "LIMIT_REACHED"
 
@@ -249,11 +250,11 @@ class StepFinished(Refused):
 
 
 class DigestMismatch(Refused):
-    """The bytes of an artifact are not those that were linked."""
+    """The bytes of an artifact do not have the digest with which it was linked."""
 
 
 class StoreNotTrusted(Refused):
-    """The artifact lies outside of the stores that the settings trust."""
+    """The artifact is in a store that the settings do not trust."""
 
 
 class RequestIdReused(Refused):
@@ -263,7 +264,7 @@ class RequestIdReused(Refused):
 
 
 class LogReplaced(Refused):
-    """The cursor belongs to another log: the registry was replaced."""
+    """The cursor is of another log: the registry was replaced."""
 
     reason = "LOG_REPLACED"
 
@@ -281,7 +282,7 @@ class VersionDeleted(Refused):
 
 
 class VersionInUse(Refused):
-    """The version is in production, and was not to be deleted by force."""
+    """The version is in production, so it is deleted only with `force`."""
 
     reason = "VERSION_IN_USE"
 
@@ -299,21 +300,21 @@ class VersionNotDeleted(Refused):
 
 
 class ErasedSince(Refused):
-    """Content up to the revision was erased by the later event `metadata["erased_at"]`, which belongs to it."""
+    """Content up to the revision was erased by a later event, whose revision is `metadata["erased_at"]`."""
 
     reason = "ERASED_SINCE"
 
 
 class NoCurrentModel(Refused):
-    """The code runs in no step or pipeline that has a model."""
+    """The code does not run in a step or pipeline with a model."""
 
 
 class NoCurrentRun(Refused):
-    """The code runs in no step or pipeline."""
+    """The code does not run in a step or pipeline."""
 
 
 class AmbiguousRun(Refused):
-    """Several runs go on in this process, and the thread belongs to none of them."""
+    """Several runs are open in this process, and the thread belongs to none of them."""
 
 
 class EtagMismatch(Conflict):
@@ -323,19 +324,19 @@ class EtagMismatch(Conflict):
 
 
 class AliasMoved(Conflict):
-    """The alias points elsewhere than the request expects; `metadata["number"]` tells where, 0 for nowhere."""
+    """The alias does not point where the request expects; it points at `metadata["number"]`, 0 for no version."""
 
     reason = "ALIAS_MOVED"
 
 
 class RevisionInFuture(OutOfRange):
-    """The revision has not happened yet; `metadata` has `oldest` and `newest`."""
+    """The log does not reach the revision; `metadata` has `oldest` and `newest`."""
 
     reason = "REVISION_IN_FUTURE"
 
 
 class Overloaded(Unavailable):
-    """More writes, proofs or exports are waiting than the service takes on."""
+    """Too many writes, verifications or exports are waiting."""
 
     reason = "OVERLOADED"
 
@@ -351,17 +352,17 @@ class StoreUnavailable(Unavailable):
 
 
 class NumberPending(Unavailable):
-    """The version has no number yet: it is given when the run's records are sent, also by `tallymark sync`."""
+    """The version has no number yet; it gets one when the run's records are sent, also by `tallymark sync`."""
 
 
 class StorageUnavailable(Unavailable):
-    """The service's storage does not take reads or writes now."""
+    """The service's storage cannot be read or written now."""
 
     reason = "STORAGE_UNAVAILABLE"
 
 
 class CallTimedOut(DeadlineExceeded):
-    """The time that the caller gave, or that a request may take to arrive, has passed."""
+    """The deadline of the call, or that for a request to arrive, has passed."""
 
     reason = "CALL_TIMED_OUT"
 
@@ -373,19 +374,19 @@ class ForeignOrigin(Forbidden):
 
 
 class UnsupportedCall(Unimplemented):
-    """There is no such method over HTTP, or it is not called in this way."""
+    """HTTP has no such method, or it is called in another way."""
 
     reason = "UNSUPPORTED_CALL"
 
 
 class ClockJumped(Unavailable):
-    """The clock of the service's machine has jumped ahead, and nothing is recorded until it is set right."""
+    """The clock of the service's machine has jumped ahead; nothing is recorded until it is corrected."""
 
     reason = "CLOCK_JUMPED"
 
 
 class DataDamaged(DataLoss):
-    """What the request needs is damaged on the service's disk: its operator restores a backup."""
+    """What the request needs is damaged on the service's disk; its operator has to restore a backup."""
 
     reason = "DATA_DAMAGED"
 

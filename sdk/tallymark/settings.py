@@ -1,4 +1,4 @@
-"""Where the registry is, and how it is asked: by argument, by environment, by the context in use, or by default."""
+"""The settings: from `configure`, else the environment, else the context in use, else the defaults."""
 
 from __future__ import annotations
 
@@ -10,27 +10,23 @@ from typing import Any, NamedTuple
 
 from tallymark.arguments import encodable, texts
 from tallymark.errors import InvalidSetting
-from tallymark.runtime.machine import path_of_contexts, who_asks
+from tallymark.runtime.machine import contexts_path, default_actor
 
 DEFAULT_URL = "127.0.0.1:50051"
 DEFAULT_STORE = "tallymark-artifacts"
 MODES = ("online", "offline", "disabled")
 PARAMETERS = ("on", "off")
-# How long the registry waits for a sign of life of a run, in seconds, before it records the run as lost.
+# The seconds without a heartbeat after which the registry records a run as lost.
 DEFAULT_HEARTBEAT_TIMEOUT = "90"
 MAX_HEARTBEAT_TIMEOUT = 30 * 86_400
-# Of who is recorded as having asked, in characters.
+# The longest name of an actor, in characters.
 MAX_ACTOR = 255
 
 
 class Settings(NamedTuple):
-    """How the registry is asked. `timeout` is in seconds, None for the default of each kind of call.
+    """The settings in force, as `configure` describes them.
 
-    `store` is the folder, or the uri of one, in which artifacts are saved; `trusted_types` are the types that they may
-    hold beside those of well-known libraries, and `trusted_stores` the folders and URIs, beside `store`, from which
-    they are fetched. `spool` is the folder in which records of runs are kept until they are sent, and
-    `heartbeat_timeout` how long, in seconds, the registry waits for a sign of life of a run before it records
-    the run as lost; 0 if it is never to do so.
+    `timeout` is None for the default of each kind of call, and `heartbeat_timeout` is 0 for never.
     """
 
     url: str
@@ -47,7 +43,7 @@ class Settings(NamedTuple):
 
     @property
     def offline(self) -> bool:
-        """Whether what is recorded is kept on disk, and the registry is not asked."""
+        """Whether records are only kept on disk, and the registry is not called."""
         return self.mode == "offline"
 
     @property
@@ -57,13 +53,13 @@ class Settings(NamedTuple):
 
 
 _arguments: dict[str, str | float] = {}
-# Of the environment: the settings, and what may say who somebody is.
+# The variables on which the settings depend: those of settings, and those for the defaults of actor and folders.
 _VARIABLES = (
     *(f"TALLYMARK_{name.upper()}" for name in (*Settings._fields, "context")),
     *("LOGNAME", "USER", "XDG_STATE_HOME", "HOME"),
 )
 
-# os.environ encodes and decodes at each look, which takes longer than all else that a call does that records nothing.
+# os.environ encodes and decodes at each access, which takes longer than the rest of a call that records nothing.
 _raw_environment: Mapping[Any, Any] = (
     vars(os.environ).get("_data", os.environb) if os.supports_bytes_environ else os.environ
 )
@@ -84,20 +80,30 @@ def configure(
     heartbeat_timeout: float | None = None,
     trusted_stores: Iterable[str] | None = None,
 ) -> None:
-    """Set, for this process, what otherwise comes from the environment or the context in use; None changes nothing.
+    """Set, for this process, what otherwise comes from the environment or the context in use.
 
-    `url` is HOST:PORT or unix:PATH of the service (TALLYMARK_URL), `project` whose models are meant
-    (TALLYMARK_PROJECT), `mode` `online`, `offline` to keep what runs record on disk until `tallymark sync` sends it, or
-    `disabled` to record nothing (TALLYMARK_MODE), `timeout` the seconds that a call may take (TALLYMARK_TIMEOUT),
-    `actor` who is recorded as having asked (TALLYMARK_ACTOR, by default user@host), `store` the folder or uri in which
-    artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts), `trusted_types` the
-    types, beside those of well-known libraries, that artifacts in the format skops may hold: qualified names, or
-    `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas), `parameters` is `on` or,
-    to record no arguments of steps and pipelines, `off` (TALLYMARK_PARAMETERS), `spool` the folder in which records of
-    runs are kept until they are sent (TALLYMARK_SPOOL, by default ~/.local/state/tallymark/spool), `heartbeat_timeout`
-    the seconds after which a run without a sign of life is recorded as lost, 0 for never (TALLYMARK_HEARTBEAT_TIMEOUT,
-    by default 90), `trusted_stores` the folders and URIs, beside `store`, from which artifacts are fetched
-    (TALLYMARK_TRUSTED_STORES, separated by commas): a link to elsewhere is refused. Raises InvalidSetting.
+    None leaves a setting as it is.
+
+    Args:
+        url: HOST:PORT or unix:PATH of the service (TALLYMARK_URL, by default 127.0.0.1:50051).
+        project: The project whose models and runs are meant (TALLYMARK_PROJECT, by default `default`).
+        mode: `online`; `offline` to keep what runs record on disk until `tallymark sync` sends it; `disabled` to
+            record nothing (TALLYMARK_MODE).
+        timeout: The seconds that a call may take (TALLYMARK_TIMEOUT).
+        actor: Who is recorded as having made the changes (TALLYMARK_ACTOR, by default user@host).
+        store: The folder or URI in which artifacts are saved (TALLYMARK_STORE, by default ./tallymark-artifacts).
+        trusted_types: Types that artifacts in the format skops may contain, beside those of well-known libraries:
+            qualified names, or `my_package.*` (TALLYMARK_TRUSTED_TYPES, separated by commas).
+        parameters: `on`, or `off` to record no arguments of steps and pipelines (TALLYMARK_PARAMETERS).
+        spool: The folder in which records of runs are kept until they are sent (TALLYMARK_SPOOL, by default
+            ~/.local/state/tallymark/spool).
+        heartbeat_timeout: The seconds without a heartbeat after which a run is recorded as lost, 0 for never
+            (TALLYMARK_HEARTBEAT_TIMEOUT, by default 90).
+        trusted_stores: The folders and URIs from which artifacts are loaded, beside `store`; others are refused
+            (TALLYMARK_TRUSTED_STORES, separated by commas).
+
+    Raises:
+        InvalidSetting: A setting has a value that it cannot have.
     """
     stores = None if trusted_stores is None else ",".join(texts(trusted_stores, "configure(trusted_stores=...)"))
     types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
@@ -105,13 +111,13 @@ def configure(
     given |= {"trusted_types": types, "parameters": parameters, "spool": spool, "heartbeat_timeout": heartbeat_timeout}
     given["trusted_stores"] = stores
     chosen = {name: value for name, value in given.items() if value is not None}
-    _settle({**_arguments, **chosen}, os.environ)
+    _resolve({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
 
 
 @contextmanager
 def unconfigured() -> Iterator[None]:
-    """Let what `configure` has set not be in force in the block, and what it sets there not be in force afterwards."""
+    """Reset what `configure` has set for the time of the block, and restore it afterwards."""
     before = dict(_arguments)
     _arguments.clear()
     try:
@@ -122,26 +128,26 @@ def unconfigured() -> Iterator[None]:
 
 
 def current() -> Settings:
-    """The settings in force; InvalidSetting."""
-    # Every call of a decorated function asks for them, and what they are made of hardly ever changes.
-    return _settled(tuple(_arguments.items()), tuple(map(_raw_environment.get, _raw_names)))
+    """Return the settings in force. Raises InvalidSetting."""
+    # Every call of a decorated function reads them, and what they depend on hardly ever changes: hence the cache.
+    return _resolve_cached(tuple(_arguments.items()), tuple(map(_raw_environment.get, _raw_names)))
 
 
 @functools.lru_cache(maxsize=16)
-def _settled(arguments: tuple[tuple[str, str | float], ...], values: tuple[bytes | str | None, ...]) -> Settings:
-    return _settle(
+def _resolve_cached(arguments: tuple[tuple[str, str | float], ...], values: tuple[bytes | str | None, ...]) -> Settings:
+    return _resolve(
         dict(arguments), {name: os.fsdecode(value or "") for name, value in zip(_VARIABLES, values, strict=True)}
     )
 
 
 def adjusted(**given: str | float | None) -> Settings:
-    """The settings in force, but for those given that are not None; InvalidSetting."""
+    """Return the settings in force, replaced by those given that are not None. Raises InvalidSetting."""
     chosen = {name: value for name, value in given.items() if value is not None}
-    return _settle({**_arguments, **chosen}, os.environ)
+    return _resolve({**_arguments, **chosen}, os.environ)
 
 
 def origin(name: str, **given: str | float | None) -> str:
-    """Return where a setting comes from, with these given: a call, a variable, a context, or `default`."""
+    """Return where a setting comes from if these are given: a call, a variable, a context, or `default`."""
     arguments = {**_arguments, **{each: value for each, value in given.items() if value is not None}}
     if name in arguments:
         return f"tallymark.configure({name}=...)"
@@ -151,14 +157,14 @@ def origin(name: str, **given: str | float | None) -> str:
 
 
 def _context(arguments: Mapping[str, str | float], environment: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-    """Return the context that is named, or else the one in use, and what it sets.
+    """Return the name and the settings of the context that is named, or else of the one in use.
 
-    Who gives another address means another registry: then the one in use counts only if it is named.
+    An address that is given means another registry, so then the context in use does not count.
     """
     name = str(arguments.get("context") or environment.get("TALLYMARK_CONTEXT") or "")
     if not name and ("url" in arguments or environment.get("TALLYMARK_URL")):
         return "", {}
-    if not name and not os.path.exists(path_of_contexts()):  # noqa: PTH110 - importing pathlib takes too long
+    if not name and not os.path.exists(contexts_path()):  # noqa: PTH110 - importing pathlib takes too long
         return "", {}
     from tallymark import contexts
 
@@ -167,11 +173,11 @@ def _context(arguments: Mapping[str, str | float], environment: Mapping[str, str
     return name, found.get(name) if name else {}
 
 
-def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]) -> Settings:
+def _resolve(arguments: Mapping[str, str | float], environment: Mapping[str, str]) -> Settings:
     context, by_context = _context(arguments, environment)
 
     def setting(name: str, default: str = "") -> tuple[str, str]:
-        """Return the value, and the words for where it came from."""
+        """Return the value, and its source for an error."""
         if name in arguments:
             return encodable(str(arguments[name]), f"{name}=..."), f"tallymark.configure({name}=...)"
         variable = f"TALLYMARK_{name.upper()}"
@@ -179,22 +185,22 @@ def _settle(arguments: Mapping[str, str | float], environment: Mapping[str, str]
             return by_context[name], f"{name} of the context {context}"
         return environment.get(variable) or default, variable
 
-    url, mode = checked_url(*setting("url", DEFAULT_URL)), _one_of(MODES, *setting("mode", "online"))
+    url, mode = checked_url(*setting("url", DEFAULT_URL)), _checked_choice(MODES, *setting("mode", "online"))
     timeout = _checked_timeout(*setting("timeout"))
     project, source = setting("project", "default")
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
-    actor, store = _checked_actor(*setting("actor")) or who_asks(), setting("store", DEFAULT_STORE)[0]
-    trusted, stores = _listed(setting("trusted_types")[0]), _listed(setting("trusted_stores")[0])
-    parameters = _one_of(PARAMETERS, *setting("parameters", "on"))
-    # Not resolved: a folder that is a link may point elsewhere tomorrow.
+    actor, store = _checked_actor(*setting("actor")) or default_actor(), setting("store", DEFAULT_STORE)[0]
+    trusted, stores = _split_list(setting("trusted_types")[0]), _split_list(setting("trusted_stores")[0])
+    parameters = _checked_choice(PARAMETERS, *setting("parameters", "on"))
+    # Symbolic links are not resolved: they may point elsewhere later.
     spool = os.path.abspath(setting("spool")[0] or _default_spool(environment))  # noqa: PTH100 - pathlib has none that keeps links
     heartbeat_timeout = _checked_heartbeat_timeout(*setting("heartbeat_timeout", DEFAULT_HEARTBEAT_TIMEOUT))
     return Settings(url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout, stores)
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    """Return what is separated by commas."""
+def _split_list(text: str) -> tuple[str, ...]:
+    """Return the items of a text in which they are separated by commas."""
     return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
@@ -205,9 +211,9 @@ def _default_spool(environment: Mapping[str, str]) -> str:
 
 
 def checked_url(url: str, source: str) -> str:
-    """Return the address without spaces around it, of a socket with its whole path.
+    """Return the address without surrounding spaces, and the path of a socket as an absolute one.
 
-    Raises InvalidSetting, with the source, if it is neither HOST:PORT nor unix:PATH.
+    Raises InvalidSetting, which names the source, if it is neither HOST:PORT nor unix:PATH.
     """
     address = url.strip()
     if address.startswith("unix:"):
@@ -231,7 +237,7 @@ def checked_url(url: str, source: str) -> str:
 
 
 def _checked_actor(actor: str, source: str) -> str:
-    # The service's own rule; what is much longer does not even fit the headers of a call.
+    # The service has the same rule. A much longer name would not fit into the headers of a call.
     if len(actor) > MAX_ACTOR or not actor.isprintable() or actor.strip() != actor:
         raise InvalidSetting(
             f"{source} is {actor[:MAX_ACTOR]!r}; it has at most {MAX_ACTOR} characters, none of them a control"
@@ -240,7 +246,7 @@ def _checked_actor(actor: str, source: str) -> str:
     return actor
 
 
-def _one_of(choices: tuple[str, ...], choice: str, source: str) -> str:
+def _checked_choice(choices: tuple[str, ...], choice: str, source: str) -> str:
     if choice not in choices:
         raise InvalidSetting(f"{source} is {choice!r}; choose one of {', '.join(choices)}")
     return choice

@@ -1,14 +1,14 @@
-"""A real server on a file of its own, for tests of programs that use Tallymark.
+"""A pytest plugin with a real server on a file of its own, for tests of programs that use Tallymark.
 
     def test_training_records_a_version(registry):
         training_pipeline()
         assert Model("churn", version="latest").number == 1
 
-This module is a plugin of pytest, so its fixtures need no import. `registry` starts a server for each test;
-`shared_registry` starts one for all tests of the session, which is faster, and numbers go on from test to test.
+The fixtures need no import. `registry` starts a server for each test; `shared_registry` starts one for all tests of the
+session, which is faster, but numbers continue from test to test.
 
-What decides where and how is recorded is theirs alone: TALLYMARK_ variables, what `tallymark.configure` has set, and a
-context in use count again only after them. What a test sets once it has the fixture is in force.
+While a fixture is in use, TALLYMARK_ variables, calls of `tallymark.configure` before it and the context in use have no
+effect. What a test sets itself is in force.
 
 Needs the service and pytest: `pip install 'tallymark[server]' pytest`.
 """
@@ -36,14 +36,17 @@ STOP_TIMEOUT = 30.0
 
 
 class ServerError(Exception):
-    """The server did not start, or did not stop cleanly; the message is what it said."""
+    """The server did not start, or did not stop cleanly; the message is from its log."""
 
 
 class Server:
     """A Tallymark server in a process of its own.
 
-    `db` is its SQLite file. `address` is HOST:PORT or unix:PATH; it stays the same when the server is restarted.
-    `options` are further flags of `tallymark serve`. `http` is where a dashboard listens, which is then at `dashboard`.
+    Args:
+        db: Its SQLite file.
+        options: Further flags of `tallymark serve`.
+        address: HOST:PORT or unix:PATH at which it listens; a port of 0 chooses one, which restarts keep.
+        http: The address of its dashboard, whose URL is then `dashboard`; None for no dashboard.
     """
 
     def __init__(
@@ -66,21 +69,25 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The id of the process."""
         return self._started().pid
 
     @property
     def log_file(self) -> Path:
-        """What it has logged, in the order of time."""
+        """The file to which it logs."""
         return self.db.with_suffix(".log")
 
     def start(self) -> None:
-        """Start, and return when it answers; ServerError."""
+        """Start, and return once it answers.
+
+        Raises:
+            ServerError: It did not start.
+        """
         command = [sys.executable, "-m", "tallymark_server", "--db", str(self.db), "--listen", self.address]
         command += ["--no-ui"] if self._http is None else ["--http", self._http]
         try:
@@ -95,15 +102,19 @@ class Server:
         if " on " not in announced:
             self._process.wait()
             _lines(self._process).close()
-            raise ServerError(self._last_word())
+            raise ServerError(self._last_logged())
         self.address = announced.rsplit(" on ", 1)[1].strip()
         if self._http is not None:
             self.dashboard = _lines(self._process).readline().rsplit(" at ", 1)[1].strip()
-            # A restart is to listen where this has; a socket is named without a scheme.
+            # A restart listens at the same address; that of a socket has no scheme.
             self._http = urlsplit(self.dashboard).netloc or self.dashboard
 
     def stop(self) -> None:
-        """Stop gracefully: what waits is answered first; ServerError if it does not end well."""
+        """Stop gracefully: requests that wait are answered first.
+
+        Raises:
+            ServerError: It ended with an error.
+        """
         process = self._started()
         process.send_signal(signal.SIGTERM)
         code = process.wait(STOP_TIMEOUT)
@@ -112,19 +123,23 @@ class Server:
             raise ServerError(f"the server ended with code {code}:\n{self.log_file.read_text()}")
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill the process, as a crash would."""
         process = self._started()
         process.kill()
         process.wait(STOP_TIMEOUT)
         _lines(process).close()
 
     def restart(self) -> None:
-        """Stop gracefully and start again on the same file and the same port."""
+        """Stop gracefully, and start again on the same file and the same address.
+
+        Raises:
+            ServerError: It ended with an error, or did not start again.
+        """
         self.stop()
         self.start()
 
-    def _last_word(self) -> str:
-        """The line in which the server says why it ended."""
+    def _last_logged(self) -> str:
+        """Return the last line of the log, which says why the server ended."""
         lines = [line for line in self.log_file.read_text().splitlines() if line.strip()]
         return lines[-1] if lines else "the server ended without a word"
 
@@ -136,14 +151,14 @@ class Server:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Server]:
-    """Start a server on a fresh file, in which this process's SDK records; artifacts are saved beside it."""
+    """Start a server on a new file, and have this process's SDK use it; artifacts are saved beside the file."""
     with _recording_in(tmp_path) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Start a server for all tests of the session, in which this process's SDK records from the first use on."""
+    """Start a server for all tests of the session, and have this process's SDK use it from the first use on."""
     with _recording_in(tmp_path_factory.mktemp("tallymark")) as server:
         yield server
 
@@ -153,7 +168,7 @@ def _recording_in(folder: Path) -> Iterator[Server]:
     with Server(folder / "tallymark.db") as server, pytest.MonkeyPatch.context() as monkeypatch, unconfigured():
         for name in [name for name in os.environ if name.startswith("TALLYMARK_")]:
             monkeypatch.delenv(name)
-        # With an address in the environment, a context counts only if it is named there, too.
+        # With an address in the environment, the context in use does not count.
         monkeypatch.setenv("TALLYMARK_URL", server.address)
         monkeypatch.setenv("TALLYMARK_STORE", str(folder / "artifacts"))
         monkeypatch.setenv("TALLYMARK_SPOOL", str(folder / "spool"))
@@ -161,7 +176,7 @@ def _recording_in(folder: Path) -> Iterator[Server]:
 
 
 def _plain_environment() -> dict[str, str]:
-    """The environment without settings that would change the server under test."""
+    """Return the environment without settings that would change the server under test."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TALLYMARK_")}
 
 

@@ -84,8 +84,8 @@ def _list_of(kind: Any) -> Check | None:
     """The check of a list of instances, whose fields are checked, too, if they are named tuples."""
     item = _one_of(kind)
     if item is None:
-        return (lambda value, what: arguments.listed(value, kind, what)) if isinstance(kind, type) else None
-    return lambda value, what: [item(each, what) for each in arguments.listed(value, kind, what)]
+        return (lambda value, what: arguments.list_of(value, kind, what)) if isinstance(kind, type) else None
+    return lambda value, what: [item(each, what) for each in arguments.list_of(value, kind, what)]
 
 
 def _one_of(kind: Any) -> Check | None:

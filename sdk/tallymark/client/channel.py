@@ -13,14 +13,14 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from tallymark.arguments import in_words_of_arguments
+from tallymark.arguments import with_argument_name
 from tallymark.client.calls import Call
 from tallymark.client.first_contact import WHAT_TO_DO, FirstContact
 from tallymark.client.proxies import Proxy, proxy_of
 from tallymark.client.statuses import error_of
 from tallymark.errors import TallymarkError, Unavailable
 from tallymark.settings import Settings
-from tallymark.types.version_actions import came_from
+from tallymark.types.version_actions import remember_registry
 
 T = TypeVar("T")
 DOMAIN = "tallymark.dev"
@@ -163,7 +163,7 @@ class Channel:
 def read_reply(call: Call[T], reply: Any, settings: Settings) -> T:
     """Return what a reply to the call means, of which versions remember the registry that sent it."""
     found = call.read(reply)
-    came_from(found, settings)
+    remember_registry(found, settings)
     return found
 
 
@@ -184,7 +184,7 @@ def raise_for(error: Any, settings: Settings, timeout: float, reason: str = f" -
     code, message = error.code().name, error.details() or ""
     info = _info_of(error)
     if info is not None:
-        message = in_words_of_arguments(message, info.metadata.get("field", ""))
+        message = with_argument_name(message, info.metadata.get("field", ""))
         raise error_of(code, message, info.reason, dict(info.metadata)) from None
     if code in _SILENT:
         raise _unreachable(code, settings, timeout, reason) from None

@@ -1,7 +1,7 @@
-"""What the interpreter, the process and the machine give or ask of a program that records.
+"""The interpreter, the process and the machine on which a program records.
 
-machine          the names of the machine and its user, and where the user's contexts are
-headroom         room to record in, for programs that recurse up to Python's limit
-termination      SIGTERM, which ends the runs of the process as failed
+machine          names of the machine and its user, and the path of the user's contexts
+headroom         a higher recursion limit while recording in deep recursion
+termination      handling of SIGTERM: the runs of the process end as failed
 caller_warnings  warnings that point at the line of the user's program
 """

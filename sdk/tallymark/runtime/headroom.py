@@ -1,6 +1,6 @@
-"""Room to record in, for programs that recurse up to Python's limit.
+"""A higher recursion limit while something is recorded, for programs that recurse up to Python's limit.
 
-Recording that runs out of frames half-way would lose records, and raise errors of its own in place of the program's.
+Recording that hits the limit half-way would lose records, and raise errors of its own in place of the program's.
 """
 
 from __future__ import annotations
@@ -10,43 +10,43 @@ import sys
 import threading
 from contextlib import suppress
 
-# More frames than recording takes, whatever is recorded.
-_ROOM = 500
-# As many frames as it takes to get here from the end of a step.
-_FOR_THE_END = 40
+# More frames than recording needs, whatever is recorded.
+_EXTRA_FRAMES = 500
+# The number of frames between the end of a step and this module.
+_FRAMES_TO_END_A_STEP = 40
 _lock = threading.Lock()
-_in_use = 0
+_open_count = 0
 
 
 class HeadRoom:
-    """While it is open, the recursion limit is higher, if the stack is so deep that the limit may be near."""
+    """A context manager that raises the recursion limit, if the stack is so deep that the limit may be near."""
 
     def __init__(self) -> None:
-        self._is_given = False
+        self._is_counted = False
 
     def __enter__(self) -> None:
-        global _in_use  # noqa: PLW0603 - the limit is one for all threads
+        global _open_count  # noqa: PLW0603 - the limit is one for all threads
         if not is_deep():
             return
         with _lock:
-            if _in_use == 0:
-                sys.setrecursionlimit(sys.getrecursionlimit() + _ROOM)
-            _in_use += 1
-        self._is_given = True
+            if _open_count == 0:
+                sys.setrecursionlimit(sys.getrecursionlimit() + _EXTRA_FRAMES)
+            _open_count += 1
+        self._is_counted = True
 
     def __exit__(self, *_: object) -> None:
-        global _in_use  # noqa: PLW0603 - as above
-        if not self._is_given:
+        global _open_count  # noqa: PLW0603 - as above
+        if not self._is_counted:
             return
         with _lock:
-            _in_use -= 1
-            if _in_use == 0:
+            _open_count -= 1
+            if _open_count == 0:
                 with suppress(RecursionError):
-                    sys.setrecursionlimit(sys.getrecursionlimit() - _ROOM)
+                    sys.setrecursionlimit(sys.getrecursionlimit() - _EXTRA_FRAMES)
 
 
 def is_deep() -> bool:
-    """Return whether the recursion limit may be near: calls from C count, too, and are no frames."""
+    """Return whether the recursion limit may be near. A quarter of it decides, since calls from C have no frames."""
     try:
         sys._getframe(sys.getrecursionlimit() // 4)  # noqa: SLF001 - no public function is as quick
     except ValueError:
@@ -54,15 +54,15 @@ def is_deep() -> bool:
     return True
 
 
-def check_room() -> None:
-    """Raise RecursionError if what begins now could not be recorded as ended: the program is about to get it anyway."""
+def check_headroom() -> None:
+    """Raise RecursionError if the end of a step that begins now could not be recorded, since the limit is so near."""
     if is_deep():
-        _descend(_FOR_THE_END)
+        _recurse(_FRAMES_TO_END_A_STEP)
 
 
-def _descend(frames: int) -> None:
+def _recurse(frames: int) -> None:
     if frames:
-        _descend(frames - 1)
+        _recurse(frames - 1)
 
 
 def _after_fork_in_child() -> None:

@@ -1,10 +1,10 @@
-"""What the machine says of itself and of its user, as text that can be recorded, and where the user's contexts are."""
+"""The names of the machine and its user, as text that can be recorded, and the path of the user's contexts."""
 
 from __future__ import annotations
 
 import os
 
-# Of a name, in characters: together with the other one and an @ it fits the name of who asks.
+# The longest name, in characters: two of them with an @ between fit into the name of an actor.
 MAX_NAME = 127
 
 
@@ -28,20 +28,20 @@ def host_name() -> str:
         return ""
 
 
-def who_asks() -> str:
-    """Return user@host."""
+def default_actor() -> str:
+    """Return user@host, who is recorded as having made the changes."""
     return f"{user_name() or f'uid-{os.getuid()}'}@{host_name() or 'unknown'}"
 
 
-def path_of_contexts() -> str:
-    """Return where contexts are kept: in XDG_CONFIG_HOME, or in ~/.config."""
+def contexts_path() -> str:
+    """Return the path of the file with the contexts: in XDG_CONFIG_HOME, or else in ~/.config."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - importing pathlib takes too long
     return f"{home}/tallymark/config.toml"
 
 
-def readable(text: str, most: int) -> str:
-    """Return the text without what is invisible or cannot be sent, which is escaped, and cut where it is long."""
-    text = text[:most].strip()
+def readable(text: str, max_length: int) -> str:
+    """Return at most so many characters of the text, with all that are not printable escaped."""
+    text = text[:max_length].strip()
     if not text.isprintable():
         text = "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
-    return text[:most].strip()
+    return text[:max_length].strip()

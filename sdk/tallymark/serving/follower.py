@@ -21,7 +21,7 @@ from tallymark.errors import NotFound, TallymarkError, Unavailable
 from tallymark.serving.last_good import Found, LastGood
 from tallymark.settings import adjusted
 from tallymark.types.resources import ModelVersion
-from tallymark.types.version_actions import came_from
+from tallymark.types.version_actions import remember_registry
 
 T = TypeVar("T")
 logger = logging.getLogger("tallymark.serving")
@@ -151,7 +151,7 @@ class Follower(Generic[T]):
     def _load_first(self) -> None:
         last_good = self._followed.last_good
         kept = last_good.read() if last_good is not None else None
-        came_from(kept, adjusted(url=self._followed.url, project=self._followed.project))
+        remember_registry(kept, adjusted(url=self._followed.url, project=self._followed.project))
         with self._followed.client(min(PATIENCE, adjusted().timeout or PATIENCE) if kept else None) as client:
             self._renew(client)
         error = self.error

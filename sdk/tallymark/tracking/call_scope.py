@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tallymark.runtime.headroom import HeadRoom, check_room
+from tallymark.runtime.headroom import HeadRoom, check_headroom
 from tallymark.settings import Settings, current
 from tallymark.tracking.context import (
     ActiveRun,
@@ -80,7 +80,7 @@ class CallScope:
         self.frame: Frame
 
     def __enter__(self) -> Self:
-        check_room()
+        check_headroom()
         with HeadRoom():
             self._open()
         self._enter_context()
@@ -97,7 +97,7 @@ class CallScope:
     async def __aenter__(self) -> Self:
         import asyncio
 
-        check_room()
+        check_headroom()
         opening = asyncio.ensure_future(asyncio.to_thread(self._open))
         try:
             await asyncio.shield(opening)

@@ -1,15 +1,15 @@
-"""What the registry keeps, as Python objects.
+"""The registry's resources as Python objects.
 
-A version has methods that ask its registry. What they need, clients and stores, knows the types, so the types do not
-know it: `tallymark` says here how a version is opened.
+Some methods of a version call its registry. They need clients and stores, which import these types, so the types do not
+import them: `tallymark` sets here the function that opens a version.
 
-enums              stages, states, kinds of artifacts, and `Uri`
-references         how people write which version they mean
-proofs             what a proof of a project has found
+enums              stages, states, types and roles of artifacts, and `Uri`
+references         references to versions, and resource names
+proofs             results of verifications and erasures
 recording_problem  what of a run could not be recorded
-artifact_info      an artifact
-html_repr          how notebooks show a resource
-version_actions    the methods of a version that ask its registry
+artifact_info      artifacts
+html_repr          HTML tables, as which notebooks show resources
+version_actions    the methods of a version that call its registry
 resources          models, versions, runs, steps, events and the rest
 """
 
@@ -18,15 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-# How to open a version, which is its first argument, in the registry of the settings that are its second.
+# The function that opens a version, its first argument, in the registry of the settings, its second.
 _openers: list[Callable[[Any, Any], Any]] = []
 
 
-def set_opener(opener: Callable[[Any, Any], Any]) -> None:
-    """Let versions be opened by this function. Light programs open none, so it should import late what it needs."""
+def set_version_opener(opener: Callable[[Any, Any], Any]) -> None:
+    """Set the function that opens versions. It should import lazily, since many programs open none."""
     _openers[:] = [opener]
 
 
-def opened(version: Any, settings: Any) -> Any:
-    """Return the version with what carries out its methods, as `version_actions.OpenedVersion` describes it."""
+def open_version(version: Any, settings: Any) -> Any:
+    """Return a `version_actions.OpenedVersion` for the version, in the registry of the settings."""
     return _openers[0](version, settings)

@@ -1,4 +1,4 @@
-"""`ArtifactInfo`: what the registry keeps of an artifact."""
+"""`ArtifactInfo`: the registry's record of an artifact."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tallymark.types.enums import ArtifactRole, ArtifactType
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ArtifactInfo:
-    """Something kept elsewhere that a version made or was made from: the `ordinal`-th of its name.
+    """An artifact, kept elsewhere, that a version made or used: the `ordinal`-th of its name.
 
-    `digest` is `sha256:` and 64 hexadecimal digits, or empty; `size` is in bytes, 0 when not known; `format` says how
-    its bytes are to be read.
+    `digest` is `sha256:` and 64 hexadecimal digits, or empty; `size` is in bytes, 0 if unknown; `format` says how to
+    read its bytes.
     """
 
     project: str

@@ -1,4 +1,4 @@
-"""The words and values that both sides of the SDK share."""
+"""Stages, states, types and roles of artifacts, and `Uri`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tallymark.errors import InvalidField
 
 
 class Stage(enum.StrEnum):
-    """The lifecycle state of a version. Staging and production hold one version of a model."""
+    """The stage of a version. Staging and production hold at most one version of a model each."""
 
     NONE = "none"
     STAGING = "staging"
@@ -25,14 +25,14 @@ class ArtifactType(enum.StrEnum):
 
 
 class ArtifactRole(enum.StrEnum):
-    """Whether a version made an artifact or was made from it."""
+    """Whether a version made an artifact or used it."""
 
     MADE = "made"
     USED = "used"
 
 
 def stage_of(text: str) -> Stage:
-    """The stage of that name; InvalidField."""
+    """Return the stage of that name. Raises InvalidField."""
     try:
         return Stage(text)
     except ValueError:
@@ -40,7 +40,7 @@ def stage_of(text: str) -> Stage:
 
 
 class RunState(enum.StrEnum):
-    """How far a run has come."""
+    """The state of a run or a step."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -49,6 +49,6 @@ class RunState(enum.StrEnum):
 
 
 class Uri(str):
-    """A metadata value that refers to something elsewhere."""
+    """A metadata value that is a reference to something elsewhere."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""How a notebook shows something: as a small table."""
+"""HTML tables, as which notebooks show resources."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MAX_TEXT = 200
 
 
 def table(title: str, rows: Mapping[str, object], metadata: Mapping[str, object] | None = None) -> str:
-    """HTML: the rows that say something, then metadata by key; all of it escaped."""
-    told = [_row(escape(name), value) for name, value in rows.items() if value not in (None, "")]
+    """Return a table in HTML: the rows that are not empty, then metadata by key, all escaped."""
+    body = [_row(escape(name), value) for name, value in rows.items() if value not in (None, "")]
     values = sorted((metadata or {}).items())
-    told += [_row(f"<code>{escape(key)}</code>", value) for key, value in values[:MAX_VALUES]]
+    body += [_row(f"<code>{escape(key)}</code>", value) for key, value in values[:MAX_VALUES]]
     if len(values) > MAX_VALUES:
-        told.append(_row("…", f"{len(values) - MAX_VALUES} more"))
-    return f"<table><thead><tr><th colspan=2>{escape(title)}</th></tr></thead><tbody>{''.join(told)}</tbody></table>"
+        body.append(_row("…", f"{len(values) - MAX_VALUES} more"))
+    return f"<table><thead><tr><th colspan=2>{escape(title)}</th></tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def _row(heading: str, value: object) -> str:
@@ -29,6 +29,6 @@ def _text(value: object) -> str:
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
-def by(creator: str, time: datetime) -> str:
-    """When it was made, and by whom."""
+def time_and_creator(creator: str, time: datetime) -> str:
+    """Return a text such as `2026-01-31 12:00:00 UTC by ana@laptop`."""
     return f"{_text(time)} by {creator}"

@@ -1,4 +1,4 @@
-"""What a proof of a project has found, and where its log stood."""
+"""Results of verifications and erasures, and checkpoints of a log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """Where a log stood once. Kept elsewhere, it reveals a log that was rewritten together with its hashes.
+    """The position of a log at one time. Kept elsewhere, it reveals a log that was rewritten together with its hashes.
 
-    `hash` is that of its last event then, in hexadecimal; empty before the first.
+    `hash` is that of the last event at that time, in hexadecimal; empty if there was none.
     """
 
     log_id: str
@@ -18,14 +18,14 @@ class Checkpoint(NamedTuple):
 
 
 class Erased(NamedTuple):
-    """From how many events content was erased, and the revision of the event that says so, 0 for a trial."""
+    """The number of events with erased content, and the revision of the event that records it, 0 for a dry run."""
 
     content_count: int
     revision: int
 
 
 class Problem(NamedTuple):
-    """What is wrong, and where."""
+    """A discrepancy that a verification found, and where."""
 
     where: str
     what: str
@@ -33,10 +33,11 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a proof of a project has found: how many things are wrong, and in `problems` the first 100 of them.
+    """The result of a verification of a project: the number of problems, and the first 100 of them.
 
-    `events` were replayed; `checkpoint` is where the log stood, to be kept if it is sound.
-    Content was erased from `erased_count` events, by the events of `erased_by`, the first 100 of them.
+    `events` is the number of events that were replayed, and `checkpoint` the position of the log, to be kept if it is
+    sound. Content was erased from `erased_count` events; `erased_by` has the revisions of the first 100 events that
+    record this.
     """
 
     events: int
@@ -48,5 +49,5 @@ class Proof:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problem_count

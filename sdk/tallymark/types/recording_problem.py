@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RecordingProblem:
-    """Something that could not be recorded (`metadata 'auc'`), why, and how often that happened."""
+    """What could not be recorded (`metadata 'auc'`), why, and how often."""
 
     subject: str
     problem: str

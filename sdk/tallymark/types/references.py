@@ -1,12 +1,12 @@
-"""How people write which version they mean, and what that is as a resource name.
+"""References to versions, and the resource names that they mean.
 
-    churn               the version of the highest number
-    churn/41            the version of that number
+    churn               the version with the highest number
+    churn/41            the version with that number
     churn@production    the version in that stage; also @staging
     churn@champion      the version at which that alias points
-    churn==1.0.5        the version of that explicit name
+    churn==1.0.5        the version with that explicit name
 
-A resource name, `projects/default/models/churn/versions/41`, is taken too.
+A resource name, `projects/default/models/churn/versions/41`, is accepted, too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def project_name(project: str) -> str:
 
 
 def model_name(project: str, model: str) -> str:
-    """The resource name of a model, given by name or by resource name."""
+    """Return the resource name of a model, given by name or by resource name."""
     return model if model.startswith("projects/") else f"projects/{project}/models/{model}"
 
 
 def version_name(project: str, reference: str) -> str:
-    """The resource name of a version, given as people write it or by resource name."""
+    """Return the resource name of a version, given by reference or by resource name."""
     if reference.startswith("projects/"):
         return reference
     for mark, prefix in (("==", "="), ("@", "@"), ("/", "")):
@@ -34,22 +34,22 @@ def version_name(project: str, reference: str) -> str:
 
 
 def artifact_name(project: str, reference: str, artifact: str) -> str:
-    """The resource name of an artifact of a version; `artifact` may end in `@` and its ordinal."""
+    """Return the resource name of an artifact of a version; `artifact` may end in `@` and its ordinal."""
     return f"{version_name(project, reference)}/artifacts/{artifact}"
 
 
 def means_version(reference: str) -> bool:
-    """Whether it names a version by more than its model, so that it cannot mean the model itself."""
+    """Return whether the reference names a version by more than its model, so that it cannot mean the model."""
     if reference.startswith("projects/"):
         return "/versions/" in reference
     return any(mark in reference for mark in ("==", "@", "/"))
 
 
 def run_name(project: str, run: str) -> str:
-    """The resource name of a run, given by id or by resource name."""
+    """Return the resource name of a run, given by id or by resource name."""
     return run if run.startswith("projects/") else f"projects/{project}/runs/{run}"
 
 
 def last_segment(name: str) -> str:
-    """The last segment of a resource name."""
+    """Return the last segment of a resource name."""
     return name.rsplit("/", 1)[-1]

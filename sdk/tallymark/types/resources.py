@@ -1,4 +1,4 @@
-"""What the registry keeps, as it was when it was read. Times are UTC. Reading a field never calls the service."""
+"""The registry's resources, as they were when they were read. Times are UTC. Fields never call the service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tallymark.types.artifact_info import ArtifactInfo
 from tallymark.types.enums import RunState, Stage, Uri
-from tallymark.types.html_repr import by, table
+from tallymark.types.html_repr import table, time_and_creator
 from tallymark.types.recording_problem import RecordingProblem
 from tallymark.types.version_actions import VersionActions
 
@@ -18,9 +18,9 @@ Value = float | bool | str | datetime | Uri | None | list["Value"] | dict[str, "
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Project:
-    """A project: its models, its runs, and the one log of their changes.
+    """A project, with its own models, runs and log.
 
-    One that the operator of the service created has no creator and no time. By `log_id` a cursor knows the log.
+    A project that the operator of the service created has no creator and no time. `log_id` identifies its log.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ModelInfo:
-    """A model. `last_number` is the highest number given in its line, 0 before the first version.
+    """A model. `last_number` is the highest number that a version of it was given, 0 before the first.
 
-    `latest_number`, `production_number` and `staging_number` are the versions that these words mean, 0 for none, and
-    `aliases` the versions at which the aliases point. The resource of an event does not have them.
+    `latest_number`, `production_number` and `staging_number` are the numbers of these versions, 0 for none, and
+    `aliases` maps each alias to the number of its version. In events these four are empty.
     """
 
     project: str
@@ -92,7 +92,7 @@ class ModelInfo:
             "production": self.production_number or "none",
             "staging": self.staging_number or "none",
             "aliases": ", ".join(f"{alias} → {number}" for alias, number in self.aliases.items()),
-            "created": by(self.creator, self.create_time),
+            "created": time_and_creator(self.creator, self.create_time),
             "deleted": self.delete_time,
         }
         return table(self.name, rows)
@@ -100,11 +100,11 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ModelVersion(VersionActions):
-    """One version of a model.
+    """A version of a model.
 
-    `name` is its explicit name, or its number as text. `run` is the id of the run that made it, and `run_state` how far
-    that run has come, None outside a run; `automatic` marks the one version that was numbered automatically for the run
-    and model. `series` are the metrics that have points, each with its highest step.
+    `name` is its explicit name, or its number as text. `run` is the id of the run that made it, and `run_state` the
+    state of that run; both are None for a version made outside of runs. `automatic` marks the one version that was
+    created automatically for the run and model. `series` maps each metric with points to its highest step.
     """
 
     project: str
@@ -149,7 +149,7 @@ class ModelVersion(VersionActions):
             "run": self.run,
             "run state": self.run_state.value if self.run_state else None,
             "step": self.step,
-            "created": by(self.creator, self.create_time),
+            "created": time_and_creator(self.creator, self.create_time),
             "deleted": self.delete_time,
         }
         return table(f"{self.model} No.{self.number}", rows, self.metadata)
@@ -157,11 +157,11 @@ class ModelVersion(VersionActions):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
-    """One execution of a pipeline. `model_version` is the resource name of the version that its own model means.
+    """A run: one execution of a pipeline. `model_version` is the resource name of the version of the pipeline's model.
 
-    `start_time` is when the program started it by its own clock, None when it did not say. A run from which no
-    heartbeat arrives within `heartbeat_timeout` is recorded as lost; with None it never is. `recording_problems` is
-    what of the run could not be recorded, and `command` the command line that started the program.
+    `start_time` is when the program started the run by its own clock, None if it was not reported. A run without a
+    heartbeat for `heartbeat_timeout` is recorded as lost; None means never. `recording_problems` lists what could not
+    be recorded, and `command` is the command line that started the program.
     """
 
     project: str
@@ -202,7 +202,7 @@ class Run:
             "host": self.host,
             "command": self.command,
             "recording problems": sum(problem.count for problem in self.recording_problems) or None,
-            "started": by(self.creator, self.create_time),
+            "started": time_and_creator(self.creator, self.create_time),
             "ended": self.end_time,
         }
         return table(f"run {self.id}", rows)
@@ -212,7 +212,7 @@ class Run:
 class RunStep:
     """One execution of a step. `model_version` is the resource name of the version in force in it.
 
-    `start_time` is when the program started it by its own clock, None when it did not say.
+    `start_time` is when the program started the step by its own clock, None if it was not reported.
     """
 
     project: str
@@ -239,7 +239,7 @@ class RunStep:
 
 
 class MetricPoint(NamedTuple):
-    """One measurement of a metric. Without a time, when it is logged."""
+    """A point of a metric. Without a time, the time at which it is logged counts."""
 
     key: str
     step: int
@@ -249,7 +249,7 @@ class MetricPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricChange:
-    """Points logged to a version (its resource name), and the metrics whose points were taken away before that."""
+    """Points logged to a version, by its resource name, and the metrics whose points were deleted before that."""
 
     model_version: str
     points: tuple[MetricPoint, ...]
@@ -257,13 +257,13 @@ class MetricChange:
 
     @property
     def resource_name(self) -> str:
-        """The version's."""
+        """The resource name of the version."""
         return self.model_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionUse:
-    """That a run used a version which it did not make; both by resource name."""
+    """The use of a version by a run that did not make it; both by resource name."""
 
     run: str
     step: str
@@ -271,15 +271,15 @@ class VersionUse:
 
     @property
     def resource_name(self) -> str:
-        """The version's."""
+        """The resource name of the version."""
         return self.model_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """What was erased from the log: of what, by its resource name, and what of it, with `*` for keys and names.
+    """An erasure from the log: the resource name, and the paths that were erased, with `*` for keys and names.
 
-    `content_count` is from how many events; `digest` is by what the erasure is proved.
+    `content_count` is the number of events with erased content; `digest` is the digest that proves the erasure.
     """
 
     name: str
@@ -289,13 +289,13 @@ class Erasure:
 
     @property
     def resource_name(self) -> str:
-        """That of what it was erased."""
+        """The name of the resource whose content was erased."""
         return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineageNode:
-    """A version, a run or an artifact, and how many edges it is from where the question began."""
+    """A version, a run or an artifact, and its distance from the start of the query, in edges."""
 
     id: str
     depth: int
@@ -304,9 +304,9 @@ class LineageNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """What came from what: `edges` go from the id of a source to the id of what came from it.
+    """A graph of sources and results: `edges` go from the id of a source to the id of its result.
 
-    `truncated` tells that there is more than was asked for, or than is told at once.
+    `truncated` is True if there are nodes beyond the depth of the query, or more than one answer holds.
     """
 
     nodes: tuple[LineageNode, ...]
@@ -317,14 +317,14 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Event:
-    """What one revision of the log changed, and what the resource became.
+    """An event: the change of one revision of the log, and the resource after it.
 
     `kind` is one of model_created, model_updated, model_renamed, model_deleted, model_undeleted, model_purged,
     version_created, version_updated, version_renamed, version_deleted, version_undeleted, version_purged, version_used,
     stage_changed, alias_set, alias_deleted, metadata_logged, metrics_logged, artifact_linked, artifact_unlinked,
     version_run_state_changed, run_started, run_finished, run_lost, run_resumed, recording_problems_reported,
-    step_started, step_finished, project_created, erased. `erased_revision` is that of the last event that erased
-    content of this one, 0 if none has.
+    step_started, step_finished, project_created, erased. `erased_revision` is the revision of the last event that
+    records an erasure from this one, 0 for none.
     """
 
     revision: int
@@ -344,7 +344,7 @@ class Event:
 
 
 class Heartbeat(NamedTuple):
-    """The answer to a heartbeat: the run's state, and within what time the next must arrive, None if never."""
+    """The answer to a heartbeat: the run's state, and the time within which the next must arrive, None for any."""
 
     state: RunState
     deadline: timedelta | None
@@ -352,7 +352,7 @@ class Heartbeat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """The version that was asked for, and whether asking created it."""
+    """The version that `ensure_version` found or created, and whether it was created."""
 
     version: ModelVersion
     created: bool
@@ -360,7 +360,7 @@ class Ensured:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run, whether it was started now or joined, and the version that its pipeline's model means in it."""
+    """A run, whether it was created or joined, and the version of its pipeline's model."""
 
     run: Run
     created: bool

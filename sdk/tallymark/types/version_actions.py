@@ -1,6 +1,6 @@
-"""What can be done with a version, however a program came by it: from a list, `get_version`, an event or `follow`.
+"""The methods of a version that call its registry, whether it comes from a list, `get_version`, an event or `follow`.
 
-A version remembers the registry from which it came, so that what is done with it is done there.
+A version remembers the registry from which it was read, and its methods call that one.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tallymark.errors import ArtifactNotFound
 from tallymark.settings import Settings, current
-from tallymark.types import opened
+from tallymark.types import open_version
 from tallymark.types.enums import Stage, stage_of
 
 if TYPE_CHECKING:
     from tallymark.types.artifact_info import ArtifactInfo
 
 
-# What has no version in it, and makes up the longest pages: points of metrics.
-_PLAIN = {str, int, float, bytes, bool, type(None), datetime}
+# Types that contain no version. Pages of metric points, the longest ones, consist of them.
+_SCALAR_TYPES = {str, int, float, bytes, bool, type(None), datetime}
 
 
 class OpenedVersion(Protocol):
-    """A version together with its registry and its artifacts: what carries out the methods of `VersionActions`."""
+    """A version together with its registry and its artifacts, which implements the methods of `VersionActions`."""
 
     def list_artifacts(self) -> list[ArtifactInfo]:
         """Return the version's artifacts, in the order in which they were linked."""
@@ -45,10 +45,10 @@ class OpenedVersion(Protocol):
 
 
 class VersionActions:
-    """The methods of a ModelVersion that call the registry from which it came.
+    """The methods of a ModelVersion that call the registry from which it was read.
 
-    They wait for it, so in asyncio code call them by `asyncio.to_thread`. The version itself stays as it was read. The
-    registry is no field: it counts neither in comparisons nor in what is shown.
+    They block, so in asyncio code call them by `asyncio.to_thread`. They do not change the object itself. The registry
+    is not a field, so it is neither compared nor shown.
     """
 
     __slots__ = ("_registry",)
@@ -64,7 +64,7 @@ class VersionActions:
 
     @property
     def artifacts(self) -> list[ArtifactInfo]:
-        """What the version made and was made from, read now, in the order in which it was linked."""
+        """The artifacts that the version made and used, read now, in the order in which they were linked."""
         return [] if current().disabled else self._opened().list_artifacts()
 
     def load(
@@ -74,29 +74,46 @@ class VersionActions:
         format: str | None = None,  # noqa: A002 - the contract's word
         trusted: Sequence[str] = (),
     ) -> Any:
-        """Return the value of an artifact, by `classifier` (the newest) or `classifier@2`, verified by its digest.
+        """Load an artifact, and verify its digest.
 
-        Within a run, the version of the model in force is linked to the artifact as made from it.
+        Within a run, the artifact is linked as used to the version of the model in force.
 
         Args:
-            name: The artifact's name.
+            name: `classifier` for the newest of that name, or `classifier@2`.
             format: How to read it, if not as it was saved.
-            trusted: Types that a file in the format skops may hold, beside those of scikit-learn, LightGBM and XGBoost
-                and of the setting `trusted_types`: qualified names, or `my_package.*`.
+            trusted: Types that a file in the format skops may contain, beside those of scikit-learn, LightGBM and
+                XGBoost and of the setting `trusted_types`: qualified names, or `my_package.*`.
+
+        Returns:
+            The value of the artifact.
 
         Raises:
             ArtifactNotFound: The version has no such artifact.
-            DigestMismatch: The bytes are not those that were linked.
+            DigestMismatch: The bytes do not have the digest with which the artifact was linked.
+            StoreNotTrusted: The artifact is in a store that the settings do not trust.
             StoreUnavailable: The store cannot be read.
         """
         return self._with_artifact(name).load(name, format, trusted)
 
     def download(self, name: str, folder: str | os.PathLike[str] = ".", *, force: bool = False) -> Path:
-        """Download an artifact into a folder, which is made if need be, verify it, and return its path.
+        """Download an artifact, and verify its digest.
 
-        The file is called as the artifact, such as `classifier.skops`; an artifact that is a folder becomes one. Raises
-        AlreadyExists if something of that name is there and `force` does not say to replace it, ArtifactNotFound,
-        DigestMismatch, StoreUnavailable.
+        The file has the artifact's name, such as `classifier.skops`; an artifact that is a folder becomes a folder.
+
+        Args:
+            name: `classifier` for the newest of that name, or `classifier@2`.
+            folder: The folder to write it to, which is created if it does not exist.
+            force: Replace what has that name in the folder.
+
+        Returns:
+            The path of the file or folder.
+
+        Raises:
+            AlreadyExists: Something has that name in the folder, and `force` is False.
+            ArtifactNotFound: The version has no such artifact.
+            DigestMismatch: The bytes do not have the digest with which the artifact was linked.
+            StoreNotTrusted: The artifact is in a store that the settings do not trust.
+            StoreUnavailable: The store cannot be read.
         """
         return self._with_artifact(name).download(name, Path(folder), force=force)
 
@@ -108,17 +125,20 @@ class VersionActions:
         reason: str = "",
         allow_unfinished_run: bool = False,
     ) -> Self:
-        """Move the version to a stage, and return it as it is then.
+        """Move the version to a stage.
 
         Args:
             stage: `production`, `staging`, `archived` or `none`.
             force: Move the version that holds the stage to the archive.
-            reason: Why, for the history.
-            allow_unfinished_run: Take a version whose run failed, is lost or still goes on; this needs a reason.
+            reason: Why, for the log.
+            allow_unfinished_run: Move it although its run failed, is lost or still running; this needs a reason.
+
+        Returns:
+            The moved version, as a new object.
 
         Raises:
             VersionNotFound: The version was deleted or purged.
-            StageOccupied: Another version holds the stage.
+            StageOccupied: Another version holds the stage, and `force` is False.
             RunNotSucceeded: The run that made the version has not succeeded.
         """
         if current().disabled:
@@ -128,9 +148,19 @@ class VersionActions:
         return moved
 
     def set_alias(self, alias: str, *, expected_number: int | None = None, reason: str = "") -> Self:
-        """Point an alias at the version, and return the version as it is then.
+        """Point an alias at the version.
 
-        Raises AliasMoved if the alias is not where it is expected (0: nowhere), VersionNotFound.
+        Args:
+            alias: The alias, such as `champion`.
+            expected_number: Make the change only if the alias points at this number now; 0 stands for no version.
+            reason: Why, for the log.
+
+        Returns:
+            The version with its aliases, as a new object.
+
+        Raises:
+            VersionNotFound: The version was deleted or purged.
+            AliasMoved: The alias does not point at the expected number.
         """
         if current().disabled:
             return self._changed(aliases=(alias,))
@@ -138,7 +168,7 @@ class VersionActions:
         return pointed_at
 
     def _as_dataclass(self) -> Any:
-        """Return the version as what it is besides: nothing else has these methods."""
+        """Return the version, typed as the dataclass that it is: only ModelVersion has these methods."""
         return self
 
     def _changed(self, **changes: Any) -> Self:
@@ -149,12 +179,12 @@ class VersionActions:
         return getattr(self, "_registry", None)
 
     def _opened(self) -> OpenedVersion:
-        """Return what carries out the methods."""
-        found: OpenedVersion = opened(self, self._settings() or current())
-        return found
+        """Return the object that implements the methods."""
+        opened: OpenedVersion = open_version(self, self._settings() or current())
+        return opened
 
     def _with_artifact(self, name: str) -> OpenedVersion:
-        """Return what carries out the methods, if the version can have the artifact at all."""
+        """Return the object that implements the methods. Raises ArtifactNotFound if nothing is recorded."""
         if current().disabled:
             raise ArtifactNotFound(
                 f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
@@ -162,24 +192,24 @@ class VersionActions:
         return self._opened()
 
 
-def came_from(found: Any, registry: Settings) -> None:
-    """Let every version in what a client returns remember the registry: in pages, events, lineage and the like."""
-    if type(found) in _PLAIN:
+def remember_registry(result: Any, registry: Settings) -> None:
+    """Have every version in the result of a call remember the registry: in pages, events, lineage and the like."""
+    if type(result) in _SCALAR_TYPES:
         return
-    if isinstance(found, VersionActions):
-        object.__setattr__(found, "_registry", registry)
+    if isinstance(result, VersionActions):
+        object.__setattr__(result, "_registry", registry)
         return
-    if isinstance(found, list | tuple):
-        for item in found:
-            came_from(item, registry)
+    if isinstance(result, list | tuple):
+        for item in result:
+            remember_registry(item, registry)
         return
     for name in ("version", "resource", "nodes"):
-        if hasattr(found, name):
-            came_from(getattr(found, name), registry)
+        if hasattr(result, name):
+            remember_registry(getattr(result, name), registry)
 
 
 def _rebuilt(kind: type[VersionActions], values: dict[str, Any], registry: Settings | None) -> VersionActions:
     version = kind(**values)
     if registry is not None:
-        came_from(version, registry)
+        remember_registry(version, registry)
     return version
