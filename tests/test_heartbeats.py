@@ -22,7 +22,7 @@ from tallymark_server.registry import Registry
 from tallymark_server.storage.contract import Storage
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.watch import Bell
-from tallymark_server.writer import BRIEF_CHANGES, Writer
+from tallymark_server.writer import MAX_BRIEF_CHANGES, Writer
 
 SECOND = 1_000_000
 DEADLINE = 30.0
@@ -200,7 +200,7 @@ async def test_a_run_whose_finisher_left_is_awaited_no_longer(tmp_path: Path) ->
 
 async def test_a_run_of_very_many_versions_ends_outside_the_loop(tmp_path: Path) -> None:
     """More versions than the event loop changes are changed in a thread, in one step; so is a repetition answered."""
-    count = BRIEF_CHANGES + 50
+    count = MAX_BRIEF_CHANGES + 50
     async with served(tmp_path) as service:
         await service.start("r1", 3600 * SECOND)
         await asyncio.gather(*(service.writer.execute(ensure(f"v{number}", run="r1")) for number in range(count)))

@@ -1,4 +1,4 @@
-"""The line: for whom it waits before it begins a batch."""
+"""The writer: how long it waits for callers before it begins a batch."""
 
 from __future__ import annotations
 
@@ -7,61 +7,61 @@ import asyncio
 import pytest
 
 from tallymark_server import writer
-from tallymark_server.writer import FEW, MAX_DOUBT, QUIET_TURNS, Gathering
+from tallymark_server.writer import MAX_IDLE_CALLERS, MAX_BACKOFF, QUIET_TURNS, BatchWindow
 
 
-async def begins_at_once(gathering: Gathering, waiting: int) -> bool:
-    """Whether the line begins without a wait; if not, the wait has ended in vain afterwards."""
-    task = asyncio.create_task(gathering.wait(range(waiting)))
+async def begins_at_once(window: BatchWindow, waiting: int) -> bool:
+    """Return whether the batch begins without a wait. If not, the wait has ended in vain on return."""
+    task = asyncio.create_task(window.wait(range(waiting)))
     await asyncio.sleep(0)
     at_once = task.done()
     await task
     return at_once
 
 
-async def test_one_caller_alone_waits_for_nobody() -> None:
-    """After an answer to one, the next that comes is taken at once."""
-    gathering = Gathering(1000)
-    assert await begins_at_once(gathering, 1)
-    gathering.expect(1)
-    assert await begins_at_once(gathering, 1)
+async def test_a_single_caller_is_never_delayed() -> None:
+    """After the answer to a single caller, its next command begins a batch at once."""
+    window = BatchWindow(1000)
+    assert await begins_at_once(window, 1)
+    window.expect(1)
+    assert await begins_at_once(window, 1)
 
 
-async def test_who_was_answered_together_goes_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line begins when as many have come as were answered, and not before."""
-    monkeypatch.setattr(writer, "PATIENCE", 60)
-    gathering = Gathering(1000)
-    gathering.expect(3)
-    waiting = asyncio.create_task(gathering.wait(range(1)))
+async def test_callers_answered_together_share_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch begins when as many callers wait as were answered, and not before."""
+    monkeypatch.setattr(writer, "MAX_IDLE_WAIT", 60)
+    window = BatchWindow(1000)
+    window.expect(3)
+    waiting = asyncio.create_task(window.wait(range(1)))
     await asyncio.sleep(0)
-    gathering.arrive(2)
+    window.arrive(2)
     await asyncio.sleep(0)
     assert not waiting.done()
-    gathering.arrive(3)
+    window.arrive(3)
     await waiting
 
 
-async def test_who_does_not_come_again_is_waited_for_ever_more_seldom() -> None:
-    """After each wait in vain twice as many batches begin at once, up to a bound."""
-    gathering = Gathering(1000)
-    gathering.expect(2)
-    assert not await begins_at_once(gathering, 1)
+async def test_the_batch_window_backs_off_after_wasted_waits() -> None:
+    """After each wait in vain, twice as many batches begin without a wait, up to a bound."""
+    window = BatchWindow(1000)
+    window.expect(2)
+    assert not await begins_at_once(window, 1)
     passed = []
     for _ in range(7):
         passed.append(0)
-        while await begins_at_once(gathering, 1):
+        while await begins_at_once(window, 1):
             passed[-1] += 1
     assert passed == [2, 4, 8, 16, 32, 64, 64]
-    assert max(passed) == MAX_DOUBT
+    assert max(passed) == MAX_BACKOFF
 
 
-async def test_of_many_the_line_takes_whoever_comes_until_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With many callers, each that comes keeps the line open for some turns of the loop more."""
-    monkeypatch.setattr(writer, "MANY_PATIENCE", 60)
-    gathering = Gathering(1000)
-    gathering.expect(FEW + 1)
+async def test_many_callers_keep_the_window_open_until_none_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many callers, each that arrives keeps the window open for some more turns of the loop."""
+    monkeypatch.setattr(writer, "MAX_BUSY_WAIT", 60)
+    window = BatchWindow(1000)
+    window.expect(MAX_IDLE_CALLERS + 1)
     waiting = [0]
-    task = asyncio.create_task(gathering.wait(waiting))
+    task = asyncio.create_task(window.wait(waiting))
     for _ in range(QUIET_TURNS):
         await asyncio.sleep(0)
     waiting.append(1)
@@ -71,11 +71,11 @@ async def test_of_many_the_line_takes_whoever_comes_until_it_is_quiet(monkeypatc
     await task
 
 
-async def test_no_more_are_waited_for_than_may_wait() -> None:
-    """Where few may wait, the line begins when these are there: others are refused meanwhile, and never come."""
-    gathering = Gathering(2)
-    gathering.expect(5)
-    assert not await begins_at_once(gathering, 1)
-    gathering = Gathering(2)
-    gathering.expect(5)
-    assert await begins_at_once(gathering, 2)
+async def test_no_more_callers_are_expected_than_fit_in_the_queue() -> None:
+    """With a short queue, a batch begins when it is full, since all other callers are refused."""
+    window = BatchWindow(2)
+    window.expect(5)
+    assert not await begins_at_once(window, 1)
+    window = BatchWindow(2)
+    window.expect(5)
+    assert await begins_at_once(window, 2)

@@ -1,4 +1,4 @@
-"""Puts the rooms together, starts them and stops them in order. The only place that knows them all."""
+"""The server as a whole: its parts are created, started and stopped in order here, and only here."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from tallymark_server.watch import Bell
 from tallymark_server.web.server import HttpServer
 from tallymark_server.writer import Writer
 
-# The storage's thread and the event loop take turns at the interpreter: with the default of 5 ms each statement of a
-# busy server would wait that long.
+# The storage's thread and the event loop share the interpreter: with the default of 5 ms, each statement of a busy
+# server would wait that long.
 SWITCH_INTERVAL = 0.0005
-# A stopping server goes on answering new calls that it stops until none has come for this long, in seconds, and no
-# longer than the second: clients that call again at once must not keep it from stopping.
-DRAIN_QUIET, DRAIN_LIMIT = 0.2, 1.0
+# A stopping server goes on refusing new calls until none has arrived for DRAIN_QUIET seconds, and for DRAIN_LIMIT
+# seconds at most: clients that retry at once must not keep it from stopping.
+DRAIN_QUIET = 0.2
+DRAIN_LIMIT = 1.0
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers. `dashboard` is where, empty if nowhere. `failed` is done when it can go on no longer."""
+    """A running server. `dashboard` is its address, or empty. `failed` is done when the server cannot go on."""
 
     host: str
     port: int
@@ -53,11 +54,9 @@ class Running:
 
 @asynccontextmanager
 async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> AsyncIterator[Running]:
-    """A server that answers, until the context is left; then what waits in line is answered, and streams are ended.
+    """Run the server until the context is left, then answer the commands in the queue and end the streams.
 
-    `wall` is the machine's clock, in microseconds since 1970.
-
-    CannotOpenError, CannotListenError.
+    `wall` is the machine's clock, in microseconds since 1970. Raises CannotOpenError or CannotListenError.
     """
     async with open_sqlite(settings.db, settings.projects) as storage:
         bell = Bell()
@@ -67,12 +66,14 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat)
         server = GrpcServer(registry, settings.max_connection_age, settings.grace)
         web = HttpServer(registry, settings.http_names, settings.http_origins)
-        line, losing = asyncio.create_task(writer.serve()), asyncio.create_task(heartbeats.serve())
+        deciding, losing = asyncio.create_task(writer.serve()), asyncio.create_task(heartbeats.serve())
         try:
             dashboard = "" if settings.http is None else _url(settings.http[0], web.listen(*settings.http))
             port = await server.start(settings.host, settings.port)
             tasks = (
-                [line, losing, asyncio.create_task(web.serve(port or settings.host))] if dashboard else [line, losing]
+                [deciding, losing, asyncio.create_task(web.serve(port or settings.host))]
+                if dashboard
+                else [deciding, losing]
             )
             yield Running(settings.host, port, dashboard, asyncio.ensure_future(_failed(tasks)))
             server.refuse()
@@ -81,13 +82,13 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
             writer.stop()
             bell.close()
             await web.stop()
-            await asyncio.wait((line,))
+            await asyncio.wait((deciding,))
             await _drain(writer, settings.grace)
             await server.stop(settings.grace)
 
 
 async def _failed(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Done when the first of the tasks is, and failed as it is."""
+    """Wait for the first of the tasks to end. Raises its exception."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
@@ -102,31 +103,31 @@ def _address(host: str, port: int) -> str:
 def _url(host: str, port: int) -> str:
     if host.startswith(PREFIX):
         return host
-    # What listens everywhere is found here.
+    # A browser on this machine reaches a server that listens everywhere.
     return f"http://{_address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}/"  # noqa: S104 - compared
 
 
 async def _drain(writer: Writer, grace: float) -> None:
-    """Answer calls on their way that the service stops, until none comes: gRPC would cut them without a message."""
+    """Refuse late calls until none arrives, so that they get a message: gRPC would cut them without one."""
     clock = asyncio.get_running_loop().time
     until = clock() + min(grace, DRAIN_LIMIT)
     answered = -1
-    while answered != writer.turned_away and clock() < until:
-        answered = writer.turned_away
+    while answered != writer.refused_while_stopping and clock() < until:
+        answered = writer.refused_while_stopping
         await asyncio.sleep(DRAIN_QUIET)
 
 
 def _raise_file_limit() -> None:
-    """Open as many files as the system lets this process open: each connection is one."""
+    """Raise the limit of open files to the hard limit: each connection needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems refuse what they name as the limit
+    with suppress(ValueError, OSError):  # some systems refuse the limit that they report
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP.
 
-    `announce` is called with the address, and the dashboard's, when the server answers.
+    `announce` is called with the addresses of the server and of its dashboard once they accept calls.
     """
     telemetry.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -134,11 +135,11 @@ async def serve(settings: Settings, announce: Callable[[str, str], None]) -> Non
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Under nohup a terminal that is closed is no reason to stop.
+        # Under nohup, closing the terminal must not stop the server.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, stopped.set)
     async with running(settings) as server:
-        # What lives now lives to the end: the collector need not look at it again.
+        # All objects of this point live until the end, so the garbage collector can skip them.
         gc.freeze()
         announce(server.address, server.dashboard)
         _log.info(
@@ -149,9 +150,9 @@ async def serve(settings: Settings, announce: Callable[[str, str], None]) -> Non
             projects=settings.projects,
             pid=os.getpid(),
         )
-        asked = asyncio.create_task(stopped.wait())
-        await asyncio.wait((asked, server.failed), return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        stop_requested = asyncio.create_task(stopped.wait())
+        await asyncio.wait((stop_requested, server.failed), return_when=asyncio.FIRST_COMPLETED)
+        stop_requested.cancel()
         _log.info("stopping")
     if not stopped.is_set():
         await server.failed

@@ -1,8 +1,8 @@
-"""The one line: every change to the registry passes through here, in order.
+"""The writer: the one queue through which every change to the registry passes, in order.
 
-Callers hand over a command and wait for its answer. The writer takes whatever is waiting, decides it in order on what
-it has loaded, commits once, and answers only after the commit. A caller that stops waiting changes nothing: its command
-has its place in the line, and keeps it.
+Callers hand over a command and wait for its answer. The writer takes a batch from the queue, decides it in order on the
+state that it has loaded, commits once, and answers only after the commit. A caller that stops waiting changes nothing:
+its command stays in the queue and is decided.
 """
 
 from __future__ import annotations
@@ -25,28 +25,30 @@ T = TypeVar("T")
 Clock = Callable[[], int]
 Answer = Outcome | RegistryError
 
-# A batch takes no more commands once it will write so many rows, which takes some milliseconds.
+# A batch takes no more commands once it will write this many rows, which takes some milliseconds.
 MAX_ROWS = 512
-# So few callers leave the event loop idle in between; more keep it busy.
-FEW = 16
-# How long to wait for few, in seconds: a call takes about a tenth of a millisecond to come in.
-PATIENCE, PATIENCE_EACH = 0.001, 0.0001
-# How long to wait for many, in seconds, and after how many turns of the loop without anybody the line is quiet.
-MANY_PATIENCE, QUIET_TURNS = 0.006, 30
-# After waits in vain, nobody is waited for in at most so many batches.
-MAX_DOUBT = 64
-# What writes no more rows than this is done in the event loop: the last command of a batch may be a large one.
-BRIEF = 700
-# Another state of the run changes a version that is there, which takes twice as long as a new one.
-BRIEF_CHANGES = BRIEF // 2
+# Up to this many callers leave the event loop idle between batches; more keep it busy.
+MAX_IDLE_CALLERS = 16
+# How long to wait idle for them, in seconds: a call takes about a tenth of a millisecond to come in.
+MAX_IDLE_WAIT = 0.001
+IDLE_WAIT_PER_CALLER = 0.0001
+# How long to wait for more callers than that, in seconds, and how many turns of the loop without a call end the wait.
+MAX_BUSY_WAIT = 0.006
+QUIET_TURNS = 30
+# How many batches at most begin without a wait, after waits in vain.
+MAX_BACKOFF = 64
+# A batch that writes no more rows is decided in the event loop; the last command of a batch may be a large one.
+MAX_BRIEF_ROWS = 700
+# A new run state updates existing versions, which takes twice as long as inserting.
+MAX_BRIEF_CHANGES = MAX_BRIEF_ROWS // 2
 
 _log = structlog.get_logger()
 
 
 class Writer:
-    """The one line. `capacity` is how many commands may wait; more are refused at once.
+    """The one queue of commands. `capacity` is how many may wait; more are refused at once.
 
-    `turned_away` counts the commands that came too late, when the line was stopping.
+    `refused_while_stopping` counts the commands that arrived after `stop`.
     """
 
     def __init__(self, storage: Storage, bell: Bell, clock: Clock, capacity: int) -> None:
@@ -57,24 +59,24 @@ class Writer:
         self._waiting: deque[tuple[AnyCommand, asyncio.Future[Outcome]]] = deque()
         self._arrival = asyncio.Event()
         self._stopping = False
-        self.turned_away = 0
-        self._gathering = Gathering(capacity)
+        self.refused_while_stopping = 0
+        self._window = BatchWindow(capacity)
 
     async def execute(self, command: Command[T]) -> T:
-        """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
+        """Return the answer to the command once its effect is durable. Raises a RegistryError if it is refused."""
         if self._stopping:
-            self.turned_away += 1
+            self.refused_while_stopping += 1
             raise Stopping
         if len(self._waiting) >= self._capacity:
             raise Overloaded(len(self._waiting))
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((cast("AnyCommand", command), answer))
         self._arrival.set()
-        self._gathering.arrive(len(self._waiting))
+        self._window.arrive(len(self._waiting))
         return cast("T", await answer)
 
     def stop(self) -> None:
-        """Take no more commands; `serve` ends when those that wait are answered."""
+        """Accept no more commands. `serve` returns once those in the queue are answered."""
         self._stopping = True
         self._arrival.set()
 
@@ -82,18 +84,18 @@ class Writer:
         """Decide commands until stopped."""
         while True:
             await self._arrival.wait()
-            await self._gathering.wait(self._waiting)
-            batch = self._first()
+            await self._window.wait(self._waiting)
+            batch = self._next_batch()
             if not self._waiting:
                 if self._stopping and not batch:
                     return
                 if not self._stopping:
                     self._arrival.clear()
             await self._decide(batch)
-            self._gathering.expect(len(batch) + len(self._waiting))
+            self._window.expect(len(batch) + len(self._waiting))
 
-    def _first(self) -> list[tuple[AnyCommand, asyncio.Future[Outcome]]]:
-        """The first of those who wait, so many that the batch is as large as it may be."""
+    def _next_batch(self) -> list[tuple[AnyCommand, asyncio.Future[Outcome]]]:
+        """Remove and return the first commands in the queue, up to the size of a batch."""
         batch = []
         rows = 0
         while self._waiting and rows < MAX_ROWS:
@@ -107,91 +109,93 @@ class Writer:
             answers = await self._answers(commands)
         except StorageUnavailable as error:
             await _log.aerror("storage unavailable", problem=str(error), commands=len(batch))
-            # It may have had its effect all the same.
+            # The commit may have happened all the same.
             self._bell.ring({command.project for command in commands})
             for _, answer in batch:
-                _give(answer, error)
+                _resolve_future(answer, error)
         except Exception as error:  # noqa: BLE001 - a defect must fail the command that meets it, and no other
             if len(batch) == 1:
-                _give(batch[0][1], error)
+                _resolve_future(batch[0][1], error)
                 return
             for item in batch:
                 await self._decide([item])
         else:
-            # Readers are woken before the writers are answered: who is answered finds the readers on their way.
+            # Readers are woken first, so that they are not behind when a caller gets its answer.
             self._bell.ring({command.project for command in commands})
             for (_, answer), given in zip(batch, answers, strict=True):
-                _give(answer, given)
+                _resolve_future(answer, given)
 
     async def _answers(self, commands: Sequence[AnyCommand]) -> list[Answer]:
-        brief = sum(command.size for command in commands) <= BRIEF and not any(c.changes_much for c in commands)
+        brief = sum(command.size for command in commands) <= MAX_BRIEF_ROWS and not any(
+            c.reload_after for c in commands
+        )
         if brief:
             try:
                 return await self._storage.write(
-                    lambda writing: decide_batch(writing, commands, self._clock, BRIEF_CHANGES), brief=True
+                    lambda writing: decide_batch(writing, commands, self._clock, MAX_BRIEF_CHANGES), brief=True
                 )
             except TooMuchError:
-                # A run that has made very many versions has ended: that is known only once it is looked at.
+                # Only the load shows that a run which ends has created very many versions.
                 pass
         return await self._storage.write(lambda writing: decide_batch(writing, commands, self._clock))
 
 
-class Gathering:
-    """How long the line waits for a batch to become larger.
+class BatchWindow:
+    """Decides how long the writer waits for a batch to become larger.
 
-    Callers who were answered together come again together, since most programs ask for the next thing once they have
-    their answer. Of many, the line takes whoever comes until it is quiet: the loop has enough to do meanwhile. For few
-    it waits idle, since turning the loop would cost more than all else, and begins when they are there; one caller
-    alone waits for nobody. Callers who know nothing of each other may not come again: after a wait in vain, nobody is
-    waited for in the next two batches; after another, in the next four, then eight, and so on. `capacity` is how many
-    may wait: more can never be there.
+    Callers that were answered together call again together, since most programs make the next call once they have an
+    answer. With many callers, the window stays open until some turns of the loop pass without a call: the loop is busy
+    meanwhile. With few callers it waits idle, since turning the loop would cost more than all else, and closes as soon
+    as all are back; one caller alone never waits. Independent callers may not call again: after a wait in vain, two
+    batches begin without a wait, then four, then eight, and so on. `capacity` is the length of the queue, beyond which
+    no caller is expected.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._expected = 0
         self._complete: asyncio.Future[bool] | None = None
-        self._doubt = 1
-        self._doubted = 0
+        self._backoff = 1
+        self._skips = 0
 
     def expect(self, count: int) -> None:
-        """Expect as many as were answered, with those who came meanwhile."""
+        """Expect that many callers: those that were answered, and those that are waiting."""
         self._expected = min(count, self._capacity)
 
     def arrive(self, waiting: int) -> None:
-        """One has come, and so many wait now."""
+        """Note that a command has arrived; that many wait now."""
         if waiting >= self._expected:
-            self._end(came=True)
+            self._end(arrived=True)
 
     async def wait(self, waiting: Sized) -> None:
-        """Done when those who are expected are there, or will not come any more."""
-        if self._expected > FEW:
-            await _quiet(waiting)
+        """Return when the expected callers are waiting, or are no longer expected."""
+        if self._expected > MAX_IDLE_CALLERS:
+            await _wait_until_quiet(waiting)
         elif len(waiting) < self._expected:
-            if self._doubted:
-                self._doubted -= 1
+            if self._skips:
+                self._skips -= 1
             else:
                 await self._idle()
 
     async def _idle(self) -> None:
         loop = asyncio.get_running_loop()
         self._complete = loop.create_future()
-        timer = loop.call_later(PATIENCE + PATIENCE_EACH * self._expected, self._end)
-        came = await self._complete
+        timer = loop.call_later(MAX_IDLE_WAIT + IDLE_WAIT_PER_CALLER * self._expected, self._end)
+        arrived = await self._complete
         timer.cancel()
         self._complete = None
-        self._doubt = 1 if came else min(2 * self._doubt, MAX_DOUBT)
-        self._doubted = 0 if came else self._doubt
+        self._backoff = 1 if arrived else min(2 * self._backoff, MAX_BACKOFF)
+        self._skips = 0 if arrived else self._backoff
 
-    def _end(self, *, came: bool = False) -> None:
+    def _end(self, *, arrived: bool = False) -> None:
         if self._complete is not None and not self._complete.done():
-            self._complete.set_result(came)
+            self._complete.set_result(arrived)
 
 
-async def _quiet(waiting: Sized) -> None:
-    """Done when nobody has come for some turns of the loop, or after a while."""
+async def _wait_until_quiet(waiting: Sized) -> None:
+    """Return after some turns of the loop without a new command, or after MAX_BUSY_WAIT."""
     clock = asyncio.get_running_loop().time
-    until, turns = clock() + MANY_PATIENCE, 0
+    until, turns = clock() + MAX_BUSY_WAIT, 0
     while turns < QUIET_TURNS and len(waiting) < MAX_ROWS and clock() < until:
         before = len(waiting)
         await asyncio.sleep(0)
@@ -201,49 +205,49 @@ async def _quiet(waiting: Sized) -> None:
 def decide_batch(
     writing: Writing, commands: Sequence[AnyCommand], clock: Clock, most: int | None = None
 ) -> list[Answer]:
-    """The answers to the commands, in their order, with their effects appended. Projects do not touch each other.
+    """Decide the commands and append their events. Return the answers in the order of the commands.
 
-    Raise TooMuchError when they change more than `most` versions of runs.
+    Projects are decided independently. Raises TooMuchError when more than `most` versions of runs change.
     """
-    places: dict[str, list[int]] = {}
-    for place, command in enumerate(commands):
-        places.setdefault(command.project, []).append(place)
+    positions: dict[str, list[int]] = {}
+    for position, command in enumerate(commands):
+        positions.setdefault(command.project, []).append(position)
     answers: dict[int, Answer] = {}
-    for project, in_project in places.items():
-        given = _decide_project(writing, project, [commands[place] for place in in_project], clock, most)
+    for project, in_project in positions.items():
+        given = _decide_project(writing, project, [commands[position] for position in in_project], clock, most)
         answers.update(zip(in_project, given, strict=True))
-    return [answers[place] for place in range(len(commands))]
+    return [answers[position] for position in range(len(commands))]
 
 
 def _decide_project(
     writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock, most: int | None
 ) -> list[Answer]:
     answers: list[Answer] = []
-    stretch: list[AnyCommand] = []
+    pending: list[AnyCommand] = []
     for command in commands:
-        if command.looks_behind and stretch:
-            answers.extend(_decide_stretch(writing, project, stretch, clock, most))
-            stretch = []
-        stretch.append(command)
-        if command.changes_much:
-            answers.extend(_decide_stretch(writing, project, stretch, clock, most))
-            stretch = []
-    if stretch:
-        answers.extend(_decide_stretch(writing, project, stretch, clock, most))
+        if command.reload_before and pending:
+            answers.extend(_decide_loaded(writing, project, pending, clock, most))
+            pending = []
+        pending.append(command)
+        if command.reload_after:
+            answers.extend(_decide_loaded(writing, project, pending, clock, most))
+            pending = []
+    if pending:
+        answers.extend(_decide_loaded(writing, project, pending, clock, most))
     return answers
 
 
-def _decide_stretch(
+def _decide_loaded(
     writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock, most: int | None
 ) -> list[Answer]:
     keys = Keys()
     for command in commands:
-        command.declare(keys)
+        command.add_required_keys(keys)
     try:
         state = writing.load(project, keys, most=most)
     except DataDamaged as error:
         if len(commands) > 1:
-            # Each is tried by itself: what is damaged concerns one of them.
+            # The caller tries each command alone, since the damage concerns one of them.
             raise
         return [error]
     except RegistryError as error:
@@ -262,7 +266,7 @@ def _decide_stretch(
     return answers
 
 
-def _give(answer: asyncio.Future[Outcome], given: Outcome | Exception) -> None:
+def _resolve_future(answer: asyncio.Future[Outcome], given: Outcome | Exception) -> None:
     if answer.done():  # the caller has gone
         return
     if isinstance(given, Exception):

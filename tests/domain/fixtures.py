@@ -90,7 +90,7 @@ class When:
         after.receipts.update(self.state.answered)
         if not self.repeated and not self.command.validate_only:
             assert decision.outcome == _as_it_is(after, decision.outcome)
-        if not self.command.changes_much:
+        if not self.command.reload_after:
             _check_that_it_holds(self.state, _loaded(after, self.command))
         return Given(after)
 
@@ -118,7 +118,7 @@ class When:
 def _loaded(history: History, *commands: AnyCommand) -> State:
     keys = Keys()
     for command in commands:
-        command.declare(keys)
+        command.add_required_keys(keys)
     return history.load(history.project, keys)
 
 

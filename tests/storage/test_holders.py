@@ -141,9 +141,9 @@ def test_who_creates_versions_does_not_load_holders() -> None:
     """Only a command that is answered with a model, and not with a new one, asks for them."""
     keys = c.Keys()
     for command in (create_versions(None), create_model(), ensure(run="r1"), start_run("r1")):
-        command.declare(keys)
+        command.add_required_keys(keys)
     assert keys.holders == set()
-    c.UpdateModel(**ATTEMPT, model="churn", changes={}).declare(keys)
+    c.UpdateModel(**ATTEMPT, model="churn", changes={}).add_required_keys(keys)
     assert keys.holders == {"churn"}
 
 

@@ -14,14 +14,14 @@ from tallymark_server.domain.reference import Reference
 class ArtifactCommand(Command[Artifact], frozen=True, kw_only=True):
     """A change to the artifacts of one name of a version."""
 
-    looks_behind = True
+    reload_before = True
 
     model: str
     reference: Reference
     name: str
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.models.add(self.model)
         keys.versions.add((self.model, self.reference))
         keys.artifacts.add((self.model, self.reference, self.name))
@@ -39,8 +39,8 @@ class LinkArtifact(ArtifactCommand, frozen=True, kw_only=True):
     run: str | None = None
     step: str = ""
 
-    def declare(self, keys: Keys) -> None:
-        ArtifactCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        ArtifactCommand.add_required_keys(self, keys)
         if self.run is not None:
             keys.runs.add(self.run)
 

@@ -1,4 +1,4 @@
-"""What commands are made of: what they must know, and what they are asked with."""
+"""The base of all commands, and the keys of the state that they need."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Erasing(Struct, frozen=True, kw_only=True):
-    """What is to be erased: of a run with its steps, of a version, of a model, or of the whole project.
+    """What to erase: the contents at `paths` of a run with its steps, a version, a model, or the whole project.
 
-    With `keys`, the last key of a path goes too. `actor` asks for it.
+    With `keys`, the last key of each path is erased too. `actor` is who requests it.
     """
 
     run: str | None = None
@@ -30,10 +30,9 @@ class Erasing(Struct, frozen=True, kw_only=True):
 
 
 class Keys(Struct):
-    """What a batch of commands must know of one project. Storage loads exactly this, in a few statements.
+    """The state of one project that a batch of commands needs. Storage loads exactly this, in a few statements.
 
-    `holders` are models that are answered with their holders.
-    `erasing` has what is to be erased looked for in the whole log.
+    `holders` are models whose holders are part of an answer. `erasing` is searched for in the whole log.
     """
 
     receipts: set[str] = field(default_factory=set)
@@ -45,18 +44,18 @@ class Keys(Struct):
     steps: set[tuple[str, str]] = field(default_factory=set)
     artifacts: set[tuple[str, Reference, str]] = field(default_factory=set)
     holders: set[str] = field(default_factory=set)
-    # Runs of which every version that they made is needed.
+    # Runs whose created versions are all needed.
     made: set[str] = field(default_factory=set)
     erasing: Erasing | None = None
 
 
 class Command(Struct, Generic[T_co], frozen=True, kw_only=True):
-    """One change asked for, which is answered with a `T_co`. `fingerprint` tells requests of one request_id apart."""
+    """A requested change, whose answer is a `T_co`. `fingerprint` tells requests with the same request_id apart."""
 
-    # Whether what comes after it in line must be loaded anew: it changes more than the events say of themselves.
-    changes_much: ClassVar[bool] = False
-    # Whether it must be loaded after everything before it in line: what it needs depends on what they do.
-    looks_behind: ClassVar[bool] = False
+    # True if the state must be reloaded after this command, because its events do not show every change.
+    reload_after: ClassVar[bool] = False
+    # True if the state must be reloaded before this command, because what it needs depends on those before it.
+    reload_before: ClassVar[bool] = False
 
     project: str
     actor: str
@@ -66,11 +65,11 @@ class Command(Struct, Generic[T_co], frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """About how many rows it writes at most; nothing bounds what a command writes that changes much."""
+        """About how many rows it writes at most. A command with `reload_after` may write any number."""
         return 1
 
-    def declare(self, keys: Keys) -> None:
-        """Add what this command must know."""
+    def add_required_keys(self, keys: Keys) -> None:
+        """Add the keys of the state that this command needs."""
         if self.request_id:
             keys.receipts.add(self.request_id)
 
@@ -85,15 +84,15 @@ class NewVersion(Struct, frozen=True, kw_only=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """What a `Model(name, version)` in a program means. `reference` is None for automatic numbering."""
+    """The version that a `Model(name, version)` in a program means; no `reference` is automatic numbering."""
 
     model: str
     reference: Reference | None
     card: ModelCard
     version: NewVersion
 
-    def declare(self, keys: Keys, run: str | None) -> None:
-        """Add what must be known to find or create this version."""
+    def add_required_keys(self, keys: Keys, run: str | None) -> None:
+        """Add the keys that are needed to find or create this version."""
         keys.models.add(self.model)
         if self.reference is None:
             if run is not None:

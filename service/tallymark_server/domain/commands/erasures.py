@@ -10,14 +10,14 @@ class Erase(Command[Erasure], frozen=True, kw_only=True):
     """Overwrite content in every event of the log."""
 
     # Decided alone: what is to be erased is looked for once everything before it is in the log.
-    changes_much = True
-    looks_behind = True
+    reload_after = True
+    reload_before = True
 
     what: Erasing
     reason: str
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.erasing = self.what
         if self.what.run is not None:
             keys.runs.add(self.what.run)

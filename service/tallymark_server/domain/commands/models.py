@@ -19,8 +19,8 @@ class CreateModel(Command[Model], frozen=True, kw_only=True):
     model: str
     card: ModelCard
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.models.add(self.model)
 
 
@@ -29,8 +29,8 @@ class ModelCommand(Command[Model], frozen=True, kw_only=True):
 
     model: str
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.models.add(self.model)
         keys.holders.add(self.model)
 
@@ -45,13 +45,13 @@ class UpdateModel(ModelCommand, frozen=True, kw_only=True):
 class RenameModel(ModelCommand, frozen=True, kw_only=True):
     """Give a model another name."""
 
-    changes_much = True
+    reload_after = True
 
     name: str
     etag: str = ""
 
-    def declare(self, keys: Keys) -> None:
-        ModelCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        ModelCommand.add_required_keys(self, keys)
         keys.models.add(self.name)
 
 
@@ -62,8 +62,8 @@ class DeleteModel(ModelCommand, frozen=True, kw_only=True):
     reason: str = ""
     etag: str = ""
 
-    def declare(self, keys: Keys) -> None:
-        ModelCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        ModelCommand.add_required_keys(self, keys)
         keys.versions.add((self.model, in_stage(Stage.PRODUCTION)))
 
 
@@ -76,6 +76,6 @@ class UndeleteModel(ModelCommand, frozen=True, kw_only=True):
 class PurgeModel(ModelCommand, frozen=True, kw_only=True):
     """Put a deleted model and its versions away for good."""
 
-    changes_much = True
+    reload_after = True
 
     reason: str = ""

@@ -10,5 +10,5 @@ class CreateProject(Command[Project], frozen=True, kw_only=True):
     """Create the project of the command, with a log of its own."""
 
     # Decided alone: what comes before it in line finds no project, and what comes after it does.
-    changes_much = True
-    looks_behind = True
+    reload_after = True
+    reload_before = True

@@ -39,11 +39,11 @@ class StartRun(Command[Started], frozen=True, kw_only=True):
     parameters: dict[str, Value] = field(default_factory=dict)
     config: Config | None = None
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.runs.add(self.run)
         if self.config is not None:
-            self.config.declare(keys, self.run)
+            self.config.add_required_keys(keys, self.run)
 
 
 class RunCommand(Command[Run], frozen=True, kw_only=True):
@@ -51,16 +51,16 @@ class RunCommand(Command[Run], frozen=True, kw_only=True):
 
     run: str
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.runs.add(self.run)
 
 
 class RunStateCommand(RunCommand, frozen=True, kw_only=True):
     """A change to the state of a run, and with it to the run state of every version that the run made."""
 
-    def declare(self, keys: Keys) -> None:
-        RunCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        RunCommand.add_required_keys(self, keys)
         keys.made.add(self.run)
 
 
@@ -94,8 +94,8 @@ class StepCommand(Command[RunStep], frozen=True, kw_only=True):
     run: str
     step: str
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.runs.add(self.run)
         keys.steps.add((self.run, self.step))
 
@@ -108,8 +108,8 @@ class StartStep(StepCommand, frozen=True, kw_only=True):
     start_time: int | None = None
     parameters: dict[str, Value] = field(default_factory=dict)
 
-    def declare(self, keys: Keys) -> None:
-        StepCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        StepCommand.add_required_keys(self, keys)
         if self.version is not None:
             keys.models.add(self.version[0])
             keys.versions.add(self.version)

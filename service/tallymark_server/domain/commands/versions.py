@@ -26,8 +26,8 @@ class CreateVersions(Command[tuple[ModelVersion, ...]], frozen=True, kw_only=Tru
     def size(self) -> int:
         return len(self.versions)
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.models.add(self.model)
         keys.versions.update((self.model, named(v.name)) for v in self.versions if v.name is not None)
 
@@ -46,9 +46,9 @@ class EnsureVersion(Command[Ensured], frozen=True, kw_only=True):
     run: str | None
     step: str = ""
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
-        self.config.declare(keys, self.run)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
+        self.config.add_required_keys(keys, self.run)
         if self.run is not None:
             keys.runs.add(self.run)
 
@@ -59,8 +59,8 @@ class VersionCommand(Command[ModelVersion], frozen=True, kw_only=True):
     model: str
     reference: Reference
 
-    def declare(self, keys: Keys) -> None:
-        Command.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        Command.add_required_keys(self, keys)
         keys.models.add(self.model)
         keys.versions.add((self.model, self.reference))
 
@@ -78,8 +78,8 @@ class SetStage(VersionCommand, frozen=True, kw_only=True):
     reason: str = ""
     etag: str = ""
 
-    def declare(self, keys: Keys) -> None:
-        VersionCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        VersionCommand.add_required_keys(self, keys)
         keys.versions.add((self.model, in_stage(self.stage)))
 
 
@@ -90,8 +90,8 @@ class SetAlias(VersionCommand, frozen=True, kw_only=True):
     expected: int | None = None
     reason: str = ""
 
-    def declare(self, keys: Keys) -> None:
-        VersionCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        VersionCommand.add_required_keys(self, keys)
         keys.versions.add((self.model, aliased(self.alias)))
         keys.holders.add(self.model)
 
@@ -121,8 +121,8 @@ class UpdateVersion(VersionCommand, frozen=True, kw_only=True):
     changes: dict[str, Any]
     etag: str = ""
 
-    def declare(self, keys: Keys) -> None:
-        VersionCommand.declare(self, keys)
+    def add_required_keys(self, keys: Keys) -> None:
+        VersionCommand.add_required_keys(self, keys)
         if self.changes.get("name") is not None:
             keys.versions.add((self.model, named(self.changes["name"])))
 
@@ -130,7 +130,7 @@ class UpdateVersion(VersionCommand, frozen=True, kw_only=True):
 class DeleteVersion(VersionCommand, frozen=True, kw_only=True):
     """Delete a version, so that it can be undeleted."""
 
-    changes_much = True
+    reload_after = True
 
     force: bool = False
     reason: str = ""
@@ -140,7 +140,7 @@ class DeleteVersion(VersionCommand, frozen=True, kw_only=True):
 class UndeleteVersion(VersionCommand, frozen=True, kw_only=True):
     """Bring a deleted version back."""
 
-    changes_much = True
+    reload_after = True
 
     reason: str = ""
 
@@ -148,6 +148,6 @@ class UndeleteVersion(VersionCommand, frozen=True, kw_only=True):
 class PurgeVersion(VersionCommand, frozen=True, kw_only=True):
     """Put a deleted version away for good."""
 
-    changes_much = True
+    reload_after = True
 
     reason: str = ""
