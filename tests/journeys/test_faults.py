@@ -26,7 +26,7 @@ from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, MetadataValue
 from tallymark.v1.model_registry_pb2 import GetModelVersionRequest
-from tallymark_server.storage.chain import digest_of_content
+from tallymark_server.storage.log.chain import digest_of_content
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.verification import verify
 

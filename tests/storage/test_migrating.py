@@ -22,10 +22,10 @@ from tallymark_server.domain import commands as c
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import ArtifactType, Point, Stage, Uri
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
-from tallymark_server.storage.chain import Row, chained_by_format_1
+from tallymark_server.storage.log.chain import Row, chained_by_format_1
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.sqlite import lines
+from tallymark_server.storage.log import lines
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.erasures import Seal
 from tallymark_server.storage.sqlite.log_export import exported

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tallymark_server.storage.atomic_files import placed
-from tallymark_server.storage.chain import FORMAT
+from tallymark_server.storage.log.chain import FORMAT
 
 OF_0_1 = (
     "a checkpoint of Tallymark 0.1 proves nothing about a log of 0.2: the hashes of its files were made anew when 0.2"

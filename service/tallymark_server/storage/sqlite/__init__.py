@@ -39,15 +39,12 @@ Proving:
 erase           overwrites content in the log, in the tables and in the bytes of the file
 erasures        which events erased content of which others, and the proof of it
 verification    proves that tables and log agree, and that the log was not changed
-replay          a log event by event, and what is wrong with it
 verify_worker   has one project proved by a process beside the server
 verify_worker_process that process
 
 Copying:
 backup          copies a file while a server writes to it
 offline_access  a file that is read beside its server, or changed while no server holds it
-lines           each line of an export
-log_lines       the lines of one log, and whether it follows from itself
 log_export      the logs of a file to lines
 export_stream   one log to lines, piece by piece, for callers who may be slow
 log_import      lines to logs

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, Project, Resource
 from tallymark_server.domain.state import Receipt, State
-from tallymark_server.storage.chain import chained, digest_of, salts
 from tallymark_server.storage.codec import encode
+from tallymark_server.storage.log.chain import chained, digest_of, salts
 from tallymark_server.storage.sqlite.bulk_insert import insert
 from tallymark_server.storage.sqlite.projection import tell_tables
 from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts

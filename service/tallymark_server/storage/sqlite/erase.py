@@ -18,8 +18,8 @@ from tallymark_server.domain.errors import RegistryError, StorageUnavailable
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Erasure
 from tallymark_server.domain.state import Prospect, State, Subject
-from tallymark_server.storage.chain import digest_of, salts
 from tallymark_server.storage.codec import decode_version, encode
+from tallymark_server.storage.log.chain import digest_of, salts
 from tallymark_server.storage.sqlite.batch_append import row_of
 from tallymark_server.storage.sqlite.erasures import committed
 from tallymark_server.storage.sqlite.index_candidates import write_facts

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from tallymark_server.storage.chain import Row, chained, digest_of, digest_of_content
 from tallymark_server.storage.codec import DAMAGED
+from tallymark_server.storage.log.chain import Row, chained, digest_of, digest_of_content
 
 
 def whole(table: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tallymark_server.domain.errors import ErasedSince
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.log.exporter import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.as_of import revision_at
 from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
-from tallymark_server.storage.sqlite.log_lines import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
 from tallymark_server.storage.sqlite.offline_access import found
 
 _PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
-from tallymark_server.storage.chain import FORMAT, Row, chained, chained_by_format_1, digest_of, salts
-from tallymark_server.storage.sqlite import lines
+from tallymark_server.storage.log import lines
+from tallymark_server.storage.log.chain import FORMAT, Row, chained, chained_by_format_1, digest_of, salts
+from tallymark_server.storage.log.lines import LineError
+from tallymark_server.storage.log.replay import Replay
 from tallymark_server.storage.sqlite.erasures import Seal, erasure_problems
-from tallymark_server.storage.sqlite.lines import LineError
 from tallymark_server.storage.sqlite.offline_access import changed, revision_of
-from tallymark_server.storage.sqlite.replay import Replay
 from tallymark_server.storage.sqlite.run_states import add_run_states
 
 _STRETCH = 1000

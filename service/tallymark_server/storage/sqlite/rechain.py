@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from tallymark_server.storage.chain import Row, chained, chained_by_format_1, digest_of, salts
+from tallymark_server.storage.log.chain import Row, chained, chained_by_format_1, digest_of, salts
 
 _STRETCH = 1000
 _EVENTS = f"""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tallymark_server.domain.errors.branches import fitting
 from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
+from tallymark_server.storage.log.replay import Replay
 from tallymark_server.storage.sqlite import head_file
 from tallymark_server.storage.sqlite.backup import of_this_schema
 from tallymark_server.storage.sqlite.connection import read_only_uri, unreadable
@@ -20,7 +21,6 @@ from tallymark_server.storage.sqlite.erasures import MARKS, Seal, erased, erasur
 from tallymark_server.storage.sqlite.file_lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline_access import check_schema
-from tallymark_server.storage.sqlite.replay import Replay
 from tallymark_server.storage.sqlite.rows import RAW_EVENT
 
 _TABLES = (

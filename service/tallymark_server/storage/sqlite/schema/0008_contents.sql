@@ -1,4 +1,4 @@
--- The chain of hashes covers digests of contents instead of the contents, so that these can be erased: see ../../chain.py.
+-- The chain of hashes covers digests of contents instead of the contents, so that these can be erased: see ../../log/chain.py.
 ALTER TABLE events ADD COLUMN salt BLOB NOT NULL DEFAULT x'';
 ALTER TABLE events ADD COLUMN digest BLOB NOT NULL DEFAULT x''; -- of the salt and the content as they are now
 ALTER TABLE events ADD COLUMN erased INTEGER NOT NULL DEFAULT 0; -- the last event that erased content here; 0 for none

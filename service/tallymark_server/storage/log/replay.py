@@ -9,8 +9,8 @@ from typing import Any
 from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Project
-from tallymark_server.storage.chain import SALT, chained, digest_of
 from tallymark_server.storage.contract import Problem
+from tallymark_server.storage.log.chain import SALT, chained, digest_of
 from tallymark_server.storage.sqlite.batch_append import row_of
 from tallymark_server.storage.sqlite.erasures import Seal
 from tallymark_server.storage.sqlite.projection import tell_tables

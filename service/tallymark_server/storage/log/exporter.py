@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tallymark_server.storage.chain import Row, chained, digest_of
-from tallymark_server.storage.sqlite import lines
+from tallymark_server.storage.log import lines
+from tallymark_server.storage.log.chain import Row, chained, digest_of
 from tallymark_server.storage.sqlite.erasures import MARKS, Seal, marks_of
 
 EVENT_COLUMNS = f"{', '.join(lines.COLUMNS)}, salt, digest, hash, {MARKS.format(schema='main')}"

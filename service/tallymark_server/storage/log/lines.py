@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tallymark_server.storage.chain import FORMAT, Row
+from tallymark_server.storage.log.chain import FORMAT, Row
 from tallymark_server.storage.sqlite.erasures import Mark, Seal
 
 # No event is as large; what is no export of ours may be one endless line.
