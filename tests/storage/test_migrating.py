@@ -27,7 +27,7 @@ from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.log import lines
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.erasures import Seal
+from tallymark_server.storage.log.seals import Seal
 from tallymark_server.storage.sqlite.log_export import exported
 from tallymark_server.storage.sqlite.log_import import CannotImportError, import_log
 from tallymark_server.storage.sqlite.migrate import APPLICATION_ID, add_functions, steps

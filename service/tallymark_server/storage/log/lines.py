@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tallymark_server.storage.log.chain import FORMAT, Row
-from tallymark_server.storage.sqlite.erasures import Mark, Seal
+from tallymark_server.storage.log.seals import ErasureMark, Seal
 
 # No event is as large; what is no export of ours may be one endless line.
 MAX_LINE = 1 << 26
@@ -98,10 +98,10 @@ def _event(raw: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def _mark(raw: Any) -> Mark:
+def _mark(raw: Any) -> ErasureMark:
     match raw:
         case [int(at), str(digest)] if 0 < at < 1 << 63:
-            return Mark(at, _bytes(digest))
+            return ErasureMark(at, _bytes(digest))
         case _:
             raise LineError("its 'erased' is not of the right type")
 

@@ -1,9 +1,8 @@
-"""Goes through a project's log event by event, builds the tables that it makes true, and tells what is wrong."""
+"""Replays a project's log event by event, and reports what is wrong with it."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tallymark_server.domain.errors import DataDamaged
@@ -11,22 +10,25 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Project
 from tallymark_server.storage.contract import Problem
 from tallymark_server.storage.log.chain import SALT, chained, digest_of
-from tallymark_server.storage.sqlite.batch_append import row_of
-from tallymark_server.storage.sqlite.erasures import Seal
-from tallymark_server.storage.sqlite.projection import tell_tables
-from tallymark_server.storage.sqlite.rows import event_of
+from tallymark_server.storage.log.event_rows import event_of, row_of
+from tallymark_server.storage.log.seals import Seal
+
+
+class ImpossibleEventError(Exception):
+    """An event cannot have happened after the events before it; the message says why."""
 
 
 class Replay:
     """What the events of one project's log have come to so far.
 
-    `connection` has the tables in which the project is `project`; the log's name in them is `log_id`, and people call
-    the project `name`.
+    Args:
+        name: what people call the project
+        log_id: the log's id
+        project_event: brings the tables to the state after the next event; raises ImpossibleEventError
     """
 
-    def __init__(self, connection: sqlite3.Connection, project: int, name: str, log_id: str) -> None:
-        self._connection = connection
-        self._project = project
+    def __init__(self, name: str, log_id: str, project_event: Callable[[Event], None]) -> None:
+        self._project_event = project_event
         self._name = name
         self._log_id = log_id
         self._last_numbers: dict[int, int] = {}
@@ -36,7 +38,7 @@ class Replay:
         self.hash = b""
 
     def event(self, columns: Sequence[Any], model: int, seal: Seal) -> Iterator[Problem]:
-        """Everything that is wrong with the event after the last: columns of `rows.EVENT`, its model, and its seal."""
+        """Yield everything that is wrong with the next event: what `event_of` takes, its model, and its seal."""
         revision, number, image = columns[0], columns[9], columns[10]
         where = f"project {self._name}, revision {revision}"
         if revision != self.revision + 1:
@@ -49,18 +51,18 @@ class Replay:
             self.hash = seal.hash
             return
         yield from self._in_order(event, where)
-        told = row_of(event, model, number, image)
+        row = row_of(event, model, number, image)
         if event.erased_at != seal.erased_at:
             yield Problem(where, "it does not say by which event content of it was erased last")
-        if len(seal.salt) != SALT or digest_of(seal.salt, told) != seal.digest:
+        if len(seal.salt) != SALT or digest_of(seal.salt, row) != seal.digest:
             yield Problem(where, "its content is not that of its digest")
-        self.hash = chained(self.hash, self._log_id, told, seal.first_digest)
+        self.hash = chained(self.hash, self._log_id, row, seal.first_digest)
         if self.hash != seal.hash:
             yield Problem(where, "its hash does not follow from the event and the hash before it")
             self.hash = seal.hash
         try:
-            tell_tables(self._connection, self._project, [event])
-        except sqlite3.IntegrityError as error:
+            self._project_event(event)
+        except ImpossibleEventError as error:
             yield Problem(where, f"it cannot have happened after the events before it: {error}")
 
     def _in_order(self, event: Event, where: str) -> Iterator[Problem]:

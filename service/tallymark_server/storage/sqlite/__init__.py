@@ -15,14 +15,14 @@ engine          opens the file, and keeps the promises of the contract
 Writing:
 state_loader    what a batch must know, in a few statements
 batch_append    what a batch has decided, in a few statements
-projection      what events make true, told to the tables
+projection      projects events to the tables
 bulk_insert     many rows in few statements
 receipts        what requests were answered with, and for how long that is remembered
 
 Reading:
 reader          the questions
 version_cache   versions that were read, until the next change
-rows            rows to things
+rows            columns and kinds of events in statements
 lists           pages of lists, by conditions and orders, as of one revision
 filter_sql      conditions and orders to SQL
 index_candidates what versions are found by without a look at each
@@ -45,6 +45,7 @@ verify_worker_process that process
 Copying:
 backup          copies a file while a server writes to it
 offline_access  a file that is read beside its server, or changed while no server holds it
+log_columns     the columns that an export consists of
 log_export      the logs of a file to lines
 export_stream   one log to lines, piece by piece, for callers who may be slow
 log_import      lines to logs

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from tallymark_server.domain.model import Holders, Model, ModelVersion, Resource, Run
 from tallymark_server.storage.codec import decode_run, decode_version
+from tallymark_server.storage.log.event_rows import BESIDE_VERSIONS, event_of
 from tallymark_server.storage.sqlite.as_of import last_number
 from tallymark_server.storage.sqlite.event_integrity import WHOLE, whole
 from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, EVENT, event_of, listed
+from tallymark_server.storage.sqlite.rows import EVENT, listed
 
 # The image of a version; one before the model was created anew in its line belongs to another version.
 _IMAGE = f"""

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from tallymark_server.domain.model import Model, ModelVersion, Stage
 from tallymark_server.domain.reference import By, Reference
 from tallymark_server.storage.codec import decode_model, decode_version
+from tallymark_server.storage.log.event_rows import BESIDE_VERSIONS, OF_MODELS
 from tallymark_server.storage.sqlite.event_integrity import WHOLE
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, listed, one_of
+from tallymark_server.storage.sqlite.rows import listed, one_of
 
 REVISION_AT = "SELECT time FROM events WHERE project = ? AND revision = ?"
 MODEL_AT = f"""

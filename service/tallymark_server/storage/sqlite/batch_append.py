@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from tallymark_server.domain.events import Event
-from tallymark_server.domain.model import Model, Project, Resource
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
 from tallymark_server.storage.log.chain import chained, digest_of, salts
+from tallymark_server.storage.log.event_rows import row_of, subject_numbers
 from tallymark_server.storage.sqlite.bulk_insert import insert
-from tallymark_server.storage.sqlite.projection import tell_tables
+from tallymark_server.storage.sqlite.projection import project_events
 from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts
 from tallymark_server.storage.sqlite.state_loader import Log
 
@@ -33,7 +33,7 @@ def append(
             project = _begin(connection, state)
         rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
         insert(connection, "events", rows)
-        tell_tables(connection, project, events)
+        project_events(connection, project, events)
         keep_receipts(connection, project, receipts)
         connection.execute(_PROJECT, (state.revision, state.time, state.last_model_id, last_hash, project))
     keep_answers(connection, project, state, receipts)
@@ -45,41 +45,13 @@ def _begin(connection: sqlite3.Connection, state: State) -> int:
     return int(project)
 
 
-def row_of(event: Event, model: int, number: int, image: str) -> tuple[object, ...]:
-    """The event's row with the fields of `chain.Row`, without its proof."""
-    return (
-        event.revision,
-        event.kind,
-        event.time,
-        event.actor,
-        event.reason,
-        model,
-        number,
-        event.previous_stage,
-        event.alias,
-        event.previous_number,
-        event.previous_name,
-        image,
-    )
-
-
 def _event_rows(
     project: int, log_id: str, events: Sequence[Event], last_hash: bytes
 ) -> tuple[list[tuple[object, ...]], bytes]:
     rows: list[tuple[object, ...]] = []
     for event, salt in zip(events, salts(len(events)), strict=True):
-        row = row_of(event, *_about(event.image), encode(event.image))
+        row = row_of(event, *subject_numbers(event.image), encode(event.image))
         digest = digest_of(salt, row)
         last_hash = chained(last_hash, log_id, row, digest)
         rows.append((project, *row, last_hash, salt, digest, 0))
     return rows, last_hash
-
-
-def _about(image: Resource) -> tuple[int, int]:
-    match image:
-        case Model():
-            return image.id, image.last_number
-        case Project():
-            return 0, 0
-        case _:
-            return image.model_id, image.number

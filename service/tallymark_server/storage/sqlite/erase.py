@@ -20,20 +20,11 @@ from tallymark_server.domain.model import Erasure
 from tallymark_server.domain.state import Prospect, State, Subject
 from tallymark_server.storage.codec import decode_version, encode
 from tallymark_server.storage.log.chain import digest_of, salts
-from tallymark_server.storage.sqlite.batch_append import row_of
-from tallymark_server.storage.sqlite.erasures import committed
+from tallymark_server.storage.log.event_rows import COMMON, OF_MODELS, RUN_CHANGES, event_of, row_of
+from tallymark_server.storage.log.seals import erasure_part
 from tallymark_server.storage.sqlite.index_candidates import write_facts
 from tallymark_server.storage.sqlite.receipts import forget_answers
-from tallymark_server.storage.sqlite.rows import (
-    COMMON,
-    EVENT,
-    OF_MODELS,
-    RUN_CHANGES,
-    event_of,
-    listed,
-    none_of,
-    one_of,
-)
+from tallymark_server.storage.sqlite.rows import EVENT, listed, none_of, one_of
 
 _STRETCH = 1000
 _log = structlog.get_logger()
@@ -125,7 +116,7 @@ def look(connection: sqlite3.Connection, project: int, state: State, what: Erasi
         connection.executemany("INSERT INTO temp.rewritten VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         contents += len(rows)
         for row in rows:
-            digest.update(committed(row[0], row[-1]))
+            digest.update(erasure_part(row[0], row[-1]))
     state.prospect = Prospect(
         subject=subject, contents=contents, by_path=tuple(eraser.by_path), digest=digest.hexdigest()
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from tallymark_server.domain.events import Kind
 from tallymark_server.storage.codec import decode_erasure
 from tallymark_server.storage.contract import Problem
-from tallymark_server.storage.sqlite.rows import COMMON, none_of
+from tallymark_server.storage.log.event_rows import COMMON
+from tallymark_server.storage.log.seals import erasure_part
+from tallymark_server.storage.sqlite.rows import none_of
 
 # The erasures of an event of `events`, as JSON; null for none.
 MARKS = """
@@ -41,42 +41,6 @@ _BY = "SELECT DISTINCT erased_at FROM {schema}.erasures WHERE project = ? ORDER 
 ERASED_SINCE = "SELECT max(erased_at) FROM erasures WHERE project = ? AND erased_at > ? AND revision <= ?"
 
 
-class Mark(NamedTuple):
-    """Which event erased content of an event, and the digest of the content before."""
-
-    erased_at: int
-    previous_digest: bytes
-
-
-class Seal(NamedTuple):
-    """What proves an event: its salt, the digest of its content now, its hash, and who erased what of it."""
-
-    salt: bytes
-    digest: bytes
-    hash: bytes
-    marks: tuple[Mark, ...] = ()
-
-    @property
-    def erased_at(self) -> int:
-        """The last event that erased content of this one, 0 for none."""
-        return self.marks[-1].erased_at if self.marks else 0
-
-    @property
-    def first_digest(self) -> bytes:
-        """The digest that the event had when it was written, which the chain covers."""
-        return self.marks[0].previous_digest if self.marks else self.digest
-
-
-def marks_of(text: str | None) -> tuple[Mark, ...]:
-    """Return the marks that `MARKS` has selected, the oldest first."""
-    return tuple(sorted(Mark(at, bytes.fromhex(digest)) for at, digest in json.loads(text or "[]")))
-
-
-def committed(revision: int, digest: bytes) -> bytes:
-    """Return what the digest of an erasing event covers of one content that it left."""
-    return f"{revision}:".encode() + digest
-
-
 def erased(connection: sqlite3.Connection, schema: str, project: int) -> tuple[int, list[int]]:
     """Return from how many events of the project content was erased, and by which events."""
     ((count,),) = connection.execute(_COUNT.format(schema=schema), (project,))
@@ -95,7 +59,7 @@ def erasure_problems(connection: sqlite3.Connection, schema: str, project: int, 
     left: dict[int, tuple[int, hashlib._Hash]] = {}
     for erased_at, revision, digest in connection.execute(_LEFT.format(schema=schema), (project,)):
         contents, over = left.get(erased_at, (0, hashlib.sha256()))
-        over.update(committed(revision, digest or b""))
+        over.update(erasure_part(revision, digest or b""))
         left[erased_at] = (contents + 1, over)
     found = {erased_at: (contents, over.hexdigest()) for erased_at, (contents, over) in left.items()}
     for revision in sorted(said.keys() | found.keys()):

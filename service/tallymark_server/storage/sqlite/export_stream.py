@@ -15,10 +15,11 @@ from typing import TypeVar
 
 from tallymark_server.domain.errors import DataDamaged, ErasedSince, Overloaded
 from tallymark_server.storage.contract import Piece
-from tallymark_server.storage.log.exporter import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
+from tallymark_server.storage.log.exporter import BrokenLogError, ExportDigest, LogExporter
 from tallymark_server.storage.log.lines import COLUMNS
 from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
 from tallymark_server.storage.sqlite.lists import cut
+from tallymark_server.storage.sqlite.log_columns import EVENT_COLUMNS, RECEIPT_COLUMNS
 from tallymark_server.storage.sqlite.reader import HEAD
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 
@@ -67,9 +68,9 @@ class Exports:
                 export = await self._in_turn(connection, partial(_Export, project, at))
                 while piece := await self._in_turn(connection, export.next):
                     for start in range(0, len(piece), MAX_PIECE):
-                        yield Piece(piece[start : start + MAX_PIECE], export.told)
+                        yield Piece(piece[start : start + MAX_PIECE], export.exported)
         except BrokenLogError as error:
-            # What is told must be what can be read again.
+            # What is exported must be what can be imported again.
             raise DataDamaged(f"the log is broken {error}, and Verify reports all that is wrong") from None
         finally:
             self._under_way -= 1
@@ -91,35 +92,35 @@ class _Export:
         self._project, log_id, _ = connection.execute(HEAD, (project,)).fetchone()
         self._name = project
         self._at = at
-        self._telling = Telling(project, log_id, at)
-        self._digest = Digest()
+        self._exporter = LogExporter(project, log_id, at)
+        self._digest = ExportDigest()
         self._begun = self._ended = False
         connection.execute(_TABLE)
         connection.execute(_COPY, (self._project, at))
 
     @property
-    def told(self) -> int:
-        """The last revision of which something was told."""
-        return self._telling.told
+    def exported(self) -> int:
+        """The last revision that has a line."""
+        return self._exporter.exported
 
     def next(self, connection: sqlite3.Connection) -> bytes:
         """The next lines, none at the end."""
         if self._ended:
             return b""
-        after = self.told
+        after = self.exported
         # Also when it was erased while the export was under way.
         ((erased_at,),) = connection.execute(ERASED_SINCE, (self._project, self._at, self._at))
         if erased_at is not None:
             raise ErasedSince(self._name, self._at, erased_at)
         limits = (self._project, after, self._at, MAX_EVENTS)
         events, _ = cut(connection.execute(EVENTS, limits), MAX_EVENTS, COLUMNS.index("image"))
-        lines = [] if self._begun else [self._telling.begin()]
+        lines = [] if self._begun else [self._exporter.begin()]
         if events or not self._begun:
             # The first piece asks for receipts of revisions below 1 too, so that they are found to be wrong.
             receipts = connection.execute(_RECEIPTS, (after if self._begun else _BEFORE_ALL, after + len(events)))
-            lines += self._telling.go_on(events, receipts.fetchall())
+            lines += self._exporter.lines_for(events, receipts.fetchall())
             self._begun = True
-            return b"".join(map(self._digest.over, lines))
-        self._telling.end()
+            return b"".join(map(self._digest.add, lines))
+        self._exporter.end()
         self._ended = True
-        return self._digest.line()
+        return self._digest.end_line()

@@ -9,8 +9,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from tallymark_server.storage.contract import Scope
+from tallymark_server.storage.log.event_rows import COMMON, IMAGE, OF_MODELS
 from tallymark_server.storage.sqlite.lists import MAX_LOOKED_AT, cut
-from tallymark_server.storage.sqlite.rows import COMMON, EVENT, IMAGE, OF_MODELS, none_of
+from tallymark_server.storage.sqlite.rows import EVENT, none_of
 
 _EVENTS = f"""
 SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tallymark_server.storage.sqlite.rows import BESIDE_VERSIONS, OF_MODELS, RUN_CHANGES, listed, one_of
+from tallymark_server.storage.log.event_rows import BESIDE_VERSIONS, OF_MODELS, RUN_CHANGES
+from tallymark_server.storage.sqlite.rows import listed, one_of
 
 Part = tuple[str, list[object]]
 

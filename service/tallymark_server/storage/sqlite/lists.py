@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tallymark_server.domain.query import Query
+from tallymark_server.storage.log.event_rows import OF_MODELS
 from tallymark_server.storage.sqlite.as_of import last_number
 from tallymark_server.storage.sqlite.event_integrity import WHOLE
 from tallymark_server.storage.sqlite.filter_sql import (
@@ -33,7 +34,7 @@ from tallymark_server.storage.sqlite.images import (
     placed,
 )
 from tallymark_server.storage.sqlite.index_candidates import candidates, leading
-from tallymark_server.storage.sqlite.rows import OF_MODELS, one_of
+from tallymark_server.storage.sqlite.rows import one_of
 
 # What was purged since, though it may have been made again, is not there.
 _PURGED = f"""

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from tallymark_server.domain.errors import ErasedSince
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.log.exporter import EVENT_COLUMNS, RECEIPT_COLUMNS, BrokenLogError, Digest, Telling
+from tallymark_server.storage.log.exporter import BrokenLogError, ExportDigest, LogExporter
 from tallymark_server.storage.sqlite.as_of import revision_at
 from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
+from tallymark_server.storage.sqlite.log_columns import EVENT_COLUMNS, RECEIPT_COLUMNS
 from tallymark_server.storage.sqlite.offline_access import found
 
 _PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"
@@ -90,20 +91,20 @@ def _check_erased(connection: sqlite3.Connection, project: _Project) -> None:
 
 
 def _lines(connection: sqlite3.Connection, path: Path, projects: list[_Project]) -> Iterator[bytes]:
-    digest = Digest()
+    digest = ExportDigest()
     try:
         for project in projects:
             for line in _project(connection, project):
-                yield digest.over(line)
+                yield digest.add(line)
     except BrokenLogError as error:
-        # What is told must be what can be read again.
+        # What is exported must be what can be imported again.
         raise CannotOpenError(f"the log of {path} is broken {error}; ask `tallymark verify` for all") from None
-    yield digest.line()
+    yield digest.end_line()
 
 
 def _project(connection: sqlite3.Connection, project: _Project) -> Iterator[bytes]:
-    telling = Telling(project.name, project.log_id, project.revision)
-    yield telling.begin()
+    exporter = LogExporter(project.name, project.log_id, project.revision)
+    yield exporter.begin()
     bound = (project.id, project.revision)
-    yield from telling.go_on(connection.execute(_EVENTS, bound), connection.execute(_RECEIPTS, bound))
-    telling.end()
+    yield from exporter.lines_for(connection.execute(_EVENTS, bound), connection.execute(_RECEIPTS, bound))
+    exporter.end()

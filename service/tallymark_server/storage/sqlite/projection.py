@@ -1,4 +1,4 @@
-"""What events make true, told to the tables."""
+"""Projects events to the tables."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tallymark_server.domain.model import (
     VersionUse,
 )
 from tallymark_server.storage.index_keys import identity_key
+from tallymark_server.storage.log.replay import ImpossibleEventError
 from tallymark_server.storage.sqlite.bulk_insert import insert
 from tallymark_server.storage.sqlite.index_candidates import write_facts
 
@@ -61,11 +62,19 @@ _END_POINT = f"{_END_POINTS} AND step = ?"
 _DELETE_POINTS = "DELETE FROM points WHERE project = ? AND model = ? AND number = ? AND metric = ?"
 
 
-def tell_tables(connection: sqlite3.Connection, project: int, events: Sequence[Event]) -> None:
+def project_one(connection: sqlite3.Connection, project: int, event: Event) -> None:
+    """Bring the tables to the state after one event of a replay. Raise ImpossibleEventError if they do not allow it."""
+    try:
+        project_events(connection, project, [event])
+    except sqlite3.IntegrityError as error:
+        raise ImpossibleEventError(str(error)) from None
+
+
+def project_events(connection: sqlite3.Connection, project: int, events: Sequence[Event]) -> None:
     """Bring the tables to the state after the events.
 
-    New versions wait until the end of their stretch, so that a batch of creates is one statement; anything else is done
-    in its place, since the order in which a stage or an alias passes on matters to the unique indexes.
+    New versions wait until the end of their stretch, so that a batch of creates is one statement. Anything else is done
+    in its place, since unique indexes need stages and aliases to move in the order of the events.
     """
     fresh: list[ModelVersion] = []
     for event in events:
@@ -171,7 +180,7 @@ def _project_points(connection: sqlite3.Connection, project: int, revision: int,
 
 
 def _awaited(run: Run) -> int | None:
-    """For how long a heartbeat of the run is awaited."""
+    """Return for how long a heartbeat of the run is awaited, None for not."""
     return run.heartbeat_timeout if run.state is RunState.RUNNING else None
 
 

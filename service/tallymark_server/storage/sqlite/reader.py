@@ -24,6 +24,7 @@ from tallymark_server.storage.codec import (
     decode_version,
 )
 from tallymark_server.storage.contract import Awaited, Head, Lineage, Listed, NodeKey, Page, Scope, Snapshot
+from tallymark_server.storage.log.event_rows import IMAGE, event_of
 from tallymark_server.storage.sqlite.as_of import RENAMED_SINCE, Past, revision_at
 from tallymark_server.storage.sqlite.event_integrity import WHOLE, WHOLE_IMAGE
 from tallymark_server.storage.sqlite.history import AFTER_ALL, EVENTS_AFTER, history_page
@@ -39,7 +40,6 @@ from tallymark_server.storage.sqlite.lists import (
     size_of,
     versions_page,
 )
-from tallymark_server.storage.sqlite.rows import IMAGE, event_of
 from tallymark_server.storage.sqlite.state_loader import RENAMED, pointed, that
 
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"

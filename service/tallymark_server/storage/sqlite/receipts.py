@@ -13,9 +13,9 @@ from tallymark_server.domain.errors.service import MOST_ANSWERS
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Holders, Model, ModelVersion, Resource, Run, VersionUse
 from tallymark_server.domain.state import REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST, Receipt, State
+from tallymark_server.storage.log.event_rows import event_of
 from tallymark_server.storage.sqlite.answer_images import EVENT_THEN, Then
 from tallymark_server.storage.sqlite.bulk_insert import insert
-from tallymark_server.storage.sqlite.rows import event_of
 
 # How many answers without effect a project keeps beyond those that it must keep.
 MANY_ANSWERS = 100_000

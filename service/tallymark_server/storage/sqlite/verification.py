@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,15 @@ from tallymark_server.domain.errors.branches import fitting
 from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.log.replay import Replay
+from tallymark_server.storage.log.seals import Seal, parse_marks
 from tallymark_server.storage.sqlite import head_file
 from tallymark_server.storage.sqlite.backup import of_this_schema
 from tallymark_server.storage.sqlite.connection import read_only_uri, unreadable
-from tallymark_server.storage.sqlite.erasures import MARKS, Seal, erased, erasure_problems, marks_of
+from tallymark_server.storage.sqlite.erasures import MARKS, erased, erasure_problems
 from tallymark_server.storage.sqlite.file_lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline_access import check_schema
+from tallymark_server.storage.sqlite.projection import project_one
 from tallymark_server.storage.sqlite.rows import RAW_EVENT
 
 _TABLES = (
@@ -107,7 +110,7 @@ def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest:
     """The proof of one project of a file that is served, with so many problems of so many bytes; CannotOpenError."""
     with _beside(path) as scratch:
         project = _project(scratch, name)
-        replay = Replay(scratch, project.id, project.name, project.log_id)
+        replay = Replay(project.name, project.log_id, partial(project_one, scratch, project.id))
         count, told = 0, []
         for count, problem in enumerate(_readable(_project_problems(scratch, project, replay, mark)), 1):
             if count <= most:
@@ -160,7 +163,7 @@ def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> FileP
     proof = FileProof(0, {}, [*_file_problems(scratch), *_stray_events(scratch)])
     for row in scratch.execute(_PROJECTS).fetchall():
         project = _Project(*row)
-        replay = Replay(scratch, project.id, project.name, project.log_id)
+        replay = Replay(project.name, project.log_id, partial(project_one, scratch, project.id))
         mark = checkpoint.get(project.name)
         proof.problems += _log_problems(scratch, project, replay, mark)
         proof.problems += _against_receipts(scratch, project)
@@ -248,7 +251,7 @@ def _event_problems(
     """Everything that is wrong with the next events of the log, in its order."""
     rows = scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall()
     for salt, digest, found_hash, marks, model, *columns in rows:
-        yield from replay.event(columns, model, Seal(salt, digest, found_hash, marks_of(marks)))
+        yield from replay.event(columns, model, Seal(salt, digest, found_hash, parse_marks(marks)))
         if mark and replay.revision == mark.revision and shown(replay.hash) != mark.hash:
             where = f"project {project.name}, revision {mark.revision}"
             yield Problem(where, "up to here it is not what the checkpoint has seen")
