@@ -9,7 +9,7 @@ TallymarkError
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached, NoCurrentModel,
 │                        NoCurrentRun, AmbiguousRun, DigestMismatch, StoreNotTrusted, ErasedSince
-├── Conflict             EtagMismatch, AliasMoved
+├── Conflict             EtagMismatch, AliasMoved, StageMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending, ClockJumped
 │   └── DeadlineExceeded CallTimedOut
@@ -327,6 +327,12 @@ class AliasMoved(Conflict):
     """The alias does not point where the request expects; it points at `metadata["number"]`, 0 for no version."""
 
     reason = "ALIAS_MOVED"
+
+
+class StageMoved(Conflict):
+    """Another version holds the stage than the request expects; `metadata["number"]` is its number, 0 for none."""
+
+    reason = "STAGE_MOVED"
 
 
 class RevisionInFuture(OutOfRange):

@@ -119,11 +119,17 @@ def pseudo_terminal() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture
 def on_terminal(registry: Server) -> Callable[..., tuple[int, str]]:
-    """Runs a command on a terminal on which a person types: its exit code, and what the terminal shows."""
+    """Run a command on a terminal on which a person types: its exit code, and what the terminal shows.
 
-    def show(*arguments: str, typed: str = "", **environment: str) -> tuple[int, str]:
+    With `meanwhile`, the person types only after a question was shown and `meanwhile` has been called.
+    """
+
+    def show(
+        *arguments: str, typed: str = "", meanwhile: Callable[[], object] | None = None, **environment: str
+    ) -> tuple[int, str]:
         with pseudo_terminal() as (person, program):
-            os.write(person, typed.encode())
+            if meanwhile is None:
+                os.write(person, typed.encode())
             streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), program)
             plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
             with subprocess.Popen(
@@ -135,6 +141,10 @@ def on_terminal(registry: Server) -> Callable[..., tuple[int, str]]:
                 with suppress(OSError):
                     while some := os.read(person, 65536):
                         shown += some
+                        if meanwhile is not None and b"?" in shown:
+                            meanwhile()
+                            meanwhile = None
+                            os.write(person, typed.encode())
             return it.returncode, shown.decode().replace("\r\n", "\n")
 
     return show

@@ -199,6 +199,13 @@ def test_rollback_with_nothing_to_go_back_to(run: Any, client: Client) -> None:
     assert "tallymark version promote churn/NUMBER" in done.stderr
 
 
+def test_rollback_without_a_version_in_production(run: Any, churn: Client) -> None:
+    """Where production is empty, the version that was there last comes back."""
+    churn.set_stage("churn@production", "none")
+    done = run("version", "rollback", "churn", "--yes", "-o", "name")
+    assert (done.stdout, done.stderr) == ("churn/2\n", "production: from none to churn/2\n")
+
+
 def test_aliases(say: Say, churn: Client) -> None:
     """Aliases are set and taken away, only from where they are expected, and listed by name."""
     say("alias", "set", "churn==1.0.5", "best", "--if-number", "0", "--reason", "why not")

@@ -152,6 +152,21 @@ def test_nobody_is_asked_for_what_would_be_refused(on_terminal: Any, churn: Clie
     assert "?" not in shown
 
 
+def test_a_rollback_archives_only_the_version_that_was_shown(on_terminal: Any, churn: Client) -> None:
+    """A version that is promoted while the question waits stays in production, and the rollback is refused."""
+
+    def promote() -> None:
+        churn.set_stage("churn/3", Stage.PRODUCTION, force=True)
+
+    code, shown = on_terminal("version", "rollback", "churn", typed="y\n", meanwhile=promote)
+    assert (code, "number 3 of model 'churn' is in production now" in shown) == (6, True), shown
+    assert [churn.get_version(f"churn/{number}").stage for number in (1, 2, 3)] == [
+        "archived",
+        "archived",
+        "production",
+    ]
+
+
 @pytest.mark.parametrize("command", CAREFUL, ids=" ".join)
 def test_a_program_must_say_yes(run: Any, on_terminal: Any, churn: Client, command: tuple[str, ...]) -> None:
     """Where there is nobody to ask, --yes must have been given; with it, nobody is asked on a terminal either."""

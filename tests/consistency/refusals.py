@@ -58,6 +58,11 @@ def _alias_moved(past: Past, request: Any, refusal: Refusal) -> bool:
     return str(found["number"] if found else 0) == refusal["number"] != str(request.expected_number)
 
 
+def _stage_moved(past: Past, request: Any, refusal: Refusal) -> bool:
+    found = past.version(refusal["model"], f"@{refusal['stage']}")
+    return str(found["number"] if found else 0) == refusal["number"] != str(request.expected_number)
+
+
 def _state(image: Image | None, refusal: Refusal) -> bool:
     return image is not None and image.get("state", "running") == refusal["state"] not in ("running", "lost")
 
@@ -100,6 +105,7 @@ POSSIBLE: dict[str, Possible] = {
     "RUN_NOT_SUCCEEDED": _not_succeeded,
     "ETAG_MISMATCH": _stale,
     "ALIAS_MOVED": _alias_moved,
+    "STAGE_MOVED": _stage_moved,
     "RUN_NOT_FOUND": lambda past, _, refusal: past.image("run", refusal["run"]) is None,
     "RUN_FINISHED": lambda past, _, refusal: _state(past.image("run", refusal["run"]), refusal),
     "STEP_NOT_FOUND": lambda past, _, refusal: past.image("step", refusal["run"], refusal["step"]) is None,

@@ -128,6 +128,14 @@ def _set_alias(c: Choice) -> Any:
     return request
 
 
+def _set_stage(c: Choice) -> Any:
+    stage = c.one(1, 2, 3, 3, 4)
+    request = model_registry_pb2.SetStageRequest(name=c.version, stage=stage, force=c.often(0.5), reason=c.number)
+    if stage in (2, 3) and c.often(0.3):
+        request.expected_number = int(c.number)
+    return request
+
+
 def _run_name(c: Choice) -> str:
     return f"{PROJECT}/runs/{c.run}"
 
@@ -164,9 +172,7 @@ WORK: dict[str, Callable[[Choice], Any]] = {
     "DeleteModelVersion": lambda c: m.DeleteModelVersionRequest(name=c.version, force=c.often(0.5)),
     "UndeleteModelVersion": lambda c: m.UndeleteModelVersionRequest(name=f"{c.model}/versions/{c.number}"),
     "PurgeModelVersion": lambda c: m.PurgeModelVersionRequest(name=f"{c.model}/versions/{c.number}"),
-    "SetStage": lambda c: m.SetStageRequest(
-        name=c.version, stage=c.one(1, 2, 3, 3, 4), force=c.often(0.5), reason=c.number
-    ),
+    "SetStage": _set_stage,
     "SetAlias": _set_alias,
     "DeleteAlias": lambda c: m.DeleteAliasRequest(parent=c.model, alias=c.one(*ALIASES)),
     "LogMetadata": _log,

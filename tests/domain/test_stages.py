@@ -29,6 +29,7 @@ from tallymark_server.domain.errors import (
     ModelNotFound,
     RunNotSucceeded,
     StageEmpty,
+    StageMoved,
     StageOccupied,
     VersionDeleted,
     VersionNotFound,
@@ -108,18 +109,28 @@ def test_a_stage_that_is_left_is_free() -> None:
 
 
 def test_a_swap_may_be_for_one_holder_only() -> None:
-    """With an expected holder, force replaces that one, and refuses when another one is there by now."""
+    """With an expected holder, force replaces that one, and is refused when another version holds the stage."""
     project = given(*TWO, stage_changed(1, NONE, PRODUCTION))
     swap = (stage_changed(1, PRODUCTION, ARCHIVED), stage_changed(2, NONE, PRODUCTION))
     project.when(set_stage(2, PRODUCTION, force=True, expected=1)).then(*swap)
-    project.when(set_stage(2, PRODUCTION, force=True, expected=7)).refused(StageOccupied, number=1)
+    project.when(set_stage(2, PRODUCTION, force=True, expected=7)).refused(StageMoved, model="churn", number=1)
+    project.when(set_stage(2, PRODUCTION, force=True, expected=0)).refused(StageMoved, stage="production", number=1)
+    project.when(set_stage(1, PRODUCTION, expected=2)).refused(StageMoved, number=1)
     project.when(set_stage(2, PRODUCTION, expected=1)).refused(StageOccupied, number=1)
+    project.when(set_stage(1, PRODUCTION, expected=1)).then()
 
 
-def test_a_swap_for_a_holder_that_has_left_is_an_entry() -> None:
-    """Where the expected holder is gone and nobody has come, the version moves in."""
+def test_a_version_may_enter_an_empty_stage_only() -> None:
+    """With 0 as expected holder a version enters an empty stage; where the expected holder has left, it is refused."""
     project = given(*TWO, stage_changed(1, NONE, PRODUCTION), stage_changed(1, PRODUCTION, ARCHIVED))
-    project.when(set_stage(2, PRODUCTION, force=True, expected=1)).then(stage_changed(2, NONE, PRODUCTION))
+    project.when(set_stage(2, PRODUCTION, force=True, expected=1)).refused(StageMoved, number=0)
+    project.when(set_stage(2, PRODUCTION, expected=0)).then(stage_changed(2, NONE, PRODUCTION))
+
+
+@pytest.mark.parametrize("stage", [ARCHIVED, NONE])
+def test_only_a_stage_of_one_version_has_an_expected_holder(stage: Stage) -> None:
+    """An expected holder of the archive, or of no stage, is refused."""
+    given(*TWO).when(set_stage(1, stage, expected=0)).refused(InvalidField, field="expected_number")
 
 
 def test_a_version_moves_only_as_it_was_read() -> None:

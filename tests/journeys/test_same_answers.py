@@ -69,6 +69,7 @@ def story() -> Iterator[Asked]:
     yield from of_runs()
     yield from of_steps()
     yield from of_places()
+    yield from of_updates()
     yield from of_facts()
     yield from of_deletions()
     yield Asked("CreateModel", EFFECT, m.CreateModelRequest(parent=PROJECT, model_id="churn"))
@@ -135,6 +136,7 @@ def of_places() -> Iterator[Asked]:
     yield Asked("SetStage", EFFECT, m.SetStageRequest(name=v(1), stage=STAGE_PRODUCTION))
     yield Asked("SetStage", NOTHING, m.SetStageRequest(name=v(1), stage=STAGE_PRODUCTION))
     yield Asked("SetStage", "STAGE_OCCUPIED", m.SetStageRequest(name=v(2), stage=STAGE_PRODUCTION))
+    yield Asked("SetStage", "STAGE_MOVED", m.SetStageRequest(name=v(2), stage=STAGE_PRODUCTION, expected_number=3))
     yield Asked("SetStage", "RUN_NOT_SUCCEEDED", m.SetStageRequest(name=v(5), stage=STAGE_STAGING))
     yield Asked("SetStage", "ETAG_MISMATCH", m.SetStageRequest(name=v(2), stage=STAGE_STAGING, etag="r1"))
     production = m.EnsureModelVersionRequest(parent=PROJECT, config=config(version="production"), run=RUN)
@@ -149,6 +151,10 @@ def of_places() -> Iterator[Asked]:
     yield Asked("SetAlias", "ALIAS_MOVED", m.SetAliasRequest(name=v(1), alias="champion", expected_number=1))
     yield Asked("DeleteAlias", EFFECT, m.DeleteAliasRequest(parent=MODEL, alias="canary"))
     yield Asked("DeleteAlias", "ALIAS_NOT_FOUND", m.DeleteAliasRequest(parent=MODEL, alias="canary"))
+
+
+def of_updates() -> Iterator[Asked]:
+    m = model_registry_pb2
     update = m.UpdateModelRequest(model=model_pb2.Model(name=MODEL, license="MIT"))
     update.update_mask.paths.append("license")
     yield Asked("UpdateModel", EFFECT, update)

@@ -86,6 +86,25 @@ def test_a_dry_run_of_a_promotion_changes_nothing(calls: Calls) -> None:
         calls.set_stage("churn", 1, STAGE_PRODUCTION, validate_only=True)
 
 
+def test_a_version_replaces_only_the_holder_that_is_expected(calls: Calls) -> None:
+    """expected_number compares and sets: 0 for an empty stage; a refusal names the holder and archives nothing."""
+    with refused("STAGE_MOVED", grpc.StatusCode.ABORTED) as refusal:
+        calls.set_stage("churn", 1, STAGE_PRODUCTION, expected_number=3)
+    assert refusal.metadata == {"project": "default", "model": "churn", "stage": "production", "number": "0"}
+    calls.set_stage("churn", 1, STAGE_PRODUCTION, expected_number=0)
+    for expected in (0, 3):
+        with refused("STAGE_MOVED", grpc.StatusCode.ABORTED) as refusal:
+            calls.set_stage("churn", 2, STAGE_PRODUCTION, force=True, expected_number=expected)
+        assert refusal.metadata["number"] == "1"
+    assert calls.version("churn", "@production").number == 1
+    with refused("STAGE_OCCUPIED", grpc.StatusCode.FAILED_PRECONDITION):
+        calls.set_stage("churn", 2, STAGE_PRODUCTION, expected_number=1)
+    calls.set_stage("churn", 2, STAGE_PRODUCTION, force=True, expected_number=1)
+    assert calls.version("churn", "1").stage == STAGE_ARCHIVED
+    with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
+        calls.set_stage("churn", 2, STAGE_ARCHIVED, expected_number=2)
+
+
 @pytest.mark.parametrize("stage", [0, 17])
 def test_an_unknown_stage_is_refused(calls: Calls, stage: int) -> None:
     """No stage, and one that a newer contract may know, are refused."""

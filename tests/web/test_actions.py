@@ -272,7 +272,7 @@ def test_of_promotions_over_the_same_version_one_is_done(server: Server, calls: 
         ).status
 
     with ThreadPoolExecutor(len(numbers)) as pool:
-        assert sorted(pool.map(promote, numbers)) == [303, *[400] * 5]
+        assert sorted(pool.map(promote, numbers)) == [303, *[409] * 5]
 
 
 @pytest.mark.parametrize("name", ["a%62", "c?d", "e#f", "g&h+i", "100 %"])

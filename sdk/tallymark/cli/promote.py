@@ -96,28 +96,18 @@ def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason
     It is found in the log: the last version that entered production before the present one, which goes to the archive.
     So a second rollback undoes the first.
     """
-    present = client.get_version(f"{model}@production")
-    previous = client.get_version(f"{present.model}/{_holder_before(client, present)}")
-    here, there = f"{previous.model}/{previous.number}", f"{present.model}/{present.number}"
-    confirm(f"Put {here} back into production, and {there} into the archive?", agreed=yes or dry_run)
-    why = reason or f"rollback from {present.number}"
-    # It was in production: whether its run had to succeed was decided when it came there.
-    how = {"force": True, "allow_unfinished_run": True, "validate_only": dry_run}
-    moved = client.set_stage(here, Stage.PRODUCTION, reason=why, etag=previous.etag, **how)
+    info = client.get_model(model)
+    previous = client.rollback(info.name, reason=reason, validate_only=True)
+    here, holder = f"{previous.model}/{previous.number}", info.production_number
+    there = f"{info.name}/{holder}" if holder else ""
+    archived = f", and {there} into the archive" if there else ""
+    confirm(f"Put {here} back into production{archived}?", agreed=yes or dry_run)
+    if not dry_run:
+        # What was confirmed, not what the log says by now: refused when another version is in production meanwhile.
+        why = reason or (f"rollback from {holder}" if holder else "rollback")
+        previous = client.set_stage(
+            here, Stage.PRODUCTION, force=True, allow_unfinished_run=True, expected_number=holder, reason=why
+        )
     options.tell_trial(dry_run=dry_run)
-    click.echo(f"production: from {there} to {here}", err=True)
-    printer.one(moved)
-
-
-def _holder_before(client: Client, present: ModelVersion) -> int:
-    """Return the number of the version that was in production before the present one. Raises StageEmpty."""
-    from tallymark.types.resources import ModelVersion
-
-    for event in client.history(present.model, kinds=["stage_changed"]):
-        version = event.resource
-        if isinstance(version, ModelVersion) and version.stage is Stage.PRODUCTION and version.number != present.number:
-            return version.number
-    raise StageEmpty(
-        f"no version of {present.model} was in production before {present.number}; promote the one you want:"
-        f" tallymark version promote {present.model}/NUMBER --force"
-    )
+    click.echo(f"production: from {there or 'none'} to {here}", err=True)
+    printer.one(previous)

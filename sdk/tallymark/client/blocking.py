@@ -26,6 +26,7 @@ from tallymark.client.calls import (
     Page,
     WatchFilter,
     WatchMessage,
+    rollbacks,
 )
 from tallymark.client.channel import Channel, delay_before_retry, raise_for, read_reply
 from tallymark.errors import Unavailable
@@ -548,6 +549,7 @@ class Client:
         reason: str = "",
         etag: str = "",
         allow_unfinished_run: bool = False,
+        expected_number: int | None = None,
         validate_only: bool = False,
     ) -> ModelVersion:
         """Move a version to a stage. Production and staging hold one version each.
@@ -559,6 +561,7 @@ class Client:
             reason: Why, for the log.
             etag: Make the change only if the etag is still this one.
             allow_unfinished_run: Move it although its run failed, is lost or still running; this needs a reason.
+            expected_number: The number of the version that must hold the stage now, 0 for none.
             validate_only: Change nothing: return what the change would produce, or raise its error.
 
         Returns:
@@ -567,11 +570,56 @@ class Client:
         Raises:
             VersionNotFound: The model has no such version.
             StageOccupied: Another version holds the stage, and `force` is False.
+            StageMoved: Another version holds the stage than `expected_number` says.
             RunNotSucceeded: The run that made the version has not succeeded.
             EtagMismatch: The version was changed since its etag was read.
         """
-        how = {"force": force, "allow_unfinished_run": allow_unfinished_run}
-        call = calls.set_stage(self._project, reference, stage, **how, reason=reason, etag=etag)
+        call = calls.set_stage(
+            self._project,
+            reference,
+            stage,
+            force=force,
+            reason=reason,
+            etag=etag,
+            allow_unfinished_run=allow_unfinished_run,
+            expected_number=expected_number,
+        )
+        return self.run_call(calls.trial(call, validate_only))
+
+    def rollback(
+        self,
+        model: str,
+        *,
+        stage: Stage | str = Stage.PRODUCTION,
+        reason: str = "",
+        validate_only: bool = False,
+    ) -> ModelVersion:
+        """Bring the version back that held the stage before, and return it; the present holder goes to the archive.
+
+        The log says which version that is: the last that entered the stage, other than the present holder. So a second
+        rollback undoes the first.
+
+        Args:
+            model: The model's name.
+            stage: `production` or `staging`.
+            reason: Why, for the log; otherwise `rollback from NUMBER`.
+            validate_only: Change nothing: return what the change would produce, or raise its error.
+
+        Returns:
+            The version that came back.
+
+        Raises:
+            ModelNotFound: The project has no such model.
+            StageEmpty: No other version was in the stage.
+            StageMoved: Another version entered the stage meanwhile. Nothing was changed.
+            VersionDeleted, VersionNotFound: The version was deleted or purged since.
+        """
+        info = self.get_model(model)
+        number, holder = 0, rollbacks.holder_of(info, stage)
+        for event in self.history(info.resource_name, kinds=["stage_changed"]):
+            if number := rollbacks.entered(event, stage, holder):
+                break
+        call = rollbacks.rollback(self._project, info, stage, number, reason)
         return self.run_call(calls.trial(call, validate_only))
 
     def set_alias(

@@ -142,6 +142,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. Content up to that revision was erased by a later event, `erased_at`, which belongs to it.
     Keys: project, revision, erased_at.
     """
+    ERROR_REASON_STAGE_MOVED: _ErrorReason.ValueType  # 45
+    """ABORTED. Another version holds the stage than the request expects; number is that of the holder, 0 for none. Keys:
+    project, model, stage, number.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -268,5 +272,9 @@ change may have been made: repeat it with the same request_id. Keys: timeout_ms.
 ERROR_REASON_ERASED_SINCE: ErrorReason.ValueType  # 44
 """FAILED_PRECONDITION. Content up to that revision was erased by a later event, `erased_at`, which belongs to it.
 Keys: project, revision, erased_at.
+"""
+ERROR_REASON_STAGE_MOVED: ErrorReason.ValueType  # 45
+"""ABORTED. Another version holds the stage than the request expects; number is that of the holder, 0 for none. Keys:
+project, model, stage, number.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -507,6 +507,7 @@ class SetStageRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     ALLOW_UNFINISHED_RUN_FIELD_NUMBER: _builtins.int
+    EXPECTED_NUMBER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The version, by number, `latest`, `@production`, `@staging`, `@ALIAS` or `=NAME`."""
     stage: _model_pb2.Stage.ValueType
@@ -525,6 +526,10 @@ class SetStageRequest(_message.Message):
     """Whether the version may enter staging or production although the run that made it did not succeed. Then `reason`
     must be given.
     """
+    expected_number: _builtins.int
+    """The number of the version that must hold the stage now for the change to happen; 0: no version may hold it. Absent:
+    any. With `force`, exactly this version goes to the archive. Only for staging and production.
+    """
     def __init__(
         self,
         *,
@@ -536,12 +541,15 @@ class SetStageRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         allow_unfinished_run: _builtins.bool = ...,
+        expected_number: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_number", b"_expected_number", "expected_number", b"expected_number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_unfinished_run", b"allow_unfinished_run", "etag", b"etag", "force", b"force", "name", b"name", "reason", b"reason", "request_id", b"request_id", "stage", b"stage", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_number", b"_expected_number", "allow_unfinished_run", b"allow_unfinished_run", "etag", b"etag", "expected_number", b"expected_number", "force", b"force", "name", b"name", "reason", b"reason", "request_id", b"request_id", "stage", b"stage", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_number: _TypeAlias = _typing.Literal["expected_number"]  # noqa: Y015
+    _WhichOneofArgType__expected_number: _TypeAlias = _typing.Literal["_expected_number", b"_expected_number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_number) -> _WhichOneofReturnType__expected_number | None: ...
 
 Global___SetStageRequest: _TypeAlias = SetStageRequest  # noqa: Y015
 

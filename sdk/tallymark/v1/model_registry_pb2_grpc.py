@@ -385,6 +385,7 @@ class ModelRegistryServicer(object):
         """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
         the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
         made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
+        STAGE_MOVED when another version holds the stage than the request expects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

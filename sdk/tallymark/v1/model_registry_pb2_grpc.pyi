@@ -118,6 +118,7 @@ class ModelRegistryStub:
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
     the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
     made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
+    STAGE_MOVED when another version holds the stage than the request expects.
     """
     SetAlias: _grpc.UnaryUnaryMultiCallable[_model_registry_pb2.SetAliasRequest, _model_pb2.ModelVersion]
     """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected;
@@ -231,6 +232,7 @@ class ModelRegistryAsyncStub(ModelRegistryStub):
     """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
     the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
     made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
+    STAGE_MOVED when another version holds the stage than the request expects.
     """
     SetAlias: _aio.UnaryUnaryMultiCallable[_model_registry_pb2.SetAliasRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Points an alias at a version, from wherever it pointed before. ALIAS_MOVED when it points elsewhere than expected;
@@ -467,6 +469,7 @@ class ModelRegistryServicer(metaclass=_abc_1.ABCMeta):
         """Moves a version to another stage. Production and staging hold one version: STAGE_OCCUPIED names the holder, unless
         the request says `force`; then the holder goes to the archive in the same step. RUN_NOT_SUCCEEDED when the run that
         made the version has failed, is lost or still running, unless the request says `allow_unfinished_run` and why.
+        STAGE_MOVED when another version holds the stage than the request expects.
         """
 
     @_abc_1.abstractmethod

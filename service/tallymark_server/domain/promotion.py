@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from tallymark_server.domain.capacity import check_aliases, check_version
 from tallymark_server.domain.commands import DeleteAlias, SetAlias, SetStage
-from tallymark_server.domain.errors import AliasMoved, EtagMismatch, InvalidField, RunNotSucceeded, StageOccupied
+from tallymark_server.domain.errors import (
+    AliasMoved,
+    EtagMismatch,
+    InvalidField,
+    RunNotSucceeded,
+    StageMoved,
+    StageOccupied,
+)
 from tallymark_server.domain.event_recorder import EventRecorder
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, RunState, Stage
@@ -24,19 +31,18 @@ def check_etag(state: State, version: ModelVersion, given: str) -> None:
 
 
 def set_stage(state: State, command: SetStage, recorder: EventRecorder) -> ModelVersion:
-    """The version in its new stage; with force, the holder before it goes to the archive."""
+    """Return the version in its new stage; with force, the holder before it goes to the archive."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
+    holder = _expected_holder(state, version.model, command)
     if version.stage is command.stage:
         return version
     if command.stage in EXCLUSIVE_STAGES:
         _check_run(state, version, command)
-        holder = state.find(command.model, in_stage(command.stage))
-        foreseen = command.expected is None or holder is None or holder.number == command.expected
-        if holder is not None and not (command.force and foreseen):
+    if holder is not None:
+        if not command.force:
             raise StageOccupied(state.project, version.model, command.stage.value, holder.number)
-        if holder is not None:
-            change_stage(holder, Stage.ARCHIVED, command.reason, recorder)
+        change_stage(holder, Stage.ARCHIVED, command.reason, recorder)
     return change_stage(version, command.stage, command.reason, recorder)
 
 
@@ -77,6 +83,19 @@ def drop_alias(holder: ModelVersion, alias: str, reason: str, recorder: EventRec
     image = recorder.changed(holder, aliases=tuple(name for name in holder.aliases if name != alias))
     recorder.record(Kind.ALIAS_DELETED, image, reason=reason, alias=alias, previous_number=holder.number)
     return image
+
+
+def _expected_holder(state: State, model: str, command: SetStage) -> ModelVersion | None:
+    """Return the version that holds the stage, None for no version. Raises StageMoved, InvalidField."""
+    if command.stage not in EXCLUSIVE_STAGES:
+        if command.expected is not None:
+            raise InvalidField("expected_number", command.expected, "only staging and production hold one version")
+        return None
+    holder = state.find(command.model, in_stage(command.stage))
+    number = 0 if holder is None else holder.number
+    if command.expected is not None and command.expected != number:
+        raise StageMoved(state.project, model, command.stage.value, number)
+    return holder
 
 
 def _check_run(state: State, version: ModelVersion, command: SetStage) -> None:

@@ -129,10 +129,10 @@ async def held(registry: Registry, project: str, model: Model, limit: int) -> li
 
 
 async def holder_before(registry: Registry, project: str, model: Model, number: int) -> ModelVersion | None:
-    """The last version, not of that number, that was in production."""
+    """Return the last version that entered production, other than the one of that number: `Client.rollback`'s rule."""
     async for event in _moves(registry, project, model, None):
         image = event.image
-        if isinstance(image, ModelVersion) and event.previous_stage is Stage.PRODUCTION and image.number != number:
+        if isinstance(image, ModelVersion) and image.stage is Stage.PRODUCTION and image.number != number:
             return image
     return None
 

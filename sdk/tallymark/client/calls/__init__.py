@@ -5,6 +5,7 @@ by gRPC or by whoever holds it, and still has one effect.
 
 call       what every call is made of
 models     `versions`, `artifacts`, `runs`, `projects` and `log` have the calls about these, too
+rollbacks  what a rollback brings back
 recorded   changes that are recorded now and sent later
 """
 

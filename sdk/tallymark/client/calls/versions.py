@@ -126,6 +126,7 @@ def set_stage(
     reason: str,
     etag: str,
     allow_unfinished_run: bool = False,
+    expected_number: int | None = None,
 ) -> Call[ModelVersion]:
     """SetStage."""
     request = model_registry_pb2.SetStageRequest(
@@ -135,6 +136,7 @@ def set_stage(
         reason=reason,
         etag=etag,
         allow_unfinished_run=allow_unfinished_run,
+        expected_number=expected_number,
         request_id=new_request_id(),
     )
     return Call(ModelRegistryStub, "SetStage", request, m.version_of, writes=True)

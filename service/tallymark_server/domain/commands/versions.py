@@ -66,9 +66,10 @@ class VersionCommand(Command[ModelVersion], frozen=True, kw_only=True):
 
 
 class SetStage(VersionCommand, frozen=True, kw_only=True):
-    """Move a version to another stage. With `force` its holder leaves, if it is `expected` (None: whoever it is).
+    """Move a version to another stage. With `force` the holder of the stage goes to the archive.
 
-    With `allow_unfinished_run` and a reason, the run that made the version need not have succeeded.
+    `expected` is the number of the version that must hold the stage now, 0 for no version, None for any. With
+    `allow_unfinished_run` and a reason, the run that made the version need not have succeeded.
     """
 
     stage: Stage

@@ -9,7 +9,7 @@ RegistryError
 ├── Refused              StageOccupied, RunNotSucceeded, RunFinished, StepFinished, RequestIdReused, LogReplaced,
 │                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached,
 │                        ErasedSince
-├── Conflict             EtagMismatch, AliasMoved
+├── Conflict             EtagMismatch, AliasMoved, StageMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, ClockJumped
 ├── DeadlineExceeded     CallTimedOut
@@ -84,6 +84,7 @@ from tallymark_server.domain.errors.states import (
     RequestIdReused,
     RunFinished,
     RunNotSucceeded,
+    StageMoved,
     StageOccupied,
     StepFinished,
     VersionDeleted,
@@ -135,6 +136,7 @@ __all__ = [
     "RunNotFound",
     "RunNotSucceeded",
     "StageEmpty",
+    "StageMoved",
     "StageOccupied",
     "StepFinished",
     "StepNotFound",

@@ -136,6 +136,23 @@ class AliasMoved(Conflict):
         )
 
 
+class StageMoved(Conflict):
+    """Another version holds the stage than the request expects."""
+
+    reason = "STAGE_MOVED"
+
+    def __init__(self, project: str, model: str, stage: str, number: int) -> None:
+        holder = f"number {number}" if number else "no version"
+        super().__init__(
+            f"{holder} of model {shown(model)} is in {stage} now, not the one that you expected; read it again and"
+            " decide again",
+            project=project,
+            model=model,
+            stage=stage,
+            number=number,
+        )
+
+
 class ModelDeleted(Refused):
     """The model is deleted."""
 

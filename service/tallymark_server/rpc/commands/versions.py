@@ -66,6 +66,7 @@ def set_stage(request: model_registry_pb2.SetStageRequest, actor: str) -> c.SetS
         allow_unfinished_run=request.allow_unfinished_run,
         reason=naming.prose(request.reason, "reason"),
         etag=request.etag,
+        expected=_expected(request),
     )
 
 
@@ -177,5 +178,10 @@ def _unnamed(version: model_pb2.ModelVersion) -> c.NewVersion:
     return new_version(unnamed)
 
 
-def _expected(request: model_registry_pb2.SetAliasRequest | model_registry_pb2.DeleteAliasRequest) -> int | None:
+_WithExpectedNumber = (
+    model_registry_pb2.SetStageRequest | model_registry_pb2.SetAliasRequest | model_registry_pb2.DeleteAliasRequest
+)
+
+
+def _expected(request: _WithExpectedNumber) -> int | None:
     return request.expected_number if request.HasField("expected_number") else None

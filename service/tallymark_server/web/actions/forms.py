@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 
 from tallymark_server.domain import naming
-from tallymark_server.domain.errors import Conflict, InvalidField, MalformedRequest, RegistryError, StageOccupied
+from tallymark_server.domain.errors import Conflict, InvalidField, MalformedRequest, RegistryError
 from tallymark_server.domain.events import Event
 from tallymark_server.rpc.decoder import MAX_INLINE
 from tallymark_server.web import history
@@ -126,7 +126,7 @@ class Action:
         except RegistryError as error:
             refusal = error
         facts = await self.show(request, form)
-        if isinstance(refusal, Conflict | StageOccupied):
+        if isinstance(refusal, Conflict):
             facts["changes"] = await _changes(request, facts, form.text("etag"))
         return self._view(request, facts, refusal)
 

@@ -47,9 +47,9 @@ async def apply_stage(request: PageRequest, form: Form) -> Redirect:
             model=model.name,
             reference=numbered(request.number),
             stage=stage,
-            # The line itself refuses when somebody else than was shown holds the stage.
+            # The decision itself refuses when another version holds the stage than the form has shown.
             force=bool(held),
-            expected=held,
+            expected=held if stage in EXCLUSIVE_STAGES else None,
             allow_unfinished_run=form.ticked("allow_unfinished_run"),
             reason=form.reason,
             etag=form.text("etag"),
