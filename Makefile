@@ -45,7 +45,7 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 		$(BIN)/pytest --timeout 3600 tests/journeys/test_consistency.py tests/rpc/test_one_moment.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
 	@cat .cache/soak/exactly-once.txt .cache/soak/consistency.txt
-	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json > .cache/soak/report.md
+	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json --consistency .cache/soak/consistency.json > .cache/soak/report.md
 
 screenshots: setup ## make the pictures of the dashboard that README shows
 	TALLYMARK_TEST_PICTURES=tests/web/pictures $(BIN)/pytest tests/web/test_screenshots.py

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ from tallymark_server.snapshots import (
     page_read_at,
 )
 from tallymark_server.storage.checkpoint import Mark, wrong_hash
-from tallymark_server.storage.contract import Lineage, NodeKey, Page, Piece, Proof, Scope, Storage
+from tallymark_server.storage.contract import Lineage, NodeKey, Page, Piece, Proof, Reads, Scope, Storage
 from tallymark_server.watch import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
@@ -54,12 +54,30 @@ _PROJECTS = "projects"
 class Registry:
     """What can be asked of the registry. `heartbeat` is the longest silence, in seconds, of a watch."""
 
-    def __init__(self, storage: Storage, writer: Writer, bell: Bell, heartbeats: Heartbeats, heartbeat: float) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        writer: Writer,
+        bell: Bell,
+        heartbeats: Heartbeats,
+        heartbeat: float,
+        reads: Reads | None = None,
+    ) -> None:
         self._storage = storage
+        self._reads: Reads = storage if reads is None else reads
         self._writer = writer
         self._bell = bell
         self._heartbeats = heartbeats
         self._heartbeat = heartbeat
+
+    @asynccontextmanager
+    async def at_one_moment(self) -> AsyncIterator[Registry]:
+        """Yield a registry whose reads all see one committed state, for an answer that is made of several reads.
+
+        Changes made through it are made as ever, and not seen by its reads.
+        """
+        async with self._storage.at_one_moment() as reads:
+            yield Registry(self._storage, self._writer, self._bell, self._heartbeats, self._heartbeat, reads)
 
     async def execute(self, command: Command[T]) -> T:
         """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
@@ -71,13 +89,13 @@ class Registry:
 
     async def project(self, name: str) -> Project:
         """Return the project of that name; ProjectNotFound."""
-        return await self._storage.project(name)
+        return await self._reads.project(name)
 
     async def projects(self, size: int, token: str) -> tuple[list[Project], str]:
         """Return a page of the projects by name, and the token of the next, empty after the last; InvalidPageToken."""
         _, (after,) = parse_token(token, _PROJECTS, (str,)) if token else (None, ("",))
         limit = page_size(size)
-        found = await self._storage.projects(str(after), limit + 1)
+        found = await self._reads.projects(str(after), limit + 1)
         return found[:limit], make_token(_PROJECTS, None, (found[limit - 1].name,)) if len(found) > limit else ""
 
     async def start_run(self, command: StartRun) -> Started:
@@ -124,7 +142,7 @@ class Registry:
     async def model(self, project: str, name: str, *, deleted: bool = False, read_at: ReadAt = NOW) -> Model:
         """The model of that name, also a deleted one if that is asked for; ModelNotFound, RevisionInFuture."""
         if read_at is NOW:
-            found = await self._storage.model(project, name)
+            found = await self._reads.model(project, name)
             if found is not None and not found.purged and (found.delete_time is None or deleted):
                 return found
         return await self._read(project, lambda q: q.model(name, deleted=deleted, at=q.revision(read_at)), read_at)
@@ -134,7 +152,7 @@ class Registry:
     ) -> ModelVersion:
         """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
         if read_at is NOW:
-            found = await self._storage.version(project, model, reference, of_deleted=deleted)
+            found = await self._reads.version(project, model, reference, of_deleted=deleted)
             if found is not None and (found.delete_time is None or deleted):
                 return found
         named = Named(model, reference)
@@ -168,7 +186,7 @@ class Registry:
         """The run of that id; RunNotFound, RevisionInFuture."""
         if read_at is not NOW:
             return await self._read(project, lambda q: q.run(run_id, q.revision(read_at)))
-        run = await self._storage.run(project, run_id)
+        run = await self._reads.run(project, run_id)
         if run is None:
             raise RunNotFound(project, run_id)
         return run
@@ -183,7 +201,7 @@ class Registry:
 
     async def events(self, project: str, after: int, size: int) -> Page[Event]:
         """Events after that revision, in order; RevisionInFuture."""
-        page = await self._storage.events(project, after, page_size(size))
+        page = await self._reads.events(project, after, page_size(size))
         check_past(after, page.head)
         return page
 
@@ -214,7 +232,7 @@ class Registry:
 
     async def revision_at(self, project: str, time: int) -> int:
         """The last revision at or before the time, 0 if there is none."""
-        return await self._storage.revision_at(project, time)
+        return await self._reads.revision_at(project, time)
 
     async def watch(self, project: str, model: str, interest: Interest) -> AsyncIterator[Progress]:
         """Every event that is wanted, of one model if it is named, once and in order, without end; ModelNotFound."""
@@ -239,4 +257,4 @@ class Registry:
 
     async def _read(self, project: str, read: Callable[[SnapshotReader], T], brief_at: ReadAt | None = None) -> T:
         """Return what one committed state answers; now, and only then, a read with `brief_at` is a brief one."""
-        return await self._storage.read(lambda snapshot: read(SnapshotReader(snapshot, project)), brief=brief_at == NOW)
+        return await self._reads.read(lambda snapshot: read(SnapshotReader(snapshot, project)), brief=brief_at == NOW)

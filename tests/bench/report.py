@@ -108,6 +108,7 @@ def page(found: dict[str, Any]) -> str:
         ("dashboard", _dashboard),
         ("peers", _peers),
         ("faults", _faults),
+        ("consistency", _consistency),
     ):
         if name in found:
             on = found[name]["on"]
@@ -273,6 +274,27 @@ def _faults(found: dict[str, Any]) -> Iterator[str]:
     yield f"| {' | '.join(f'**{value:,}**' for value in total.values())} |"
 
 
+def _consistency(found: dict[str, Any]) -> Iterator[str]:
+    total = found["total"]
+    yield "## Exact answers"
+    yield ""
+    yield (
+        f"`make soak`: {total['operations']:,} requests of every method from several clients at once, some of them sent"
+        " twice at the same time, repeated or cancelled, while the server is killed and started again. Each answer is"
+        " compared with what the log says of the moments at which it can have been given."
+    )
+    yield ""
+    yield f"| {' | '.join(total)} |"
+    yield f"|{'--:|' * len(total)}"
+    yield f"| {' | '.join(f'{value:,}' for value in total.values())} |"
+    yield ""
+    yield "| method | answered | refused | without an answer |"
+    yield "|---|--:|--:|--:|"
+    for method, counts in found["methods"].items():
+        shown = " | ".join(f"{counts.get(kind, 0):,}" for kind in ("answered", "refused", "unanswered"))
+        yield f"| {method} | {shown} |"
+
+
 def _median(kinds: dict[str, list[dict[str, float]]], kind: str, field: str = "per_second") -> float:
     return statistics.median(one[field] for one in kinds[kind])
 
@@ -311,10 +333,13 @@ def main(tell: Callable[[str], None] = print) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     parser.add_argument("--faults", type=Path, help="also take in what `make soak` did")
+    parser.add_argument("--consistency", type=Path, help="also take in what `make soak` compared with the log")
     parser.add_argument("--check", action="store_true", help="only tell whether the page is what the JSON tells")
     given = parser.parse_args()
     if given.faults:
         keep(given.into, faults=json.loads(given.faults.read_text()))
+    if given.consistency:
+        keep(given.into, consistency=json.loads(given.consistency.read_text()))
     if not given.check:
         tell(publish(given.into))
         return

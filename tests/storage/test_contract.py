@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from operator import methodcaller
 from msgspec.structs import replace
 from typing import Any, cast
@@ -306,3 +307,43 @@ def test_an_image_leaves_out_what_is_said_elsewhere() -> None:
     assert decode_run(encode(run), "churn") == run
     assert "last_number" not in encode(model)
     assert "churn" not in encode(run)
+
+
+async def test_reads_at_one_moment_see_nothing_that_comes_later(storage: Storage) -> None:
+    """What is committed while the block is open is seen by reads outside it, and by the next block."""
+    await write(storage, create_model(), create_versions("a"))
+    async with storage.at_one_moment() as reads:
+        before = await reads.head("default")
+        await write(storage, create_versions("b"), create_model("other"))
+        assert await reads.head("default") == before
+        assert await reads.version("default", "churn", named("b")) is None
+        assert await reads.model("default", "other") is None
+        assert await reads.read(lambda snapshot: snapshot.head("default")) == before
+        assert [event.revision for event in (await reads.events("default", 0, 9)).items] == [1, 2]
+        assert await storage.version("default", "churn", named("b")) is not None
+    async with storage.at_one_moment() as reads:
+        assert (await reads.head("default")).revision == before.revision + 2
+        assert await reads.version("default", "churn", named("b")) is not None
+
+
+async def test_a_block_of_reads_that_is_left_early_makes_room_for_the_next(storage: Storage) -> None:
+    """Whether it is cancelled or fails, others are answered, with what was committed meanwhile."""
+    await write(storage, create_model())
+
+    async def hold() -> None:
+        async with storage.at_one_moment() as reads:
+            await reads.head("default")
+            await asyncio.Event().wait()
+
+    for _ in range(3):
+        held = [asyncio.create_task(hold()) for _ in range(5)]
+        await asyncio.wait(held, timeout=0.01)
+        for task in held:
+            task.cancel()
+        await asyncio.wait(held)
+        with pytest.raises(ProjectNotFound):
+            async with storage.at_one_moment() as reads:
+                await reads.project("none")
+    await write(storage, create_versions("a"))
+    async with storage.at_one_moment() as reads:
+        assert await reads.version("default", "churn", named("a")) is not None

@@ -14,6 +14,7 @@ Damage     What is found to be damaged arrives as DataDamaged, and never as some
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field
@@ -252,21 +253,12 @@ class Snapshot(Protocol):
         ...
 
 
-class Storage(Protocol):
-    """The log of every project, and the tables that are its projection.
+class Reads(Protocol):
+    """What is read of the log of every project, and of the tables that are its projection.
 
     Every method that is given a project raises ProjectNotFound. `at` is a revision: what is read is as it was then;
     None is now. What was purged is found by `events`, `history` and `export` alone; a purged model also by `model`.
     """
-
-    async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
-        """Do the work in one durable transaction, and give back what it gave. An exception undoes all of it.
-
-        The work touches nothing but its arguments. Unless it is brief, a matter of milliseconds, it runs outside the
-        event loop; what must wait for the disk, or for another program, always does. Only one write is under way at a
-        time: the writer awaits each before it starts the next.
-        """
-        ...
 
     async def project(self, name: str) -> Project:
         """Return the project of that name."""
@@ -280,20 +272,12 @@ class Storage(Protocol):
         """Where the project's log stands."""
         ...
 
-    async def newest_time(self) -> int:
-        """Return the time of the newest event of all projects, in microseconds since 1970; 0 if there is none."""
-        ...
-
     async def revision_at(self, project: str, time: int) -> int:
         """The last revision at or before the time, 0 if there is none."""
         ...
 
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         """The model of that name, deleted or not, with its holders; now, a purged one too."""
-        ...
-
-    async def models(self, project: str, query: Query) -> Listed[Model]:
-        """A page of the project's models, each with its holders."""
         ...
 
     async def version(
@@ -306,10 +290,6 @@ class Storage(Protocol):
         """The run of that id."""
         ...
 
-    async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
-        """Return running runs with a heartbeat_timeout in all projects, after that one in a fixed order."""
-        ...
-
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
         """Events after that revision, in order."""
         ...
@@ -320,6 +300,39 @@ class Storage(Protocol):
         The question touches nothing but its argument. It may be asked in another thread, unless it is brief: a few
         steps through indexes.
         """
+        ...
+
+
+class Storage(Reads, Protocol):
+    """The log of every project, and the tables that are its projection; each read sees the newest committed state."""
+
+    async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
+        """Do the work in one durable transaction, and give back what it gave. An exception undoes all of it.
+
+        The work touches nothing but its arguments. Unless it is brief, a matter of milliseconds, it runs outside the
+        event loop; what must wait for the disk, or for another program, always does. Only one write is under way at a
+        time: the writer awaits each before it starts the next.
+        """
+        ...
+
+    def at_one_moment(self) -> AbstractAsyncContextManager[Reads]:
+        """Yield reads that all see one committed state, the newest when the block was entered.
+
+        Few such blocks are open at the same time, and others wait: a block lasts as long as it takes to answer one
+        request.
+        """
+        ...
+
+    async def newest_time(self) -> int:
+        """Return the time of the newest event of all projects, in microseconds since 1970; 0 if there is none."""
+        ...
+
+    async def models(self, project: str, query: Query) -> Listed[Model]:
+        """A page of the project's models, each with its holders."""
+        ...
+
+    async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
+        """Return running runs with a heartbeat_timeout in all projects, after that one in a fixed order."""
         ...
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:

@@ -164,8 +164,12 @@ def _endpoint(page: PageHandler, context: AppContext) -> Endpoint:
     async def endpoint(http: Request) -> Response:
         request = PageRequest(http, context)
         try:
-            await _load_menu(request)
-            return await _respond_with(page, request)
+            if http.method == "POST":
+                return await _respond_with(page, request)
+            # Every part of a page is read in one transaction, so that the parts fit each other.
+            async with request.registry.at_one_moment() as request.registry:
+                await _load_menu(request)
+                return await _respond_with(page, request)
         except RegistryError as error:
             return respond(request, _error_view(error))
         except Exception as error:  # noqa: BLE001 - whatever happens, the viewer gets a page that says so, and it is logged

@@ -21,6 +21,7 @@ receipts        what requests were answered with, and for how long that is remem
 
 Reading:
 reader          the questions
+read_transaction several reads in one transaction
 version_cache   versions that were read, until the next change
 rows            columns and kinds of events in statements
 lists           pages of lists, by conditions and orders, as of one revision

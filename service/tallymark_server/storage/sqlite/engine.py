@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ from tallymark_server.storage.sqlite.file_lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.head_file import HeadKeeper, heads_of, intact
 from tallymark_server.storage.sqlite.integrity_check import IntegrityCheck
 from tallymark_server.storage.sqlite.migrate import migrate
+from tallymark_server.storage.sqlite.read_transaction import ReadTransaction, ReadTransactions
 from tallymark_server.storage.sqlite.reader import Reading
 from tallymark_server.storage.sqlite.state_loader import Log, load, new_log_id
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
@@ -114,8 +115,13 @@ class SqliteStorage:
         self._exports = Exports(partial(_connect, file, read_only=True))
         self._note_change = note_change
         self._translated = _Translated()
+        self._transactions = ReadTransactions(partial(_connect, file, read_only=True), self._translated)
         self._writing = False
         self._known = Known()
+
+    async def close(self) -> None:
+        """Close the connections that were made for reads in one transaction."""
+        await self._transactions.close()
 
     def distrust(self, problem: str) -> None:
         """Answer nothing any more from tables that are damaged."""
@@ -204,6 +210,9 @@ class SqliteStorage:
         with self._translated:
             return await self._pages.run(lambda connection: _snapshot(question, Reading(connection)))
 
+    def at_one_moment(self) -> AbstractAsyncContextManager[ReadTransaction]:
+        return self._transactions.open()
+
     async def verify(self, project: str, mark: Mark | None) -> Proof:
         await self.head(project)
         return await self._prover.prove(project, mark)
@@ -236,6 +245,7 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
         for background in (keeper, shrinker):
             await stack.enter_async_context(background.working())
         storage = SqliteStorage(path, writer, pages, points, (keeper.note_change, shrinker.note_change))
+        stack.push_async_callback(storage.close)
         await stack.enter_async_context(IntegrityCheck(path, storage.distrust).working())
         yield storage
 
