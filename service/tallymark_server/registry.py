@@ -27,12 +27,13 @@ from tallymark_server.snapshots import (
     page_read_at,
 )
 from tallymark_server.storage.checkpoint import Mark, wrong_hash
-from tallymark_server.storage.contract import Lineage, NodeKey, Page, Piece, Proof, Reads, Scope, Storage
+from tallymark_server.storage.contract import Direction, Lineage, NodeKey, Page, Piece, Proof, Reads, Scope, Storage
 from tallymark_server.watch import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
 __all__ = [
     "NOW",
+    "Direction",
     "Lineage",
     "ListOptions",
     "Listing",
@@ -223,12 +224,12 @@ class Registry:
         self,
         project: str,
         start: Named | ModelVersion | Run | str,
-        directions: frozenset[bool],
+        direction: Direction,
         depth: int,
         read_at: ReadAt = NOW,
     ) -> tuple[Lineage, int]:
-        """What came from what around the start, upstream (False) and downstream (True), and the revision it shows."""
-        return await self._read(project, lambda q: q.lineage(start, directions, depth, read_at))
+        """Return what came from what around the start, in that direction, and the revision it shows."""
+        return await self._read(project, lambda q: q.lineage(start, direction, depth, read_at))
 
     async def revision_at(self, project: str, time: int) -> int:
         """The last revision at or before the time, 0 if there is none."""

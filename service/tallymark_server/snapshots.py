@@ -26,7 +26,7 @@ from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import missing
 from tallymark_server.filters import parse, parse_order
 from tallymark_server.page_tokens import make_token, page_size, parse_token, revision_of
-from tallymark_server.storage.contract import Head, Lineage, Listed, Page, Scope, Snapshot
+from tallymark_server.storage.contract import Direction, Head, Lineage, Listed, Page, Scope, Snapshot
 
 T = TypeVar("T")
 MAX_NODES = 1000
@@ -190,7 +190,7 @@ class SnapshotReader:
         return page, scope, left
 
     def lineage(
-        self, start: Named | ModelVersion | Run | str, directions: frozenset[bool], depth: int, read_at: ReadAt
+        self, start: Named | ModelVersion | Run | str, direction: Direction, depth: int, read_at: ReadAt
     ) -> tuple[Lineage, int]:
         """Return what came from what around the start, a version or a run or its id, and the revision it shows."""
         at = self.revision(read_at)
@@ -202,7 +202,7 @@ class SnapshotReader:
                 begin = self.run(start, at)
             case _:
                 begin = self.version(start, at=at)
-        page = self._snapshot.lineage(self._project, begin, directions, depth, MAX_NODES, at=at)
+        page = self._snapshot.lineage(self._project, begin, direction, depth, MAX_NODES, at=at)
         return page.items[0], page.head.revision if at is None else at
 
     def _query(self, of: str, options: ListOptions, fields: Fields, own: Order) -> tuple[Query, str]:

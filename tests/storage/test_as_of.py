@@ -18,7 +18,7 @@ from tallymark_server.domain.model import ArtifactRole, ArtifactType, Model, Poi
 from tallymark_server.domain.reference import LATEST, Reference, aliased, in_stage, named, numbered
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.events import Kind as EventKind
-from tallymark_server.storage.contract import Scope, Storage
+from tallymark_server.storage.contract import Direction, Scope, Storage
 from tallymark_server.storage.sqlite import history
 from tallymark_server.storage.sqlite.engine import open_sqlite
 
@@ -79,7 +79,7 @@ async def everything(storage: Storage, at: int | None) -> dict[str, str]:
             await storage.read(methodcaller("steps", "default", run_id, 0, 100, at=at))
         ).items
         if run is not None:
-            both = frozenset({False, True})
+            both = Direction.BOTH
             found[f"around {run_id}"] = (
                 await storage.read(methodcaller("lineage", "default", run, both, 9, 100, at=at))
             ).items
@@ -100,7 +100,7 @@ async def everything(storage: Storage, at: int | None) -> dict[str, str]:
             ]
             told += [(await storage.read(methodcaller("runs", "default", query(BY_START), version))).items]
             told += (
-                await storage.read(methodcaller("lineage", "default", version, frozenset({False, True}), 9, 100, at=at))
+                await storage.read(methodcaller("lineage", "default", version, Direction.BOTH, 9, 100, at=at))
             ).items
             found[f"of {model.name}/{version.number}"] = told
     return {what: repr(told) for what, told in found.items()}

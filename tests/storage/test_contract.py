@@ -31,7 +31,7 @@ from tallymark_server.domain.model import (
 )
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, named, numbered
 from tallymark_server.storage.codec import decode_model, decode_run, decode_version, encode
-from tallymark_server.storage.contract import Storage, TooMuchError, Writing
+from tallymark_server.storage.contract import Direction, Storage, TooMuchError, Writing
 
 
 def numbers_of(answers: list[Any]) -> list[int]:
@@ -258,7 +258,9 @@ async def test_a_run_is_read_as_it_was_at_every_revision(storage: Storage) -> No
         assert (run.state, sum(each.count for each in run.recording_problems)) == (state, count), at
         order = (Order("start_revision", Kind.NUMBER),)
         assert (await storage.read(methodcaller("runs", "default", Query(limit=9, order=order, at=at)))).items[0] == run
-        (found,) = (await storage.read(methodcaller("lineage", "default", run, frozenset({True}), 1, 9, at=at))).items
+        (found,) = (
+            await storage.read(methodcaller("lineage", "default", run, Direction.DOWNSTREAM, 1, 9, at=at))
+        ).items
         assert found.nodes[0].resource == replace(run, recording_problems=())
         if at >= 3:
             version = await storage.version("default", "churn", numbered(1), at=at)

@@ -20,7 +20,7 @@ from tallymark_server.domain.model import Artifact, ArtifactRole, ArtifactType, 
 from tallymark_server.domain.query import VERSION_FIELDS, Kind, Order, Query
 from tallymark_server.domain.reference import numbered
 from tallymark_server.filters import parse, parse_order
-from tallymark_server.storage.contract import Storage
+from tallymark_server.storage.contract import Direction, Storage
 from tallymark_server.storage.index_keys import MAX_IDENTITY, fact_key, identity_key
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.index_candidates import looked_up
@@ -149,7 +149,7 @@ async def lists_of(storage: Storage) -> dict[str, list[list[int]]]:
 async def sources_of(storage: Storage, number_: int) -> list[tuple[str, object]]:
     """What the version came from, up to two steps away: kinds with numbers or URIs."""
     version = await storage.version("default", "churn", numbered(number_))
-    (lineage,) = (await storage.read(methodcaller("lineage", "default", version, frozenset({False}), 2, 10))).items
+    (lineage,) = (await storage.read(methodcaller("lineage", "default", version, Direction.UPSTREAM, 2, 10))).items
     keys: list[tuple[str, object]] = []
     for node in lineage.nodes:
         match node.resource:

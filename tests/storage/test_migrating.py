@@ -24,7 +24,7 @@ from tallymark_server.domain.model import ArtifactType, Point, Stage, Uri
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, numbered
 from tallymark_server.storage.log.chain import Row, chained_by_format_1
 from tallymark_server.storage.codec import decode_version
-from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.contract import CannotOpenError, Direction
 from tallymark_server.storage.log import lines
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.log.seals import Seal
@@ -65,7 +65,7 @@ async def test_a_file_of_an_earlier_release_goes_on(old_file: Path) -> None:
             assert version.number == number
         made = await storage.version("default", "retention", numbered(4))
         assert made is not None
-        (lineage,) = (await storage.read(methodcaller("lineage", "default", made, frozenset({False}), 1, 10))).items
+        (lineage,) = (await storage.read(methodcaller("lineage", "default", made, Direction.UPSTREAM, 1, 10))).items
         assert [node.key[1] for node in lineage.nodes] == [1, "r1"]
         (answer,) = await write(storage, create_versions(None, model="retention"))
         assert [version.number for version in answer] == [5]

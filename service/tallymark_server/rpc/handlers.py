@@ -207,7 +207,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         else:
             project, start = _named(request.name, "name")
         lineage, revision = await self._registry.lineage(
-            project, start, commands.directions(request), commands.depth(request), read_at
+            project, start, commands.direction(request), commands.depth(request), read_at
         )
         return messages.lineage(project, lineage, revision)
 

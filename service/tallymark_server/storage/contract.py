@@ -13,6 +13,7 @@ Damage     What is found to be damaged arrives as DataDamaged, and never as some
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -104,6 +105,14 @@ class Edge(Struct, frozen=True):
 
     source: NodeKey
     target: NodeKey
+
+
+class Direction(enum.Flag):
+    """Which way lineage is followed from its start."""
+
+    UPSTREAM = enum.auto()
+    DOWNSTREAM = enum.auto()
+    BOTH = UPSTREAM | DOWNSTREAM
 
 
 class Lineage(Struct, frozen=True):
@@ -240,13 +249,13 @@ class Snapshot(Protocol):
         self,
         project: str,
         start: ModelVersion | Run,
-        directions: frozenset[bool],
+        direction: Direction,
         depth: int,
         limit: int,
         *,
         at: int | None = None,
     ) -> Page[Lineage]:
-        """What came from what, around the start: upstream (False), downstream (True), at most so far and so much.
+        """Return what came from what, around the start, at most so many edges away and so many nodes.
 
         Versions are without description, metadata and series, runs without command, parameters and recording problems.
         """

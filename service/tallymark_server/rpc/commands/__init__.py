@@ -13,7 +13,7 @@ from tallymark_server.rpc.commands.models import (
 )
 from tallymark_server.rpc.commands.projects import create_project
 from tallymark_server.rpc.commands.proofs import export, proof
-from tallymark_server.rpc.commands.queries import cursor, depth, directions, interest, kinds, list_options, scope
+from tallymark_server.rpc.commands.queries import cursor, depth, direction, interest, kinds, list_options, scope
 from tallymark_server.rpc.commands.runs import finish_run, finish_step, report_problems, start_run, start_step
 from tallymark_server.rpc.commands.versions import (
     create_version,
@@ -39,7 +39,7 @@ __all__ = [
     "delete_model",
     "delete_version",
     "depth",
-    "directions",
+    "direction",
     "ensure_version",
     "erase",
     "export",

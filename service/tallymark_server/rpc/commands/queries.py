@@ -14,7 +14,7 @@ from tallymark.v1 import (
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.events import Kind
 from tallymark_server.domain.model import Stage
-from tallymark_server.registry import ListOptions, Scope
+from tallymark_server.registry import Direction, ListOptions, Scope
 from tallymark_server.rpc import names
 from tallymark_server.rpc.commands.fields import read_at, stage
 from tallymark_server.watch import Interest
@@ -26,9 +26,9 @@ _KINDS = {
     number: Kind(name.removeprefix("EVENT_KIND_").lower()) for name, number in event_pb2.EventKind.items() if number
 }
 _DIRECTIONS = {
-    lineage_pb2.LINEAGE_DIRECTION_UNSPECIFIED: frozenset({False, True}),
-    lineage_pb2.LINEAGE_DIRECTION_UPSTREAM: frozenset({False}),
-    lineage_pb2.LINEAGE_DIRECTION_DOWNSTREAM: frozenset({True}),
+    lineage_pb2.LINEAGE_DIRECTION_UNSPECIFIED: Direction.BOTH,
+    lineage_pb2.LINEAGE_DIRECTION_UPSTREAM: Direction.UPSTREAM,
+    lineage_pb2.LINEAGE_DIRECTION_DOWNSTREAM: Direction.DOWNSTREAM,
 }
 
 
@@ -98,8 +98,8 @@ def scope(request: event_log_pb2.ListEventsRequest) -> Scope:
     )
 
 
-def directions(request: lineage_pb2.QueryLineageRequest) -> frozenset[bool]:
-    """Upstream (False), downstream (True), or both; InvalidField."""
+def direction(request: lineage_pb2.QueryLineageRequest) -> Direction:
+    """Return the direction in which lineage is followed. Raises InvalidField."""
     if request.direction not in _DIRECTIONS:
         raise InvalidField("direction", request.direction, "name a direction of lineage")
     return _DIRECTIONS[request.direction]

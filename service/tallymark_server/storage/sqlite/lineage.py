@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tallymark_server.domain.model import Artifact, ModelVersion, Run
 from tallymark_server.storage.codec import decode_artifact, decode_run, decode_version
-from tallymark_server.storage.contract import Edge, Lineage, Node, NodeKey
+from tallymark_server.storage.contract import Direction, Edge, Lineage, Node, NodeKey
 from tallymark_server.storage.sqlite.event_integrity import WHOLE
 from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.lists import MAX_PAGE_SIZE, size_of
@@ -116,15 +116,16 @@ class Asked(NamedTuple):
         return self.connection.execute(sql, {**names, **given})
 
 
-def lineage(asked: Asked, start: Key, directions: frozenset[bool], depth: int, limit: int) -> Lineage:
-    """What is found from the start, upstream (False) and downstream (True), up to so many edges away, and so many.
+def lineage(asked: Asked, start: Key, direction: Direction, depth: int, limit: int) -> Lineage:
+    """Return what is found from the start in that direction, up to so many edges away, and so many.
 
     The two directions are followed each by itself: what else came from the same source is neither.
     """
     depths: dict[Key, int] = {start: 0}
     edges: dict[tuple[Key, Key], None] = {}
     truncated = False
-    for downstream in sorted(directions):
+    for way in direction:
+        downstream = way is Direction.DOWNSTREAM
         frontier = [start]
         seen = {start}
         for distance in range(1, depth + 2):

@@ -23,7 +23,7 @@ from tallymark_server.storage.codec import (
     decode_step,
     decode_version,
 )
-from tallymark_server.storage.contract import Awaited, Head, Lineage, Listed, NodeKey, Page, Scope, Snapshot
+from tallymark_server.storage.contract import Awaited, Direction, Head, Lineage, Listed, NodeKey, Page, Scope, Snapshot
 from tallymark_server.storage.log.event_rows import IMAGE, event_of
 from tallymark_server.storage.sqlite.as_of import RENAMED_SINCE, Past, revision_at
 from tallymark_server.storage.sqlite.event_integrity import WHOLE, WHOLE_IMAGE
@@ -272,7 +272,7 @@ class Reading(Snapshot):
         self,
         project: str,
         start: ModelVersion | Run,
-        directions: frozenset[bool],
+        direction: Direction,
         depth: int,
         limit: int,
         *,
@@ -281,7 +281,7 @@ class Reading(Snapshot):
         """What came from what, around the start."""
         key: NodeKey = ("run", start.id, 0) if isinstance(start, Run) else ("version", start.model_id, start.number)
         asked = Asked(self.connection, self._id(project), _revision(at))
-        return Page(self.head(project), [lineage(asked, key, directions, depth, limit)])
+        return Page(self.head(project), [lineage(asked, key, direction, depth, limit)])
 
     def _with_holders(self, project: str, models: list[Model], at: int | None) -> list[Model]:
         if at is None:

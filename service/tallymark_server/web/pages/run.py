@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from google.protobuf.json_format import MessageToDict
 
 from tallymark_server.domain.model import Artifact, ArtifactRole, ModelVersion, Run
-from tallymark_server.registry import ListOptions
+from tallymark_server.registry import Direction, ListOptions
 from tallymark_server.rpc import messages
 from tallymark_server.web import charts, history, snippets
 from tallymark_server.web.pages.search_box import quoted
@@ -54,7 +54,7 @@ async def page(request: PageRequest) -> PageResult:
 
 
 async def _work(request: PageRequest, run: Run) -> tuple[Work, Work]:
-    found, _ = await request.registry.lineage(request.project, run, frozenset({False, True}), 1)
+    found, _ = await request.registry.lineage(request.project, run, Direction.BOTH, 1)
     resources, this = {node.key: node.resource for node in found.nodes}, ("run", run.id, 0)
     made = _versions(resources[edge.target] for edge in found.edges if edge.source == this)
     used = _versions(resources[edge.source] for edge in found.edges if edge.target == this)

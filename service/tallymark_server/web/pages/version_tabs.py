@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf.json_format import MessageToDict
 
 from tallymark_server.domain.model import ModelVersion, RunStep
-from tallymark_server.registry import Lineage, ListOptions, NodeKey
+from tallymark_server.registry import Direction, Lineage, ListOptions, NodeKey
 from tallymark_server.rpc import messages
 from tallymark_server.web import charts, history, lineage_graph
 from tallymark_server.web.request import PageRequest
@@ -86,7 +86,7 @@ async def _artifacts(request: PageRequest, version: ModelVersion, _: ModelVersio
 
 
 async def _lineage(request: PageRequest, version: ModelVersion, _: ModelVersion | None) -> Shown:
-    found, revision = await request.registry.lineage(request.project, version, frozenset({False, True}), DEPTH)
+    found, revision = await request.registry.lineage(request.project, version, Direction.BOTH, DEPTH)
     runs = (await request.registry.runs(request.project, ListOptions(page_size=MAX_RUNS), version)).items
     facts = {
         "lineage": found,
