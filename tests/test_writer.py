@@ -1,13 +1,26 @@
-"""The writer: how long it waits for callers before it begins a batch."""
+"""The writer: how long it waits for callers, and what it promises to them on an engine with many lines."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
+from domain.history import History
+from storage.commands import create_model
 
 from tallymark_server import writer
-from tallymark_server.writer import MAX_IDLE_CALLERS, MAX_BACKOFF, QUIET_TURNS, BatchWindow
+from tallymark_server.domain.commands import CreateModel, Keys
+from tallymark_server.domain.errors import ModelExists, Overloaded, Stopping
+from tallymark_server.domain.events import Event
+from tallymark_server.domain.model import Model
+from tallymark_server.domain.state import Receipt, State
+from tallymark_server.storage.contract import Writing
+from tallymark_server.watch import Bell
+from tallymark_server.writer import MAX_IDLE_CALLERS, MAX_BACKOFF, QUIET_TURNS, BatchWindow, Writer
+
+DEADLINE = 30.0
 
 
 async def begins_at_once(window: BatchWindow, waiting: int) -> bool:
@@ -79,3 +92,162 @@ async def test_no_more_callers_are_expected_than_fit_in_the_queue() -> None:
     window = BatchWindow(2)
     window.expect(5)
     assert await begins_at_once(window, 2)
+
+
+class ManyLines:
+    """Stands for an engine that has a line for each project, does work twice, and waits inside of it.
+
+    Loading from the project `slow` waits until `opened`. `batches` has how many commands each write has answered.
+    """
+
+    def __init__(self) -> None:
+        self.histories = {project: History(project) for project in ("default", "slow")}
+        self.opened = asyncio.Event()
+        self.batches: list[int] = []
+
+    def line(self, project: str) -> str:
+        return project
+
+    async def write(self, work: Callable[[Writing], Awaitable[list[object]]], *, brief: bool = False) -> list[object]:
+        for _ in range(2):
+            attempt = Attempt(self)
+            answers = await work(attempt)
+        self.histories.update(attempt.histories)
+        self.batches.append(len(answers))
+        return answers
+
+
+class Attempt:
+    """Work under way, on copies of the histories."""
+
+    def __init__(self, engine: ManyLines) -> None:
+        self.engine = engine
+        self.histories: dict[str, History] = {}
+
+    async def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
+        if project == "slow":
+            await self.engine.opened.wait()
+        history = self.histories.setdefault(project, self.engine.histories[project].copy())
+        return await history.load(project, keys, most=most)
+
+    async def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
+        await self.histories[state.project].append(state, events, receipts)
+
+
+class Service:
+    """A writer on such an engine. `engine` shows what was committed."""
+
+    def __init__(self, capacity: int = 100) -> None:
+        self.engine = ManyLines()
+        self.writer = Writer(self.engine, Bell(), lambda: 1_000_000, capacity)
+
+    def call(self, command: CreateModel) -> asyncio.Task[Model]:
+        return asyncio.create_task(self.writer.execute(command))
+
+    def models(self, project: str = "default") -> list[str]:
+        """The names of the models that were committed."""
+        return [model.name for model in self.engine.histories[project].models.values()]
+
+
+@asynccontextmanager
+async def serving(service: Service) -> AsyncIterator[None]:
+    """The writer serves, and has answered everything afterwards."""
+    task = asyncio.create_task(service.writer.serve())
+    try:
+        async with asyncio.timeout(DEADLINE):
+            yield
+    finally:
+        service.writer.stop()
+        await task
+
+
+class Defect(CreateModel):
+    """A command that meets a defect."""
+
+    def add_required_keys(self, keys: Keys) -> None:
+        raise ZeroDivisionError
+
+
+def defect(name: str) -> Defect:
+    plain = create_model(name)
+    return Defect(**{field: getattr(plain, field) for field in plain.__struct_fields__})
+
+
+async def test_a_defect_fails_one_command_of_a_batch_alone() -> None:
+    """Others in the batch are answered as if they had come alone, refusals too, and each effect is committed once."""
+    service = Service()
+    calls = [service.call(each) for each in (create_model("a"), defect("b"), create_model("a"), create_model("c"))]
+    await asyncio.sleep(0)
+    async with serving(service):
+        first, failed, refused, last = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, Model)
+    assert isinstance(last, Model)
+    assert (type(failed), type(refused)) == (ZeroDivisionError, ModelExists)
+    assert service.models() == ["a", "c"]
+    assert service.engine.batches == [1, 1, 1]
+
+
+async def test_more_commands_than_may_wait_are_refused() -> None:
+    """The capacity is that of all lines together; what waits already is not affected."""
+    service = Service(capacity=2)
+    calls = [service.call(create_model("a")), service.call(create_model("b", project="slow"))]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await service.writer.execute(create_model("c"))
+    service.engine.opened.set()
+    async with serving(service):
+        await asyncio.gather(*calls)
+        await service.writer.execute(create_model("c"))
+    assert (service.models(), service.models("slow")) == (["a", "c"], ["b"])
+
+
+async def test_a_writer_that_stops_answers_what_waits() -> None:
+    """Commands in every line are decided and answered; one that comes later is refused, and counted."""
+    service = Service()
+    calls = [service.call(create_model("a")), service.call(create_model("b", project="slow"))]
+    await asyncio.sleep(0)
+    async with serving(service):
+        await asyncio.sleep(0)
+        service.writer.stop()
+        with pytest.raises(Stopping):
+            await service.writer.execute(create_model("c"))
+        service.engine.opened.set()
+        await asyncio.gather(*calls)
+    assert (service.models(), service.models("slow")) == (["a"], ["b"])
+    assert service.writer.refused_while_stopping == 1
+
+
+async def test_a_caller_that_leaves_changes_nothing() -> None:
+    """Its command is decided in its place, and the others get their own answers."""
+    service = Service()
+    calls = [service.call(create_model(name)) for name in ("a", "b", "c")]
+    await asyncio.sleep(0)
+    calls[1].cancel()
+    async with serving(service):
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers[1], asyncio.CancelledError)
+    assert [answers[0].name, answers[2].name] == ["a", "c"]
+    assert service.models() == ["a", "b", "c"]
+
+
+async def test_lines_do_not_wait_for_each_other() -> None:
+    """While the write of one line takes long, commands of another are answered."""
+    service = Service()
+    async with serving(service):
+        slow = service.call(create_model("a", project="slow"))
+        await service.writer.execute(create_model("b"))
+        assert not slow.done()
+        assert service.models("slow") == []
+        service.engine.opened.set()
+        assert (await slow).name == "a"
+    assert (service.models(), service.models("slow")) == (["b"], ["a"])
+
+
+async def test_commands_of_one_line_share_a_write() -> None:
+    """Commands that wait together are decided in their order in one transaction."""
+    service = Service()
+    calls = [service.call(create_model(name)) for name in ("a", "b", "c")]
+    await asyncio.sleep(0)
+    async with serving(service):
+        await asyncio.gather(*calls)
+    assert (service.models(), service.engine.batches) == (["a", "b", "c"], [3])

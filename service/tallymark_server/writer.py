@@ -1,15 +1,16 @@
-"""The writer: the one queue through which every change to the registry passes, in order.
+"""The writer: every change to the registry passes through it, in order.
 
-Callers hand over a command and wait for its answer. The writer takes a batch from the queue, decides it in order on the
-state that it has loaded, commits once, and answers only after the commit. A caller that stops waiting changes nothing:
-its command stays in the queue and is decided.
+Callers hand over a command and wait for its answer. Commands wait in the line of their project: the storage says which
+projects share one. The writer takes a batch from the line, decides it in order on the state that it has loaded, commits
+once, and answers only after the commit. A caller that stops waiting changes nothing: its command stays in the line and
+is decided.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from typing import TypeVar, cast
 
 import structlog
@@ -24,6 +25,7 @@ from tallymark_server.watch import Bell
 T = TypeVar("T")
 Clock = Callable[[], int]
 Answer = Outcome | RegistryError
+Waiting = tuple[AnyCommand, asyncio.Future[Outcome]]
 
 # A batch takes no more commands once it will write this many rows, which takes some milliseconds.
 MAX_ROWS = 512
@@ -46,7 +48,7 @@ _log = structlog.get_logger()
 
 
 class Writer:
-    """The one queue of commands. `capacity` is how many may wait; more are refused at once.
+    """Decides every command in its line. `capacity` is how many may wait in all lines; more are refused at once.
 
     `refused_while_stopping` counts the commands that arrived after `stop`.
     """
@@ -56,54 +58,52 @@ class Writer:
         self._bell = bell
         self._clock = clock
         self._capacity = capacity
-        self._waiting: deque[tuple[AnyCommand, asyncio.Future[Outcome]]] = deque()
-        self._arrival = asyncio.Event()
-        self._stopping = False
+        self._waiting = 0
+        self._lines: dict[str, Line] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stopped = asyncio.Event()
         self.refused_while_stopping = 0
-        self._window = BatchWindow(capacity)
 
     async def execute(self, command: Command[T]) -> T:
         """Return the answer to the command once its effect is durable. Raises a RegistryError if it is refused."""
-        if self._stopping:
+        if self._stopped.is_set():
             self.refused_while_stopping += 1
             raise Stopping
-        if len(self._waiting) >= self._capacity:
-            raise Overloaded(len(self._waiting))
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((cast("AnyCommand", command), answer))
-        self._arrival.set()
-        self._window.arrive(len(self._waiting))
-        return cast("T", await answer)
+        if self._waiting >= self._capacity:
+            raise Overloaded(self._waiting)
+        name = self._storage.line(command.project)
+        line = self._lines.get(name) or self._add_line(name)
+        self._waiting += 1
+        return cast("T", await line.add(cast("AnyCommand", command)))
 
     def stop(self) -> None:
-        """Accept no more commands. `serve` returns once those in the queue are answered."""
-        self._stopping = True
-        self._arrival.set()
+        """Accept no more commands. `serve` returns once those that wait are answered."""
+        self._stopped.set()
+        for line in self._lines.values():
+            line.stop()
 
     async def serve(self) -> None:
         """Decide commands until stopped."""
-        while True:
-            await self._arrival.wait()
-            await self._window.wait(self._waiting)
-            batch = self._next_batch()
-            if not self._waiting:
-                if self._stopping and not batch:
-                    return
-                if not self._stopping:
-                    self._arrival.clear()
-            await self._decide(batch)
-            self._window.expect(len(batch) + len(self._waiting))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for line in self._lines.values():
+                    tasks.create_task(line.serve())
+                await self._stopped.wait()
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
-    def _next_batch(self) -> list[tuple[AnyCommand, asyncio.Future[Outcome]]]:
-        """Remove and return the first commands in the queue, up to the size of a batch."""
-        batch = []
-        rows = 0
-        while self._waiting and rows < MAX_ROWS:
-            batch.append(self._waiting.popleft())
-            rows += batch[-1][0].size
-        return batch
+    def _add_line(self, name: str) -> Line:
+        line = self._lines[name] = Line(self._decide_next, self._capacity)
+        if self._tasks is not None:
+            self._tasks.create_task(line.serve())
+        return line
 
-    async def _decide(self, batch: Sequence[tuple[AnyCommand, asyncio.Future[Outcome]]]) -> None:
+    async def _decide_next(self, batch: Sequence[Waiting]) -> None:
+        self._waiting -= len(batch)
+        await self._decide(batch)
+
+    async def _decide(self, batch: Sequence[Waiting]) -> None:
         commands = [command for command, _ in batch]
         try:
             answers = await self._answers(commands)
@@ -138,6 +138,56 @@ class Writer:
                 # Only the load shows that a run which ends has created very many versions.
                 pass
         return await self._storage.write(lambda writing: decide_batch(writing, commands, self._clock))
+
+
+class Line:
+    """A queue of commands whose projects share transactions. `decide` answers a batch of them.
+
+    `capacity` is how many commands can wait in it.
+    """
+
+    def __init__(self, decide: Callable[[Sequence[Waiting]], Awaitable[None]], capacity: int) -> None:
+        self._decide = decide
+        self._waiting: deque[Waiting] = deque()
+        self._arrival = asyncio.Event()
+        self._stopping = False
+        self._window = BatchWindow(capacity)
+
+    def add(self, command: AnyCommand) -> asyncio.Future[Outcome]:
+        """Add the command to the queue, and return its answer to come."""
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        self._arrival.set()
+        self._window.arrive(len(self._waiting))
+        return answer
+
+    def stop(self) -> None:
+        """Let `serve` return once the commands in the queue are answered."""
+        self._stopping = True
+        self._arrival.set()
+
+    async def serve(self) -> None:
+        """Decide batch after batch until stopped."""
+        while True:
+            await self._arrival.wait()
+            await self._window.wait(self._waiting)
+            batch = self._next_batch()
+            if not self._waiting:
+                if self._stopping and not batch:
+                    return
+                if not self._stopping:
+                    self._arrival.clear()
+            await self._decide(batch)
+            self._window.expect(len(batch) + len(self._waiting))
+
+    def _next_batch(self) -> list[Waiting]:
+        """Remove and return the first commands in the queue, up to the size of a batch."""
+        batch = []
+        rows = 0
+        while self._waiting and rows < MAX_ROWS:
+            batch.append(self._waiting.popleft())
+            rows += batch[-1][0].size
+        return batch
 
 
 class BatchWindow:
@@ -202,7 +252,7 @@ async def _wait_until_quiet(waiting: Sized) -> None:
         turns = turns + 1 if len(waiting) == before else 0
 
 
-def decide_batch(
+async def decide_batch(
     writing: Writing, commands: Sequence[AnyCommand], clock: Clock, most: int | None = None
 ) -> list[Answer]:
     """Decide the commands and append their events. Return the answers in the order of the commands.
@@ -214,37 +264,37 @@ def decide_batch(
         positions.setdefault(command.project, []).append(position)
     answers: dict[int, Answer] = {}
     for project, in_project in positions.items():
-        given = _decide_project(writing, project, [commands[position] for position in in_project], clock, most)
+        given = await _decide_project(writing, project, [commands[position] for position in in_project], clock, most)
         answers.update(zip(in_project, given, strict=True))
     return [answers[position] for position in range(len(commands))]
 
 
-def _decide_project(
+async def _decide_project(
     writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock, most: int | None
 ) -> list[Answer]:
     answers: list[Answer] = []
     pending: list[AnyCommand] = []
     for command in commands:
         if command.reload_before and pending:
-            answers.extend(_decide_loaded(writing, project, pending, clock, most))
+            answers.extend(await _decide_loaded(writing, project, pending, clock, most))
             pending = []
         pending.append(command)
         if command.reload_after:
-            answers.extend(_decide_loaded(writing, project, pending, clock, most))
+            answers.extend(await _decide_loaded(writing, project, pending, clock, most))
             pending = []
     if pending:
-        answers.extend(_decide_loaded(writing, project, pending, clock, most))
+        answers.extend(await _decide_loaded(writing, project, pending, clock, most))
     return answers
 
 
-def _decide_loaded(
+async def _decide_loaded(
     writing: Writing, project: str, commands: Sequence[AnyCommand], clock: Clock, most: int | None
 ) -> list[Answer]:
     keys = Keys()
     for command in commands:
         command.add_required_keys(keys)
     try:
-        state = writing.load(project, keys, most=most)
+        state = await writing.load(project, keys, most=most)
     except DataDamaged as error:
         if len(commands) > 1:
             # The caller tries each command alone, since the damage concerns one of them.
@@ -262,7 +312,7 @@ def _decide_loaded(
             continue
         answers.append(decision.outcome)
         events.extend(decision.events)
-    writing.append(state, events, state.answered)
+    await writing.append(state, events, state.answered)
     return answers
 
 

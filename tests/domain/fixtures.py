@@ -22,6 +22,7 @@ from tallymark_server.domain.decisions import AnyCommand, Decision, Outcome, han
 from tallymark_server.domain.errors import RegistryError, Unavailable
 from tallymark_server.domain.model import Artifact, Erasure, Model, ModelVersion, Project, Run, RunStep
 from tallymark_server.domain.state import State
+from tallymark_server.storage.immediate import run_immediately
 
 # When something is requested, after all that is given.
 NOW = BEGIN + 1_000_000 * SECOND
@@ -119,7 +120,7 @@ def _loaded(history: History, *commands: AnyCommand) -> State:
     keys = Keys()
     for command in commands:
         command.add_required_keys(keys)
-    return history.load(history.project, keys)
+    return run_immediately(history.load(history.project, keys))
 
 
 def _taken(state: State, command: AnyCommand, now: int) -> Decision | RegistryError:

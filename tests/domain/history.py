@@ -162,7 +162,7 @@ class History:
 
     # What storage gives the domain.
 
-    def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
+    async def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
         """The state that the keys ask for, as the storage contract promises it."""
         state = State(project, LOG_ID, self.revision, self.time, max(self.models, default=0), is_new=not self.exists)
         state.full_since = self.full_since
@@ -229,7 +229,7 @@ class History:
     def _take_in(self, state: State, *versions: ModelVersion | None) -> None:
         state.versions.update({(each.model, each.number): each for each in versions if each is not None})
 
-    def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
+    async def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
         """Keep what a batch decided."""
         self.add(events)
         self.receipts.update(receipts)

@@ -249,8 +249,8 @@ from tallymark_server.importers import replay
 replay.MAX_BATCH = 5
 decide = replay.decide_batch
 
-def decide_some(*given):
-    answers = decide(*given)
+async def decide_some(*given):
+    answers = await decide(*given)
     os.kill(os.getpid(), int(sys.argv[1]))
     return answers
 

@@ -89,8 +89,8 @@ async def test_a_failed_write_leaves_nothing(storage: Storage, brief: bool) -> N
     """An exception out of the work undoes all of it, and the next write goes on as if it had not been."""
     await write(storage, create_model())
 
-    def work(writing: Writing) -> None:
-        state = writing.load("default", Keys(models={"churn"}))
+    async def work(writing: Writing) -> None:
+        state = await writing.load("default", Keys(models={"churn"}))
         model = state.model("churn")
         version = ModelVersion(
             model_id=model.id,
@@ -207,8 +207,8 @@ async def test_a_run_is_loaded_with_the_versions_that_it_made(storage: Storage) 
         ensure("a", run="r1"), ensure("b", run="r1"), ensure(run="r1", model="other"), ensure(run="r2"),
     )  # fmt: skip
 
-    def made(writing: Writing, most: int | None = None) -> dict[str, set[tuple[str, int]]]:
-        state = writing.load("default", Keys(made={"r1", "nobody"}), most=most)
+    async def made(writing: Writing, most: int | None = None) -> dict[str, set[tuple[str, int]]]:
+        state = await writing.load("default", Keys(made={"r1", "nobody"}), most=most)
         assert state.versions.keys() == state.made["r1"]
         return state.made
 

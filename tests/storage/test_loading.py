@@ -25,13 +25,13 @@ async def test_what_is_loaded_is_what_the_log_says(
     """After any changes, everything that can be loaded is as it is read off the images of the events."""
     history = History()
 
-    def decided(writing: Writing, batch: list[AnyCommand]) -> tuple[list[Answer], State]:
-        return decide_batch(writing, batch, lambda: NOW), writing.load(PROJECT, everything())
+    async def decided(writing: Writing, batch: list[AnyCommand]) -> tuple[list[Answer], State]:
+        return await decide_batch(writing, batch, lambda: NOW), await writing.load(PROJECT, everything())
 
     async with open_sqlite(tmp_path_factory.mktemp("loading") / "tallymark.db", (PROJECT,)) as storage:
         for batch in batches:
             answers, state = await storage.write(lambda writing, batch=batch: decided(writing, batch))
-            expected, loaded = decided(history, batch)
+            expected, loaded = await decided(history, batch)
             assert list(map(told, answers)) == list(map(told, expected))
             for field in set(loaded.__struct_fields__) - {"log_id", "receipts"}:
                 assert getattr(state, field) == getattr(loaded, field), field

@@ -93,8 +93,8 @@ async def test_a_repeated_creation_is_answered_as_before(open_storage: Open) -> 
 async def test_a_creation_that_fails_leaves_no_project(storage: Storage) -> None:
     """An exception out of the work undoes the project too."""
 
-    def work(writing: Writing) -> None:
-        state = writing.load("lab", Keys())
+    async def work(writing: Writing) -> None:
+        state = await writing.load("lab", Keys())
         assert state.is_new
         raise ZeroDivisionError
 

@@ -10,6 +10,7 @@ from tallymark_server.domain.commands import Ensured
 from tallymark_server.domain.errors import RegistryError
 from tallymark_server.importers.timed_commands import Told
 from tallymark_server.storage.contract import Writing
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.writer import Answer, decide_batch
 
 # How many commands are decided together: enough that their loading costs next to nothing, few enough to tell of.
@@ -29,7 +30,7 @@ def bring(writing: Writing, told: Iterable[Told], tell: Callable[[int], None]) -
     coming = iter(told)
     while batch := list(islice(coming, MAX_BATCH)):
         times = iter([item.time for item in batch])
-        answers = decide_batch(writing, [item.command for item in batch], times.__next__)
+        answers = run_immediately(decide_batch(writing, [item.command for item in batch], times.__next__))
         for item, answer in zip(batch, answers, strict=True):
             _check(item, answer)
             done[type(item.command).__name__] += 1

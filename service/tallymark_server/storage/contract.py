@@ -14,9 +14,9 @@ Damage     What is found to be damaged arrives as DataDamaged, and never as some
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -152,23 +152,23 @@ class Piece(Struct, frozen=True):
 
 
 class Writing(Protocol):
-    """One open transaction of the one writer."""
+    """The open transaction of one write."""
 
-    def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
-        """Everything of the project that the keys ask for, each key with None if it is missing.
+    async def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
+        """Return everything of the project that the keys ask for; a key whose resource does not exist has None.
 
         A pointer comes with the version at which it points, a run with the version of its pipeline, and a receipt with
-        all that its request was answered with, as it was then. A project that is missing comes with an empty log of a
-        new id, and is there once an event is appended. TooMuchError when runs of `keys.made` have made more than `most`
-        versions.
+        everything that its request was answered with, as it was then. A project that does not exist comes with an empty
+        log of a new id, and exists once an event is appended. Raises TooMuchError when runs of `keys.made` have created
+        more than `most` versions.
         """
         ...
 
-    def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
-        """Add events, with what they make true, and receipts by request_id, to the log of the state's project.
+    async def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
+        """Append events to the log of the state's project, update the projection, and add receipts by request_id.
 
-        Receipts without events are no part of the log, and are forgotten in time, the oldest first: all of them a day
-        later, and sooner, but not within ten minutes, when there are very many.
+        Receipts without events are no part of the log, and expire, the oldest first: all of them after a day, and
+        sooner, but not within ten minutes, when there are very many.
         """
         ...
 
@@ -315,12 +315,20 @@ class Reads(Protocol):
 class Storage(Reads, Protocol):
     """The log of every project, and the tables that are its projection; each read sees the newest committed state."""
 
-    async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
-        """Do the work in one durable transaction, and give back what it gave. An exception undoes all of it.
+    def line(self, project: str) -> str:
+        """Return the line in which the project's changes wait.
 
-        The work touches nothing but its arguments. Unless it is brief, a matter of milliseconds, it runs outside the
-        event loop; what must wait for the disk, or for another program, always does. Only one write is under way at a
-        time: the writer awaits each before it starts the next.
+        Projects of one line share transactions. Lines do not wait for each other.
+        """
+        ...
+
+    async def write(self, work: Callable[[Writing], Coroutine[Any, Any, T]], *, brief: bool = False) -> T:
+        """Do the work in one durable transaction, and return its result. An exception undoes all of it.
+
+        The work belongs to projects of one line, awaits nothing but the methods of its argument, and changes nothing
+        else: it may be done more than once, and only the last time has an effect. Unless it is brief, a matter of
+        milliseconds, it may run outside the event loop; what must wait for the disk, or for another program, always
+        does. The writer starts a write of a line when the one before it has ended.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from tallymark_server.storage.contract import (
     Snapshot,
     Writing,
 )
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.sqlite.batch_append import append
 from tallymark_server.storage.sqlite.connection import connector
 from tallymark_server.storage.sqlite.erase import look, must_scrub, overwrite, scrub, scrub_if_possible
@@ -47,6 +48,7 @@ from tallymark_server.storage.sqlite.version_cache import Known
 from tallymark_server.storage.sqlite.wal_truncation import LONGEST, Shrinker
 
 T = TypeVar("T")
+Work = Callable[[Writing], Coroutine[Any, Any, T]]
 _log = structlog.get_logger()
 
 # What the world does to a database, as against what a defect of ours does; the low byte of SQLite's result code.
@@ -65,7 +67,7 @@ _OF_DAMAGE = ("Could not decode to UTF-8", "malformed JSON", "user-defined funct
 
 
 class Transaction(Writing):
-    """One open transaction of the one writer, on this connection."""
+    """The open transaction of this connection. Its methods never wait."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -73,7 +75,7 @@ class Transaction(Writing):
         self._erasing: Erasing | None = None
         self.must_scrub = False
 
-    def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
+    async def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
         log, state = load(self.connection, project, keys, most)
         self._logs[project], self._erasing = log, keys.erasing
         if keys.erasing is not None and log.project is not None:
@@ -82,7 +84,7 @@ class Transaction(Writing):
             look(self.connection, log.project, state, keys.erasing)
         return state
 
-    def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
+    async def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
         log = self._logs[state.project]
         append(self.connection, log, state, events, receipts)
         for event in events if self._erasing is not None else ():
@@ -127,7 +129,10 @@ class SqliteStorage:
         """Answer nothing any more from tables that are damaged."""
         self._translated.damage = problem
 
-    async def write(self, work: Callable[[Writing], T], *, brief: bool = False) -> T:
+    def line(self, project: str) -> str:  # noqa: ARG002 - all projects share the file, and so one line and each fsync
+        return ""
+
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:
         self._writing = True
         self._known.clear()
         try:
@@ -138,7 +143,7 @@ class SqliteStorage:
             for note in self._note_change:
                 note()
 
-    async def _write(self, work: Callable[[Writing], T], *, brief: bool) -> T:
+    async def _write(self, work: Work[T], *, brief: bool) -> T:
         if not brief or not _begun(self._writer.connection):
             return await self._writer.run(partial(_transact, work))
         transaction = Transaction(self._writer.connection)
@@ -297,7 +302,7 @@ def _begun(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T:
+def _transact(work: Work[T], connection: sqlite3.Connection) -> T:
     # Here, in the thread, nobody is kept waiting by waiting.
     connection.execute("PRAGMA busy_timeout = 5000")
     try:
@@ -310,9 +315,9 @@ def _transact(work: Callable[[Writing], T], connection: sqlite3.Connection) -> T
     return result
 
 
-def _done(work: Callable[[Writing], T], transaction: Transaction) -> T:
+def _done(work: Work[T], transaction: Transaction) -> T:
     try:
-        return work(transaction)
+        return run_immediately(work(transaction))
     except BaseException:
         _roll_back(transaction.connection)
         raise
