@@ -1,1 +1,1 @@
-"""The rules of the registry, without any I/O, clock or wire format: all of them, and each of them once."""
+"""The rules of the registry, each in one place, without I/O, clock or wire format."""

@@ -1,4 +1,4 @@
-"""How artifacts are linked to versions, and taken away."""
+"""The rules for linking artifacts to versions, and unlinking them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tallymark_server.domain.state import State
 
 
 def link_artifact(state: State, command: LinkArtifact, recorder: EventRecorder) -> Artifact:
-    """The link, new, or the one that says the same already."""
+    """Return the new link, or the existing one if it is the same."""
     version = state.version(command.model, command.reference)
     if command.run is not None and state.runs[command.run] is None:
         raise RunNotFound(state.project, command.run)
@@ -48,7 +48,7 @@ def link_artifact(state: State, command: LinkArtifact, recorder: EventRecorder) 
 
 
 def unlink_artifact(state: State, command: UnlinkArtifact, recorder: EventRecorder) -> Artifact:
-    """The link as it was when it was taken away."""
+    """Unlink the artifact. Return the link as it was."""
     version = state.version(command.model, command.reference)
     for link in reversed(state.links(version, command.name)):
         if not link.unlinked and command.ordinal in (None, link.ordinal):

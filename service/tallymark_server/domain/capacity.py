@@ -1,6 +1,6 @@
-"""How much one thing holds at most: each event keeps the whole of what it changed, so that small requests add up.
+"""Bounds on the size of a resource: each event stores the whole resource, so many small changes add up.
 
-What was kept before there were these bounds stays as it is, and may change as long as it does not grow.
+A resource that was larger before these bounds existed may still change, as long as it does not grow.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from tallymark_server.domain.model import ModelCard, ModelVersion, Run
 
 MAX_ALIASES, MAX_ALIASES_OF_MODEL = 100, 1000
 MAX_LINKS, MAX_LINKS_OF_VERSION = 1000, 10_000
-# In bytes of UTF-8: all texts, tags, aliases and facts of one thing together.
+# In bytes of UTF-8: all texts, tags, aliases and metadata of one resource together.
 MAX_VERSION, MAX_MODEL, MAX_RUN = 128 * 1024, 256 * 1024, 256 * 1024
-# Of what a run could not record.
+# How many different recording problems a run keeps.
 MAX_PROBLEMS_SIZE = 65_535
 
 
 def check_version(version: ModelVersion, before: ModelVersion | None = None) -> ModelVersion:
-    """Return the version; LimitReached if it became too large, ValueTooLarge if it is new."""
+    """Return the version. Raises LimitReached if a change makes it too large, ValueTooLarge if it is new."""
     if version.description or version.tags or version.aliases:
         size = _size_beside_facts(version)
-        # The facts have a bound of their own, so that most need not be measured again.
+        # Metadata has a bound of its own, so most versions need not be measured again.
         if size > MAX_VERSION - MAX_METADATA:
             size += json_size(version.metadata)
             if before is None and size > MAX_VERSION:
@@ -40,7 +40,7 @@ def check_version(version: ModelVersion, before: ModelVersion | None = None) -> 
 
 
 def check_card(card: ModelCard, before: ModelCard | None = None) -> ModelCard:
-    """Return what is written about a model; LimitReached if it became too large, ValueTooLarge if it is new."""
+    """Return the card. Raises LimitReached if a change makes it too large, ValueTooLarge if it is new."""
     size = _size_of_card(card)
     if size > MAX_MODEL and before is None:
         raise ValueTooLarge("model", MAX_MODEL, "bytes", size)
@@ -55,7 +55,7 @@ def check_card(card: ModelCard, before: ModelCard | None = None) -> ModelCard:
 
 
 def check_run(run: Run) -> Run:
-    """Return the run that begins; ValueTooLarge."""
+    """Return the new run. Raises ValueTooLarge."""
     size = size_of((run.pipeline, run.host, run.user, run.commit, run.url, run.command)) + json_size(run.parameters)
     if size > MAX_RUN:
         raise ValueTooLarge("run", MAX_RUN, "bytes", size)
@@ -63,7 +63,7 @@ def check_run(run: Run) -> Run:
 
 
 def check_aliases(version: ModelVersion, *, of_model: int) -> None:
-    """LimitReached if the version, or its model with so many aliases, can take no other alias."""
+    """Raise LimitReached if the version, or its model with that many aliases, can have no further alias."""
     remedy = "delete one that is no longer needed"
     if len(version.aliases) >= MAX_ALIASES:
         what = f"number {version.number} of model {version.model!r} has {len(version.aliases):,} aliases"
@@ -74,7 +74,7 @@ def check_aliases(version: ModelVersion, *, of_model: int) -> None:
 
 
 def check_links(version: ModelVersion, name: str, *, of_name: int, of_version: int) -> None:
-    """LimitReached if no other artifact can be linked under that name, or to the version at all."""
+    """Raise LimitReached if no further artifact can be linked under that name, or to the version at all."""
     remedy = "link one artifact that lists them, such as a folder or a table"
     if of_name >= MAX_LINKS:
         what = f"artifact {name!r} was linked to number {version.number} of model {version.model!r} {of_name:,} times"
@@ -95,5 +95,5 @@ def _size_of_card(card: ModelCard) -> int:
 
 
 def size_of(texts: Iterable[str]) -> int:
-    """Return how many bytes of UTF-8 the texts have."""
+    """Return the size of the texts in bytes of UTF-8."""
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)

@@ -1,7 +1,7 @@
-"""What can be erased, and what every event of the log becomes by it.
+"""The rules for erasing content: what can be erased, and how every event of the log is rewritten.
 
-Values become `[erased]`, and keys, names and actors get names of the erasing event. What tells one thing from another
-is never erased: numbers, stages, ids, the names of now.
+Values become `[erased]`; keys, names and actors get names from the erasing event. What identifies
+a resource is never erased: numbers, stages, ids, and current names.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ T = TypeVar("T")
 _Facts = Mapping[str, Value]
 _CARD = tuple(name for name in ModelCard.__struct_fields__ if name not in ("tags", "metadata"))
 _TEXTS = ("command", "error", "host", "user", "url", "commit")
-# What can be erased of what, and whether a key must, may or cannot follow.
+# What can be erased of each resource, and whether a key must, may or cannot follow.
 MUST, MAY, CANNOT = "must", "may", "cannot"
 OF_PROJECTS = {"actors": MUST}
 OF_MODELS = {
@@ -49,7 +49,7 @@ OF_RUNS = {"parameters": MAY, **dict.fromkeys(_TEXTS, CANNOT), "recording_proble
 
 
 def subject_of(state: State, what: c.Erasing) -> Subject:
-    """Return of what content is to be erased, deleted or purged or not; any error that says that it is unknown."""
+    """Return the resource whose content is to be erased, deleted or not. Raises the error that it does not exist."""
     if what.run is not None:
         run = state.runs[what.run]
         if run is None:
@@ -66,7 +66,7 @@ def subject_of(state: State, what: c.Erasing) -> Subject:
     if version is not None:
         number, name, purged = version.number, version.name, version.purged or model.purged
     elif what.reference.by is By.NUMBER and 1 <= int(what.reference.value) <= state.last_numbers[what.model]:
-        # Purged with its model, which may have been created anew since.
+        # It was purged with its model, whose name may belong to another model since.
         number, name, purged = int(what.reference.value), None, True
     else:
         raise missing(state.project, what.model, what.reference)
@@ -74,7 +74,7 @@ def subject_of(state: State, what: c.Erasing) -> Subject:
 
 
 def erase(state: State, command: c.Erase, recorder: EventRecorder) -> Erasure:
-    """Return what is erased; NothingToErase if a path leads to nothing, and then nothing is erased at all."""
+    """Return what is erased. Raises NothingToErase if any path leads to nothing; then nothing is erased."""
     subject_of(state, command.what)
     prospect = state.prospect
     assert prospect is not None, "what is to be erased was looked for"  # noqa: S101
@@ -97,7 +97,7 @@ def erase(state: State, command: c.Erase, recorder: EventRecorder) -> Erasure:
 
 
 def without_key(path: str) -> str:
-    """Return what the path leads to, without the key or the name, which may be a secret."""
+    """Return the path without its key or name, which may be a secret."""
     head, dot, _ = path.partition(".")
     return f"{head}.*" if dot else head
 
@@ -112,7 +112,7 @@ class Eraser:
         self.by_path = [0] * len(what.paths)
 
     def rewritten(self, event: Event) -> Event:
-        """Return the event without what is erased, which is the same one if there is nothing of it."""
+        """Return the event without the erased content, or the event itself if it has none."""
         for place, path in enumerate(self._what.paths):
             head, _, key = path.partition(".")
             after = self._without(event, head, key, place)
@@ -121,14 +121,14 @@ class Eraser:
         return event
 
     def actor(self, name: str) -> str:
-        """Return the actor, or what stands for it if it is erased."""
+        """Return the actor, or its replacement if it is erased."""
         for place, path in enumerate(self._what.paths):
             if path == f"actors.{name}":
                 return self._label(place)
         return name
 
     def _label(self, place: int) -> str:
-        """What stands for a key or an actor: one of many places of one request has its own."""
+        """Return the replacement for a key or an actor, which is different for each path of a request."""
         return f"erased-{self._revision}" + (f"-{place + 1}" if len(self._what.paths) > 1 else "")
 
     def _without(self, event: Event, head: str, key: str, place: int) -> Event:
@@ -142,7 +142,7 @@ class Eraser:
         return replace(event, image=self._erased(image, head, key, place))
 
     def _is_about(self, image: Resource) -> bool:
-        """Whether the event is about what is erased, and not only bears its number."""
+        """Return whether the event is about the resource itself, and does not only have its number."""
         match image:
             case Erasure():
                 return (image.run, image.model_id, image.number) == (
@@ -161,7 +161,7 @@ class Eraser:
         return event
 
     def _without_names(self, event: Event) -> Event:
-        """The event without names that the model or the version no longer has. No name that people give has a colon."""
+        """Return the event without former names of the model or version. Replacements have a colon, as no name has."""
         image, own = event.image, self._subject.name
         if not isinstance(image, Model | ModelVersion):
             return event
@@ -199,7 +199,7 @@ class Eraser:
 
 
 def _in_fields(thing: T, head: str, key: str, label: str) -> T:
-    """Return the thing with a text, tags or facts of that name erased; the same thing if it has none of that name."""
+    """Return the resource with the field of that name erased, or the resource itself if it has no such field."""
     value: Any = getattr(thing, head, None)
     match value:
         case str():
@@ -219,7 +219,7 @@ def _text(value: str) -> str:
 
 
 def _facts(facts: _Facts, key: str, label: str) -> dict[str, Value]:
-    """The facts without the value at the key, whose dots may be its own or lead into a map; without a key, all."""
+    """Return the facts without the value at the key (without a key, all). Dots are part of a key or lead into a map."""
     if not key:
         return dict.fromkeys(facts, ERASED)
     found: dict[str, Value] = {}

@@ -1,4 +1,4 @@
-"""What has happened: each event says what one resource became at one revision of the project's log."""
+"""Events: each records what one resource became at one revision of the project's log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tallymark_server.domain.model import Resource, Stage
 
 
 class Kind(enum.StrEnum):
-    """What happened."""
+    """The kind of an event."""
 
     MODEL_CREATED = "model_created"
     VERSION_CREATED = "version_created"

@@ -1,4 +1,4 @@
-"""How models and versions are rewritten, renamed, deleted and brought back. Numbers stay given throughout."""
+"""The rules for updating, renaming, deleting, undeleting and purging. A number is never given again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tallymark_server.domain.state import State
 
 
 def update_model(state: State, command: c.UpdateModel, recorder: EventRecorder) -> Model:
-    """The model with what people write about it changed."""
+    """Change the card of a model. Return the model."""
     model = state.model(command.model)
     _check_model_etag(state, model, command.etag)
     changes = _different(model.card, command.changes)
@@ -37,7 +37,7 @@ def update_model(state: State, command: c.UpdateModel, recorder: EventRecorder) 
 
 
 def rename_model(state: State, command: c.RenameModel, recorder: EventRecorder) -> Model:
-    """The model under its new name."""
+    """Rename a model. Return the model."""
     model = state.model(command.model)
     _check_model_etag(state, model, command.etag)
     if command.name == model.name:
@@ -50,7 +50,7 @@ def rename_model(state: State, command: c.RenameModel, recorder: EventRecorder) 
 
 
 def delete_model(state: State, command: c.DeleteModel, recorder: EventRecorder) -> Model:
-    """The model, deleted."""
+    """Delete a model. Return the model."""
     model = state.model(command.model)
     _check_model_etag(state, model, command.etag)
     holder = state.find(command.model, in_stage(Stage.PRODUCTION))
@@ -61,24 +61,24 @@ def delete_model(state: State, command: c.DeleteModel, recorder: EventRecorder) 
 
 
 def undelete_model(state: State, command: c.UndeleteModel, recorder: EventRecorder) -> Model:
-    """The model, as it was."""
+    """Undelete a model. Return the model."""
     model = _deleted_model(state, command.model)
     return _write(recorder, Kind.MODEL_UNDELETED, recorder.changed_model(model, delete_time=None), command.reason)
 
 
 def purge_model(state: State, command: c.PurgeModel, recorder: EventRecorder) -> Model:
-    """The model, of which only the line's last number stays."""
+    """Purge a model, of which only the last number stays. Return the model."""
     model = _deleted_model(state, command.model)
     return _write(recorder, Kind.MODEL_PURGED, recorder.changed_model(model, purged=True), command.reason)
 
 
 def update_version(state: State, command: c.UpdateVersion, recorder: EventRecorder) -> ModelVersion:
-    """The version with name, description and tags changed."""
+    """Change the name, description or tags of a version. Return the version."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
     changes = dict(command.changes)
     if "metadata" in changes:
-        # What series have come to is not written by hand; it ends with LogMetadata.
+        # The last values of series are not set by hand; LogMetadata ends a series.
         measured = {key: value for key, value in version.metadata.items() if key in version.series}
         changes["metadata"] = merged(changes["metadata"], measured)
     changes = _different(version, changes)
@@ -95,7 +95,7 @@ def update_version(state: State, command: c.UpdateVersion, recorder: EventRecord
 
 
 def delete_version(state: State, command: c.DeleteVersion, recorder: EventRecorder) -> ModelVersion:
-    """The version, deleted: out of its stage, and without aliases."""
+    """Delete a version, which leaves its stage and loses its aliases. Return the version."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
     if version.stage is Stage.PRODUCTION and not command.force:
@@ -104,14 +104,14 @@ def delete_version(state: State, command: c.DeleteVersion, recorder: EventRecord
         version = drop_alias(version, alias, command.reason, recorder)
     if version.stage in EXCLUSIVE_STAGES:
         version = change_stage(version, Stage.ARCHIVED, command.reason, recorder)
-    # A run whose automatic version is deleted gets another one when it asks again.
+    # A run whose automatic version is deleted gets a new one with its next request.
     image = recorder.changed(version, delete_time=recorder.time, automatic=False)
     recorder.record(Kind.VERSION_DELETED, image, reason=command.reason)
     return image
 
 
 def undelete_version(state: State, command: c.UndeleteVersion, recorder: EventRecorder) -> ModelVersion:
-    """The version, brought back."""
+    """Undelete a version. Return the version."""
     version = state.any_version(command.model, command.reference)
     if version.delete_time is None:
         raise VersionNotDeleted(state.project, version.model, version.number)
@@ -121,7 +121,7 @@ def undelete_version(state: State, command: c.UndeleteVersion, recorder: EventRe
 
 
 def purge_version(state: State, command: c.PurgeVersion, recorder: EventRecorder) -> ModelVersion:
-    """The version, of which only the number and the name stay."""
+    """Purge a version, of which only the number and the name stay. Return the version."""
     version = state.any_version(command.model, command.reference)
     if version.delete_time is None:
         raise VersionNotDeleted(state.project, version.model, version.number)
@@ -138,7 +138,7 @@ def _deleted_model(state: State, name: str) -> Model:
 
 
 def _different(known: ModelCard | ModelVersion, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the changes without the fields that are so already."""
+    """Return the changes without fields that have that value already."""
     return {name: value for name, value in changes.items() if not same(value, getattr(known, name))}
 
 

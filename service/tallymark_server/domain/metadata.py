@@ -1,4 +1,4 @@
-"""What metadata a version may carry."""
+"""The rules for the metadata of a version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_POINTS = 1000
 
 
 def checked(metadata: dict[str, Value], field: str = "metadata") -> dict[str, Value]:
-    """The metadata; an error if a key cannot be one, or if all is too large."""
+    """Return the metadata. Raises an error if a key is invalid, or if the whole is too large."""
     if metadata:
         for key in metadata:
             naming.plain_label(key, f"{field} key")
@@ -23,7 +23,7 @@ def checked(metadata: dict[str, Value], field: str = "metadata") -> dict[str, Va
 
 
 def merged(old: Mapping[str, Value], new: Mapping[str, Value]) -> dict[str, Value]:
-    """The old metadata with the new set over it; ValueTooLarge if the whole is too large."""
+    """Return the old metadata updated with the new. Raises ValueTooLarge if the whole is too large."""
     both = {**old, **new}
     limit_size(both, "metadata")
     return both
@@ -45,7 +45,7 @@ def same(one: Value, other: Value) -> bool:
 
 
 def whole(number: int) -> float | int:
-    """The number as a float if that keeps it exactly, else as it is: equal numbers are kept in one way."""
+    """Return the number as a float if that is exact, else unchanged, so that equal numbers are stored alike."""
     try:
         return float(number) if float(number) == number else number
     except OverflowError:
@@ -53,14 +53,14 @@ def whole(number: int) -> float | int:
 
 
 def limit_size(metadata: Mapping[str, Value], field: str) -> None:
-    """ValueTooLarge beyond 65,535 bytes of JSON."""
+    """Raise ValueTooLarge beyond 65,535 bytes of JSON."""
     size = json_size(metadata)
     if size > MAX_METADATA:
         raise ValueTooLarge(field, MAX_METADATA, "bytes of JSON", size)
 
 
 def json_size(metadata: Mapping[str, Value]) -> int:
-    """Return how many bytes of JSON the metadata has."""
+    """Return the size of the metadata in bytes of JSON."""
     return len(json.dumps(metadata, default=_plain, ensure_ascii=False, separators=(",", ":")).encode())
 
 

@@ -1,4 +1,4 @@
-"""What is measured of a version: its metadata, and the points of its metrics."""
+"""The rules for logging metadata and the points of metrics to a version."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tallymark_server.domain.state import State
 
 
 def log_metadata(state: State, command: LogMetadata, recorder: EventRecorder) -> ModelVersion:
-    """The version with the metadata set over what it had, without the keys taken away, and with its points told."""
+    """Update the metadata of a version, remove keys, and record its points. Return the version."""
     version = state.version(command.model, command.reference)
-    # A series ends when its key is taken away, and when the key is set to something that is no point of it.
+    # A series ends when its key is removed, and when the key is set to another value than a point of it.
     ended = sorted(version.series.keys() & (command.delete_keys | command.metadata.keys()))
     series = {key: step for key, step in version.series.items() if key not in ended}
     kept = {key: value for key, value in version.metadata.items() if key not in command.delete_keys}
@@ -34,13 +34,13 @@ def log_metadata(state: State, command: LogMetadata, recorder: EventRecorder) ->
 
 
 def _newest(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    """The points in the order of their metrics and steps; of those of one step, the last."""
+    """Return the points by metric and step; of several at one step, the last."""
     by_step = {(point.key, point.step): point for point in points}
     return tuple(by_step[place] for place in sorted(by_step))
 
 
 def _at_highest_step(points: tuple[Point, ...], series: dict[str, int]) -> tuple[dict[str, Value], dict[str, int]]:
-    """The value and the step of each metric whose highest step is among the points."""
+    """Return the value and the step of each metric whose highest step is among the points."""
     highest = {point.key: point for point in points if point.step >= series.get(point.key, 0)}
     return {key: point.value for key, point in highest.items()}, {key: point.step for key, point in highest.items()}
 

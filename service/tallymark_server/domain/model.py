@@ -1,7 +1,7 @@
-"""The things that the registry keeps. Times are microseconds since 1970, UTC.
+"""The resources of the registry. Times are microseconds since 1970, UTC.
 
-Structs of msgspec are frozen dataclasses in every respect but the price, which a busy line pays thousands of times a
-second: they are made in a quarter of the time, and written as JSON in a twentieth.
+They are structs of msgspec, which are frozen dataclasses that cost less: they are created in a quarter of the time and
+encoded as JSON in a twentieth, thousands of times a second in a busy server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXCLUSIVE_STAGES = frozenset({Stage.STAGING, Stage.PRODUCTION})
 
 
 class RunState(enum.StrEnum):
-    """How far a run has come."""
+    """The state of a run."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -34,7 +34,7 @@ class RunState(enum.StrEnum):
 
 
 class ArtifactType(enum.StrEnum):
-    """What an artifact is."""
+    """The kind of an artifact."""
 
     DATA = "data"
     MODEL = "model"
@@ -42,7 +42,7 @@ class ArtifactType(enum.StrEnum):
 
 
 class ArtifactRole(enum.StrEnum):
-    """How a version and an artifact belong together."""
+    """Whether the run of the version made the artifact or used it."""
 
     MADE = "made"
     USED = "used"
@@ -55,12 +55,12 @@ class Time(Struct, frozen=True):
 
 
 class Uri(Struct, frozen=True):
-    """A metadata value that refers to something elsewhere."""
+    """A metadata value that is a URI."""
 
     text: str
 
 
-# An int is a whole number that a float does not hold exactly; all other numbers are floats.
+# An int is an integer that a float cannot represent exactly; all other numbers are floats.
 Value = float | int | str | bool | None | Time | Uri | tuple["Value", ...] | dict[str, "Value"]
 
 
@@ -79,7 +79,7 @@ class ModelCard(Struct, frozen=True, omit_defaults=True):
 
 
 class Holders(Struct, frozen=True, kw_only=True):
-    """The numbers of the versions that hold the places of a model, 0 for none. Deleted versions hold nothing."""
+    """The numbers of the versions to which the references of a model lead, 0 for none; never deleted ones."""
 
     latest: int = 0
     production: int = 0
@@ -88,9 +88,9 @@ class Holders(Struct, frozen=True, kw_only=True):
 
 
 class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A named line of versions. `id` never changes, whatever the name. A purged model is but its line's last number.
+    """A named series of versions. `id` never changes, unlike the name. A purged model keeps only its last number.
 
-    `holders` is None where they were not read, as in an event: other events change them.
+    `holders` is None where they are not read, as in an event: events of other resources change them.
     """
 
     id: int
@@ -108,7 +108,7 @@ class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One entry in a model's line. `name` is the explicit name, None when the version is called by its number.
+    """A version of a model. `name` is the explicit name, None when the version is called by its number.
 
     `series` are the metrics that have points, each with its highest step. `run_state` is the state of the run that made
     the version, None when it was made outside a run.
@@ -147,7 +147,7 @@ class Point(Struct, frozen=True):
 
 
 class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Points logged to a version, and before that series taken away from it."""
+    """Points logged to a version, after the removal of series from it."""
 
     model_id: int
     model: str = ""
@@ -158,7 +158,7 @@ class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Artifact(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A link from a version to something kept elsewhere; the `ordinal`-th of its name."""
+    """A link from a version to a file that is stored elsewhere, the `ordinal`-th of that name."""
 
     model_id: int
     model: str = ""
@@ -189,7 +189,7 @@ class RecordingProblem(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One execution of a pipeline. `model` and `number` are the version that the pipeline's own model means in it.
+    """One execution of a pipeline. `model` and `number` are the version of the pipeline's own model in it.
 
     `start_time` is when the program started it by its own clock, None when it did not say. `heartbeat_timeout` is in
     microseconds, None for a run that is never lost.
@@ -219,7 +219,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One execution of a step in a run. `model` and `number` are the version in force in it."""
+    """One execution of a step in a run. `model` and `number` are the version that applies in it."""
 
     run: str
     id: str
@@ -238,7 +238,7 @@ class RunStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class VersionUse(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """That a run used a version which it did not make."""
+    """A record that a run used a version which it did not create."""
 
     run: str
     step: str = ""
@@ -249,7 +249,7 @@ class VersionUse(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Project(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A log of its own, and all that it records. One that the operator created has no creator and no time."""
+    """A project, which has a log of its own. One that the operator has created has no creator and no time."""
 
     name: str
     log_id: str
@@ -261,8 +261,8 @@ class Project(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Erasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Content that was erased from the log: of a run with its steps, else of a version, a model or the whole project.
 
-    `paths` say what was erased, without keys and names, which may be secrets. `contents` is from how many events, and
-    `digest` is of their revisions and the digests of what is left in them.
+    `paths` are without keys and names, which may be secrets. `contents` is the number of rewritten events, and `digest`
+    covers their revisions and the digests of their remaining contents.
     """
 
     run: str | None = None

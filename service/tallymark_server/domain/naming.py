@@ -1,4 +1,4 @@
-"""What a name may be. Creating, renaming and looking up obey the same rule."""
+"""The rules for names, the same for creating, renaming and looking up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_REQUEST_ID = 100
 RESERVED = frozenset({"none", "staging", "production", "archived", "latest"})
 
 _SEPARATORS = frozenset("/@=:")
-# A symbol to Unicode, so that the standard's rule allows it, and a blank to whoever reads it.
+# Unicode calls it a symbol, so the standard allows it, but it looks blank.
 _BRAILLE_BLANK = "\u2800"
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
@@ -23,7 +23,7 @@ _PROJECT = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
 def model_name(text: str, field: str = "model_id") -> str:
-    """Return the model name in Unicode NFC; raise InvalidName if the text cannot be one.
+    """Return the model name in Unicode NFC. Raises InvalidName if the text cannot be one.
 
     A name is 1 to 255 characters of PRECIS FreeformClass (RFC 8264): nothing invisible, no control character, no
     override of the writing direction, and joiners only where a script needs them.
@@ -72,7 +72,7 @@ def _check_characters(text: str, field: str) -> None:
 
 
 def version_name(text: str, field: str = "version_name") -> str:
-    """The explicit version name that the text means; InvalidName or ReservedName if it cannot be one."""
+    """Return the explicit version name in Unicode NFC. Raises InvalidName or ReservedName."""
     text = model_name(text, field)
     if text.isdigit():
         raise ReservedName(field, text, "is all digits, which always means a number")
@@ -84,14 +84,14 @@ def version_name(text: str, field: str = "version_name") -> str:
 
 
 def run_id(text: str, field: str = "run_id") -> str:
-    """The run id; InvalidField if it cannot be one."""
+    """Return the run id. Raises InvalidField if it cannot be one."""
     if not _RUN_ID.fullmatch(text):
         raise InvalidField(field, text, "a run id has 1 to 100 of the characters A-Z a-z 0-9 . _ -")
     return text
 
 
 def project_name(text: str, field: str = "project") -> str:
-    """The project name; InvalidField if it cannot be one."""
+    """Return the project name. Raises InvalidField if it cannot be one."""
     if not _PROJECT.fullmatch(text):
         raise InvalidField(
             field, text, "a project name has 1 to 63 of the characters a-z 0-9 - and starts with a letter"
@@ -100,14 +100,14 @@ def project_name(text: str, field: str = "project") -> str:
 
 
 def request_id(value: str) -> str:
-    """The request id, or the empty text for none; InvalidField if it cannot be one."""
+    """Return the request id, empty for none. Raises InvalidField if it cannot be one."""
     if value and not (len(value) <= MAX_REQUEST_ID and value.isascii() and value.isprintable() and " " not in value):
         raise InvalidField("request_id", value, "a request id has up to 100 visible ASCII characters")
     return value
 
 
 def prose(value: str, field: str) -> str:
-    """The text of a field that takes prose; ValueTooLarge beyond 65,535 bytes of UTF-8."""
+    """Return the text of a field for prose. Raises ValueTooLarge beyond 65,535 bytes of UTF-8."""
     size = len(value) if value.isascii() else len(value.encode())
     if size > MAX_TEXT:
         raise ValueTooLarge(field, MAX_TEXT, "bytes", size)
@@ -115,12 +115,12 @@ def prose(value: str, field: str) -> str:
 
 
 def tags(values: tuple[str, ...], field: str = "tags") -> tuple[str, ...]:
-    """The tags, once each and in code point order; an error if one of them cannot be a tag."""
+    """Return the tags, sorted by code point and without duplicates. Raises an error if one is invalid."""
     if not values:
         return ()
     if len(values) > MAX_TAGS:
         raise ValueTooLarge(field, MAX_TAGS, "tags", len(values))
-    # Normalized once each is known to be short; what that makes longer than a tag is refused all the same.
+    # Normalized only after the length check, and checked again, since normalizing can lengthen a text.
     normal = {unicodedata.normalize("NFC", plain_label(value, field)) for value in values}
     return tuple(sorted(plain_label(value, field) for value in normal))
 

@@ -1,4 +1,4 @@
-"""How projects begin: with the first event of a log of their own."""
+"""The rule for creating projects, each of which begins with the first event of its own log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tallymark_server.domain.state import State
 
 
 def create_project(state: State, command: CreateProject, recorder: EventRecorder) -> Project:
-    """Return the new project; ProjectExists, also when the operator created the one of that name."""
+    """Create a project. Raises ProjectExists, also when the operator has created it."""
     if not state.is_new:
         raise ProjectExists(command.project)
     project = Project(

@@ -1,4 +1,4 @@
-"""What a list may be asked to hold, and in which order: conditions on the fields of what it lists."""
+"""Queries of lists: conditions on the fields of what is listed, and its order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tallymark_server.domain.model import ArtifactRole, ArtifactType, RunState, 
 
 
 class Kind(enum.Enum):
-    """What a field holds, and so what it can be compared with."""
+    """The type of a field, which decides what it can be compared with."""
 
     TEXT = "text"
     NUMBER = "a number"
@@ -21,7 +21,7 @@ class Kind(enum.Enum):
 
 
 class Comparator(enum.Enum):
-    """How a field is compared."""
+    """An operator that compares a field with a value."""
 
     EQUAL = "="
     UNEQUAL = "!="
@@ -98,11 +98,11 @@ ARTIFACT_FIELDS: Fields = {
 }
 
 
-# The fields that hold one of a few words. A filter that compares them with another word would find nothing for ever.
+# Fields with a fixed set of values. A filter that compares them with any other value could never match.
 CHOICES: dict[str, tuple[str, ...]] = {
     "stage": tuple(Stage),
     "state": tuple(RunState),
-    # A version that was made outside a run has none.
+    # A version that was created outside a run has none.
     "run_state": (*RunState, ""),
     "type": tuple(ArtifactType),
     "role": tuple(ArtifactRole),
@@ -110,7 +110,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class Comparison(Struct, frozen=True):
-    """A field, or a fact of it by its key, compared with a value. In text, `*` stands for any characters.
+    """A field, or a fact in it by its key, compared with a value. In text, `*` stands for any characters.
 
     A fact may be compared with None, which is the value of a fact that is null.
     """
@@ -123,19 +123,19 @@ class Comparison(Struct, frozen=True):
 
 
 class All(Struct, frozen=True):
-    """All of these."""
+    """True if all of these conditions are."""
 
     conditions: tuple[Condition, ...]
 
 
 class AnyOf(Struct, frozen=True):
-    """At least one of these."""
+    """True if at least one of these conditions is."""
 
     conditions: tuple[Condition, ...]
 
 
 class Negation(Struct, frozen=True):
-    """Not this."""
+    """True if this condition is false."""
 
     condition: Condition
 
@@ -144,7 +144,7 @@ Condition = Comparison | All | AnyOf | Negation
 
 
 class Order(Struct, frozen=True):
-    """A field, or a fact of it by its key, by which a list is ordered. What has no such fact comes last."""
+    """A sort key of a list: a field, or a fact in it by its key. Items without that fact come last."""
 
     field: str
     kind: Kind
@@ -156,10 +156,10 @@ SortKey = str | int | float | None
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """What a page of a list shows: at most `limit` things, of which the condition is true, in that order.
+    """The query of a page of a list: at most `limit` items that meet the condition, in that order.
 
-    The last part of the order tells all things apart. `after` are the sort keys of the last thing of the page before,
-    empty for the first page. The page shows the revision `at`, None for the newest; deleted things only if asked for.
+    The last sort key is unique. `after` are the sort keys of the last item of the previous page, empty for the first
+    page. The page reads at the revision `at`, None for the newest. Deleted items are included if `deleted`.
     """
 
     limit: int

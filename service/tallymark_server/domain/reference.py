@@ -1,4 +1,4 @@
-"""How a version is named by those who ask for it: one grammar for every edge.
+"""References to versions: one grammar for gRPC, the dashboard and the commands.
 
 The last segment of a resource name is one of
 
@@ -22,7 +22,7 @@ MAX_NUMBER = 2**31 - 1
 
 
 class By(enum.Enum):
-    """What a reference goes by."""
+    """The kind of a reference."""
 
     NUMBER = "number"
     NAME = "name"
@@ -32,7 +32,7 @@ class By(enum.Enum):
 
 
 class Reference(NamedTuple):
-    """Which version of a model is meant."""
+    """A reference to a version of a model."""
 
     by: By
     value: str | int = ""
@@ -53,27 +53,27 @@ LATEST = Reference(By.LATEST)
 
 
 def numbered(number: int) -> Reference:
-    """The version of that number."""
+    """Return the reference to the version of that number."""
     return Reference(By.NUMBER, number)
 
 
 def named(name: str) -> Reference:
-    """The version of that explicit name."""
+    """Return the reference to the version of that explicit name."""
     return Reference(By.NAME, name)
 
 
 def in_stage(stage: Stage) -> Reference:
-    """The version that holds that stage."""
+    """Return the reference to the version in that stage."""
     return Reference(By.STAGE, stage.value)
 
 
 def aliased(alias: str) -> Reference:
-    """The version at which that alias points."""
+    """Return the reference to the version at which that alias points."""
     return Reference(By.ALIAS, alias)
 
 
 def parse(segment: str, field: str = "name") -> Reference:
-    """The reference that the last segment of a version's resource name means."""
+    """Return the reference in the last segment of a version's resource name. Raises InvalidField and others."""
     if segment.isdecimal():
         return numbered(_number(segment, field))
     if segment == "latest":
@@ -92,7 +92,7 @@ def parse(segment: str, field: str = "name") -> Reference:
 
 
 def parse_selector(text: str, field: str = "version") -> Reference | None:
-    """The reference that the `version` of a `Model(name, version)` means; None for a version numbered automatically."""
+    """Return the reference in the `version` of a `Model(name, version)`, None for automatic numbering."""
     if not text:
         return None
     if text.isdecimal():
@@ -111,7 +111,7 @@ def _pointer(text: str, field: str) -> Reference:
 
 
 def _number(text: str, field: str) -> int:
-    # int() refuses thousands of digits, and no model has so many versions.
+    # int() refuses thousands of digits, and no model has that many versions.
     number = int(text) if len(text) <= len(str(MAX_NUMBER)) else MAX_NUMBER + 1
     if not 1 <= number <= MAX_NUMBER:
         raise InvalidField(field, text, f"numbers go from 1 to {MAX_NUMBER:,}")

@@ -1,4 +1,4 @@
-"""How runs and their steps begin and end, and how a run is lost and resumed."""
+"""The rules for runs and their steps: starting, finishing, losing and resuming."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tallymark_server.domain.model import RecordingProblem, Run, RunState, RunSt
 from tallymark_server.domain.state import State
 from tallymark_server.domain.versions import ensure
 
-# States in which a run can still be finished: a lost run may only have been cut off from the registry.
+# A lost run can still be finished, since it may only have lost its connection.
 UNFINISHED = frozenset({RunState.RUNNING, RunState.LOST})
 MAX_PROBLEMS = 100
 MAX_COUNT = 2**63 - 1
-# Where problems are counted once a run has as many different ones as are kept.
+# Further problems are counted under this subject once a run has as many different ones as it keeps.
 MORE = ("more", "other problems")
 
 
 def start_run(state: State, command: StartRun, recorder: EventRecorder) -> Started:
-    """The run, started now or before, and the version that its config means in it."""
+    """Start a run, or join the running one. Return it, and the version of its config."""
     run = state.runs[command.run]
     version = None
     if command.config is not None:
@@ -64,7 +64,7 @@ def start_run(state: State, command: StartRun, recorder: EventRecorder) -> Start
 
 
 def finish_run(state: State, command: FinishRun, recorder: EventRecorder) -> Run:
-    """Finish the run, also a lost one. A failed run keeps its versions. RunNotFound, RunFinished."""
+    """Finish the run, also a lost one. A failed run keeps its versions. Raises RunNotFound or RunFinished."""
     run = _run(state, command.run)
     if run.state is command.state:
         return run
@@ -76,9 +76,9 @@ def finish_run(state: State, command: FinishRun, recorder: EventRecorder) -> Run
 
 
 def lose_run(state: State, command: LoseRun, recorder: EventRecorder) -> Run:
-    """Record a running run as lost; a run in any other state stays as it is. RunNotFound.
+    """Record a running run as lost; a run in any other state stays as it is. Raises RunNotFound.
 
-    It ends with its last sign of life, which may be a change of a version that it made: what a program records, such as
+    It ends at its last sign of life, which may be a change of a version that it made: what a program records, such as
     its metrics, may come after its last heartbeat.
     """
     run = _run(state, command.run)
@@ -91,7 +91,7 @@ def lose_run(state: State, command: LoseRun, recorder: EventRecorder) -> Run:
 
 
 def resume_run(state: State, command: ResumeRun, recorder: EventRecorder) -> Run:
-    """Record that a lost run goes on; a run in any other state stays as it is. RunNotFound."""
+    """Resume a lost run; a run in any other state stays as it is. Raises RunNotFound."""
     run = _run(state, command.run)
     if run.state is not RunState.LOST:
         return run
@@ -100,7 +100,7 @@ def resume_run(state: State, command: ResumeRun, recorder: EventRecorder) -> Run
 
 
 def report_problems(state: State, command: ReportProblems, recorder: EventRecorder) -> Run:
-    """Add to the recording problems of the run, finished or not; counts of the same problem are added. RunNotFound."""
+    """Add recording problems to the run, finished or not, and their counts to known ones. Raises RunNotFound."""
     run = _run(state, command.run)
     counts = {(known.subject, known.problem): known.count for known in run.recording_problems}
     size = size_of(text for key in counts for text in key)
@@ -119,7 +119,7 @@ def report_problems(state: State, command: ReportProblems, recorder: EventRecord
 
 
 def start_step(state: State, command: StartStep, recorder: EventRecorder) -> RunStep:
-    """The step, started now or before."""
+    """Start a step of a run, or return the one that is started already."""
     step = state.steps[(command.run, command.step)]
     _run(state, command.run)
     if step is not None:
@@ -143,7 +143,7 @@ def start_step(state: State, command: StartStep, recorder: EventRecorder) -> Run
 
 
 def finish_step(state: State, command: FinishStep, recorder: EventRecorder) -> RunStep:
-    """The step with its outcome."""
+    """Finish a step of a run. Return the step."""
     step = state.steps[(command.run, command.step)]
     if step is None:
         raise StepNotFound(state.project, command.run, command.step)
@@ -165,13 +165,13 @@ def _run(state: State, run_id: str) -> Run:
 
 
 def _end(begun: Run | RunStep, given: int | None, recorder: EventRecorder) -> int:
-    """When it ended: as the program says, whose clock may be wrong, but not before it began."""
+    """Return the end time by the program's clock, which may be wrong, but not before the start."""
     start = begun.create_time if begun.start_time is None else begun.start_time
     return max(start, recorder.time if given is None else given)
 
 
 def _write_state(state: State, kind: Kind, run: Run, recorder: EventRecorder) -> Run:
-    """Write what the run became, and then what every version that it made became."""
+    """Record the run, and then every version that it created, which has its state too."""
     recorder.record(kind, run)
     for place in sorted(state.made[run.id]):
         version = state.versions[place]

@@ -33,16 +33,16 @@ from tallymark_server.domain.model import (
 )
 from tallymark_server.domain.reference import LATEST, By, Reference, aliased, in_stage, named
 
-# For how many microseconds answers without effect are remembered: at least, when there are very many, and at most.
+# For how many microseconds receipts without events are kept: at least (when there are very many), and at most.
 REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST = 600 * 1_000_000, 86_400 * 1_000_000
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What a request_id was answered with, and when: the events that were its effect, none if it had none.
+    """The answer to a request_id, and its time: the events that it caused, none if it changed nothing.
 
-    `images` are things that it was answered with, as they were then; of those in its events, they may leave some out.
-    `holders` are those of the model with which it was answered, None if it was answered otherwise.
-    `revision` is that at which an answer without effect was decided: others of its batch may change things after it.
+    `images` are the resources in the answer as they were then; they may leave out resources of its events.
+    `holders` are those of the model in the answer, None if the answer is no model.
+    `revision` is that at which an answer without events was decided: later commands of its batch may change more.
     """
 
     fingerprint: bytes
@@ -55,7 +55,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """Of what content is erased, and `name`, which it has now and keeps. `purged` if it is gone but for the log."""
+    """The resource whose content is erased. `name` is its current name, which stays. `purged`: only the log has it."""
 
     run: str | None = None
     model_id: int = 0
@@ -66,9 +66,9 @@ class Subject(Struct, frozen=True, kw_only=True):
 
 
 class Prospect(Struct, frozen=True, kw_only=True):
-    """What erasing would come to: of what, from how many events, from how many by each path, and what is left.
+    """What erasing would change: the resource, the number of events, in all and for each path, and their digest.
 
-    `digest` is over the revisions and the digests of what is left.
+    `digest` covers the revisions and the digests of the remaining contents.
     """
 
     subject: Subject
@@ -78,11 +78,11 @@ class Prospect(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct):
-    """What is known of one project.
+    """The part of a project's state that was loaded for a batch of commands.
 
-    A key that is there with None is known to be missing; a key that is not there was not asked for, and looking it up
-    is a defect. `is_new` says that the project does not exist yet. `full_since` is the time of the oldest answer
-    without effect that is remembered, None unless there are as many as may be.
+    A key with None is known to be missing; an absent key was not loaded, and looking it up is a defect. `is_new` says
+    that the project does not exist yet. `full_since` is the time of the oldest receipt without events, None unless
+    there are as many of those as are kept at most.
     """
 
     project: str
@@ -103,23 +103,23 @@ class State(Struct):
     uses: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     steps: dict[tuple[str, str], RunStep | None] = field(default_factory=dict)
     artifacts: dict[tuple[str, int, str], tuple[Artifact, ...]] = field(default_factory=dict)
-    # How many links a version has, unlinked ones too.
+    # The number of links of a version, including unlinked ones.
     linked: dict[tuple[str, int], int] = field(default_factory=dict)
     receipts: dict[str, Receipt | None] = field(default_factory=dict)
-    # What was answered since the state was loaded, by request_id.
+    # The receipts since the state was loaded, by request_id.
     answered: list[tuple[str, Receipt]] = field(default_factory=list)
     holders: dict[str, Holders] = field(default_factory=dict)
     prospect: Prospect | None = None
 
     def model(self, name: str) -> Model:
-        """The model of that name; ModelNotFound, ModelDeleted."""
+        """Return the model of that name. Raises ModelNotFound or ModelDeleted."""
         model = self.any_model(name)
         if model.delete_time is not None:
             raise ModelDeleted(self.project, name)
         return model
 
     def any_model(self, name: str) -> Model:
-        """The model of that name, deleted or not; ModelNotFound."""
+        """Return the model of that name, deleted or not. Raises ModelNotFound."""
         model = self.models[name]
         if model is None or model.purged:
             raise ModelNotFound(self.project, name, self.renamed.get(name))
@@ -127,21 +127,21 @@ class State(Struct):
         return model if model.last_number == last else replace(model, last_number=last)
 
     def find(self, model: str, reference: Reference) -> ModelVersion | None:
-        """The version that the reference means, None if there is none."""
+        """Return the version that the reference means, None if there is none."""
         if reference.by is By.NUMBER:
             return self.versions[(model, int(reference.value))]
         number = self.pointers[(model, reference)]
         return None if number is None else self.versions[(model, number)]
 
     def version(self, model: str, reference: Reference) -> ModelVersion:
-        """The version that the reference means; any error that says that there is none, or VersionDeleted."""
+        """Return the version that the reference means. Raises VersionDeleted, or the error that it does not exist."""
         version = self.any_version(model, reference)
         if version.delete_time is not None:
             raise VersionDeleted(self.project, model, version.number)
         return version
 
     def any_version(self, model: str, reference: Reference) -> ModelVersion:
-        """The version that the reference means, deleted or not; any error that says that there is none."""
+        """Return the version that the reference means, deleted or not. Raises the error that it does not exist."""
         self.model(model)
         version = self.find(model, reference)
         if version is None or version.purged:
@@ -149,14 +149,14 @@ class State(Struct):
         return version
 
     def receipt(self, request_id: str, now: int) -> Receipt | None:
-        """Return what the request_id was answered with, None if that was never asked or is forgotten."""
+        """Return the receipt of the request_id, None if there is none or it has expired."""
         receipt = self.receipts[request_id]
         if receipt is None or receipt.events or now - receipt.time <= REMEMBERED_AT_MOST:
             return receipt
         return None
 
     def remember(self, request_id: str, receipt: Receipt) -> None:
-        """Remember what a request_id is answered with. Raise Overloaded if no more can be remembered without effect."""
+        """Keep a receipt of the request_id. Raises Overloaded if no more receipts without events can be kept."""
         full_since = None if receipt.events else self.full_since
         if full_since is not None and receipt.time - full_since < REMEMBERED_AT_LEAST:
             raise Overloaded.of_answers()
@@ -164,10 +164,10 @@ class State(Struct):
         self.answered.append((request_id, receipt))
 
     def evolve(self, event: Event) -> None:
-        """Take in what has happened."""
+        """Apply an event to the state."""
         self.revision, self.time = event.revision, event.time
         match event.image:
-            # First, since most events are of versions.
+            # First, since most events are about versions.
             case ModelVersion() as version:
                 self.versions[(version.model, version.number)] = version
                 self._move_pointers(event, version)
@@ -191,7 +191,7 @@ class State(Struct):
                 pass
 
     def links(self, version: ModelVersion, name: str) -> tuple[Artifact, ...]:
-        """The artifacts of that name of the version, unlinked ones too, by their ordinals."""
+        """Return the artifacts of that name of the version, including unlinked ones, by ordinal."""
         return self.artifacts[(version.model, version.number, name)]
 
     def _keep(self, artifact: Artifact) -> None:
@@ -233,7 +233,7 @@ class State(Struct):
 
 
 def _moved(holders: Holders, event: Event, version: ModelVersion) -> Holders:
-    """Return who holds the model's places after the event; deletions are always loaded anew."""
+    """Return the model's holders after the event. The state is reloaded after deletions."""
     number = version.number
     match event.kind:
         case Kind.VERSION_CREATED:
@@ -243,7 +243,7 @@ def _moved(holders: Holders, event: Event, version: ModelVersion) -> Holders:
             changed = {stage.value: number if stage is after else 0 for stage in EXCLUSIVE_STAGES & {before, after}}
             return replace(holders, **changed)
         case Kind.ALIAS_SET:
-            # In the order in which storage reads them.
+            # In the order in which storage returns them.
             return replace(holders, aliases=dict(sorted({**holders.aliases, event.alias: number}.items())))
         case Kind.ALIAS_DELETED:
             left = {alias: held for alias, held in holders.aliases.items() if alias != event.alias}
@@ -253,7 +253,7 @@ def _moved(holders: Holders, event: Event, version: ModelVersion) -> Holders:
 
 
 def missing(project: str, model: str, reference: Reference) -> RegistryError:
-    """The error that says that the reference means nothing."""
+    """Return the error that the version does not exist."""
     match reference.by:
         case By.STAGE:
             return StageEmpty(project, model, str(reference.value))

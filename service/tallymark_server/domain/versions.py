@@ -1,4 +1,4 @@
-"""How models begin, and how versions get their numbers: from 1, one more each, never twice, named or not."""
+"""The rules for creating models and versions, which are numbered 1, 2, 3, ..., each number once, named or not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tallymark_server.domain.state import State, missing
 
 
 def create_model(state: State, command: CreateModel, recorder: EventRecorder) -> Model:
-    """A new model, without any version; under the name of a purged one, it goes on in that one's line."""
+    """Create a model without versions. With the name of a purged one, it continues the numbers of that one."""
     known = state.models[command.model]
     if known is not None and not known.purged:
         raise ModelExists(state.project, command.model)
@@ -23,7 +23,7 @@ def create_model(state: State, command: CreateModel, recorder: EventRecorder) ->
 
 
 def create_versions(state: State, command: CreateVersions, recorder: EventRecorder) -> tuple[ModelVersion, ...]:
-    """New versions with successive numbers, all or none."""
+    """Create versions with successive numbers, all or none."""
     model = state.model(command.model)
     first = state.last_numbers[model.name] + 1
     names: dict[str, int] = {}
@@ -38,18 +38,18 @@ def create_versions(state: State, command: CreateVersions, recorder: EventRecord
 
 
 def ensure_version(state: State, command: EnsureVersion, recorder: EventRecorder) -> Ensured:
-    """The version that the config means, created if need be."""
+    """Return the version that the config means, after creating it if it does not exist."""
     if command.run is not None and state.runs[command.run] is None:
         raise RunNotFound(state.project, command.run)
     return ensure(state, command.config, recorder, run=command.run, step=command.step)
 
 
 def ensure(state: State, config: Config, recorder: EventRecorder, *, run: str | None, step: str = "") -> Ensured:
-    """The version that the config means in this run. A lookup that fails writes nothing, not even the model."""
+    """Return the version that the config means in the run, or create it. A failed lookup records nothing."""
     found = find(state, config, run)
     if found is not None:
         if run is not None and config.reference is not None:
-            _tell_use(state, found, run, step, recorder)
+            _record_use(state, found, run, step, recorder)
         return Ensured(found, created=False)
     if config.reference is not None and config.reference.by is not By.NAME:
         state.model(config.model)
@@ -67,7 +67,7 @@ def ensure(state: State, config: Config, recorder: EventRecorder, *, run: str | 
 
 
 def find(state: State, config: Config, run: str | None) -> ModelVersion | None:
-    """The version that the config means in this run, if it is there."""
+    """Return the version that the config means in the run, None if it does not exist."""
     known = state.models[config.model]
     if known is None or known.purged:
         return None
@@ -86,8 +86,8 @@ def _run_state(state: State, run: str) -> RunState:
     return RunState.RUNNING if known is None else known.state
 
 
-def _tell_use(state: State, version: ModelVersion, run: str, step: str, recorder: EventRecorder) -> None:
-    """Write down that the run uses a version of another's making, once."""
+def _record_use(state: State, version: ModelVersion, run: str, step: str, recorder: EventRecorder) -> None:
+    """Record once that the run uses a version which it did not create."""
     if version.run == run or version.number in state.uses.get((run, version.model), ()):
         return
     use = VersionUse(

@@ -1,4 +1,4 @@
-"""Reads filters, in the language of https://aip.dev/160, into conditions, and orders, in that of https://aip.dev/132.
+"""Parse filters (https://aip.dev/160) into conditions, and orders (https://aip.dev/132) into sort keys.
 
 stage = "production" AND metadata.auc > 0.9
 tags:growth OR tags:retention            OR binds tighter than AND
@@ -20,7 +20,7 @@ MAX_PARENTHESES = 50
 
 
 def parse(text: str, fields: Fields) -> Condition | None:
-    """The condition that the filter means, None for an empty one; InvalidFilter with position and expectation."""
+    """Return the condition of the filter, None if it is empty. Raises InvalidFilter with position and expectation."""
     if len(text) > MAX_FILTER:
         raise ValueTooLarge("filter", MAX_FILTER, "characters", len(text))
     if not text.strip():
@@ -32,7 +32,7 @@ def parse(text: str, fields: Fields) -> Condition | None:
 
 
 def parse_order(text: str, fields: Fields, own: Order) -> tuple[Order, ...]:
-    """The order that the text means, at last by the list's own; InvalidFilter with position and expectation."""
+    """Return the order, with the list's own as last key. Raises InvalidFilter with position and expectation."""
     if len(text) > MAX_FILTER:
         raise ValueTooLarge("order_by", MAX_FILTER, "characters", len(text))
     chosen: list[Order] = _read("order_by", "order", text, fields) if text.strip() else []
@@ -42,7 +42,7 @@ def parse_order(text: str, fields: Fields, own: Order) -> tuple[Order, ...]:
 
 
 def _read(what: str, rule: str, text: str, fields: Fields) -> Any:
-    # Loaded with the first filter: a server would start a tenth later.
+    # Loaded with the first filter, since it would delay the start of the server by a tenth of a second.
     from tallymark_server.filters import language
 
     return language.read(what, rule, text, fields)

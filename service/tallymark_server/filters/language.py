@@ -1,4 +1,4 @@
-"""The language of filters and orders: its grammar, and what its sentences mean."""
+"""The grammar of filters and orders, and the conversion of what is parsed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tallymark_server.domain.query import (
 
 MAX_TERMS = 100
 MAX_SORT_KEYS = 3
-# Of whole numbers that are kept exactly.
+# The digits of integers that are kept exactly.
 _LARGEST, _MAX_DIGITS = 2**63 - 1, 20
 
 _GRAMMAR = r"""
@@ -84,7 +84,7 @@ def _parser() -> Lark:
 
 
 def read(what: str, rule: str, text: str, fields: Fields) -> Any:
-    """What the text means, of which `rule` is the outermost; InvalidFilter with position and expectation."""
+    """Parse the text by that rule. Raises InvalidFilter with position and expectation."""
     try:
         return _Reader(what, fields).transform(_parser().parse(text, start=rule))
     except VisitError as error:
@@ -114,7 +114,7 @@ def _expectation(error: UnexpectedInput) -> str:
 
 
 class _Reader(Transformer[Token, Any]):
-    """Turns what was parsed into conditions, checking each field and value."""
+    """Converts a syntax tree into conditions, and checks each field and value."""
 
     def __init__(self, what: str, fields: Fields) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class _Reader(Transformer[Token, Any]):
 
 
 def _read(token: Token, kind: Kind) -> str | float | bool | Time | None:
-    """The value as what the field holds; None if it cannot be that."""
+    """Return the value in the type of the field, None if it cannot be one."""
     text = _text(token)
     match kind:
         case Kind.TEXT | Kind.LIST:
@@ -219,13 +219,13 @@ def _read(token: Token, kind: Kind) -> str | float | bool | Time | None:
 
 
 def _number(text: str) -> float | int:
-    """The number that a fact is compared with: as exact as facts are kept."""
+    """Return the number to compare a fact with, as exact as facts are stored."""
     exact = len(text) <= _MAX_DIGITS and text.removeprefix("-").isdigit() and abs(int(text)) <= _LARGEST
     return whole(int(text)) if exact else float(text)
 
 
 def _is_possible(text: str, comparator: Comparator, choices: tuple[str, ...]) -> bool:
-    """Whether the text, compared so, speaks of one of the choices."""
+    """Return whether the comparison with the text can match one of the choices."""
     if "*" in text:
         return any(fnmatchcase(choice, re.sub(r"[?[]", "[\\g<0>]", text)) for choice in choices)
     return any(text in choice for choice in choices) if comparator is Comparator.HAS else text in choices
@@ -234,7 +234,7 @@ def _is_possible(text: str, comparator: Comparator, choices: tuple[str, ...]) ->
 def _text(token: Token) -> str:
     if token.type != "STRING":
         return str(token)
-    # A backslash lets the next character stand for itself.
+    # A backslash makes the next character literal.
     return re.sub(r"\\(.)", r"\1", str(token)[1:-1], flags=re.DOTALL)
 
 

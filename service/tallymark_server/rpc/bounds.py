@@ -1,8 +1,8 @@
 """How large a request may be, checked on its bytes before it is decoded.
 
 A message of four megabytes can have two million entries, which take half a second and hundreds of megabytes to decode.
-So the bytes are read by the descriptors of the contract, which costs no more than what is there up to the first bound
-that is exceeded. Every field has a bound, one that is added later too; what a field means is checked by its handler.
+So the bytes are scanned with the descriptors of the contract, only up to the first bound that is exceeded. Every field
+has a bound, also fields that are added later. The handlers check the values.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from tallymark_server.domain.errors import InvalidField, MalformedRequest, Regis
 from tallymark_server.domain.metadata import MAX_METADATA
 from tallymark_server.domain.naming import MAX_TAGS, MAX_TEXT
 
-# In bytes. What changes something may be large; a batch is answered with more than was sent, and that must not exceed
-# 4 MiB, which clients take by default.
+# In bytes. Requests that change something may be large; the response to a batch is larger than its request, and must
+# not exceed 4 MiB, the default limit of clients.
 MAX_READ, MAX_CHANGE, MAX_BATCH = 256 * 1024, 2 * 1024 * 1024, 1536 * 1024
-# Of one text, in bytes of UTF-8; of one that is cut where its field ends.
+# Of one text, in bytes of UTF-8; of a text that is cut to the length of its field.
 MAX_CUT = 1024 * 1024
 MAX_ENTRIES = 1000
-# No fact is shorter than three bytes of JSON.
+# A fact has at least three bytes of JSON.
 MAX_FACTS = MAX_METADATA // 3
-# How deep lists and maps of metadata lie in each other; a map in a map lies in three messages.
+# How deep lists and maps of metadata are nested; a map in a map is nested in three messages.
 MAX_DEPTH, PROTOBUF_DEPTH = 16, 100
-# Of all fields and entries of one request.
+# All fields and entries of one request together.
 MAX_VALUES = 200_000
 
 _CUT = {"FinishRunRequest.error", "FinishStepRequest.error", "Run.command"}
 _CUT |= {"RecordingProblem.subject", "RecordingProblem.problem"}
 _TAGS = {"Model.tags", "ModelVersion.tags"}
 _FEWER = "send less in one request, or use several requests"
-# How a fact begins that is a number or a flag, by its length.
+# The first bytes of a fact that is a number or a flag, by its length.
 _SCALARS = {9: b"\x09", 2: b"\x18"}
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
 class Part(NamedTuple):
-    """A field: what it is called in a refusal, how many entries and how many bytes of text it has at most.
+    """A field: its name in a refusal, and the most entries and bytes of text that it may have.
 
-    `text` is 0 for what is no text, `shape` None for what is no message. Several facts are one field to a caller.
+    `text` is 0 if it is no text, `shape` None if it is no message. To a caller, all facts are one field.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Bounds:
         self.limit = MAX_READ
         if "request_id" in request.fields_by_name:
             self.limit = MAX_BATCH if "model_versions" in request.fields_by_name else MAX_CHANGE
-        # A request that is shorter than this, and has no byte that is zero, exceeds no bound.
+        # A request that is shorter than this, and has no zero byte, exceeds no bound.
         self._least = min((_smallest(part) for part in _parts(self._shape, set())), default=0)
 
     def check(self, data: bytes) -> None:
-        """Return if the request exceeds no bound; InvalidField, ValueTooLarge, MalformedRequest."""
+        """Check the request. Raises InvalidField, ValueTooLarge or MalformedRequest if it exceeds a bound."""
         if len(data) < self._least and b"\0" not in data:
             return
         if len(data) > self.limit:
@@ -91,7 +91,7 @@ class _OutsideError(Exception):
         self._limit, self._unit, self._size = limit, unit, size
 
     def refusal(self) -> RegistryError:
-        """Return what the caller is told."""
+        """Return the error for the caller."""
         field = ".".join(name for name in reversed(self.path) if name) or "request"
         match self._unit:
             case "null":
@@ -107,14 +107,14 @@ class _OutsideError(Exception):
 
 
 class _Reading:
-    """Bytes that are read as the wire format has them; IndexError where they end too early."""
+    """A reader of the wire format. Raises IndexError where the bytes end too early."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._values = 0
 
     def message(self, at: int, end: int, shape: Shape, depth: int) -> None:
-        """Read a message; _OutsideError."""
+        """Read a message. Raises _OutsideError."""
         counts: dict[int, int] = {}
         data = self._data
         while at < end:
@@ -154,7 +154,7 @@ class _Reading:
             if self._data.find(b"\0", start, end) >= 0:
                 raise _OutsideError(0, "null")
         elif part.shape is not None:
-            # A number or a flag, which most facts are, has nothing to look at.
+            # A number or a flag, as most facts are, needs no check.
             if part.is_fact and _SCALARS.get(end - start) == self._data[start : start + 1]:
                 return
             if part.is_fact and depth > MAX_DEPTH:
@@ -185,7 +185,7 @@ def _shape_of(message: Descriptor, known: dict[str, Shape]) -> Shape:
 
 
 def _is_repeated(field: FieldDescriptor) -> bool:
-    # The oldest protobuf that we allow has only the label, of which newer ones warn.
+    # The oldest protobuf that is allowed has only `label`, which newer ones deprecate.
     if hasattr(field, "is_repeated"):
         return bool(field.is_repeated)
     return bool(getattr(field, "label") == FieldDescriptor.LABEL_REPEATED)  # noqa: B009 - the types know only the newer
@@ -203,7 +203,7 @@ def _part_of(field: FieldDescriptor, known: dict[str, Shape]) -> Part:
     text = 0
     if field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES):
         text = MAX_CUT if name in _CUT else MAX_TEXT
-    # The parts of a fact are called by the field that has the facts.
+    # The parts of a fact have the name of the field that has the facts.
     inside_facts = owner.name.startswith("Metadata") or owner.GetOptions().map_entry
     return Part(
         name="" if inside_facts else field.name,
@@ -216,7 +216,7 @@ def _part_of(field: FieldDescriptor, known: dict[str, Shape]) -> Part:
 
 
 def _parts(shape: Shape, seen: set[int]) -> Iterator[Part]:
-    """Every field of the message, and of those in it."""
+    """Yield every field of the message, and of the messages in it."""
     if id(shape) not in seen:
         seen.add(id(shape))
         for part in shape.values():
@@ -225,9 +225,9 @@ def _parts(shape: Shape, seen: set[int]) -> Iterator[Part]:
 
 
 def _smallest(part: Part) -> int:
-    """Return how many bytes a field has at least that exceeds one of its bounds."""
+    """Return the smallest size in bytes at which a field may exceed one of its bounds."""
     if part.is_fact:
-        # So long is what protobuf finds too deep; what is less deep is decoded, and refused by the handler.
+        # The least size of what protobuf refuses as nested too deeply; the handler refuses what is less deep.
         return 2 * PROTOBUF_DEPTH
     entries = (part.entries + 1) * (1 if part.packed else 2) if part.entries else MAX_VALUES
     return min(entries, part.text + 1 if part.text else MAX_VALUES)

@@ -1,4 +1,4 @@
-"""Who calls."""
+"""The caller of a method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def actor_of(context: Context) -> str:
-    """Return the name of the caller, by the request header `tallymark-actor`; InvalidField."""
+    """Return the caller's name from the request header `tallymark-actor`. Raises InvalidField."""
     for key, value in context.invocation_metadata() or ():
         if key == "tallymark-actor":
             return _actor_named(value if isinstance(value, str) else value.decode("latin-1"))

@@ -1,4 +1,4 @@
-"""Bytes to messages, within the bounds of their method, and without keeping others waiting."""
+"""Decode requests within the bounds of their method, without blocking other calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tallymark_server.domain.errors import MalformedRequest, RegistryError
 from tallymark_server.rpc import gzip_content
 from tallymark_server.rpc.bounds import Bounds
 
-# In bytes; what is longer is decoded in a thread.
+# In bytes; longer requests are decoded in a thread.
 MAX_INLINE = 64 * 1024
 
 
@@ -27,7 +27,7 @@ class Decoder:
         self._decode = self.kind.FromString
 
     def at_once(self, data: bytes) -> Message | bytes:
-        """Return the message if it is small and can be decoded, else the data, for `read`."""
+        """Return the message if it is small and valid, else the data, for `read`."""
         if len(data) <= MAX_INLINE:
             try:
                 content = gzip_content.decompress(data, MAX_INLINE) if data[:2] == gzip_content.MAGIC else data
@@ -46,7 +46,7 @@ class Decoder:
         return self.decode(data)
 
     def decode(self, data: bytes) -> Message:
-        """Return the message; MalformedRequest, ValueTooLarge, InvalidField."""
+        """Return the message. Raises MalformedRequest, ValueTooLarge or InvalidField."""
         try:
             self._bounds.check(data)
             return self._decode(data)
@@ -54,11 +54,11 @@ class Decoder:
             raise MalformedRequest(self._name) from None
 
     def check(self, message: Message) -> None:
-        """Check a message that came in another encoding; ValueTooLarge, InvalidField."""
+        """Check a message that arrived in another encoding. Raises ValueTooLarge or InvalidField."""
         self._bounds.check(message.SerializeToString())
 
 
 @cache
 def decoder_of(method: MethodDescriptor) -> Decoder:
-    """Return what decodes the requests of the method."""
+    """Return the decoder of the method's requests."""
     return Decoder(method)

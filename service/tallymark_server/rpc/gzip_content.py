@@ -1,4 +1,4 @@
-"""What is compressed as gzip, decompressed within a bound."""
+"""Decompress gzip within a bound."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 
 from tallymark_server.domain.errors import InvalidField, ValueTooLarge
 
-# How gzip begins. No protobuf message begins so: it would be a field of a type that the wire format does not have.
+# The first bytes of gzip. No protobuf message begins with them: the wire format has no such type of field.
 MAGIC = b"\x1f\x8b"
 
 
@@ -19,7 +19,7 @@ def decompress(data: bytes, limit: int) -> bytes:
         raise InvalidField("request", f"{len(data):,} bytes", f"it is no gzip ({error})") from None
     if len(content) > limit:
         raise ValueTooLarge("request", limit, "bytes when decompressed")
-    # A second member is none of one message, and millions of empty ones would take minutes.
+    # One message has one member, and millions of empty members would take minutes.
     if not inflater.eof or inflater.unused_data:
         raise InvalidField("request", f"{len(data):,} bytes", "it is not one whole gzip member")
     return content

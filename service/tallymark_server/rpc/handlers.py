@@ -1,4 +1,4 @@
-"""The methods about models and the log: a message becomes a command or a question, and the answer a message."""
+"""The methods about models and the log: each turns a message into a command or query, and the answer into one."""
 
 from __future__ import annotations
 
@@ -263,13 +263,13 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
 
 
 def _named(name: str, field: str) -> tuple[str, Named]:
-    """Return the project and the version that is named. Raise InvalidField and others."""
+    """Return the project and the version of that resource name. Raises InvalidField and others."""
     project, model, reference = names.version(name, field)
     return project, Named(model, reference)
 
 
 def _whose(project: str, name: str) -> Named:
-    """Return the model or the version of the project that is named. Raise InvalidField and others."""
+    """Return the model or the version of the project by its resource name. Raises InvalidField and others."""
     if "/versions/" in name:
         owner, named = _named(name, "name")
     else:

@@ -1,7 +1,7 @@
-"""The standard service by which balancers and clients ask whether a server serves.
+"""The standard health service, which load balancers and clients query.
 
-That of `grpcio-health-checking` lets one watch that is not read hold up all others, and the end of the server with
-them, and forgets those who still watch when one of them leaves.
+The one of `grpcio-health-checking` lets a watch that is not read block all others and the end of the server, and
+forgets the remaining watchers when one of them leaves.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _Status = health_pb2.HealthCheckResponse
 
 
 class Health:
-    """The health of a server with services of these names, which is the same for all of them; its own name is empty."""
+    """The health of a server and of its services, which is the same for all. The server's own name is empty."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(("", *names))
         self._ending = asyncio.Event()
 
     def end(self) -> None:
-        """Say from now on that nothing is served any more."""
+        """Report from now on that the server does not serve."""
         self._ending.set()
 
     async def Check(  # noqa: N802 - the method of the service
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
-        """Return the health of now."""
+        """Return the current health."""
         if request.service not in self._names:
             await context.abort(UNKNOWN_SERVICE, "there is no service of that name")
         return self._told()
@@ -40,14 +40,14 @@ class Health:
     async def List(  # noqa: N802 - the method of the service, which older libraries do not have
         self, _: object, context: Context
     ) -> health_pb2.HealthListResponse:
-        """Return the health of now of each service."""
+        """Return the current health of each service."""
         del context
         return health_pb2.HealthListResponse(statuses={name: self._told() for name in sorted(self._names)})
 
     async def Watch(  # noqa: N802 - the method of the service
         self, request: health_pb2.HealthCheckRequest, _: Context
     ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
-        """Yield the health of now, and that which it becomes; without end, as the protocol has it."""
+        """Yield the current health and every change of it, without end, as the protocol requires."""
         if request.service not in self._names:
             yield _Status(status=_Status.SERVICE_UNKNOWN)
         else:

@@ -1,4 +1,4 @@
-"""Results to messages."""
+"""Convert results to messages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tallymark_server.domain.promotion import etag
 from tallymark_server.registry import Lineage, NodeKey, Proof
 from tallymark_server.rpc import names
 
-# Clients take messages of up to 4 MiB unless they are told otherwise, and one event is far smaller than half of that.
+# The default limit of clients is 4 MiB, and one event is far smaller than half of that.
 MAX_PIECE = 2 * 1024 * 1024
 
 _STAGES = {
@@ -71,7 +71,7 @@ def of_project(project: Project) -> project_pb2.Project:
 
 
 def model(project: str, model: Model) -> model_pb2.Model:
-    """The model as a message."""
+    """Return the model as a message."""
     card = model.card
     held = model.holders or _NOBODY
     message = model_pb2.Model(
@@ -104,7 +104,7 @@ def model(project: str, model: Model) -> model_pb2.Model:
 def version(
     project: str, version: ModelVersion, make: Callable[..., model_pb2.ModelVersion] = model_pb2.ModelVersion
 ) -> model_pb2.ModelVersion:
-    """The version as a message; `make` may be the `add` of a reply, which saves a copy."""
+    """Return the version as a message. `make` may be the `add` of a reply, which saves a copy."""
     message = make(
         name=names.of_version(project, version.model, version.number),
         number=version.number,
@@ -117,7 +117,7 @@ def version(
     )
     _set_time(message.create_time, version.create_time)
     _set_time(message.update_time, version.update_time)
-    # What most versions have not is not mentioned: a mention costs as much as a value, in every answer.
+    # Empty fields are skipped: assigning an empty value costs as much as assigning a real one.
     if version.aliases:
         message.aliases.extend(version.aliases)
     if version.description:
@@ -141,7 +141,7 @@ def version(
 
 
 def run(project: str, run: Run) -> run_pb2.Run:
-    """The run as a message."""
+    """Return the run as a message."""
     message = run_pb2.Run(
         name=names.of_run(project, run.id),
         pipeline=run.pipeline,
@@ -170,18 +170,18 @@ def run(project: str, run: Run) -> run_pb2.Run:
 
 
 def run_state(state: RunState) -> model_pb2.RunState.ValueType:
-    """Return the state as the contract numbers it."""
+    """Return the state as the enum of the contract."""
     return _RUN_STATES[state]
 
 
 def duration(micros: int) -> Duration:
-    """Return so many microseconds as a message."""
+    """Return that many microseconds as a message."""
     seconds, rest = divmod(micros, 1_000_000)
     return Duration(seconds=seconds, nanos=rest * 1000)
 
 
 def step(project: str, step: RunStep) -> run_pb2.RunStep:
-    """The step as a message."""
+    """Return the step as a message."""
     message = run_pb2.RunStep(
         name=names.of_step(project, step.run, step.id),
         display_name=step.name,
@@ -199,7 +199,7 @@ def step(project: str, step: RunStep) -> run_pb2.RunStep:
 
 
 def artifact(project: str, artifact: Artifact) -> artifact_pb2.Artifact:
-    """The artifact as a message."""
+    """Return the artifact as a message."""
     return artifact_pb2.Artifact(
         name=names.of_artifact(project, artifact.model, artifact.number, artifact.name, artifact.ordinal),
         ordinal=artifact.ordinal,
@@ -219,12 +219,12 @@ def artifact(project: str, artifact: Artifact) -> artifact_pb2.Artifact:
 
 
 def point(point: Point) -> metric_pb2.MetricPoint:
-    """The point as a message."""
+    """Return the point as a message."""
     return metric_pb2.MetricPoint(key=point.key, step=point.step, value=point.value, time=_timestamp(point.time))
 
 
 def lineage(project: str, lineage: Lineage, revision: int) -> lineage_pb2.QueryLineageResponse:
-    """What came from what as a message."""
+    """Return the lineage as a message."""
     ids: dict[NodeKey, str] = {}
     nodes = []
     for node in lineage.nodes:
@@ -246,7 +246,7 @@ def lineage(project: str, lineage: Lineage, revision: int) -> lineage_pb2.QueryL
 
 
 def event(project: str, event: Event) -> event_pb2.Event:
-    """The event as a message."""
+    """Return the event as a message."""
     message = event_pb2.Event(
         revision=event.revision,
         kind=_KINDS[event.kind],
@@ -298,7 +298,7 @@ def _erasure(project: str, erasure: Erasure) -> event_pb2.Erasure:
 
 
 def in_pieces(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Event]]:
-    """The events in pieces that clients take, each with one at least; none at all when there are none."""
+    """Yield the events in parts within the limit of clients, each with at least one event."""
     piece: list[event_pb2.Event] = []
     size = 0
     for each in events:
@@ -312,7 +312,7 @@ def in_pieces(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Even
 
 
 def proof(found: Proof) -> event_log_pb2.VerifyResponse:
-    """What a proof has found."""
+    """Return the proof as a message."""
     return event_log_pb2.VerifyResponse(
         events=found.events,
         checkpoint=event_log_pb2.Checkpoint(**found.mark._asdict()),
@@ -338,7 +338,7 @@ def _maybe_timestamp(micros: int | None) -> Timestamp | None:
 
 
 def _fill(facts: Mapping[str, Value], told: MutableMapping[str, model_pb2.MetadataValue]) -> None:
-    """Write the facts to where they are told: each in its place, since a message that is put into another is copied."""
+    """Write the facts directly into the target, since adding a finished message to another one copies it."""
     for key, value in facts.items():
         _write(value, told[key])
 

@@ -11,14 +11,14 @@ from tallymark_server.domain.reference import Reference
 
 
 class ModelName(NamedTuple):
-    """Which model."""
+    """The parts of a model's name."""
 
     project: str
     model: str
 
 
 class VersionName(NamedTuple):
-    """Which version."""
+    """The parts of a version's name."""
 
     project: str
     model: str
@@ -26,14 +26,14 @@ class VersionName(NamedTuple):
 
 
 class RunName(NamedTuple):
-    """Which run."""
+    """The parts of a run's name."""
 
     project: str
     run: str
 
 
 class StepName(NamedTuple):
-    """Which step of which run."""
+    """The parts of a step's name."""
 
     project: str
     run: str
@@ -41,7 +41,7 @@ class StepName(NamedTuple):
 
 
 class ArtifactName(NamedTuple):
-    """Which artifact of which version; without an ordinal the newest."""
+    """The parts of an artifact's name; without an ordinal, the newest."""
 
     project: str
     model: str
@@ -50,27 +50,27 @@ class ArtifactName(NamedTuple):
     ordinal: int | None
 
 
-# The same few names are asked for again and again.
+# A few names are requested again and again.
 _remembered = lru_cache(maxsize=4096)
 
 
 @_remembered
 def project(text: str, field: str) -> str:
-    """The project of `projects/{project}`."""
+    """Parse `projects/{project}`. Raises InvalidField and others."""
     (name,) = _segments(text, field, "projects")
     return naming.project_name(name, field)
 
 
 @_remembered
 def model(text: str, field: str) -> ModelName:
-    """The model of `projects/{project}/models/{model}`."""
+    """Parse `projects/{project}/models/{model}`. Raises InvalidField and others."""
     owner, name = _segments(text, field, "projects", "models")
     return ModelName(naming.project_name(owner, field), naming.model_name(name, field))
 
 
 @_remembered
 def version(text: str, field: str) -> VersionName:
-    """The version of `projects/{project}/models/{model}/versions/{version}`."""
+    """Parse `projects/{project}/models/{model}/versions/{version}`. Raises InvalidField and others."""
     owner, name, segment = _segments(text, field, "projects", "models", "versions")
     return VersionName(
         naming.project_name(owner, field), naming.model_name(name, field), reference.parse(segment, field)
@@ -78,19 +78,19 @@ def version(text: str, field: str) -> VersionName:
 
 
 def run(text: str, field: str) -> RunName:
-    """The run of `projects/{project}/runs/{run}`."""
+    """Parse `projects/{project}/runs/{run}`. Raises InvalidField and others."""
     owner, name = _segments(text, field, "projects", "runs")
     return RunName(naming.project_name(owner, field), naming.run_id(name, field))
 
 
 def step(text: str, field: str) -> StepName:
-    """The step of `projects/{project}/runs/{run}/steps/{step}`."""
+    """Parse `projects/{project}/runs/{run}/steps/{step}`. Raises InvalidField and others."""
     owner, name, step = _segments(text, field, "projects", "runs", "steps")
     return StepName(naming.project_name(owner, field), naming.run_id(name, field), naming.run_id(step, field))
 
 
 def artifact(text: str, field: str) -> ArtifactName:
-    """The artifact of `projects/{project}/models/{model}/versions/{version}/artifacts/{artifact}@{ordinal}`."""
+    """Parse `projects/{project}/models/{model}/versions/{version}/artifacts/{artifact}@{ordinal}`."""
     *_, segment = _segments(text, field, "projects", "models", "versions", "artifacts")
     name, at, ordinal = segment.partition("@")
     if at and not (ordinal.isdecimal() and len(ordinal) < len(str(reference.MAX_NUMBER))):
@@ -105,27 +105,27 @@ def of_project(project: str) -> str:
 
 
 def of_step(project: str, run: str, step: str) -> str:
-    """The resource name of a step."""
+    """Return the resource name of a step."""
     return f"projects/{project}/runs/{run}/steps/{step}"
 
 
 def of_artifact(project: str, model: str, number: int, artifact: str, ordinal: int) -> str:
-    """The resource name of an artifact."""
+    """Return the resource name of an artifact."""
     return f"projects/{project}/models/{model}/versions/{number}/artifacts/{artifact}@{ordinal}"
 
 
 def of_model(project: str, model: str) -> str:
-    """The resource name of a model."""
+    """Return the resource name of a model."""
     return f"projects/{project}/models/{model}"
 
 
 def of_version(project: str, model: str, number: int) -> str:
-    """The resource name of a version."""
+    """Return the resource name of a version."""
     return f"projects/{project}/models/{model}/versions/{number}"
 
 
 def of_run(project: str, run: str) -> str:
-    """The resource name of a run."""
+    """Return the resource name of a run."""
     return f"projects/{project}/runs/{run}"
 
 

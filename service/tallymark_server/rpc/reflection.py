@@ -1,4 +1,4 @@
-"""Server reflection in v1 and v1alpha, which have one wire format: grpcurl, ghz and the like need no protos."""
+"""Server reflection in v1 and v1alpha, which have one wire format, so that grpcurl or ghz need no protos."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ V1, V1ALPHA = "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Se
 class MemberPool:
     """The descriptors of a pool, found also by the full names of methods, fields and enum values.
 
-    The protocol asks for `package.Service.Method`; the pool of Python knows files by top-level names alone.
+    The protocol requests `package.Service.Method`; the pool of Python knows only top-level names.
     """
 
     def __init__(self, pool: DescriptorPool) -> None:
@@ -32,7 +32,7 @@ class MemberPool:
         return getattr(self._pool, name)
 
     def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802 - the pool's name for it
-        """Return the file that defines the symbol; raise KeyError."""
+        """Return the file that defines the symbol. Raises KeyError."""
         try:
             return self._pool.FindFileContainingSymbol(symbol)
         except KeyError:

@@ -1,4 +1,4 @@
-"""The methods about runs: each turns its message into a command or a question, and the answer into a message."""
+"""The methods about runs: each turns a message into a command or a query, and the answer into a message."""
 
 from __future__ import annotations
 

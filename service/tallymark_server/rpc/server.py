@@ -1,4 +1,4 @@
-"""The gRPC server: every method behind one guard that turns errors into statuses."""
+"""The gRPC server: every method runs in one wrapper that turns errors into statuses."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ MAX_MESSAGE = 4 * 1024 * 1024
 MAX_HEADERS = 16 * 1024
 
 OPTIONS = (
-    # With the default, a second server on the port would silently take half the calls.
+    # With the default, a second server on the port would silently get half of the calls.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_metadata_size", MAX_HEADERS),
-    # Clients may ask every ten seconds whether the connection still stands, also while nothing is under way.
+    # Clients may send a keepalive ping every ten seconds, also without calls.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A connection over which nothing comes, or half of a greeting, must not keep its descriptor for ever.
+    # A connection that sends nothing, or half of a handshake, must not keep its descriptor for ever.
     ("grpc.server_handshake_timeout_ms", 10_000),
-    # One without calls is closed after so long; clients open another when they need it.
+    # Idle connections are closed after this time; clients reconnect when they need to.
     ("grpc.max_connection_idle_ms", 600_000),
-    # A peer that has gone without a word is noticed within a minute, also while it only watches.
+    # A peer that has vanished is noticed within a minute, also while it only watches.
     ("grpc.keepalive_time_ms", 40_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # Of one connection; clients hold back further ones, or open another connection. It bounds those too that are begun
-    # and given up at once.
+    # Calls of one connection; clients queue further ones, or open another connection. It also bounds calls that are
+    # started and cancelled at once.
     ("grpc.max_concurrent_streams", 250),
-    # Calls that have come and are not begun yet, each of which delays the next one by some 0.05 ms. Beyond the first
-    # number some of them, beyond the second all are answered UNAVAILABLE, so that they are tried again.
+    # Calls that have arrived and not started yet, each of which delays the next one by some 0.05 ms. Beyond the first
+    # number some get UNAVAILABLE, beyond the second all do, so that clients try again.
     ("grpc.server.max_pending_requests", 300),
     ("grpc.server.max_pending_requests_hard_limit", 600),
-    # gRPC would decompress a message whatever its size; the decoder does so within the method's bound. Of algorithms
-    # there are none and gzip, by their numbers' bits.
+    # gRPC would decompress a message of any size; the decoder does so within the method's bound. The bits of the mask
+    # are the algorithms: none, and gzip.
     ("grpc.per_message_decompression", 0),
     ("grpc.compression_enabled_algorithms_bitset", 0b101),
 )
@@ -62,19 +62,19 @@ _log = structlog.get_logger()
 
 Unary = Callable[[Any, Context], Awaitable[Message]]
 Streaming = Callable[[Any, Context], AsyncGenerator[Message, None]]
-# What gRPC calls, with an iterator of requests that nobody needs.
+# The function that gRPC calls, with an iterator of requests that is not used.
 Guarded = Callable[[object, Context], Awaitable[Any]]
 
 
 class CannotListenError(Exception):
-    """The server cannot listen at the address; the message says why, and what to do next."""
+    """The server cannot listen on the address. The message says why, and what to do next."""
 
 
 class GrpcServer:
     """The registry's methods, health and reflection on one port."""
 
     def __init__(self, registry: Registry, max_age: float | None = None, grace: float = 0) -> None:
-        """Connections end after about `max_age` seconds, and have `grace` more for calls under way."""
+        """Close connections after about `max_age` seconds, with `grace` more for running calls."""
         options = [*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections())]
         if max_age is not None:
             options.append(("grpc.max_connection_age_ms", round(max_age * 1000)))
@@ -94,7 +94,7 @@ class GrpcServer:
         add_reflection(self._server, (*names, HEALTH.full_name))
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port: for 0 the system chooses one, a socket has none. Raises CannotListenError."""
+        """Listen. Return the port: for 0, the system chooses one; a Unix socket has none. Raises CannotListenError."""
         if host.startswith(local_sockets.PREFIX):
             await self._serve_at(host.removeprefix(local_sockets.PREFIX))
             return 0
@@ -120,11 +120,11 @@ class GrpcServer:
         await self._server.start()
 
     def refuse(self) -> None:
-        """Tell whoever asks for health that this server is going away."""
+        """Report to health checks that this server is about to stop."""
         self._health.end()
 
     async def stop(self, grace: float) -> None:
-        """Take no more calls; those under way have `grace` seconds to end."""
+        """Accept no more calls. Running calls have `grace` seconds to end."""
         await self._server.stop(grace)
         if self._path:
             local_sockets.remove(self._path)
@@ -132,7 +132,7 @@ class GrpcServer:
 
 def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) -> grpc.GenericRpcHandler:
     turns = Turns()
-    # The library of health may be newer, and have methods that are not known here: gRPC answers UNIMPLEMENTED.
+    # A newer library may have further methods, which gRPC answers with UNIMPLEMENTED.
     known = [method for method in service.methods if service is not HEALTH or hasattr(servicer, method.name)]
     handlers = {
         method.name: handler_of(method, turns.of(method, getattr(servicer, method.name)), traffic) for method in known
@@ -141,7 +141,7 @@ def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) ->
 
 
 def handler_of(method: MethodDescriptor, handle: Any, traffic: Traffic) -> grpc.RpcMethodHandler[Any, Any]:
-    """Return what answers a method: to gRPC a stream of requests, since only so can a half-sent one be given up."""
+    """Return the handler of a method. To gRPC it has a stream of requests: only that can abort a half-sent one."""
     decoder = decoder_of(method)
     kind = grpc.stream_stream_rpc_method_handler if method.server_streaming else grpc.stream_unary_rpc_method_handler
     guard = _guard_stream if method.server_streaming else _guard
@@ -190,7 +190,7 @@ def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming,
 
 
 def _present(request: Any, method: MethodDescriptor) -> Any:
-    """Return the request. Raise MalformedRequest if the call has none."""
+    """Return the request. Raises MalformedRequest if the call has none."""
     if request is grpc.aio.EOF:
         raise MalformedRequest(method.input_type.name)
     return request
@@ -202,7 +202,7 @@ async def _abort(context: Context, method: MethodDescriptor, cause: Exception) -
         error = _incident(method, error)
     elif not isinstance(error, Internal):
         _log.debug("refused", method=method.full_name, reason=error.reason, **error.metadata)
-    # gRPC keeps what it raises with its call, in a circle that is found late: nothing large may hang on it.
+    # gRPC keeps the error with its call in a reference cycle, so the error must not hold anything large.
     cause.__traceback__ = error.__traceback__ = None
     await context.abort(code_of(error), str(error), details_of(error))
     raise AssertionError("abort always raises")

@@ -1,4 +1,4 @@
-"""Errors to statuses: the one place that names status codes."""
+"""Map errors to statuses: the only module that names status codes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from google.rpc.status_pb2 import Status
 from tallymark_server.domain import errors
 
 DOMAIN = "tallymark.dev"
-# What the standard health service says of a service that it does not know.
+# The status of the standard health service for an unknown service.
 UNKNOWN_SERVICE = grpc.StatusCode.NOT_FOUND
 
-# A leaf has the code of its branch: the first entry found along its method resolution order.
+# A leaf has the code of its branch, the first entry in its method resolution order.
 _CODES: dict[type, grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -35,12 +35,12 @@ _CODES: dict[type, grpc.StatusCode] = {
 
 
 def code_of(error: errors.RegistryError) -> grpc.StatusCode:
-    """The status code of the error's branch."""
+    """Return the status code of the error's branch."""
     return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
 
 
 def details_of(error: errors.RegistryError) -> tuple[tuple[str, bytes], ...]:
-    """The trailing metadata that carries the error's reason and metadata, as google.rpc.Status."""
+    """Return the trailing metadata with the error's reason and metadata, as google.rpc.Status."""
     details: list[Message] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     match error:
         case errors.InvalidArgument() if "field" in error.metadata:

@@ -1,4 +1,4 @@
-"""Long work of one call, done so that other calls are answered meanwhile."""
+"""Do the long work of a call in slices, so that other calls are answered in between."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tallymark_server.rpc.decoder import MAX_INLINE
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 R = TypeVar("R")
-# In seconds, before others have their turn.
+# The length of a slice, in seconds.
 SLICE = 0.01
 
 
 async def in_turns(items: Iterable[T], work: Callable[[T], R]) -> list[R]:
-    """Return what the work makes of each item."""
+    """Return the results of the work for all items."""
     made: list[R] = []
     until = time.perf_counter() + SLICE
     for item in items:
@@ -32,7 +32,7 @@ async def in_turns(items: Iterable[T], work: Callable[[T], R]) -> list[R]:
 
 
 async def command_of(make: Callable[[M, str], R], request: M, context: Context) -> R:
-    """Return the command that the request asks for, made in a thread if the request is large."""
+    """Return the command of the request, built in a thread if the request is large."""
     actor = actor_of(context)
     if request.ByteSize() > MAX_INLINE:
         return await asyncio.to_thread(make, request, actor)

@@ -1,7 +1,7 @@
-"""Calls under way: what arrives by halves and what nobody reads has a bound in memory, and an end in time.
+"""Running calls: requests that arrive in parts, and answers that are not read, have bounds in memory and time.
 
-The core of gRPC keeps each answer until its caller has read it, and each part of a request until the rest has come, and
-offers no bound for either. So every call is counted here, and those that make no progress give way to others.
+The core of gRPC keeps each answer until its caller has read it, and each part of a request until the rest has arrived,
+without a bound for either. So every call is counted here, and calls without progress are ended in favor of others.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from google.protobuf.message import Message
 from tallymark_server.domain.errors import CallTimedOut, Overloaded
 from tallymark_server.rpc.callers import Context
 
-# Each costs about 24 kB, even if nothing is ever sent over it.
+# Each costs about 24 kB, even if nothing is ever sent on it.
 MAX_CALLS = 4_096
 # Connections to each port; each costs about as much.
 MAX_CONNECTIONS = 4_096
-# So many requests may arrive at the same time, each of up to 4 MiB; further ones wait until one has arrived.
+# How many requests may arrive at the same time, each of up to 4 MiB; further ones wait until one has arrived.
 MAX_ARRIVING = 12
-# So many requests of more than 64 kB are worked on at the same time, since each takes several times its size; so many
-# bytes of them may be there and wait.
+# How many requests of more than 64 kB are processed at the same time, since each needs several times its size, and how
+# many bytes of them may wait.
 MAX_LARGE, MAX_LARGE_BYTES = 4, 64 * 1024 * 1024
-# Of answers that are sent and not read yet, in bytes; gRPC keeps each of them twice.
+# Answers that are sent and not read yet, in bytes; gRPC keeps each of them twice.
 MAX_UNREAD = 32 * 1024 * 1024
 # In seconds: how long a request may take to arrive, and an answer, or a message of a stream, to be read.
 ARRIVAL_DEADLINE, READ_DEADLINE = 10.0, 30.0
-# An answer that has not been read for so many seconds gives way to another when there is no room for both.
+# After how many seconds an answer that is not read is dropped if another one needs its room.
 PATIENCE = 1.0
-# In milliseconds, how often calls that make no progress are looked for; a request not there at the third look
-# gives way to one that waits. A look that comes later than it should counts only one time in ten: while the event loop
-# is busy, requests wait through no fault of their callers.
+# How often calls without progress are searched for, in milliseconds. A request that has not arrived at the third check
+# makes room for one that waits. Late checks count only one time in ten: while the event loop is busy, requests wait
+# through no fault of their callers.
 LOOK_MS = 15
 LOOKS = 2
 PUNCTUAL = 0.01
 BUSY = 10
-# So many streams begin in so many seconds; others wait for the next so many seconds.
+# How many streams start in how many seconds; further ones wait for the next interval.
 PACED_STREAMS, PACE = 8, 0.005
-# So many long answers are made at the same time. More would not be ready sooner, hold memory while they are made, and
-# leave the event loop to short calls only after each has had its turn.
+# How many long answers are built at the same time. More would not be ready sooner, would need more memory, and would
+# keep the event loop from short calls for longer.
 MAX_LONG = 2
 
 _log = structlog.get_logger()
@@ -59,13 +59,13 @@ Handle = Callable[[Any, Any], Awaitable[Message]]
 
 
 class Turns:
-    """Has few long answers made at the same time, each when its turn comes."""
+    """Limits how many long answers are built at the same time."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(MAX_LONG)
 
     def of(self, method: MethodDescriptor, handle: Handle) -> Handle:
-        """Return what answers the method: what was given, or, if it answers with many things, in its turn."""
+        """Return the method, which waits for its turn if it returns long answers."""
         if not method.name.startswith(("List", "Query")):
             return handle
 
@@ -77,7 +77,7 @@ class Turns:
 
 
 class _Pace:
-    """Has few streams begin at a time: thousands that come at once must not stand before a short call."""
+    """Limits how many streams start at a time: thousands at once must not delay a short call."""
 
     def __init__(self) -> None:
         self._begun = 0
@@ -86,7 +86,7 @@ class _Pace:
         self._timer: asyncio.TimerHandle | None = None
 
     async def turn(self) -> None:
-        """Wait until the stream may begin."""
+        """Wait until the stream may start."""
         if self._timer is None:
             self._timer = self._loop.call_later(PACE, self._go_on)
         if self._begun < PACED_STREAMS:
@@ -108,7 +108,7 @@ class _Pace:
 
 
 class _Sending:
-    """Bytes that are sent, since when, to whom, and the task that goes on when they are read, of a stream."""
+    """An answer that is sent: its size, time and peer, and the task of a stream that waits until it is read."""
 
     __slots__ = ("peer", "since", "size", "task")
 
@@ -117,14 +117,14 @@ class _Sending:
 
 
 class Traffic:
-    """The calls under way, what of their requests has not arrived, and what of their answers is not read."""
+    """The running calls, the parts of requests that have not arrived, and the answers that are not read."""
 
     def __init__(self, *, read_deadline: float = READ_DEADLINE, arrival_deadline: float = ARRIVAL_DEADLINE) -> None:
         self.calls = 0
         self.unread = 0
         self._read_deadline = read_deadline
         self._max_looks = round(arrival_deadline * 1000 / LOOK_MS)
-        # How often each that has not arrived was looked at, the oldest first.
+        # How often each request that has not arrived was checked, the oldest first.
         self._arriving: dict[asyncio.Task[Any], int] = {}
         self._pace = _Pace()
         self._late: set[asyncio.Task[Any]] = set()
@@ -139,9 +139,9 @@ class Traffic:
         self._loop = asyncio.get_running_loop()
 
     async def request(self, context: Context, *, paced: bool = False) -> Any:
-        """Return the request of a call that begins, decoded if it is small; grpc.aio.EOF for none.
+        """Return the request of a new call, decoded if it is small; grpc.aio.EOF for none.
 
-        Raise Overloaded, CallTimedOut.
+        Raises Overloaded or CallTimedOut.
         """
         if self.calls >= MAX_CALLS:
             raise Overloaded(self.calls, "calls are under way")
@@ -173,7 +173,7 @@ class Traffic:
 
     @asynccontextmanager
     async def large(self, size: int) -> AsyncIterator[None]:
-        """Work on a large request, of so many bytes, as soon as few others are worked on. Raise Overloaded."""
+        """Wait until a large request of that many bytes may be processed. Raises Overloaded."""
         if self._large_bytes + size > MAX_LARGE_BYTES:
             raise Overloaded(self._large_bytes, "bytes of large requests are worked on")
         self._large_bytes += size
@@ -184,17 +184,17 @@ class Traffic:
             self._large_bytes -= size
 
     def answer(self, context: Context, data: bytes) -> bytes:
-        """Return the answer, which counts until it is read. Raise Overloaded if there is no room for it."""
+        """Return the answer, which counts until it is read. Raises Overloaded if there is no room for it."""
         if len(data) > 4096:
             self._begin(context, len(data))
         return data
 
     async def send(self, context: Context, data: bytes) -> None:
-        """Send a message of a stream. Raise Overloaded if there is no room for it."""
+        """Send a message of a stream. Raises Overloaded if there is no room for it."""
         self._begin(context, len(data), asyncio.current_task())
         writing = asyncio.ensure_future(context.write(data))
         try:
-            # gRPC never frees a message whose write is cancelled; a write ends by itself with its connection.
+            # gRPC never frees a message whose write is cancelled; a write ends with its connection anyway.
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             writing.add_done_callback(_forget)
@@ -234,7 +234,7 @@ class Traffic:
             raise
 
     def _next(self) -> None:
-        """Let one of those who wait go on: by turns who came last, who mostly still wants it, and who came first."""
+        """Let a waiting request go on, in turns the newest, whose caller mostly still waits, and the oldest."""
         while self._waiting:
             self._last_first = not self._last_first
             turn = self._waiting.pop() if self._last_first else self._waiting.popleft()
@@ -247,7 +247,7 @@ class Traffic:
         self._timer = self._loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
-        """Give the places of those who make no progress to those who wait."""
+        """End calls without progress if others wait for their room."""
         now = self._loop.time()
         busy = now > self._due + PUNCTUAL
         self._looks_while_busy = self._looks_while_busy + 1 if busy else 0
@@ -265,7 +265,7 @@ class Traffic:
             self._look_soon()
 
     def _cut(self, begun: float, size: int | None) -> None:
-        """End what was begun before that moment and is not read yet, the oldest first: all, or so many bytes."""
+        """End answers from before that time that are not read, the oldest first: all, or that many bytes."""
         peers = set()
         for sending in self._sending.values():
             if sending.since > begun or (size is not None and size <= 0):
@@ -274,7 +274,7 @@ class Traffic:
                 continue
             size = None if size is None else size - sending.size
             peers.add(sending.peer)
-            # Told once: the end comes when the core of gRPC has noticed.
+            # Only once: the call ends when the core of gRPC has noticed.
             sending.since = 0
             if sending.task is not None:
                 sending.task.cancel()
@@ -285,26 +285,26 @@ class Traffic:
 
 
 def max_connections() -> int:
-    """Return how many connections each port takes: at most a third of the files that this process may open."""
+    """Return how many connections each port accepts: at most a third of the files that this process may open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft // 3))
 
 
 def _forget(ended: asyncio.Future[Any]) -> None:
-    """Take note of how a write has ended, of which nobody waits for the end."""
+    """Retrieve the result of a write that nobody awaits."""
     if not ended.cancelled():
         ended.exception()
 
 
 def hang_up(peers: frozenset[str]) -> None:
-    """Close the connections of peers, as gRPC names them: the answers that they do not read are kept until then.
+    """Close the connections of these peers, by their gRPC names, to free the answers that they do not read.
 
-    gRPC has no way to do so, nor to give up a single answer. Over a Unix socket peers have no names; there nothing is
-    closed, and what its owner does not read counts for as long as the owner's connection lives.
+    gRPC cannot do so, nor drop a single answer. Peers of a Unix socket have no names: their connections stay open, and
+    answers that they do not read count until they close.
     """
     for name in Path("/dev/fd").iterdir():
         with suppress(OSError):
-            # A copy stays what it is, even if the connection is closed at this moment and its number given to another.
+            # A duplicate stays valid even if the connection is closed now and its descriptor is reused.
             number = os.dup(int(name.name))
             try:
                 if os.fstat(number).st_mode & stat.S_IFSOCK == stat.S_IFSOCK:
@@ -323,10 +323,10 @@ def _shut_down(number: int, peers: frozenset[str]) -> None:
 
 
 def _named(connection: socket.socket) -> str:
-    """Return the peer of a connection as gRPC names it. Raise OSError."""
+    """Return the peer of a connection as gRPC names it. Raises OSError."""
     if connection.family not in (socket.AF_INET, socket.AF_INET6):
         return ""
     host, port, *_ = connection.getpeername()
-    # gRPC listens for both families with one socket, and shows who comes by the older one as such.
+    # gRPC listens for both families with one socket, and names IPv4 peers as such.
     host = host.removeprefix("::ffff:") if "." in host else f"[{host}]"
     return f"ipv4:{host}:{port}" if "." in host else f"ipv6:{quote(host, safe=':')}:{port}"

@@ -1,4 +1,4 @@
-"""What can be asked of the line, and what must be known of the registry to decide it."""
+"""Commands: the requested changes, and the keys of the state that each of them needs."""
 
 from tallymark_server.domain.commands.artifacts import ArtifactCommand, LinkArtifact, UnlinkArtifact
 from tallymark_server.domain.commands.command import Command, Config, Erasing, Keys, NewVersion

@@ -1,4 +1,4 @@
-"""What can be asked of the artifacts of versions."""
+"""The commands about artifacts of versions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LinkArtifact(ArtifactCommand, frozen=True, kw_only=True):
 
 
 class UnlinkArtifact(ArtifactCommand, frozen=True, kw_only=True):
-    """Take a link away: the one of that ordinal, or the newest."""
+    """Unlink an artifact: that of the ordinal, or the newest."""
 
     ordinal: int | None = None
     reason: str = ""

@@ -7,9 +7,9 @@ from tallymark_server.domain.model import Erasure
 
 
 class Erase(Command[Erasure], frozen=True, kw_only=True):
-    """Overwrite content in every event of the log."""
+    """Erase content from every event of the log."""
 
-    # Decided alone: what is to be erased is looked for once everything before it is in the log.
+    # Decided alone: the search for the content must see every event before this command.
     reload_after = True
     reload_before = True
 

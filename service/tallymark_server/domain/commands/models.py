@@ -1,4 +1,4 @@
-"""What can be asked of models."""
+"""The commands about models."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class DeleteModel(ModelCommand, frozen=True, kw_only=True):
 
 
 class UndeleteModel(ModelCommand, frozen=True, kw_only=True):
-    """Bring a deleted model back."""
+    """Undelete a model."""
 
     reason: str = ""
 
 
 class PurgeModel(ModelCommand, frozen=True, kw_only=True):
-    """Put a deleted model and its versions away for good."""
+    """Purge a deleted model and its versions for ever."""
 
     reload_after = True
 

@@ -9,6 +9,6 @@ from tallymark_server.domain.model import Project
 class CreateProject(Command[Project], frozen=True, kw_only=True):
     """Create the project of the command, with a log of its own."""
 
-    # Decided alone: what comes before it in line finds no project, and what comes after it does.
+    # Decided alone: commands before it must find no project, and those after it must find one.
     reload_after = True
     reload_before = True

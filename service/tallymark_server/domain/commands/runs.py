@@ -1,4 +1,4 @@
-"""What can be asked of runs and their steps."""
+"""The commands about runs and their steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tallymark_server.domain.reference import Reference
 
 
 class Started(Struct, frozen=True):
-    """A run, whether this very request started it, and the version that its config means."""
+    """A run, whether this request started it, and the version that its config means."""
 
     run: Run
     created: bool
@@ -73,17 +73,17 @@ class FinishRun(RunStateCommand, frozen=True, kw_only=True):
 
 
 class LoseRun(RunStateCommand, frozen=True, kw_only=True):
-    """Record a run as lost, if it is still running. `last_seen` is when it was heard of last."""
+    """Record a run as lost, if it is still running. `last_seen` is the time of its last sign of life."""
 
     last_seen: int
 
 
 class ResumeRun(RunStateCommand, frozen=True, kw_only=True):
-    """Record that a run goes on, if it was lost."""
+    """Resume a run, if it is lost."""
 
 
 class ReportProblems(RunCommand, frozen=True, kw_only=True):
-    """Add to what of a run could not be recorded."""
+    """Add recording problems to a run."""
 
     problems: tuple[RecordingProblem, ...]
 
@@ -101,7 +101,7 @@ class StepCommand(Command[RunStep], frozen=True, kw_only=True):
 
 
 class StartStep(StepCommand, frozen=True, kw_only=True):
-    """Start a step of a run. `version` is the model and the number in force in it."""
+    """Start a step of a run. `version` is the model and the number that apply in it."""
 
     name: str
     version: tuple[str, Reference] | None = None

@@ -1,4 +1,4 @@
-"""What can be asked of versions."""
+"""The commands about versions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CreateVersions(Command[tuple[ModelVersion, ...]], frozen=True, kw_only=Tru
 
 
 class Ensured(Struct, frozen=True):
-    """A version, and whether this very request created it."""
+    """A version, and whether this request created it."""
 
     version: ModelVersion
     created: bool
@@ -98,14 +98,14 @@ class SetAlias(VersionCommand, frozen=True, kw_only=True):
 
 
 class DeleteAlias(VersionCommand, frozen=True, kw_only=True):
-    """Take an alias, which is the reference, away from the version at which it points."""
+    """Delete an alias, which is the reference, from the version at which it points."""
 
     expected: int | None = None
     reason: str = ""
 
 
 class LogMetadata(VersionCommand, frozen=True, kw_only=True):
-    """Set metadata of a version by key, log points of its metrics, and take keys away. A point's time may be 0: now."""
+    """Set metadata of a version by key, log points of its metrics, and remove keys. A point's time 0 means now."""
 
     metadata: dict[str, Value]
     points: tuple[Point, ...] = ()
@@ -139,7 +139,7 @@ class DeleteVersion(VersionCommand, frozen=True, kw_only=True):
 
 
 class UndeleteVersion(VersionCommand, frozen=True, kw_only=True):
-    """Bring a deleted version back."""
+    """Undelete a version."""
 
     reload_after = True
 
@@ -147,7 +147,7 @@ class UndeleteVersion(VersionCommand, frozen=True, kw_only=True):
 
 
 class PurgeVersion(VersionCommand, frozen=True, kw_only=True):
-    """Put a deleted version away for good."""
+    """Purge a deleted version for ever."""
 
     reload_after = True
 

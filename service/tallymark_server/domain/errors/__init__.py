@@ -1,4 +1,4 @@
-"""What the registry refuses.
+"""The errors with which the registry refuses requests.
 
 RegistryError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,

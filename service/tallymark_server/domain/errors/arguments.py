@@ -1,4 +1,4 @@
-"""What a request cannot say."""
+"""Errors of arguments: requests that can never be fulfilled."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ValueTooLarge(InvalidArgument):
     def __init__(
         self, field: str, limit: int, unit: str, size: int = 0, remedy: str = "store it elsewhere and keep its URI here"
     ) -> None:
-        # Where counting stops at the limit, the size is not known.
+        # The size is unknown where counting stops at the limit.
         has = f"{size:,}" if size > limit else "more"
         super().__init__(
             f"{field} has {has} {unit}, and takes at most {limit:,}; {remedy}",
@@ -67,7 +67,7 @@ class ValueTooLarge(InvalidArgument):
 
 
 class InvalidPageToken(InvalidArgument):
-    """A page token was not made by this registry for this list."""
+    """A page token was not created by this registry for this list."""
 
     reason = "INVALID_PAGE_TOKEN"
 

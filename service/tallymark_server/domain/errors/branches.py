@@ -1,11 +1,11 @@
-"""The branches of the tree of errors."""
+"""The branches of the tree of errors, and how they quote values."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-# What is quoted from a request must not make a status of 8 kB, which clients refuse. A status holds the message up to
-# three times, once with three characters for each byte that is not ASCII. No valid name is cut.
+# Quotes from a request must not let a status exceed 8 kB, which clients refuse. A status has the message up to three
+# times, once with three characters for each byte that is not ASCII. No valid name is cut.
 MESSAGE_BYTES = 700
 VALUE_BYTES = 1020
 
@@ -14,7 +14,7 @@ class RegistryError(Exception):
     """A request that the registry does not fulfil."""
 
     reason: ClassVar[str]
-    # Whether the answer stands: the same request under the same request_id is answered with it again.
+    # True if the refusal is final: the same request under the same request_id gets it again.
     is_answer: ClassVar[bool] = True
 
     def __init__(self, message: str, **metadata: object) -> None:
@@ -27,11 +27,11 @@ class InvalidArgument(RegistryError):
 
 
 class NotFound(RegistryError):
-    """What the request names is not there."""
+    """What the request names does not exist."""
 
 
 class AlreadyExists(RegistryError):
-    """What the request would create is there already."""
+    """What the request would create exists already."""
 
 
 class Refused(RegistryError):
@@ -43,7 +43,7 @@ class Conflict(RegistryError):
 
 
 class OutOfRange(RegistryError):
-    """The request asks for a part of the log that is not there."""
+    """The request reads a part of the log that does not exist."""
 
 
 class Unavailable(RegistryError):
@@ -57,7 +57,7 @@ class Unavailable(RegistryError):
 
 
 class DeadlineExceeded(RegistryError):
-    """The time that the request had has passed; it may have had an effect."""
+    """The deadline of the request has passed; it may have had an effect."""
 
 
 class Forbidden(RegistryError):
@@ -81,22 +81,22 @@ class Internal(RegistryError):
 
 
 def shortened(value: object, limit: int = 80) -> str:
-    """The value as text, of at most so many characters."""
+    """Return the value as text, cut to that many characters."""
     text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def fitting(value: object, limit: int) -> str:
-    """The value as text, of at most so many bytes in UTF-8."""
+    """Return the value as text, cut to that many bytes of UTF-8."""
     encoded = str(value).encode(errors="replace")
     return str(value) if len(encoded) <= limit else encoded[: limit - 3].decode(errors="ignore") + "…"
 
 
 def shown(value: object) -> str:
-    """The value as a person should see it in a message: quoted, cut, with invisible characters spelled out."""
+    """Return the value for a message: quoted, cut, with invisible characters spelled out."""
     return ascii_controls(repr(shortened(value)))
 
 
 def ascii_controls(text: str) -> str:
-    """The text with every character that does not print spelled out."""
+    """Return the text with every unprintable character spelled out."""
     return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in text)

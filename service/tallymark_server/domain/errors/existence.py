@@ -1,4 +1,4 @@
-"""What is not there, and what is there already."""
+"""Errors of existence: what does not exist, or exists already."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ModelNotFound(NotFound):
     def __init__(self, project: str, model: str, renamed_to: str | None = None) -> None:
         message = f"no model {shown(model)} in project {project!r}; create it, or check its name and the project"
         metadata = {"project": project, "model": model}
-        # A name that was left and taken again is not there in between.
+        # A former name leads nowhere until another model takes it.
         if renamed_to not in (None, model):
             message = f"model {shown(model)} is called {shown(renamed_to)} now"
             metadata["renamed_to"] = renamed_to
@@ -98,7 +98,7 @@ class ArtifactNotFound(NotFound):
 
 
 class NothingToErase(NotFound):
-    """A path of what is to be erased leads to nothing that is recorded."""
+    """A path of content to erase leads to nothing that is recorded."""
 
     reason = "NOTHING_TO_ERASE"
 

@@ -1,4 +1,4 @@
-"""Refusals that were given before, from what was kept of them."""
+"""Restore refusals from receipts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tallymark_server.domain.errors.branches import RegistryError
 
 
 def remembered(reason: str, message: str, metadata: Mapping[str, str]) -> RegistryError:
-    """Return the refusal with that reason, message and metadata. Raise KeyError if there is no such reason."""
+    """Return the refusal with that reason, message and metadata. Raises KeyError if there is no such reason."""
     kind = next((leaf for leaf in _leaves(RegistryError) if leaf.reason == reason), None)
     if kind is None:
         raise KeyError(reason)

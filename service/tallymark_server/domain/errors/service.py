@@ -1,4 +1,4 @@
-"""What the service cannot do, or cannot do now."""
+"""Errors of the service: what it cannot do, or cannot do now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tallymark_server.domain.errors.branches import (
     shown,
 )
 
-# How many answers without effect are remembered in one project at most.
+# How many receipts without events a project keeps at most.
 MOST_ANSWERS = 1_000_000
 
 
@@ -42,7 +42,7 @@ class Overloaded(Unavailable):
 
     @classmethod
     def of_answers(cls) -> Overloaded:
-        """Return the refusal of what would be answered without effect, when no more such answers can be remembered."""
+        """Return the refusal of a request without effect, when no more receipts without events can be kept."""
         return cls(MOST_ANSWERS, "answers without effect are remembered for the request_ids of ten minutes")
 
 
@@ -56,7 +56,7 @@ class Stopping(Unavailable):
 
 
 class StorageUnavailable(Unavailable):
-    """The storage does not take reads or writes now."""
+    """The storage cannot read or write now."""
 
     reason = "STORAGE_UNAVAILABLE"
 
@@ -65,7 +65,7 @@ class StorageUnavailable(Unavailable):
 
 
 class CallTimedOut(DeadlineExceeded):
-    """The time that the caller gave, or that a request may take to arrive, has passed."""
+    """The deadline of the caller, or the time that a request may take to arrive, has passed."""
 
     reason = "CALL_TIMED_OUT"
 
@@ -86,7 +86,7 @@ class ForeignOrigin(Forbidden):
 
 
 class UnsupportedCall(Unimplemented):
-    """There is no such method over HTTP, or it is not called in this way."""
+    """The method does not exist over HTTP, or is called in another way."""
 
     reason = "UNSUPPORTED_CALL"
 
@@ -95,7 +95,7 @@ class UnsupportedCall(Unimplemented):
 
 
 class ClockJumped(Unavailable):
-    """The machine's clock has jumped ahead, so that nothing can be stamped with its time."""
+    """The machine's clock has jumped ahead, so events cannot get its time."""
 
     reason = "CLOCK_JUMPED"
 

@@ -1,4 +1,4 @@
-"""What the state of the registry does not allow."""
+"""Errors of state: what the registry does not allow now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tallymark_server.domain.errors.branches import Conflict, Refused, shown
 
 
 class StageOccupied(Refused):
-    """Another version is in that stage, and the request did not say to swap."""
+    """Another version is in that stage, and the request has no `force`."""
 
     reason = "STAGE_OCCUPIED"
 
@@ -21,7 +21,7 @@ class StageOccupied(Refused):
 
 
 class RunNotSucceeded(Refused):
-    """The run that made the version did not succeed, and the request did not say to promote it all the same."""
+    """The run of the version did not succeed, and the request does not allow that."""
 
     reason = "RUN_NOT_SUCCEEDED"
 
@@ -181,7 +181,7 @@ class VersionDeleted(Refused):
 
 
 class VersionInUse(Refused):
-    """The version is in production, and the request did not say to delete it all the same."""
+    """The version is in production, and the request has no `force`."""
 
     reason = "VERSION_IN_USE"
 

@@ -1,4 +1,4 @@
-"""Messages to commands and questions."""
+"""Convert messages to commands and queries."""
 
 from tallymark_server.rpc.commands.artifacts import link_artifact, unlink_artifact
 from tallymark_server.rpc.commands.erasures import erase

@@ -1,4 +1,4 @@
-"""What is asked of the artifacts of versions."""
+"""Requests about artifacts of versions, as commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ROLES = {
 
 
 def link_artifact(request: artifact_pb2.LinkArtifactRequest, actor: str) -> c.LinkArtifact:
-    """What LinkArtifact asks for."""
+    """Return the command of a LinkArtifact request. Raises InvalidField and others."""
     project, model, which = names.version(request.parent, "parent")
     artifact = request.artifact
     _check(artifact)
@@ -73,7 +73,7 @@ def _check(artifact: artifact_pb2.Artifact) -> None:
 
 
 def unlink_artifact(request: artifact_pb2.UnlinkArtifactRequest, actor: str) -> c.UnlinkArtifact:
-    """What UnlinkArtifact asks for."""
+    """Return the command of an UnlinkArtifact request. Raises InvalidField and others."""
     project, model, which, name, ordinal = names.artifact(request.name, "name")
     return c.UnlinkArtifact(
         **attempt(request, project, actor),

@@ -1,4 +1,4 @@
-"""What is asked to be erased."""
+"""Erase requests, as commands."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_PATH = 4096
 
 
 def erase(request: event_log_pb2.EraseRequest, actor: str) -> c.Erase:
-    """What Erase asks for; InvalidField."""
+    """Return the command of an Erase request. Raises InvalidField."""
     project, model, reference, run, known = _subject(request.name)
     paths = _paths(request.paths, known)
     if not request.reason.strip():
         raise InvalidField("reason", "empty", "say why, for the log, without a word of what is erased")
-    # What tells requests apart must not have what is erased, either.
+    # The fingerprint must not reveal what is erased, either.
     plain = event_log_pb2.EraseRequest()
     plain.CopyFrom(request)
     plain.ClearField("reason")
@@ -36,7 +36,7 @@ def erase(request: event_log_pb2.EraseRequest, actor: str) -> c.Erase:
 
 
 def _subject(name: str) -> tuple[str, str | None, Reference | None, str | None, Mapping[str, str]]:
-    """The project, the model, which of its versions, the run, and what of these can be erased."""
+    """Return the project, model, version and run of the request, and the paths that can be erased."""
     if "/versions/" in name:
         return *names.version(name, "name"), None, OF_VERSIONS
     if "/models/" in name:
@@ -48,7 +48,7 @@ def _subject(name: str) -> tuple[str, str | None, Reference | None, str | None, 
 
 
 def _paths(given: Iterable[str], known: Mapping[str, str]) -> tuple[str, ...]:
-    """The paths, once each; InvalidField, which never quotes one: it may be a secret."""
+    """Return the paths without duplicates. Raises InvalidField, which never quotes one, since it may be a secret."""
     paths = tuple(dict.fromkeys(given))
     if not 1 <= len(paths) <= MAX_PATHS:
         raise InvalidField("paths", f"{len(paths)} paths", f"name 1 to {MAX_PATHS} of {', '.join(known)}")

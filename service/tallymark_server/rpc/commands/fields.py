@@ -1,4 +1,4 @@
-"""What the messages of all services have in common."""
+"""Convert the fields that messages of all services have in common."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tallymark_server.domain.model import (
 from tallymark_server.registry import NOW, ReadAt
 from tallymark_server.rpc.bounds import MAX_DEPTH
 
-# Of the years 1 to 9999, as google.protobuf.Timestamp has it.
+# The years 1 to 9999, the range of google.protobuf.Timestamp.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 _PLAIN_VERSION = c.NewVersion()
 _STAGES = {
@@ -37,7 +37,7 @@ _STAGES = {
 
 
 class Attempt(TypedDict):
-    """What every command says of the attempt that it is."""
+    """The fields that every command has about its request."""
 
     project: str
     actor: str
@@ -47,7 +47,7 @@ class Attempt(TypedDict):
 
 
 def attempt(request: Any, project: str, actor: str) -> Attempt:
-    """What every command says of the attempt that it is."""
+    """Return the fields that every command has about its request. Raises InvalidField."""
     return Attempt(
         project=project,
         actor=actor,
@@ -58,14 +58,14 @@ def attempt(request: Any, project: str, actor: str) -> Attempt:
 
 
 def stage(given: model_pb2.Stage.ValueType, field: str) -> Stage:
-    """The stage that is named; InvalidField."""
+    """Return the stage. Raises InvalidField."""
     if given not in _STAGES:
         raise InvalidField(field, given, "name one of none, staging, production, archived")
     return _STAGES[given]
 
 
 def card(model: model_pb2.Model) -> ModelCard:
-    """What people write about a model."""
+    """Return the card of a model. Raises ValueTooLarge and others."""
     texts = {
         name: naming.prose(getattr(model, name), f"model.{name}")
         for name in ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
@@ -74,7 +74,7 @@ def card(model: model_pb2.Model) -> ModelCard:
 
 
 def new_version(version: model_pb2.ModelVersion) -> c.NewVersion:
-    """A version to be created."""
+    """Return the version to be created. Raises InvalidField and others."""
     if not version.ByteSize():
         return _PLAIN_VERSION
     name = naming.version_name(version.version_name, "model_version.version_name") if version.version_name else None
@@ -87,7 +87,7 @@ def new_version(version: model_pb2.ModelVersion) -> c.NewVersion:
 
 
 def config(config: model_pb2.ModelConfig) -> c.Config:
-    """What a `Model(name, version)` in a program means."""
+    """Return the config of a `Model(name, version)` in a program. Raises InvalidField and others."""
     return c.Config(
         model=naming.model_name(config.model, "config.model"),
         reference=reference.parse_selector(config.version, "config.version"),
@@ -97,7 +97,7 @@ def config(config: model_pb2.ModelConfig) -> c.Config:
 
 
 def paths(asked: Iterable[str], known: Mapping[str, str]) -> list[str]:
-    """The paths of an update mask; InvalidField."""
+    """Return the domain's names of the paths of an update mask. Raises InvalidField."""
     paths = list(dict.fromkeys(asked))
     if not paths:
         raise InvalidField("update_mask", "empty", f"name the fields to change, of {', '.join(known)}")
@@ -108,21 +108,21 @@ def paths(asked: Iterable[str], known: Mapping[str, str]) -> list[str]:
 
 
 def facts(values: Mapping[str, model_pb2.MetadataValue], field: str = "metadata") -> dict[str, Value]:
-    """Typed facts by key; InvalidField, ValueTooLarge."""
+    """Return typed facts by key. Raises InvalidField or ValueTooLarge."""
     if not values:
         return {}
     return metadata.checked({key: _value(f"{field}[{key!r}]", value) for key, value in values.items()}, field)
 
 
 def micros(time: Timestamp, field: str) -> int:
-    """The time as microseconds since 1970, UTC; InvalidField."""
+    """Return the time as microseconds since 1970, UTC. Raises InvalidField."""
     if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < 1_000_000_000):
         raise InvalidField(field, time.seconds, "a time is of the years 1 to 9999")
     return time.seconds * 1_000_000 + time.nanos // 1000
 
 
 def read_at(request: Any) -> ReadAt:
-    """As of when the request reads; InvalidField."""
+    """Return the revision or time at which the request reads. Raises InvalidField."""
     match request.WhichOneof("read_at"):
         case "read_revision":
             if request.read_revision < 1:
@@ -137,7 +137,7 @@ def read_at(request: Any) -> ReadAt:
 
 
 def _fingerprint(request: Message) -> bytes:
-    """What tells this request from another of the same request_id: its type and its content, whatever its encoding."""
+    """Return a digest of the type and content of the request, independent of its encoding."""
     content = request.SerializeToString(deterministic=True)
     return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()[:16]
 

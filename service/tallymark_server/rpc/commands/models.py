@@ -1,4 +1,4 @@
-"""What is asked of models."""
+"""Requests about models, as commands."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tallymark_server.domain.model import (
 from tallymark_server.rpc import names
 from tallymark_server.rpc.commands.fields import attempt, card, paths
 
-# Fields of the contract, and what the domain calls them.
+# The fields of the contract, and their names in the domain.
 _CARD_FIELDS = {name: name for name in ModelCard.__struct_fields__}
 
 
 def create_model(request: model_registry_pb2.CreateModelRequest, actor: str) -> c.CreateModel:
-    """What CreateModel asks for."""
+    """Return the command of a CreateModel request. Raises InvalidField and others."""
     project = names.project(request.parent, "parent")
     return c.CreateModel(
         **attempt(request, project, actor), model=naming.model_name(request.model_id), card=card(request.model)
@@ -26,7 +26,7 @@ def create_model(request: model_registry_pb2.CreateModelRequest, actor: str) -> 
 
 
 def update_model(request: model_registry_pb2.UpdateModelRequest, actor: str) -> c.UpdateModel:
-    """What UpdateModel asks for."""
+    """Return the command of an UpdateModel request. Raises InvalidField and others."""
     project, model = names.model(request.model.name, "model.name")
     written = card(request.model)
     changes = {path: getattr(written, path) for path in paths(request.update_mask.paths, _CARD_FIELDS)}
@@ -34,14 +34,14 @@ def update_model(request: model_registry_pb2.UpdateModelRequest, actor: str) -> 
 
 
 def rename_model(request: model_registry_pb2.RenameModelRequest, actor: str) -> c.RenameModel:
-    """What RenameModel asks for."""
+    """Return the command of a RenameModel request. Raises InvalidField and others."""
     project, model = names.model(request.name, "name")
     name = naming.model_name(request.new_model_id, "new_model_id")
     return c.RenameModel(**attempt(request, project, actor), model=model, name=name, etag=request.etag)
 
 
 def delete_model(request: model_registry_pb2.DeleteModelRequest, actor: str) -> c.DeleteModel:
-    """What DeleteModel asks for."""
+    """Return the command of a DeleteModel request. Raises InvalidField and others."""
     project, model = names.model(request.name, "name")
     return c.DeleteModel(
         **attempt(request, project, actor),
@@ -53,14 +53,14 @@ def delete_model(request: model_registry_pb2.DeleteModelRequest, actor: str) -> 
 
 
 def undelete_model(request: model_registry_pb2.UndeleteModelRequest, actor: str) -> c.UndeleteModel:
-    """What UndeleteModel asks for."""
+    """Return the command of an UndeleteModel request. Raises InvalidField and others."""
     project, model = names.model(request.name, "name")
     reason = naming.prose(request.reason, "reason")
     return c.UndeleteModel(**attempt(request, project, actor), model=model, reason=reason)
 
 
 def purge_model(request: model_registry_pb2.PurgeModelRequest, actor: str) -> c.PurgeModel:
-    """What PurgeModel asks for."""
+    """Return the command of a PurgeModel request. Raises InvalidField and others."""
     project, model = names.model(request.name, "name")
     reason = naming.prose(request.reason, "reason")
     return c.PurgeModel(**attempt(request, project, actor), model=model, reason=reason)

@@ -9,5 +9,5 @@ from tallymark_server.rpc.commands.fields import attempt
 
 
 def create_project(request: project_pb2.CreateProjectRequest, actor: str) -> c.CreateProject:
-    """Return the command of a CreateProject request; InvalidField."""
+    """Return the command of a CreateProject request. Raises InvalidField."""
     return c.CreateProject(**attempt(request, naming.project_name(request.project_id, "project_id"), actor))

@@ -1,4 +1,4 @@
-"""What is asked of a log as a whole: to prove it, and to export it."""
+"""Requests about a whole log: proofs and exports."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MAX_LOG_ID = 255
 
 
 def proof(request: event_log_pb2.VerifyRequest) -> tuple[str, Mark | None]:
-    """The project that is to be proved, and what its log is to begin with; InvalidField."""
+    """Return the project to prove, and the mark that its log must contain. Raises InvalidField."""
     project = names.project(request.parent, "parent")
     return project, _mark(request.checkpoint) if request.HasField("checkpoint") else None
 
 
 def export(request: event_log_pb2.ExportRequest) -> tuple[str, int | None]:
-    """The project that is to be exported, and up to which revision; InvalidField."""
+    """Return the project to export, and the revision up to which. Raises InvalidField."""
     project = names.project(request.parent, "parent")
     if not request.HasField("read_revision"):
         return project, None

@@ -1,4 +1,4 @@
-"""What is asked of lists, of the log and of lineage."""
+"""Requests about lists, the log and lineage, as queries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DIRECTIONS = {
 
 
 def interest(request: event_log_pb2.WatchRequest) -> tuple[str, str, Interest]:
-    """The project, the model (empty for all) and the rest of what Watch asks for."""
+    """Return the project, the model (empty for all) and the interest of a Watch request."""
     project, model = names.project(request.parent, "parent"), ""
     if request.model:
         owner, model = names.model(request.model, "model")
@@ -52,14 +52,14 @@ def interest(request: event_log_pb2.WatchRequest) -> tuple[str, str, Interest]:
 
 
 def cursor(after_revision: int) -> int:
-    """The revision after which to read; InvalidField if it cannot be one."""
+    """Return the revision after which to read. Raises InvalidField if it cannot be one."""
     if after_revision < 0:
         raise InvalidField("after_revision", after_revision, "revisions go from 1; 0 reads from the first on")
     return after_revision
 
 
 def kinds(given: Iterable[event_pb2.EventKind.ValueType]) -> frozenset[Kind]:
-    """The kinds of events that are named; InvalidField."""
+    """Return the kinds of events. Raises InvalidField."""
     for kind in given:
         if kind not in _KINDS:
             raise InvalidField("kinds", kind, "name kinds of events")
@@ -67,12 +67,12 @@ def kinds(given: Iterable[event_pb2.EventKind.ValueType]) -> frozenset[Kind]:
 
 
 def stages(given: Iterable[model_pb2.Stage.ValueType]) -> frozenset[Stage]:
-    """The stages that are named; InvalidField."""
+    """Return the stages. Raises InvalidField."""
     return frozenset(stage(each, "stages") for each in given)
 
 
 def list_options(request: Any) -> ListOptions:
-    """What the request asks of a list; InvalidField."""
+    """Return the options of a list request. Raises InvalidField."""
     fields = request.DESCRIPTOR.fields_by_name
     return ListOptions(
         page_size=request.page_size,
@@ -85,7 +85,7 @@ def list_options(request: Any) -> ListOptions:
 
 
 def scope(request: event_log_pb2.ListEventsRequest) -> Scope:
-    """Of the log, but for the model and the version: which events the request asks for; InvalidField."""
+    """Return the event filter of ListEvents, without its model or version. Raises InvalidField."""
     if request.newest_first and request.after_revision:
         raise InvalidField("after_revision", request.after_revision, "with newest_first, name before_revision")
     if request.before_revision and not request.newest_first:
@@ -106,5 +106,5 @@ def direction(request: lineage_pb2.QueryLineageRequest) -> Direction:
 
 
 def depth(request: lineage_pb2.QueryLineageRequest) -> int:
-    """How many edges to go at most."""
+    """Return how many edges to follow at most."""
     return min(request.depth, MAX_DEPTH) if request.depth > 0 else DEFAULT_DEPTH

@@ -1,4 +1,4 @@
-"""What is asked of runs and their steps."""
+"""Requests about runs and their steps, as commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUTCOMES = {model_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED, model_pb2.RUN_ST
 
 
 def start_run(request: run_registry_pb2.StartRunRequest, actor: str) -> c.StartRun:
-    """What StartRun asks for."""
+    """Return the command of a StartRun request. Raises InvalidField and others."""
     project = names.project(request.parent, "parent")
     return c.StartRun(
         **attempt(request, project, actor),
@@ -40,7 +40,7 @@ def start_run(request: run_registry_pb2.StartRunRequest, actor: str) -> c.StartR
 
 
 def finish_run(request: run_registry_pb2.FinishRunRequest, actor: str) -> c.FinishRun:
-    """What FinishRun asks for."""
+    """Return the command of a FinishRun request. Raises InvalidField and others."""
     project, run = names.run(request.name, "name")
     state, error = _outcome(request)
     return c.FinishRun(
@@ -49,7 +49,7 @@ def finish_run(request: run_registry_pb2.FinishRunRequest, actor: str) -> c.Fini
 
 
 def report_problems(request: run_registry_pb2.ReportRecordingProblemsRequest, actor: str) -> c.ReportProblems:
-    """Return the command that a ReportRecordingProblems request asks for. Raise InvalidField."""
+    """Return the command of a ReportRecordingProblems request. Raises InvalidField."""
     project, run = names.run(request.name, "name")
     if not 1 <= len(request.problems) <= MAX_PROBLEMS:
         raise InvalidField("problems", f"{len(request.problems)} entries", f"name 1 to {MAX_PROBLEMS} problems")
@@ -58,7 +58,7 @@ def report_problems(request: run_registry_pb2.ReportRecordingProblemsRequest, ac
 
 
 def start_step(request: run_registry_pb2.StartStepRequest, actor: str) -> c.StartStep:
-    """What StartStep asks for."""
+    """Return the command of a StartStep request. Raises InvalidField and others."""
     project, run = names.run(request.parent, "parent")
     version = None
     if request.step.model_version:
@@ -78,7 +78,7 @@ def start_step(request: run_registry_pb2.StartStepRequest, actor: str) -> c.Star
 
 
 def finish_step(request: run_registry_pb2.FinishStepRequest, actor: str) -> c.FinishStep:
-    """What FinishStep asks for."""
+    """Return the command of a FinishStep request. Raises InvalidField and others."""
     project, run, step = names.step(request.name, "name")
     state, error = _outcome(request)
     return c.FinishStep(
@@ -93,7 +93,7 @@ def _outcome(request: run_registry_pb2.FinishRunRequest | run_registry_pb2.Finis
 
 
 def _cut(text: str) -> str:
-    """The text, cut where the field ends: what went wrong or what ran must be kept even when it is longer."""
+    """Return the text, cut to the length of the field: a longer cause or command must not be refused."""
     return text.encode()[: naming.MAX_TEXT].decode(errors="ignore")
 
 

@@ -1,4 +1,4 @@
-"""What is asked of versions."""
+"""Requests about versions, as commands."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tallymark_server.rpc.commands.fields import attempt, config, facts, micros,
 
 MAX_BATCH = 1000
 
-# Fields of the contract, and what the domain calls them.
+# The fields of the contract, and their names in the domain.
 _VERSION_FIELDS = {"version_name": "name", "description": "description", "tags": "tags", "metadata": "metadata"}
 
 
 def create_version(request: model_registry_pb2.CreateModelVersionRequest, actor: str) -> c.CreateVersions:
-    """What CreateModelVersion asks for."""
+    """Return the command of a CreateModelVersion request. Raises InvalidField and others."""
     project, model = names.model(request.parent, "parent")
     new = new_version(request.model_version)
     return c.CreateVersions(**attempt(request, project, actor), model=model, versions=(new,))
 
 
 def create_versions(request: model_registry_pb2.BatchCreateModelVersionsRequest, actor: str) -> c.CreateVersions:
-    """What BatchCreateModelVersions asks for."""
+    """Return the command of a BatchCreateModelVersions request. Raises InvalidField and others."""
     project, model = names.model(request.parent, "parent")
     if not 1 <= len(request.model_versions) <= MAX_BATCH:
         raise InvalidField(
@@ -43,7 +43,7 @@ def create_versions(request: model_registry_pb2.BatchCreateModelVersionsRequest,
 
 
 def ensure_version(request: model_registry_pb2.EnsureModelVersionRequest, actor: str) -> c.EnsureVersion:
-    """What EnsureModelVersion asks for."""
+    """Return the command of an EnsureModelVersion request. Raises InvalidField and others."""
     project = names.project(request.parent, "parent")
     run = None
     if request.run:
@@ -55,7 +55,7 @@ def ensure_version(request: model_registry_pb2.EnsureModelVersionRequest, actor:
 
 
 def set_stage(request: model_registry_pb2.SetStageRequest, actor: str) -> c.SetStage:
-    """What SetStage asks for."""
+    """Return the command of a SetStage request. Raises InvalidField and others."""
     project, model, which = names.version(request.name, "name")
     return c.SetStage(
         **attempt(request, project, actor),
@@ -71,7 +71,7 @@ def set_stage(request: model_registry_pb2.SetStageRequest, actor: str) -> c.SetS
 
 
 def set_alias(request: model_registry_pb2.SetAliasRequest, actor: str) -> c.SetAlias:
-    """What SetAlias asks for."""
+    """Return the command of a SetAlias request. Raises InvalidField and others."""
     project, model, which = names.version(request.name, "name")
     return c.SetAlias(
         **attempt(request, project, actor),
@@ -84,7 +84,7 @@ def set_alias(request: model_registry_pb2.SetAliasRequest, actor: str) -> c.SetA
 
 
 def delete_alias(request: model_registry_pb2.DeleteAliasRequest, actor: str) -> c.DeleteAlias:
-    """What DeleteAlias asks for."""
+    """Return the command of a DeleteAlias request. Raises InvalidField and others."""
     project, model = names.model(request.parent, "parent")
     return c.DeleteAlias(
         **attempt(request, project, actor),
@@ -96,7 +96,7 @@ def delete_alias(request: model_registry_pb2.DeleteAliasRequest, actor: str) -> 
 
 
 def log_metadata(request: model_registry_pb2.LogMetadataRequest, actor: str) -> c.LogMetadata:
-    """What LogMetadata asks for."""
+    """Return the command of a LogMetadata request. Raises InvalidField and others."""
     project, model, which = names.version(request.name, "name")
     points = _points(request.points)
     measured = {point.key for point in points}
@@ -129,7 +129,7 @@ def _points(given: Sequence[metric_pb2.MetricPoint]) -> tuple[Point, ...]:
 
 
 def update_version(request: model_registry_pb2.UpdateModelVersionRequest, actor: str) -> c.UpdateVersion:
-    """What UpdateModelVersion asks for."""
+    """Return the command of an UpdateModelVersion request. Raises InvalidField and others."""
     project, model, which = names.version(request.model_version.name, "model_version.name")
     chosen = paths(request.update_mask.paths, _VERSION_FIELDS)
     given = new_version(request.model_version) if "version_name" in chosen else _unnamed(request.model_version)
@@ -144,7 +144,7 @@ def update_version(request: model_registry_pb2.UpdateModelVersionRequest, actor:
 
 
 def delete_version(request: model_registry_pb2.DeleteModelVersionRequest, actor: str) -> c.DeleteVersion:
-    """What DeleteModelVersion asks for."""
+    """Return the command of a DeleteModelVersion request. Raises InvalidField and others."""
     project, model, which = names.version(request.name, "name")
     return c.DeleteVersion(
         **attempt(request, project, actor),
@@ -157,21 +157,21 @@ def delete_version(request: model_registry_pb2.DeleteModelVersionRequest, actor:
 
 
 def undelete_version(request: model_registry_pb2.UndeleteModelVersionRequest, actor: str) -> c.UndeleteVersion:
-    """What UndeleteModelVersion asks for."""
+    """Return the command of an UndeleteModelVersion request. Raises InvalidField and others."""
     project, model, which = names.version(request.name, "name")
     reason = naming.prose(request.reason, "reason")
     return c.UndeleteVersion(**attempt(request, project, actor), model=model, reference=which, reason=reason)
 
 
 def purge_version(request: model_registry_pb2.PurgeModelVersionRequest, actor: str) -> c.PurgeVersion:
-    """What PurgeModelVersion asks for."""
+    """Return the command of a PurgeModelVersion request. Raises InvalidField and others."""
     project, model, which = names.version(request.name, "name")
     reason = naming.prose(request.reason, "reason")
     return c.PurgeVersion(**attempt(request, project, actor), model=model, reference=which, reason=reason)
 
 
 def _unnamed(version: model_pb2.ModelVersion) -> c.NewVersion:
-    """What the message says of a version, but for its name, which is not asked for."""
+    """Return the version in the message, which must have no resource name."""
     unnamed = model_pb2.ModelVersion()
     unnamed.CopyFrom(version)
     unnamed.version_name = ""
