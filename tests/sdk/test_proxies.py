@@ -155,7 +155,7 @@ def test_a_public_host_is_reached_through_the_proxy(
     with Client(PUBLIC, timeout=DEADLINE) as client:
         assert client.newest_revision() == 0
     assert ask_async(PUBLIC) == 0
-    assert first_contact.look(PUBLIC) is None
+    assert first_contact.probe(PUBLIC) is None
     assert len(proxy.asked) >= 3
     for asked in proxy.asked:
         assert asked.startswith(f"CONNECT {PUBLIC} HTTP/1.1")
@@ -214,7 +214,7 @@ def test_a_wrong_port_behind_a_proxy_is_told(
         greeting = threading.Thread(target=greet)
         greeting.start()
         monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
-        finding = first_contact.look(PUBLIC)
+        finding = first_contact.probe(PUBLIC)
         greeting.join()
     assert finding is not None
     assert (finding.cause, finding.final) == ("it answers HTTP, not gRPC", True)

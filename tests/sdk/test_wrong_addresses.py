@@ -211,7 +211,7 @@ def test_a_wrong_port_decides_over_an_address_where_nothing_listens(monkeypatch:
         ):
             found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, found=found, **__: found)
-            finding = first_contact.look("registry.internal:50051")
+            finding = first_contact.probe("registry.internal:50051")
             assert (finding and finding.cause) == cause
             assert finding is None or finding.final == ("HTTP" in finding.cause)
 
@@ -223,8 +223,8 @@ def speaks_grpc(connection: socket.socket) -> None:
 
 def test_a_service_that_is_right_is_not_complained_of(server: Server) -> None:
     """A look at a service that runs finds nothing, by name, over IPv4."""
-    assert first_contact.look(server.address) is None
-    assert first_contact.look(server.address.replace("127.0.0.1", "localhost")) is None
+    assert first_contact.probe(server.address) is None
+    assert first_contact.probe(server.address.replace("127.0.0.1", "localhost")) is None
 
 
 def test_a_name_that_cannot_be_looked_up_now_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_a_name_that_cannot_be_looked_up_now_is_waited_for(monkeypatch: pytest.M
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", away)
-    finding = first_contact.look("registry.internal:50051")
+    finding = first_contact.probe("registry.internal:50051")
     assert finding is not None
     assert not finding.final
     assert "cannot be looked up now (Temporary failure in name resolution)" in finding.cause
@@ -250,7 +250,7 @@ def test_what_a_proxy_reaches_is_not_judged_from_here(
     """Where gRPC goes through a proxy, a name that is unknown here may be known there."""
     monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
     monkeypatch.setenv("no_proxy", exempt)
-    finding = first_contact.look("registry.invalid:50051")
+    finding = first_contact.probe("registry.invalid:50051")
     assert finding is not None
     assert finding.final is final
 
@@ -260,7 +260,7 @@ def test_a_service_that_has_answered_is_never_looked_at(server: Server, monkeypa
     with Client(server.address, timeout=1) as client:
         with pytest.raises(errors.ModelNotFound):
             client.get_model("churn")
-        monkeypatch.setattr(first_contact, "look", lambda url: pytest.fail("looked"))
+        monkeypatch.setattr(first_contact, "probe", lambda url: pytest.fail("probed"))
         server.stop()
         with pytest.raises(errors.Unavailable, match="within 1 s - is `tallymark serve` running"):
             client.get_model("churn")

@@ -9,7 +9,7 @@ import click
 from tallymark import settings
 from tallymark.cli.client_context import Target, client_of, target
 from tallymark.cli.output import Printer, printed
-from tallymark.client.proxies import by_variables, proxy_of, why_direct
+from tallymark.client.proxies import configured_proxy, proxy_of, why_direct
 from tallymark.errors import TallymarkError, Unavailable
 
 # Who asks what is wrong waits less than who is at work.
@@ -29,7 +29,7 @@ def _origin(name: str, asked: Target) -> str:
 
 def _proxy_rows(url: str) -> list[dict[str, str]]:
     """Return the proxy that the environment names, if any, and whether it is asked."""
-    named = by_variables()
+    named = configured_proxy()
     if named is None:
         return []
     return [_row("proxy", f"not used: {why_direct(url)}" if proxy_of(url) is None else named.url, named.variable)]

@@ -1,13 +1,13 @@
 """The clients, blocking and for asyncio, and how calls reach the service.
 
-calls/               one function for each method of the service: what to send, and how to read the answer
+calls/               one function for each method of the service, which builds its request and reads its answer
 blocking             `Client`
 aio                  `AsyncClient`
-argument_checks      arguments that are not what a signature says
+argument_checks      checks of arguments by the annotations of methods
 channel              the connection: deadlines, retries, forks
-statuses             statuses of calls to errors
-first_contact        why a service does not answer
-proxies              which proxy stands between this process and a service
-messages             messages of the contract to and from what users see
-metadata_messages    values of metadata, times and durations to and from messages
+statuses             errors for the statuses of calls
+first_contact        diagnosis of a service that does not answer
+proxies              choice of a proxy between this process and a service
+messages             conversion of the contract's messages to the SDK's types and back
+metadata_messages    conversion of metadata, times and durations to messages and back
 """

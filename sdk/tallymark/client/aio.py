@@ -24,10 +24,10 @@ from tallymark.client.calls import (
     rollbacks,
 )
 from tallymark.client.channel import (
+    channel_options,
     delay_before_retry,
     headers_of,
-    is_silence,
-    options,
+    is_unanswered,
     raise_for,
     read_reply,
     timeout_of,
@@ -190,7 +190,9 @@ class AsyncClient:
             "tags": tags,
             "metadata": metadata or {},
         }
-        return await self.run_call(calls.trial(calls.create_model(self._project, name, fields), validate_only))
+        return await self.run_call(
+            calls.with_validate_only(calls.create_model(self._project, name, fields), validate_only)
+        )
 
     async def get_model(self, name: str, *, show_deleted: bool = False, at: int | datetime | None = None) -> ModelInfo:
         """Return the model of that name.
@@ -226,8 +228,8 @@ class AsyncClient:
         Raises:
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, order_by, show_deleted, at)
-        return self._pages(lambda token: calls.list_models(self._project, token, listed))
+        options = ListOptions(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_models(self._project, token, options))
 
     async def update_model(
         self,
@@ -279,7 +281,9 @@ class AsyncClient:
             "tags": tags,
             "metadata": metadata,
         }
-        return await self.run_call(calls.trial(calls.update_model(self._project, name, changes, etag), validate_only))
+        return await self.run_call(
+            calls.with_validate_only(calls.update_model(self._project, name, changes, etag), validate_only)
+        )
 
     async def rename_model(self, name: str, new_name: str, *, etag: str = "") -> ModelInfo:
         """Rename a model, with its versions.
@@ -380,7 +384,7 @@ class AsyncClient:
             VersionNameTaken: Another version of the model has that name.
         """
         call = calls.create_version(self._project, model, NewVersion(name, description, tags, metadata or {}))
-        return await self.run_call(calls.trial(call, validate_only))
+        return await self.run_call(calls.with_validate_only(call, validate_only))
 
     async def create_versions(self, model: str, versions: Sequence[NewVersion]) -> list[ModelVersion]:
         """Create 1 to 1000 versions with successive numbers: all of them or none.
@@ -459,8 +463,8 @@ class AsyncClient:
             ModelNotFound: No model has that name.
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, order_by, show_deleted, at)
-        return self._pages(lambda token: calls.list_versions(self._project, model, token, listed))
+        options = ListOptions(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_versions(self._project, model, token, options))
 
     async def update_version(
         self,
@@ -494,7 +498,7 @@ class AsyncClient:
         """
         changes = {"version_name": name, "description": description, "tags": tags, "metadata": metadata}
         return await self.run_call(
-            calls.trial(calls.update_version(self._project, reference, changes, etag), validate_only)
+            calls.with_validate_only(calls.update_version(self._project, reference, changes, etag), validate_only)
         )
 
     async def delete_version(
@@ -596,7 +600,7 @@ class AsyncClient:
             allow_unfinished_run=allow_unfinished_run,
             expected_number=expected_number,
         )
-        return await self.run_call(calls.trial(call, validate_only))
+        return await self.run_call(calls.with_validate_only(call, validate_only))
 
     async def rollback(
         self,
@@ -632,7 +636,7 @@ class AsyncClient:
             if number := rollbacks.entered(event, stage, holder):
                 break
         call = rollbacks.rollback(self._project, info, stage, number, reason)
-        return await self.run_call(calls.trial(call, validate_only))
+        return await self.run_call(calls.with_validate_only(call, validate_only))
 
     async def set_alias(
         self, reference: str, alias: str, *, expected_number: int | None = None, reason: str = ""
@@ -922,8 +926,8 @@ class AsyncClient:
             VersionNotFound: The model has no such version.
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, at=at)
-        return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, listed))
+        options = ListOptions(filter, at=at)
+        return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, options))
 
     async def lineage(
         self,
@@ -1078,8 +1082,8 @@ class AsyncClient:
         Raises:
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, order_by, at=at)
-        return self._pages(lambda token: calls.list_runs(self._project, token, listed, version))
+        options = ListOptions(filter, order_by, at=at)
+        return self._pages(lambda token: calls.list_runs(self._project, token, options, version))
 
     async def start_step(
         self,
@@ -1253,19 +1257,19 @@ class AsyncClient:
         """
         method = getattr(await self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
-        pending = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits)
+        pending = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits_for_ready)
         first = self._first
         try:
             reply = await (pending if first.made else first.answer(pending, timeout))
         except grpc.RpcError as error:
-            first.made = first.made or not is_silence(error)
+            first.made = first.made or not is_unanswered(error)
             raise_for(error, self._settings, timeout, await first.areason())
         first.made = True
         return read_reply(call, reply, self._settings)
 
     async def _stream(self, call: Call[T]) -> Any:
         method = getattr(await self._stub(call.service), call.method)
-        return method(call.request, metadata=self._headers, wait_for_ready=call.waits)
+        return method(call.request, metadata=self._headers, wait_for_ready=call.waits_for_ready)
 
     async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
         token = ""
@@ -1280,7 +1284,7 @@ class AsyncClient:
     async def _stub(self, service: type) -> Any:
         proxy = await self._first.choose_proxy() if self._channel is None else None
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._settings.url, options=options(proxy))
+            self._channel = grpc.aio.insecure_channel(self._settings.url, options=channel_options(proxy))
         if service not in self._stubs:
             self._stubs[service] = service(self._channel)
         return self._stubs[service]

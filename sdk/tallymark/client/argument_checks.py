@@ -1,4 +1,4 @@
-"""Methods that take what their signatures say, and tell in one sentence when they are given anything else."""
+"""Checks of arguments by the annotations of the methods that take them."""
 
 from __future__ import annotations
 
@@ -14,48 +14,49 @@ from tallymark.errors import InvalidArgument
 
 T = TypeVar("T")
 Check = Callable[[Any, str], Any]
-# The widest that the contract takes: numbers of versions, and everything else.
-INT32, INT64 = 2**31, 2**63
+# The bounds of integers in the contract: of the numbers of versions, and of all others.
+INT32 = 2**31
+INT64 = 2**63
 
 
 def checked(kind: type[T]) -> type[T]:
-    """The class, whose public methods raise InvalidArgument for an argument that is not what its annotation says."""
+    """Decorate a class: its public methods raise InvalidArgument for arguments that contradict their annotations."""
     for name, method in list(vars(kind).items()):
         if inspect.isfunction(method) and not name.startswith("_"):
-            setattr(kind, name, _checking(method))
+            setattr(kind, name, _with_checks(method))
     return kind
 
 
-def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
+def _with_checks(method: Callable[..., Any]) -> Callable[..., Any]:
     parameters = inspect.signature(method).parameters.values()
-    by_place = [each.name for each in parameters if each.kind is not inspect.Parameter.KEYWORD_ONLY]
-    # Annotations name types that may be defined further down, so they are read at the first call.
+    positional = [each.name for each in parameters if each.kind is not inspect.Parameter.KEYWORD_ONLY]
+    # Annotations may name types that are defined further down, so they are read at the first call.
     checks = functools.cache(lambda: _checks_of(method))
 
-    def settled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        def value_of(name: str, value: Any) -> Any:
+    def check_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        def checked_value(name: str, value: Any) -> Any:
             check = checks().get(name)
             return value if check is None else check(value, f"{method.__name__}({name}=...)")
 
-        # More arguments than there are places are refused by the method itself.
-        given = [value_of(name, value) for name, value in zip(by_place, args, strict=False)]
-        return [*given, *args[len(by_place) :]], {name: value_of(name, value) for name, value in kwargs.items()}
+        # Python raises a TypeError for more arguments than there are parameters.
+        given = [checked_value(name, value) for name, value in zip(positional, args, strict=False)]
+        return [*given, *args[len(positional) :]], {name: checked_value(name, value) for name, value in kwargs.items()}
 
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
-            given, named = settled(args, kwargs)
+        async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
+            given, named = check_arguments(args, kwargs)
             return await method(*given, **named)
 
-        return awaited
+        return async_wrapper
 
     @functools.wraps(method)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        given, named = settled(args, kwargs)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        given, named = check_arguments(args, kwargs)
         return method(*given, **named)
 
-    return called
+    return wrapper
 
 
 def _checks_of(annotated: Callable[..., Any]) -> dict[str, Check]:
@@ -65,7 +66,7 @@ def _checks_of(annotated: Callable[..., Any]) -> dict[str, Check]:
 
 
 def _check_of(hint: Any, bound: int) -> Check | None:
-    """What tells whether a value is what the annotation says; None when nothing needs to be told."""
+    """Return the check of values with this annotation, None if there is nothing to check."""
     origin, members = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         others = [member for member in members if member is not NoneType]
@@ -77,19 +78,19 @@ def _check_of(hint: Any, bound: int) -> Check | None:
         return _function
     if origin is Sequence:
         return arguments.texts if members == (str,) else _list_of(members[0])
-    return functools.partial(_integer, bound) if hint is int else _CHECKS.get(hint) or _one_of(hint)
+    return functools.partial(_integer, bound) if hint is int else _CHECKS.get(hint) or _named_tuple(hint)
 
 
 def _list_of(kind: Any) -> Check | None:
-    """The check of a list of instances, whose fields are checked, too, if they are named tuples."""
-    item = _one_of(kind)
+    """Return the check of a list of this type, which checks the fields of named tuples, too."""
+    item = _named_tuple(kind)
     if item is None:
         return (lambda value, what: arguments.list_of(value, kind, what)) if isinstance(kind, type) else None
     return lambda value, what: [item(each, what) for each in arguments.list_of(value, kind, what)]
 
 
-def _one_of(kind: Any) -> Check | None:
-    """The check of a named tuple, each of whose fields is checked, too."""
+def _named_tuple(kind: Any) -> Check | None:
+    """Return the check of a named tuple and its fields, None if the type is none."""
     if not hasattr(kind, "_fields"):
         return None
     checks = _checks_of(kind)
@@ -124,13 +125,13 @@ def _integer(bound: int, value: Any, what: str) -> int:
     return number
 
 
-def _moment(value: Any, what: str) -> datetime:
+def _datetime(value: Any, what: str) -> datetime:
     if not isinstance(value, datetime):
         raise InvalidArgument(f"{what} takes a datetime, not {arguments.described(value)}")
     return value
 
 
-def _duration(value: Any, what: str) -> timedelta:
+def _timedelta(value: Any, what: str) -> timedelta:
     if not isinstance(value, timedelta):
         raise InvalidArgument(f"{what} takes a timedelta, not {arguments.described(value)}")
     return value
@@ -140,6 +141,6 @@ _CHECKS: dict[Any, Check] = {
     str: arguments.text,
     bool: _flag,
     float: arguments.real,
-    datetime: _moment,
-    timedelta: _duration,
+    datetime: _datetime,
+    timedelta: _timedelta,
 }

@@ -184,7 +184,7 @@ class Client:
             "tags": tags,
             "metadata": metadata or {},
         }
-        return self.run_call(calls.trial(calls.create_model(self._project, name, fields), validate_only))
+        return self.run_call(calls.with_validate_only(calls.create_model(self._project, name, fields), validate_only))
 
     def get_model(self, name: str, *, show_deleted: bool = False, at: int | datetime | None = None) -> ModelInfo:
         """Return the model of that name.
@@ -220,8 +220,8 @@ class Client:
         Raises:
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, order_by, show_deleted, at)
-        return self._pages(lambda token: calls.list_models(self._project, token, listed))
+        options = ListOptions(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_models(self._project, token, options))
 
     def update_model(
         self,
@@ -273,7 +273,9 @@ class Client:
             "tags": tags,
             "metadata": metadata,
         }
-        return self.run_call(calls.trial(calls.update_model(self._project, name, changes, etag), validate_only))
+        return self.run_call(
+            calls.with_validate_only(calls.update_model(self._project, name, changes, etag), validate_only)
+        )
 
     def rename_model(self, name: str, new_name: str, *, etag: str = "") -> ModelInfo:
         """Rename a model, with its versions.
@@ -374,7 +376,7 @@ class Client:
             VersionNameTaken: Another version of the model has that name.
         """
         call = calls.create_version(self._project, model, NewVersion(name, description, tags, metadata or {}))
-        return self.run_call(calls.trial(call, validate_only))
+        return self.run_call(calls.with_validate_only(call, validate_only))
 
     def create_versions(self, model: str, versions: Sequence[NewVersion]) -> list[ModelVersion]:
         """Create 1 to 1000 versions with successive numbers: all of them or none.
@@ -453,8 +455,8 @@ class Client:
             ModelNotFound: No model has that name.
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, order_by, show_deleted, at)
-        return self._pages(lambda token: calls.list_versions(self._project, model, token, listed))
+        options = ListOptions(filter, order_by, show_deleted, at)
+        return self._pages(lambda token: calls.list_versions(self._project, model, token, options))
 
     def update_version(
         self,
@@ -487,7 +489,9 @@ class Client:
             EtagMismatch: The version was changed since its etag was read.
         """
         changes = {"version_name": name, "description": description, "tags": tags, "metadata": metadata}
-        return self.run_call(calls.trial(calls.update_version(self._project, reference, changes, etag), validate_only))
+        return self.run_call(
+            calls.with_validate_only(calls.update_version(self._project, reference, changes, etag), validate_only)
+        )
 
     def delete_version(self, reference: str, *, force: bool = False, reason: str = "", etag: str = "") -> ModelVersion:
         """Delete a version. `undelete_version` restores it; its number and name stay taken.
@@ -584,7 +588,7 @@ class Client:
             allow_unfinished_run=allow_unfinished_run,
             expected_number=expected_number,
         )
-        return self.run_call(calls.trial(call, validate_only))
+        return self.run_call(calls.with_validate_only(call, validate_only))
 
     def rollback(
         self,
@@ -620,7 +624,7 @@ class Client:
             if number := rollbacks.entered(event, stage, holder):
                 break
         call = rollbacks.rollback(self._project, info, stage, number, reason)
-        return self.run_call(calls.trial(call, validate_only))
+        return self.run_call(calls.with_validate_only(call, validate_only))
 
     def set_alias(
         self, reference: str, alias: str, *, expected_number: int | None = None, reason: str = ""
@@ -910,8 +914,8 @@ class Client:
             VersionNotFound: The model has no such version.
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, at=at)
-        return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, listed))
+        options = ListOptions(filter, at=at)
+        return self._pages(lambda token: calls.list_artifacts(self._project, reference, token, options))
 
     def lineage(
         self,
@@ -1064,8 +1068,8 @@ class Client:
         Raises:
             InvalidFilter: The filter cannot be parsed.
         """
-        listed = ListOptions(filter, order_by, at=at)
-        return self._pages(lambda token: calls.list_runs(self._project, token, listed, version))
+        options = ListOptions(filter, order_by, at=at)
+        return self._pages(lambda token: calls.list_runs(self._project, token, options, version))
 
     def start_step(
         self,

@@ -1,4 +1,4 @@
-"""How calls reach the service: retried within a deadline, safe over fork and threads, and with errors of our own."""
+"""The channel to the service: with deadlines, retries and Tallymark's errors, and safe for threads and forks."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ from tallymark.types.version_actions import remember_registry
 
 T = TypeVar("T")
 DOMAIN = "tallymark.dev"
-# The codes of calls to which there was no answer.
-_SILENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+# The status codes of calls that were not answered.
+_UNANSWERED = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 CLOSED = "CANCELLED"
 
-# Long enough for a service that is being restarted, short enough that a wrong address is noticed before training
-# starts.
+# Long enough for a service that is restarting, and short enough to notice a wrong address before the training starts.
 READ_TIMEOUT = 10.0
 WRITE_TIMEOUT = 20.0
 
-# Every change carries a request id, so that it may be sent again; a call that finds no connection waits for one.
+# Changes may be retried because they have request ids. A call waits until there is a connection.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -44,7 +43,7 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.05s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2,
-                # A server that stops cuts calls that it has not begun with CANCELLED.
+                # A server that stops ends calls that it has not begun with CANCELLED.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
@@ -58,29 +57,29 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # Errors name what they are about in headers, in which a character of a name may take twelve bytes.
+    # Errors have names in their trailers, where a character may take twelve bytes.
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.absolute_max_metadata_size", 128 * 1024),
 )
 
 
-def options(proxy: Proxy | None) -> tuple[tuple[str, Any], ...]:
-    """Return the options of a channel that goes through the proxy, or through none."""
+def channel_options(proxy: Proxy | None) -> tuple[tuple[str, Any], ...]:
+    """Return the options of a channel through the proxy, or without one."""
     return (*OPTIONS, ("grpc.enable_http_proxy", int(proxy is not None)))
 
 
 def timeout_of(settings: Settings, call: Call[Any]) -> float:
-    """The seconds that the call may take."""
-    return settings.timeout or call.patience or (WRITE_TIMEOUT if call.writes else READ_TIMEOUT)
+    """Return the seconds that the call may take."""
+    return settings.timeout or call.default_timeout or (WRITE_TIMEOUT if call.writes else READ_TIMEOUT)
 
 
 def headers_of(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """What every call tells of the caller. Headers are ASCII, and names are not."""
+    """Return the headers of every call: the actor, percent-encoded, since headers are ASCII."""
     return (("tallymark-actor", quote(settings.actor, safe="@ ")),)
 
 
 class Channel:
-    """A channel to the service, opened at the first call, in each process anew."""
+    """A channel to the service, opened at the first call, and again in each child process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -92,10 +91,10 @@ class Channel:
         self._first = FirstContact(settings)
 
     def call(self, call: Call[T]) -> T:
-        """The answer to the call; a TallymarkError."""
+        """Send the call, and return its answer. Raises a TallymarkError."""
         method = getattr(self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
-        given: dict[str, Any] = {"timeout": timeout, "metadata": self._headers, "wait_for_ready": call.waits}
+        given: dict[str, Any] = {"timeout": timeout, "metadata": self._headers, "wait_for_ready": call.waits_for_ready}
         first = self._first
         try:
             if first.made:
@@ -105,18 +104,18 @@ class Channel:
                 first.wait(pending, timeout)
                 reply = pending.result()
         except grpc.RpcError as error:
-            first.made = first.made or not is_silence(error)
+            first.made = first.made or not is_unanswered(error)
             raise_for(error, self._settings, timeout, first.reason())
         except (ValueError, grpc.FutureCancelledError) as error:
-            # gRPC raises no error of its own for a call over a channel that another thread has closed meanwhile.
+            # gRPC raises these instead of an RpcError if another thread has closed the channel meanwhile.
             raise Unavailable(f"the connection was closed before the call was answered: {error}", code=CLOSED) from None
         first.made = True
         return read_reply(call, reply, self._settings)
 
     def stream(self, call: Call[T]) -> Any:
-        """The messages of a streaming call, as they come, without a deadline."""
+        """Send a streaming call, and return its messages as they arrive, without a deadline."""
         method = getattr(self._stub(call.service), call.method)
-        return method(call.request, metadata=self._headers, wait_for_ready=call.waits)
+        return method(call.request, metadata=self._headers, wait_for_ready=call.waits_for_ready)
 
     def close(self) -> None:
         """Close the connection. The next call opens another."""
@@ -124,7 +123,7 @@ class Channel:
             self.closing.set()
             self.closing = threading.Event()
             opened, self._open, self._stubs = self._open, None, {}
-        # Closed once nobody can take it for open: whoever calls meanwhile opens another.
+        # Close it only now that no other thread can use it: a call in the meantime opens another.
         if opened is not None and opened[0] == os.getpid():
             opened[1].close()
 
@@ -137,7 +136,7 @@ class Channel:
             if stub is not None:
                 return stub
             with self._lock:
-                if self._open is not None:  # else somebody has closed it meanwhile
+                if self._open is not None:  # else another thread has closed it meanwhile
                     return self._stubs.setdefault(service, service(self._open[1]))
 
     def _connect(self) -> None:
@@ -145,14 +144,14 @@ class Channel:
             if self._open is not None and self._open[0] == os.getpid():
                 return
             if self._open is not None:
-                # A channel made before a fork belongs to the parent: using it, or closing it, breaks in the child.
-                _INHERITED.append(self._open[1])
+                # A channel opened before a fork belongs to the parent: using or closing it in the child fails.
+                _inherited_channels.append(self._open[1])
             self._stubs = {}
             proxy = self._first.proxy = proxy_of(self._settings.url)
-            self._open = (os.getpid(), grpc.insecure_channel(self._settings.url, options=options(proxy)))
+            self._open = (os.getpid(), grpc.insecure_channel(self._settings.url, options=channel_options(proxy)))
 
     def after_fork(self) -> None:
-        """Make the lock anew: another thread of the parent may have held it."""
+        """Replace the lock, which another thread of the parent may have held."""
         self._lock = threading.Lock()
         self.closing = threading.Event()
 
@@ -161,61 +160,61 @@ class Channel:
 
 
 def read_reply(call: Call[T], reply: Any, settings: Settings) -> T:
-    """Return what a reply to the call means, of which versions remember the registry that sent it."""
-    found = call.read(reply)
-    remember_registry(found, settings)
-    return found
+    """Read a reply to the call. Versions in the result remember the registry."""
+    result = call.read(reply)
+    remember_registry(result, settings)
+    return result
 
 
-# Kept so that they are never closed in a process that did not open them.
-_INHERITED: list[grpc.Channel] = []
+# Referenced here so that they are never closed in a process that did not open them.
+_inherited_channels: list[grpc.Channel] = []
 
 
-def is_silence(error: Any) -> bool:
-    """Return whether the call failed without a word of the service."""
-    return error.code().name in _SILENT and _info_of(error) is None
+def is_unanswered(error: Any) -> bool:
+    """Return whether the call failed without an answer of the service."""
+    return error.code().name in _UNANSWERED and _info_of(error) is None
 
 
 def raise_for(error: Any, settings: Settings, timeout: float, reason: str = f" - {WHAT_TO_DO}") -> NoReturn:
-    """Raise the error that the status of a failed call means, blocking or not.
+    """Raise the error for the status of a failed call, of either client.
 
-    `reason` is the end of a sentence that says why the service does not answer, and what to do.
+    `reason` ends the message of an unanswered call: why the service does not answer, and what to do.
     """
     code, message = error.code().name, error.details() or ""
     info = _info_of(error)
     if info is not None:
         message = with_argument_name(message, info.metadata.get("field", ""))
         raise error_of(code, message, info.reason, dict(info.metadata)) from None
-    if code in _SILENT:
+    if code in _UNANSWERED:
         raise _unreachable(code, settings, timeout, reason) from None
     raise error_of(code, message) from None
 
 
 def delay_before_retry(error: Any, settings: Settings, on_lost: Callable[[Unavailable], object] | None = None) -> float:
-    """The seconds after which a stream may be resumed; raises the error that the status means if it may not.
+    """Return the seconds after which a stream may be resumed, or raise its error if it may not.
 
-    `on_lost` is told why it ended.
+    `on_lost` is called with the error of a stream that may be resumed.
     """
     try:
         raise_for(error, settings, 0)
     except Unavailable as unavailable:
         if on_lost is not None:
             on_lost(unavailable)
-        # gRPC itself waits longer and longer between attempts to connect.
+        # A constant delay is enough: gRPC itself backs off between attempts to connect.
         return int(unavailable.metadata.get("retry_after_ms", "100")) / 1000
 
 
 def _unreachable(code: str, settings: Settings, timeout: float, reason: str) -> TallymarkError:
-    what = (
+    problem = (
         f"no answer from {settings.url} within {timeout:g} s"
         if code == "DEADLINE_EXCEEDED"
         else f"cannot reach {settings.url}"
     )
-    return Unavailable(f"{what}{reason}", code=code)
+    return Unavailable(f"{problem}{reason}", code=code)
 
 
 def _info_of(error: Any) -> ErrorInfo | None:
-    """The reason that the status carries, if it is one of ours."""
+    """Return the status's ErrorInfo, None if it has none of Tallymark."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             for detail in Status.FromString(value).details:

@@ -1,7 +1,7 @@
-"""Why a service does not answer: what a few sockets find out while the first call to it still waits.
+"""Diagnosis of a service that does not answer: probes by sockets while the first call to it is waiting.
 
-gRPC waits for a connection until the deadline and does not tell a name that is no host, or a port that speaks HTTP,
-from a service that is being started. Nothing here runs once the service has answered.
+gRPC waits for a connection until the deadline, and does not distinguish an unknown host, or a port that speaks HTTP,
+from a service that is starting. Nothing here runs once the service has answered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
-from tallymark.client.proxies import Proxy, by_variables, host_of, proxy_of
+from tallymark.client.proxies import Proxy, configured_proxy, host_of, proxy_of
 from tallymark.errors import Unavailable
 from tallymark.settings import Settings
 
@@ -27,57 +27,57 @@ logger = logging.getLogger("tallymark")
 HOW_TO_SET = "set TALLYMARK_URL, or call tallymark.configure(url=...)"
 WHAT_TO_DO = f"is `tallymark serve` running there? S{HOW_TO_SET[1:]}"
 
-# A first answer that takes longer than this is worth a look at the address; a further look follows each interval.
-FIRST_LOOK = 0.3
-NEXT_LOOK = 2.0
-# How long one look may take, over all addresses of the host.
-LOOK = 0.5
-# A wait for the first answer that is longer than this is logged.
-SILENCE = 2.0
+# The seconds without an answer before the first probe of the address, and between further probes.
+FIRST_PROBE_AFTER = 0.3
+NEXT_PROBE_AFTER = 2.0
+# The seconds that one probe may take, over all addresses of the host.
+PROBE_TIMEOUT = 0.5
+# The seconds of waiting for the first answer after which this is logged.
+LOG_AFTER = 2.0
 
-# What a client of gRPC says first: the preface of HTTP/2 and empty settings, which a server answers with its own.
+# The first bytes of a client of gRPC: the preface of HTTP/2 and empty settings, which a server answers with its own.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _SETTINGS_FRAME = 4
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _CORRECT_PROXY = "correct or unset that variable, or list the host in no_proxy to go without the proxy"
-_LONGEST_ANSWER = 16 * 1024  # of a proxy
+_MAX_PROXY_ANSWER = 16 * 1024
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")  # an alert, or the server's part of a handshake
 
 
 class _ProxyRefusesError(Exception):
-    """A proxy does not make the connection; the text is how it answers."""
+    """A proxy refuses the connection; the text is its answer."""
 
 
 class Finding(NamedTuple):
-    """Why an address does not answer, and what to do. It is `final` if no waiting can help."""
+    """Why an address does not answer, and what to do. It is `final` if waiting cannot help."""
 
     cause: str
     advice: str
     final: bool = False
 
 
-def look(url: str) -> Finding | None:
-    """Find out why the address does not answer; None if it speaks gRPC, or if nothing can be said."""
+def probe(url: str) -> Finding | None:
+    """Return why the address does not answer, None if it speaks gRPC."""
     if url.startswith("unix:"):
-        return _look_at(socket.AF_UNIX, url.removeprefix("unix:"), LOOK, b"")
+        return _probe_address(socket.AF_UNIX, url.removeprefix("unix:"), PROBE_TIMEOUT, b"")
     proxy = proxy_of(url)
     host, port = (host_of(url), int(url.rpartition(":")[2])) if proxy is None else (proxy.host, proxy.port)
-    opening = b"" if proxy is None else proxy.request(url)
-    end = time.monotonic() + LOOK
+    connect_request = b"" if proxy is None else proxy.connect_request(url)
+    deadline = time.monotonic() + PROBE_TIMEOUT
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         finding = _unresolved(host, error)
         return finding if proxy is None else Finding(f"{finding.cause}, which is the proxy", _CORRECT_PROXY)
-    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in resolved))
     findings = []
-    for place, (family, address) in enumerate(addresses):
-        share = max(0.05, (end - time.monotonic()) / (len(addresses) - place))
-        answered = _look_at(family, address, share, opening)
-        if answered is None:
+    for index, (family, address) in enumerate(addresses):
+        share = max(0.05, (deadline - time.monotonic()) / (len(addresses) - index))
+        found = _probe_address(family, address, share, connect_request)
+        if found is None:
             return None
-        findings.append(answered)
-    # A port that speaks something else decides: nobody will start a service there, nor on the host's other addresses.
+        findings.append(found)
+    # A port that speaks another protocol decides: no service will start there, nor on the host's other addresses.
     return max(findings, key=lambda finding: finding.final)
 
 
@@ -89,19 +89,19 @@ def _unresolved(host: str, error: Exception) -> Finding:
     return Finding(f"no such host: {host}", f"check the name; {HOW_TO_SET}", final=True)
 
 
-def _look_at(family: int, address: Any, seconds: float, opening: bytes) -> Finding | None:
-    """Look at one address: of the service, or, with what asks for a connection as `opening`, of a proxy."""
-    end = time.monotonic() + seconds
-    answer = functools.partial(_answer, family, address, opening, end)
+def _probe_address(family: int, address: Any, seconds: float, connect_request: bytes) -> Finding | None:
+    """Probe one address: that of the service, or, with a `connect_request`, that of a proxy."""
+    deadline = time.monotonic() + seconds
+    answer_to = functools.partial(_first_bytes, family, address, connect_request, deadline)
     try:
-        return _judged(answer(_PREFACE), answer)
+        return _diagnose(answer_to(_PREFACE), answer_to)
     except _ProxyRefusesError as refusal:
-        # Other answers may pass: a gateway has none while the service is being started.
-        wrong = str(refusal).startswith("4")
-        return Finding(f"the proxy makes no connection: it answers {str(refusal)!r}", _CORRECT_PROXY, final=wrong)
+        # Other statuses may pass: a gateway answers 5xx while the service is starting.
+        is_final = str(refusal).startswith("4")
+        return Finding(f"the proxy makes no connection: it answers {str(refusal)!r}", _CORRECT_PROXY, final=is_final)
     except OSError as error:
         finding = _unconnected(error)
-        return Finding(f"the proxy: {finding.cause}", _CORRECT_PROXY) if opening else finding
+        return Finding(f"the proxy: {finding.cause}", _CORRECT_PROXY) if connect_request else finding
 
 
 def _unconnected(error: OSError) -> Finding:
@@ -112,174 +112,172 @@ def _unconnected(error: OSError) -> Finding:
     return Finding(error.strerror or str(error), WHAT_TO_DO)
 
 
-def _judged(said: bytes, answer: Callable[[bytes], bytes]) -> Finding | None:
-    """Judge what is said to a client of gRPC. Raises OSError."""
-    if len(said) > _SETTINGS_FRAME and said[3] == _SETTINGS_FRAME:
+def _diagnose(answer: bytes, answer_to: Callable[[bytes], bytes]) -> Finding | None:
+    """Return what an answer to a client of gRPC shows, None if it is gRPC's. Raises OSError."""
+    if len(answer) > _SETTINGS_FRAME and answer[3] == _SETTINGS_FRAME:
         return None
-    if said.startswith(b"HTTP/"):
+    if answer.startswith(b"HTTP/"):
         advice = "it looks like the dashboard's port; `tallymark serve` prints the service's own (50051 by default)"
         return Finding("it answers HTTP, not gRPC", f"{advice}; {HOW_TO_SET}", final=True)
-    if said.startswith(_TLS_RECORDS) or answer(_hello()).startswith(_TLS_RECORDS):
+    if answer.startswith(_TLS_RECORDS) or answer_to(_client_hello()).startswith(_TLS_RECORDS):
         advice = f"name the port at which the service itself listens, without TLS; {HOW_TO_SET}"
         return Finding("it speaks TLS, which this client does not", advice, final=True)
-    if len(said) > _SETTINGS_FRAME:
-        return Finding(f"it does not speak gRPC: it says {said[:20]!r}", f"check the port; {HOW_TO_SET}", final=True)
-    # What stands before a service that is being started, such as a forwarded port, may do so too.
+    if len(answer) > _SETTINGS_FRAME:
+        return Finding(f"it does not speak gRPC: it says {answer[:20]!r}", f"check the port; {HOW_TO_SET}", final=True)
+    # A forwarded port in front of a service that is starting does so, too.
     return Finding("it accepts connections, but does not answer", WHAT_TO_DO)
 
 
-def _answer(family: int, address: Any, opening: bytes, end: float, question: bytes) -> bytes:
-    """Return the first bytes of the answer, empty if there is none; raise OSError if nothing takes the connection.
+def _first_bytes(family: int, address: Any, connect_request: bytes, deadline: float, sent: bytes) -> bytes:
+    """Return the first bytes that are answered to those sent, empty for none. Raises OSError without a connection.
 
-    With an `opening`, a proxy is asked first; raise _ProxyRefusesError if it does not connect.
+    A `connect_request` is sent to a proxy first. Raises _ProxyRefusesError if the proxy does not connect.
     """
     with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(max(0.05, (end - time.monotonic()) / 2))
+        connection.settimeout(max(0.05, (deadline - time.monotonic()) / 2))
         connection.connect(address)
-        if opening:
-            _open_tunnel(connection, opening)
-        said = b""
+        if connect_request:
+            _open_tunnel(connection, connect_request)
+        answer = b""
         try:
-            connection.sendall(question)
-            # A frame of HTTP/2 is known by its first five bytes; a greeting may be shorter and then is all there is.
-            while len(said) <= _SETTINGS_FRAME and (more := connection.recv(256)):
-                said += more
+            connection.sendall(sent)
+            # Five bytes identify a frame of HTTP/2. The greeting of another protocol may be shorter.
+            while len(answer) <= _SETTINGS_FRAME and (more := connection.recv(256)):
+                answer += more
         except OSError:
-            return said
-        return said
+            return answer
+        return answer
 
 
-def _open_tunnel(connection: socket.socket, opening: bytes) -> None:
-    connection.sendall(opening)
-    said = b""
-    # Byte by byte: what follows the answer is the service's.
-    while not said.endswith(b"\r\n\r\n") and len(said) < _LONGEST_ANSWER and (more := connection.recv(1)):
-        said += more
-    first = said.partition(b"\r\n")[0].decode("latin-1")[:80]
-    _, _, answer = first.partition(" ")
-    if not first.startswith("HTTP/") or not answer.startswith("200"):
-        raise _ProxyRefusesError(answer or first)
+def _open_tunnel(connection: socket.socket, connect_request: bytes) -> None:
+    connection.sendall(connect_request)
+    answer = b""
+    # Read byte by byte, since the bytes after the answer are the service's.
+    while not answer.endswith(b"\r\n\r\n") and len(answer) < _MAX_PROXY_ANSWER and (more := connection.recv(1)):
+        answer += more
+    first_line = answer.partition(b"\r\n")[0].decode("latin-1")[:80]
+    _, _, status = first_line.partition(" ")
+    if not first_line.startswith("HTTP/") or not status.startswith("200"):
+        raise _ProxyRefusesError(status or first_line)
 
 
-def _hello() -> bytes:
-    """Return how a client of TLS begins."""
+def _client_hello() -> bytes:
+    """Return the first bytes of a client of TLS."""
     import ssl
 
-    sent = ssl.MemoryBIO()
+    hello = ssl.MemoryBIO()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     with suppress(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), sent).do_handshake()
-    return sent.read()
+        context.wrap_bio(ssl.MemoryBIO(), hello).do_handshake()
+    return hello.read()
 
 
 class FirstContact:
-    """Watches the first calls to a service until one is answered: logs what it waits for, and cancels what is hopeless.
+    """Observes calls until one is answered: logs why there is no answer, and cancels calls that cannot succeed.
 
-    `patience` is how long the call may take. Nothing is locked: at worst two threads look at the same time.
+    `seconds` is the time that the call may take. Nothing is locked: at worst two threads probe at the same time.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.url
-        self._looking: Future[Finding | None] | None = None
-        self._told = False
+        self._probing: Future[Finding | None] | None = None
+        self._is_logged = False
         self.made = False
         self.proxy: Proxy | None = None
         self.finding: Finding | None = None
 
     async def choose_proxy(self) -> Proxy | None:
-        """Return the proxy through which the service is reached, if any; without holding up the event loop."""
-        self.proxy = None if by_variables() is None else await asyncio.to_thread(proxy_of, self._url)
+        """Return the proxy for the service, if any, without blocking the event loop."""
+        self.proxy = None if configured_proxy() is None else await asyncio.to_thread(proxy_of, self._url)
         return self.proxy
 
-    def wait(self, call: Any, patience: float) -> None:
-        """Wait until a call that was sent is over, however it ended; Unavailable, and it is cancelled, if it never can.
-
-        `call` is a future of gRPC.
-        """
-        moved = threading.Event()
-        call.add_done_callback(lambda _: moved.set())
+    def wait(self, call: Any, seconds: float) -> None:
+        """Wait until a call, a future of gRPC, is done. Cancel it and raise Unavailable if it cannot succeed."""
+        call_or_probe_done = threading.Event()
+        call.add_done_callback(lambda _: call_or_probe_done.set())
         begun = time.monotonic()
         try:
-            for pause in _pauses(patience):
-                if moved.wait(pause):
+            for pause in _pauses(seconds):
+                if call_or_probe_done.wait(pause):
                     return
-                looking = self._look()
-                looking.add_done_callback(lambda _: moved.set())
-                moved.wait()
+                probing = self._probe()
+                probing.add_done_callback(lambda _: call_or_probe_done.set())
+                call_or_probe_done.wait()
                 if call.done():
                     return
-                moved.clear()
-                self._judge(looking.result(), patience, time.monotonic() - begun)
+                call_or_probe_done.clear()
+                self._act_on(probing.result(), seconds, time.monotonic() - begun)
         finally:
             call.cancel()
 
-    async def answer(self, call: Any, patience: float) -> Any:
-        """As `wait`, for a call of asyncio; return its answer, or raise its error."""
-        answered = asyncio.ensure_future(call)
+    async def answer(self, call: Any, seconds: float) -> Any:
+        """Wait for a call of asyncio, as `wait` does, and return its answer or raise its error."""
+        answering = asyncio.ensure_future(call)
         begun = time.monotonic()
         try:
-            for pause in _pauses(patience):
-                await asyncio.wait({answered}, timeout=pause)
-                if answered.done():
+            for pause in _pauses(seconds):
+                await asyncio.wait({answering}, timeout=pause)
+                if answering.done():
                     break
-                looking = asyncio.wrap_future(self._look())
-                await asyncio.wait({answered, looking}, return_when=asyncio.FIRST_COMPLETED)
-                if answered.done():
+                probing = asyncio.wrap_future(self._probe())
+                await asyncio.wait({answering, probing}, return_when=asyncio.FIRST_COMPLETED)
+                if answering.done():
                     break
-                self._judge(looking.result(), patience, time.monotonic() - begun)
-            return await answered
+                self._act_on(probing.result(), seconds, time.monotonic() - begun)
+            return await answering
         finally:
-            answered.cancel()
+            answering.cancel()
 
     def reason(self) -> str:
-        """End a sentence with why there is no answer and what to do, after a look at the address if there was none."""
-        return self._told_by(None if self.made else self.finding or self._look_soon())
+        """Return the end of a message: why there is no answer, and what to do. Probe the address if none has been."""
+        return self._explain(None if self.made else self.finding or self._probe_soon())
 
     async def areason(self) -> str:
-        """As `reason`, for asyncio."""
+        """Return `reason()`, for asyncio."""
         return self.reason() if self.made else await asyncio.to_thread(self.reason)
 
-    def _look_soon(self) -> Finding | None:
+    def _probe_soon(self) -> Finding | None:
         try:
-            return self._look().result(2 * LOOK)
+            return self._probe().result(2 * PROBE_TIMEOUT)
         except TimeoutError:
             return None
 
-    def _look(self) -> Future[Finding | None]:
-        """Look at the address in a thread of its own: looking up a name cannot be interrupted."""
-        looking = self._looking
-        if looking is None or looking.done():
-            looking = self._looking = Future()
-            threading.Thread(target=_look_into, args=(looking, self._url), daemon=True).start()
-        return looking
+    def _probe(self) -> Future[Finding | None]:
+        """Probe the address in another thread, since looking up a name cannot be interrupted."""
+        probing = self._probing
+        if probing is None or probing.done():
+            probing = self._probing = Future()
+            threading.Thread(target=_run_probe, args=(probing, self._url), daemon=True).start()
+        return probing
 
-    def _judge(self, finding: Finding | None, patience: float, waited: float) -> None:
+    def _act_on(self, finding: Finding | None, seconds: float, waited: float) -> None:
+        """Raise Unavailable for a final finding, and log any other once."""
         self.finding = finding
         if finding is not None and finding.final:
-            raise Unavailable(f"cannot reach {self._url}{self._told_by(finding)}", code="UNAVAILABLE")
-        if not self._told and patience > SILENCE and (finding is not None or waited >= SILENCE):
-            self._told = True
-            said = self._told_by(finding)
-            logger.warning("no answer from %s yet, waiting up to %g s%s", self._url, patience, said)
+            raise Unavailable(f"cannot reach {self._url}{self._explain(finding)}", code="UNAVAILABLE")
+        if not self._is_logged and seconds > LOG_AFTER and (finding is not None or waited >= LOG_AFTER):
+            self._is_logged = True
+            reason = self._explain(finding)
+            logger.warning("no answer from %s yet, waiting up to %g s%s", self._url, seconds, reason)
 
-    def _told_by(self, finding: Finding | None) -> str:
+    def _explain(self, finding: Finding | None) -> str:
         through = "" if self.proxy is None else f" through the proxy {self.proxy}"
         return f"{through}{_reason(finding)}"
 
 
-def _pauses(patience: float) -> chain[float]:
-    """Return the seconds before each look."""
-    return chain([min(FIRST_LOOK, patience / 2)], repeat(NEXT_LOOK))
+def _pauses(seconds: float) -> chain[float]:
+    """Return the seconds before each probe."""
+    return chain([min(FIRST_PROBE_AFTER, seconds / 2)], repeat(NEXT_PROBE_AFTER))
 
 
 def _reason(finding: Finding | None) -> str:
     return f" - {WHAT_TO_DO}" if finding is None else f": {finding.cause} - {finding.advice}"
 
 
-def _look_into(looking: Future[Finding | None], url: str) -> None:
+def _run_probe(probing: Future[Finding | None], url: str) -> None:
     finding = None
     try:
-        finding = look(url)
+        finding = probe(url)
     finally:
-        looking.set_result(finding)
+        probing.set_result(finding)

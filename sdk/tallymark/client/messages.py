@@ -1,11 +1,11 @@
-"""Messages of the contract to and from what users see."""
+"""Conversion of the contract's messages to the SDK's types and back: `x_of` reads a message, `x_to` builds one."""
 
 from __future__ import annotations
 
 from datetime import UTC
 from typing import Any
 
-from tallymark.client.metadata_messages import facts_of, time_of
+from tallymark.client.metadata_messages import time_of, values_of
 from tallymark.conversion.problems import MAX_TEXT
 from tallymark.errors import InvalidField
 from tallymark.types.artifact_info import ArtifactInfo
@@ -47,7 +47,7 @@ _RUN_STATES = {getattr(model_pb2, f"RUN_STATE_{state.name}"): state for state in
 
 
 def project_of(message: project_pb2.Project) -> Project:
-    """Return the project that the message tells of."""
+    """Return the project in the message."""
     return Project(
         name=last_segment(message.name),
         creator=message.creator,
@@ -57,7 +57,7 @@ def project_of(message: project_pb2.Project) -> Project:
 
 
 def model_of(message: model_pb2.Model) -> ModelInfo:
-    """The model that the message tells of."""
+    """Return the model in the message."""
     _, project, _, name = message.name.split("/")
     return ModelInfo(
         project=project,
@@ -70,7 +70,7 @@ def model_of(message: model_pb2.Model) -> ModelInfo:
         trade_offs=message.trade_offs,
         ethics=message.ethics,
         tags=tuple(message.tags),
-        metadata=facts_of(message.metadata),
+        metadata=values_of(message.metadata),
         last_number=message.last_number,
         creator=message.creator,
         create_time=time_of(message.create_time),
@@ -87,7 +87,7 @@ def model_of(message: model_pb2.Model) -> ModelInfo:
 
 
 def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
-    """The version that the message tells of."""
+    """Return the version in the message."""
     _, project, _, model, _, _ = message.name.split("/")
     return ModelVersion(
         project=project,
@@ -98,7 +98,7 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
         aliases=tuple(message.aliases),
         description=message.description,
         tags=tuple(message.tags),
-        metadata=facts_of(message.metadata),
+        metadata=values_of(message.metadata),
         series=dict(message.series),
         run=last_segment(message.run) if message.run else None,
         run_state=_RUN_STATES.get(message.run_state),
@@ -115,14 +115,14 @@ def version_of(message: model_pb2.ModelVersion) -> ModelVersion:
 
 
 def version_text(message: model_pb2.ModelVersion) -> str:
-    """The version as JSON, which `version_of_text` reads, also in a later release."""
+    """Return the version as JSON, which `version_of_text` reads, even in a later release."""
     from google.protobuf import json_format  # takes as long to import as a third of grpc, and is rarely needed
 
     return str(json_format.MessageToJson(message, preserving_proto_field_name=True))
 
 
 def version_of_text(text: str) -> ModelVersion:
-    """The version that the JSON tells of; ValueError."""
+    """Return the version in JSON of `version_text`. Raises ValueError."""
     from google.protobuf import json_format
 
     try:
@@ -132,7 +132,7 @@ def version_of_text(text: str) -> ModelVersion:
 
 
 def run_of(message: run_pb2.Run) -> Run:
-    """The run that the message tells of."""
+    """Return the run in the message."""
     _, project, _, run = message.name.split("/")
     return Run(
         project=project,
@@ -146,7 +146,7 @@ def run_of(message: run_pb2.Run) -> Run:
         commit=message.commit,
         url=message.url,
         command=message.command,
-        parameters=facts_of(message.parameters),
+        parameters=values_of(message.parameters),
         heartbeat_timeout=message.heartbeat_timeout.ToTimedelta() if message.HasField("heartbeat_timeout") else None,
         recording_problems=tuple(
             RecordingProblem(found.subject, found.problem, found.count) for found in message.recording_problems
@@ -161,7 +161,7 @@ def run_of(message: run_pb2.Run) -> Run:
 
 
 def step_of(message: run_pb2.RunStep) -> RunStep:
-    """The step that the message tells of."""
+    """Return the step in the message."""
     _, project, _, run, _, step = message.name.split("/")
     return RunStep(
         project=project,
@@ -171,7 +171,7 @@ def step_of(message: run_pb2.RunStep) -> RunStep:
         state=_RUN_STATES[message.state],
         error=message.error,
         model_version=message.model_version or None,
-        parameters=facts_of(message.parameters),
+        parameters=values_of(message.parameters),
         create_time=time_of(message.create_time),
         start_time=time_of(message.start_time) if message.HasField("start_time") else None,
         end_time=time_of(message.end_time) if message.HasField("end_time") else None,
@@ -181,7 +181,7 @@ def step_of(message: run_pb2.RunStep) -> RunStep:
 
 
 def artifact_of(message: artifact_pb2.Artifact) -> ArtifactInfo:
-    """The artifact that the message tells of."""
+    """Return the artifact in the message."""
     _, project, _, model, _, number, _, name = message.name.split("/")
     return ArtifactInfo(
         project=project,
@@ -205,12 +205,12 @@ def artifact_of(message: artifact_pb2.Artifact) -> ArtifactInfo:
 
 
 def point_of(message: metric_pb2.MetricPoint) -> MetricPoint:
-    """The point that the message tells of."""
+    """Return the point in the message."""
     return MetricPoint(message.key, message.step, message.value, time_of(message.time))
 
 
 def lineage_of(message: lineage_pb2.QueryLineageResponse) -> Lineage:
-    """What came from what, as the message tells it."""
+    """Return the lineage in the message."""
     readers: dict[str, Any] = {"model_version": version_of, "run": run_of, "artifact": artifact_of}
     nodes = []
     for node in message.nodes:
@@ -243,7 +243,7 @@ def _use_of(message: run_pb2.VersionUse) -> VersionUse:
 
 
 def proof_of(message: event_log_pb2.VerifyResponse) -> Proof:
-    """The proof that the message tells of."""
+    """Return the proof in the message."""
     found = message.checkpoint
     return Proof(
         events=message.events,
@@ -256,7 +256,7 @@ def proof_of(message: event_log_pb2.VerifyResponse) -> Proof:
 
 
 def event_of(message: event_pb2.Event) -> Event:
-    """The event that the message tells of."""
+    """Return the event in the message."""
     readers: dict[str, Any] = {
         "model": model_of,
         "model_version": version_of,
@@ -285,12 +285,12 @@ def event_of(message: event_pb2.Event) -> Event:
 
 
 def stage_to(stage: Stage | str) -> model_pb2.Stage.ValueType:
-    """The stage as the contract numbers it; InvalidField."""
+    """Return the contract's value of the stage. Raises InvalidField."""
     return model_pb2.Stage.Value(f"STAGE_{stage_of(stage).name}")
 
 
 def run_state_to(state: RunState | str) -> model_pb2.RunState.ValueType:
-    """The outcome of a run as the contract numbers it; InvalidField."""
+    """Return the contract's value of a run's outcome. Raises InvalidField."""
     try:
         return model_pb2.RunState.Value(f"RUN_STATE_{RunState(state).name}")
     except ValueError:
@@ -298,7 +298,7 @@ def run_state_to(state: RunState | str) -> model_pb2.RunState.ValueType:
 
 
 def problem_to(problem: RecordingProblem) -> run_pb2.RecordingProblem:
-    """The problem as a message. Its texts are encodable whatever they quote, and cut where the field ends."""
+    """Return the problem as a message, with its texts escaped where UTF-8 cannot encode them, and truncated."""
     subject, text = (
         each[:MAX_TEXT].encode(errors="backslashreplace").decode() for each in (problem.subject, problem.problem)
     )
@@ -306,13 +306,13 @@ def problem_to(problem: RecordingProblem) -> run_pb2.RecordingProblem:
 
 
 def heartbeat_of(message: run_registry_pb2.HeartbeatRunResponse) -> Heartbeat:
-    """What a heartbeat was answered with."""
+    """Return the answer to a heartbeat in the message."""
     deadline = message.deadline.ToTimedelta() if message.HasField("deadline") else None
     return Heartbeat(_RUN_STATES[message.state], deadline)
 
 
 def artifact_type_to(kind: ArtifactType | str) -> artifact_pb2.ArtifactType.ValueType:
-    """The type of artifact as the contract numbers it; InvalidField."""
+    """Return the contract's value of the type of artifact. Raises InvalidField."""
     try:
         return artifact_pb2.ArtifactType.Value(f"ARTIFACT_TYPE_{ArtifactType(kind).name}")
     except ValueError:
@@ -320,7 +320,7 @@ def artifact_type_to(kind: ArtifactType | str) -> artifact_pb2.ArtifactType.Valu
 
 
 def artifact_role_to(role: ArtifactRole | str) -> artifact_pb2.ArtifactRole.ValueType:
-    """The role of an artifact as the contract numbers it; InvalidField."""
+    """Return the contract's value of the role of an artifact. Raises InvalidField."""
     try:
         return artifact_pb2.ArtifactRole.Value(f"ARTIFACT_ROLE_{ArtifactRole(role).name}")
     except ValueError:
@@ -328,7 +328,7 @@ def artifact_role_to(role: ArtifactRole | str) -> artifact_pb2.ArtifactRole.Valu
 
 
 def point_to(point: MetricPoint) -> metric_pb2.MetricPoint:
-    """The point as a message."""
+    """Return the point as a message."""
     message = metric_pb2.MetricPoint(key=point.key, step=point.step, value=point.value)
     if point.time is not None:
         message.time.FromDatetime(point.time.astimezone(UTC))
@@ -336,7 +336,7 @@ def point_to(point: MetricPoint) -> metric_pb2.MetricPoint:
 
 
 def kind_to(kind: str) -> event_pb2.EventKind.ValueType:
-    """The kind of event as the contract numbers it; InvalidField."""
+    """Return the contract's value of the kind of event. Raises InvalidField."""
     try:
         return event_pb2.EventKind.Value(f"EVENT_KIND_{kind.upper()}")
     except ValueError:

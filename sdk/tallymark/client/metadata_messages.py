@@ -1,4 +1,4 @@
-"""Metadata values, times and durations to and from messages of the contract."""
+"""Conversion of metadata, times and durations to the contract's messages and back."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tallymark.types.enums import Uri
 from tallymark.types.resources import Value
 from tallymark.v1 import model_pb2
 
-# From here on not every whole number is a double.
+# A double holds every whole number up to this one.
 _LARGEST_WHOLE = 2**53
 
 
 def time_to(moment: datetime | None) -> Timestamp | None:
-    """The time as a message; a naive one is in local time."""
+    """Return the time as a message; a naive one is in local time."""
     if moment is None:
         return None
     message = Timestamp()
@@ -29,7 +29,7 @@ def time_to(moment: datetime | None) -> Timestamp | None:
 
 
 def duration_to(duration: timedelta | None) -> Duration | None:
-    """The duration as a message."""
+    """Return the duration as a message."""
     if duration is None:
         return None
     message = Duration()
@@ -38,7 +38,7 @@ def duration_to(duration: timedelta | None) -> Duration | None:
 
 
 def metadata_to(metadata: Mapping[str, object]) -> dict[str, model_pb2.MetadataValue]:
-    """Return metadata as messages, converted as `tallymark.conversion` says. Raises InvalidField for what cannot be."""
+    """Return metadata as messages, converted by `tallymark.conversion`. Raises InvalidField."""
     converted = metadata if isinstance(metadata, Recorded) else metadata_or_raise(metadata)
     return {key: _value_to(value) for key, value in converted.items()}
 
@@ -66,8 +66,8 @@ def _value_to(value: Value) -> model_pb2.MetadataValue:
             return model_pb2.MetadataValue(map=model_pb2.MetadataMap(values=items))
 
 
-def facts_of(messages: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Value]:
-    """Return the metadata that the messages say, by key."""
+def values_of(messages: Mapping[str, model_pb2.MetadataValue]) -> dict[str, Value]:
+    """Return the metadata in the messages, by key."""
     return {key: _value_of(value) for key, value in sorted(messages.items())}
 
 
@@ -94,11 +94,11 @@ def _value_of(message: model_pb2.MetadataValue) -> Value:
 
 
 def _number_of(value: float) -> float:
-    """A whole number as an int, which Python also takes where it counts; where a float is asked for an int serves."""
+    """Return a whole number as an int, which Python accepts as an index, and also as a float."""
     whole = value.is_integer() and abs(value) <= _LARGEST_WHOLE and (value or math.copysign(1, value) > 0)
     return int(value) if whole else value
 
 
 def time_of(message: Timestamp) -> datetime:
-    """Return the time that the message says, UTC."""
+    """Return the time in the message, UTC."""
     return message.ToDatetime(tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""Proxies: which one stands between this process and a service, by the variables that gRPC heeds.
+"""The choice of a proxy between this process and a service, by the variables that gRPC reads.
 
-gRPC would ask a proxy for every host, also for this machine. A proxy is for what lies beyond the own network, so
-addresses of this machine and private ones are reached directly.
+gRPC would use a proxy for every host, even this machine. A proxy is for hosts beyond the local network, so this machine
+and private addresses are reached directly.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import threading
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-# In the order in which gRPC looks: the first that is set decides, also if it is empty.
+# In gRPC's order: the first that is set decides, even if it is empty.
 VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 _EXEMPTIONS = ("no_grpc_proxy", "no_proxy")
-# How long it may take to find out whether a name is one of the own network. Else a proxy is asked, as gRPC does.
-_LOOK_UP = 1.0
+# The seconds that a lookup may take, which decides whether a name is of the local network. After it, a proxy is used.
+_LOOKUP_TIMEOUT = 1.0
 
 
 class Proxy(NamedTuple):
-    """A proxy that gRPC asks for connections, and the variable that names it."""
+    """A proxy through which gRPC connects, and the variable that names it."""
 
     host: str
     port: int
@@ -30,7 +30,7 @@ class Proxy(NamedTuple):
     credentials: str = ""
 
     def __str__(self) -> str:
-        """Name the proxy, and the variable to change."""
+        """Return the proxy's address, and the variable to change."""
         return f"{self.url} ({self.variable})"
 
     @property
@@ -39,29 +39,29 @@ class Proxy(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
-    def request(self, address: str) -> bytes:
-        """Return what asks the proxy for a connection to the address."""
-        said = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n"
+    def connect_request(self, address: str) -> bytes:
+        """Return the CONNECT request for the address."""
+        request = f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n"
         if self.credentials:
-            said += f"Proxy-Authorization: Basic {base64.b64encode(self.credentials.encode()).decode()}\r\n"
-        return f"{said}\r\n".encode()
+            request += f"Proxy-Authorization: Basic {base64.b64encode(self.credentials.encode()).decode()}\r\n"
+        return f"{request}\r\n".encode()
 
 
 def proxy_of(address: str) -> Proxy | None:
-    """Return the proxy through which HOST:PORT is reached; None if it is reached directly."""
-    proxy = by_variables()
+    """Return the proxy through which HOST:PORT is reached, None if it is reached directly."""
+    proxy = configured_proxy()
     return None if proxy is None or why_direct(address) else proxy
 
 
 def why_direct(address: str) -> str:
-    """Return why a proxy, if there is one, is not asked for the address; empty if it is asked."""
+    """Return why the address is reached without a proxy, even if one is configured; empty if it is not."""
     if address.startswith("unix:"):
         return "the service is reached by a socket of this machine"
     host = host_of(address)
     listed = next((os.environ[name] for name in _EXEMPTIONS if name in os.environ), "")
     if any(_exempts(entry, host) for entry in map(str.strip, listed.split(",")) if entry):
         return "no_proxy exempts the host"
-    return "the host is this machine or in a private network" if _is_near(host) else ""
+    return "the host is this machine or in a private network" if _is_local(host) else ""
 
 
 def host_of(address: str) -> str:
@@ -69,22 +69,22 @@ def host_of(address: str) -> str:
     return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
-def by_variables() -> Proxy | None:
-    """Return the proxy that the variables name, whatever it is asked for; None if they name none that gRPC can use."""
+def configured_proxy() -> Proxy | None:
+    """Return the proxy that the variables name, None if they name none that gRPC can use."""
     variable = next((name for name in VARIABLES if name in os.environ), "")
     try:
-        found = urlsplit(os.environ.get(variable, "").strip())
-        # gRPC speaks plain HTTP to proxies, and leaves out any other.
-        if found.scheme != "http" or not found.hostname:
+        url = urlsplit(os.environ.get(variable, "").strip())
+        # gRPC speaks plain HTTP to proxies, and ignores any other.
+        if url.scheme != "http" or not url.hostname:
             return None
-        credentials = unquote(found.netloc.rpartition("@")[0])
-        return Proxy(found.hostname, found.port or 443, variable, credentials)
+        credentials = unquote(url.netloc.rpartition("@")[0])
+        return Proxy(url.hostname, url.port or 443, variable, credentials)
     except ValueError:
         return None
 
 
 def _exempts(entry: str, host: str) -> bool:
-    """Return whether an entry of no_proxy names the host: as its end, as gRPC compares, or as a network."""
+    """Return whether an entry of no_proxy matches the host: as its suffix, as in gRPC, or as a network."""
     name = entry.lower().removeprefix("*").strip("[]")
     if host.lower().endswith(name) or host.lower() == name.removeprefix("."):
         return True
@@ -94,8 +94,8 @@ def _exempts(entry: str, host: str) -> bool:
         return False
 
 
-def _is_near(host: str) -> bool:
-    """Return whether a host is this machine or in a private network, as far as can be told within a moment."""
+def _is_local(host: str) -> bool:
+    """Return whether a host is this machine or in a private network. False if the lookup takes too long."""
     try:
         return not _is_global(host)
     except ValueError:
@@ -108,12 +108,12 @@ def _is_near(host: str) -> bool:
         try:
             found.extend(str(address[0]) for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError):
-            return  # whom this machine does not know, the proxy may
+            return  # the proxy may know a host that this machine does not
 
-    # Looking up a name cannot be interrupted.
-    looking = threading.Thread(target=look_up, daemon=True)
-    looking.start()
-    looking.join(_LOOK_UP)
+    # Another thread looks up the name, since that cannot be interrupted.
+    lookup = threading.Thread(target=look_up, daemon=True)
+    lookup.start()
+    lookup.join(_LOOKUP_TIMEOUT)
     return bool(found) and not any(map(_is_global, tuple(found)))
 
 

@@ -1,4 +1,4 @@
-"""Statuses of calls to errors: by the reason that the service gives, else by the code."""
+"""Errors for the statuses of calls: by the reason that the service gives, else by the code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tallymark import errors
 
 
 def leaves(branch: type[errors.TallymarkError] = errors.TallymarkError) -> Iterator[type[errors.TallymarkError]]:
-    """Every error that the service raises for a reason of its own."""
+    """Yield every class of error that has a reason."""
     for kind in branch.__subclasses__():
         if kind.reason:
             yield kind
@@ -24,7 +24,7 @@ _BRANCHES: dict[str, type[errors.TallymarkError]] = {
     "OUT_OF_RANGE": errors.OutOfRange,
     "UNAVAILABLE": errors.Unavailable,
     "DEADLINE_EXCEEDED": errors.DeadlineExceeded,
-    # A server that stops, or a connection that is closed, cuts calls in this way: nobody has decided anything.
+    # A server that stops, or a connection that is closed, ends calls in this way: the caller did not cancel.
     "CANCELLED": errors.Unavailable,
     "UNAUTHENTICATED": errors.Unauthenticated,
     "PERMISSION_DENIED": errors.Forbidden,
@@ -38,6 +38,6 @@ _LEAVES = {kind.reason: kind for kind in leaves()}
 def error_of(
     code: str, message: str, reason: str = "", metadata: Mapping[str, str] | None = None
 ) -> errors.TallymarkError:
-    """The error that a status means: by its reason, else by its code."""
+    """Return the error for a status: by its reason, else by its code."""
     kind = _LEAVES.get(reason) or _BRANCHES.get(code, errors.TallymarkError)
     return kind(message, code=code, metadata=metadata)

@@ -64,7 +64,7 @@ def upload(body: bytes, version: str, files: Path | None) -> Call[Any]:
     path = Path(fields["path"]) if files is None else files / fields["file"]
     folder = store.place_in(fields["store"], version, fields["name"])
     stored = store.put_folder(path, folder) if path.is_dir() else store.put(path, folder)
-    return recorded.placed(recorded.unpacked(packed_call, version), stored.uri)
+    return recorded.with_artifact_uri(recorded.unpacked(packed_call, version), stored.uri)
 
 
 def move_to_spool(path: Path, files: Path, name: str) -> None:

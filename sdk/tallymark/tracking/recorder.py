@@ -85,7 +85,7 @@ class Recorder:
 
     def link(self, frame: Frame, model: ModelSpec, name: str, fields: Mapping[str, Any]) -> None:
         """Record that an artifact is linked to the version that the model means in the frame. Raises InvalidField."""
-        call = recorded.linked(self.run.settings.project, name, fields)
+        call = recorded.link_artifact_later(self.run.settings.project, name, fields)
         self._record(Kind.CALL, recorded.packed(call), frame, model)
 
     def upload(
@@ -97,7 +97,7 @@ class Recorder:
             OSError: The spool cannot be written.
             InvalidField: A field of the link is not valid.
         """
-        call = recorded.linked(self.run.settings.project, name, fields)
+        call = recorded.link_artifact_later(self.run.settings.project, name, fields)
         if self._claimed.files is None:
             raise OSError(f"the spool cannot be written: {self.run.settings.spool}")
         file = f"{next(self._files):06d}{path.suffix}"

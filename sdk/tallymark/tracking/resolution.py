@@ -187,7 +187,7 @@ class Resolution:
     def _send(self, config: Any, request_id: str, *, validate_only: bool = False) -> Ensured:
         check_reachable(self.settings, self.run)
         try:
-            return self.client.run_call(calls.trial(self._call(config, request_id), validate_only))
+            return self.client.run_call(calls.with_validate_only(self._call(config, request_id), validate_only))
         except Unavailable as error:
             if self.run is not None:
                 note_outage(self.settings, error)

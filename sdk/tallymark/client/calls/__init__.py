@@ -1,11 +1,11 @@
-"""One function for each method of the service: what to send, and how to read the answer.
+"""One function for each method of the service, which builds its request and reads its answer.
 
-No I/O happens here: both clients use these. Each change carries a request id of its own, so that it may be sent again,
-by gRPC or by whoever holds it, and still has one effect.
+Nothing here does I/O, so both clients use it. Each change has a request id, so that it can be sent again, by gRPC or by
+the program, and still has one effect.
 
-call       what every call is made of
-models     `versions`, `artifacts`, `runs`, `projects` and `log` have the calls about these, too
-rollbacks  what a rollback brings back
+call       `Call`, and what all calls share
+models     calls about models; `versions`, `artifacts`, `runs`, `projects` and `log` have those about these
+rollbacks  the choice of the version that a rollback restores
 recorded   changes that are recorded now and sent later
 """
 
@@ -21,7 +21,7 @@ from tallymark.client.calls.call import (
     WatchFilter,
     WatchMessage,
     new_request_id,
-    trial,
+    with_validate_only,
 )
 from tallymark.client.calls.log import erase, export, head, history, list_events, verify, watch
 from tallymark.client.calls.models import (
@@ -115,7 +115,6 @@ __all__ = [
     "set_stage",
     "start_run",
     "start_step",
-    "trial",
     "undelete_model",
     "undelete_version",
     "unlink_artifact",
@@ -123,4 +122,5 @@ __all__ = [
     "update_version",
     "verify",
     "watch",
+    "with_validate_only",
 ]

@@ -25,13 +25,13 @@ _DIRECTIONS = {
 }
 
 
-def link_artifact(project: str, reference: str, name: str, told: Mapping[str, Any]) -> Call[ArtifactInfo]:
-    """LinkArtifact: `told` are the fields of the artifact, with the run by its id."""
-    run = told.get("run") or ""
+def link_artifact(project: str, reference: str, name: str, given: Mapping[str, Any]) -> Call[ArtifactInfo]:
+    """LinkArtifact, with the fields of the artifact; its run is given by id."""
+    run = given.get("run") or ""
     fields = {
-        **told,
-        "type": m.artifact_type_to(told["type"]),
-        "role": m.artifact_role_to(told["role"]),
+        **given,
+        "type": m.artifact_type_to(given["type"]),
+        "role": m.artifact_role_to(given["role"]),
         "run": run_name(project, run) if run else "",
     }
     request = artifact_pb2.LinkArtifactRequest(
@@ -57,14 +57,14 @@ def get_artifact(project: str, reference: str, name: str, at: int | datetime | N
     return Call(ModelRegistryStub, "GetArtifact", request, m.artifact_of)
 
 
-def list_artifacts(project: str, reference: str, token: str, listed: ListOptions) -> Call[Page[ArtifactInfo]]:
+def list_artifacts(project: str, reference: str, token: str, options: ListOptions) -> Call[Page[ArtifactInfo]]:
     """ListArtifacts, one page."""
     request = artifact_pb2.ListArtifactsRequest(
         parent=version_name(project, reference),
         page_size=PAGE_SIZE,
         page_token=token,
-        filter=listed.where,
-        **as_of(listed.at),
+        filter=options.where,
+        **as_of(options.at),
     )
     return Call(ModelRegistryStub, "ListArtifacts", request, lambda reply: page(reply, reply.artifacts, m.artifact_of))
 

@@ -1,4 +1,4 @@
-"""What every call is made of."""
+"""`Call`, and what all calls share."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ PAGE_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """What to send to which method of which service, and how to read the answer."""
+    """A call of the service: the request, the method that takes it, and the function that reads the answer."""
 
     service: type
     method: str
     request: Any
     read: Callable[[Any], T]
     writes: bool = False
-    # The seconds that it may take if no timeout is set; None for those of any other read or write.
-    patience: float | None = None
+    # The seconds that it may take if no timeout is set; None for the default of reads or writes.
+    default_timeout: float | None = None
 
     @property
-    def waits(self) -> bool:
-        """Whether it waits for a service that is not there yet: not if it may take so long that nobody would notice."""
-        return self.patience is None
+    def waits_for_ready(self) -> bool:
+        """Whether it waits for the service to be reachable. Long calls do not, so that they fail soon without one."""
+        return self.default_timeout is None
 
 
 class Page(NamedTuple, Generic[T]):
-    """Some of a list, and the token that asks for the rest, empty at the end."""
+    """A page of a list, and the token of the next page, empty for the last."""
 
     items: list[T]
     next_page_token: str
 
 
 class Cursor(NamedTuple):
-    """Where in which log a watch has come to; a revision of None is now."""
+    """The position of a watch: a revision, None for the present one, and the log to which it belongs."""
 
     revision: int | None = None
     log_id: str = ""
 
 
 class WatchFilter(NamedTuple):
-    """Of which events a watch shall tell: about which model, of which kinds, of moves into or out of which stages."""
+    """The events that a watch returns: those about a model, of some kinds, of moves into or out of some stages."""
 
     model: str = ""
     kinds: Sequence[str] = ()
@@ -62,14 +62,14 @@ class WatchFilter(NamedTuple):
 
 
 class WatchMessage(NamedTuple):
-    """Events that a watch tells, and where it has come to."""
+    """A message of a watch: events, and the position after them."""
 
     events: list[Event]
     cursor: Cursor
 
 
 class ExportChunk(NamedTuple):
-    """Some bytes of an export, the revision that they have come to, and the one with which it ends."""
+    """A piece of an export: bytes, the revision that they reach, and the last revision of the export."""
 
     lines: bytes
     revision: int
@@ -77,7 +77,7 @@ class ExportChunk(NamedTuple):
 
 
 class NewVersion(NamedTuple):
-    """A version to be created in a batch. Without a name it is called by its number."""
+    """A version to create in a batch. Without a name it is called by its number."""
 
     name: str = ""
     description: str = ""
@@ -86,18 +86,18 @@ class NewVersion(NamedTuple):
 
 
 def new_request_id() -> str:
-    """A request id: time-ordered, which the server stores fastest, and unique."""
+    """Return a unique request id. It begins with the time, since the service stores ordered ids fastest."""
     return f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(10)}"
 
 
-def trial(call: Call[T], validate_only: bool) -> Call[T]:
-    """The call, or a trial of it that changes nothing."""
+def with_validate_only(call: Call[T], validate_only: bool) -> Call[T]:
+    """Return the call with its field `validate_only` set."""
     call.request.validate_only = validate_only
     return call
 
 
 class ListOptions(NamedTuple):
-    """What is asked of a list: which things, in which order, with deleted ones or without, as of when."""
+    """The options of a list: a filter, an order, whether to include deleted items, and as of when to read."""
 
     where: str = ""
     order_by: str = ""
@@ -106,12 +106,12 @@ class ListOptions(NamedTuple):
 
 
 def page(reply: Any, items: Any, read: Callable[[Any], T]) -> Page[T]:
-    """The page that a reply tells."""
+    """Return the page in a reply."""
     return Page([read(item) for item in items], reply.next_page_token)
 
 
 def as_of(at: int | datetime | None) -> dict[str, Any]:
-    """The fields of a request that say as of when to read: after a revision, at a time, or now; InvalidArgument."""
+    """Return the fields of a request that say as of when to read. Raises InvalidArgument."""
     match at:
         case None:
             return {}
@@ -120,8 +120,8 @@ def as_of(at: int | datetime | None) -> dict[str, Any]:
         case int():
             return {"read_revision": at}
         case datetime():
-            moment = Timestamp()
-            moment.FromDatetime(at.astimezone(UTC))
-            return {"read_time": moment}
+            read_time = Timestamp()
+            read_time.FromDatetime(at.astimezone(UTC))
+            return {"read_time": read_time}
         case _:
             raise InvalidArgument(f"at takes a revision or a datetime, not {described(at)}")

@@ -16,8 +16,8 @@ from tallymark.v1 import (
 )
 from tallymark.v1.event_log_pb2_grpc import EventLogStub
 
-# A proof takes as long as the log is.
-PATIENCE = 3600.0
+# Verifications, erasures and exports take longer the longer the log is.
+LONG_TIMEOUT = 3600.0
 
 
 def list_events(project: str, after_revision: int, page_size: int = PAGE_SIZE) -> Call[list[Event]]:
@@ -29,20 +29,20 @@ def list_events(project: str, after_revision: int, page_size: int = PAGE_SIZE) -
 
 
 def head(project: str) -> Call[Cursor]:
-    """ListEvents, for how far the log has come."""
+    """ListEvents, for the end of the log."""
     request = event_log_pb2.ListEventsRequest(parent=f"projects/{project}", page_size=1)
     return Call(EventLogStub, "ListEvents", request, lambda page: Cursor(page.revision, page.log_id))
 
 
-def watch(project: str, cursor: Cursor, wanted: WatchFilter) -> Call[WatchMessage]:
+def watch(project: str, cursor: Cursor, watch_filter: WatchFilter) -> Call[WatchMessage]:
     """Watch: `read` reads each message of the stream."""
     request = event_log_pb2.WatchRequest(
         parent=f"projects/{project}",
         after_revision=cursor.revision,
         log_id=cursor.log_id,
-        model=model_name(project, wanted.model) if wanted.model else "",
-        kinds=[m.kind_to(kind) for kind in wanted.kinds],
-        stages=[m.stage_to(stage) for stage in wanted.stages],
+        model=model_name(project, watch_filter.model) if watch_filter.model else "",
+        kinds=[m.kind_to(kind) for kind in watch_filter.kinds],
+        stages=[m.stage_to(stage) for stage in watch_filter.stages],
     )
     return Call(
         EventLogStub,
@@ -70,15 +70,15 @@ def history(project: str, reference: str, kinds: Sequence[str], before: int) -> 
 
 def verify(project: str, checkpoint: Checkpoint | None) -> Call[Proof]:
     """Verify."""
-    kept = None if checkpoint is None else event_log_pb2.Checkpoint(**checkpoint._asdict())
-    request = event_log_pb2.VerifyRequest(parent=f"projects/{project}", checkpoint=kept)
-    return Call(EventLogStub, "Verify", request, m.proof_of, patience=PATIENCE)
+    earlier = None if checkpoint is None else event_log_pb2.Checkpoint(**checkpoint._asdict())
+    request = event_log_pb2.VerifyRequest(parent=f"projects/{project}", checkpoint=earlier)
+    return Call(EventLogStub, "Verify", request, m.proof_of, default_timeout=LONG_TIMEOUT)
 
 
 def erase(
     project: str, name: str, paths: Sequence[str], reason: str, *, keys: bool, validate_only: bool = False
 ) -> Call[Erased]:
-    """Erase, of a model or a version, of anything by its resource name, or, by an empty name, of the project."""
+    """Erase; `name` is a model, a version, a resource name, or empty for the project."""
     if not name:
         name = f"projects/{project}"
     elif not name.startswith("projects/"):
@@ -97,7 +97,7 @@ def erase(
         request,
         lambda message: Erased(message.content_count, message.revision),
         writes=True,
-        patience=PATIENCE,
+        default_timeout=LONG_TIMEOUT,
     )
 
 
@@ -109,5 +109,5 @@ def export(project: str, at: int | None) -> Call[ExportChunk]:
         "Export",
         request,
         lambda message: ExportChunk(message.lines, message.revision, message.read_revision),
-        patience=PATIENCE,
+        default_timeout=LONG_TIMEOUT,
     )

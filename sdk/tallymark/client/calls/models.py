@@ -37,22 +37,22 @@ def get_model(project: str, name: str, *, show_deleted: bool, at: int | datetime
     return Call(ModelRegistryStub, "GetModel", request, m.model_of)
 
 
-def list_models(project: str, token: str, listed: ListOptions) -> Call[Page[ModelInfo]]:
+def list_models(project: str, token: str, options: ListOptions) -> Call[Page[ModelInfo]]:
     """ListModels, one page."""
     request = model_registry_pb2.ListModelsRequest(
         parent=f"projects/{project}",
         page_size=PAGE_SIZE,
         page_token=token,
-        show_deleted=listed.show_deleted,
-        filter=listed.where,
-        order_by=listed.order_by,
-        **as_of(listed.at),
+        show_deleted=options.show_deleted,
+        filter=options.where,
+        order_by=options.order_by,
+        **as_of(options.at),
     )
     return Call(ModelRegistryStub, "ListModels", request, lambda reply: page(reply, reply.models, m.model_of))
 
 
 def update_model(project: str, name: str, changes: Mapping[str, Any], etag: str) -> Call[ModelInfo]:
-    """UpdateModel: the fields that are not None."""
+    """UpdateModel, of the fields that are not None."""
     given = {field: value for field, value in changes.items() if value is not None}
     if "metadata" in given:
         given["metadata"] = metadata_to(given["metadata"])

@@ -1,7 +1,7 @@
-"""Changes that are recorded now and sent later: as bytes for a journal, and as calls again.
+"""Changes that are recorded now and sent later: calls as bytes for a journal, and back.
 
-A change that is about a version which has no number yet is recorded without the version's name, which is filled in when
-it is sent.
+A change about a version that has no number yet is recorded without the version's name, which is filled in when it is
+sent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tallymark.client import messages as m
 from tallymark.client.calls.artifacts import link_artifact
 from tallymark.client.calls.call import Call
 from tallymark.client.calls.runs import report_recording_problems
-from tallymark.client.metadata_messages import facts_of, metadata_to
+from tallymark.client.metadata_messages import metadata_to, values_of
 from tallymark.types.recording_problem import RecordingProblem
 from tallymark.types.references import last_segment
 from tallymark.types.resources import Run, Value
@@ -24,7 +24,7 @@ from tallymark.v1 import artifact_pb2, metric_pb2, model_registry_pb2, run_regis
 from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
 from tallymark.v1.run_registry_pb2_grpc import RunRegistryStub
 
-# By the number under which journals know them: never change one, and add new ones at the end.
+# By the numbers that journals use for them: never change one, and add new ones at the end.
 _METHODS: tuple[tuple[type, str, Any], ...] = (
     (RunRegistryStub, "StartRun", run_registry_pb2.StartRunRequest),
     (RunRegistryStub, "StartStep", run_registry_pb2.StartStepRequest),
@@ -39,15 +39,15 @@ _NUMBERS = {method: number for number, (_, method, _) in enumerate(_METHODS)}
 
 
 def packed(call: Call[Any]) -> bytes:
-    """Return the change as bytes."""
+    """Serialize the change."""
     request: bytes = call.request.SerializeToString()
     return bytes([_NUMBERS[call.method]]) + request
 
 
 def unpacked(body: bytes, version: str = "") -> Call[Any]:
-    """Return the change as a call, about the version of that resource name if it is about one; ValueError.
+    """Return the serialized change as a call, which returns the contract's message. Raises ValueError.
 
-    What the call returns is the contract's message.
+    `version` is the resource name to fill in, if the change is about a version.
     """
     try:
         service, method, kind = _METHODS[body[0]]
@@ -58,15 +58,15 @@ def unpacked(body: bytes, version: str = "") -> Call[Any]:
         request.step.model_version = version
     elif version and method == "LinkArtifact":
         request.parent = version
-    return Call(service, method, request, _as_it_is, writes=True)
+    return Call(service, method, request, _unchanged, writes=True)
 
 
-def _as_it_is(message: Any) -> Any:
+def _unchanged(message: Any) -> Any:
     return message
 
 
 def subject_of(call: Call[Any]) -> str:
-    """Return what the change is about, for a problem."""
+    """Return the subject of the change, for a recording problem."""
     request = call.request
     match call.method:
         case "StartRun":
@@ -84,17 +84,17 @@ def subject_of(call: Call[Any]) -> str:
 
 
 def packed_metadata(metadata: Mapping[str, object]) -> bytes:
-    """Return metadata as bytes, which may be put together; InvalidField."""
+    """Serialize metadata. The bytes of several may be concatenated. Raises InvalidField."""
     return model_registry_pb2.LogMetadataRequest(metadata=metadata_to(metadata)).SerializeToString()
 
 
 def metadata_of(body: bytes) -> dict[str, Value]:
-    """Return packed metadata as it was recorded; of a key that is set again, the last value."""
-    return facts_of(model_registry_pb2.LogMetadataRequest.FromString(body).metadata)
+    """Return packed metadata as it was recorded, with the last value of each key."""
+    return values_of(model_registry_pb2.LogMetadataRequest.FromString(body).metadata)
 
 
 def metadata_keys(body: bytes) -> frozenset[str]:
-    """Return the keys of packed metadata; ValueError."""
+    """Return the keys of packed metadata. Raises ValueError."""
     try:
         return frozenset(model_registry_pb2.LogMetadataRequest.FromString(body).metadata)
     except DecodeError as error:
@@ -108,7 +108,7 @@ def log_to(
     request_id: str,
     keys: Sequence[str] | None = None,
 ) -> Call[Any]:
-    """LogMetadata of points (key, step, value, time) and packed metadata; of that only some keys, if they are given."""
+    """LogMetadata of points (key, step, value, time) and of packed metadata, or only of these keys of it."""
     request = model_registry_pb2.LogMetadataRequest.FromString(metadata)
     if keys is not None:
         for key in set(request.metadata) - set(keys):
@@ -123,23 +123,23 @@ def log_to(
             for key, step, value, at in points
         ]
     )
-    return Call(ModelRegistryStub, "LogMetadata", request, _as_it_is, writes=True)
+    return Call(ModelRegistryStub, "LogMetadata", request, _unchanged, writes=True)
 
 
 def report_problems(project: str, run: str, problems: Sequence[RecordingProblem], request_id: str) -> Call[Run]:
-    """ReportRecordingProblems, under a request id that is the same each time."""
+    """ReportRecordingProblems, with this request id, so that it can be sent again."""
     call = report_recording_problems(project, run, problems)
     call.request.request_id = request_id
     return call
 
 
-def linked(project: str, name: str, told: Mapping[str, Any]) -> Call[Any]:
-    """LinkArtifact to a version whose name is filled in when it is sent."""
-    return link_artifact(project, "unknown/1", name, told)
+def link_artifact_later(project: str, name: str, given: Mapping[str, Any]) -> Call[Any]:
+    """LinkArtifact to a version whose name is filled in when the change is sent."""
+    return link_artifact(project, "unknown/1", name, given)
 
 
-def placed(call: Call[Any], uri: str) -> Call[Any]:
-    """Set where the artifact lies that the call links."""
+def with_artifact_uri(call: Call[Any], uri: str) -> Call[Any]:
+    """Set the URI of the artifact that the call links."""
     call.request.artifact.uri = uri
     return call
 

@@ -26,13 +26,13 @@ from tallymark.v1 import (
 from tallymark.v1.run_registry_pb2_grpc import RunRegistryStub
 
 
-def start_run(project: str, run: str, told: Mapping[str, Any], config: model_pb2.ModelConfig | None) -> Call[Started]:
-    """StartRun: `told` are the fields of the run."""
+def start_run(project: str, run: str, given: Mapping[str, Any], config: model_pb2.ModelConfig | None) -> Call[Started]:
+    """StartRun, with the fields of the run."""
     fields = {
-        **told,
-        "parameters": metadata_to(told.get("parameters", {})),
-        "start_time": time_to(told.get("start_time")),
-        "heartbeat_timeout": duration_to(told.get("heartbeat_timeout")),
+        **given,
+        "parameters": metadata_to(given.get("parameters", {})),
+        "start_time": time_to(given.get("start_time")),
+        "heartbeat_timeout": duration_to(given.get("heartbeat_timeout")),
     }
     request = run_registry_pb2.StartRunRequest(
         parent=f"projects/{project}",
@@ -80,16 +80,16 @@ def get_run(project: str, run: str, at: int | datetime | None = None) -> Call[Ru
     return Call(RunRegistryStub, "GetRun", request, m.run_of)
 
 
-def list_runs(project: str, token: str, listed: ListOptions, version: str) -> Call[Page[Run]]:
+def list_runs(project: str, token: str, options: ListOptions, version: str) -> Call[Page[Run]]:
     """ListRuns, one page."""
     request = run_registry_pb2.ListRunsRequest(
         parent=f"projects/{project}",
         page_size=PAGE_SIZE,
         page_token=token,
-        filter=listed.where,
-        order_by=listed.order_by,
+        filter=options.where,
+        order_by=options.order_by,
         model_version=version_name(project, version) if version else "",
-        **as_of(listed.at),
+        **as_of(options.at),
     )
     return Call(RunRegistryStub, "ListRuns", request, lambda reply: page(reply, reply.runs, m.run_of))
 

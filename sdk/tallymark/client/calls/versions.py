@@ -57,7 +57,10 @@ def config(
     tags: Sequence[str] = (),
     new: Mapping[str, Any] | None = None,
 ) -> model_pb2.ModelConfig:
-    """Return what `Model(model, version)` means; fields and tags describe what is created, `new` a version."""
+    """Return the config of `Model(model, version)`.
+
+    `fields` and `tags` describe a model that is created, `tags` and `new` a version that is created.
+    """
     new = new or {}
     return model_pb2.ModelConfig(
         model=model,
@@ -101,16 +104,16 @@ def get_version(
     return Call(ModelRegistryStub, "GetModelVersion", request, m.version_of)
 
 
-def list_versions(project: str, model: str, token: str, listed: ListOptions) -> Call[Page[ModelVersion]]:
+def list_versions(project: str, model: str, token: str, options: ListOptions) -> Call[Page[ModelVersion]]:
     """ListModelVersions, one page."""
     request = model_registry_pb2.ListModelVersionsRequest(
         parent=model_name(project, model),
         page_size=PAGE_SIZE,
         page_token=token,
-        show_deleted=listed.show_deleted,
-        filter=listed.where,
-        order_by=listed.order_by,
-        **as_of(listed.at),
+        show_deleted=options.show_deleted,
+        filter=options.where,
+        order_by=options.order_by,
+        **as_of(options.at),
     )
     return Call(
         ModelRegistryStub, "ListModelVersions", request, lambda reply: page(reply, reply.model_versions, m.version_of)
@@ -189,7 +192,7 @@ def log_metadata(
 
 
 def update_version(project: str, reference: str, changes: Mapping[str, Any], etag: str) -> Call[ModelVersion]:
-    """UpdateModelVersion: the fields that are not None."""
+    """UpdateModelVersion, of the fields that are not None."""
     given = {field: value for field, value in changes.items() if value is not None}
     if "metadata" in given:
         given["metadata"] = metadata_to(given["metadata"])
