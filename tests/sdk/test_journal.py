@@ -138,7 +138,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     journal = Journal(None, None)
     assert journal.append(Kind.METADATA, 1, bytes(MAX_MEMORY // 2))
     assert not journal.append(Kind.METADATA, 2, bytes(MAX_MEMORY // 2))
-    journal.forget(journal.end)
+    journal.free_memory(journal.end)
     assert journal.append(Kind.METADATA, 3, bytes(MAX_MEMORY // 2))
 
 

@@ -294,7 +294,7 @@ async def test_the_end_of_an_async_run_leaves_the_loop_free(client: Client) -> N
 
 def test_an_idle_sender_goes_away(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread ends, and the next record starts another."""
-    monkeypatch.setattr(sender, "IDLE", 0.05)
+    monkeypatch.setattr(sender, "IDLE_TIMEOUT", 0.05)
     others = set(threading.enumerate())
 
     def is_sending() -> bool:

@@ -119,7 +119,7 @@ def test_no_more_is_fetched_than_was_linked(
 ) -> None:
     """A file that is larger than it was linked, or than one without a size may be, is not fetched whole."""
     monkeypatch.setattr(store, "CHUNK", 16)
-    monkeypatch.setattr(store, "MAX_UNKNOWN", 64)
+    monkeypatch.setattr(store, "MAX_UNKNOWN_SIZE", 64)
     place = tmp_path / "mine" / "data"
     place.write_bytes(b"x" * 1000)
     linked(version, f"file://{place}", b"x" * 1000, size=size)

@@ -1,8 +1,8 @@
-"""Artifacts: values that become files in a store, and files that become values again.
+"""Artifacts: save values as files in a store, and load them.
 
-save_load   `Artifact`; saving, loading and downloading
-store       where the files lie: written whole or not at all, verified when they are read
-trusted_stores  which stores are fetched from, and which files of them
-file_names  names of artifacts as parts of paths
-formats/    the formats, and which values each of them takes
+save_load       `Artifact`; save, load and download artifacts
+store           read and write files in the store: atomically, and verified by their digest
+trusted_stores  the stores from which artifacts may be fetched
+file_names      names of artifacts as parts of paths
+formats/        the formats, and the values that each supports
 """

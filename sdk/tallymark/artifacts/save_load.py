@@ -1,6 +1,7 @@
-"""Artifacts: what a version made or was made from, saved to a store, linked to the version, and verified when loaded.
+"""`Artifact`, and functions that save, load and download artifacts.
 
-The store is a folder, or whatever fsspec reaches: `s3://bucket/models` once s3fs is installed, `gs://` with gcsfs, …
+An artifact is saved to a store, linked to a version that produced or used it, and verified when it is loaded. The store
+is a folder, or a URI for fsspec: `s3://bucket/models` if s3fs is installed, `gs://` with gcsfs, …
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tallymark.types.enums import ArtifactType
 
 if TYPE_CHECKING:
     from tallymark.artifacts.formats import Format
-    from tallymark.artifacts.store import Kept
+    from tallymark.artifacts.store import StoredFile
     from tallymark.client.blocking import Client
     from tallymark.types.artifact_info import ArtifactInfo
     from tallymark.types.resources import ModelVersion
@@ -30,12 +31,19 @@ MAX_NAME = 255
 
 
 class Artifact:
-    """Marks what a step returns as an artifact: `def train(...) -> Annotated[Estimator, Artifact("classifier")]`.
+    """Mark the result of a step as an artifact: `def train(...) -> Annotated[Estimator, Artifact("classifier")]`.
 
-    It is saved under that name, and linked to the version in force, when the step returns. `format` says how (by
-    default what the value is decides), `type` what it is. A class whose values are in no format is refused before the
-    step's function runs. If the value cannot be saved, the step fails; with `optional`, the step goes on, and the run
-    says what is missing.
+    When the step returns, its result is saved, and linked to the version in force. If the value cannot be saved, the
+    step fails; a class that no format supports is refused before the step's function is called.
+
+    Args:
+        name: The artifact's name.
+        format: The name of a format; by default the value decides it.
+        type: `data`, `model` or `deployment`; by default that of the format.
+        optional: If the value cannot be saved, report this as a problem of the run instead of failing the step.
+
+    Raises:
+        InvalidArgument, InvalidName: The name or the type is not valid.
     """
 
     def __init__(
@@ -56,14 +64,14 @@ class Artifact:
 
 
 class Prepared(NamedTuple):
-    """A value as the file or folder that is put into the store, in which format, and what it is."""
+    """A value as a file or folder for the store, with its format and type."""
 
     path: Path
     format: str
     type: ArtifactType | str
 
-    def put(self, folder: str) -> Kept:
-        """Put it into a folder of the store. Raises InvalidArgument, InvalidSetting, StoreUnavailable."""
+    def put(self, folder: str) -> StoredFile:
+        """Upload it to a folder of the store. Raises InvalidArgument, InvalidSetting, StoreUnavailable."""
         from tallymark.artifacts import store
 
         return store.put_folder(self.path, folder) if self.path.is_dir() else store.put(self.path, folder)
@@ -78,18 +86,30 @@ def save(
     format: str | None = None,  # noqa: A002 - the contract's word
     type: ArtifactType | str | None = None,  # noqa: A002 - the contract's word
 ) -> ArtifactInfo:
-    """Save a value to the store, and link it to the version that made it.
+    """Save a value to the store, and link it to the version as an artifact that it produced.
+
+    Args:
+        client: The client of the registry.
+        version: The version.
+        name: The artifact's name.
+        value: The value.
+        format: The name of a format; by default the value decides it.
+        type: `data`, `model` or `deployment`; by default that of the format.
+
+    Returns:
+        The artifact.
 
     Raises:
-        InvalidArgument: The value is in no format, or cannot be written in the one that was chosen.
-        InvalidSetting, StoreUnavailable: The store cannot be reached.
+        InvalidArgument: No format supports the value, or it cannot be written in the format.
+        InvalidSetting: The store's libraries are not installed.
+        StoreUnavailable: The store cannot be written.
     """
     from tallymark.artifacts import store
 
-    with prepared(name, value, format, type) as made:
-        kept = made.put(store.place_of(version, name))
-    about: dict[str, Any] = {"type": made.type, "digest": kept.digest, "size": kept.size, "format": made.format}
-    return client.link_artifact(version.resource_name, name, kept.uri, **about)
+    with prepared(name, value, format, type) as file:
+        stored = file.put(store.artifact_folder(version, name))
+    fields: dict[str, Any] = {"type": file.type, "digest": stored.digest, "size": stored.size, "format": file.format}
+    return client.link_artifact(version.resource_name, name, stored.uri, **fields)
 
 
 @contextmanager
@@ -99,7 +119,7 @@ def prepared(
     format: str | None,  # noqa: A002 - the contract's word
     type: ArtifactType | str | None,  # noqa: A002 - the contract's word
 ) -> Iterator[Prepared]:
-    """Give the value as a file, which is gone afterwards, or as the folder that it names. Raises InvalidArgument."""
+    """Yield the value as a temporary file, or as the folder at its path. Raises InvalidArgument, StoreUnavailable."""
     from tallymark.artifacts import formats
 
     checked_name(name, "save(name=...)")
@@ -118,7 +138,7 @@ def prepared(
 
 
 def checked_name(name: object, what: str) -> str:
-    """Return the name of an artifact, if it is one. Raises InvalidArgument, InvalidName."""
+    """Return the name of an artifact after checking it. Raises InvalidArgument, InvalidName."""
     found = arguments.text(name, what)
     if not 1 <= len(found) <= MAX_NAME or found.strip() != found or any(ch in "/@=:" or ord(ch) < 32 for ch in found):
         raise InvalidName(
@@ -129,7 +149,7 @@ def checked_name(name: object, what: str) -> str:
 
 
 def type_of(value: ArtifactType | str) -> ArtifactType:
-    """Return what an artifact is. Raises InvalidArgument."""
+    """Return the type of an artifact as an enum. Raises InvalidArgument."""
     try:
         return ArtifactType(value)
     except ValueError:
@@ -151,27 +171,28 @@ def _write(value: object, chosen: Format, path: Path) -> None:
 
 
 def load(artifact: ArtifactInfo, *, format: str | None = None, trusted: Sequence[str] = ()) -> Any:  # noqa: A002 - as above
-    """Return the value that was saved, after its bytes were verified.
-
-    A file or folder comes back as the path of a copy in a temporary folder, which is removed when this process ends;
-    `download` fetches one that stays.
+    """Load the value of an artifact, and verify its digest.
 
     Args:
-        artifact: what was linked.
-        format: how to read it, if the link does not say; `joblib`, a pickle, must be named here.
-        trusted: types that a file in the format skops may hold, beside those of scikit-learn, LightGBM and XGBoost
-            (`tallymark.artifacts.formats.trusted_types`) and of the setting `trusted_types`: qualified names, or
-            `my_package.*`.
+        artifact: The artifact.
+        format: The format, if not that of the link; `joblib`, a pickle, must be named here.
+        trusted: Types that a file in the format skops may contain, in addition to those of scikit-learn, LightGBM and
+            XGBoost (`tallymark.artifacts.formats.trusted_types`) and of the setting `trusted_types`: qualified names,
+            or `my_package.*`.
+
+    Returns:
+        The value. A file or folder is returned as the path of a copy in a temporary folder, which is removed when this
+        process ends; `download` creates a copy that stays.
 
     Raises:
-        DigestMismatch: the bytes are not those that were linked.
-        InvalidArgument: the file is not of its format, or holds types that are not trusted.
-        StoreUnavailable: the store cannot be reached.
-
+        DigestMismatch: The bytes are not those that were linked.
+        InvalidArgument: The file is not in its format, or contains types that are not trusted.
+        StoreNotTrusted: The artifact is outside the stores that the settings trust.
+        StoreUnavailable: The store cannot be read.
     """
     from tallymark.artifacts import formats
 
-    chosen = formats.format_named(format or artifact.format, artifact, asked=format is not None)
+    chosen = formats.format_named(format or artifact.format, artifact, is_explicit=format is not None)
     if chosen.name in (formats.FILE, formats.FOLDER):
         return download(artifact, _folder_until_exit())
     chosen.check_installed()
@@ -190,7 +211,7 @@ def _folder_until_exit() -> Path:
     folder, process = tempfile.mkdtemp(prefix="tallymark-"), os.getpid()
 
     def remove() -> None:
-        # A child that was made by fork ends before its parent, whose folder it is.
+        # The child of a fork inherits this handler, but the folder belongs to its parent.
         if os.getpid() == process:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -199,13 +220,21 @@ def _folder_until_exit() -> Path:
 
 
 def download(artifact: ArtifactInfo, folder: Path, *, force: bool = False) -> Path:
-    """Fetch the artifact's file or folder into the folder, under the artifact's name, and verify it.
+    """Download the file or folder of an artifact, and verify its digest.
+
+    Args:
+        artifact: The artifact.
+        folder: The target folder, created if it does not exist.
+        force: Replace an existing file or folder.
+
+    Returns:
+        The path of the downloaded file or folder.
 
     Raises:
-        AlreadyExists: something of that name is there, and `force` does not say to replace it.
-        DigestMismatch: the bytes are not those that were linked.
-        StoreUnavailable: the store cannot be reached.
-
+        AlreadyExists: The file or folder exists, and `force` is False.
+        DigestMismatch: The bytes are not those that were linked.
+        StoreNotTrusted: The artifact is outside the stores that the settings trust.
+        StoreUnavailable: The store cannot be read.
     """
     from tallymark.artifacts import formats, store
 
@@ -219,7 +248,7 @@ def download(artifact: ArtifactInfo, folder: Path, *, force: bool = False) -> Pa
 
 
 def file_name(artifact: ArtifactInfo) -> str:
-    """Return what the artifact's file is called: its name, as far as a file may be called so, with its ending."""
+    """Return the name of the artifact's file: its own name as a valid file name, with the suffix of its format."""
     stem = "".join(ch if ch.isalnum() or ch in " ._-+=@," else "_" for ch in artifact.name).rstrip(". ")
     if not stem or stem[0] in ".-~":
         stem = f"_{stem.lstrip('.-~')}"

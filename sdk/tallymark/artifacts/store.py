@@ -1,4 +1,4 @@
-"""Where artifacts lie: files written whole or not at all, and verified by their SHA-256 when they are read."""
+"""The store of artifacts: write files atomically, and verify their SHA-256 when they are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallymark.artifacts.file_names import ending, segment
-from tallymark.artifacts.trusted_stores import check_trusted, opened, uri_of
+from tallymark.artifacts.trusted_stores import check_trusted, open_for_reading, uri_of
 from tallymark.errors import (
     AlreadyExists,
     DigestMismatch,
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from tallymark.types.resources import ModelVersion
 
 CHUNK = 1024 * 1024
-# Shorter transfers are over before a progress bar is read.
-LONG = 16 * CHUNK
+# The minimum size in bytes for a progress bar.
+MIN_PROGRESS_SIZE = 16 * CHUNK
 ALGORITHM = "sha256"
-# Of a file that was linked without its size, in bytes.
-MAX_UNKNOWN = 1024 * CHUNK
-# What has been broken, such as md5, verifies nothing.
+# The maximum size in bytes of a file that was linked without a size.
+MAX_UNKNOWN_SIZE = 1024 * CHUNK
+# Broken algorithms, such as md5, are not accepted.
 _ALGORITHMS = {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"}
-# What a folder on another machine answers while that machine is away. Anything else that a folder answers, such as that
-# it is full or cannot be written, is not mended by waiting.
-_AWAY = {
+# The errors of a network folder while its server is unavailable. Other errors of folders, such as a full disk, are not
+# temporary.
+_OUTAGE_ERRNOS = {
     errno.EIO,
     errno.ESTALE,
     errno.ETIMEDOUT,
@@ -55,8 +55,8 @@ _AWAY = {
 _EXTRAS = "artifacts need fsspec and tqdm: pip install 'tallymark[artifacts]'"
 
 
-class Kept(NamedTuple):
-    """Where a file lies in the store, its digest, and its size in bytes."""
+class StoredFile(NamedTuple):
+    """The URI of a file in the store, its digest, and its size in bytes."""
 
     uri: str
     digest: str
@@ -64,9 +64,9 @@ class Kept(NamedTuple):
 
 
 def check_ready() -> None:
-    """Raise InvalidSetting if nothing could be saved: a library of the store is not installed."""
+    """Raise InvalidSetting if a library of the store is not installed."""
     try:
-        import tqdm  # noqa: F401 - whether it is there
+        import tqdm  # noqa: F401 - only checks that it is installed
         from fsspec import get_filesystem_class
     except ImportError:
         raise InvalidSetting(_EXTRAS) from None
@@ -77,38 +77,38 @@ def check_ready() -> None:
         raise InvalidSetting(_no_driver(found, error)) from None
 
 
-def place_of(version: ModelVersion, name: str) -> str:
+def artifact_folder(version: ModelVersion, name: str) -> str:
     """Return the folder in the store for an artifact of the version."""
-    return place_in(root(), version.resource_name, name)
+    return artifact_folder_in(root(), version.resource_name, name)
 
 
-def place_in(root: str, version: str, name: str) -> str:
-    """Return the folder in a store for an artifact of the version of that resource name."""
+def artifact_folder_in(root: str, version: str, name: str) -> str:
+    """Return the folder in the store `root` for an artifact of the version with this resource name."""
     _, project, _, model, _, number = version.split("/")
     return "/".join([root, *(segment(part) for part in (project, model, number, name))])
 
 
-def fingerprint(path: Path) -> Kept:
-    """Return digest and size of a file or folder as it would be kept, nowhere yet. Raises InvalidArgument."""
+def fingerprint(path: Path) -> StoredFile:
+    """Return the digest and size of a file or folder without saving it; the URI is empty. Raises InvalidArgument."""
     if not path.is_dir():
-        return Kept("", f"{ALGORITHM}:{_digest_of(path)}", path.stat().st_size)
+        return StoredFile("", f"{ALGORITHM}:{_digest_of(path)}", path.stat().st_size)
     manifest = _manifest_of(path)
-    with _written(manifest) as written:
-        return Kept("", f"{ALGORITHM}:{_digest_of(written)}", manifest.size)
+    with _manifest_file(manifest) as written:
+        return StoredFile("", f"{ALGORITHM}:{_digest_of(written)}", manifest.size)
 
 
-def put(path: Path, folder: str) -> Kept:
-    """Put a file into a folder of the store, under the beginning of its digest; StoreUnavailable."""
+def put(path: Path, folder: str) -> StoredFile:
+    """Save a file in a folder of the store, named by its digest. Raises InvalidArgument, StoreUnavailable."""
     digest = _digest_of(path)
     return _put(path, f"{folder}/{digest[:16]}{ending(path.suffix)}", digest)
 
 
-def put_folder(path: Path, folder: str) -> Kept:
-    """Put the files of a folder into the store, and a manifest of them; InvalidArgument, StoreUnavailable."""
+def put_folder(path: Path, folder: str) -> StoredFile:
+    """Save the files of a folder in the store, and a manifest of them. Raises InvalidArgument, StoreUnavailable."""
     manifest = _manifest_of(path)
     for member in manifest.files:
         _put(path / member.path, f"{folder}/files/{member.sha256}", member.sha256)
-    with _written(manifest) as written:
+    with _manifest_file(manifest) as written:
         return put(written, folder)._replace(size=manifest.size)
 
 
@@ -121,8 +121,8 @@ def _manifest_of(path: Path) -> Manifest:
 
 
 @contextmanager
-def _written(manifest: Manifest) -> Iterator[Path]:
-    """Give the manifest as a file, which is gone afterwards."""
+def _manifest_file(manifest: Manifest) -> Iterator[Path]:
+    """Yield the manifest as a temporary file."""
     from tallymark.artifacts.formats.folders import write_manifest
 
     with tempfile.TemporaryDirectory(prefix="tallymark-") as temporary:
@@ -132,33 +132,32 @@ def _written(manifest: Manifest) -> Iterator[Path]:
 
 
 def get(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> None:
-    """Fetch an artifact to a file, which appears when it is whole and verified.
+    """Download an artifact to a file, which appears when it is complete and verified.
 
     Raises:
-        AlreadyExists: there is a file, and `force` does not say to replace it.
-        DigestMismatch: the bytes are not those that were linked.
-        StoreNotTrusted: they lie outside of the stores that the settings trust.
-        StoreUnavailable: they cannot be read.
-
+        AlreadyExists: The file exists, and `force` is False.
+        DigestMismatch: The bytes are not those that were linked.
+        StoreNotTrusted: The artifact is outside the stores that the settings trust.
+        StoreUnavailable: The store cannot be read.
     """
     _check_free(target, force=force)
-    with _beside(target) as temporary:
-        _get(artifact.uri, artifact.digest, artifact.size, temporary, _said(artifact))
-        _place(temporary, target, force=force)
+    with _temporary_file(target) as temporary:
+        _get(artifact.uri, artifact.digest, artifact.size, temporary, _label(artifact))
+        _move_into_place(temporary, target, force=force)
 
 
 def get_folder(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> None:
-    """Fetch a folder, which appears when every file of it is there and verified. Raises as `get`."""
+    """Download a folder, which appears when all files are complete and verified. Raises as `get` does."""
     from tallymark.artifacts.formats.folders import MAX_MANIFEST, read_manifest
 
     _check_free(target, force=force)
     temporary = Path(tempfile.mkdtemp(prefix=".tallymark-", dir=target.parent))
     try:
-        _get(artifact.uri, artifact.digest, MAX_MANIFEST, temporary / "manifest", _said(artifact))
+        _get(artifact.uri, artifact.digest, MAX_MANIFEST, temporary / "manifest", _label(artifact))
         manifest = read_manifest(temporary / "manifest")
-        if manifest.size > (artifact.size or MAX_UNKNOWN):
+        if manifest.size > (artifact.size or MAX_UNKNOWN_SIZE):
             raise DigestMismatch(
-                f"the folder at {artifact.uri} has {manifest.size:,} bytes, and {_said(artifact)} was linked with"
+                f"the folder at {artifact.uri} has {manifest.size:,} bytes, and {_label(artifact)} was linked with"
                 f" {artifact.size:,}: do not use it, or save the folder again"
             )
         content = temporary / "content"
@@ -166,10 +165,10 @@ def get_folder(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> 
         for name in manifest.empty:
             (content / name).mkdir(parents=True)
         for member in manifest.files:
-            place = content / member.path
-            place.parent.mkdir(parents=True, exist_ok=True)
+            path = content / member.path
+            path.parent.mkdir(parents=True, exist_ok=True)
             uri = f"{artifact.uri.rpartition('/')[0]}/files/{member.sha256}"
-            _get(uri, f"{ALGORITHM}:{member.sha256}", member.size, place, f"{member.path} of {_said(artifact)}")
+            _get(uri, f"{ALGORITHM}:{member.sha256}", member.size, path, f"{member.path} of {_label(artifact)}")
         if force and target.is_dir():
             target.rename(temporary / "replaced")
         _check_free(target, force=False)
@@ -184,8 +183,8 @@ def _check_free(target: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """Give a file in the folder of the target, which is gone afterwards."""
+def _temporary_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary file in the folder of the target."""
     handle, name = tempfile.mkstemp(prefix=".tallymark-", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     try:
@@ -195,8 +194,8 @@ def _beside(target: Path) -> Iterator[Path]:
             Path(name).unlink()
 
 
-def _place(temporary: Path, target: Path, *, force: bool) -> None:
-    """Give the file its name, without taking that of another which has come meanwhile."""
+def _move_into_place(temporary: Path, target: Path, *, force: bool) -> None:
+    """Move the file to its target; without `force`, fail if the target was created meanwhile."""
     umask = os.umask(0)
     os.umask(umask)
     temporary.chmod(0o666 & ~umask)
@@ -213,24 +212,24 @@ def _place(temporary: Path, target: Path, *, force: bool) -> None:
         temporary.rename(target)
 
 
-def _put(path: Path, uri: str, digest: str) -> Kept:
+def _put(path: Path, uri: str, digest: str) -> StoredFile:
     size = path.stat().st_size
-    # A transaction is of a file system as a whole, so each thread that saves has one of its own.
-    with _store(uri, skip_instance_cache=True) as (files, place):
-        if not (files.exists(place) and files.size(place) == size):
-            _make_root(files, uri)
-            files.makedirs(files._parent(place), exist_ok=True)  # noqa: SLF001 - as fsspec's own commands do
-            checked = hashlib.new(ALGORITHM)
-            # A file that is half written never has the name of a whole one.
-            with files.transaction, path.open("rb") as source, files.open(place, "wb") as target:
-                _copy(source.read, _both(target.write, checked.update), size, f"saving {path.name}")
-                if checked.hexdigest() != digest:
+    # A transaction covers a whole fsspec file system, so each call needs an instance of its own.
+    with _store(uri, skip_instance_cache=True) as (files, stored):
+        if not (files.exists(stored) and files.size(stored) == size):
+            _create_root(files, uri)
+            files.makedirs(files._parent(stored), exist_ok=True)  # noqa: SLF001 - as fsspec's own commands do
+            digester = hashlib.new(ALGORITHM)
+            # With a transaction, an incomplete file never has the final name.
+            with files.transaction, path.open("rb") as source, files.open(stored, "wb") as target:
+                _copy(source.read, _write_to_both(target.write, digester.update), size, f"saving {path.name}")
+                if digester.hexdigest() != digest:
                     raise InvalidArgument(f"{path} was changed while it was saved; save it once it is whole")
-    return Kept(uri, f"{ALGORITHM}:{digest}", size)
+    return StoredFile(uri, f"{ALGORITHM}:{digest}", size)
 
 
-def _make_root(files: Any, uri: str) -> None:
-    """Make the folder of the store, if it is on this machine and missing: for its owner alone."""
+def _create_root(files: Any, uri: str) -> None:
+    """Create a local store's folder if it does not exist, readable only for its owner."""
     if "file" in files.protocol and uri.startswith(f"{root()}/"):
         folder = Path(files._strip_protocol(root()))  # noqa: SLF001 - as fsspec's own commands do
         if not folder.exists():
@@ -239,16 +238,16 @@ def _make_root(files: Any, uri: str) -> None:
 
 
 def _get(uri: str, digest: str, size: int, target: Path, what: str) -> None:
-    """Fetch a file of at most `size` bytes, 0 if that is not known, and verify it."""
+    """Download a file of at most `size` bytes, 0 if unknown, and verify its digest."""
     check_trusted(uri, current())
-    limit = size or MAX_UNKNOWN
+    limit = size or MAX_UNKNOWN_SIZE
     algorithm, _, expected = digest.partition(":")
-    checked = hashlib.new(algorithm) if algorithm in _ALGORITHMS else None
-    update = checked.update if checked is not None else _ignore
-    with _store(uri) as (files, place), target.open("wb") as written, opened(files, place) as source:
-        fetched = _copy(source.read, _both(written.write, update), size, f"loading {what}", limit)
-    if fetched > limit or checked is None or checked.hexdigest() != expected:
-        found = f"{algorithm}:{checked.hexdigest()}" if checked is not None else "nothing that could be compared"
+    digester = hashlib.new(algorithm) if algorithm in _ALGORITHMS else None
+    update = digester.update if digester is not None else _ignore
+    with _store(uri) as (files, stored), target.open("wb") as written, open_for_reading(files, stored) as source:
+        fetched = _copy(source.read, _write_to_both(written.write, update), size, f"loading {what}", limit)
+    if fetched > limit or digester is None or digester.hexdigest() != expected:
+        found = f"{algorithm}:{digester.hexdigest()}" if digester is not None else "nothing that could be compared"
         if fetched > limit:
             larger = "it was" if size else f"{limit:,} bytes, and was linked without a size"
             found = f"nothing that could be compared, for it is larger than {larger}"
@@ -258,15 +257,15 @@ def _get(uri: str, digest: str, size: int, target: Path, what: str) -> None:
         )
 
 
-def _said(artifact: ArtifactInfo) -> str:
+def _label(artifact: ArtifactInfo) -> str:
     return f"{artifact.name}@{artifact.ordinal} of {artifact.model} No.{artifact.number}"
 
 
 def _ignore(_: bytes) -> None:
-    """Do nothing with the bytes."""
+    """Ignore the bytes."""
 
 
-def _both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -> Callable[[bytes], None]:
+def _write_to_both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -> Callable[[bytes], None]:
     def write(chunk: bytes) -> None:
         first(chunk)
         second(chunk)
@@ -277,11 +276,11 @@ def _both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -
 def _copy(
     read: Callable[[int], bytes], write: Callable[[bytes], object], size: int, what: str, limit: int | None = None
 ) -> int:
-    """Copy until the end, or until more has come than the limit; return how much has come."""
+    """Copy up to the end, or until the limit is exceeded. Return the number of bytes read."""
     from tqdm import tqdm
 
-    shown, done = size >= LONG and sys.stderr.isatty(), 0
-    with tqdm(total=size or None, unit="B", unit_scale=True, desc=what, disable=not shown, leave=False) as bar:
+    has_bar, done = size >= MIN_PROGRESS_SIZE and sys.stderr.isatty(), 0
+    with tqdm(total=size or None, unit="B", unit_scale=True, desc=what, disable=not has_bar, leave=False) as bar:
         while chunk := read(CHUNK):
             done += len(chunk)
             if limit is not None and done > limit:
@@ -297,13 +296,13 @@ def _digest_of(path: Path) -> str:
 
 
 def root() -> str:
-    """Return the uri of the store in force."""
+    """Return the URI of the store in the settings."""
     return uri_of(current().store)
 
 
-def may_come_back(error: StoreUnavailable) -> bool:
-    """Return whether the store in force is one that is away for a while, and not a folder that cannot be written."""
-    return not root().startswith("file:") or getattr(error.__cause__, "errno", None) in _AWAY
+def is_temporary(error: StoreUnavailable) -> bool:
+    """Return whether the error may go away by itself, unlike that of a local folder that cannot be written."""
+    return not root().startswith("file:") or getattr(error.__cause__, "errno", None) in _OUTAGE_ERRNOS
 
 
 def _no_driver(uri: str, error: Exception) -> str:
@@ -312,22 +311,22 @@ def _no_driver(uri: str, error: Exception) -> str:
 
 @contextmanager
 def _store(uri: str, **options: bool) -> Iterator[tuple[Any, str]]:
-    """Give the file system of a uri, and the path on it."""
+    """Yield the file system of a URI, and the path on it. Raises InvalidSetting, StoreUnavailable."""
     try:
-        import tqdm  # noqa: F401 - whether it is there
+        import tqdm  # noqa: F401 - only checks that it is installed
         from fsspec.core import url_to_fs
     except ImportError:
         raise InvalidSetting(_EXTRAS) from None
     try:
-        files, place = url_to_fs(uri, **options)
+        files, path = url_to_fs(uri, **options)
     except (ImportError, ValueError) as error:
         raise InvalidSetting(_no_driver(uri, error)) from None
     except Exception as error:
         raise StoreUnavailable(f"{uri} cannot be read or written: {error!r}") from error
     try:
-        yield files, place
+        yield files, path
     except TallymarkError:
         raise
     except Exception as error:
-        # Drivers raise what their libraries raise, not only OSError.
+        # Drivers raise the errors of their libraries, not only OSError.
         raise StoreUnavailable(f"{uri} cannot be read or written: {error}") from error

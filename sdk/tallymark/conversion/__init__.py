@@ -1,4 +1,4 @@
-"""Any Python value as one that the registry keeps: None, bool, int, float, str, datetime, Uri, list or dict.
+"""Convert any Python value to a type of the registry: None, bool, int, float, str, datetime, Uri, list or dict.
 
 | value | is recorded as |
 | --- | --- |
@@ -24,15 +24,15 @@
 | tables | `DataFrame (200000, 20)` |
 | iterators, and whatever else | in parameters the name of its class; in metadata it is left out |
 
-A conversion never raises, whatever the value does, never reads an iterator, and says what it left out or changed.
+A conversion never raises, never consumes an iterator, and reports what it left out or changed.
 
-recordable   metadata, parameters and metrics of a program as they are recorded
-convert      one conversion: how much of a value is recorded, and what is left out of it
-converters   how each type becomes a value
-arrays       arrays, tensors, series and tables
+recordable   convert metadata, parameters and metrics of a program
+convert      convert one value within limits
+converters   the converters of types
+arrays       convert arrays, tensors, series and tables
 fields       the fields of dataclasses and the like
-vocabulary   what a conversion and the converters of types speak of
-secrecy      which names and types say that their values are secrets
-redaction    secrets in texts are replaced
-problems     what of a run could not be recorded, collected
+vocabulary   the types that a conversion and the converters share
+secrecy      classify names and types whose values are secrets
+redaction    replace secrets in texts
+problems     the recording problems of a run
 """  # noqa: E501 - the table is read as it stands

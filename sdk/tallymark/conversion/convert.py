@@ -1,4 +1,4 @@
-"""One conversion of a value: how much is recorded, what is left out or only described, and which secrets it hides."""
+"""Convert one value: limit its size, redact secrets, and collect what is left out or only described."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from tallymark.conversion.converters import known
-from tallymark.conversion.redaction import REDACTED, Arguments, is_folder, looks_random, redacted_text, remember
+from tallymark.conversion.converters import secrecy_and_converter
+from tallymark.conversion.redaction import REDACTED, Arguments, is_folder, looks_random, redacted_text, remember_secret
 from tallymark.conversion.secrecy import Secrecy, secrecy_of
 from tallymark.conversion.vocabulary import (
     LEFT_OUT,
@@ -24,16 +24,16 @@ from tallymark.conversion.vocabulary import (
 )
 from tallymark.types.resources import Value
 
-# As deep as the service lets lists and mappings lie in each other.
+# The limit of the service for the nesting of lists and mappings.
 MAX_DEPTH = 16
-# Of all values together, as many items may be read as this many of them may have.
-MOST_LIMITS = 8
-# A secret that a cut would make unrecognisable is recognised first.
-_BEYOND_CUT = 4_096
+# All values together may have this many times the items of one value.
+MAX_TOTAL_FACTOR = 8
+# Text is redacted before it is cut, with this many more characters, so that a secret at the cut is recognised.
+EXTRA_FOR_REDACTION = 4_096
 
 
 class Conversion:
-    """One conversion. `losses` says what was left out or changed, `weight` is at least the size as JSON."""
+    """One conversion. `losses` are what was left out or changed; `weight` is an upper bound of the size as JSON."""
 
     def __init__(self, limits: Limits, *, redacts: bool) -> None:
         self.limits = limits
@@ -41,24 +41,24 @@ class Conversion:
         self.weight = 0
         self._redacts = redacts
         self._items_left = limits.items
-        self._in_all = 0
-        self._within: set[int] = set()
+        self._items_total = 0
+        self._open_containers: set[int] = set()
 
     def value(self, value: Any, place: Place = Place()) -> Value | LeftOut:  # noqa: B008 - it is immutable
         """Return the value as it is recorded. Never raises."""
         self.weight += 24
         kind = type(value)
         if kind is float or kind is bool or value is None:
-            return value  # type: ignore[no-any-return]  # compared by its type - which mypy does not follow
+            return value  # type: ignore[no-any-return]  # narrowed by `type(value)` - which mypy does not follow
         try:
             return self._value(kind, value, place)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except BaseException as error:  # noqa: BLE001 - a value may raise anything, such as the panics of Rust's libraries
+        except BaseException as error:  # noqa: BLE001 - a value may raise anything, such as a panic of a Rust library
             return self.left_out(place, f"reading it raised {type_name(type(error))}", kind)
 
     def _value(self, kind: type, value: Any, place: Place) -> Value | LeftOut:
-        secrecy, converter = known(kind)
+        secrecy, converter = secrecy_and_converter(kind)
         if self._redacts and secrecy is not Secrecy.NONE:
             if secrecy is Secrecy.ALL:
                 return REDACTED
@@ -68,31 +68,32 @@ class Conversion:
         return converter(self, value, place)
 
     def left_out(self, place: Place, problem: str, kind: type | None = None) -> Value | LeftOut:
-        """Count a loss, and return what stands in place of the value."""
+        """Add a loss, and return a placeholder for the value."""
         self.losses.append(Loss(place.path, problem))
         return type_name(kind) if self.limits.describes and kind is not None else LEFT_OUT
 
     def opaque(self, place: Place, description: str, problem: str) -> Value | LeftOut:
-        """Return the description of what is data rather than a fact: enough of a parameter, a loss elsewhere."""
+        """Return a description for a value without a recordable form: enough for a parameter, a loss in metadata."""
         if self.limits.describes:
             return self.text(description, place)
         self.losses.append(Loss(place.path, problem))
         return LEFT_OUT
 
     def described(self, place: Place, description: str, problem: str) -> Value | LeftOut:
-        """Return the description of what is too large, which is a loss; of what may not be left out unseen, none."""
+        """Return a description for a value that is too large; in metadata this is a loss, in parameters it is not."""
         if self.limits is not PARAMETERS:
             self.losses.append(Loss(place.path, problem))
         return self.text(description, place)
 
     def text(self, value: str, place: Place) -> Value:
-        """Return text that can be sent, without secrets."""
+        """Return text that can be encoded, without secrets, and cut to the limit."""
         text, most = str.__str__(value), self.limits.text
         if self._redacts:
             if place.is_secret and text:
-                remember(text)
+                remember_secret(text)
                 return REDACTED
-            text = redacted_text(text if len(text) <= most + _BEYOND_CUT else text[: most + _BEYOND_CUT])
+            limit = most + EXTRA_FOR_REDACTION
+            text = redacted_text(text if len(text) <= limit else text[:limit])
         if not text.isascii():
             text = self._encodable(text, place)
         if "\0" in text:
@@ -113,22 +114,22 @@ class Conversion:
         return text
 
     def items(self, values: Iterable[Any], count: int, kind: type, place: Place) -> Value | LeftOut:
-        """Return a list of the values, of which there are `count`."""
+        """Return a list of the first `count` values."""
         what = f"{type_name(kind)} ({count:,} items)"
         if count > self._items_left or place.depth >= MAX_DEPTH:
             return self._too_much(place, what)
-        if id(values) in self._within:
+        if id(values) in self._open_containers:
             return self.left_out(place, "it contains itself", kind)
         self._items_left -= count
-        self._within.add(id(values))
+        self._open_containers.add(id(values))
         try:
             found = self._items(list(islice(values, count)), kind, place)
         finally:
-            self._within.discard(id(values))
+            self._open_containers.discard(id(values))
         return [item for item in found if not isinstance(item, LeftOut)]
 
     def _items(self, values: list[Any], kind: type, place: Place) -> list[Value | LeftOut]:
-        """Convert the items. A pair of a name and a value is taken as an entry, and a list may be a command line."""
+        """Convert the items. Treat a pair of a name and a value as an entry, a list with flags as a command line."""
         if self._redacts and not place.is_secret and issubclass(kind, list | tuple | deque):
             is_pair = len(values) == 2 and (issubclass(kind, tuple) or isinstance(("", *place.path)[-1], int))
             if is_pair and type(values[0]) is str and not values[0].startswith("-"):
@@ -144,19 +145,19 @@ class Conversion:
         for index, value in enumerate(values):
             if issubclass(type(value), str) or type(value) is int:
                 text = str.__str__(value) if type(value) is not int else str(value)
-                shown = command.shown(text)
-                found.append(self.value(value if shown == text else shown, place.of(index)))
+                redacted = command.redacted(text)
+                found.append(self.value(value if redacted == text else redacted, place.of(index)))
             else:
                 found.append(self.value(value, place.of(index)))
         return found
 
     def entries(self, owner: object, pairs: Iterable[tuple[Any, Any]], kind: type, place: Place) -> Value | LeftOut:
-        """Return a mapping of the pairs, the entries of the owner."""
+        """Return a mapping of the pairs, which are the entries of `owner`."""
         if place.depth >= MAX_DEPTH:
             return self._too_much(place, type_name(kind))
-        if id(owner) in self._within:
+        if id(owner) in self._open_containers:
             return self.left_out(place, "it contains itself", kind)
-        self._within.add(id(owner))
+        self._open_containers.add(id(owner))
         found: dict[str, Value] = {}
         try:
             for key, value in pairs:
@@ -167,15 +168,15 @@ class Conversion:
                 left = self._items_left
                 self._entry(found, key, value, place)
                 if place.depth == 0:
-                    self._neighbours_left(left)
+                    self._restore_limit(left)
         finally:
-            self._within.discard(id(owner))
+            self._open_containers.discard(id(owner))
         return found
 
-    def _neighbours_left(self, before: int) -> None:
-        """Let a value that is too large cost itself, and not its neighbours, until all of it is far too large."""
-        self._in_all += before - self._items_left
-        if self._in_all < MOST_LIMITS * self.limits.items:
+    def _restore_limit(self, before: int) -> None:
+        """Give each top-level entry the full limit of items, until all entries together exceed MAX_TOTAL_FACTOR."""
+        self._items_total += before - self._items_left
+        if self._items_total < MAX_TOTAL_FACTOR * self.limits.items:
             self._items_left = before
 
     def _entry(self, found: dict[str, Value], key: Any, value: Any, place: Place) -> None:
@@ -193,7 +194,7 @@ class Conversion:
             found[name] = converted
 
     def _named(self, name: str, value: Any, place: Place) -> Value | LeftOut:
-        """Return the value of that name, without secrets."""
+        """Return the value with this name, redacted if the name marks a secret."""
         secrecy = secrecy_of(name) if self._redacts else Secrecy.NONE
         if secrecy is Secrecy.NONE:
             return self.value(value, place)
@@ -205,11 +206,11 @@ class Conversion:
         if isinstance(converted, str):
             if is_folder(name, converted) or (secrecy is Secrecy.RANDOM and not looks_random(converted)):
                 return converted
-            remember(converted)
+            remember_secret(converted)
         return converted if secrecy is Secrecy.RANDOM and not isinstance(converted, str) else REDACTED
 
     def _key(self, key: Any, place: Place) -> str | None:
-        """Return the key as text; None when it cannot be one."""
+        """Return the key as text; None if it cannot be converted."""
         if issubclass(type(key), datetime):
             return str(key.isoformat())
         alone = Conversion(Limits(MAX_KEY, 10, describes=False), redacts=False)

@@ -1,6 +1,6 @@
-"""How each type becomes a value that the registry keeps, as the table of `tallymark.conversion` says.
+"""The converters of types, as the table in `tallymark.conversion` describes them.
 
-Types of other packages are recognised by where they say they are from, so that none of them is imported.
+Types of other packages are recognised by package and name, so that no package is imported.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tallymark.types.resources import Value
 
 MAX_DIGITS = 4_000
 MAX_HASHED = 64 * 2**20
-# Longer sequences than Python's own may read each item from a disk.
+# For sequences of other libraries, which may read each item from disk.
 MAX_SEQUENCE = 1_000
 _INT64 = 2**63
 
 Converter = Callable[[Converting, Any, Place], Value | LeftOut]
 
 
-def known(kind: type) -> tuple[Secrecy, Converter | None]:
-    """Return what the type's name says of its values, and what converts them; None when nothing does."""
+def secrecy_and_converter(kind: type) -> tuple[Secrecy, Converter | None]:
+    """Return the secrecy of the type's name, and the converter of its values, None if there is none."""
     found = _known.get(kind)
     if found is None:
         found = _known[kind] = (secrecy_of_type(kind), _converter_of(kind))
@@ -56,7 +56,7 @@ def _converter_of(kind: type) -> Converter | None:
 
 
 def _names_of(kind: type) -> list[str]:
-    """The type and those that it extends, as `pandas.Timestamp`: by package, for modules within it move."""
+    """Return the names of the type and its bases, such as `pandas.Timestamp`, without modules inside the package."""
     return [f"{arrays.package_of(each)}.{type_name(each)}" for each in kind.__mro__]
 
 
@@ -82,7 +82,7 @@ def _uri(conversion: Converting, value: str, place: Place) -> Value:
 
 
 def _datetime(conversion: Converting, value: datetime, place: Place) -> Value:
-    # Subclasses such as pandas' have an astimezone of their own, which refuses what has no time zone.
+    # `astimezone` of subclasses, such as that of pandas, raises for times without a time zone.
     parts = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
     moment = datetime(*parts, tzinfo=value.tzinfo, fold=value.fold)
     try:
@@ -126,11 +126,11 @@ def _range(conversion: Converting, value: range, place: Place) -> Value | LeftOu
 
 def _set(conversion: Converting, value: set[Any], place: Place) -> Value | LeftOut:
     found = conversion.items(value, len(value), type(value), place)
-    return sorted(found, key=_order) if isinstance(found, list) else found
+    return sorted(found, key=_sort_key) if isinstance(found, list) else found
 
 
-def _order(item: Value) -> tuple[int, Any]:
-    """Numbers before texts before the rest, each comparable with its like; of which is NaN, comparable with none."""
+def _sort_key(item: Value) -> tuple[int, Any]:
+    """Return a sort key: numbers before texts before the rest, which includes NaN."""
     if isinstance(item, int | float) and not math.isnan(item):
         return 0, item
     return (1, item) if isinstance(item, str) else (2, repr(item))
@@ -146,13 +146,13 @@ def _fields(conversion: Converting, value: Any, place: Place) -> Value | LeftOut
 
 
 def _read(conversion: Converting, value: Any, place: Place) -> Iterator[tuple[str, Any]]:
-    """The fields with their values; one that cannot be read costs itself."""
+    """Yield the fields with their values; a field that cannot be read is left out."""
     for name in fields.names_of(value):
         try:
             found = getattr(value, name)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except BaseException as error:  # noqa: BLE001 - as of any value
+        except BaseException as error:  # noqa: BLE001 - a property may raise anything
             conversion.left_out(place.of(name), f"reading it raised {type_name(type(error))}")
         else:
             yield name, found
@@ -183,7 +183,7 @@ def _path(conversion: Converting, value: PathLike[Any], place: Place) -> Value:
     return conversion.text(fsdecode(fspath(value)), place)
 
 
-def _as_text(conversion: Converting, value: Any, place: Place) -> Value:
+def _to_text(conversion: Converting, value: Any, place: Place) -> Value:
     return conversion.text(str(value), place)
 
 
@@ -221,7 +221,7 @@ _BY_NAME: dict[str, Converter] = {
                 "collections.UserString",
             ),
         ),
-        _as_text,
+        _to_text,
     ),
 }
 # In this order: an IntEnum is an int, a pandas.Timestamp a datetime, and a datetime a date.
@@ -251,5 +251,5 @@ _EXACT: dict[type, Converter] = {
     types.MethodType: _qualified,
     types.ModuleType: _qualified,
 }
-# What was found of each type, since finding it takes longer than a conversion.
+# A cache, because finding the converter takes longer than a conversion.
 _known: WeakKeyDictionary[type, tuple[Secrecy, Converter | None]] = WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""What of a run could not be recorded: collected while the run goes on, reported when it ends."""
+"""The recording problems of a run: collected during the run, reported at its end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 from tallymark.types.recording_problem import RecordingProblem
 
-# As many different problems as the service keeps of one run.
+# The limit of the service for different problems of one run.
 MAX_PROBLEMS = 100
 MAX_TEXT = 1000
 
 
 class RecordingProblems:
-    """The problems of one run. Safe to use from several threads."""
+    """The recording problems of one run. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,8 +21,8 @@ class RecordingProblems:
         self._unreported: dict[tuple[str, str], int] = {}
 
     def add(self, subject: str, problem: str, count: int = 1) -> None:
-        """Count a problem, without the secrets in its words. Never raises: recording must not break a training."""
-        from tallymark.conversion.redaction import redacted_error  # light programs have no problems
+        """Add a problem, without secrets in its text. Never raises, because recording must not break a training."""
+        from tallymark.conversion.redaction import redacted_error  # imported late, since most runs have no problems
 
         subject, problem = redacted_error(subject[: 2 * MAX_TEXT]), redacted_error(problem[: 2 * MAX_TEXT])
         key = (subject[:MAX_TEXT] or "record", problem[:MAX_TEXT] or "unknown")
@@ -32,27 +32,27 @@ class RecordingProblems:
             for counts in (self._counts, self._unreported):
                 counts[key] = counts.get(key, 0) + count
 
-    def take_unreported(self) -> list[RecordingProblem]:
-        """Return the problems that were added since the last call."""
+    def pop_unreported(self) -> list[RecordingProblem]:
+        """Return and clear the problems that are not reported yet."""
         with self._lock:
-            taken = [RecordingProblem(*key, count) for key, count in self._unreported.items()]
+            unreported = [RecordingProblem(*key, count) for key, count in self._unreported.items()]
             self._unreported.clear()
-        return taken
+        return unreported
 
-    def give_back(self, problems: Iterable[RecordingProblem]) -> None:
-        """Take back what `take_unreported` returned, since it could not be reported."""
+    def restore_unreported(self, problems: Iterable[RecordingProblem]) -> None:
+        """Add problems back that `pop_unreported` returned, because the report failed."""
         with self._lock:
             for each in problems:
                 key = (each.subject, each.problem)
                 self._unreported[key] = self._unreported.get(key, 0) + each.count
 
     def all(self) -> list[RecordingProblem]:
-        """Return every problem so far."""
+        """Return all problems so far."""
         with self._lock:
             return [RecordingProblem(*key, count) for key, count in self._counts.items()]
 
     def summary(self) -> str:
-        """Return one sentence for the log, empty when nothing went wrong."""
+        """Return a summary for the log, empty if there are no problems."""
         found = self.all()
         if not found:
             return ""

@@ -1,7 +1,7 @@
-"""What is recorded of the values that a program gives: of metadata, parameters and metrics.
+"""Convert metadata, parameters and metrics of a program to what is recorded.
 
-Within a run nothing raises: what cannot be recorded costs itself, and is counted in the run's problems. Elsewhere it
-raises InvalidField, with the path of the value.
+Within a run nothing raises: a value that cannot be recorded is left out, and added to the run's problems. Outside runs,
+it raises InvalidField with the path of the value.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from tallymark.conversion.arrays import is_array
 from tallymark.conversion.convert import Conversion
 from tallymark.conversion.problems import RecordingProblems
 from tallymark.conversion.secrecy import Secrecy, secrecy_of
-from tallymark.conversion.vocabulary import METADATA, PARAMETERS, WHOLE, Loss, Path, described_type, type_name
+from tallymark.conversion.vocabulary import METADATA, PARAMETERS, UNCUT, Loss, Path, described_type, type_name
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.runtime.headroom import HeadRoom
 from tallymark.types.resources import MetricPoint, Value
 
-# As the service bounds them: one key, and all metadata of a version or parameters of a run as JSON.
+# The limits of the service: for a key, and for all metadata of a version or parameters of a run as JSON.
 MAX_KEY = 255
 MAX_BYTES = 65_535
 MAX_PARAMETER_BYTES = 60_000
-# The most bytes that a plain number and its quotes take as JSON.
-MAX_PLAIN = 40
-# Metrics of one call; who has more logs them in several.
+# An upper bound for the bytes of a number and the quotes of its name as JSON.
+MAX_NUMBER_BYTES = 40
+# The maximum number of metrics in one call.
 MAX_METRICS = 10_000
-_UNKNOWN = "give it as None, a number, text, a time, or a list or mapping of these"
+_ADVICE = "give it as None, a number, text, a time, or a list or mapping of these"
 
 
 class Recorded(dict[str, Value]):
-    """Values by name as they are recorded, and in `losses` what was left out or changed."""
+    """Values by name as they are recorded; `losses` are what was left out or changed."""
 
     def __init__(self, values: Mapping[str, Value] = {}, losses: Iterable[Loss] = ()) -> None:
         super().__init__(values)
@@ -42,7 +42,7 @@ class Recorded(dict[str, Value]):
 
 
 def metadata_in_run(metadata: object, problems: RecordingProblems) -> dict[str, Value]:
-    """Return what of the metadata is recorded, without secrets; the rest is added to the problems. Never raises."""
+    """Return the metadata as they are recorded, without secrets. Never raises: the rest is added to the problems."""
     found = _converted(metadata, Conversion(METADATA, redacts=True))
     if found is None:
         problems.add(
@@ -54,15 +54,20 @@ def metadata_in_run(metadata: object, problems: RecordingProblems) -> dict[str, 
 
 
 def metadata_or_raise(metadata: object, *, redacts: bool = False) -> dict[str, Value]:
-    """Return the metadata as it is recorded. Raises InvalidField for what cannot be, and InvalidArgument."""
+    """Return the metadata as they are recorded.
+
+    Raises:
+        InvalidField: A value cannot be recorded.
+        InvalidArgument: The metadata are not a mapping.
+    """
     with HeadRoom():
-        found = _converted(metadata, Conversion(WHOLE, redacts=redacts))
+        found = _converted(metadata, Conversion(UNCUT, redacts=redacts))
     if found is None:
         raise InvalidArgument(
             f"log_metadata takes a mapping, such as {{'auc': 0.9}}, not {described_type(type(metadata))}"
         )
     for path, problem in found.losses:
-        raise InvalidField(f"metadata{subscripts(path)}: {problem}; {_UNKNOWN}")
+        raise InvalidField(f"metadata{subscripts(path)}: {problem}; {_ADVICE}")
     return found
 
 
@@ -72,8 +77,8 @@ def parameters(arguments: Mapping[str, object]) -> Recorded:
     weight = 0
     for name, value in arguments.items():
         if _is_plain(name, value):
-            found[name] = value  # type: ignore[assignment]  # one of the plain types - as was just seen
-            weight += len(name) + MAX_PLAIN
+            found[name] = value  # type: ignore[assignment]  # one of the plain types - as was just checked
+            weight += len(name) + MAX_NUMBER_BYTES
             continue
         conversion = Conversion(PARAMETERS, redacts=True)
         found.update(_converted({name: value}, conversion) or {})
@@ -86,24 +91,24 @@ def parameters(arguments: Mapping[str, object]) -> Recorded:
 
 
 def _is_plain(name: str, value: object) -> bool:
-    """Whether this is what most parameters are, a short number by an everyday name, which needs no conversion."""
+    """Return whether this is a short number with a simple name, which needs no conversion, as most parameters are."""
     is_short = -(10**12) < value < 10**12 if type(value) is int else value is None or type(value) in (float, bool)
     is_everyday = type(name) is str and len(name) <= MAX_KEY and name.isascii() and name.isidentifier()
     return is_short and is_everyday and secrecy_of(name) is Secrecy.NONE
 
 
 def metadata_of(metadata: object, problems: RecordingProblems | None) -> dict[str, Value]:
-    """Return the metadata as they are recorded, without secrets: in a run, whose problems are given, or elsewhere.
+    """Return the metadata as they are recorded, without secrets.
 
-    Raises InvalidField and InvalidArgument, but not in a run.
+    With the problems of a run, never raises; without, raises InvalidField and InvalidArgument.
     """
     return metadata_or_raise(metadata, redacts=True) if problems is None else metadata_in_run(metadata, problems)
 
 
 def points_of(metrics: object, step: object, problems: RecordingProblems | None) -> list[MetricPoint]:
-    """Return the points of metrics that were measured together, at 0 without a step: in a run, or elsewhere.
+    """Return the points of metrics that were measured together, at step 0 if there is no step.
 
-    Raises InvalidArgument, but not in a run: there a metric that cannot be recorded is added to the problems.
+    With the problems of a run, an invalid metric is added to these; without, raises InvalidArgument.
     """
     points = []
     for key, value in _pairs_of(metrics, problems):
@@ -114,9 +119,9 @@ def points_of(metrics: object, step: object, problems: RecordingProblems | None)
         except BaseException as error:
             if problems is None:
                 raise
-            is_ours = isinstance(error, InvalidArgument)
-            problem = str(error) if is_ours else f"reading it raised {type_name(type(error))}"
-            problems.add(f"metric {_shown(key)!r}", problem)
+            is_invalid = isinstance(error, InvalidArgument)
+            problem = str(error) if is_invalid else f"reading it raised {type_name(type(error))}"
+            problems.add(f"metric {_shortened(key)!r}", problem)
     return points
 
 
@@ -131,8 +136,8 @@ def _pairs_of(metrics: object, problems: RecordingProblems | None) -> list[tuple
     except BaseException as error:
         if problems is None:
             raise
-        said = str(error) if isinstance(error, InvalidArgument) else f"reading them raised {type_name(type(error))}"
-        problems.add("metrics", said)
+        problem = str(error) if isinstance(error, InvalidArgument) else f"reading them raised {type_name(type(error))}"
+        problems.add("metrics", problem)
         return []
 
 
@@ -145,16 +150,16 @@ def _point(key: object, value: object, step: object) -> MetricPoint:
 
 
 def metric_value(value: object) -> float:
-    """Return the number that is measured: a number of any library, one in an array, or a duration in seconds.
+    """Return the value of a metric: a number of any library, the only one in an array, or a duration in seconds.
 
     Raises InvalidArgument.
     """
     if type(value) is float:
         return value
-    kind, found = type(value), Conversion(WHOLE, redacts=False).value(value)
+    kind, found = type(value), Conversion(UNCUT, redacts=False).value(value)
     while isinstance(found, list) and len(found) == 1 and is_array(kind):
         found = found[0]
-    if isinstance(found, str) and not issubclass(kind, str | bytes):  # more digits than a double keeps, or a fraction
+    if isinstance(found, str) and not issubclass(kind, str | bytes):  # such as a Fraction or a long Decimal
         found = _as_float(value)
     try:
         if isinstance(found, int | float) and not isinstance(found, bool):
@@ -168,19 +173,19 @@ def metric_value(value: object) -> float:
 
 
 def key_problem(key: object) -> str:
-    """Return why the key of metadata or of a metric cannot be one; empty when it can."""
+    """Return why a key of metadata or a metric is not valid; empty if it is valid."""
     if not issubclass(type(key), str):
         return f"takes text, not {described_type(type(key))}"
     text = str.__str__(key)
     if not 1 <= len(text) <= MAX_KEY:
-        return f"is {_shown(key)!r}, which has {len(text):,} characters; it needs 1 to {MAX_KEY}"
+        return f"is {_shortened(key)!r}, which has {len(text):,} characters; it needs 1 to {MAX_KEY}"
     if not text.isprintable() or text.strip() != text:
-        return f"is {_shown(key)!r}; it takes no control character, and no space at either end"
+        return f"is {_shortened(key)!r}; it takes no control character, and no space at either end"
     return ""
 
 
 def add_losses(problems: RecordingProblems, kind: str, losses: Iterable[Loss]) -> None:
-    """Add what was left out or changed of the metadata or parameters of a run to its problems."""
+    """Add the losses of metadata or parameters to the problems of a run."""
     for path, problem in losses:
         problems.add(f"{kind} {dotted(path)!r}" if path else kind, problem)
 
@@ -197,7 +202,7 @@ def subscripts(path: Path) -> str:
 
 
 def _converted(values: object, conversion: Conversion) -> Recorded | None:
-    """What is recorded of a mapping, or of an object with fields; None when it is neither."""
+    """Return what is recorded of a mapping or an object with fields; None if it is neither."""
     found = conversion.value(values)
     if not isinstance(found, dict):
         return None
@@ -210,7 +215,7 @@ def _converted(values: object, conversion: Conversion) -> Recorded | None:
 
 
 def _fit(found: dict[str, Value], most: int, described: Callable[[str], str] | None) -> list[Loss]:
-    """Leave out, or only describe, the largest of the values until all together are small enough."""
+    """Leave out, or only describe, the largest values until all together fit. Return the losses."""
     sizes = {key: _size({key: value}) for key, value in found.items()}
     losses = []
     for key in sorted(sizes, key=lambda key: sizes[key], reverse=True):
@@ -226,17 +231,17 @@ def _fit(found: dict[str, Value], most: int, described: Callable[[str], str] | N
 
 
 def _size(values: dict[str, Value]) -> int:
-    """The bytes as JSON, as the service counts them, where a time is a number of microseconds."""
+    """Return the size as JSON in bytes, as the service counts it: a time is a number of microseconds."""
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), default=lambda _: 10**17)
     return len(text.encode())
 
 
 def _as_float(value: Any) -> Value:
-    with suppress(Exception):  # it is the user's, and may be anything
+    with suppress(Exception):  # `__float__` of a user's class may raise anything
         return float(value)
     return None
 
 
-def _shown(key: object) -> str:
+def _shortened(key: object) -> str:
     text = str.__str__(key) if issubclass(type(key), str) else described_type(type(key))
     return text if len(text) <= 50 else f"{text[:50]}…"

@@ -1,4 +1,4 @@
-"""What a conversion and the converters of types speak of: limits, places, losses, and the conversion that goes on."""
+"""The types that a conversion and the converters share: limits, places, losses, and the interface of a conversion."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ MAX_KEY = 1_000
 
 
 class Limits(NamedTuple):
-    """How much of a value is recorded. With `describes`, what has no form of its own is recorded as what it is."""
+    """How much of a value is recorded. With `describes`, a value without a recordable form is recorded by its class."""
 
     text: int
     items: int
     describes: bool
 
 
-# All metadata of a version may have 65,535 bytes of JSON; what is longer cannot be kept anyway.
+# The service limits all metadata of a version to 65,535 bytes of JSON, so longer texts cannot be stored anyway.
 METADATA = Limits(text=60_000, items=32_768, describes=False)
 PARAMETERS = Limits(text=1_000, items=5_000, describes=True)
-# For calls that raise: what is too large is refused by the service, and what is far too large not even sent.
-WHOLE = Limits(text=2**40, items=65_536, describes=False)
+# For calls that raise: the service refuses values that are too large; these limits only bound the work before that.
+UNCUT = Limits(text=2**40, items=65_536, describes=False)
 
 
 class Loss(NamedTuple):
-    """What was left out or changed, by its path, such as ("cv", "fit_time", 3), and why."""
+    """A value that was left out or changed: its path, such as ("cv", "fit_time", 3), and the problem."""
 
     path: Path
     problem: str
 
 
 class LeftOut(Enum):
-    """In place of a value that is not recorded."""
+    """The placeholder of a value that is not recorded."""
 
     LEFT_OUT = "left out"
 
@@ -44,7 +44,7 @@ LEFT_OUT = LeftOut.LEFT_OUT
 
 
 class Place(NamedTuple):
-    """Where a value stands. With `is_secret` in something that says secret, where only numbers are shown."""
+    """The position of a value. With `is_secret`, a name above it marks a secret, so its texts are redacted."""
 
     path: Path = ()
     depth: int = 0
@@ -56,7 +56,7 @@ class Place(NamedTuple):
 
 
 class Converting(Protocol):
-    """The conversion that goes on, as far as the converter of a type uses it."""
+    """The interface of a `Conversion` for the converters of types."""
 
     limits: Limits
 
@@ -64,26 +64,26 @@ class Converting(Protocol):
         """Return a part of the value as it is recorded. Never raises."""
 
     def text(self, value: str, place: Place) -> Value:
-        """Return text that can be sent, without secrets."""
+        """Return text that can be encoded, without secrets, and cut to the limit."""
 
     def items(self, values: Iterable[Any], count: int, kind: type, place: Place) -> Value | LeftOut:
-        """Return a list of the values, of which there are `count`."""
+        """Return a list of the first `count` values."""
 
     def entries(self, owner: object, pairs: Iterable[tuple[Any, Any]], kind: type, place: Place) -> Value | LeftOut:
-        """Return a mapping of the pairs, the entries of the owner."""
+        """Return a mapping of the pairs, which are the entries of `owner`."""
 
     def left_out(self, place: Place, problem: str, kind: type | None = None) -> Value | LeftOut:
-        """Count a loss, and return what stands in place of the value."""
+        """Add a loss, and return a placeholder for the value."""
 
     def opaque(self, place: Place, description: str, problem: str) -> Value | LeftOut:
-        """Return the description of what is data rather than a fact: enough of a parameter, a loss elsewhere."""
+        """Return a description for a value without a recordable form: enough for a parameter, a loss in metadata."""
 
     def described(self, place: Place, description: str, problem: str) -> Value | LeftOut:
-        """Return the description of what is too large, which is a loss; of what may not be left out unseen, none."""
+        """Return a description for a value that is too large; in metadata this is a loss, in parameters it is not."""
 
 
 def type_name(kind: type) -> str:
-    """Return the name of a class, whatever the class does to hide it."""
+    """Return the name of a class, bypassing anything that the class overrides."""
     name = type.__dict__["__name__"].__get__(kind)
     return str(name)[:200].encode(errors="backslashreplace").decode()
 

@@ -385,14 +385,14 @@ class Delivery:
     def _report(self, offset: int) -> None:
         """Report the problems since the last report. `offset` in the journal makes the request id unique."""
         header = self.claimed.header
-        problems = self.problems.take_unreported() if header.run else []
+        problems = self.problems.pop_unreported() if header.run else []
         if not problems:
             return
         request_id = f"{header.created // 1000:012x}-{header.id}-problems-{offset:x}"
         try:
             self._client.run_call(recorded.report_problems(header.project, header.run, problems, request_id))
         except TallymarkError as error:
-            self.problems.give_back(problems)
+            self.problems.restore_unreported(problems)
             if is_blocked(error):
                 raise
 

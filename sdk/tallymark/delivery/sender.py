@@ -264,7 +264,7 @@ class Sender:
                     self._started.discard(delivery)
                     del self._rotate_callbacks[delivery]
             if not delivery.claimed.header.run:  # without a run, problems can only be logged
-                for problem in delivery.problems.take_unreported():
+                for problem in delivery.problems.pop_unreported():
                     logger.warning("%s: %s (%d times)", problem.subject, problem.problem, problem.count)
         except (TallymarkError, OSError) as error:
             if is_outage(error):

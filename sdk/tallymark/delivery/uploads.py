@@ -62,7 +62,7 @@ def upload(body: bytes, version: str, files: Path | None) -> Call[Any]:
 
     fields, packed_call = unpacked(body)
     path = Path(fields["path"]) if files is None else files / fields["file"]
-    folder = store.place_in(fields["store"], version, fields["name"])
+    folder = store.artifact_folder_in(fields["store"], version, fields["name"])
     stored = store.put_folder(path, folder) if path.is_dir() else store.put(path, folder)
     return recorded.with_artifact_uri(recorded.unpacked(packed_call, version), stored.uri)
 

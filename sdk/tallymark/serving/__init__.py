@@ -1,17 +1,17 @@
-"""Serve the version that a reference means, and the next one as soon as it means another.
+"""Serve the version to which a reference points, and switch to the next one when that changes.
 
     from tallymark.serving import follow
 
     with follow("churn@production", on_change=load) as served:
         version, model = served.current
 
-`on_change` is called with the version that the reference means now, and again whenever it means another: a stage, an
-alias, a name, or the latest. What it gives becomes `current` only once it is there: until then, and when it fails, what
-was served before stays. Nothing is asked again and again: the registry tells what changes. `afollow` does the same for
-asyncio.
+A reference is a stage, an alias, a version name or `latest`. `on_change` is called with the version to which it points,
+and again whenever it points to another one. When `on_change` returns, its result becomes `current`; until then, and if
+it raises, the version before stays in service. The registry streams changes, so nothing is polled. `afollow` does the
+same for asyncio.
 
-follower   the threads that watch the log and load what the reference means now
-last_good  the file that keeps the version served last
+follower   the threads that watch the log and load the version
+last_good  the file that stores the version that was served last
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from tallymark.arguments import described, text
 from tallymark.errors import InvalidArgument, Refused
-from tallymark.serving.follower import Followed, Follower, Served
+from tallymark.serving.follower import Follower, FollowOptions, Served
 from tallymark.serving.last_good import LastGood
 from tallymark.settings import adjusted
 from tallymark.types.references import version_name
@@ -45,20 +45,32 @@ def follow(
     url: str | None = None,
     project: str | None = None,
 ) -> Following[T]:
-    """Follow what the reference means, by a thread in the background, within a `with` block.
+    """Follow a reference in a background thread, within a `with` block.
 
-    Entering the block calls `on_change` here, and raises what it raises, or why there is no version to call it with.
-    Later calls come from one thread, never two at once. An `on_change` that fails is tried again with the next change,
-    and after `retry` seconds, then twice as long, up to a minute.
+    Entering the block calls `on_change` in the calling thread, and raises the exception of that call, or the reason why
+    there is no version. Later calls run in one background thread, one at a time. If `on_change` raises, it is called
+    again at the next change, and after `retry` seconds, with exponential backoff up to a minute.
 
-    `last_good` is a file that keeps the version served last. When the registry cannot be reached, or names no version,
-    or `on_change` fails for the one that it names, the block begins with the version in the file.
+    A process that is created by fork does not follow; it needs a block of its own.
 
-    A process made by fork does not follow; let it enter a block of its own.
+    Args:
+        reference: The reference, such as `churn@production`, `churn@latest`, `churn@ALIAS` or `churn/NAME`.
+        on_change: Load the version; its result is served as `current.value`.
+        last_good: A file that stores the version that was served last. The block starts with that version if the
+            registry is unavailable, the reference points to no version, or `on_change` raises.
+        retry: The delay in seconds before the first retry.
+        url: The registry, as HOST:PORT; by default the one in the settings.
+        project: The project; by default the one in the settings.
+
+    Returns:
+        An object to be used as a context manager, with the attributes `current` and `error`.
+
+    Raises:
+        InvalidArgument: An argument has the wrong type, or `on_change` is a coroutine function.
     """
     if inspect.iscoroutinefunction(on_change):
         raise InvalidArgument("on_change is a coroutine function; use afollow")
-    return Following(_followed(reference, on_change, last_good, retry, url, project))
+    return Following(_options(reference, on_change, last_good, retry, url, project))
 
 
 @overload
@@ -90,40 +102,52 @@ def afollow(
     url: str | None = None,
     project: str | None = None,
 ) -> AsyncFollowing[Any]:
-    """As `follow`, within an `async with` block, without holding up the event loop.
+    """Follow a reference as `follow` does, within an `async with` block, without blocking the event loop.
 
-    A coroutine function is awaited in the loop; a plain function is called in a thread.
+    Args:
+        reference: The reference, as for `follow`.
+        on_change: Load the version. A coroutine function runs in the event loop, a plain function in a thread.
+        last_good: A file that stores the version that was served last, as for `follow`.
+        retry: The delay in seconds before the first retry.
+        url: The registry, as HOST:PORT; by default the one in the settings.
+        project: The project; by default the one in the settings.
+
+    Returns:
+        An object to be used as an asynchronous context manager, with the attributes `current` and `error`.
+
+    Raises:
+        InvalidArgument: An argument has the wrong type.
     """
-    return AsyncFollowing(_followed(reference, on_change, last_good, retry, url, project))
+    return AsyncFollowing(_options(reference, on_change, last_good, retry, url, project))
 
 
-def _followed(
+def _options(
     reference: str,
     on_change: Callable[[ModelVersion], T],
     last_good: str | os.PathLike[str] | None,
     retry: object,
     url: str | None,
     project: str | None,
-) -> Followed[T]:
+) -> FollowOptions[T]:
     if not callable(on_change):
         raise InvalidArgument(f"follow(on_change=...) takes a function of a ModelVersion, not {described(on_change)}")
     if not isinstance(retry, int | float) or not retry > 0:
         raise InvalidArgument(f"follow(retry=...) takes a number of seconds above 0, not {retry!r}")
     settings = adjusted(url=url, project=project)
     name = version_name(settings.project, text(reference, "follow(reference=...)"))
-    return Followed(name, on_change, settings.url, LastGood(last_good, name) if last_good else None, retry)
+    return FollowOptions(name, on_change, settings.url, LastGood(last_good, name) if last_good else None, retry)
 
 
 class Following(Generic[T]):
-    """A reference that is followed within a `with` block. Safe to read from any thread."""
+    """A reference that is followed within a `with` block. Thread-safe."""
 
-    def __init__(self, followed: Followed[T]) -> None:
-        self._followed = followed
+    def __init__(self, options: FollowOptions[T]) -> None:
+        self._options = options
         self._follower: Follower[T] | None = None
 
     def __enter__(self) -> Self:
-        _check_closed(self._follower, self._followed)
-        self._follower = Follower(self._followed)
+        _check_not_open(self._follower, self._options)
+        self._follower = Follower(self._options)
         self._follower.open()
         return self
 
@@ -131,12 +155,12 @@ class Following(Generic[T]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"follow({self._followed.reference!r})"
+        return f"follow({self._options.reference!r})"
 
     @property
     def current(self) -> Served[T]:
         """The version that is served, and what `on_change` made of it; both change together."""
-        return _current(self._follower, self._followed)
+        return _current(self._follower, self._options)
 
     @property
     def error(self) -> BaseException | None:
@@ -144,11 +168,22 @@ class Following(Generic[T]):
         return self._follower.error if self._follower else None
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Wait, at most that many seconds, until a change makes the predicate true; whether it is true."""
-        return _entered(self._follower, self._followed).wait_for(predicate, timeout)
+        """Wait until a change makes the predicate true.
+
+        Args:
+            predicate: Called after each change of `current` or `error`.
+            timeout: How many seconds to wait at most, None for no limit.
+
+        Returns:
+            Whether the predicate is true.
+
+        Raises:
+            Refused: The block is not entered.
+        """
+        return _require_entered(self._follower, self._options).wait_for(predicate, timeout)
 
     def close(self) -> None:
-        """Follow no longer, as the end of the block does. `current` stays; an `on_change` that runs is dropped."""
+        """Stop to follow, as the end of the block does. `current` stays; the result of a running call is dropped."""
         if self._follower is not None:
             self._follower.close()
 
@@ -156,27 +191,27 @@ class Following(Generic[T]):
 class AsyncFollowing(Generic[T]):
     """A reference that is followed within an `async with` block."""
 
-    def __init__(self, followed: Followed[Any]) -> None:
-        self._followed = followed
+    def __init__(self, options: FollowOptions[Any]) -> None:
+        self._options = options
         self._follower: Follower[T] | None = None
         self._awaited: Future[T] | None = None
 
     async def __aenter__(self) -> Self:
-        _check_closed(self._follower, self._followed)
+        _check_not_open(self._follower, self._options)
         loop = asyncio.get_running_loop()
         follower: Follower[T]
 
         def on_change(version: ModelVersion) -> T:
-            made = self._followed.on_change(version)
-            if not inspect.isawaitable(made):
-                value: T = made
+            result = self._options.on_change(version)
+            if not inspect.isawaitable(result):
+                value: T = result
                 return value
-            self._awaited = asyncio.run_coroutine_threadsafe(_result(made), loop)
+            self._awaited = asyncio.run_coroutine_threadsafe(_await(result), loop)
             if follower.stopped:
                 self._awaited.cancel()
             return self._awaited.result()
 
-        follower = self._follower = Follower(self._followed._replace(on_change=on_change))
+        follower = self._follower = Follower(self._options._replace(on_change=on_change))
         try:
             await asyncio.to_thread(follower.open)
         except BaseException:
@@ -188,12 +223,12 @@ class AsyncFollowing(Generic[T]):
         await self.close()
 
     def __repr__(self) -> str:
-        return f"afollow({self._followed.reference!r})"
+        return f"afollow({self._options.reference!r})"
 
     @property
     def current(self) -> Served[T]:
         """The version that is served, and what `on_change` made of it; both change together."""
-        return _current(self._follower, self._followed)
+        return _current(self._follower, self._options)
 
     @property
     def error(self) -> BaseException | None:
@@ -201,12 +236,23 @@ class AsyncFollowing(Generic[T]):
         return self._follower.error if self._follower else None
 
     async def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:  # noqa: ASYNC109 - as in Following
-        """Wait, at most that many seconds, until a change makes the predicate true; whether it is true."""
-        follower = _entered(self._follower, self._followed)
+        """Wait until a change makes the predicate true.
+
+        Args:
+            predicate: Called in another thread after each change of `current` or `error`.
+            timeout: How many seconds to wait at most.
+
+        Returns:
+            Whether the predicate is true.
+
+        Raises:
+            Refused: The block is not entered.
+        """
+        follower = _require_entered(self._follower, self._options)
         return await asyncio.to_thread(follower.wait_for, predicate, timeout)
 
     async def close(self) -> None:
-        """Follow no longer, as the end of the block does. `current` stays; an `on_change` that runs is cancelled."""
+        """Stop to follow, as the end of the block does. `current` stays; a running `on_change` is cancelled."""
         if self._follower is None:
             return
         self._follower.stop()
@@ -215,23 +261,23 @@ class AsyncFollowing(Generic[T]):
         await asyncio.to_thread(self._follower.close)
 
 
-async def _result(made: Awaitable[T]) -> T:
-    return await made
+async def _await(result: Awaitable[T]) -> T:
+    return await result
 
 
-def _check_closed(follower: Follower[Any] | None, followed: Followed[Any]) -> None:
+def _check_not_open(follower: Follower[Any] | None, options: FollowOptions[Any]) -> None:
     if follower is not None and not follower.stopped:
-        raise Refused(f"{followed.reference} is followed by this object already; make another")
+        raise Refused(f"{options.reference} is options by this object already; make another")
 
 
-def _entered(follower: Follower[T] | None, followed: Followed[T]) -> Follower[T]:
+def _require_entered(follower: Follower[T] | None, options: FollowOptions[T]) -> Follower[T]:
     if follower is None:
-        raise Refused(f"{followed.reference} is followed within a `with` block only; enter it first")
+        raise Refused(f"{options.reference} is options within a `with` block only; enter it first")
     return follower
 
 
-def _current(follower: Follower[T] | None, followed: Followed[T]) -> Served[T]:
-    current = _entered(follower, followed).current
+def _current(follower: Follower[T] | None, options: FollowOptions[T]) -> Served[T]:
+    current = _require_entered(follower, options).current
     if current is None:
-        raise Refused(f"no version of {followed.reference} is served yet")
+        raise Refused(f"no version of {options.reference} is served yet")
     return current

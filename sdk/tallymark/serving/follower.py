@@ -1,7 +1,7 @@
-"""What goes on behind `tallymark.serving`: one thread watches the log, another loads what the reference means now.
+"""The threads behind `tallymark.serving`: one watches the log, another loads the version of the reference.
 
-The log only says that something may have changed. What the reference means is then asked, so that of many changes at
-once only the last is loaded, and none is missed.
+An event in the log only means that the reference may have changed. The version is then read from the registry, so that
+of several changes at once only the last one is loaded, and none is missed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tallymark.client.blocking import Client
 from tallymark.client.calls import Call
 from tallymark.client.messages import version_of, version_text
 from tallymark.errors import NotFound, TallymarkError, Unavailable
-from tallymark.serving.last_good import Found, LastGood
+from tallymark.serving.last_good import LastGood, StoredVersion
 from tallymark.settings import adjusted
 from tallymark.types.resources import ModelVersion
 from tallymark.types.version_actions import remember_registry
@@ -26,30 +26,30 @@ from tallymark.types.version_actions import remember_registry
 T = TypeVar("T")
 logger = logging.getLogger("tallymark.serving")
 
-# After these the model's name may be that of another model, or of none.
-_NAME_LEFT = {"model_renamed", "model_purged"}
-_OF_ALL = (*sorted(_NAME_LEFT), "model_deleted", "model_undeleted", "version_deleted", "version_undeleted")
-_OF_HOLDERS = ("stage_changed", "alias_set", "alias_deleted")
-_OF_NUMBERS = ("version_created", "version_renamed")
+# After these events, the name may belong to another model, or to none.
+_NAME_EVENTS = {"model_renamed", "model_purged"}
+_EVENTS_OF_ALL = (*sorted(_NAME_EVENTS), "model_deleted", "model_undeleted", "version_deleted", "version_undeleted")
+_EVENTS_OF_STAGES = ("stage_changed", "alias_set", "alias_deleted")
+_EVENTS_OF_NUMBERS = ("version_created", "version_renamed")
 
-# Changes closer together than this are one; when they do not end, what is meant in between is loaded all the same.
-QUIET = 0.2
-LONGEST_UNREST = 2.0
-# A service that has a version to start with does not wait longer than this to hear of a newer one.
-PATIENCE = 2.0
-LONGEST_RETRY = 60.0
-CLOSING = 1.0
+# In seconds. Changes with less time in between are treated as one, but for at most MAX_DEBOUNCE.
+DEBOUNCE = 0.2
+MAX_DEBOUNCE = 2.0
+# How long a service with a last good version waits for the registry when it starts.
+FIRST_CALL_TIMEOUT = 2.0
+MAX_RETRY_DELAY = 60.0
+CLOSE_TIMEOUT = 1.0
 
 
 class Served(NamedTuple, Generic[T]):
-    """A version, and what `on_change` made of it."""
+    """A version, and the result of `on_change` for it."""
 
     version: ModelVersion
     value: T
 
 
-class Followed(NamedTuple, Generic[T]):
-    """What is followed, and how: `reference` is a resource name, `retry` the first wait before another attempt."""
+class FollowOptions(NamedTuple, Generic[T]):
+    """The arguments of `follow`: `reference` is a resource name, `retry` the first delay in seconds."""
 
     reference: str
     on_change: Callable[[ModelVersion], T]
@@ -69,51 +69,54 @@ class Followed(NamedTuple, Generic[T]):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of events after which the reference may mean another version."""
-        return (*_OF_ALL, *(_OF_HOLDERS if "/versions/@" in self.reference else _OF_NUMBERS))
+        """The kinds of events after which the reference may point to another version."""
+        return (*_EVENTS_OF_ALL, *(_EVENTS_OF_STAGES if "/versions/@" in self.reference else _EVENTS_OF_NUMBERS))
 
     def client(self, timeout: float | None = None) -> Client:
-        """A client of its own, for the project of the reference."""
+        """Return a new client for the project of the reference."""
         return Client(self.url, project=self.project, timeout=timeout)
 
 
 class Backoff:
-    """The seconds to wait before another attempt: each time twice as long, until an attempt succeeds."""
+    """Exponential backoff in seconds."""
 
     def __init__(self, first: float) -> None:
         self._first = self._next = first
 
     def delay(self) -> float:
-        """The wait after one more failure."""
-        delay, self._next = self._next, min(2 * self._next, max(self._first, LONGEST_RETRY))
+        """Return the delay after another failure."""
+        delay, self._next = self._next, min(2 * self._next, max(self._first, MAX_RETRY_DELAY))
         return delay
 
     def reset(self) -> None:
-        """Begin anew, after a success."""
+        """Return to the first delay, after a success."""
         self._next = self._first
 
 
 class Follower(Generic[T]):
-    """Follows a reference from `open` to `close`, once."""
+    """Follows a reference from `open` to `close`. It can be opened once."""
 
-    def __init__(self, followed: Followed[T]) -> None:
-        self._followed = followed
-        self._client = followed.client()
+    def __init__(self, options: FollowOptions[T]) -> None:
+        self._options = options
+        self._client = options.client()
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._state = threading.Condition()
-        self._away = True
+        self._is_disconnected = True
         self._threads: list[threading.Thread] = []
         self.current: Served[T] | None = None
         self.error: BaseException | None = None
 
     @property
     def stopped(self) -> bool:
-        """Whether it follows no longer."""
+        """Whether it has stopped."""
         return self._stopped.is_set()
 
     def open(self) -> None:
-        """Load what the reference means, or else what was served last, and go on from there; or raise why not."""
+        """Load the version of the reference, or else the one that was served last, and start the threads.
+
+        Raise the error of `on_change` or of the registry if neither can be loaded.
+        """
         try:
             self._load_first()
         except BaseException:
@@ -122,12 +125,12 @@ class Follower(Generic[T]):
         with self._state:
             if not self.stopped:
                 for target in (self._watch, self._load):
-                    thread = threading.Thread(target=target, name=f"tallymark {self._followed.reference}", daemon=True)
+                    thread = threading.Thread(target=target, name=f"tallymark {self._options.reference}", daemon=True)
                     self._threads.append(thread)
                     thread.start()
 
     def stop(self) -> None:
-        """Follow no longer. What an `on_change` that still runs gives is dropped."""
+        """Stop to follow, without waiting. The result of a running `on_change` is dropped."""
         with self._state:
             self._stopped.set()
             self._state.notify_all()
@@ -135,125 +138,128 @@ class Follower(Generic[T]):
         self._client.close()
 
     def close(self) -> None:
-        """Stop, and wait for the threads, but not for an `on_change` that takes long."""
+        """Stop, and wait for the threads, but not for a slow `on_change`."""
         self.stop()
-        end = time.monotonic() + CLOSING
+        end = time.monotonic() + CLOSE_TIMEOUT
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
-        """Wait until the predicate is true, or until it follows no longer; whether the predicate is true."""
+        """Wait until the predicate is true, or until this has stopped. Return whether the predicate is true."""
         with self._state:
             self._state.wait_for(lambda: predicate() or self.stopped, timeout)
             return predicate()
 
     def _load_first(self) -> None:
-        last_good = self._followed.last_good
+        last_good = self._options.last_good
         kept = last_good.read() if last_good is not None else None
-        remember_registry(kept, adjusted(url=self._followed.url, project=self._followed.project))
-        with self._followed.client(min(PATIENCE, adjusted().timeout or PATIENCE) if kept else None) as client:
-            self._renew(client)
+        remember_registry(kept, adjusted(url=self._options.url, project=self._options.project))
+        timeout = min(FIRST_CALL_TIMEOUT, adjusted().timeout or FIRST_CALL_TIMEOUT) if kept else None
+        with self._options.client(timeout) as client:
+            self._refresh(client)
         error = self.error
         if self.current is None and kept is not None and self._serve(kept):
-            self._tell(error)
+            self._set_error(error)
         if self.current is None and error is not None:
             raise error
 
     def _watch(self) -> None:
-        backoff = Backoff(self._followed.retry)
+        backoff = Backoff(self._options.retry)
         while not self.stopped:
             try:
                 self._watch_name(backoff)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and tried again
+            except Exception as error:  # noqa: BLE001 - any error is reported, and the watch retried
                 if not self.stopped:
-                    self._tell(error)
+                    self._set_error(error)
                     self._stopped.wait(backoff.delay())
 
     def _watch_name(self, backoff: Backoff) -> None:
-        """Tell the other thread what may have changed, while the name is that of one model."""
+        """Wake the other thread at each event. Return when the name may belong to another model."""
         progress = self._client.watch_progress(
-            model=self._followed.model, kinds=self._followed.kinds, on_lost=self._lost
+            model=self._options.model, kinds=self._options.kinds, on_lost=self._on_lost
         )
-        self._away = True
+        self._is_disconnected = True
         with closing(progress):
-            for told in () if self.stopped else progress:
-                if told.events or self._away:
+            for message in () if self.stopped else progress:
+                if message.events or self._is_disconnected:
                     self._changed.set()
-                self._away = False
+                self._is_disconnected = False
                 backoff.reset()
-                if any(event.kind in _NAME_LEFT for event in told.events):
+                if any(event.kind in _NAME_EVENTS for event in message.events):
                     return
 
-    def _lost(self, reason: Unavailable) -> None:
-        """Tell that nothing more is heard; when it is again, what the reference means is asked anew."""
-        self._away = True
-        self._tell(reason)
+    def _on_lost(self, reason: Unavailable) -> None:
+        """Report that the stream is interrupted; after reconnecting, the version is read again."""
+        self._is_disconnected = True
+        self._set_error(reason)
 
     def _load(self) -> None:
-        backoff = Backoff(self._followed.retry)
+        backoff = Backoff(self._options.retry)
         again = self.error is not None
         while True:
             self._changed.wait(backoff.delay() if again else None)
-            self._settle()
+            self._debounce()
             if self.stopped:
                 return
-            again = self._renew(self._client)
+            again = self._refresh(self._client)
             if not again:
                 backoff.reset()
 
-    def _settle(self) -> None:
-        """Let changes that come together come to an end."""
-        end = time.monotonic() + LONGEST_UNREST
+    def _debounce(self) -> None:
+        """Wait until there is no further change for DEBOUNCE seconds, at most MAX_DEBOUNCE."""
+        end = time.monotonic() + MAX_DEBOUNCE
         while self._changed.is_set() and not self.stopped and time.monotonic() < end:
             self._changed.clear()
-            self._changed.wait(QUIET)
+            self._changed.wait(DEBOUNCE)
         self._changed.clear()
 
-    def _renew(self, client: Client) -> bool:
-        """Load what the reference means now, unless it is served; whether to try again though nothing changes."""
-        asked = calls.get_version("", self._followed.reference, show_deleted=False)
-        call = Call(asked.service, asked.method, asked.request, lambda got: Found(version_of(got), version_text(got)))
+    def _refresh(self, client: Client) -> bool:
+        """Load the version of the reference, unless it is served already. Return whether to retry without a change."""
+        get = calls.get_version("", self._options.reference, show_deleted=False)
+        call = Call(
+            get.service, get.method, get.request, lambda reply: StoredVersion(version_of(reply), version_text(reply))
+        )
         try:
-            found = client.run_call(call)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and tried again
-            self._tell(error)
+            stored = client.run_call(call)
+        except Exception as error:  # noqa: BLE001 - any error is reported, and the call retried
+            self._set_error(error)
             return not isinstance(error, NotFound)
-        return not self._serve(found)
+        return not self._serve(stored)
 
-    def _serve(self, found: Found) -> bool:
-        """Load a version and put it in the place of the one before; whether it is served."""
-        if self.current is not None and _same(self.current.version, found.version):
-            self._tell(None)
+    def _serve(self, stored: StoredVersion) -> bool:
+        """Load a version, and replace the one before. Return whether it is served."""
+        if self.current is not None and _same(self.current.version, stored.version):
+            self._set_error(None)
             return True
         try:
-            value = self._followed.on_change(found.version)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the one before stays
-            self._tell(error)
+            value = self._options.on_change(stored.version)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - after any error the version before stays
+            self._set_error(error)
             return False
         with self._state:
             if self.stopped:
                 return False
-            self.current, self.error = Served(found.version, value), None
+            self.current, self.error = Served(stored.version, value), None
             self._state.notify_all()
-        logger.info("%s: %r is served", self._followed.reference, found.version)
-        if self._followed.last_good is not None:
-            self._followed.last_good.keep(found)
+        logger.info("%s: %r is served", self._options.reference, stored.version)
+        if self._options.last_good is not None:
+            self._options.last_good.write(stored)
         return True
 
-    def _tell(self, error: BaseException | None) -> None:
-        """Tell what keeps the reference from being served as it is; None that nothing does."""
+    def _set_error(self, error: BaseException | None) -> None:
+        """Set and log the error because of which `current` may be outdated; None clears it."""
         with self._state:
             before, self.error = self.error, error
             self._state.notify_all()
         if error is not None and repr(error) != repr(before) and not self.stopped:
             kept = "nothing is served" if self.current is None else f"{self.current.version!r} stays"
             unexpected = None if isinstance(error, TallymarkError) else error
-            # Of a KeyError, the text alone is the key.
-            told = error if unexpected is None else f"{type(error).__name__}: {error}"
-            logger.warning("%s: %s; %s", self._followed.reference, told, kept, exc_info=unexpected)
+            # The text of some errors, such as KeyError, is useless without the class.
+            message = error if unexpected is None else f"{type(error).__name__}: {error}"
+            logger.warning("%s: %s; %s", self._options.reference, message, kept, exc_info=unexpected)
 
 
 def _same(one: ModelVersion, other: ModelVersion) -> bool:
-    """Whether both are one version: another registry may have given the same number."""
+    """Return whether both are the same version; another registry may have the same number."""
     return (one.resource_name, one.create_time) == (other.resource_name, other.create_time)

@@ -1,4 +1,4 @@
-"""The file that keeps the version which a service has served last, so that it starts while the registry is away."""
+"""The file that stores the version that a service has served last, to start while the registry is unavailable."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tallymark.types.resources import ModelVersion
 logger = logging.getLogger("tallymark.serving")
 
 
-class Found(NamedTuple):
-    """A version, and the JSON by which a file keeps it."""
+class StoredVersion(NamedTuple):
+    """A version, and its JSON in a file."""
 
     version: ModelVersion
     text: str
 
 
 class LastGood:
-    """The file of one service. It belongs to one reference: what was kept for another is not read."""
+    """The file of one service, for one reference: the version of another reference in it is ignored."""
 
     def __init__(self, path: str | os.PathLike[str], reference: str) -> None:
         self._path = Path(path)
@@ -32,29 +32,29 @@ class LastGood:
         if not self._path.parent.is_dir():
             raise InvalidArgument(f"last_good is {str(path)!r}, and there is no folder {str(self._path.parent)!r}")
 
-    def read(self) -> Found | None:
-        """The version that is kept, None if there is none. What cannot be read is logged, and is none."""
+    def read(self) -> StoredVersion | None:
+        """Return the version in the file, None if there is none. Log a file that cannot be read, and return None."""
         try:
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            if kept["reference"] != self._reference:
-                logger.warning("%s keeps %s, not %s: not used", self._path, kept["reference"], self._reference)
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["reference"] != self._reference:
+                logger.warning("%s keeps %s, not %s: not used", self._path, content["reference"], self._reference)
                 return None
-            text = json.dumps(kept["version"])
-            return Found(messages.version_of_text(text), text)
+            text = json.dumps(content["version"])
+            return StoredVersion(messages.version_of_text(text), text)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, LookupError, TypeError) as error:
             logger.warning("%s cannot be used: %s", self._path, error)
             return None
 
-    def keep(self, found: Found) -> None:
-        """Keep the version instead of the one before, whole or not at all. That it could not be kept is logged."""
-        kept = {"reference": self._reference, "version": json.loads(found.text)}
+    def write(self, stored: StoredVersion) -> None:
+        """Replace the version in the file atomically. If that fails, log it."""
+        content = {"reference": self._reference, "version": json.loads(stored.text)}
         try:
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".tallymark-")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(kept, file, indent=2)
+                    json.dump(content, file, indent=2)
                     file.flush()
                     os.fsync(file.fileno())
                 Path(name).replace(self._path)

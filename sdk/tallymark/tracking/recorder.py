@@ -137,7 +137,7 @@ class Recorder:
             self._sender.notify(hurry=True)
 
     def _report_problems(self) -> None:
-        problems = self.run.problems.take_unreported()
+        problems = self.run.problems.pop_unreported()
         if problems:
             call = calls.report_recording_problems(self.run.settings.project, self.run.id, problems)
             self._record(Kind.CALL, recorded.packed(call))

@@ -38,9 +38,9 @@ def save_in_run(
         fields: dict[str, Any] = {"type": file.type, "format": file.format, **_origin_fields(frame)}
         try:
             version = resolution.ensure().version
-            stored = file.put(store.place_of(version, name))
+            stored = file.put(store.artifact_folder(version, name))
         except Unavailable as problem:
-            if isinstance(problem, StoreUnavailable) and not store.may_come_back(problem):
+            if isinstance(problem, StoreUnavailable) and not store.is_temporary(problem):
                 raise
             _spool_artifact(frame, model, name, file, fields, problem)
             return None

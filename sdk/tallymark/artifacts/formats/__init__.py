@@ -1,16 +1,16 @@
-"""How values become files, and files values again. None of these runs code when it is read, but for joblib.
+"""The file formats of artifacts. Reading a file runs no code from it, except in the format joblib.
 
-arrays      arrays of numpy, tables of pandas, figures
-classes     whether values of a class may be saved at all
-estimators  scikit-learn, LightGBM, XGBoost, Keras, and the pickle that must be named
-folders     folders: a manifest, which names each file with its digest
-kind        what a format is
-plain       JSON, and what can be written as such
-tensors     tensors of torch and mappings of arrays
-trees       the check of trees that come from files
-trusted_types  the types that a skops file may hold without anybody naming them
+arrays         arrays of numpy, tables of pandas, figures
+classes        check whether values of a class can be saved
+estimators     scikit-learn, LightGBM, XGBoost, Keras, and joblib
+folders        folders: a manifest with the digest of each file
+kind           the class `Format`
+plain          JSON, and the values that it supports
+tensors        tensors of torch and mappings of arrays
+trees          check decision trees that are read from files
+trusted_types  the types that a skops file may contain by default
 
-A format needs a library only when it is used.
+The library of a format is imported when the format is used.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _has_own_file = class_is("xgboost", "Booster", "XGBModel")
 
 
 def format_for(value: object, name: str | None) -> Format:
-    """Return the format of that name, or the one that takes the value; InvalidArgument."""
+    """Return the format with this name, or the one that supports the value. Raises InvalidArgument."""
     if name is not None:
         return format_called(name)
     for kind in FORMATS:
@@ -57,18 +57,21 @@ def format_for(value: object, name: str | None) -> Format:
 
 
 def format_for_class(kind: object) -> Format | None:
-    """Return the format that values of a class become, None if the class alone does not decide it."""
+    """Return the format for values of a class, None if the class alone does not decide it."""
     if not isinstance(kind, type):
         return None
     return next((each for each in FORMATS if each.classes(kind)), None)
 
 
-def format_named(name: str, artifact: ArtifactInfo, *, asked: bool) -> Format:
-    """Return the format in which the artifact is read; InvalidArgument. `asked` says that whoever loads it named it."""
+def format_named(name: str, artifact: ArtifactInfo, *, is_explicit: bool) -> Format:
+    """Return the format in which to read the artifact. Raises InvalidArgument.
+
+    `is_explicit` is True if the user named the format, which joblib requires.
+    """
     if not name:
         raise InvalidArgument(f"{artifact!r} does not tell its format; name it: load({artifact.name!r}, format=...)")
     kind = format_called(name)
-    if kind.name == "joblib" and not asked:
+    if kind.name == "joblib" and not is_explicit:
         raise InvalidArgument(
             f"{artifact!r} is a pickle, which runs the code of whoever wrote it; if you trust them, ask for it by name:"
             f" load({artifact.name!r}, format='joblib')"
@@ -77,7 +80,7 @@ def format_named(name: str, artifact: ArtifactInfo, *, asked: bool) -> Format:
 
 
 def format_called(name: str) -> Format:
-    """Return the format of that name; InvalidArgument."""
+    """Return the format with this name. Raises InvalidArgument."""
     for kind in FORMATS:
         if kind.name == name:
             return kind
@@ -85,7 +88,7 @@ def format_called(name: str) -> Format:
 
 
 def table() -> str:
-    """Return the formats as a table of Markdown: what takes which value, and what it needs."""
+    """Return the formats as a Markdown table: the supported values, the format, and its libraries."""
     rows = ["| a value that is | becomes | with |", "| --- | --- | --- |"]
     rows += [f"| {kind.holds} | `{kind.name}` | {f'`{kind.packages}`' if kind.packages else ''} |" for kind in FORMATS]
     return "\n".join(rows) + "\n"
@@ -111,12 +114,12 @@ def _not_a_folder(_value: Any, _path: Path) -> None:
     raise InvalidArgument("a folder is given as the pathlib.Path of one")
 
 
-# The first that takes a value is chosen. A model of Keras may be a module of torch too.
+# The first format that supports a value is used. Keras comes before torch, because its models may be modules of torch.
 FORMATS = (
     Format(
         FOLDER, ".folder", ArtifactType.DATA, "a `pathlib.Path` of a folder",
         lambda value: isinstance(value, Path) and value.is_dir(),
-        # The files of a folder are stored one by one, by `artifacts`.
+        # The store saves the files of a folder one by one.
         _not_a_folder,
         lambda path, _: path,
     ),

@@ -12,12 +12,12 @@ from tallymark.artifacts.formats.kind import class_is, library
 from tallymark.artifacts.formats.plain import is_plain
 from tallymark.errors import InvalidArgument
 
-# In the header of the Parquet file: what the table was before it became one.
+# The key in the metadata of the Parquet file for the original pandas class.
 _MADE_OF = b"tallymark"
 
 
 def is_array(value: Any) -> bool:
-    """Return whether the value is an array of numpy that needs no pickle."""
+    """Return whether the value is an array of numpy that can be saved without pickle."""
     return type(value).__module__ == "numpy" and hasattr(value, "dtype") and not value.dtype.hasobject
 
 
@@ -48,7 +48,7 @@ def read_arrays(path: Path, _: Sequence[str]) -> list[Any]:
 
 
 def write_table(value: Any, path: Path) -> None:
-    """Write a table, a column or an index, with what it was."""
+    """Write a table, a column or an index, with its class."""
     pyarrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     kind = next(each for each in ("DataFrame", "Series", "Index") if class_is("pandas", each)(type(value)))
     frame = value
@@ -69,7 +69,7 @@ def write_table(value: Any, path: Path) -> None:
 
 
 def read_table(path: Path, _: Sequence[str]) -> Any:
-    """Return the table, column or index as it was saved."""
+    """Read a table, column or index, in the class in which it was saved."""
     pandas = library("pandas")
     library("pyarrow", "pyarrow")
     metadata = library("pyarrow.parquet", "pyarrow").read_schema(path).metadata or {}
@@ -85,5 +85,5 @@ def read_table(path: Path, _: Sequence[str]) -> Any:
 
 
 def write_figure(value: Any, path: Path) -> None:
-    """Write a figure of matplotlib as a picture."""
+    """Write a figure of matplotlib as a PNG image."""
     value.savefig(path, format="png", bbox_inches="tight")

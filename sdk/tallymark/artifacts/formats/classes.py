@@ -1,4 +1,4 @@
-"""Whether values of a class may be saved at all, as far as an annotation says so before there is a value."""
+"""Check whether values of an annotated class can be saved, before there is a value."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Union, get_args, get_origin
 
 from tallymark.artifacts.formats import FORMATS
 
-# Classes that become text, bytes or JSON, with all that inherit from them.
+# Classes that are saved as text, bytes or JSON, including their subclasses.
 _PLAIN = (
     *(type(None), bool, int, float, str, bytes, list, tuple, dict, set, frozenset, Mapping),
     *(enum.Enum, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID, PurePath),
 )
-# A class that others inherit from thousands of times is not looked through.
+# Beyond this number of subclasses, the search is not worth its time.
 MAX_SUBCLASSES = 1000
 
 
 def may_be_saved(hint: object) -> bool:
-    """Return False if no value that the annotation allows is in a format that is known, True if one may be.
+    """Return False if no format supports any value that the annotation allows, else True.
 
-    What is no class, and a class that decides by itself what its instances are, such as a protocol, allow anything.
+    Annotations that are not classes, and classes with their own `__instancecheck__` (protocols), allow any value.
     """
     if get_origin(hint) in (Union, types.UnionType):
         return any(map(may_be_saved, get_args(hint)))
@@ -39,13 +39,13 @@ def may_be_saved(hint: object) -> bool:
         seen += 1
         if seen > MAX_SUBCLASSES or _is_known(each):
             return True
-        # A value of the class may be one of a class that inherits from it.
+        # A value may be an instance of a subclass.
         waiting.extend(type.__subclasses__(each))
     return False
 
 
 def described_class(hint: object) -> str:
-    """Return what the annotation allows, for a message."""
+    """Return the name of the annotated class, for a message."""
     return hint.__qualname__ if isinstance(hint, type) else str(hint)
 
 
@@ -53,7 +53,7 @@ def _is_known(kind: type) -> bool:
     return (
         issubclass(kind, _PLAIN)
         or dataclasses.is_dataclass(kind)
-        # A number of numpy, and what pandas has for a missing value.
+        # Scalars of numpy, and missing values of pandas.
         or (kind.__module__ == "numpy" and hasattr(kind, "dtype"))
         or kind.__name__ in {"NAType", "NaTType"}
         or any(each.classes(kind) for each in FORMATS)

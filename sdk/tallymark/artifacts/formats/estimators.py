@@ -1,7 +1,8 @@
-"""Estimators of scikit-learn, and whatever has its interface: skops, which holds types by name and no code.
+"""The formats of estimators: skops, those of LightGBM, XGBoost and Keras, and joblib.
 
-LightGBM and XGBoost have files of their own for boosters. A wrapper with scikit-learn's interface, and a pipeline that
-has one as a step, is more than its booster: skops keeps it whole.
+skops saves estimators with the interface of scikit-learn; a file contains the names of types, but no code. LightGBM and
+XGBoost have formats of their own for boosters. A wrapper of LightGBM with the interface of scikit-learn, and a pipeline
+with a wrapper as a step, contain more than a booster, so skops saves them as a whole.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from tallymark.runtime.caller_warnings import warn
 from tallymark.settings import current
 
 _XGBOOST_WRAPPERS = ("XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor")
-# The attribute of an XGBoost model under which its wrapper's class and parameters stand.
+# The attribute of an XGBoost model with the class and parameters of its wrapper.
 _WRAPPER = "tallymark"
 
 
 def write_estimator(value: Any, path: Path) -> None:
-    """Write an estimator; InvalidArgument if it holds what could not be loaded again."""
+    """Write an estimator. Raises InvalidArgument if it contains types that could not be loaded again."""
     skops = library("skops.io", "skops")
     try:
         skops.dump(value, path)
@@ -45,7 +46,7 @@ _PICKLE = "or ask for format='joblib', a pickle, which runs the code of whoever 
 
 
 def read_estimator(path: Path, trusted: Sequence[str]) -> Any:
-    """Return the estimator; InvalidArgument if the file holds types that nobody trusts, or is no sound file."""
+    """Read an estimator. Raises InvalidArgument if the file contains types that are not trusted, or is not valid."""
     skops = library("skops.io", "skops")
     try:
         held = skops.get_untrusted_types(file=path)
@@ -66,7 +67,7 @@ def read_estimator(path: Path, trusted: Sequence[str]) -> Any:
 
 
 def write_lightgbm(value: Any, path: Path) -> None:
-    """Write a booster of LightGBM, or that of a wrapper, as LightGBM's text."""
+    """Write a booster of LightGBM, or that of a wrapper, in LightGBM's text format."""
     booster = value if class_is("lightgbm", "Booster")(type(value)) else getattr(value, "booster_", None)
     if booster is None:
         raise InvalidArgument(f"{described(value)} has no booster of LightGBM")
@@ -74,7 +75,7 @@ def write_lightgbm(value: Any, path: Path) -> None:
 
 
 def read_lightgbm(path: Path, _: Sequence[str]) -> Any:
-    """Return the booster; InvalidArgument if the text is no model of LightGBM."""
+    """Read a booster. Raises InvalidArgument if the file is not a model of LightGBM."""
     lightgbm = library("lightgbm")
     try:
         return lightgbm.Booster(model_str=path.read_text(encoding="utf-8"))
@@ -83,7 +84,7 @@ def read_lightgbm(path: Path, _: Sequence[str]) -> Any:
 
 
 def write_xgboost(value: Any, path: Path) -> None:
-    """Write a booster of XGBoost, or a wrapper with its parameters, as XGBoost's UBJSON."""
+    """Write a booster of XGBoost, or a wrapper with its parameters, in XGBoost's UBJSON format."""
     if class_is("xgboost", "Booster")(type(value)):
         value.save_model(path)
         return
@@ -102,7 +103,7 @@ def write_xgboost(value: Any, path: Path) -> None:
 
 
 def read_xgboost(path: Path, _: Sequence[str]) -> Any:
-    """Return the booster, or the wrapper that was saved; InvalidArgument if the file is no model of XGBoost."""
+    """Read a booster, or the wrapper that was saved. Raises InvalidArgument if the file is not a model of XGBoost."""
     xgboost = library("xgboost")
     try:
         booster = xgboost.Booster(model_file=path)
@@ -113,15 +114,15 @@ def read_xgboost(path: Path, _: Sequence[str]) -> Any:
         return booster
     if wrapper["class"] not in _XGBOOST_WRAPPERS:
         raise InvalidArgument(f"the file names the class {wrapper['class']!r}, none of {', '.join(_XGBOOST_WRAPPERS)}")
-    made = getattr(xgboost, wrapper["class"])(**wrapper["params"])
-    params = made.get_params()
-    made.load_model(path)
-    # Loading sets what was left to XGBoost to what it chose.
-    return made.set_params(**params)
+    model = getattr(xgboost, wrapper["class"])(**wrapper["params"])
+    params = model.get_params()
+    model.load_model(path)
+    # load_model sets parameters that were None to the values that XGBoost chose.
+    return model.set_params(**params)
 
 
 def write_keras(value: Any, path: Path) -> None:
-    """Write a model of Keras; InvalidArgument if it has a layer that Keras would not load again."""
+    """Write a model of Keras. Raises InvalidArgument if it has a layer that Keras would not load again."""
     value.save(path)
     with ZipFile(path) as opened:
         config = opened.read("config.json")
@@ -133,17 +134,17 @@ def write_keras(value: Any, path: Path) -> None:
 
 
 def read_keras(path: Path, _: Sequence[str]) -> Any:
-    """Return the model; Keras refuses layers that would run code of the file."""
+    """Read a model of Keras, which refuses layers that would run code from the file."""
     return library("keras").saving.load_model(path, safe_mode=True)
 
 
 def write_pickle(value: Any, path: Path) -> None:
-    """Write a pickle, and warn of it."""
+    """Write a pickle, with a warning."""
     warn("joblib writes a pickle: whoever loads it runs the code in it", UserWarning)
     library("joblib").dump(value, path)
 
 
 def read_pickle(path: Path, _: Sequence[str]) -> Any:
-    """Return what the pickle makes, and warn that it is one."""
+    """Read a pickle, with a warning."""
     warn("a pickle runs the code of whoever wrote it", UserWarning)
     return library("joblib").load(path)

@@ -1,7 +1,7 @@
-"""Folders as artifacts: a manifest that names each file with its size and its SHA-256.
+"""Folders as artifacts: a manifest with the path, size and SHA-256 of each file.
 
-The manifest's own digest is that of the artifact, so it covers every file. In the store the files lie beside it, under
-their digests: what many checkpoints have in common is there once.
+The digest of the artifact is that of the manifest, so it covers every file. The store has the files beside the
+manifest, named by their digests, so that a file in several checkpoints is stored once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tallymark.errors import InvalidArgument
 
 _VERSION = 1
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-# A manifest of a million files is smaller than this.
+# Enough for more than a million files.
 MAX_MANIFEST = 256 * 1024 * 1024
 
 
 class Member(NamedTuple):
-    """A file of a folder: its path from there, with `/`, its size in bytes, and its SHA-256."""
+    """A file of a folder: its relative path with `/`, its size in bytes, and its SHA-256."""
 
     path: str
     size: int
@@ -31,21 +31,21 @@ class Member(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What a folder holds: files, and folders that are empty."""
+    """The contents of a folder: its files, and its empty folders."""
 
     files: tuple[Member, ...]
     empty: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
-        """Return the bytes of all files together."""
+        """The total size of the files in bytes."""
         return sum(member.size for member in self.files)
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every file and every empty folder with its path from the folder, in order; InvalidArgument.
+    """Yield the relative and absolute path of every file and empty folder, in order.
 
-    Symbolic links are refused: what they lead to may be anywhere, and another's.
+    Raises InvalidArgument for symbolic links, which may lead out of the folder, and for other special files.
     """
     for place, folders, files in os.walk(folder):
         folders.sort()
@@ -65,7 +65,7 @@ def walk(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the manifest. The same contents give the same bytes."""
+    """Write the manifest. The same contents always result in the same bytes."""
     written = {
         "tallymark_folder": _VERSION,
         "files": [member._asdict() for member in sorted(manifest.files)],
@@ -75,7 +75,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return what the manifest says, every path of which stays within the folder; InvalidArgument."""
+    """Read a manifest, and check that every path stays within the folder. Raises InvalidArgument."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         if written["tallymark_folder"] != _VERSION:
@@ -98,7 +98,7 @@ def _member(written: Any) -> Member:
 
 
 def _checked(path: Any) -> str:
-    """Return the path if it leads to a place within the folder on every system; InvalidArgument."""
+    """Return the path after checking that it stays within the folder on every system. Raises InvalidArgument."""
     if not isinstance(path, str) or not path:
         raise InvalidArgument(f"the folder has a path {path!r}, which is no text")
     parts = path.split("/")
@@ -114,7 +114,7 @@ def _checked(path: Any) -> str:
 
 
 def _check_distinct(paths: Sequence[str]) -> None:
-    """Raise InvalidArgument if a path stands twice, or is at once a file and a folder of another."""
+    """Raise InvalidArgument if a path occurs twice, or as a file and as a folder."""
     known = set(paths)
     parents = {
         "/".join(parts[:depth]) for parts in (path.split("/") for path in paths) for depth in range(1, len(parts))

@@ -1,4 +1,4 @@
-"""What a format is, and how it finds the library that it needs."""
+"""The class `Format`, and the imports of the libraries that formats need."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ TakesClass = Callable[[type], bool]
 
 
 class Format(NamedTuple):
-    """A kind of file. `takes` says whether a value becomes one when no format is named.
+    """A file format.
 
-    `classes` says whether values of a class do, as far as the class alone decides it. `needs` are the modules without
-    which it neither writes nor reads, `packages` what is installed for them.
+    `takes` returns whether the format is used for a value by default, and `classes` whether for all values of a class.
+    `holds` describes the values, for users. `needs` are the modules that it imports, `packages` what to install for
+    them.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Format(NamedTuple):
     packages: str = ""
 
     def suffix_of(self, value: object) -> str:
-        """Return how the file's name ends: a file keeps its own ending, if it is a usual one."""
+        """Return the suffix of the file; a `Path` keeps its own suffix, unless that is unusual."""
         return ending(value.suffix) if isinstance(value, Path) else self.suffix
 
     def check_installed(self) -> None:
@@ -58,7 +59,7 @@ def is_installed(module: str) -> bool:
 
 
 def library(name: str, package: str = "") -> Any:
-    """Return the module; InvalidArgument with what to install if it is missing."""
+    """Import a module. Raises InvalidArgument with what to install if it is missing."""
     try:
         return import_module(name)
     except ImportError as error:

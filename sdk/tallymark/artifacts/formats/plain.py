@@ -1,4 +1,4 @@
-"""JSON: numbers, text, and lists and mappings of these, and whatever means the same."""
+"""The format JSON: numbers, texts, lists and mappings, and values that can be converted to these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from tallymark.arguments import described
 from tallymark.errors import InvalidArgument
 
-# Beyond this an array belongs into a format of arrays.
+# A larger array should be saved in a format for arrays.
 MAX_ITEMS = 100_000
 
 
@@ -29,17 +29,17 @@ def is_plain(value: Any) -> bool:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write the value as JSON; InvalidArgument names the part that is no JSON."""
+    """Write the value as JSON. Raises InvalidArgument with the part that cannot be converted."""
     path.write_text(json.dumps(plain(value), ensure_ascii=False), encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Return what the file holds."""
+    """Read a value from a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def plain(value: Any, where: str = "the value") -> Any:
-    """Return the value as numbers, text, lists and mappings; InvalidArgument.
+    """Convert the value to numbers, texts, lists and mappings. Raises InvalidArgument.
 
     Numbers and arrays of numpy become numbers and lists, times and dates ISO 8601, dataclasses mappings, enums their
     values, paths, UUIDs and decimals text.
@@ -52,7 +52,7 @@ def plain(value: Any, where: str = "the value") -> Any:
         case enum.Enum():
             return plain(value.value, where)
         case int() | float() | str():
-            # A subclass, such as numpy.float64, would be written as what it is, but is not what is meant.
+            # Convert subclasses, such as numpy.float64, to the plain type.
             return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))
         case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()

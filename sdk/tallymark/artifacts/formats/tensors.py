@@ -1,7 +1,7 @@
-"""Tensors of torch and arrays of numpy, in whatever mappings and lists they stand, as safetensors.
+"""The format safetensors: tensors of torch and arrays of numpy, in any mappings and lists.
 
-A flat mapping, such as a `state_dict()`, keeps its keys, so that any other tool reads it. What else there is, such as
-the nesting of a checkpoint and the numbers in it, stands as JSON in the file's header.
+A flat mapping, such as a `state_dict()`, keeps its keys, so that other tools can read it. Everything else, such as the
+nesting of a checkpoint and the numbers in it, is JSON in the file's header.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _is_tensor_class = class_is("torch", "Tensor")
 
 
 def are_tensors(value: Any) -> bool:
-    """Return whether the value is a module of torch, or has tensors of torch in it, or is a mapping of arrays."""
+    """Return whether the value is a module of torch, contains tensors of torch, or is a mapping of arrays."""
     if _is_module(type(value)) or _is_tensor(value):
         return True
     if isinstance(value, Mapping) and value and all(isinstance(key, str) and is_array(value[key]) for key in value):
@@ -33,7 +33,7 @@ def are_tensors(value: Any) -> bool:
 
 
 def write_tensors(value: Any, path: Path) -> None:
-    """Write tensors and what stands between them. Those that share memory are written once."""
+    """Write tensors and their structure. Tensors that share memory are written once."""
     if _is_module(type(value)):
         name = type(value).__name__
         _log.info("the state_dict() of the module %s is saved; load it into one that the same code makes", name)
@@ -46,7 +46,7 @@ def write_tensors(value: Any, path: Path) -> None:
 
 
 def read_tensors(path: Path, _: Sequence[str]) -> Any:
-    """Return what was saved; of a file that another tool has written, its mapping of tensors."""
+    """Read the value that was saved; for a file of another tool, its mapping of tensors."""
     with library("safetensors").safe_open(path, framework="np") as opened:
         header = opened.metadata() or {}
     torch = header.get("format") == "pt"
@@ -55,15 +55,15 @@ def read_tensors(path: Path, _: Sequence[str]) -> Any:
 
 
 class _Packing:
-    """What is being written: tensors by name, and, of those of torch, which memory they have."""
+    """The tensors to write, by name, and the memory of tensors of torch."""
 
     def __init__(self) -> None:
         self.tensors: dict[str, Any] = {}
         self.torch = False
-        self._places: dict[Any, str] = {}
+        self._name_by_memory: dict[Any, str] = {}
 
     def pack(self, value: Any, where: str) -> dict[str, Any]:
-        """Return the value as JSON, with the names of tensors in their places; InvalidArgument."""
+        """Return the value as JSON with names instead of tensors. Raises InvalidArgument."""
         if _is_tensor(value):
             return {"tensor": self._named(value.detach(), where)}
         if is_array(value) and not self.torch:
@@ -75,19 +75,19 @@ class _Packing:
                 raise InvalidArgument(f"the mapping {where or 'of tensors'} has keys that are neither text nor numbers")
             return {"items": [[key, self.pack(item, f"{inner}{key}")] for key, item in value.items()]}
         if isinstance(value, list | tuple):
-            items = [self.pack(item, f"{inner}{place}") for place, item in enumerate(value)]
+            items = [self.pack(item, f"{inner}{index}") for index, item in enumerate(value)]
             return {"tuple" if isinstance(value, tuple) else "list": items}
         return {"value": plain(value, where or "the value")}
 
     def _named(self, tensor: Any, where: str) -> str:
         self.torch = True
-        place = (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
-        if tensor.numel() and place in self._places:
-            return self._places[place]
+        memory = (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
+        if tensor.numel() and memory in self._name_by_memory:
+            return self._name_by_memory[memory]
         name = where or "tensor"
         while name in self.tensors:
             name += "'"
-        self._places[place] = name
+        self._name_by_memory[memory] = name
         # safetensors refuses views of shared memory, so each tensor gets memory of its own.
         self.tensors[name] = tensor.clone().contiguous()
         return name

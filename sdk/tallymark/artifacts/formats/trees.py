@@ -1,7 +1,7 @@
-"""Trees from files: scikit-learn follows their node numbers without looking, so they are looked at first.
+"""Check decision trees that are read from files, because scikit-learn does not check their node numbers.
 
-A file that was made to do harm could have nodes that refer to what lies beyond the tree, and predicting with it would
-read memory that is not its own. For this skops trusts no trees by itself; we do, after this check.
+In a malicious file, nodes could refer beyond the end of the tree, and a prediction would read foreign memory. skops
+therefore does not trust trees by default; this package does, after this check.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tallymark.errors import InvalidArgument
 
 
 def check_trees(loaded: Any) -> None:
-    """Raise InvalidArgument if a tree in the value refers to nodes or features that are not there."""
+    """Raise InvalidArgument if a tree in the value refers to nodes or features that do not exist."""
     for value in _parts(loaded):
         module, name = type(value).__module__, type(value).__name__
         if module == "sklearn.tree._tree" and name == "Tree":
@@ -31,15 +31,15 @@ def check_trees(loaded: Any) -> None:
 
 
 def _check(nodes: Any, left: str, right: str, feature: str, features: int, *, leaf: int) -> None:
-    """Check that children come after their parents, which also makes every walk end, and that features exist."""
+    """Check that children come after their parents, so that every walk ends, and that features exist."""
     import numpy as np
 
-    places = np.arange(len(nodes))
+    indices = np.arange(len(nodes))
     inner = (nodes["is_leaf"] == 0) if "is_leaf" in (nodes.dtype.names or ()) else nodes[left] != leaf
-    places, split = places[inner], nodes[inner]
+    indices, split = indices[inner], nodes[inner]
     sound = len(nodes) > 0
     for child in (left, right):
-        sound = sound and bool(((split[child] > places) & (split[child] < len(nodes))).all())
+        sound = sound and bool(((split[child] > indices) & (split[child] < len(nodes))).all())
     if not sound or not bool(((split[feature] >= 0) & (split[feature] < features)).all()):
         raise InvalidArgument("the file holds a tree whose nodes refer beyond it; it is damaged, or made to do harm")
 
@@ -56,7 +56,7 @@ def _check_neighbours(tree: Any) -> None:
 
 
 def _predictors(loaded: Any) -> Iterator[tuple[Any, int]]:
-    """Yield the trees of histogram gradient boosting, with how many features their estimator has."""
+    """Yield the trees of histogram gradient boosting, and the number of features of their estimator."""
     for value in _parts(loaded):
         for row in getattr(value, "_predictors", None) or ():
             for predictor in row:
@@ -64,7 +64,7 @@ def _predictors(loaded: Any) -> Iterator[tuple[Any, int]]:
 
 
 def _parts(loaded: Any) -> Iterator[Any]:
-    """Yield the value and everything that it is made of, each once."""
+    """Yield the value and all objects that it contains, each once."""
     seen: set[int] = set()
     waiting = [loaded]
     while waiting:

@@ -1,14 +1,14 @@
-"""The types that a skops file may hold without anybody naming them: pure data of well-known libraries.
+"""The types that a skops file may contain by default: pure data of well-known libraries.
 
-skops trusts the public estimators of scikit-learn and the types of numpy by itself. What follows adds what fitted
-estimators of scikit-learn, LightGBM and XGBoost hold besides: containers, trees, kernels, splitters, losses, and
-functions that only compute. A file can have any of these constructed or called with arguments of its author's choice,
-so each is named exactly, and none of them opens, writes, imports or runs anything. The contents of trees are checked
-when they are loaded (`formats/trees.py`).
+skops itself trusts the public estimators of scikit-learn and the types of numpy. This list adds other types that fitted
+estimators of scikit-learn, LightGBM and XGBoost contain: containers, trees, kernels, splitters, losses, and functions
+that only compute. A file can construct or call any of these with arguments of its author's choice, so each is listed by
+its exact name, and none of them opens, writes, imports or runs anything. The contents of trees are checked after
+loading (`formats/trees.py`).
 
 TALLYMARK_TRUSTED_TYPES, or `configure(trusted_types=...)`, adds types: qualified names such as
-`my_package.features.LogAmount`, or `my_package.*` for whatever a package holds. It applies to saving, which refuses
-what could not be loaded again, and to loading.
+`my_package.features.LogAmount`, or `my_package.*` for all types of a package. The setting applies to saving, which
+refuses types that could not be loaded again, and to loading.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DISTANCES = (
     " Minkowski RogersTanimoto RussellRao SEuclidean SokalMichener SokalSneath"
 )
 
-# By module, so that the list can be read.
+# Grouped by module.
 _NAMES = {
     "builtins": "bytearray bytes complex frozenset range slice",
     "collections": "OrderedDict defaultdict deque Counter",
@@ -102,7 +102,7 @@ TRUSTED_TYPES = frozenset(f"{module}.{name}" for module, names in _NAMES.items()
 
 
 def untrusted(names: Iterable[str], more: Iterable[str] = ()) -> list[str]:
-    """Return those of the qualified names that are neither in the list nor in `more`, sorted."""
+    """Return the qualified names that are neither in the list nor in `more`, sorted."""
     given = set(more)
     packages = tuple(name.removesuffix("*") for name in given if name.endswith(".*"))
     return sorted(
