@@ -1,4 +1,4 @@
-"""Both clients, each made to look like the blocking one."""
+"""Run tests with both clients: the asyncio client gets a blocking interface."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tallymark import AsyncClient, Client
 from tallymark.testing import Server
 
 
-class Blocking:
-    """The asyncio client made to look like the blocking one, so that both are asked the same."""
+class BlockingAdapter:
+    """A blocking interface for the asyncio client, so that both clients run the same tests."""
 
     def __init__(self, url: str) -> None:
         self.runner = asyncio.Runner()
@@ -44,6 +44,6 @@ class Blocking:
 @pytest.fixture(params=["Client", "AsyncClient"])
 def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Any]:
     """Each of the two clients."""
-    made: Any = Client(server.address) if request.param == "Client" else Blocking(server.address)
+    made: Any = Client(server.address) if request.param == "Client" else BlockingAdapter(server.address)
     yield made
     made.close()

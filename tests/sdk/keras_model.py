@@ -1,4 +1,4 @@
-"""Saves and loads a model of Keras: run by a test in a process of its own, where Keras is installed."""
+"""Save and load a model of Keras: a test runs this as a program in an environment with Keras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 
 
-def there_and_back(value: Any, path: Path) -> Any:
+def save_and_load(value: Any, path: Path) -> Any:
     chosen = formats.format_for(value, None)
     assert chosen.name == "keras"
     chosen.write(value, path)
@@ -28,11 +28,11 @@ def main() -> None:
     measured = numpy.random.RandomState(0).rand(60, 4)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with TemporaryDirectory() as folder:
-        back = there_and_back(model, Path(folder, "model.keras"))
+        back = save_and_load(model, Path(folder, "model.keras"))
         assert (back.predict(measured, verbose=0) == model.predict(measured, verbose=0)).all()
         with_code = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x)])
         with pytest.raises(InvalidArgument, match="Lambda layer"):
-            there_and_back(with_code, Path(folder, "code.keras"))
+            save_and_load(with_code, Path(folder, "code.keras"))
     print("came back")
 
 

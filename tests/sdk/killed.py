@@ -1,4 +1,4 @@
-"""Programs that record in runs, in processes of their own, to be killed."""
+"""Start programs that record in runs, and kill them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEADLINE = 30.0
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for what happens in the background, up to a deadline."""
+    """Wait until the condition is true, at most until a deadline."""
     moment = threading.Event()
     end = time.monotonic() + DEADLINE
     while not is_so():
@@ -24,7 +24,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 @contextmanager
 def program(code: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A program in a process of its own, whose output is read as it comes."""
+    """Start a program in a process of its own, whose output can be read line by line."""
     started = subprocess.Popen(
         [sys.executable, "-c", code],
         env={**os.environ, "TALLYMARK_TIMEOUT": "2", **environment},

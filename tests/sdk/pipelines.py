@@ -22,7 +22,7 @@ def numbered_by_itself() -> int:
 
 
 def report(queue: multiprocessing.Queue[tuple[str, int, int]]) -> None:
-    """What a process of the run sees."""
+    """Return what a process of the run reports."""
     queue.put((current_run(), numbered_by_pipeline(), numbered_by_itself()))
 
 

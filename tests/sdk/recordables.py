@@ -1,4 +1,4 @@
-"""The types of values that programs record, and what becomes of each: in metadata and in parameters."""
+"""The types of values that programs record, and what is recorded for each, in metadata and in parameters."""
 
 import argparse
 import array

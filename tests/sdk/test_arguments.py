@@ -1,4 +1,4 @@
-"""Arguments of the wrong kind: told in one sentence, in the words of whoever gave them, before anything is sent."""
+"""Arguments of wrong types are refused before any request, with one sentence that names the argument."""
 
 import inspect
 from collections.abc import Callable
@@ -49,7 +49,7 @@ ARGUMENTS = [found for found in arguments() if found[2] in WRONG]
 
 
 def call(client: Any, method: str, argument: str, value: Any) -> Any:
-    """Call the method with that argument, and with something for what else it must be given."""
+    """Call the method with this value for the argument, and valid values for the other required ones."""
     parameters = list(inspect.signature(getattr(client, method)).parameters.values())
     given = {each.name: "churn" for each in parameters if each.default is inspect.Parameter.empty}
     given.pop(argument, None)
@@ -57,7 +57,7 @@ def call(client: Any, method: str, argument: str, value: Any) -> Any:
 
 
 def test_the_arguments_of_every_method_are_known() -> None:
-    """Each type that a method takes is checked, or is known to be checked elsewhere."""
+    """Each type that a method accepts is checked, or listed as checked elsewhere."""
     elsewhere = {"Call[T]", *(f"{kind} | str" for kind in ("Stage", "RunState", "ArtifactType", "ArtifactRole"))}
     elsewhere.add("int | datetime | None")
     known = WRONG.keys() | elsewhere | {str(inspect.Parameter.empty)}
@@ -67,7 +67,7 @@ def test_the_arguments_of_every_method_are_known() -> None:
 
 @pytest.mark.parametrize(("method", "argument", "annotation"), ARGUMENTS, ids=str)
 async def test_a_value_of_the_wrong_type_is_refused(method: str, argument: str, annotation: str) -> None:
-    """Both clients name the method, the argument, what it takes and what it was given, without asking anybody."""
+    """Both clients name the method, the argument, the expected type and the given value, without a request."""
     value, said = WRONG[annotation]
     expected = f"{method}({argument}=...) {said}"
     with pytest.raises(errors.InvalidArgument) as caught:
@@ -83,13 +83,13 @@ async def test_a_value_of_the_wrong_type_is_refused(method: str, argument: str, 
 
 
 @pytest.mark.parametrize("method", [method for method, argument, kind in ARGUMENTS if argument == "name"])
-def test_text_that_cannot_be_sent_is_refused(method: str) -> None:
-    """A lone surrogate, which UTF-8 does not know, is told with its place."""
+def test_text_that_cannot_be_encoded_is_refused(method: str) -> None:
+    """A lone surrogate, which UTF-8 cannot encode, is reported with its position."""
     with pytest.raises(errors.InvalidArgument, match=r"name=\.\.\.\) has a lone surrogate, '\\ud800' at position 1"):
         call(Client(CLOSED), method, "name", SURROGATE)
 
 
-def test_text_that_cannot_be_sent_is_refused_wherever_it_is_given() -> None:
+def test_text_that_cannot_be_encoded_is_refused_everywhere() -> None:
     """Names, tags, metadata and settings are refused alike."""
     client = Client(CLOSED)
     for act in (
@@ -111,8 +111,8 @@ def test_text_that_cannot_be_sent_is_refused_wherever_it_is_given() -> None:
     assert "project" not in settings._arguments
 
 
-def test_a_wrong_field_of_a_new_version_is_told_by_its_name() -> None:
-    """The versions of a batch are checked like those created alone."""
+def test_a_wrong_field_of_a_new_version_is_named() -> None:
+    """The versions of a batch are checked like a single one."""
     anything: Any = NewVersion
     for wrong in ({"name": 5}, {"tags": "abc"}, {"metadata": "text"}):
         (field,) = wrong
@@ -120,8 +120,8 @@ def test_a_wrong_field_of_a_new_version_is_told_by_its_name() -> None:
             Client(CLOSED).create_versions("churn", [anything(**wrong)])
 
 
-def test_decorators_and_models_say_what_they_take() -> None:
-    """A name in place of a model, and arguments that are none, are refused when the decorator or the model is made."""
+def test_wrong_arguments_of_decorators_and_models_are_refused() -> None:
+    """A name instead of a model, and arguments of wrong types, are refused when the decorator or model is created."""
     anything: Any = pipeline
     with pytest.raises(errors.InvalidArgument, match=r"@pipeline\(model=Model\('churn'\)\)"):
         anything("churn")
@@ -139,8 +139,8 @@ def test_decorators_and_models_say_what_they_take() -> None:
         Model(None)  # type: ignore[arg-type]
 
 
-def test_values_like_those_asked_for_are_taken(server: Server) -> None:
-    """Any list, any whole number and any text will do, whatever library it is of."""
+def test_equivalent_types_are_accepted(server: Server) -> None:
+    """Lists, integers and texts of any library are accepted."""
     with Client(server.address) as client:
         created = client.create_model(numpy.str_("churn"), tags=(tag for tag in ("a", "b")))  # type: ignore[arg-type]
         assert created.tags == ("a", "b")
@@ -155,8 +155,8 @@ def test_values_like_those_asked_for_are_taken(server: Server) -> None:
             client.get_model("churn", "fraud")  # type: ignore[misc]
 
 
-def test_metadata_outside_of_a_mapping_is_refused(registry_env: Server) -> None:
-    """log_metadata of a model says what it takes, and names a value that is not kept by its path; steps go on."""
+def test_metadata_must_be_a_mapping(registry_env: Server) -> None:
+    """Model.log_metadata names the expected type, and the path of a value without a recordable form; steps continue."""
     anything: Any = Model("churn", version="1.0").log_metadata
 
     @step(model=Model("churn"))
@@ -172,7 +172,7 @@ def test_metadata_outside_of_a_mapping_is_refused(registry_env: Server) -> None:
             anything(metadata)
 
 
-def test_the_service_speaks_of_the_argument_that_was_given(registry_env: Server) -> None:
+def test_a_refusal_names_the_argument_of_the_sdk(registry_env: Server) -> None:
     """A refusal by the service names the SDK's argument; the contract's field is in the error's metadata."""
     client = Client()
     client.create_model("churn")
@@ -197,7 +197,7 @@ def test_the_service_speaks_of_the_argument_that_was_given(registry_env: Server)
 
 
 def test_a_stale_etag_names_what_was_changed(server: Server) -> None:
-    """A refusal speaks of the model, or of the number of the version, that somebody else has changed."""
+    """The refusal names the model, or the number of the version, that somebody else has changed."""
     with Client(server.address) as client:
         client.create_model("churn")
         client.create_version("churn")

@@ -56,8 +56,8 @@ VALUES: dict[str, tuple[Callable[[], Any], ArtifactType, Callable[[Any, Any], bo
 
 
 @pytest.mark.parametrize("kind", VALUES)
-def test_a_value_comes_back_as_it_was_saved(registry_env: Server, kind: str) -> None:
-    """Each kind of value is saved in the format made for it, without pickle, and is loaded as it was."""
+def test_a_loaded_value_equals_the_saved_one(registry_env: Server, kind: str) -> None:
+    """Each kind of value is saved in its default format, without pickle, and loaded unchanged."""
     make, type_, same = VALUES[kind]
     model = Model("churn")
     value = make()
@@ -68,8 +68,8 @@ def test_a_value_comes_back_as_it_was_saved(registry_env: Server, kind: str) -> 
     assert model.artifacts == [saved]
 
 
-def test_an_artifact_tells_where_its_bytes_are(registry_env: Server, store: Path) -> None:
-    """The link has the uri, the SHA-256 and the size of a file that is there; the same is not linked twice."""
+def test_an_artifact_has_uri_digest_and_size(registry_env: Server, store: Path) -> None:
+    """The link has the URI, SHA-256 and size of an existing file; the same file is not linked twice."""
     model = Model("churn")
     saved = model.save("weights", b"12345")
     assert saved is not None
@@ -84,8 +84,8 @@ def test_an_artifact_tells_where_its_bytes_are(registry_env: Server, store: Path
     assert (model.load("weights"), model.load("weights@1")) == (b"67890", b"12345")
 
 
-def test_a_store_on_this_machine_is_private_unless_it_is_there(registry_env: Server, store: Path) -> None:
-    """A store that is made is its owner's alone; one that is there stays as open as it is, with what is put into it."""
+def test_a_new_local_store_is_private(registry_env: Server, store: Path) -> None:
+    """A new folder is readable only for its owner; an existing one keeps its permissions, also for new files."""
     before = os.umask(0o022)
     try:
         Model("churn").save("first", {"a": 1})
@@ -100,7 +100,7 @@ def test_a_store_on_this_machine_is_private_unless_it_is_there(registry_env: Ser
 
 
 def test_a_file_is_saved_as_it_is(registry_env: Server, tmp_path: Path) -> None:
-    """A path is the file that it names, with its ending; loading gives the path of a verified copy."""
+    """The file at a path is saved with its suffix; loading returns the path of a verified copy."""
     (tmp_path / "report.html").write_text("<p>")
     model = Model("churn")
     saved = model.save("report", tmp_path / "report.html")
@@ -112,7 +112,7 @@ def test_a_file_is_saved_as_it_is(registry_env: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a..", "a b", "é", "x#y?z%", "~"])
 def test_any_name_stays_within_the_store(registry_env: Server, store: Path, name: str) -> None:
-    """Whatever a model or an artifact is called, its file lies in the store."""
+    """Whatever the name of a model or an artifact, its file is inside the store."""
     model = Model(name)
     saved = model.save(name, "text")
     assert saved is not None
@@ -123,7 +123,7 @@ def test_any_name_stays_within_the_store(registry_env: Server, store: Path, name
 
 
 def test_changed_bytes_are_refused(registry_env: Server) -> None:
-    """What was changed in the store since it was linked is not loaded, and neither is what cannot be verified."""
+    """A file that was changed in the store after linking is not loaded, nor is one without a verifiable digest."""
     model = Model("churn")
     saved = model.save("weights", b"12345")
     assert saved is not None
@@ -138,8 +138,8 @@ def test_changed_bytes_are_refused(registry_env: Server) -> None:
         model.load("weights")
 
 
-def test_a_pickle_must_be_asked_for_by_name(registry_env: Server) -> None:
-    """joblib is never chosen by itself, and both saving and loading it warn."""
+def test_a_pickle_must_be_named(registry_env: Server) -> None:
+    """joblib is never chosen by default, and both saving and loading it warn."""
     model = Model("churn")
     with pytest.warns(UserWarning, match="runs the code") as warned:
         model.save("old", fitted(), format="joblib")
@@ -151,11 +151,11 @@ def test_a_pickle_must_be_asked_for_by_name(registry_env: Server) -> None:
 
 
 class Unknown:
-    """Of no format."""
+    """A class that no format supports."""
 
 
-def test_what_has_no_format_is_told(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to do: name a format, give a path, or install a library."""
+def test_a_value_without_a_format_is_refused(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to do: name a format, pass a path, or install a library."""
     model = Model("churn")
     with pytest.raises(InvalidArgument, match="an Unknown is in no format"):
         model.save("x", Unknown())
@@ -169,7 +169,7 @@ def test_what_has_no_format_is_told(registry_env: Server, monkeypatch: pytest.Mo
         model.save("x", fitted(), format="skops")
 
 
-def test_a_store_without_a_driver_is_told(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_a_driver_is_refused(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the store and what to install."""
     monkeypatch.setenv("TALLYMARK_STORE", "nowhere://bucket")
     with pytest.raises(InvalidSetting, match="install its fsspec driver"):
@@ -179,7 +179,7 @@ def test_a_store_without_a_driver_is_told(registry_env: Server, monkeypatch: pyt
 def test_another_file_system_is_used_by_its_uri(
     registry_env: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whatever fsspec reaches is a store, for files and folders: here its file system in memory."""
+    """Any file system of fsspec can be a store, for files and folders: here the one in memory."""
     monkeypatch.setenv("TALLYMARK_STORE", "memory://bucket/models")
     model = Model("churn")
     saved = model.save("x", {"a": 1})
@@ -205,8 +205,8 @@ async def split() -> tuple[Annotated[list[int], Artifact("train")], Annotated[li
     return [1, 2], [3], "not kept"
 
 
-def test_what_a_step_returns_is_linked_by_its_annotation(registry_env: Server) -> None:
-    """`Annotated[…, Artifact(name)]` on a result, or on items of a tuple, saves it; the result is as it was."""
+def test_annotated_results_of_steps_are_saved(registry_env: Server) -> None:
+    """`Annotated[…, Artifact(name)]` on a result, or on items of a tuple, saves it; the result is unchanged."""
     import asyncio
 
     @pipeline(model=churn)
@@ -223,8 +223,8 @@ def test_what_a_step_returns_is_linked_by_its_annotation(registry_env: Server) -
     assert churn.load("test") == [3]
 
 
-def test_nothing_is_saved_when_nothing_is_recorded(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_MODE=disabled a step is its function, and the store stays empty."""
+def test_nothing_is_saved_when_recording_is_disabled(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_MODE=disabled, a step only calls its function, and the store stays empty."""
     monkeypatch.setenv("TALLYMARK_MODE", "disabled")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -233,8 +233,8 @@ def test_nothing_is_saved_when_nothing_is_recorded(store: Path, monkeypatch: pyt
     assert not store.exists()
 
 
-def test_what_a_run_loads_is_linked_as_used(registry_env: Server) -> None:
-    """Lineage goes from the version that made an artifact to the one made from it, and both know their runs."""
+def test_an_artifact_that_a_run_loads_is_linked_as_used(registry_env: Server) -> None:
+    """Lineage leads from the producing version to the using one, and both have their runs."""
     base, tuned = Model("base"), Model("tuned")
 
     @pipeline(model=base)

@@ -1,4 +1,4 @@
-"""Both clients: every method of the service, a line each."""
+"""Every method of the service through both clients."""
 
 import asyncio
 import inspect
@@ -19,7 +19,7 @@ from tallymark.testing import Server
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    """What one can ask, the other can, with the same arguments."""
+    """The clients have the same methods with the same arguments."""
     names = [name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")]
     assert {"get_model", "list_runs", "verify", "export", "export_progress"} <= set(names)
     for name in sorted({*names} - {"after_fork"}):
@@ -27,8 +27,8 @@ def test_both_clients_have_the_same_methods() -> None:
         assert one == other, name
 
 
-def test_models_and_versions(client: Any) -> None:
-    """Models and versions are created, read by every reference, and listed."""
+def test_models_and_versions_are_created_read_and_listed(client: Any) -> None:
+    """Models and versions are created, read by every kind of reference, and listed."""
     created = client.create_model("churn", description="d", license="MIT", tags=["b", "a"])
     assert created == client.get_model("churn")
     assert (created.name, created.tags, created.last_number) == ("churn", ("a", "b"), 0)
@@ -44,8 +44,8 @@ def test_models_and_versions(client: Any) -> None:
     assert [model.name for model in client.list_models()] == ["churn"]
 
 
-def test_stages_and_aliases(client: Any) -> None:
-    """Versions are promoted and pointed at, with etag and expectation."""
+def test_stages_and_aliases_are_set_conditionally(client: Any) -> None:
+    """Stages and aliases are set with an etag and an expected number."""
     client.create_model("churn")
     first, second = client.create_version("churn"), client.create_version("churn")
     assert client.set_stage("churn/1", Stage.PRODUCTION, etag=first.etag).stage is Stage.PRODUCTION
@@ -63,8 +63,8 @@ def test_stages_and_aliases(client: Any) -> None:
     assert client.delete_alias("churn", "champion").aliases == ()
 
 
-def test_a_model_tells_who_holds_its_places(client: Any) -> None:
-    """Latest, production, staging and aliases, now and as of the past, in one call for all models."""
+def test_references_of_all_models_are_read_in_one_call(client: Any) -> None:
+    """Latest, production, staging and aliases are read for all models, now and as of the past."""
     client.create_model("churn")
     client.create_versions("churn", [NewVersion()] * 3)
     client.set_stage("churn/2", "production")
@@ -83,8 +83,8 @@ def test_a_model_tells_who_holds_its_places(client: Any) -> None:
     assert (created.latest_number, created.aliases) == (0, {})
 
 
-def test_a_change_is_tried_without_being_made(client: Any) -> None:
-    """With validate_only the answer is what the change would make, or the refusal, and the log does not grow."""
+def test_validate_only_changes_nothing(client: Any) -> None:
+    """With validate_only, the result is that of the change, or its refusal, and the log does not grow."""
     client.create_model("churn")
     client.create_version("churn")
     assert client.newest_revision() == 2
@@ -98,8 +98,8 @@ def test_a_change_is_tried_without_being_made(client: Any) -> None:
     assert client.newest_revision() == 2
 
 
-def test_runs_and_events(client: Any) -> None:
-    """Runs begin, are joined and end, and the log tells all of it."""
+def test_runs_start_and_finish_and_the_log_has_their_events(client: Any) -> None:
+    """Runs are started, joined and finished, and the log has an event for each."""
     started = client.start_run("r1", pipeline="training", host="here")
     assert (started.created, client.start_run("r1").created) == (True, False)
     assert client.finish_run("r1", "failed", error="lost").state is RunState.FAILED
@@ -113,8 +113,8 @@ def test_runs_and_events(client: Any) -> None:
     assert list(client.list_events(2)) == []
 
 
-def test_everything_that_is_read_can_be_read_as_of_the_past(client: Any) -> None:
-    """Runs, steps, artifacts, metrics and lineage, by a revision or a time."""
+def test_reads_can_be_as_of_the_past(client: Any) -> None:
+    """Runs, steps, artifacts, metrics and lineage can be read at a revision or a time."""
     client.create_model("churn")
     client.create_version("churn")
     client.start_run("r1")
@@ -142,8 +142,8 @@ def test_everything_that_is_read_can_be_read_as_of_the_past(client: Any) -> None
         client.get_run("r2", at=last.revision)
 
 
-def test_lists_go_over_pages(client: Any) -> None:
-    """A list has everything, however many pages that takes."""
+def test_lists_follow_pages(client: Any) -> None:
+    """A list returns all items, whatever the number of pages."""
     client.create_model("churn")
     count = PAGE_SIZE + 3
     client.create_versions("churn", [NewVersion()] * count)
@@ -151,8 +151,8 @@ def test_lists_go_over_pages(client: Any) -> None:
     assert len(list(client.list_events())) == count + 1
 
 
-def test_a_watch_tells_what_happens(client: Any, server: Server) -> None:
-    """Events come as they happen, also after the server was away, each once; a wish for some of them is heard."""
+def test_a_watch_streams_events(client: Any, server: Server) -> None:
+    """Events arrive as they happen, once, also after a restart of the server; a filter is applied."""
     client.create_model("churn")
     events = client.watch(0)
     assert next(events).kind == "model_created"
@@ -178,8 +178,8 @@ def test_a_watch_tells_what_happens(client: Any, server: Server) -> None:
     assert future.value.metadata == {"revision": "99", "oldest": "1", "newest": "7"}
 
 
-def test_a_watch_tells_how_far_it_has_come(client: Any) -> None:
-    """A watch tells its place in the log, with or without events, for those who keep it."""
+def test_a_watch_reports_its_revision(client: Any) -> None:
+    """Messages have the position in the log, with or without events, for programs that store it."""
     client.create_model("churn")
     progress = client.watch_progress(kinds=["version_created"])
     begun = next(progress)
@@ -196,8 +196,8 @@ def test_a_watch_tells_how_far_it_has_come(client: Any) -> None:
     assert replaced.value.metadata == {"log_id": told.cursor.log_id, "oldest": "1", "newest": "4"}
 
 
-def test_a_watch_tells_when_the_service_goes_away(client: Any, server: Server) -> None:
-    """Whoever wants to know is told why nothing is heard, and the watch goes on when the service is back."""
+def test_a_watch_reports_a_lost_connection(client: Any, server: Server) -> None:
+    """The callback gets the reason, and the watch continues when the service is back."""
     lost: list[errors.Unavailable] = []
     progress = client.watch_progress(on_lost=lost.append)
     assert (next(progress).events, lost) == ([], [])
@@ -209,7 +209,7 @@ def test_a_watch_tells_when_the_service_goes_away(client: Any, server: Server) -
 
 
 def test_a_watch_ends_when_its_client_is_closed(server: Server) -> None:
-    """Closing the client, in another thread, ends a watch that waits, also while the server is away."""
+    """Closing the client in another thread ends a waiting watch, also while the server is down."""
     for away in (False, True):
         client = Client(server.address)
         begun, seen = threading.Event(), []
@@ -230,7 +230,7 @@ def test_a_watch_ends_when_its_client_is_closed(server: Server) -> None:
 
 
 async def test_an_asyncio_watch_ends_when_its_client_is_closed(server: Server) -> None:
-    """Closing the client ends the watch of another task, which is not cancelled by that; cancelling it cancels it."""
+    """Closing the client ends the watch of another task without cancelling the task; cancelling it cancels it."""
     client = AsyncClient(server.address)
     begun = asyncio.Event()
 
@@ -252,8 +252,8 @@ async def test_an_asyncio_watch_ends_when_its_client_is_closed(server: Server) -
     await client.close()
 
 
-def test_metadata_keeps_its_types(client: Any) -> None:
-    """Python's values, and numpy's scalars, come back as what they mean; times as UTC."""
+def test_metadata_keep_their_types(client: Any) -> None:
+    """Python's values, and scalars of numpy, are returned with the same meaning; times in UTC."""
     client.create_model("churn")
     moment = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=2)))
     written = {
@@ -301,8 +301,8 @@ def test_metadata_keeps_its_types(client: Any) -> None:
     ],
     ids=str,
 )
-def test_no_number_is_changed(client: Any, value: float, kind: type) -> None:
-    """A number comes back as the number it was, with its sign, and as an int if it is whole and not very large."""
+def test_numbers_are_unchanged(client: Any, value: float, kind: type) -> None:
+    """A number is returned with its value and sign, as an int if it is integral and not very large."""
     client.create_model("churn")
     found = client.create_version("churn", metadata={"value": value}).metadata["value"]
     assert (found, math.copysign(1, found)) == (value, math.copysign(1, value))
@@ -314,16 +314,16 @@ def test_no_number_is_changed(client: Any, value: float, kind: type) -> None:
     [object(), iter([1]), numpy.zeros(1001), "a\ud800", [object()], {"a": object()}, 1 << 20_000],
     ids=lambda value: type(value).__name__,
 )
-def test_a_value_that_the_registry_does_not_keep_is_refused(client: Any, value: Any) -> None:
-    """What has no form, or is too large, is refused before anything is sent, with the key."""
+def test_an_unsupported_value_is_refused(client: Any, value: Any) -> None:
+    """A value of an unsupported type or size is refused before any request, with its key."""
     client.create_model("churn")
     client.create_version("churn")
     with pytest.raises(errors.InvalidField, match=r"^metadata\['wrong'\]"):
         client.log_metadata("churn/1", {"wrong": value})
 
 
-def test_resources_show_themselves(client: Any) -> None:
-    """What is printed tells what it is, without asking anybody."""
+def test_resources_have_a_readable_repr(client: Any) -> None:
+    """The repr describes the resource, without a request."""
     assert repr(client.create_model("churn")) == "ModelInfo(churn, 0 versions)"
     assert repr(client.create_version("churn", "rc")) == "ModelVersion(churn No.1 'rc')"
     assert repr(client.start_run("r1", pipeline="p").run) == "Run(r1 'p' running)"
@@ -331,7 +331,7 @@ def test_resources_show_themselves(client: Any) -> None:
 
 
 def test_a_client_is_shared_by_threads(server: Server) -> None:
-    """Many threads may ask one client at once."""
+    """Many threads can use one client at the same time."""
     client = Client(server.address)
     client.create_model("churn")
     barrier = threading.Barrier(8)
@@ -344,8 +344,8 @@ def test_a_client_is_shared_by_threads(server: Server) -> None:
         assert sorted(pool.map(create, range(8))) == list(range(1, 9))
 
 
-def test_a_client_is_sent_to_another_process_by_its_settings(server: Server) -> None:
-    """A pickled client asks the same registry, over a connection of its own."""
+def test_a_client_can_be_pickled(server: Server) -> None:
+    """A pickled client uses the same registry, with a connection of its own."""
     client = Client(server.address, actor="ana")
     client.create_model("churn")
     again = pickle.loads(pickle.dumps(client))

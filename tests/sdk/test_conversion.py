@@ -1,4 +1,4 @@
-"""Conversions of any value to one that the registry keeps, and what they say of what they left out."""
+"""Conversion of any value to a type of the registry, and the losses that it reports."""
 
 import functools
 import math
@@ -32,14 +32,14 @@ from tallymark.conversion.recordable import (
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Whether they are of the same types and values, where NaN is like NaN."""
+    """Return whether both have the same types and values, where NaN equals NaN."""
     return repr(found) == repr(expected) and type(found) is type(expected)
 
 
 @pytest.mark.parametrize("limits", [METADATA, PARAMETERS, WHOLE], ids=["metadata", "parameters", "whole"])
 @pytest.mark.parametrize("name", KEPT)
-def test_a_value_becomes_what_the_table_says(name: str, limits: Limits) -> None:
-    """Each type of the table is kept whole, in the same way wherever it is recorded."""
+def test_each_type_is_converted_as_documented(name: str, limits: Limits) -> None:
+    """Each type of the table is converted without loss, wherever it is recorded."""
     value, expected = KEPT[name]
     conversion = Conversion(limits, redacts=limits is not WHOLE)
     found = conversion.value(value)
@@ -48,8 +48,8 @@ def test_a_value_becomes_what_the_table_says(name: str, limits: Limits) -> None:
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_what_is_left_out_is_said(name: str) -> None:
-    """What has no form, or is too large, is left out of metadata, described in parameters, and refused elsewhere."""
+def test_losses_are_reported(name: str) -> None:
+    """An unsupported or large value is left out of metadata, described in parameters, and refused elsewhere."""
     value, in_metadata, in_parameters, reason = LOST[name]
     conversion = Conversion(METADATA, redacts=True)
     found = conversion.value(value)
@@ -61,8 +61,8 @@ def test_what_is_left_out_is_said(name: str) -> None:
             metadata_or_raise({"fine": 1, "wrong": value})
 
 
-def test_a_wrong_value_is_told_by_its_path() -> None:
-    """In a run the neighbours are kept, and the problem names the path; elsewhere the error does."""
+def test_a_wrong_value_is_reported_with_its_path() -> None:
+    """In a run, other values are recorded, and the problem has the path; outside, the error has it."""
     metadata = {"auc": 0.9, "cv": {"fit_time": [1.0, object()], "score": 0.5}}
     problems = RecordingProblems()
     assert metadata_in_run(metadata, problems) == {"auc": 0.9, "cv": {"fit_time": [1.0], "score": 0.5}}
@@ -75,8 +75,8 @@ def test_a_wrong_value_is_told_by_its_path() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, " a", "a\n", object()], ids=lambda key: repr(key)[:10])
-def test_a_wrong_key_costs_itself(key: Any) -> None:
-    """A key that cannot be one is left out of metadata, parameters and metrics, and nothing beside it."""
+def test_a_wrong_key_does_not_affect_others(key: Any) -> None:
+    """An invalid key is left out of metadata, parameters and metrics; the others are recorded."""
     problems = RecordingProblems()
     assert metadata_in_run({"auc": 0.9, key: 1}, problems) == {"auc": 0.9}
     assert points_of({key: 1.0}, 0, problems) == []
@@ -88,15 +88,15 @@ def test_a_wrong_key_costs_itself(key: Any) -> None:
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_a_number_of_any_library_is_measured(name: str) -> None:
-    """Whatever holds one number is a value of a metric."""
+def test_a_metric_can_be_a_number_of_any_library(name: str) -> None:
+    """Any object with one number is a value of a metric."""
     value, expected = MEASURED[name]
     assert same(metric_value(value), expected)
 
 
 @pytest.mark.parametrize("name", NOT_MEASURED)
-def test_what_is_no_number_is_not_measured(name: str) -> None:
-    """It is refused with what it is; in a run it costs itself."""
+def test_a_metric_must_be_a_number(name: str) -> None:
+    """Other values are refused with their type; in a run, only they are left out."""
     with pytest.raises(InvalidArgument, match="takes a number, not"):
         metric_value(NOT_MEASURED[name])
     problems = RecordingProblems()
@@ -105,8 +105,8 @@ def test_what_is_no_number_is_not_measured(name: str) -> None:
     assert {problem.subject for problem in problems.all()} == {"metric 'loss'"}
 
 
-def test_metadata_that_are_too_large_lose_their_largest() -> None:
-    """As much as fits the service's bound is recorded, and what is left out is said with its size."""
+def test_the_largest_metadata_are_left_out() -> None:
+    """Metadata are recorded up to the service's limit, and the problems name what is left out, with its size."""
     problems = RecordingProblems()
     found = metadata_in_run({"auc": 0.9, "a": "x" * 40_000, "b": "é" * 30_000, "c": [1, 2]}, problems)
     assert found.keys() == {"auc", "a", "c"}
@@ -115,7 +115,7 @@ def test_metadata_that_are_too_large_lose_their_largest() -> None:
     assert "60,008 bytes" in problem.problem
 
 
-def test_a_parameter_never_vanishes() -> None:
+def test_a_parameter_is_never_left_out() -> None:
     """Arguments that are too large together are described, the largest first."""
     given = {f"p{number}": "x" * 999 for number in range(100)}
     found = parameters({**given, "lr": 0.1, "frame": pandas.DataFrame({"a": [1]})})
@@ -126,7 +126,7 @@ def test_a_parameter_never_vanishes() -> None:
 
 
 class Hostile:
-    """An object of which nothing can be asked."""
+    """An object that raises at every access."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)
@@ -138,7 +138,7 @@ class Hostile:
 
 
 class Panic(BaseException):
-    """As libraries in Rust raise it."""
+    """An exception like the panics of libraries in Rust."""
 
 
 class HostileMapping(dict[str, Any]):
@@ -226,7 +226,7 @@ HOSTILE: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_value_makes_recording_raise(name: str) -> None:
-    """Whatever a value does when it is read, it costs itself, in metadata, parameters and metrics."""
+    """Whatever a value raises when it is read, only it is left out of metadata, parameters and metrics."""
     value = HOSTILE[name]()
     problems = RecordingProblems()
     begun = time.process_time()
@@ -242,7 +242,7 @@ def test_no_value_makes_recording_raise(name: str) -> None:
 
 
 def test_iterators_are_not_consumed() -> None:
-    """A generator that is an argument is given to the function as it was."""
+    """A generator that is passed as an argument reaches the function unread."""
     numbers = iter([1, 2, 3])
     lines = (line for line in "abc")
     assert parameters({"numbers": numbers, "lines": lines}) == {"numbers": "list_iterator", "lines": "generator"}
@@ -251,7 +251,7 @@ def test_iterators_are_not_consumed() -> None:
 
 
 class Table:
-    """A table whose data must not be touched."""
+    """A table whose data must not be read."""
 
     shape = (10**9, 20)
 
@@ -262,7 +262,7 @@ class Table:
 
 
 def test_data_are_described_without_being_read() -> None:
-    """Of a table or an array only the shape is asked."""
+    """Only the shape of a table or an array is read."""
     assert parameters({"table": Table()}) == {"table": "Table (1000000000, 20)"}
     virtual = numpy.broadcast_to(numpy.float32(1), (10**6, 10**6))
     assert parameters({"x": virtual}) == {"x": "ndarray float32 (1000000, 1000000)"}
@@ -270,7 +270,7 @@ def test_data_are_described_without_being_read() -> None:
 
 
 class Tensor:
-    """As torch's: numbers behind methods, and a dtype with the package's name."""
+    """Like those of torch: methods instead of properties, and a dtype with the package's name."""
 
     def __init__(self, values: Any) -> None:
         self._values = numpy.asarray(values, "float32")
@@ -287,7 +287,7 @@ class Tensor:
 
 
 class EagerTensor:
-    """As TensorFlow's, which gives its numbers as an array."""
+    """Like those of TensorFlow, whose numbers are read through an array."""
 
     shape: Any = property(lambda self: self._values.shape)
     dtype: Any = property(lambda self: self._values.dtype)
@@ -300,14 +300,14 @@ class EagerTensor:
 
 
 class SparseTensor(Tensor):
-    """As those of torch that are sparse or hold nothing, which have no list of their values."""
+    """Like sparse or uninitialised tensors of torch, which have no list of values."""
 
     def tolist(self) -> Any:
         raise NotImplementedError
 
 
 def test_a_tensor_without_a_list_of_values_is_described() -> None:
-    """What cannot be listed is said to be there, with its shape."""
+    """A tensor that cannot be converted to a list is recorded by its shape."""
     assert parameters({"weights": SparseTensor([1, 2])}) == {"weights": "SparseTensor float32 (2,)"}
     problems = RecordingProblems()
     assert metadata_in_run({"weights": SparseTensor([1, 2])}, problems) == {"weights": "SparseTensor float32 (2,)"}
@@ -316,7 +316,7 @@ def test_a_tensor_without_a_list_of_values_is_described() -> None:
 
 @pytest.mark.parametrize("kind", [Tensor, EagerTensor])
 def test_tensors_are_recorded_like_arrays(kind: Any) -> None:
-    """A scalar is a number, a few numbers a list, and more are described."""
+    """A scalar is a number, a small tensor a list, and a larger one a description."""
     found = parameters({"loss": kind(0.5), "few": kind([1, 2]), "many": kind(numpy.zeros((3, 224, 224), "float32"))})
     assert found == {"loss": 0.5, "few": [1, 2], "many": "Tensor float32 (3, 224, 224)"}
     assert metric_value(kind(0.25)) == metric_value(kind([0.25])) == 0.25
@@ -334,7 +334,7 @@ anything = st.recursive(
 
 
 def floats(value: Any) -> Any:
-    """The value with whole numbers as floats as far as these keep them: which of both it was is not sent."""
+    """The value with integers as floats where these are exact, because the difference is not sent."""
     if isinstance(value, dict):
         return {key: floats(value[key]) for key in sorted(value)}
     if isinstance(value, list):
@@ -343,8 +343,8 @@ def floats(value: Any) -> Any:
 
 
 @given(anything)
-def test_every_conversion_can_be_sent_and_stays_as_it_is(value: Any) -> None:
-    """Whatever is converted is encoded, comes back as it was sent, and converts to itself."""
+def test_every_converted_value_can_be_sent(value: Any) -> None:
+    """Any converted value can be encoded, is received unchanged, and converts to itself."""
     for limits in (METADATA, PARAMETERS):
         conversion = Conversion(limits, redacts=False)
         found = conversion.value({"value": value})
@@ -354,8 +354,8 @@ def test_every_conversion_can_be_sent_and_stays_as_it_is(value: Any) -> None:
         assert repr(Conversion(limits, redacts=False).value(found)) == repr(found)
 
 
-def test_losses_are_told_once_and_by_kind() -> None:
-    """What was lost of several values is counted under the name of each."""
+def test_losses_are_counted_by_name() -> None:
+    """Losses of several values are counted under the name of each."""
     conversion = Conversion(METADATA, redacts=True)
     conversion.value({"a": object(), "b": [object(), math.nan]})
     assert [loss.path for loss in conversion.losses] == [("a",), ("b", 0)]

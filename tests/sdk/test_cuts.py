@@ -1,4 +1,4 @@
-"""Recording over a connection that is cut again and again, in the middle of messages too."""
+"""Recording over a connection that is cut repeatedly, also in the middle of messages."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def training() -> str:
 
 
 @pytest.mark.parametrize("seed", ["one", "two"])
-def test_every_record_has_one_effect(server: Server, monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
-    """Whether its answer was lost or not; the log tells each step, and the end, once."""
+def test_every_record_takes_effect_once(server: Server, monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
+    """Whether or not its response was lost, each step, and the end, is in the log once."""
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "5")
     with CuttingProxy(lambda: server.address, seed) as proxy, Client(server.address) as client:
         monkeypatch.setenv("TALLYMARK_URL", proxy.address)
@@ -58,7 +58,7 @@ def test_every_record_has_one_effect(server: Server, monkeypatch: pytest.MonkeyP
         assert [kinds.count(kind) for kind in ("step_started", "step_finished")] == [STEPS, STEPS]
 
 
-def test_a_call_over_a_connection_that_is_closed_meanwhile_is_answered_or_unavailable(server: Server) -> None:
+def test_a_call_during_close_returns_or_raises_unavailable(server: Server) -> None:
     """Whoever calls while another thread closes the client gets an answer, or an error that lets it try again.
 
     Any other error would be taken for the service's decision on a record, which would then be lost.

@@ -38,8 +38,8 @@ def add(x: int, *, y: int = 1) -> int:
     return x + y
 
 
-def test_a_decorated_function_keeps_what_it_is() -> None:
-    """Name, docstring, signature, module and picklability stay."""
+def test_a_decorated_function_keeps_its_attributes() -> None:
+    """Name, docstring, signature, module and picklability are unchanged."""
     assert (add.__name__, add.__doc__) == ("add", "Adds.")
     assert str(inspect.signature(add)) == "(x: int, *, y: int = 1) -> int"
     assert pickle.loads(pickle.dumps(pipelines.over_processes)) is pipelines.over_processes
@@ -47,14 +47,14 @@ def test_a_decorated_function_keeps_what_it_is() -> None:
 
 
 def test_results_and_arguments_pass_through(registry_env: Server) -> None:
-    """A decorated function gets what it is given, and gives what it gives."""
+    """A decorated function gets its arguments and returns its result unchanged."""
     assert add(1, y=2) == 3
     with pytest.raises(TypeError):
         add()  # type: ignore[call-arg]
 
 
 def test_methods_are_steps(client: Client) -> None:
-    """Methods of all kinds, and objects that are called, are recorded."""
+    """Methods of all kinds, and callable objects, are recorded."""
 
     class Trainer:
         @step(model=model)
@@ -83,8 +83,8 @@ def test_methods_are_steps(client: Client) -> None:
     assert training() == [(1, 1), (Trainer, 2), 3, 5]
 
 
-def test_what_is_no_function_is_refused() -> None:
-    """A class, an object that is not called, and decorators in the wrong order are told."""
+def test_only_functions_can_be_decorated() -> None:
+    """A class, an object that is not callable, and decorators in the wrong order are refused."""
     anything: Any = step
     for wrong in (int, 3, classmethod(print), staticmethod(print)):
         with pytest.raises(TypeError, match="@step"):
@@ -95,8 +95,8 @@ def test_what_is_no_function_is_refused() -> None:
         anything(model="my_model")
 
 
-async def test_async_steps_run_side_by_side(client: Client) -> None:
-    """Each of several coroutines at once has its own model, and shares its run."""
+async def test_async_steps_run_concurrently(client: Client) -> None:
+    """Each of several concurrent coroutines has its own model, and shares its run."""
 
     @step
     async def plain() -> tuple[str, int]:
@@ -120,8 +120,8 @@ async def test_async_steps_run_side_by_side(client: Client) -> None:
     assert {first[0][1], second[0][1]} == {1, 2}
 
 
-def test_a_generator_is_within_its_step_and_its_reader_is_not(client: Client) -> None:
-    """The code of a generator has the step's model, whoever reads it has its own, and what is sent arrives."""
+def test_a_generator_belongs_to_its_step_and_its_caller_does_not(client: Client) -> None:
+    """The generator's code has the step's model, its caller has its own; values that are sent arrive."""
 
     @step(model=Model("other"))
     def batches() -> Iterator[str]:
@@ -143,8 +143,8 @@ def test_a_generator_is_within_its_step_and_its_reader_is_not(client: Client) ->
     assert training() == ["other", "my_model", "sent other", "my_model", "caught other"]
 
 
-async def test_an_async_generator_is_within_its_step_and_its_reader_is_not(client: Client) -> None:
-    """As with a generator; and its end is reached when it is left early."""
+async def test_an_async_generator_belongs_to_its_step_and_its_caller_does_not(client: Client) -> None:
+    """As for a generator; it is also closed when the caller stops early."""
     ended = []
 
     @step(model=Model("other"))
@@ -168,7 +168,7 @@ async def test_an_async_generator_is_within_its_step_and_its_reader_is_not(clien
 
 
 def test_a_failing_pipeline_keeps_its_version_and_records_the_failure(client: Client) -> None:
-    """The user's exception goes on unchanged; the run says which step failed, and how; the version stays."""
+    """The user's exception is re-raised; the run has the failed step and the error; the version stays."""
     problem = ValueError("no data")
     with pytest.raises(ValueError, match="no data") as caught:
         pipelines.failing_pipeline(problem)
@@ -189,15 +189,15 @@ def test_a_failing_pipeline_keeps_its_version_and_records_the_failure(client: Cl
         (asyncio.CancelledError(), RunState.FAILED),
     ],
 )
-def test_being_stopped_is_recorded(client: Client, problem: BaseException, state: RunState) -> None:
-    """An interrupted run has failed; a program that ends well has not."""
+def test_an_interrupted_run_has_failed(client: Client, problem: BaseException, state: RunState) -> None:
+    """An interrupted run has failed; a run whose program exits without an error has not."""
     with pytest.raises(type(problem)):
         pipelines.failing_pipeline(problem)
     assert [run.state for run in client.list_runs()] == [state]
 
 
-def test_a_failure_caught_by_the_pipeline_is_none_of_the_run(client: Client) -> None:
-    """What the pipeline handles is not its failure; what it raises itself names no step."""
+def test_a_failure_that_the_pipeline_catches_does_not_fail_the_run(client: Client) -> None:
+    """The pipeline's own exception fails the run, without a failed step."""
 
     @pipeline(model=model)
     def forgiving() -> None:
@@ -217,8 +217,8 @@ def test_a_failure_caught_by_the_pipeline_is_none_of_the_run(client: Client) -> 
     ]
 
 
-def test_a_run_that_cannot_be_numbered_does_not_begin(client: Client) -> None:
-    """When the version is refused the function is not called, and no run is left behind."""
+def test_a_run_whose_version_is_refused_does_not_start(client: Client) -> None:
+    """The function is not called, and no run exists."""
     called = []
 
     @pipeline(model=Model("my_model", "production"))
@@ -232,14 +232,14 @@ def test_a_run_that_cannot_be_numbered_does_not_begin(client: Client) -> None:
 
 
 def test_a_step_alone_is_a_run_of_its_own(client: Client) -> None:
-    """A step called outside a pipeline records itself, with its own model."""
+    """A step that is called outside a pipeline starts a run with its own model."""
     assert add(1) == 2
     (run,) = client.list_runs()
     assert (run.pipeline, run.model_version) == ("add", "projects/default/models/my_model/versions/1")
 
 
 def test_a_pipeline_within_a_run_belongs_to_it(client: Client) -> None:
-    """A pipeline that is called by another shares its run; its model is in force while it runs."""
+    """A pipeline that is called by another shares its run; its model is in force during the call."""
 
     @pipeline(model=Model("inner"))
     def inner() -> tuple[str, str]:
@@ -254,8 +254,8 @@ def test_a_pipeline_within_a_run_belongs_to_it(client: Client) -> None:
     assert len({run for run, _ in found}) == len(list(client.list_runs())) == 1
 
 
-def test_outside_everything_there_is_no_model() -> None:
-    """Code that belongs to no step or pipeline is told so."""
+def test_outside_runs_there_is_no_current_model() -> None:
+    """Code outside steps and pipelines gets NoCurrentModel and NoCurrentRun."""
     with pytest.raises(errors.NoCurrentRun):
         current_run()
     with pytest.raises(errors.NoCurrentModel, match="@step"):
@@ -265,7 +265,7 @@ def test_outside_everything_there_is_no_model() -> None:
 
 
 def test_nothing_is_recorded_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_MODE=disabled decorated functions are plain functions, and need no registry."""
+    """With TALLYMARK_MODE=disabled, decorated functions are plain functions, and need no registry."""
     monkeypatch.setenv("TALLYMARK_MODE", "disabled")
     monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
 
@@ -282,8 +282,8 @@ def test_nothing_is_recorded_when_recording_is_disabled(monkeypatch: pytest.Monk
     assert training() == "my_model"
 
 
-async def test_models_answer_for_themselves_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_MODE=disabled a number that was not given is 0, and what is set is told, and kept nowhere."""
+async def test_models_need_no_registry_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that was not given is 0, and changes are returned but not stored."""
     monkeypatch.setenv("TALLYMARK_MODE", "disabled")
     monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
     assert (model.number, await model.anumber(), model.version_name) == (0, 0, "0")
@@ -300,8 +300,8 @@ async def test_models_answer_for_themselves_when_recording_is_disabled(monkeypat
         named.set_stage("prod")
 
 
-def test_an_outcome_that_cannot_be_sent_is_kept(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the registry goes away during a run, result and error are the user's, and the outcome is sent later."""
+def test_an_outcome_is_sent_later_after_an_outage(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the registry stops during a run, the result or exception is the user's, and the outcome is sent later."""
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.5")
 
     @pipeline(model=model)
@@ -325,8 +325,8 @@ def test_an_outcome_that_cannot_be_sent_is_kept(registry_env: Server, monkeypatc
     assert ended[0].error == "ValueError: lost"
 
 
-async def test_a_pipeline_cancelled_while_it_starts_leaves_no_run(client: Client) -> None:
-    """A task that is cancelled before its function is called ends the run that it was starting."""
+async def test_a_pipeline_cancelled_while_it_starts_leaves_no_open_run(client: Client) -> None:
+    """A task that is cancelled before its function is called finishes the run that it was starting."""
 
     @pipeline(model=model)
     async def training() -> None: ...
@@ -344,7 +344,7 @@ async def test_a_pipeline_cancelled_while_it_starts_leaves_no_run(client: Client
 
 
 async def test_a_cancelled_pipeline_is_recorded_as_failed(client: Client) -> None:
-    """A task that is cancelled in the middle of a step ends its run, and is still cancelled."""
+    """A task that is cancelled within a step finishes its run, and is still cancelled."""
     begun = asyncio.Event()
 
     @step
@@ -365,17 +365,17 @@ async def test_a_cancelled_pipeline_is_recorded_as_failed(client: Client) -> Non
     assert (run.state, run.error) == (RunState.FAILED, "step waiting: CancelledError")
 
 
-class Unspeakable(Exception):
-    """Cannot say what it is."""
+class UnprintableError(Exception):
+    """An exception whose `str` raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
 
 
 @pytest.mark.parametrize("decorated", [step, pipeline])
-@pytest.mark.parametrize("problem", [ValueError("cannot read caf\udce9.csv"), Unspeakable()], ids=["text", "none"])
-def test_an_exception_goes_on_whatever_it_says(registry_env: Server, decorated: Any, problem: Exception) -> None:
-    """The caller gets the exception itself, the run is recorded as failed, and nothing belongs to it any more."""
+@pytest.mark.parametrize("problem", [ValueError("cannot read caf\udce9.csv"), UnprintableError()], ids=["text", "none"])
+def test_any_exception_is_re_raised_and_recorded(registry_env: Server, decorated: Any, problem: Exception) -> None:
+    """The caller gets the same exception, the run has failed, and no run is open afterwards."""
 
     @decorated(model=model)
     def bad() -> None:

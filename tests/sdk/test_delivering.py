@@ -1,4 +1,4 @@
-"""What becomes of records on their way: renamed and deleted models, and more of them than can be sent one by one."""
+"""The delivery of records to renamed, deleted and full versions, and of many records at once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def client(registry_env: Server) -> Iterator[Client]:
         yield made
 
 
-def test_a_run_goes_on_in_a_model_that_is_renamed(
+def test_a_run_continues_when_its_model_is_renamed(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Points, metadata, steps and artifacts go to the run's version under the model's new name, whoever asks."""
+    """Points, metadata, steps and artifacts go to the run's version under the model's new name."""
     monkeypatch.setenv("TALLYMARK_STORE", str(tmp_path / "store"))
 
     @tallymark.step(model=Model("old"))
@@ -51,8 +51,8 @@ def test_a_run_goes_on_in_a_model_that_is_renamed(
     assert (found.state, found.recording_problems) == (RunState.SUCCEEDED, ())
 
 
-def test_what_is_recorded_of_a_deleted_model_is_put_aside(client: Client, spool: Path) -> None:
-    """It is said, the run goes on and ends, and the journal is kept."""
+def test_records_of_a_deleted_model_are_quarantined(client: Client, spool: Path) -> None:
+    """The run reports a problem and finishes, and its journal is kept."""
     with tallymark.run(model=Model("churn")) as begun:
         log_metric("loss", 0.5, step=0)
         assert Model("churn").metadata == {"loss": 0.5}
@@ -65,10 +65,8 @@ def test_what_is_recorded_of_a_deleted_model_is_put_aside(client: Client, spool:
     assert len(list(spool.glob("aside/*.journal"))) == 1
 
 
-def test_what_is_recorded_faster_than_it_can_be_sent_is_sent_together(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Every point, and the last value of each key, are there at the end of the run; none of it is left to be sent."""
+def test_fast_records_are_sent_in_batches(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """Every point, and the last value of each key, are in the registry at the end of the run."""
     with tallymark.run(model=Model("churn")) as begun:
         for at in range(20_000):
             log_metric("loss", at, step=at)
@@ -79,8 +77,8 @@ def test_what_is_recorded_faster_than_it_can_be_sent_is_sent_together(
     assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
-def test_values_that_are_set_one_after_the_other_are_in_the_history(client: Client) -> None:
-    """A key that is set now and then has each of its values in the log."""
+def test_every_value_of_a_key_is_in_the_history(client: Client) -> None:
+    """A key that is set repeatedly has each of its values in the log."""
     with tallymark.run(model=Model("churn")):
         for at in range(50):
             log_metric("loss", at, step=at)
@@ -93,8 +91,8 @@ def test_values_that_are_set_one_after_the_other_are_in_the_history(client: Clie
     assert sorted(set(values)) == list(range(50))
 
 
-def test_a_version_that_is_full_costs_few_calls(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has room is there, also what is set again; each key that has none is a problem, and not a call."""
+def test_a_full_version_needs_few_calls(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metadata that fit are stored, also existing keys; each key without room is a problem, without a call for each."""
     made = client.ensure_version("churn", "full").version
     client.log_metadata(made.resource_name, {"ballast": "x" * 64_000, "state": "begun"})
     asked: list[str] = []
@@ -121,8 +119,8 @@ def test_a_version_that_is_full_costs_few_calls(client: Client, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("code", ["UNKNOWN", "INTERNAL", "UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED"])
-def test_a_call_that_nobody_has_decided_on_refuses_no_record(code: str) -> None:
-    """A connection that is cut within a call, in whichever way gRPC says so, is no answer of the service."""
+def test_an_undecided_call_is_retried(code: str) -> None:
+    """An error of a cut connection, however gRPC reports it, is not a refusal by the service."""
     assert is_undecided(error_of(code, "Stream removed"))
     assert not is_undecided(error_of("RESOURCE_EXHAUSTED", "message larger than max"))
     assert not is_undecided(error_of("FAILED_PRECONDITION", "deleted", "MODEL_DELETED"))

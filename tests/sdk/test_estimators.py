@@ -43,8 +43,8 @@ DATA: tuple[tuple[Any, ...], ...] = (
 WAYS = ("predict", "transform", "score_samples", "embedding_", "labels_", "row_labels_", "covariance_", "components_")
 
 
-def made(kind: type[Any], inner: Any) -> Any:
-    """An estimator with what its constructor asks for, small enough to be fitted at once."""
+def created(kind: type[Any], inner: Any) -> Any:
+    """An estimator with the arguments that its constructor needs, small enough for a quick fit."""
     asked = {
         "estimator": inner, "estimators": [("a", inner)], "steps": [("a", inner)], "dictionary": numpy.eye(4),
         "transformers": [("a", "passthrough", [0, 1])], "transformer_list": [("a", "passthrough")],
@@ -65,12 +65,12 @@ def made(kind: type[Any], inner: Any) -> Any:
 
 
 def fitted(kind: type[Any]) -> tuple[Any, tuple[Any, ...]]:
-    """The estimator fitted to the first data that it takes and makes something of, and the data."""
+    """The estimator, fitted to the first data set that it accepts, and the data."""
     for inner, data in itertools.product((LogisticRegression(), LinearRegression()), DATA):
         if kind is FrozenEstimator:
             inner.fit(NUMBERS, LABELS)
         try:
-            estimator = made(kind, inner).fit(*data)
+            estimator = created(kind, inner).fit(*data)
             outcome(estimator, data)
         except (ValueError, TypeError, AttributeError, IndexError):
             continue
@@ -79,7 +79,7 @@ def fitted(kind: type[Any]) -> tuple[Any, tuple[Any, ...]]:
 
 
 def outcome(estimator: Any, data: tuple[Any, ...]) -> Any:
-    """What the estimator makes of the data, in the first way that it has."""
+    """The result of the estimator for the data, by the first method that it has."""
     for way in WAYS:
         found = getattr(estimator, way, None)
         if found is not None:
@@ -105,8 +105,8 @@ joblib.dump(found, folder / "found")
 
 
 @pytest.mark.timeout(300)  # some two hundred of them, each in two processes
-def test_every_estimator_of_scikit_learn_comes_back(tmp_path: Path) -> None:
-    """All that can be fitted give the same in another process; those that cannot be saved are refused, by name."""
+def test_every_estimator_of_scikit_learn_can_be_loaded(tmp_path: Path) -> None:
+    """The loaded estimators predict the same in another process; those that cannot be saved are refused, and listed."""
     expected, refused = {}, set()
     # One thread each: waiting for threads of others takes longer than such small fits.
     with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):
@@ -143,7 +143,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 class OwnEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """One that only this module has."""
+    """An estimator of this module."""
 
     def fit(self, X: Any, y: Any = None) -> "OwnEstimator":  # noqa: N803 - the names of scikit-learn
         self.mean_ = 1.0
@@ -151,7 +151,7 @@ class OwnEstimator(BaseEstimator):  # type: ignore[misc] # scikit-learn has no t
 
 
 def test_an_own_class_is_refused_unless_it_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could not be loaded is not saved, and the message says what to do; by the setting it is saved and loaded."""
+    """A class that could not be loaded is not saved, and the message says what to do; the setting allows it."""
     skops, own = formats.format_called("skops"), OwnEstimator().fit([[1]])
     name = f"{OwnEstimator.__module__}.OwnEstimator"
     with pytest.raises(InvalidArgument, match=rf"holds {name}, .*TALLYMARK_TRUSTED_TYPES.*format='joblib'"):

@@ -8,8 +8,8 @@ from tallymark.testing import Server
 pytestmark = pytest.mark.usefixtures("registry_env")
 
 
-def test_an_explicit_version_on_step_and_pipeline() -> None:
-    """The version named in the model is the one that pipeline and step record, created once."""
+def test_step_and_pipeline_share_an_explicit_version() -> None:
+    """The version named in the model is created once, and recorded by pipeline and step."""
     model = Model(name="my_model", version="1.0.5")
 
     @step(model=model)
@@ -29,8 +29,8 @@ def test_an_explicit_version_on_step_and_pipeline() -> None:
     assert [run.model_version for run in runs] == [version.resource_name] * 2
 
 
-def test_named_versions_are_numbered_too() -> None:
-    """really_good_version is the 5th, and even_better_version, used by a step, becomes the 6th."""
+def test_named_versions_have_numbers() -> None:
+    """really_good_version is number 5, and even_better_version, which a step uses, number 6."""
     with Client() as client:
         client.create_model("my_model")
         for _ in range(4):
@@ -51,8 +51,8 @@ def test_named_versions_are_numbered_too() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"version": None}])
-def test_no_version_numbers_automatically(arguments: dict[str, None]) -> None:
-    """Without a version each run gets the next number."""
+def test_without_a_version_each_run_gets_the_next_number(arguments: dict[str, None]) -> None:
+    """Each run without a version gets the next number."""
     model = Model(name="my_model", **arguments)
 
     @step(model=model)
@@ -67,7 +67,7 @@ def test_no_version_numbers_automatically(arguments: dict[str, None]) -> None:
 
 
 def test_a_step_takes_precedence_over_its_pipeline(registry_env: Server) -> None:
-    """A step's model replaces the pipeline's for that step, and for that step alone."""
+    """A step's model replaces the pipeline's, only for that step."""
     from tallymark import current_model
 
     @step(model=Model(name="my_model", version="of the step"))

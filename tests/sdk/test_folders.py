@@ -1,4 +1,4 @@
-"""Folders as artifacts, and what downloads are called and may touch."""
+"""Folders as artifacts, and the names and targets of downloads."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder such as save_pretrained writes."""
+    """A folder as `save_pretrained` writes it."""
     made = tmp_path / "made"
     (made / "tokenizer").mkdir(parents=True)
     (made / "empty" / "inner").mkdir(parents=True)
@@ -39,14 +39,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """What is in a folder, by path: the bytes of files, None for folders."""
+    """The contents of a folder by path: the bytes of files, None for folders."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
     }
 
 
-def test_a_folder_comes_back_as_it_was(registry_env: Server, store: Path, folder: Path) -> None:
-    """Every file, and every empty folder, is where it was; one digest covers all; equal files are stored once."""
+def test_a_loaded_folder_equals_the_saved_one(registry_env: Server, store: Path, folder: Path) -> None:
+    """Every file and empty folder is there; one digest covers all; equal files are stored once."""
 
     @step(model=Model("churn"))
     def train() -> Annotated[Path, Artifact("checkpoint")]:
@@ -68,10 +68,10 @@ def test_a_folder_comes_back_as_it_was(registry_env: Server, store: Path, folder
     assert contents(Model("churn", "latest").load("checkpoint@1"))["copy.txt"] == b"a\nb"
 
 
-def test_a_loaded_folder_is_there_until_the_process_ends(
+def test_a_loaded_folder_exists_until_the_process_ends(
     registry_env: Server, store: Path, folder: Path, tmp_path: Path
 ) -> None:
-    """The copies of loaded files and folders are gone after the process that loaded them, not after a child of it."""
+    """The copies of loaded files and folders are removed at the end of the process, not of a child process."""
     Model("churn").save("checkpoint", folder)
     Model("churn", "latest").save("file", folder / "copy.txt")
     program = """
@@ -100,7 +100,7 @@ print(len(list(loaded[0].rglob("*"))))
 def test_a_folder_with_a_changed_file_is_not_loaded(
     registry_env: Server, store: Path, folder: Path, tmp_path: Path, harm: str
 ) -> None:
-    """A file that was changed in the store is found by its digest, and nothing of the folder appears."""
+    """The digest detects a changed file in the store, and no file of the folder appears."""
     model = Model("churn")
     saved = model.save("checkpoint", folder)
     assert saved is not None
@@ -118,15 +118,15 @@ def test_a_folder_with_a_changed_file_is_not_loaded(
 
 @pytest.mark.parametrize("link", ["file", "folder", "broken"])
 def test_symbolic_links_are_refused(registry_env: Server, folder: Path, tmp_path: Path, link: str) -> None:
-    """What a link leads to may be anywhere, so a folder with one is not saved, and the message says what to do."""
+    """A folder with a symbolic link, which may lead anywhere, is not saved, and the message says what to do."""
     target = {"file": "/etc/passwd", "folder": "/etc", "broken": str(tmp_path / "nowhere")}[link]
     (folder / "tokenizer" / "link").symlink_to(target)
     with pytest.raises(InvalidArgument, match=r"link is a symbolic link.*cp -rL"):
         Model("churn").save("checkpoint", folder)
 
 
-def test_what_is_no_file_is_refused(registry_env: Server, folder: Path) -> None:
-    """A pipe in a folder is refused, rather than waited for."""
+def test_special_files_are_refused(registry_env: Server, folder: Path) -> None:
+    """A pipe in a folder is refused without blocking."""
     os.mkfifo(folder / "pipe")
     with pytest.raises(InvalidArgument, match="no regular file"):
         Model("churn").save("checkpoint", folder)
@@ -155,15 +155,15 @@ HOSTILE: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_manifest_cannot_lead_out_of_the_folder(tmp_path: Path, case: str) -> None:
-    """Whatever a manifest says, it names files within the folder, or is refused."""
+    """Every path in a manifest is inside the folder, or the manifest is refused."""
     path = tmp_path / "manifest"
     path.write_text(json.dumps(HOSTILE[case]) if HOSTILE[case] is not None else "[" * 100_000)
     with pytest.raises(InvalidArgument):
         read_manifest(path)
 
 
-def test_downloads_have_the_names_that_people_gave(registry_env: Server, tmp_path: Path) -> None:
-    """The file is called as the artifact, with the ending of its format; a folder as the artifact."""
+def test_downloads_have_the_names_of_artifacts(registry_env: Server, tmp_path: Path) -> None:
+    """A file has the artifact's name with the suffix of its format; a folder has the artifact's name."""
     model = Model("churn", version="1.0")
     target = tmp_path / "target"
     target.mkdir()
@@ -186,7 +186,7 @@ def test_downloads_have_the_names_that_people_gave(registry_env: Server, tmp_pat
     ],
 )  # fmt: skip
 def test_no_name_leads_out_of_the_folder(name: str, uri: str, expected: str) -> None:
-    """Whatever a registry says, the file is one of the folder, is not hidden, and is no option of a command."""
+    """Whatever the registry says, the file is in the folder, not hidden, and not an option of a command."""
     link = ArtifactInfo(
         project="p", model="m", number=1, name=name, ordinal=1, type=ArtifactType.DATA, uri=uri, digest="", size=0,
         format="", role=ArtifactRole.MADE, run=None, step="", creator="me", create_time=datetime.now(UTC),
@@ -195,8 +195,8 @@ def test_no_name_leads_out_of_the_folder(name: str, uri: str, expected: str) -> 
     assert file_name(link) == expected
 
 
-def test_nothing_is_overwritten_unless_it_is_said(registry_env: Server, tmp_path: Path, folder: Path) -> None:
-    """A file that is there stays as it is, also when the download fails; with force it is replaced, a link is not."""
+def test_nothing_is_overwritten_without_force(registry_env: Server, tmp_path: Path, folder: Path) -> None:
+    """An existing file is unchanged, also after a failed download; `force` replaces it, but not a symbolic link."""
     model = Model("churn", version="1.0")
     saved = model.save("rf", "new")
     assert saved is not None
@@ -229,8 +229,8 @@ def test_nothing_is_overwritten_unless_it_is_said(registry_env: Server, tmp_path
     assert {path.name for path in target.iterdir()} == {"rf.txt", "checkpoint"}
 
 
-def test_more_than_was_linked_is_not_fetched(registry_env: Server, tmp_path: Path) -> None:
-    """A download stops where the file should have ended, and weak digests verify nothing."""
+def test_a_download_stops_at_the_linked_size(registry_env: Server, tmp_path: Path) -> None:
+    """A download stops where the file should end, and weak digests are not accepted."""
     source = tmp_path / "store" / "large"
     source.parent.mkdir()
     source.write_bytes(b"x" * 3_000_000)

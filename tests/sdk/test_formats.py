@@ -1,4 +1,4 @@
-"""Formats of artifacts: every kind of value comes back from its file, in the format made for it."""
+"""Formats of artifacts: every kind of value is saved in its default format, and loaded unchanged."""
 
 import dataclasses
 import datetime
@@ -33,8 +33,8 @@ from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 
 
-def there_and_back(value: Any, folder: Path, format_: str | None = None) -> tuple[str, Any]:
-    """The format that was chosen, and what was read from the file."""
+def save_and_load(value: Any, folder: Path, format_: str | None = None) -> tuple[str, Any]:
+    """Return the format that was chosen, and the value that was read."""
     chosen = formats.format_for(value, format_)
     path = folder / f"value{chosen.suffix_of(value)}"
     chosen.write(value, path)
@@ -64,21 +64,21 @@ JSON: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("case", JSON)
-def test_what_means_json_becomes_json(tmp_path: Path, case: str) -> None:
-    """Numbers of numpy, dates and dataclasses are written as the JSON that they mean, not as tensors or pickles."""
+def test_plain_values_are_saved_as_json(tmp_path: Path, case: str) -> None:
+    """Numbers of numpy, dates and dataclasses are saved as JSON, not as tensors or pickles."""
     value, expected = JSON[case]
-    assert there_and_back(value, tmp_path) == ("json", expected)
+    assert save_and_load(value, tmp_path) == ("json", expected)
 
 
-def test_not_a_number_stays_one(tmp_path: Path) -> None:
-    """NaN and infinities come back from JSON as they are."""
-    _, back = there_and_back({"nan": numpy.float32("nan"), "inf": -math.inf}, tmp_path)
+def test_nan_and_infinities_are_kept(tmp_path: Path) -> None:
+    """NaN and infinities are loaded from JSON unchanged."""
+    _, back = save_and_load({"nan": numpy.float32("nan"), "inf": -math.inf}, tmp_path)
     assert math.isnan(back["nan"])
     assert back["inf"] == -math.inf
 
 
-def test_what_is_no_json_is_named(tmp_path: Path) -> None:
-    """The message says which part of a mapping is in its way."""
+def test_an_unsupported_value_is_named(tmp_path: Path) -> None:
+    """The message names the unsupported part of a mapping."""
     with pytest.raises(InvalidArgument, match=r"the value\['a'\]\[1\] is an object"):
         formats.format_for({"a": [1, object()]}, None)
     with pytest.raises(InvalidArgument, match="too many for JSON"):
@@ -96,10 +96,10 @@ TABLES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", TABLES)
-def test_tables_columns_and_indices_come_back(tmp_path: Path, case: str) -> None:
-    """What pandas has comes back as the kind that it was, with its names."""
+def test_tables_columns_and_indices_are_kept(tmp_path: Path, case: str) -> None:
+    """Objects of pandas are loaded with their class and names."""
     value = TABLES[case]
-    name, back = there_and_back(value, tmp_path)
+    name, back = save_and_load(value, tmp_path)
     assert name == "parquet"
     assert type(back) is type(value)
     assert back.equals(value)
@@ -107,24 +107,24 @@ def test_tables_columns_and_indices_come_back(tmp_path: Path, case: str) -> None
         assert list(getattr(back, "names", [back.name])) == list(getattr(value, "names", [value.name]))
 
 
-def test_lists_and_mappings_of_arrays_come_back(tmp_path: Path) -> None:
-    """A list of arrays keeps its order, also beyond ten; a mapping keeps its keys; types and shapes stay."""
+def test_lists_and_mappings_of_arrays_are_kept(tmp_path: Path) -> None:
+    """Lists keep their order, also beyond ten items; mappings their keys; arrays their types and shapes."""
     arrays = [numpy.full((place, 2), place, dtype="int16") for place in range(12)]
-    name, back = there_and_back(arrays, tmp_path)
+    name, back = save_and_load(arrays, tmp_path)
     assert name == "npz"
     assert [(each.shape, each.dtype, each.tolist()) for each in back] == [
         (each.shape, each.dtype, each.tolist()) for each in arrays
     ]
-    name, mapping = there_and_back({"w": numpy.eye(2).T, "b": numpy.float32(2)}, tmp_path)
+    name, mapping = save_and_load({"w": numpy.eye(2).T, "b": numpy.float32(2)}, tmp_path)
     assert name == "safetensors"
     assert (list(mapping), mapping["w"].tolist(), mapping["b"].shape) == (["w", "b"], [[1, 0], [0, 1]], ())
 
 
-def test_a_figure_becomes_a_picture(tmp_path: Path) -> None:
-    """A figure of matplotlib is kept as PNG, and comes back as its bytes."""
+def test_a_figure_is_saved_as_png(tmp_path: Path) -> None:
+    """A figure of matplotlib is saved as PNG, and loaded as bytes."""
     figure = matplotlib.figure.Figure()
     figure.subplots().plot([1, 2])
-    name, back = there_and_back(figure, tmp_path)
+    name, back = save_and_load(figure, tmp_path)
     assert (name, back[:8]) == ("png", b"\x89PNG\r\n\x1a\n")
 
 
@@ -175,11 +175,11 @@ def shown(parameters: object) -> str:
 
 
 @pytest.mark.parametrize("case", ESTIMATORS)
-def test_models_of_well_known_libraries_come_back(tmp_path: Path, case: str) -> None:
-    """Forests, boosting, pipelines, LightGBM and XGBoost predict as before, and nobody had to list types for that."""
+def test_models_of_well_known_libraries_predict_as_before(tmp_path: Path, case: str) -> None:
+    """Forests, boosting, pipelines, LightGBM and XGBoost need no list of trusted types."""
     format_, make = ESTIMATORS[case]
     model = make()
-    name, back = there_and_back(model, tmp_path)
+    name, back = save_and_load(model, tmp_path)
     assert (name, type(back)) == (format_, type(model))
     data: Any = X
     if hasattr(model, "feature_names_in_"):
@@ -195,31 +195,31 @@ def test_models_of_well_known_libraries_come_back(tmp_path: Path, case: str) -> 
 
 
 def test_the_wrapper_of_xgboost_keeps_its_parameters_or_is_refused(tmp_path: Path) -> None:
-    """Parameters come back; one that is code is refused when saving, with what to do instead."""
+    """Parameters are kept; one that is code is refused when saving, with advice."""
     model = xgboost.XGBClassifier(n_estimators=numpy.int64(3), max_depth=2, learning_rate=numpy.float32(0.5)).fit(X, y)
-    _, back = there_and_back(model, tmp_path)
+    _, back = save_and_load(model, tmp_path)
     assert (back.n_estimators, back.max_depth, back.learning_rate, back.classes_.tolist()) == (3, 2, 0.5, [0, 1])
     coded = xgboost.XGBRegressor(n_estimators=1, eval_metric=lambda a, b: 0.0).fit(X, y)
     with pytest.raises(InvalidArgument, match=r"eval_metric.* save its booster, model.get_booster\(\)"):
-        there_and_back(coded, tmp_path)
+        save_and_load(coded, tmp_path)
 
 
-def test_text_that_is_vectorized_comes_back(tmp_path: Path) -> None:
-    """A vectorizer keeps its vocabulary."""
+def test_a_vectorizer_keeps_its_vocabulary(tmp_path: Path) -> None:
+    """A loaded vectorizer has the same vocabulary."""
     vectorizer = TfidfVectorizer().fit(["a bc de", "bc fg"])
-    _, back = there_and_back(vectorizer, tmp_path)
+    _, back = save_and_load(vectorizer, tmp_path)
     assert (back.transform(["bc de"]).toarray() == vectorizer.transform(["bc de"]).toarray()).all()
 
 
-def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(InvalidArgument, match="pip install safetensors"):
         formats.format_called("safetensors").check_installed()
 
 
-def test_the_class_alone_tells_the_format_where_it_does() -> None:
-    """What a step is annotated to return names the library that it will need."""
+def test_a_class_can_decide_the_format() -> None:
+    """The annotated class of a step's result determines the library that it needs."""
     assert {
         kind: getattr(formats.format_for_class(kind), "name", None)
         for kind in (pandas.Series, Pipeline, lightgbm.Booster, xgboost.XGBRanker, numpy.ndarray, dict, object, str)
@@ -229,8 +229,8 @@ def test_the_class_alone_tells_the_format_where_it_does() -> None:
     }  # fmt: skip
 
 
-def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
-    """A checkpoint of torch keeps nesting, numbers, types, and which tensors are one; a module gives its state dict."""
+def test_tensors_are_kept(tmp_path: Path) -> None:
+    """A checkpoint of torch keeps nesting, numbers, types and shared tensors; a module is saved as its state dict."""
     torch = pytest.importorskip("torch", reason="torch brings gigabytes of CUDA, so tests do not install it")
     weight = torch.randn(4, 4)
     layer = torch.nn.BatchNorm1d(3)
@@ -241,7 +241,7 @@ def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
         "model": {"a": weight, "tied": weight, "view": weight[:2], "turned": weight.T, "half": weight.bfloat16()},
         "optimizer": optimizer.state_dict(), "epoch": 3, "best": [torch.tensor(5), None],
     }  # fmt: skip
-    name, back = there_and_back(checkpoint, tmp_path)
+    name, back = save_and_load(checkpoint, tmp_path)
     assert name == "safetensors"
     assert back["model"]["tied"] is back["model"]["a"]
     for key, tensor in checkpoint["model"].items():
@@ -249,7 +249,7 @@ def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
         assert torch.equal(back["model"][key], tensor)
     torch.optim.Adam(layer.parameters()).load_state_dict(back["optimizer"])
     assert (back["epoch"], back["best"]) == (3, [torch.tensor(5), None])
-    _, state = there_and_back(layer, tmp_path)
+    _, state = save_and_load(layer, tmp_path)
     torch.nn.BatchNorm1d(3).load_state_dict(state)
     assert int(state["num_batches_tracked"]) == 1
 
@@ -262,8 +262,8 @@ KERAS = [
 
 
 @pytest.mark.timeout(300)
-def test_a_model_of_keras_comes_back() -> None:
-    """A model of Keras predicts as before; one with code in it is refused when saving, as Keras would not load it."""
+def test_a_model_of_keras_predicts_as_before() -> None:
+    """A model with code in it, which Keras would not load, is refused when saving."""
 
     def make(folder: Path) -> None:
         pip("install", "--no-deps", "--target", folder, *KERAS)
@@ -277,8 +277,8 @@ def test_a_model_of_keras_comes_back() -> None:
     assert done.stdout == "came back\n", done.stderr
 
 
-def test_the_table_of_formats_names_all() -> None:
-    """The table that documents the formats has each of them, with what it needs."""
+def test_the_table_of_formats_is_complete() -> None:
+    """The documented table has each format, with the libraries that it needs."""
     table = formats.table()
     assert table.count("\n") == len(formats.FORMATS) + 2
     assert all(f"`{kind.name}`" in table for kind in formats.FORMATS)

@@ -1,4 +1,4 @@
-"""Signs of life of runs: while one goes on it is not lost, and when its process is gone it is."""
+"""Heartbeats: a run is lost when its process has ended, and not before."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def is_sending() -> bool:
     return any(thread.name == "tallymark-heartbeats" for thread in threading.enumerate())
 
 
-def test_a_run_that_goes_on_is_not_lost(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is alive for longer than it may be silent; with the last run the thread ends."""
+def test_a_running_run_is_not_lost(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run stays alive for longer than its timeout; the thread ends with the last run."""
     monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "1.5")
     over = threading.Event()
 
@@ -46,8 +46,8 @@ def test_a_run_that_goes_on_is_not_lost(client: Client, monkeypatch: pytest.Monk
     wait_until(lambda: not is_sending())
 
 
-def test_a_run_whose_process_is_gone_is_lost(client: Client) -> None:
-    """After the time-out that its program has set."""
+def test_a_run_whose_process_has_ended_is_lost(client: Client) -> None:
+    """It becomes lost after the timeout that its program has set."""
     with program(KILLED, TALLYMARK_HEARTBEAT_TIMEOUT="1") as process:
         run = line_of(process)
         process.kill()
@@ -55,10 +55,10 @@ def test_a_run_whose_process_is_gone_is_lost(client: Client) -> None:
         wait_until(lambda: client.get_run(run).state is RunState.LOST)
 
 
-def test_a_run_that_another_has_finished_is_told_once(
+def test_a_run_that_somebody_else_finishes_is_logged_once(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The program goes on, its log says what happened, and no more heartbeats are sent."""
+    """The program continues, its log has the outcome, and heartbeats stop."""
     monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "1")
 
     @pipeline(model=Model("churn"))
@@ -73,8 +73,8 @@ def test_a_run_that_another_has_finished_is_told_once(
     assert len(list(client.list_metrics("churn", "loss"))) == 1
 
 
-def test_without_a_time_out_none_is_sent(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_HEARTBEAT_TIMEOUT=0 a run is never lost."""
+def test_without_a_timeout_no_heartbeat_is_sent(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_HEARTBEAT_TIMEOUT=0, a run never becomes lost."""
     monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "0")
 
     @pipeline(model=Model("churn"))
@@ -85,8 +85,8 @@ def test_without_a_time_out_none_is_sent(client: Client, monkeypatch: pytest.Mon
     training()
 
 
-def test_a_child_of_a_fork_leaves_heartbeats_to_its_parent(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It neither sends any nor stops those of the run."""
+def test_a_forked_child_sends_no_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither sends heartbeats nor stops those of its parent."""
     monkeypatch.setenv("TALLYMARK_HEARTBEAT_TIMEOUT", "1")
 
     @pipeline(model=Model("churn"))

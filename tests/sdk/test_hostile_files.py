@@ -1,4 +1,4 @@
-"""Files that were made to do harm: loading them runs nothing, and follows no node out of a tree."""
+"""Malicious files: loading runs no code, and reads no memory outside of a tree."""
 
 import datetime
 import io
@@ -28,7 +28,7 @@ y = numpy.array([0, 1] * 20)
 
 
 class Touch:
-    """Unpickled, it makes a file."""
+    """When unpickled, it creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -114,8 +114,8 @@ SCHEMAS: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", SCHEMAS)
-def test_a_skops_file_runs_nothing(tmp_path: Path, case: str) -> None:
-    """What a file asks for beyond the types that are trusted is refused, and nothing of it has happened."""
+def test_a_skops_file_runs_no_code(tmp_path: Path, case: str) -> None:
+    """Types that are not trusted are refused before anything is constructed or called."""
     touched = tmp_path / "touched"
     path = tmp_path / "x.skops"
     skops_file(SCHEMAS[case](str(touched)), path)
@@ -124,8 +124,8 @@ def test_a_skops_file_runs_nothing(tmp_path: Path, case: str) -> None:
     assert not touched.exists()
 
 
-def test_such_a_file_is_read_where_it_asks_for_what_is_trusted(tmp_path: Path) -> None:
-    """The files above are refused for what they ask for, not for how they were written."""
+def test_a_skops_file_with_trusted_types_is_read(tmp_path: Path) -> None:
+    """The files above are refused because of their types, not because of how they were written."""
     path = tmp_path / "x.skops"
     skops_file(node("datetime", "date", "ConstructorFromReduceNode", content=listed(2026, 1, 2)), path)
     assert formats.format_called("skops").read(path, ()) == datetime.date(2026, 1, 2)
@@ -135,8 +135,8 @@ LIBRARIES = [kind.name for kind in formats.FORMATS if kind.needs and kind.name n
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-def test_a_pickle_by_another_name_is_not_run(tmp_path: Path, name: str) -> None:
-    """A file that says it is of a format, and is a pickle, or a picture of arrays with one inside, is only refused."""
+def test_a_pickle_with_another_suffix_is_not_run(tmp_path: Path, name: str) -> None:
+    """A pickle that claims another format, or is inside a file of arrays, is refused."""
     chosen = formats.format_called(name)
     touched = tmp_path / "touched"
     holder = numpy.array([Touch(touched)], dtype=object)
@@ -157,8 +157,8 @@ def test_a_pickle_by_another_name_is_not_run(tmp_path: Path, name: str) -> None:
     assert touched.exists(), "unpickled, it does make the file"
 
 
-def test_a_model_of_lightgbm_or_xgboost_is_only_a_model(tmp_path: Path) -> None:
-    """Text after a model of LightGBM is ignored or refused; a wrapper of XGBoost is one of its own classes."""
+def test_files_of_lightgbm_and_xgboost_run_no_code(tmp_path: Path) -> None:
+    """Text after a model of LightGBM is ignored or refused; a wrapper of XGBoost must be one of its classes."""
     data = lightgbm.Dataset(X, y)
     booster = lightgbm.train({"objective": "binary", "verbosity": -1, "min_data_in_leaf": 1}, data, 2)
     path = tmp_path / "x.txt"
@@ -176,7 +176,7 @@ def test_a_model_of_lightgbm_or_xgboost_is_only_a_model(tmp_path: Path) -> None:
             formats.format_called("xgboost").read(path, ())
 
 
-def bend(path: Path, change: Callable[[Any], None], field: str) -> int:
+def modify(path: Path, change: Callable[[Any], None], field: str) -> int:
     """Change every array in a skops file that has the field; return how many there were."""
     with zipfile.ZipFile(path) as opened:
         members = {name: opened.read(name) for name in opened.namelist()}
@@ -225,19 +225,19 @@ TREES: dict[str, tuple[Callable[[], Any], Callable[[Any], None], str]] = {
 
 
 @pytest.mark.parametrize("case", TREES)
-def test_a_tree_that_leads_elsewhere_is_refused(tmp_path: Path, case: str) -> None:
-    """Nodes are followed without a check by scikit-learn, so a file whose nodes lead out of the tree is not loaded."""
+def test_a_tree_with_invalid_nodes_is_refused(tmp_path: Path, case: str) -> None:
+    """scikit-learn does not check node numbers, so a file whose nodes lead out of the tree is refused."""
     make, change, field = TREES[case]
     skops, path = formats.format_called("skops"), tmp_path / "x.skops"
     skops.write(make().fit(X, y), path)
     skops.read(path, ())
-    assert bend(path, change, field) >= 1
+    assert modify(path, change, field) >= 1
     with pytest.raises(InvalidArgument, match="damaged|cannot be read"):
         skops.read(path, ())
 
 
-def test_the_list_of_trusted_types_names_what_is_there() -> None:
-    """Each name is a class or a function of the library that it says, and none is a module or reaches the system."""
+def test_the_list_of_trusted_types_is_valid() -> None:
+    """Each name is a class or function of its library, and none is a module or reaches the system."""
     from importlib import import_module
 
     missing, strange = set(), set()
@@ -267,8 +267,8 @@ def test_the_list_of_trusted_types_names_what_is_there() -> None:
     assert not TRUSTED_TYPES & {f"builtins.{name}" for name in dangerous}
 
 
-def test_a_prefix_is_that_of_a_package() -> None:
-    """`package.*` trusts what is in the package, and not what merely begins like it."""
+def test_a_wildcard_trusts_one_package() -> None:
+    """`package.*` trusts types in the package, but not in packages whose names only begin alike."""
     assert untrusted(["mine.A", "mine.inner.B", "mineral.C", "sklearn.tree._tree.Tree"], ["mine.*"]) == ["mineral.C"]
     assert untrusted(["mine.A", "mine.AB"], ["mine.A"]) == ["mine.AB"]
     assert untrusted(["mine.A"], ["*"]) == ["mine.A"]
