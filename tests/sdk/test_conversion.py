@@ -16,7 +16,7 @@ from sdk.recordables import KEPT, LOST, MEASURED, NOT_MEASURED
 from tallymark.conversion import arrays
 from tallymark.client import metadata_messages
 from tallymark.conversion.convert import Conversion
-from tallymark.conversion.vocabulary import LEFT_OUT, METADATA, PARAMETERS, WHOLE, Limits, Loss
+from tallymark.conversion.vocabulary import LEFT_OUT, METADATA, PARAMETERS, UNCUT, Limits, Loss
 from tallymark.errors import InvalidArgument, InvalidField
 from tallymark.conversion.problems import RecordingProblems
 from tallymark.types.recording_problem import RecordingProblem
@@ -36,12 +36,12 @@ def same(found: Any, expected: Any) -> bool:
     return repr(found) == repr(expected) and type(found) is type(expected)
 
 
-@pytest.mark.parametrize("limits", [METADATA, PARAMETERS, WHOLE], ids=["metadata", "parameters", "whole"])
+@pytest.mark.parametrize("limits", [METADATA, PARAMETERS, UNCUT], ids=["metadata", "parameters", "whole"])
 @pytest.mark.parametrize("name", KEPT)
 def test_each_type_is_converted_as_documented(name: str, limits: Limits) -> None:
     """Each type of the table is converted without loss, wherever it is recorded."""
     value, expected = KEPT[name]
-    conversion = Conversion(limits, redacts=limits is not WHOLE)
+    conversion = Conversion(limits, redacts=limits is not UNCUT)
     found = conversion.value(value)
     assert same(found, expected), found
     assert conversion.losses == []

@@ -1,4 +1,4 @@
-"""The format of journals: whatever happens to the file, what is read is what was written, in its order."""
+"""The format of journals: whatever happens to the file, only written records are read, in order."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def written(bodies: list[bytes]) -> bytes:
     return b"".join(frame(Kind.METADATA, number, body, number) for number, body in enumerate(bodies))
 
 
-def opened(path: Path) -> Journal:
-    """A journal with its companion, as its own process has it."""
+def open_journal(path: Path) -> Journal:
+    """Open a journal with its companion file, as its own process does."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
     return Journal(os.open(path, flags), os.open(path.with_suffix(".sent"), flags), str(path))
 
 
 def bodies_of(journal: Journal) -> list[bytes]:
-    """Everything that the journal has, read from the beginning."""
+    """Return the bodies of all records, read from the beginning."""
     found, place = [], 0
     while True:
         records, _, following = journal.read(place)
@@ -39,8 +39,8 @@ def bodies_of(journal: Journal) -> list[bytes]:
 
 
 @given(BODIES, st.integers(0, 400))
-def test_a_torn_tail_costs_the_record_that_was_being_written(bodies: list[bytes], cut: int) -> None:
-    """However much of the end is missing, the records before are whole, and nothing is reported as damaged."""
+def test_an_incomplete_end_loses_only_the_last_record(bodies: list[bytes], cut: int) -> None:
+    """However much is missing, the records before it are complete, and no damage is reported."""
     data = written(bodies)
     kept = data[: max(0, len(data) - cut)]
     records, damages, following = scan(kept)
@@ -51,8 +51,8 @@ def test_a_torn_tail_costs_the_record_that_was_being_written(bodies: list[bytes]
 
 
 @given(BODIES, st.data())
-def test_a_flipped_bit_costs_its_record_alone(bodies: list[bytes], data: st.DataObject) -> None:
-    """What is read is a part of what was written, in order; what is lost in the middle is reported."""
+def test_a_flipped_bit_loses_one_record(bodies: list[bytes], data: st.DataObject) -> None:
+    """All other records are read in order, and the damage is reported."""
     whole = bytearray(written(bodies))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= 1 << data.draw(st.integers(0, 7))
@@ -69,7 +69,7 @@ def test_a_flipped_bit_costs_its_record_alone(bodies: list[bytes], data: st.Data
 
 @given(BODIES, BODIES, st.binary(min_size=1, max_size=200))
 def test_garbage_between_records_is_skipped(before: list[bytes], after: list[bytes], garbage: bytes) -> None:
-    """The records behind it are read, with their places in the file."""
+    """The records behind it are read, with their offsets in the file."""
     head, tail = written(before), written(after)
     records, damages, following = scan(head + garbage + tail)
     assert [record.body for record in records] == before + after
@@ -79,13 +79,13 @@ def test_garbage_between_records_is_skipped(before: list[bytes], after: list[byt
 
 @given(st.text(max_size=255), st.integers(0, 2**63 - 1), st.floats())
 def test_a_point_is_read_as_it_was_written(key: str, step: int, value: float) -> None:
-    """Every key, step and value, also NaN."""
+    """Every key, step and value is read unchanged, also NaN."""
     assert repr(point_of(point_body(key, step, value))) == repr((key, step, value))
 
 
 def test_a_long_record_is_read_whole(tmp_path: Path) -> None:
-    """A record longer than what is read at once, between short ones."""
-    journal = opened(tmp_path / "a.journal")
+    """A record that is longer than one read is returned complete, between short ones."""
+    journal = open_journal(tmp_path / "a.journal")
     bodies = [b"a", bytes(300_000), b"b"]
     for body in bodies:
         assert journal.append(Kind.METADATA, 1, body)
@@ -94,9 +94,9 @@ def test_a_long_record_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_progress_survives_the_process(tmp_path: Path) -> None:
-    """What was delivered, what was on its way, and what versions are called; a torn note counts for nothing."""
+    """It has what was delivered, what was in flight, and the names of versions; an incomplete entry is ignored."""
     path = tmp_path / "a.journal"
-    journal = opened(path)
+    journal = open_journal(path)
     journal.mark(10, 30)
     journal.mark_resolved(2, "projects/default/models/churn/versions/7")
     journal.mark_attempt(3)
@@ -104,7 +104,7 @@ def test_progress_survives_the_process(tmp_path: Path) -> None:
     journal.close()
     with path.with_suffix(".sent").open("ab") as companion:
         companion.write(frame(Kind.SENDING, 0, bytes(16))[:-1])
-    again = opened(path)
+    again = open_journal(path)
     assert again.progress() == (30, 50, {2: "projects/default/models/churn/versions/7"}, 3)
     again.close()
 
@@ -112,8 +112,8 @@ def test_progress_survives_the_process(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from sdk.test_journal import bodies_of, opened
-journal = opened(Path(sys.argv[1]))
+from sdk.test_journal import bodies_of, open_journal
+journal = open_journal(Path(sys.argv[1]))
 journal.append(4, 1, b"on disk")
 # The limit of a file's size cuts a write in its middle, as a full disk does.
 resource.setrlimit(resource.RLIMIT_FSIZE, (journal.end + 20, resource.RLIM_INFINITY))
@@ -125,16 +125,16 @@ assert bodies_of(journal) == [b"on disk", b"in memory", b"too"], bodies_of(journ
 
 
 def test_a_full_disk_moves_the_journal_to_memory(tmp_path: Path) -> None:
-    """What does not fit is kept in memory, in order; the file ends with what was whole."""
+    """Records that do not fit are kept in memory, in order; the file ends with a complete record."""
     path = tmp_path / "a.journal"
     subprocess.run([sys.executable, "-c", FULL, path], check=True, env={**os.environ, "PYTHONPATH": "tests"})
-    again = opened(path)
+    again = open_journal(path)
     assert bodies_of(again) == [b"on disk"]
     again.close()
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """Beyond it a record is refused; what is delivered makes room."""
+    """Beyond the limit, records are refused; delivery frees memory."""
     journal = Journal(None, None)
     assert journal.append(Kind.METADATA, 1, bytes(MAX_MEMORY // 2))
     assert not journal.append(Kind.METADATA, 2, bytes(MAX_MEMORY // 2))
@@ -142,9 +142,9 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     assert journal.append(Kind.METADATA, 3, bytes(MAX_MEMORY // 2))
 
 
-def test_a_sealed_journal_takes_nothing(tmp_path: Path) -> None:
-    """It is sealed only at the place that was delivered, so that nothing is recorded unseen."""
-    journal = opened(tmp_path / "a.journal")
+def test_a_sealed_journal_refuses_records(tmp_path: Path) -> None:
+    """It is sealed only if nothing was added after the delivered offset, so that no record is lost."""
+    journal = open_journal(tmp_path / "a.journal")
     assert journal.append(Kind.METADATA, 1, b"a")
     assert not journal.seal(0)
     assert journal.append(Kind.METADATA, 1, b"b")

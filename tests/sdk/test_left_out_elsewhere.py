@@ -1,4 +1,4 @@
-"""What other processes of a run could not record: it is reported for the run all the same."""
+"""Recording problems in other processes of a run are reported for the run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def client(registry_env: Server) -> Iterator[Client]:
 
 
 def leave_out() -> None:
-    """Log, in a process that is started within a run, what cannot be recorded."""
+    """Log a value that cannot be recorded, in a process that is started within a run."""
     log_metadata({"made in a worker": object()})
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_what_another_process_of_a_run_leaves_out_is_reported(client: Client, method: str) -> None:
-    """Though it recorded nothing else, and only once: what the run left out before is not counted again."""
+def test_problems_of_another_process_are_reported_once(client: Client, method: str) -> None:
+    """They are reported though it recorded nothing else; earlier problems of the run are not counted again."""
 
     @pipeline(model=Model("churn"))
     def training() -> str:
@@ -45,7 +45,7 @@ def test_what_another_process_of_a_run_leaves_out_is_reported(client: Client, me
     }
 
 
-def test_a_program_that_belongs_to_a_run_says_what_it_left_out(client: Client) -> None:
+def test_a_program_that_joins_a_run_reports_its_problems(client: Client) -> None:
     """The log of the process has the summary, and the run has the problem."""
     code = "import tallymark; tallymark.log_metric('loss', 'much', step=1)"
     with tallymark.run(model=Model("churn")) as run:

@@ -1,4 +1,4 @@
-"""Names of 255 characters, in scripts whose characters take several bytes: nothing that is made of them is too long."""
+"""Names of 255 characters, in scripts with several bytes per character, work everywhere."""
 
 import hashlib
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 from tallymark import Artifact, Client, Model, errors, pipeline, step
 from tallymark import run as run_block
-from tallymark.artifacts.file_names import MAX_SEGMENT, SHORTENED, ending, segment, shortened
+from tallymark.artifacts.file_names import MAX_SEGMENT, MAX_SHORTENED, ending, segment, shortened
 from tallymark.types.resources import ModelVersion
 from tallymark.serving import follow
 from tallymark.testing import Server
@@ -63,7 +63,7 @@ def test_a_model_and_an_artifact_with_long_names_are_saved_and_loaded(
 
 @by_script
 def test_a_run_with_long_names_records_everything(registry_env: Server, store: Path, name: str) -> None:
-    """Pipeline, step, parameter, artifact and caller may have 255 characters each."""
+    """Pipeline, step, parameter, artifact and actor may have 255 characters each."""
 
     @step(name=name)
     def train(depth: int) -> Annotated[dict[str, int], Artifact(name)]:
@@ -87,7 +87,7 @@ def test_a_run_with_long_names_records_everything(registry_env: Server, store: P
 def test_offline_work_with_long_names_is_sent(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spool: Path, name: str
 ) -> None:
-    """Values, files and folders wait in the spool, and are put into the store by `tallymark sync`."""
+    """Values, files and folders wait in the spool, and `tallymark sync` uploads them to the store."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "weights.txt").write_text("1 2 3")
@@ -111,8 +111,8 @@ def test_offline_work_with_long_names_is_sent(
 
 
 @by_script
-def test_errors_that_name_long_names_arrive(registry_env: Server, name: str) -> None:
-    """An error is told as what it is, however long the names in it are when they are headers."""
+def test_errors_with_long_names_arrive(registry_env: Server, name: str) -> None:
+    """The client raises the right error, however long the names are in its headers."""
     with Client(registry_env.address, actor=name) as client:
         with pytest.raises(errors.ModelNotFound):
             client.get_version(f"{name}=={name}")
@@ -130,7 +130,7 @@ def test_errors_that_name_long_names_arrive(registry_env: Server, name: str) -> 
 
 @by_script
 def test_pages_of_long_names_are_shown(tmp_path: Path, name: str) -> None:
-    """The dashboard answers with every page of long names, asked with the headers and cookies of a browser."""
+    """The dashboard returns every page of long names, also for requests with the headers and cookies of a browser."""
     with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server, Client(server.address, actor=name) as client:
         client.create_model(name)
         client.create_version(name, name)
@@ -146,8 +146,8 @@ def test_pages_of_long_names_are_shown(tmp_path: Path, name: str) -> None:
                 assert name in answer.read().decode()
 
 
-def test_artifacts_are_told_apart_by_their_whole_uri(tmp_path: Path) -> None:
-    """The longest uris are found again, in the lineage and on the page, and those that differ at their end differ."""
+def test_artifacts_are_distinguished_by_their_whole_uri(tmp_path: Path) -> None:
+    """The longest URIs are found in the lineage and on the page, and those that differ at their end differ."""
     uri = "file:///" + "模" * 8_184
     with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server, Client(server.address) as client:
         client.create_model("churn")
@@ -162,8 +162,8 @@ def test_artifacts_are_told_apart_by_their_whole_uri(tmp_path: Path) -> None:
 
 
 @by_script
-def test_a_version_served_last_is_kept_under_a_long_file_name(registry_env: Server, tmp_path: Path, name: str) -> None:
-    """The file that keeps the version served last may have as many bytes as the file system takes."""
+def test_a_last_good_file_may_have_a_long_name(registry_env: Server, tmp_path: Path, name: str) -> None:
+    """The file name may have as many bytes as the file system allows."""
     Model(name).create()
     kept = tmp_path / name.encode()[:240].decode(errors="ignore")
     with follow(name, lambda version: version.number, last_good=kept):
@@ -171,8 +171,8 @@ def test_a_version_served_last_is_kept_under_a_long_file_name(registry_env: Serv
     assert kept.exists()
 
 
-def test_a_segment_is_a_name_of_its_own() -> None:
-    """Short names stay as they are; long ones that differ anywhere have different segments, and no short one's."""
+def test_segments_are_unique() -> None:
+    """Short names are unchanged; different long names have different segments, which no short name has."""
     assert segment("a b%/é..") == "a b%25%2F%C3%A9.."
     assert segment("..") == "%2E%2E"
     assert segment("x" * 255) == "x" * 255
@@ -180,15 +180,15 @@ def test_a_segment_is_a_name_of_its_own() -> None:
     made = [segment(name) for name in long]
     assert len({*made}) == len(long)
     for name, found in zip(long, made, strict=True):
-        assert len(found) <= SHORTENED
+        assert len(found) <= MAX_SHORTENED
         beginning, _, digest = found.partition("=")
         assert name.startswith(unquote(beginning))
         assert hashlib.sha256(name.encode()).hexdigest().startswith(digest)
         assert segment(found) != found
 
 
-def test_a_download_of_a_long_name_is_a_file_of_its_own(registry_env: Server, tmp_path: Path) -> None:
-    """Two artifacts whose names begin alike are downloaded beside each other."""
+def test_downloads_of_long_names_have_different_files(registry_env: Server, tmp_path: Path) -> None:
+    """Two artifacts whose names begin alike can be downloaded to the same folder."""
     model = Model("churn")
     got = []
     for name in (f"{'模' * 250}a", f"{'模' * 250}b"):
@@ -199,8 +199,8 @@ def test_a_download_of_a_long_name_is_a_file_of_its_own(registry_env: Server, tm
 
 
 @pytest.mark.parametrize("suffix", [".模" * 40, ".a::b", f".{'x' * 200}", ".a b"])
-def test_a_file_with_an_unusual_ending_is_saved(registry_env: Server, tmp_path: Path, suffix: str) -> None:
-    """A file whose ending is long, or means something in an address, is saved without it."""
+def test_a_file_with_an_unusual_suffix_is_saved(registry_env: Server, tmp_path: Path, suffix: str) -> None:
+    """A suffix that is long, or has characters with a meaning in URIs, is left out."""
     source = tmp_path / f"weights{suffix}"
     source.write_text("1 2 3")
     model = Model("churn")
@@ -210,10 +210,10 @@ def test_a_file_with_an_unusual_ending_is_saved(registry_env: Server, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["a b", "模型" * 40, "a%20b", "a#b?c", "a::b"])
-def test_a_store_in_a_folder_of_any_name_is_that_folder(
+def test_a_store_can_be_a_folder_of_any_name(
     registry_env: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    """What is saved lies in the folder that was named, not in one called as its name is percent-encoded."""
+    """Files are saved in that folder, not in one with a percent-encoded name."""
     folder = tmp_path / name
     monkeypatch.setenv("TALLYMARK_STORE", str(folder))
     model = Model("churn")

@@ -1,4 +1,4 @@
-"""Artifacts in runs: neither bytes nor links are lost while the registry or the store is away."""
+"""Artifacts in runs are not lost while the registry or the store is unavailable."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def sync(*arguments: str) -> str:
 
 
 def eventually(found: Callable[[], bool]) -> None:
-    """Wait until that is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + 30
     while not found():
         assert time.monotonic() < deadline, "it has not come to be"
@@ -68,7 +68,7 @@ def train() -> Annotated[dict[str, int], Artifact("scores")]:
 def test_an_offline_run_keeps_its_artifacts(
     client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, spool: Path, store: Path
 ) -> None:
-    """What is saved offline waits in the spool as it was then, and is stored and linked when it is sent."""
+    """An artifact that is saved offline waits in the spool, and is uploaded and linked when it is sent."""
     with monkeypatch.context() as offline:
         offline.setenv("TALLYMARK_MODE", "offline")
         offline.setenv("TALLYMARK_URL", CLOSED)
@@ -97,8 +97,8 @@ def test_an_offline_run_keeps_its_artifacts(
     assert not list(spool.rglob("*.files"))
 
 
-def test_a_registry_that_goes_away_costs_no_artifact(registry_env: Server, client: Client, folder: Path) -> None:
-    """What a run saves while the registry is away is linked when it is back, once, though the store has it already."""
+def test_no_artifact_is_lost_while_the_registry_is_down(registry_env: Server, client: Client, folder: Path) -> None:
+    """An artifact that a run saves meanwhile is linked later, once, though it is in the store already."""
     with run(model=churn) as begun:
         assert isinstance(churn.save("before", 1), ArtifactInfo)
         registry_env.stop()
@@ -114,14 +114,14 @@ def test_a_registry_that_goes_away_costs_no_artifact(registry_env: Server, clien
     assert (version.load("after") / "inner" / "weights").read_bytes() == b"12345"
 
 
-class Network(LocalFileSystem):
-    """A store on another machine, which cannot be reached while there is a file `away` in its folder."""
+class NetworkStore(LocalFileSystem):
+    """A store on another machine, which is unavailable while its folder has a file `away`."""
 
-    protocol = "network"
+    protocol = "network_outage"
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return LocalFileSystem._strip_protocol(path.removeprefix("network://"))
+        return LocalFileSystem._strip_protocol(path.removeprefix("network_outage://"))
 
     def exists(self, path: str, **kwargs: object) -> bool:
         if list(Path(self._strip_protocol(path)).parents[4].glob("away")):
@@ -131,17 +131,19 @@ class Network(LocalFileSystem):
 
 
 @pytest.fixture
-def network(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that says that the store, which is on another machine, is away."""
-    fsspec.register_implementation("network", Network, clobber=True)
-    monkeypatch.setenv("TALLYMARK_STORE", f"network://{store}")
+def network_outage(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that makes the store on another machine unavailable."""
+    fsspec.register_implementation("network_outage", NetworkStore, clobber=True)
+    monkeypatch.setenv("TALLYMARK_STORE", f"network_outage://{store}")
     store.mkdir()
     (store / "away").touch()
     return store / "away"
 
 
-def test_a_store_that_goes_away_costs_no_artifact(registry_env: Server, client: Client, network: Path) -> None:
-    """What cannot be put into the store waits in the spool, which the run says, and holds up nothing else of it."""
+def test_no_artifact_is_lost_while_the_store_is_down(
+    registry_env: Server, client: Client, network_outage: Path
+) -> None:
+    """The artifact waits in the spool, the run reports that, and other records do not wait."""
 
     @pipeline(model=churn)
     def training() -> str:
@@ -162,27 +164,27 @@ def test_a_store_that_goes_away_costs_no_artifact(registry_env: Server, client: 
         for each in found.recording_problems
     )
     assert client.get_version("churn/1").artifacts == []
-    network.unlink()
+    network_outage.unlink()
     eventually(lambda: len(client.get_version("churn/1").artifacts) == 2)
     version = client.get_version("churn/1")
     assert (version.load("scores"), version.load("model")) == ({"auc": 1}, b"12345")
 
 
-def test_what_waits_for_its_store_is_counted(
-    registry_env: Server, client: Client, network: Path, caplog: pytest.LogCaptureFixture
+def test_waiting_artifacts_are_logged(
+    registry_env: Server, client: Client, network_outage: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says how many records are kept, and why."""
+    """The log has the number of unsent records, and the reason."""
     with run(model=churn):
         churn.save("model", b"12345")
     (kept,) = [each.getMessage() for each in caplog.records if "kept in" in each.getMessage()]
     assert ": 1 records are kept in " in kept
     assert "no route to host" in kept
-    network.unlink()
+    network_outage.unlink()
     eventually(lambda: len(client.get_version("churn/1").artifacts) == 1)
 
 
 def test_a_folder_that_cannot_be_written_fails_the_step(registry_env: Server, store: Path, spool: Path) -> None:
-    """A store on this machine does not come back by itself: who saves hears of it, and nothing waits."""
+    """A local store that cannot be written is an error for the program, and nothing waits."""
     store.write_text("no folder")
 
     @pipeline(model=churn)
@@ -195,9 +197,9 @@ def test_a_folder_that_cannot_be_written_fails_the_step(registry_env: Server, st
 
 
 def test_without_store_and_spool_the_step_fails(
-    registry_env: Server, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry_env: Server, network_outage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that can be kept nowhere is an error of the step."""
+    """A model that can be stored nowhere is an error of the step."""
     (tmp_path / "no folder either").write_text("")
     monkeypatch.setenv("TALLYMARK_SPOOL", str(tmp_path / "no folder either"))
 
@@ -209,8 +211,8 @@ def test_without_store_and_spool_the_step_fails(
         training()
 
 
-def test_what_the_registry_refuses_fails_the_step(registry_env: Server) -> None:
-    """A name that no artifact may have is told at once."""
+def test_an_invalid_artifact_name_fails_the_step(registry_env: Server) -> None:
+    """A name that the registry refuses is reported at once."""
     with pytest.raises(InvalidName):
         Artifact("a/b")
     with run(model=churn), pytest.raises(InvalidName):
@@ -219,8 +221,8 @@ def test_what_the_registry_refuses_fails_the_step(registry_env: Server) -> None:
         Model("churn", "latest").save("a@b", 1)
 
 
-def test_a_use_that_cannot_be_recorded_at_once_is_recorded_later(registry_env: Server, client: Client) -> None:
-    """What a run loads is linked to its version as used, through the run's records."""
+def test_a_used_artifact_is_linked_through_the_journal(registry_env: Server, client: Client) -> None:
+    """An artifact that a run loads is linked to its version as used, with the records of the run."""
     Model("base", version="1.0").save("weights", [1])
     with run(model=churn):
         assert Model("base", "1.0").load("weights") == [1]
@@ -231,7 +233,7 @@ def test_a_use_that_cannot_be_recorded_at_once_is_recorded_later(registry_env: S
 
 
 def test_a_model_is_logged_with_its_library(registry_env: Server) -> None:
-    """`log_model` saves it as the artifact `model`, and says in the metadata what made it."""
+    """`log_model` saves it as the artifact `model`, with its library and class as metadata."""
     estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     with run(model=churn):
         saved = churn.log_model(estimator)
@@ -245,7 +247,7 @@ def test_a_model_is_logged_with_its_library(registry_env: Server) -> None:
 
 
 def test_a_model_is_downloaded_under_its_name(registry_env: Server, tmp_path: Path) -> None:
-    """`download` gives the path of a verified file called as the artifact, in a folder that it makes."""
+    """`download` returns the path of a verified file with the artifact's name, in a folder that it creates."""
     model = Model("churn", version="1.0")
     model.save("scores", {"a": 1})
     path = model.download("scores", tmp_path / "to" / "there")

@@ -1,4 +1,4 @@
-"""What the machine says of itself never keeps a run from starting."""
+"""Runs start whatever the names of the machine and its user are."""
 
 import os
 import socket
@@ -26,8 +26,8 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("registry_env")
-def test_a_run_starts_whatever_the_machine_and_its_user_are_called(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names with bytes that are no UTF-8, control characters or great length are escaped and cut, wherever they go."""
+def test_a_run_starts_with_any_names_of_machine_and_user(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that are long, not UTF-8, or have control characters are cut and escaped everywhere."""
     monkeypatch.setattr(socket, "gethostname", lambda: name)
     monkeypatch.setattr("getpass.getuser", lambda: name)
     with run(model=Model("churn"), id="r"):
@@ -39,8 +39,8 @@ def test_a_run_starts_whatever_the_machine_and_its_user_are_called(name: str, mo
     assert len(found.creator) <= MAX_ACTOR
 
 
-def test_variables_whose_bytes_are_no_text_are_told_escaped(registry_env: Server) -> None:
-    """The user, the commit and the address of the run's page may be any bytes."""
+def test_variables_that_are_not_utf_8_are_escaped(registry_env: Server) -> None:
+    """The user, the commit and the URL of the run's page may be any bytes."""
     program = "import tallymark\nwith tallymark.run(model=tallymark.Model('churn'), id='r'): pass"
     variables = {name.encode(): b"x\xe9x" for name in ("LOGNAME", "USER", "TALLYMARK_RUN_COMMIT", "TALLYMARK_RUN_URL")}
     done = subprocess.run(
@@ -53,8 +53,8 @@ def test_variables_whose_bytes_are_no_text_are_told_escaped(registry_env: Server
     assert found.creator.startswith(r"x\udce9x@")
 
 
-def test_a_machine_without_names_has_some_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where user or host cannot be found out, the id of the account and `unknown` stand for them."""
+def test_unknown_names_have_placeholders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If user or host are unknown, the log has the id of the account and `unknown`."""
 
     def nothing() -> str:
         raise OSError("none")
@@ -64,8 +64,8 @@ def test_a_machine_without_names_has_some_in_the_log(monkeypatch: pytest.MonkeyP
     assert adjusted().actor == f"uid-{os.getuid()}@unknown"
 
 
-def test_a_name_that_somebody_chose_is_refused_instead() -> None:
-    """An actor that is given is never changed in silence."""
+def test_an_invalid_actor_is_refused() -> None:
+    """An actor that the user has set is never changed silently."""
     with pytest.raises(InvalidSetting, match="at most 255 characters"):
         adjusted(actor="x" * 256)
     assert readable("x" * 256, 255) == "x" * 255

@@ -1,4 +1,4 @@
-"""What a `Model` object means outside runs, in one and after one, and which of its attributes create something."""
+"""The version to which a `Model` object refers outside, in and after runs, and which attributes create one."""
 
 import logging
 import pickle
@@ -26,13 +26,13 @@ def client(registry_env: Server) -> Client:
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Artifacts are saved to the folder in which a program runs."""
+    """Run each test in a folder of its own, to which artifacts are saved."""
     monkeypatch.chdir(tmp_path)
 
 
 @dataclass
 class Use:
-    """How an attribute of a Model is used, and whether using it creates what is not there."""
+    """How an attribute of a Model is used, and whether that creates a missing version."""
 
     ask: Callable[[Model], object]
     creates: bool = False
@@ -78,8 +78,8 @@ PLACES = ["outside", "inside"]
 VERSIONS = {"automatic": None, "named": "1.0.5"}
 
 
-def test_every_public_attribute_of_a_model_is_walked() -> None:
-    """What a Model offers is what the tests here go through."""
+def test_every_public_attribute_of_a_model_is_tested() -> None:
+    """The tests here use every public attribute of a Model."""
     assert {name for name in dir(Model("churn")) if not name.startswith("_")} == USES.keys()
 
 
@@ -87,8 +87,8 @@ def _place(where: str) -> AbstractContextManager[object]:
     return nullcontext() if where == "outside" else tallymark.run(model=Model("of the run"))
 
 
-def _kept(client: Client, model: str) -> list[int]:
-    """The numbers of the model's versions; ModelNotFound."""
+def _numbers_of(client: Client, model: str) -> list[int]:
+    """Return the numbers of the model's versions. Raises ModelNotFound."""
     client.get_model(model)
     return [version.number for version in client.list_versions(model)]
 
@@ -96,8 +96,10 @@ def _kept(client: Client, model: str) -> list[int]:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("has_model", [False, True], ids=["no model", "no version"])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_missing_is_created_by_few_alone(client: Client, version: str, has_model: bool, place: str) -> None:
-    """Numbers, records and `create` create what is missing; all else raises, says what to do, and creates nothing."""
+def test_only_some_attributes_create_a_missing_version(
+    client: Client, version: str, has_model: bool, place: str
+) -> None:
+    """Numbers, records and `create` create it; all others raise an error with advice, and create nothing."""
     missing = errors.VersionNotFound if has_model else errors.ModelNotFound
     with _place(place):
         for name, use in USES.items():
@@ -106,7 +108,7 @@ def test_what_is_missing_is_created_by_few_alone(client: Client, version: str, h
             model = Model(name, VERSIONS[version])
             if use.creates:
                 use.ask(model)
-                assert _kept(client, name) == [1], name
+                assert _numbers_of(client, name) == [1], name
                 continue
             if use.asks_nothing:
                 use.ask(model)
@@ -115,16 +117,16 @@ def test_what_is_missing_is_created_by_few_alone(client: Client, version: str, h
                     use.ask(model)
                 assert caught.value.reason == missing.reason
             if has_model:
-                assert _kept(client, name) == [], name
+                assert _numbers_of(client, name) == [], name
             else:
                 with pytest.raises(errors.ModelNotFound):
-                    _kept(client, name)
+                    _numbers_of(client, name)
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("version", ["1.0.5", "1", "latest", "production", "@champion"])
-def test_what_is_there_is_used_and_nothing_is_created(client: Client, version: str, place: str) -> None:
-    """With model and version, whatever is asked is about that version, and no attribute creates another."""
+def test_an_existing_version_is_used(client: Client, version: str, place: str) -> None:
+    """If model and version exist, every attribute uses that version, and none creates another."""
     with _place(place):
         for name, use in USES.items():
             made = Client()
@@ -134,22 +136,22 @@ def test_what_is_there_is_used_and_nothing_is_created(client: Client, version: s
             found.set_stage("production")
             found.set_alias("champion")
             use.ask(Model(name, version))
-            assert _kept(client, name) == [1], name
+            assert _numbers_of(client, name) == [1], name
 
 
 @pytest.mark.parametrize("version", [7, "latest", "staging", "@champion"])
-def test_a_version_that_is_not_there_is_not_created_by_reading(client: Client, version: int | str) -> None:
-    """What a number, a stage, an alias or `latest` does not find raises NotFound from every attribute."""
+def test_a_missing_reference_is_not_created(client: Client, version: int | str) -> None:
+    """For a missing number, stage, alias or `latest`, every attribute raises NotFound."""
     client.create_model("churn")
     for name, use in USES.items():
         if not use.asks_nothing:
             with pytest.raises(errors.NotFound):
                 use.ask(Model("churn", version))
-            assert _kept(client, "churn") == [], name
+            assert _numbers_of(client, "churn") == [], name
 
 
-def test_a_glance_at_a_number_is_told(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """An empty version without a name is created with a warning in the log, a named one with an info."""
+def test_reading_a_number_logs_the_version_that_it_creates(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """An empty version without a name is logged as a warning, a named one as info."""
     caplog.set_level(logging.INFO, "tallymark")
     _ = Model("churn").number
     assert [(record.levelname, "churn No.1" in record.getMessage()) for record in caplog.records] == [("WARNING", True)]
@@ -165,8 +167,8 @@ def test_a_glance_at_a_number_is_told(client: Client, caplog: pytest.LogCaptureF
     assert not caplog.records
 
 
-def test_after_a_run_the_object_means_what_the_run_made(client: Client) -> None:
-    """A number asked for before a training does not make the object mean an empty version after it."""
+def test_after_a_run_an_object_refers_to_the_version_of_the_run(client: Client) -> None:
+    """That is so even if its number was read before the training, which created an empty version."""
     model = Model("side")
     assert model.number == 1
 
@@ -182,8 +184,8 @@ def test_after_a_run_the_object_means_what_the_run_made(client: Client) -> None:
     assert [training(), training(), model.number] == [3, 4, 4]
 
 
-def test_every_object_that_a_run_used_means_what_the_run_made(client: Client) -> None:
-    """Also one beside others of the same name and version, whatever it recorded."""
+def test_every_object_that_a_run_used_refers_to_the_version_of_the_run(client: Client) -> None:
+    """That includes several objects with the same name and version, whatever they recorded."""
     models = [Model("churn") for _ in range(4)]
 
     @pipeline(model=models[0])
@@ -198,8 +200,8 @@ def test_every_object_that_a_run_used_means_what_the_run_made(client: Client) ->
     assert client.get_version("churn").number == 1
 
 
-def test_a_model_that_is_made_for_one_record_is_not_kept(client: Client) -> None:
-    """A run may record with as many objects as it has records."""
+def test_models_created_for_one_record_are_garbage_collected(client: Client) -> None:
+    """A run may record with a new object for every record."""
 
     @pipeline(model=Model("churn"))
     def train() -> list[weakref.ref[Model]]:
@@ -212,8 +214,8 @@ def test_a_model_that_is_made_for_one_record_is_not_kept(client: Client) -> None
     assert [point.step for point in client.list_metrics("churn", "loss")] == [0, 1, 2]
 
 
-def test_the_last_use_decides_what_an_object_means(client: Client) -> None:
-    """Versions that are created and runs follow each other: the object means the last one, and only that is pickled."""
+def test_the_last_use_decides_the_version_of_an_object(client: Client) -> None:
+    """After versions were created and runs ended in turn, the object refers to the last one, also when pickled."""
     model = Model("side")
     created = model.create(description="by hand", tags=["t"], metadata={"auc": 0.5})
     assert (created.number, created.description, created.tags, dict(created.metadata)) == (
@@ -233,14 +235,14 @@ def test_the_last_use_decides_what_an_object_means(client: Client) -> None:
 
 
 def test_a_named_version_is_created_once(client: Client) -> None:
-    """`create` of an explicit name gives the version that is there, as it is."""
+    """`create` with an explicit name returns the existing version unchanged."""
     first = Model("my_model", "1.0.5").create(description="first")
     again = Model("my_model", "1.0.5").create(description="second")
     assert (first.number, again.number, again.description) == (1, 1, "first")
 
 
-def test_a_held_version_is_the_one_that_was_found_until_a_run_uses_it(client: Client) -> None:
-    """`latest`, a stage or an alias is looked up once outside runs, once in each run, and the last lookup counts."""
+def test_a_moving_reference_is_looked_up_once_outside_runs_and_once_in_each_run(client: Client) -> None:
+    """`latest`, a stage or an alias keeps the version of its last lookup."""
     client.create_model("churn")
     client.create_version("churn").set_stage("production")
     model = Model("churn", "production")
@@ -252,10 +254,10 @@ def test_a_held_version_is_the_one_that_was_found_until_a_run_uses_it(client: Cl
     assert (model.number, model.stage.value) == (2, "production")
 
 
-def test_templates_mean_after_a_run_what_they_meant_in_it(client: Client) -> None:
-    """A version template is filled in by the run, and the object keeps it after the run."""
+def test_templates_keep_the_values_of_the_last_run(client: Client) -> None:
+    """A version template is filled in by the run, and the object keeps the result after it."""
     model = Model("churn", "{kind} {time}")
     with tallymark.run(model=model, substitutions={"kind": "nightly"}) as run:
         assert current_model().version_name.startswith("nightly ")
     assert model.version_name == run.version.name
-    assert _kept(client, "churn") == [1]
+    assert _numbers_of(client, "churn") == [1]

@@ -18,8 +18,8 @@ def client(registry_env: Server) -> Client:
     return Client()
 
 
-def test_a_new_number_is_given_once_to_an_object() -> None:
-    """Without a version, the first use creates the next, and the object keeps it, also when many threads ask first."""
+def test_an_object_gets_one_new_number() -> None:
+    """Without a version, the first use creates the next one, also when many threads use the object first."""
     model = Model("churn")
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(lambda _: model.number, range(64))) == {1}
@@ -27,7 +27,7 @@ def test_a_new_number_is_given_once_to_an_object() -> None:
     assert copy.copy(model).number == pickle.loads(pickle.dumps(model)).number == 1
 
 
-def test_making_and_showing_a_model_asks_nothing(registry_env: Server) -> None:
+def test_creating_and_printing_a_model_sends_no_request(registry_env: Server) -> None:
     """Constructor, repr, equality and hash do not need the registry."""
     registry_env.stop()
     assert repr(Model("churn")) == "Model('churn')"
@@ -36,8 +36,8 @@ def test_making_and_showing_a_model_asks_nothing(registry_env: Server) -> None:
     assert len({Model("churn"), Model("churn"), Model("churn", "a")}) == 2
 
 
-def test_each_kind_of_version_means_what_it_says(client: Client) -> None:
-    """Number, digits, name, stage, alias and latest find the version; a name that is missing is created."""
+def test_each_kind_of_version_is_resolved(client: Client) -> None:
+    """Number, digits, name, stage, alias and latest find the version; a missing name is created."""
     for name in ("", "rc", ""):
         client.create_version("churn", name) if name or list(client.list_models()) else client.create_model("churn")
     client.create_version("churn")
@@ -52,7 +52,7 @@ def test_each_kind_of_version_means_what_it_says(client: Client) -> None:
 
 @pytest.mark.parametrize("version", [7, "8", "latest", "production", "@champion"])
 def test_a_failed_lookup_creates_nothing(client: Client, version: Any) -> None:
-    """What must be there and is not raises NotFound, and leaves not even the model."""
+    """A missing number, stage or alias raises NotFound, and creates not even the model."""
     with pytest.raises(errors.NotFound):
         _ = Model("churn", version).number
     assert list(client.list_models()) == []
@@ -60,13 +60,13 @@ def test_a_failed_lookup_creates_nothing(client: Client, version: Any) -> None:
 
 @pytest.mark.parametrize("version", [True, 0, -1, 1.5, "", b"1", ["1"]])
 def test_a_version_of_the_wrong_type_is_refused(version: Any) -> None:
-    """What cannot be a version is refused when the model is made, with what it takes."""
+    """The constructor names the accepted types."""
     with pytest.raises(errors.InvalidArgument, match="version is"):
         Model("churn", version)
 
 
 def test_other_arguments_of_the_wrong_type_are_refused() -> None:
-    """Names, texts and tags are text."""
+    """Names, descriptions and tags must be text."""
     wrong: list[dict[str, Any]] = [{"name": 1}, {"name": "a", "license": 1}, {"name": "a", "tags": [1]}]
     for arguments in wrong:
         with pytest.raises(errors.InvalidArgument, match="text"):
@@ -75,29 +75,29 @@ def test_other_arguments_of_the_wrong_type_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "x" * 256, "a\nb"])
 def test_a_bad_name_is_refused_by_the_registry(name: str) -> None:
-    """The rule of names is the registry's; its refusal names the field and the rule."""
+    """The error names the field and the rule of the registry."""
     with pytest.raises(errors.InvalidName, match="1 to 255 characters") as caught:
         _ = Model(name).number
     assert caught.value.metadata["field"] == "config.model"
 
 
 @pytest.mark.parametrize("version", ["Production", "archived", "LATEST"])
-def test_a_stage_written_wrongly_is_refused(version: str) -> None:
-    """A reserved word in the wrong letter case means nothing."""
+def test_a_stage_in_the_wrong_case_is_refused(version: str) -> None:
+    """A reserved word in another letter case is not a valid version name."""
     with pytest.raises(errors.ReservedName):
         _ = Model("churn", version).number
 
 
-def test_a_model_describes_what_it_creates(client: Client) -> None:
-    """The fields of the first Model are those of the model; tags go to each version."""
+def test_a_created_model_has_the_description_of_the_object(client: Client) -> None:
+    """The fields of the first Model describe the model; tags are set on each version."""
     model = Model("churn", description="d", license="MIT", ethics="none", tags=["b", "a"])
     assert (model.number, model.info.tags) == (1, ("a", "b"))
     found = client.get_model("churn")
     assert (found.description, found.license, found.ethics, found.tags) == ("d", "MIT", "none", ("a", "b"))
 
 
-def test_a_model_is_promoted_and_described(client: Client) -> None:
-    """Stage, aliases and metadata of the version are set through the model, and read anew."""
+def test_stage_aliases_and_metadata_are_set_through_a_model(client: Client) -> None:
+    """They are set on the version, and read again at each access."""
     model = Model("churn", "1.0.5")
     model.log_metadata({"auc": 0.9, "fast": True})
     assert model.stage is Stage.NONE
@@ -115,22 +115,22 @@ def test_a_model_is_promoted_and_described(client: Client) -> None:
     assert model.stage is Stage.ARCHIVED
 
 
-def test_a_stage_that_is_none_is_refused_before_it_is_sent(client: Client) -> None:
-    """A misspelt stage is told with those there are."""
+def test_an_unknown_stage_is_refused_before_it_is_sent(client: Client) -> None:
+    """The error for a misspelt stage lists the valid ones."""
     Model("churn", "a").number  # noqa: B018
     with pytest.raises(errors.InvalidField, match="none, staging, production, archived"):
         client.set_stage("churn/1", "prod")
 
 
 async def test_a_number_can_be_awaited() -> None:
-    """In asyncio code the number comes without holding up the loop."""
+    """In asyncio code, the number is read without blocking the event loop."""
     model = Model("churn")
     assert await model.anumber() == 1
     assert model.number == 1
 
 
-def test_after_a_run_the_model_is_what_the_run_made_of_it() -> None:
-    """A model without a version tells, after the run, the number that the last run gave; it creates no further one."""
+def test_after_a_run_a_model_has_the_number_of_the_run() -> None:
+    """A model without a version has the number of the last run, and creates no further version."""
     model = Model("churn")
 
     @pipeline(model=model)
@@ -143,7 +143,7 @@ def test_after_a_run_the_model_is_what_the_run_made_of_it() -> None:
 
 
 def test_a_model_used_in_many_runs_does_not_grow(client: Client) -> None:
-    """A process that trains for ever forgets old runs, and never what an object that it did not use since means."""
+    """Old runs leave the cache, but not the version to which an object refers."""
     outside, unused = Model("other"), Model("third")
     numbers = outside.number, unused.number
     model = Model("churn")
@@ -159,7 +159,7 @@ def test_a_model_used_in_many_runs_does_not_grow(client: Client) -> None:
 
 
 def test_templates_are_filled_in_once(client: Client) -> None:
-    """{date} and {time} are those of the first use; the object keeps them."""
+    """{date} and {time} are those of the first use, and stay."""
     model = Model("churn", "{date} {time}")
     assert model.version_name == model.version_name
     assert client.get_model("churn").last_number == model.number == 1
@@ -167,15 +167,15 @@ def test_templates_are_filled_in_once(client: Client) -> None:
 
 
 @pytest.mark.parametrize("version", ["{run}", "{0}", "{", "{date.x}"])
-def test_a_template_that_means_nothing_is_refused(client: Client, version: str) -> None:
-    """A key that is not there is told with those that are."""
+def test_an_unknown_template_is_refused(client: Client, version: str) -> None:
+    """The error for an unknown key lists the valid ones."""
     with pytest.raises(errors.InvalidArgument, match=r"\{date\}, \{time\}"):
         _ = Model("churn", version).number
     assert list(client.list_models()) == []
 
 
-def test_what_was_refused_is_asked_for_anew(client: Client) -> None:
-    """An object that found nobody in production finds whoever is promoted afterwards."""
+def test_a_failed_lookup_is_repeated(client: Client) -> None:
+    """An object that found no version in production finds the one that is promoted later."""
     churn = Model("churn", version="production")
     client.create_model("churn")
     client.create_version("churn")
@@ -186,7 +186,7 @@ def test_what_was_refused_is_asked_for_anew(client: Client) -> None:
     assert churn.number == 1
 
 
-def test_a_missing_model_is_advised_upon_once() -> None:
+def test_advice_for_a_missing_model_is_given_once() -> None:
     """The error says once to check the name, and how to create the model."""
     with pytest.raises(errors.ModelNotFound) as refusal:
         _ = Model("typo").info

@@ -1,4 +1,4 @@
-"""What a notebook shows of models, versions and runs."""
+"""The HTML representations of models, versions and runs in notebooks."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -13,7 +13,7 @@ NASTY = "<script>alert('\"&')</script>"
 
 
 class Table(HTMLParser):
-    """The tags of a table, its rows by heading, and its title."""
+    """Reads the tags of a table, its rows by heading, and its title."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ def client(server: Server) -> Iterator[Client]:
         yield client
 
 
-def test_a_version_is_a_table(client: Client) -> None:
-    """Number, name, stage, who made it and metadata are shown; what says nothing is not."""
+def test_a_version_is_shown_as_a_table(client: Client) -> None:
+    """It has the number, name, stage, creator and metadata, but no empty rows."""
     client.create_model("churn")
     client.create_version("churn", "1.0.5", tags=["b", "a"], metadata={"auc": 0.9, "file": Uri("s3://x"), "list": [1]})
     table = shown(client.set_stage("churn/1", "production"))
@@ -54,8 +54,8 @@ def test_a_version_is_a_table(client: Client) -> None:
     }  # fmt: skip
 
 
-def test_models_and_runs_are_tables(client: Client) -> None:
-    """A model shows what people wrote about it, a run how it went."""
+def test_models_and_runs_are_shown_as_tables(client: Client) -> None:
+    """A model has its description, a run its outcome."""
     table = shown(client.create_model("churn", description="d", license="MIT", trade_offs="slow"))
     assert table.title == "churn"
     assert (table.rows["license"], table.rows["trade-offs"], table.rows["last number"]) == ("MIT", "slow", "0")
@@ -68,8 +68,8 @@ def test_models_and_runs_are_tables(client: Client) -> None:
     assert "host" not in table.rows
 
 
-def test_nothing_that_was_written_is_markup(client: Client) -> None:
-    """Names, texts and metadata are shown as they were written, whatever is in them."""
+def test_all_texts_are_escaped(client: Client) -> None:
+    """Names, texts and metadata are shown as text, whatever they contain."""
     client.create_model("<b>", description=NASTY, tags=[NASTY])
     client.create_version("<b>", "<i>", description=NASTY, metadata={NASTY: NASTY, "list": [NASTY]})
     client.start_run("r1", pipeline=NASTY, host=NASTY)
@@ -86,8 +86,8 @@ def test_nothing_that_was_written_is_markup(client: Client) -> None:
     assert shown(version).rows[NASTY] == NASTY
 
 
-def test_a_table_stays_small_and_asks_nothing(client: Client, server: Server) -> None:
-    """Long texts are cut, of many values the first are shown, and the registry is not needed."""
+def test_a_table_is_small_and_needs_no_request(client: Client, server: Server) -> None:
+    """Long texts are cut, and only the first of many values are shown."""
     client.create_model("churn")
     metadata = {"a": "x" * 10_000, **{f"key {number:03}": number for number in range(300)}}
     version = client.create_version("churn", metadata=metadata)

@@ -1,4 +1,4 @@
-"""Runs without a registry: recorded on disk, and sent by `tallymark sync`; and runs that go on from there."""
+"""Runs without a registry: recorded on disk, sent by `tallymark sync`, and continued after a crash."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CLOSED = "127.0.0.1:1"
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, spool: Path) -> Path:
-    """The spool of this process, which records offline for a registry that is not there."""
+    """The spool of this process, which records offline for a registry that does not run."""
     monkeypatch.setenv("TALLYMARK_MODE", "offline")
     monkeypatch.setenv("TALLYMARK_URL", CLOSED)
     return spool
@@ -82,8 +82,8 @@ def train(kind: str) -> str:
     return current_run()
 
 
-def test_an_offline_run_is_the_run_that_it_would_have_been(offline: Path, client: Client) -> None:
-    """After `tallymark sync --to`, steps, versions, points and outcome are there, with the times of then."""
+def test_an_offline_run_equals_an_online_run(offline: Path, client: Client) -> None:
+    """After `tallymark sync --to`, steps, versions, points and outcome exist, with their original times."""
     begun = datetime.now(UTC)
     found = train("nightly")
     ended = datetime.now(UTC)
@@ -108,8 +108,8 @@ def test_an_offline_run_is_the_run_that_it_would_have_been(offline: Path, client
     assert (client.get_version("churn").number, [each for each in offline.rglob("*") if each.is_file()]) == (2, [])
 
 
-def test_nothing_has_a_number_that_was_not_given(offline: Path) -> None:
-    """What is not known raises NumberPending; what was given explicitly is known. Nothing waits for the registry."""
+def test_numbers_are_pending_offline(offline: Path) -> None:
+    """An unknown number raises NumberPending, an explicit one is returned, and nothing waits for the registry."""
     begun = time.monotonic()
     model, named = Model("churn"), Model("churn", 7)
 
@@ -134,7 +134,7 @@ def test_nothing_has_a_number_that_was_not_given(offline: Path) -> None:
 def test_processes_of_an_offline_run_belong_to_it(
     offline: Path, client: Client, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    """A program that the run starts records in it, for the same version, wherever it was said that it is offline."""
+    """A program that the run starts records in the same version, however offline mode was set."""
     if by == "configure":
         monkeypatch.setattr(settings, "_arguments", {"mode": "offline", "spool": str(offline)})
         monkeypatch.delenv("TALLYMARK_MODE")
@@ -178,8 +178,8 @@ def resumed(first: int, *kill: str, environment: dict[str, str]) -> int:
     ).returncode
 
 
-def test_a_run_that_was_killed_in_an_outage_goes_on(registry_env: Server, spool: Path) -> None:
-    """Started again under its id while the registry is away, it records on, and whoever finishes it has finished it."""
+def test_a_run_that_was_killed_in_an_outage_continues(registry_env: Server, spool: Path) -> None:
+    """Started again with its id during the outage, it continues to record, and finishes once."""
     environment = {"TALLYMARK_TIMEOUT": "1"}
     assert resumed(0, "kill", environment=environment) == -9
     registry_env.stop()
@@ -196,8 +196,8 @@ def test_a_run_that_was_killed_in_an_outage_goes_on(registry_env: Server, spool:
     assert not list(spool.rglob("*.journal"))
 
 
-def test_a_run_that_was_killed_sends_what_it_had_recorded_first(registry_env: Server, spool: Path) -> None:
-    """Started again under its id, while the registry is there."""
+def test_a_restarted_run_first_sends_its_earlier_records(registry_env: Server, spool: Path) -> None:
+    """That happens when it is started again with its id while the registry is available."""
     assert [resumed(0, "kill", environment={}), resumed(100, environment={})] == [-9, 0]
     with Client() as client:
         assert [run.state for run in client.list_runs()] == [RunState.SUCCEEDED]
@@ -206,7 +206,7 @@ def test_a_run_that_was_killed_sends_what_it_had_recorded_first(registry_env: Se
     assert not list(spool.rglob("*.journal"))
 
 
-def test_a_run_that_nobody_knows_is_not_started_in_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_run_is_not_started_in_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Online, the start of a run needs the registry."""
     monkeypatch.setenv("TALLYMARK_URL", CLOSED)
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.3")
@@ -214,8 +214,8 @@ def test_a_run_that_nobody_knows_is_not_started_in_an_outage(monkeypatch: pytest
         pass
 
 
-def test_a_version_that_cannot_be_is_said_and_kept(offline: Path, client: Client) -> None:
-    """The run is recorded all the same; what was for the version is counted, and its journal is put aside."""
+def test_records_of_a_refused_version_are_quarantined(offline: Path, client: Client) -> None:
+    """The run is recorded without the version; its records are counted as problems, and the journal is kept."""
 
     @pipeline(model=Model("churn", "production"))
     def training() -> None:
@@ -234,10 +234,8 @@ def test_a_version_that_cannot_be_is_said_and_kept(offline: Path, client: Client
     assert sync("--to", client._settings.url).stdout == ""
 
 
-def test_a_spool_that_cannot_be_written_is_said_before_an_offline_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """There would be nothing left of it."""
+def test_an_offline_run_does_not_start_without_a_spool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its records would be lost."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TALLYMARK_MODE", "offline")
     monkeypatch.setenv("TALLYMARK_SPOOL", str(tmp_path / "file"))
@@ -245,8 +243,8 @@ def test_a_spool_that_cannot_be_written_is_said_before_an_offline_run(
         pass
 
 
-def test_a_spool_that_is_lost_within_an_offline_run_ends_no_training(offline: Path, tmp_path: Path) -> None:
-    """What a worker records then is in its memory alone, and counted among the problems of the run."""
+def test_a_spool_that_is_lost_does_not_stop_an_offline_run(offline: Path, tmp_path: Path) -> None:
+    """Records of a worker are then only in memory, and counted as problems of the run."""
 
     @pipeline(model=Model("churn"))
     def training() -> int:
@@ -266,7 +264,7 @@ def test_a_spool_that_is_lost_within_an_offline_run_ends_no_training(offline: Pa
     assert training() == 0
 
 
-def test_two_syncs_at_once_send_once(offline: Path, client: Client) -> None:
+def test_concurrent_syncs_send_each_journal_once(offline: Path, client: Client) -> None:
     """Each journal is sent by one of them."""
 
     @pipeline(model=Model("churn"))
@@ -285,8 +283,8 @@ def test_two_syncs_at_once_send_once(offline: Path, client: Client) -> None:
     assert [kinds.count(kind) for kind in ("run_started", "run_finished", "metrics_logged")] == [5, 5, 5]
 
 
-def test_what_a_later_release_has_recorded_is_left_to_it(offline: Path, client: Client) -> None:
-    """A record that this one cannot read is put aside with its journal; a journal of another format stays."""
+def test_journals_of_a_later_release_are_kept(offline: Path, client: Client) -> None:
+    """A journal with an unknown record is quarantined; a journal of another format stays."""
     train("nightly")
     (path,) = offline.rglob("*.journal")
     whole = path.read_bytes()
@@ -303,8 +301,8 @@ def test_what_a_later_release_has_recorded_is_left_to_it(offline: Path, client: 
     assert len(list(client.list_metrics("churn", "loss"))) == 20
 
 
-def test_a_run_is_sent_without_what_its_worker_has_recorded_with_a_later_release(offline: Path, client: Client) -> None:
-    """That stays, as of any run, and the registry is not taken to be away."""
+def test_a_run_is_sent_without_the_journal_of_a_later_release(offline: Path, client: Client) -> None:
+    """The worker's journal stays, and the registry does not count as unavailable."""
     train("nightly")
     (path,) = offline.rglob("*.journal")
     header = json.loads(scan(path.read_bytes())[0][0].body)
@@ -316,8 +314,8 @@ def test_a_run_is_sent_without_what_its_worker_has_recorded_with_a_later_release
     assert next(client.list_runs()).state is RunState.SUCCEEDED
 
 
-def test_a_damaged_journal_is_said_and_kept(offline: Path, client: Client) -> None:
-    """What is whole is sent, what is not is reported by its place, and the file is put aside, not removed."""
+def test_a_damaged_journal_is_quarantined(offline: Path, client: Client) -> None:
+    """Its readable records are sent, the damage is reported with its size, and the file is kept."""
 
     @pipeline(model=Model("churn"))
     def training() -> None:
@@ -356,8 +354,8 @@ with run(model=Model("churn")):
 """
 
 
-def test_a_spool_that_is_full_is_told_with_what_it_keeps(offline: Path) -> None:
-    """The end of the run says how many records are on the disk, and how many in memory only."""
+def test_a_full_spool_is_logged(offline: Path) -> None:
+    """At its end, a run logs how many records are on disk, and how many only in memory."""
     done = subprocess.run([sys.executable, "-c", FILLED], capture_output=True, text=True, check=True)
     assert re.search(r": 31 records are in memory only, and lost when this program ends: ", done.stderr), done.stderr
     assert re.search(r": 21 records are kept in \S+; `tallymark sync` sends them", done.stderr), done.stderr

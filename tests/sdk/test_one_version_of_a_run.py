@@ -29,7 +29,7 @@ def client(registry_env: Server) -> Client:
 
 
 def test_steps_share_the_version_of_their_run(client: Client) -> None:
-    """Steps with the pipeline's model, with one like it, and with none give the same number; the next run another."""
+    """Steps with the pipeline's model, an equal one or none have the same number; the next run has another."""
 
     @pipeline(model=pipelines.model)
     def training() -> set[int]:
@@ -40,7 +40,7 @@ def test_steps_share_the_version_of_their_run(client: Client) -> None:
 
 
 def test_threads_share_the_version_of_their_run(client: Client) -> None:
-    """Eight threads, started without any care, ask at once and get one version."""
+    """Eight plain threads that start at once get one version."""
 
     @pipeline(model=pipelines.model)
     def training() -> set[int]:
@@ -57,8 +57,8 @@ def test_threads_share_the_version_of_their_run(client: Client) -> None:
     assert client.get_model("my_model").last_number == 1
 
 
-def test_runs_in_threads_are_apart(client: Client) -> None:
-    """Pipelines called at once in several threads are runs of their own, with numbers of their own."""
+def test_runs_in_threads_are_separate(client: Client) -> None:
+    """Concurrent pipelines in several threads are separate runs with different numbers."""
     barrier = threading.Barrier(4)
 
     @pipeline(model=pipelines.model)
@@ -77,8 +77,8 @@ def test_runs_in_threads_are_apart(client: Client) -> None:
     assert "TALLYMARK_RUN_ID" not in os.environ
 
 
-def test_who_had_a_run_does_not_slip_into_another(client: Client) -> None:
-    """While another run goes on elsewhere, code after its own run tells what that one made, and belongs to none."""
+def test_code_after_its_run_does_not_join_another(client: Client) -> None:
+    """While another run is open, code after its own run refers to its own version, and belongs to no run."""
     inside, done = threading.Event(), threading.Event()
 
     @pipeline(model=pipelines.model)
@@ -103,8 +103,8 @@ def test_who_had_a_run_does_not_slip_into_another(client: Client) -> None:
     assert pipelines.model.number == 2
 
 
-def test_a_thread_between_runs_is_asked_which(client: Client) -> None:
-    """While two runs go on, a thread of neither is refused, and one that is bound belongs to its run."""
+def test_a_thread_among_several_runs_must_be_bound(client: Client) -> None:
+    """While two runs are open, a thread of neither gets AmbiguousRun, and a bound one belongs to its run."""
     inside, done = threading.Barrier(2), threading.Barrier(2)
 
     @pipeline(model=pipelines.model)
@@ -134,7 +134,7 @@ def test_a_thread_between_runs_is_asked_which(client: Client) -> None:
 # The very thing this promises is that forking while threads of gRPC live does no harm.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_processes_share_the_version_of_their_run(client: Client, start_method: str) -> None:
-    """Processes started by fork and by spawn belong to the run, and give its number."""
+    """Processes that are started by fork and by spawn belong to the run, and have its number."""
     list(client.list_models())
     found = pipelines.over_processes(start_method, 3)
     assert len(set(found)) == 1
@@ -144,7 +144,7 @@ def test_processes_share_the_version_of_their_run(client: Client, start_method: 
 
 
 def test_programs_share_the_version_of_their_run(client: Client) -> None:
-    """Another program started within the run joins it by the environment, and ends it not."""
+    """A program that is started within the run joins it through the environment, and does not finish it."""
     found = pipelines.over_programs(PROGRAM, 2)
     (run,) = client.list_runs()
     assert found == [f"{run.id} 1 1 1"] * 2
@@ -152,8 +152,8 @@ def test_programs_share_the_version_of_their_run(client: Client) -> None:
     assert "TALLYMARK_RUN_ID" not in os.environ
 
 
-def test_a_run_named_from_outside_is_started_and_joined(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_RUN_ID set, the first to come starts the run and finishes it; the others join."""
+def test_a_run_id_in_the_environment_is_started_or_joined(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_RUN_ID, the first process starts and finishes the run; the others join it."""
     monkeypatch.setenv("TALLYMARK_RUN_ID", "from-airflow")
     with pytest.raises(errors.RunNotFound, match="TALLYMARK_RUN_ID"):
         pipelines.numbered_by_itself()
@@ -176,10 +176,10 @@ def test_a_run_named_from_outside_is_started_and_joined(client: Client, monkeypa
 
 
 @pytest.mark.parametrize("run_id", ["no such/run!", "é", "x" * 101])
-def test_a_run_named_badly_from_outside_is_refused(
+def test_an_invalid_run_id_in_the_environment_is_refused(
     client: Client, monkeypatch: pytest.MonkeyPatch, run_id: str
 ) -> None:
-    """A run id that cannot be one is told by the name of the variable, before anything is asked."""
+    """The error names the variable, before any request."""
     monkeypatch.setenv("TALLYMARK_RUN_ID", run_id)
     for call in (pipelines.numbered_by_itself, lambda: pipelines.over_programs("", 0)):
         with pytest.raises(errors.InvalidSetting, match="TALLYMARK_RUN_ID"):
@@ -187,8 +187,8 @@ def test_a_run_named_badly_from_outside_is_refused(
     assert list(client.list_events()) == []
 
 
-def test_a_template_is_the_same_in_all_of_a_run(client: Client) -> None:
-    """{date}, {time} and substitutions are frozen per run, also for a program that joins it."""
+def test_templates_are_fixed_per_run(client: Client) -> None:
+    """{date}, {time} and substitutions are the same in the whole run, also in programs that join it."""
     code = (
         "from tallymark import *\n"
         "@step(model=Model('my_model', 'nightly {date} {time} {flavour}'))\n"
@@ -202,7 +202,7 @@ def test_a_template_is_the_same_in_all_of_a_run(client: Client) -> None:
 
 
 def test_a_step_may_fill_in_templates_of_its_own(client: Client) -> None:
-    """substitutions= of a step fill in that step's model."""
+    """`substitutions` of a step apply to that step's model."""
 
     @step(model=Model("my_model", "{kind}-{date}"), substitutions={"kind": "svc"})
     def named() -> str:
@@ -215,8 +215,8 @@ def test_a_step_may_fill_in_templates_of_its_own(client: Client) -> None:
     assert training().startswith("svc-20")
 
 
-def test_steps_fill_in_the_same_model_each_in_its_way(client: Client) -> None:
-    """Two steps that share a Model object, with substitutions of their own, each have their own version of it."""
+def test_steps_can_fill_in_the_same_model_differently(client: Client) -> None:
+    """Two steps that share a Model object with different substitutions have different versions."""
     shared = Model("my_model", "{kind} of {date}")
 
     @step(model=shared, substitutions={"kind": "svc"})
@@ -246,8 +246,8 @@ def test_steps_fill_in_the_same_model_each_in_its_way(client: Client) -> None:
     assert client.get_model("my_model").last_number == 4
 
 
-def test_models_asked_for_in_a_run_belong_to_it(client: Client) -> None:
-    """`Model(name).number` in a step is the run's version of that model, however many objects ask."""
+def test_models_created_in_a_run_refer_to_its_version(client: Client) -> None:
+    """`Model(name).number` in a step is the run's version of that model, for any number of objects."""
 
     @pipeline
     def training() -> set[int]:

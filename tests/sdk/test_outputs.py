@@ -1,4 +1,4 @@
-"""What steps return as artifacts: checked before they run, and saved when they return."""
+"""The artifacts that steps return: checked before the call, and saved after it."""
 
 import collections.abc
 import dataclasses
@@ -38,17 +38,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Unknown:
-    """Of no format."""
+    """A class that no format supports."""
 
 
 def states() -> list[tuple[str, str, RunState]]:
-    """What the runs were, the newest first: pipeline, error, state."""
+    """Return the pipeline, error and state of the runs, the newest first."""
     with Client() as client:
         return [(run.pipeline, run.error, run.state) for run in client.list_runs()]
 
 
-def test_what_cannot_be_saved_fails_the_step_and_the_run(registry_env: Server) -> None:
-    """A trained model that would be lost is an error where it is lost, which names the artifact, and what to do."""
+def test_an_unsaved_artifact_fails_the_step_and_the_run(registry_env: Server) -> None:
+    """The error names the artifact and what to do."""
 
     @step(model=churn)
     def odd() -> Annotated[object, Artifact("thing")]:
@@ -71,7 +71,7 @@ def test_what_cannot_be_saved_fails_the_step_and_the_run(registry_env: Server) -
 
 
 def test_an_optional_artifact_fails_nothing(registry_env: Server) -> None:
-    """With `optional=True` the step goes on with its result, and the run knows what is missing."""
+    """With `optional=True`, the step returns its result, and the run reports the problem."""
     problems: list[Any] = []
 
     @step(model=churn)
@@ -91,8 +91,8 @@ def test_an_optional_artifact_fails_nothing(registry_env: Server) -> None:
     assert states()[0][2] is RunState.SUCCEEDED
 
 
-def test_what_goes_round_is_refused_in_words(registry_env: Server) -> None:
-    """A list that has itself in it is no endless work, and a type that is none is named."""
+def test_recursive_values_are_refused(registry_env: Server) -> None:
+    """A list that contains itself ends with an error, and an unknown type is named."""
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(InvalidArgument, match="has itself in it"):
@@ -101,8 +101,8 @@ def test_what_goes_round_is_refused_in_words(registry_env: Server) -> None:
         Artifact("x", type="modle")
 
 
-def test_a_tuple_of_another_shape_is_said_so(registry_env: Server) -> None:
-    """What comes back in another shape than the annotation says fails the step, in words."""
+def test_a_result_of_another_shape_is_refused(registry_env: Server) -> None:
+    """A result that does not fit its annotation fails the step, with an explanation."""
 
     def returning(result: Any) -> Any:
         @step(model=churn)
@@ -119,7 +119,7 @@ def test_a_tuple_of_another_shape_is_said_so(registry_env: Server) -> None:
 
 
 class Recorder:
-    """Whether a function began."""
+    """Records whether a function was called."""
 
     def __init__(self) -> None:
         self.began = False
@@ -133,10 +133,10 @@ class Recorder:
         ("pyarrow", "pip install pandas pyarrow"),
     ],
 )
-def test_what_is_not_installed_is_told_before_the_training(
+def test_a_missing_library_is_reported_before_the_training(
     registry_env: Server, monkeypatch: pytest.MonkeyPatch, missing: str, message: str
 ) -> None:
-    """A missing library stops the step before its first line, and no run is started for it."""
+    """The step's function is not called, and no run is started."""
     seen = Recorder()
 
     @step(model=churn)
@@ -151,8 +151,10 @@ def test_what_is_not_installed_is_told_before_the_training(
     assert states() == []
 
 
-def test_what_can_be_known_is_told_before_the_training(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown format, no model, a store without a driver, an annotation that cannot be read: told at the start."""
+def test_predictable_problems_are_reported_before_the_training(
+    registry_env: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those are an unknown format, no model, a store without a driver, and an annotation that cannot be evaluated."""
     seen = Recorder()
 
     def training(result: Any, **given: Any) -> Any:
@@ -192,33 +194,33 @@ def test_what_can_be_known_is_told_before_the_training(registry_env: Server, mon
 
 
 class Untrained:
-    """Of no format itself, but values that inherit from it may be."""
+    """A class without a format, but with a subclass that has one."""
 
 
 class Trained(Untrained, Ridge):
-    """Of a format."""
+    """A class with a format."""
 
 
 class Row(NamedTuple):
-    """JSON."""
+    """A class that is saved as JSON."""
 
     number: int
 
 
 class Columns(TypedDict):
-    """JSON."""
+    """A class that is saved as JSON."""
 
     number: int
 
 
 class Fits(Protocol):
-    """What many estimators are."""
+    """A protocol that many estimators implement."""
 
     def fit(self) -> None: ...
 
 
 class Listed(list[int]):
-    """JSON."""
+    """A class that is saved as JSON."""
 
 
 @pytest.mark.parametrize(
@@ -232,13 +234,13 @@ class Listed(list[int]):
     ],
     ids=str,
 )
-def test_an_annotation_that_allows_what_can_be_saved_is_no_obstacle(kind: Any) -> None:
-    """Only a class that no format takes, nor any class that inherits from it, is refused before the function runs."""
+def test_an_annotation_is_refused_only_if_no_value_can_be_saved(kind: Any) -> None:
+    """A class is accepted if a format supports it or one of its subclasses."""
     assert may_be_saved(kind) is (kind is not numpy.random.Generator)
 
 
 def test_annotations_of_arguments_may_be_for_type_checkers_only(registry_env: Server) -> None:
-    """What cannot be evaluated beside the result is no obstacle, and names of an enclosing function are found."""
+    """Only the return annotation is evaluated, with the names of an enclosing function."""
     local = Artifact("scores")
 
     @step(model=churn)
@@ -250,8 +252,8 @@ def test_annotations_of_arguments_may_be_for_type_checkers_only(registry_env: Se
     assert churn.load("scores") == [1]
 
 
-def test_nothing_is_asked_of_an_annotation_when_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_MODE=disabled a step is its function, whatever its annotation says."""
+def test_annotations_are_not_read_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_MODE=disabled, a step only calls its function, whatever its annotation."""
     monkeypatch.setenv("TALLYMARK_MODE", "disabled")
 
     @step
@@ -266,7 +268,7 @@ class Report:
     auc: numpy.float32
 
 
-def test_a_dataclass_that_a_step_returns_is_json(registry_env: Server) -> None:
+def test_a_returned_dataclass_is_saved_as_json(registry_env: Server) -> None:
     """Metrics with numbers of numpy are JSON, not tensors."""
 
     @step(model=churn)
@@ -279,8 +281,8 @@ def test_a_dataclass_that_a_step_returns_is_json(registry_env: Server) -> None:
     assert {artifact.format for artifact in churn.artifacts} == {"json"}
 
 
-def test_threads_may_save_at_once(registry_env: Server) -> None:
-    """Each of many threads that save at the same time finds what it saved."""
+def test_threads_can_save_concurrently(registry_env: Server) -> None:
+    """Each of many threads can load the value that it saved."""
     model = Model("threads", version="one")
     model.save("first", 0)
     failed: list[BaseException] = []
@@ -305,7 +307,7 @@ def test_threads_may_save_at_once(registry_env: Server) -> None:
 
 
 def test_a_store_that_cannot_be_written_is_an_error_outside_runs(registry_env: Server, store: Path) -> None:
-    """A store that is no folder is an error that names it, where nothing is kept for later."""
+    """The error names the store, and nothing waits in the spool."""
     store.write_text("a file")
     with pytest.raises(StoreUnavailable, match=r"store.* cannot be read or written"):
         Model("churn").save("x", 1)

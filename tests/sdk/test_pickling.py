@@ -1,4 +1,4 @@
-"""Decorated functions are pickled where the plain function is, and belong to their run in the workers of pools."""
+"""Decorated functions can be pickled like plain functions, and belong to their run in the workers of pools."""
 
 import pickle
 import subprocess
@@ -35,7 +35,7 @@ def client(registry_env: Server) -> Client:
 
 
 def printed(code: str, tmp_path: Path) -> list[str]:
-    """Run a script, whose functions are those of `__main__`, and return the lines that it prints."""
+    """Run a script, whose functions are in `__main__`, and return the lines of its output."""
     script = tmp_path / "script.py"
     script.write_text(BEGIN + textwrap.dedent(code))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
@@ -44,7 +44,7 @@ def printed(code: str, tmp_path: Path) -> list[str]:
 
 
 def test_functions_of_a_script_are_pickled_by_value(client: Client, tmp_path: Path) -> None:
-    """Every kind of decorated function of `__main__` goes through cloudpickle, and by pickle where it has a name."""
+    """Every kind of decorated function of `__main__` works with cloudpickle, and with pickle if it has a name."""
     code = """
     @step
     def plain(i): return i
@@ -76,7 +76,7 @@ def test_functions_of_a_script_are_pickled_by_value(client: Client, tmp_path: Pa
 
 
 def test_joblib_runs_steps_in_its_workers(client: Client, tmp_path: Path) -> None:
-    """Steps in loky's workers belong to the run, also those of the second run, to which the workers are left over."""
+    """Steps in loky's workers belong to the run, also to a second run that reuses the workers."""
     code = f"""
     from joblib import Parallel, delayed
     {textwrap.indent(WORK, "    ").strip()}
@@ -99,7 +99,7 @@ def test_joblib_runs_steps_in_its_workers(client: Client, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
 def test_process_pools_run_steps_in_their_workers(client: Client, tmp_path: Path, method: str) -> None:
-    """A pool made before the run needs `bind`, as does a forkserver, which is as old; one made within it does not."""
+    """A pool from before the run, or with a forkserver, needs `bind`; one from within the run does not."""
     code = f"""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -125,8 +125,8 @@ def test_process_pools_run_steps_in_their_workers(client: Client, tmp_path: Path
     assert client.get_model("churn").last_number == 2
 
 
-def test_a_function_that_was_kept_since_its_run_ended_belongs_to_none(client: Client) -> None:
-    """A function that was pickled within a run, and is called after it, is a run of its own again."""
+def test_a_function_pickled_in_an_ended_run_belongs_to_no_run(client: Client) -> None:
+    """When it is called after its run, it starts a run of its own."""
 
     @step(model=Model("churn"))
     def work() -> int:
@@ -142,8 +142,8 @@ def test_a_function_that_was_kept_since_its_run_ended_belongs_to_none(client: Cl
     assert [run.pipeline for run in client.list_runs()] == ["work", "training"]
 
 
-def test_what_is_bound_keeps_its_model(client: Client) -> None:
-    """A bound function has the model of the step in which it was bound, also after it was pickled."""
+def test_a_bound_function_keeps_its_model(client: Client) -> None:
+    """It has the model of the step in which it was bound, also after pickling."""
 
     @step(model=Model("other"))
     def binding() -> bytes:

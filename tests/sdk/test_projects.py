@@ -1,4 +1,4 @@
-"""Projects from Python: create one, look at it, list all, and work in it."""
+"""Projects in the SDK: create, get, list, and use them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tallymark.testing import Server
 
 
 def test_a_project_is_created_and_found(client: Any) -> None:
-    """Both clients create, get and list projects; a second of the name and one that is missing are refused."""
+    """Both clients create, get and list projects; a duplicate name and a missing project are errors."""
     created = client.create_project("lab")
     assert isinstance(created, Project)
     assert (created.name, created.resource_name, repr(created)) == ("lab", "projects/lab", "Project(lab)")
@@ -28,8 +28,8 @@ def test_a_project_is_created_and_found(client: Any) -> None:
         client.create_project("No Name")
 
 
-def test_work_goes_on_in_a_created_project(client: Any, server: Server) -> None:
-    """A client of the new project reads its creation as the first event, and numbers versions from 1."""
+def test_a_created_project_can_be_used(client: Any, server: Server) -> None:
+    """Its first event is its creation, and versions are numbered from 1."""
     created = client.create_project("lab")
     with Client(server.address, project="lab") as lab:
         lab.create_model("churn")

@@ -1,4 +1,4 @@
-"""Both clients about a log as a whole: to prove it, and to export it."""
+"""Both clients verify and export the log."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tallymark_server.storage.sqlite.log_export import exported
 from tallymark_server.storage.sqlite.verification import verify
 
 
-def test_a_project_is_proved(client: Any, server: Server) -> None:
-    """The proof tells where the log stands, which a later one is held to; what was tampered with is told."""
+def test_a_project_is_verified(client: Any, server: Server) -> None:
+    """The proof has the end of the log, against which later proofs are checked; tampering is reported."""
     empty = client.verify()
     assert (empty.sound, empty.events, empty.checkpoint.revision, empty.checkpoint.hash) == (True, 0, 0, "")
     client.create_model("churn")
@@ -34,7 +34,7 @@ def test_a_project_is_proved(client: Any, server: Server) -> None:
 
 
 def test_a_log_is_exported(client: Any, server: Server) -> None:
-    """Its bytes are those of the file's export, to the end or to a revision."""
+    """The bytes equal the export of the file, to the end or to a revision."""
     client.create_model("churn")
     client.create_versions("churn", [NewVersion()] * 1000)
     for at in (None, 500):
@@ -47,24 +47,24 @@ def test_a_log_is_exported(client: Any, server: Server) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["x", 7, {"log_id": "x"}, Checkpoint("x", "y", "z"), Checkpoint(None, 2**70, "")])  # type: ignore[arg-type]
-def test_what_is_no_checkpoint_is_refused(client: Any, wrong: Any) -> None:
-    """What cannot be one is told before anything is sent."""
+def test_an_invalid_checkpoint_is_refused(client: Any, wrong: Any) -> None:
+    """It is refused before any request."""
     with pytest.raises(errors.InvalidArgument, match=r"(verify\(checkpoint|Checkpoint\(\w+)=...\) takes"):
         client.verify(wrong)
     with pytest.raises(errors.InvalidArgument, match=r"at=...\) takes"):
         next(client.export_progress(at="now"))
 
 
-def test_who_asks_a_service_that_is_not_there_is_told_soon() -> None:
-    """Neither a proof, which may take an hour, nor an export, which has no deadline, waits for a service that long."""
+def test_an_unreachable_service_is_reported_soon() -> None:
+    """Neither a proof, with its long deadline, nor an export, which has none, waits for the service that long."""
     with Client("127.0.0.1:1", timeout=0.5) as client:
         for ask in (client.verify, lambda: next(client.export())):
             with pytest.raises(errors.Unavailable, match="tallymark serve"):
                 ask()
 
 
-def test_a_service_that_goes_away_ends_an_export(client: Any, server: Server) -> None:
-    """What was told until then is no whole export, and whoever reads it is told so."""
+def test_an_interrupted_export_raises(client: Any, server: Server) -> None:
+    """The part that arrived is not a complete export, and reading it raises an error."""
     client.create_model("churn")
     for _ in range(10):
         client.create_versions("churn", [NewVersion(description="x" * 500)] * 1000)

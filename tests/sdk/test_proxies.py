@@ -1,4 +1,4 @@
-"""Proxies: never asked for this machine or a private network, and named where one is asked and there is no answer."""
+"""Proxies: not used for this machine and private networks, and named in errors when they fail."""
 
 import asyncio
 import socket
@@ -27,13 +27,13 @@ PUBLIC = "registry.invalid:50051"
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins without the proxies of whoever runs it."""
+    """Remove the proxy settings of the environment in each test."""
     for name in (*VARIABLES, "all_proxy", "no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
-class PlayedProxy:
-    """A proxy that answers every request for a connection alike, or connects all of them to one address."""
+class FakeProxy:
+    """A proxy that gives every CONNECT request the same response, or connects all to one address."""
 
     def __init__(self, answer: str, to: str = "") -> None:
         self.answer, self.to = answer, to
@@ -91,12 +91,12 @@ class PlayedProxy:
 
 
 @pytest.fixture
-def played() -> Iterator[Callable[..., PlayedProxy]]:
-    """Makes proxies, which end with the test."""
-    made: list[PlayedProxy] = []
+def start_proxy() -> Iterator[Callable[..., FakeProxy]]:
+    """Start proxies, which end with the test."""
+    made: list[FakeProxy] = []
 
-    def play(answer: str = "200 OK", to: str = "") -> PlayedProxy:
-        made.append(PlayedProxy(answer, to))
+    def play(answer: str = "200 OK", to: str = "") -> FakeProxy:
+        made.append(FakeProxy(answer, to))
         return made[-1]
 
     yield play
@@ -113,17 +113,17 @@ def ask_async(url: str, timeout: float = DEADLINE) -> int:
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    """`tallymark` as a process of its own, with this process's environment."""
+    """Run `tallymark` in a process of its own, with this process's environment."""
     tallymark = Path(sys.executable).with_name("tallymark")
     return subprocess.run([tallymark, *words], capture_output=True, text=True, check=False, timeout=DEADLINE)
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_is_asked_without_the_proxy(
+def test_a_local_service_is_reached_without_the_proxy(
     server: Server, monkeypatch: pytest.MonkeyPatch, variable: str, host: str
 ) -> None:
-    """With a proxy that is dead, both clients reach a service on this machine at once, by address and by name."""
+    """With a dead proxy, both clients connect to a service on this machine at once, by address and by name."""
     monkeypatch.setenv(variable, NOBODY)
     monkeypatch.setenv("all_proxy", NOBODY)
     url = server.address.replace("127.0.0.1", host)
@@ -134,10 +134,10 @@ def test_this_machine_is_asked_without_the_proxy(
     assert time.monotonic() - begun < SOON
 
 
-def test_the_command_line_and_its_doctor_leave_out_the_proxy(
+def test_the_command_line_does_not_use_the_proxy_for_a_local_service(
     registry_env: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a dead proxy `tallymark model list` works, and `doctor` says that the proxy is not used, and why."""
+    """With a dead proxy, `tallymark model list` works, and `doctor` explains why the proxy is not used."""
     monkeypatch.setenv("http_proxy", NOBODY)
     assert command("model", "list").returncode == 0
     done = command("doctor", "-o", "json")
@@ -147,10 +147,10 @@ def test_the_command_line_and_its_doctor_leave_out_the_proxy(
 
 
 def test_a_public_host_is_reached_through_the_proxy(
-    server: Server, played: Callable[..., PlayedProxy], monkeypatch: pytest.MonkeyPatch
+    server: Server, start_proxy: Callable[..., FakeProxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whom only the proxy knows is reached through it, with its credentials, which are shown nowhere."""
-    proxy = played(to=server.address)
+    """A host that only the proxy can resolve is reached, with the proxy's credentials, which are never shown."""
+    proxy = start_proxy(to=server.address)
     monkeypatch.setenv("https_proxy", f"http://ana:s3cret@{proxy.address}")
     with Client(PUBLIC, timeout=DEADLINE) as client:
         assert client.newest_revision() == 0
@@ -166,9 +166,9 @@ def test_a_public_host_is_reached_through_the_proxy(
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_a_proxy_that_refuses_is_named(played: Callable[..., PlayedProxy], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both clients and the command line say soon which proxy refuses, how, and which variable names it."""
-    proxy = played("403 Forbidden by policy")
+def test_a_proxy_that_refuses_is_named(start_proxy: Callable[..., FakeProxy], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both clients and the command line report the proxy, its response, and the variable that names it."""
+    proxy = start_proxy("403 Forbidden by policy")
     monkeypatch.setenv("https_proxy", f"http://{proxy.address}")
     told = []
     begun = time.monotonic()
@@ -190,7 +190,7 @@ def test_a_proxy_that_refuses_is_named(played: Callable[..., PlayedProxy], monke
 
 
 def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nothing listens at the proxy, the error says so, and not that the service is down."""
+    """If the proxy does not listen, the error says so, and not that the service is down."""
     monkeypatch.setenv("grpc_proxy", NOBODY)
     with pytest.raises(errors.Unavailable) as caught:
         Client(PUBLIC, timeout=1.5).newest_revision()
@@ -199,12 +199,12 @@ def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tallymark serve" not in text
 
 
-def test_a_wrong_port_behind_a_proxy_is_told(
-    played: Callable[..., PlayedProxy], monkeypatch: pytest.MonkeyPatch
+def test_a_wrong_port_behind_a_proxy_is_reported(
+    start_proxy: Callable[..., FakeProxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the service's port speaks is found out through the proxy."""
+    """The protocol of the port is detected through the proxy."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = played(to=f"127.0.0.1:{listener.getsockname()[1]}")
+        proxy = start_proxy(to=f"127.0.0.1:{listener.getsockname()[1]}")
 
         def greet() -> None:
             connection, _ = listener.accept()
@@ -230,7 +230,7 @@ def test_a_wrong_port_behind_a_proxy_is_told(
     ],
 )  # fmt: skip
 def test_private_addresses_are_reached_directly(monkeypatch: pytest.MonkeyPatch, host: str, near: bool) -> None:
-    """Loopback, link-local and private addresses go without a proxy, of either family; public ones with it."""
+    """Loopback, link-local and private addresses of both families use no proxy; public ones do."""
     monkeypatch.setenv("http_proxy", NOBODY)
     assert (proxy_of(f"{host}:50051") is None) is near
 
@@ -239,8 +239,10 @@ def test_private_addresses_are_reached_directly(monkeypatch: pytest.MonkeyPatch,
     ("addresses", "near"),
     [(["10.0.0.1"], True), (["10.0.0.1", "fd00::1"], True), (["10.0.0.1", "8.8.8.8"], False), (["8.8.8.8"], False)],
 )
-def test_a_name_is_as_near_as_its_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[str], near: bool) -> None:
-    """A name of the own network is reached directly; one with a public address through the proxy."""
+def test_a_name_is_reached_like_its_addresses(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], near: bool
+) -> None:
+    """A name with a private address is reached directly; one with a public address through the proxy."""
     monkeypatch.setenv("http_proxy", NOBODY)
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
@@ -254,7 +256,7 @@ def test_a_name_is_as_near_as_its_addresses(monkeypatch: pytest.MonkeyPatch, add
         ("*", True), (" a.b , INVALID ", True), ("8.8.0.0/16", False),
     ],
 )  # fmt: skip
-def test_hosts_that_are_exempt_are_reached_directly(monkeypatch: pytest.MonkeyPatch, exempt: str, direct: bool) -> None:
+def test_exempt_hosts_are_reached_directly(monkeypatch: pytest.MonkeyPatch, exempt: str, direct: bool) -> None:
     """no_proxy exempts names and domains."""
     monkeypatch.setenv("http_proxy", NOBODY)
     monkeypatch.setenv("no_proxy", exempt)
@@ -262,8 +264,8 @@ def test_hosts_that_are_exempt_are_reached_directly(monkeypatch: pytest.MonkeyPa
     assert (why_direct(PUBLIC) != "") is direct
 
 
-def test_networks_that_are_exempt_are_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """no_proxy exempts networks, and no_grpc_proxy comes before it."""
+def test_exempt_networks_are_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """no_proxy exempts networks, and no_grpc_proxy takes precedence over it."""
     monkeypatch.setenv("http_proxy", NOBODY)
     monkeypatch.setenv("no_proxy", "8.8.0.0/16")
     assert proxy_of("8.8.4.4:50051") is None
@@ -276,8 +278,8 @@ def test_networks_that_are_exempt_are_reached_directly(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "value", ["", "socks5://127.0.0.1:9", "https://127.0.0.1:9", "127.0.0.1:9", "http://[", "http://a:x"]
 )
-def test_what_grpc_takes_for_no_proxy_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """Of several variables the first that is set decides, and only proxies that speak plain HTTP are asked."""
+def test_proxy_variables_are_read_as_grpc_reads_them(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """The first variable that is set decides, and only proxies with plain HTTP are used."""
     monkeypatch.setenv("grpc_proxy", value)
     monkeypatch.setenv("http_proxy", NOBODY)
     assert proxy_of(PUBLIC) is None
