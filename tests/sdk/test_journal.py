@@ -52,7 +52,7 @@ def test_an_incomplete_end_loses_only_the_last_record(bodies: list[bytes], cut: 
 
 @given(BODIES, st.data())
 def test_a_flipped_bit_loses_one_record(bodies: list[bytes], data: st.DataObject) -> None:
-    """All other records are read in order, and the damage is reported."""
+    """The records that are read are some of those written, in order, and damage in the middle is reported."""
     whole = bytearray(written(bodies))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= 1 << data.draw(st.integers(0, 7))
