@@ -45,10 +45,10 @@ def test_a_service_is_started_shown_and_stopped(tell: Callable[..., Told], here:
     """`up` returns when the service answers, `status` says where and how far its log is, `stop` ends it well."""
     up = tell("up", *FREE)
     (service,) = rows(up.stdout)
-    told = f"to have programs and commands ask it: export TALLYMARK_URL={service['ADDRESS']}\n"
+    told = f"to have programs and commands call it: export TALLYMARK_URL={service['ADDRESS']}\n"
     assert (up.returncode, up.stderr) == (0, told)
     found = {"TALLYMARK_URL": service["ADDRESS"]}
-    assert tell("up", **found).stderr == "it runs already\n"
+    assert tell("up", **found).stderr == "it is running already\n"
     assert tell("model", "list", **found).returncode == 0
     assert (service["STATE"], service["DB"], service["REVISION"]) == ("running", str(here / "tallymark.db"), "0")
     assert service["DASHBOARD"].startswith("http://127.0.0.1:")

@@ -11,7 +11,7 @@ import pytest
 
 from tallymark import Client, Stage, errors
 from tallymark.cli.client_context import fail
-from tallymark.cli.tags import changed
+from tallymark.cli.tags import change_tags
 from tallymark.testing import Server
 
 
@@ -41,7 +41,7 @@ REFUSALS: list[tuple[int, str, list[str]]] = [
     (2, "HOST:PORT", ["--url", "nowhere", "model", "list"]),
     (2, "--timeout", ["--timeout", "0", "model", "list"]),
     (2, "a/b", ["--project", "a/b", "model", "list"]),
-    (2, "for commands that ask a service", ["--url", "127.0.0.1:1", "serve"]),
+    (2, "for commands that call a service", ["--url", "127.0.0.1:1", "serve"]),
     (2, "KEY=VALUE", ["metadata", "set", "churn", "auc"]),
     (2, "KEY=VALUE", ["metadata", "set", "churn", "=1"]),
     (2, "KEY=VALUE", ["metadata", "set", "churn"]),
@@ -208,7 +208,7 @@ def test_tags_that_others_change_are_not_lost(churn: Client, registry: Server) -
 
     def add(number: int) -> None:
         with Client(registry.address) as other:
-            changed(other, "churn/1", lambda present: present | {f"t{number}"})
+            change_tags(other, "churn/1", lambda present: present | {f"t{number}"})
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))

@@ -79,7 +79,7 @@ def test_url_decides_between_a_service_and_a_file(run: Any, registry: Server, tm
         both = run(*url, *command, "--db", str(registry.db))
         assert (both.exit_code, "give one of them" in one_line(both)) == (2, True)
         without = run("--project", "lab", *command)
-        assert (without.exit_code, "go with --url" in one_line(without)) == (2, True)
+        assert (without.exit_code, "need --url" in one_line(without)) == (2, True)
         unknown = run(*url, "--project", "lab", *command)
         assert (unknown.exit_code, "no project 'lab'" in one_line(unknown)) == (4, True)
     future = run(*url, "export", *to, "--at", "9")

@@ -356,7 +356,7 @@ def test_the_command_asks_first_and_says_what_keeps_it(server: Server) -> None:
         assert SECRET in client.get_version(VERSION).description
     done = tallymark(*erase, "--yes")
     assert done.returncode == 0, done.stderr
-    assert "backups and exports that were made before still have it" in done.stderr
+    assert "backups and exports from before still have it" in done.stderr
     assert done.stdout.split()[:3] == ["NAME", "EVENTS", "REVISION"]
     wrong = tallymark(*erase[:-3], SECRET, "--reason", "a leaked key", "--yes")
     assert (wrong.returncode, "is '[not shown]': what can be erased of this is description" in wrong.stderr) == (

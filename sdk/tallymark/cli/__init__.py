@@ -1,29 +1,29 @@
-"""The command `tallymark`. A module is loaded when one of its commands is called for.
+"""The command `tallymark`. A module is imported when one of its commands is called.
 
 `aliases`, `artifacts`, `contexts`, `events`, `lineage`, `metadata`, `models`, `projects`, `runs`, `tags` and `versions`
 have the commands about these; `accept`, `compare`, `completion`, `delete`, `describe`, `doctor`, `erase`, `export`,
-`promote`, `sync`, `verify` and `wait` those of these names, and these more:
+`promote`, `sync`, `verify` and `wait` have the commands with these names. The other commands are in:
 
 background      `up`, `status` and `stop`
 run_end         `run finish` and `run abort`
 help_command    `help`
-history         lists that go on, and the past and the future of one resource
 
-What they share:
+What the commands share:
 
-client_context  where the service is, a client, and how commands fail
-target_choice   whether a command works on a file or asks a service
-options         arguments and options that several commands have
-nouns           groups of commands about one kind of thing
-completers      what a shell completes that only the service knows
-run_choice      which run is meant by a beginning of its id
-output          data to standard output in one of several formats
+client_context  the address of the service, clients, and exit codes
+target_choice   the choice between a file and a service
+options         arguments and options of several commands
+nouns           groups of commands about one kind of resource
+completers      completion of names that the service knows
+run_choice      finding a run by a prefix of its id
+history         events of a resource, and lists that continue with changes
+output          formats of the data on standard output
 columns         the columns of each kind of resource
-tables          rows with titles, fitted to the terminal
+tables          tables, fitted to the terminal
 descriptions    everything about one resource, for people
 documents       resources as JSON
-times           moments and spans, read and written
-terminal        width, colours, and text that does not steer the terminal
+times           parsing and formatting of times and durations
+terminal        width, colours and escaping for the terminal
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from tallymark.errors import TallymarkError
 from tallymark.settings import DEFAULT_URL
 
 
-class Later(NamedTuple):
-    """A command that is imported when it is called: where it is, its name, and what `--help` says of it."""
+class LazyCommand(NamedTuple):
+    """A command that is imported when it is called: its module, its name, and its line in `--help`."""
 
     module: str
     name: str
@@ -55,104 +55,110 @@ class Later(NamedTuple):
 
     @property
     def local(self) -> bool:
-        """Whether it asks no service, so that the options that say which one have no meaning for it."""
+        """Whether it calls no service, so that the options for the service have no meaning for it."""
         return self.module.startswith("tallymark_server.") or self.name in _LOCAL
 
 
-# Commands that work on this machine alone.
+# Commands that work only on this machine.
 _LOCAL = frozenset({"accept-lost-changes", "completion", "context", "help", "status", "stop", "up"})
 
 _COMMANDS = {
     command.name: command
     for command in (
-        Later(
+        LazyCommand(
             "tallymark.cli.accept",
             "accept-lost-changes",
-            "Have a file served again although it lacks changes that were acknowledged.",
+            "Allow serving a file that lacks changes which were acknowledged.",
             "accept_lost_changes",
         ),
-        Later("tallymark.cli.aliases", "alias", "Names that point at versions."),
-        Later("tallymark.cli.artifacts", "artifact", "What versions made and were made from."),
-        Later(
+        LazyCommand("tallymark.cli.aliases", "alias", "Names that point at versions."),
+        LazyCommand("tallymark.cli.artifacts", "artifact", "Artifacts that versions made or used."),
+        LazyCommand(
             "tallymark_server.offline_commands", "backup", "Copy a file to a new one, while a server serves it or not."
         ),
-        Later("tallymark.cli.completion", "completion", "Print what makes a shell complete commands and names."),
-        Later("tallymark.cli.contexts", "context", "Registries by name, so that no address need be typed."),
-        Later("tallymark.cli.describe", "describe", "Show everything about a model, a version or a run."),
-        Later("tallymark.cli.doctor", "doctor", "Show each setting with its origin, and whether the service answers."),
-        Later(
+        LazyCommand(
+            "tallymark.cli.completion", "completion", "Print a script for the completion of commands and names."
+        ),
+        LazyCommand("tallymark.cli.contexts", "context", "Registries by name, in place of their addresses."),
+        LazyCommand("tallymark.cli.describe", "describe", "Show everything about a model, a version or a run."),
+        LazyCommand(
+            "tallymark.cli.doctor", "doctor", "Show each setting with its origin, and whether the service answers."
+        ),
+        LazyCommand(
             "tallymark.cli.erase",
             "erase",
             "Erase secrets or personal data for good, from every event of the log and from the bytes of the file.",
         ),
-        Later("tallymark.cli.events", "events", "Print the log: what happened, when, by whom and why."),
-        Later(
+        LazyCommand("tallymark.cli.events", "events", "Print the log: what happened, when, by whom and why."),
+        LazyCommand(
             "tallymark.cli.export",
             "export",
             "Export a file, or one of its projects, or with --url a project of a service, as JSON Lines.",
         ),
-        Later(
+        LazyCommand(
             "tallymark.cli.help_command",
             "help",
-            "Print how a command is used; without one, all commands.",
+            "Print the help of a command; without one, all commands.",
             "help_",
         ),
-        Later(
+        LazyCommand(
             "tallymark_server.offline_commands",
             "import",
             "Make the projects of an export again, in a file that no server holds, or in a new one.",
             "import_",
         ),
-        Later(
+        LazyCommand(
             "tallymark_server.import_commands",
             "import-mlflow",
             "Import the models of an MLflow registry: URI is what MLflow calls its tracking or registry URI.",
             "import_mlflow",
         ),
-        Later(
+        LazyCommand(
             "tallymark_server.import_commands",
             "import-zenml",
             "Import the models of a ZenML store: DATABASE is its SQLite file, of ZenML 0.80 or later.",
             "import_zenml",
         ),
-        Later("tallymark.cli.lineage", "lineage", "Show what a version came from, and what came from it."),
-        Later("tallymark.cli.metadata", "metadata", "Typed facts about versions."),
-        Later("tallymark.cli.models", "model", "Models, and what people write about them."),
-        Later("tallymark.cli.projects", "project", "Projects: each has its own models, runs and log."),
-        Later("tallymark.cli.runs", "run", "Runs of pipelines."),
-        Later(
+        LazyCommand("tallymark.cli.lineage", "lineage", "Show what a version came from, and what came from it."),
+        LazyCommand("tallymark.cli.metadata", "metadata", "Typed values by key, of versions."),
+        LazyCommand("tallymark.cli.models", "model", "Models, and what people write about them."),
+        LazyCommand("tallymark.cli.projects", "project", "Projects: each has its own models, runs and log."),
+        LazyCommand("tallymark.cli.runs", "run", "Runs of pipelines."),
+        LazyCommand(
             "tallymark_server.serve_command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."
         ),
-        Later("tallymark.cli.background", "status", "Show which services run in the background, and where."),
-        Later("tallymark.cli.background", "stop", "Stop the service that runs in the background."),
-        Later(
+        LazyCommand("tallymark.cli.background", "status", "Show which services run in the background, and where."),
+        LazyCommand("tallymark.cli.background", "stop", "Stop the service that runs in the background."),
+        LazyCommand(
             "tallymark.cli.sync",
             "sync",
-            "Send what runs have recorded while the registry was away, or offline.",
+            "Send what runs recorded offline, or while the registry could not be reached.",
         ),
-        Later("tallymark.cli.tags", "tag", "Free labels of models and versions."),
-        Later("tallymark.cli.background", "up", "Start the service in the background, and wait until it answers."),
-        Later(
+        LazyCommand("tallymark.cli.tags", "tag", "Free labels of models and versions."),
+        LazyCommand(
+            "tallymark.cli.background", "up", "Start the service in the background, and wait until it answers."
+        ),
+        LazyCommand(
             "tallymark.cli.verify",
             "verify",
-            "Prove that a file, or with --url a service, agrees with its log, and that the log was not changed.",
+            "Verify that a file, or with --url a service, matches its log, and that the log was not changed.",
         ),
-        Later("tallymark.cli.versions", "version", "Versions of models, their stages and their history."),
+        LazyCommand("tallymark.cli.versions", "version", "Versions of models, their stages and their history."),
     )
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called for."""
+    """A group whose commands are imported when they are called."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Run the command line; an output that takes no more ends it in one line too."""
+        """Run the command line. If the output cannot be written, end with an error in one line."""
         if "_TALLYMARK_COMPLETE" in os.environ:
             import_module("tallymark.cli.completion")
         try:
             return super().main(*arguments, **options)
         except OSError as error:
-            if error.errno not in _TAKES_NO_MORE or error.filename is not None:
+            if error.errno not in _WRITE_ERRORS or error.filename is not None:
                 raise
             _drop_output()
             with suppress(OSError):
@@ -169,20 +175,20 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        later = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(later.module), later.attribute or later.name)
+        lazy = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(lazy.module), lazy.attribute or lazy.name)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is called; the refusal of one that is not there names those that are alike."""
+        """Return the command that is called. Raises click.UsageError, which suggests similar names."""
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
-            alike = get_close_matches(name, _COMMANDS)
-            hint = f" Did you mean {' or '.join(map(repr, alike))}?" if alike else ""
+            similar = get_close_matches(name, _COMMANDS)
+            hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -192,7 +198,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, _COMMANDS[name].about) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; errors end it in one line and with the exit code of their kind."""
+        """Run the command. An error ends it with a message in one line and the exit code for its class."""
         try:
             return super().invoke(ctx)
         except TallymarkError as error:
@@ -206,11 +212,11 @@ class LazyGroup(click.Group):
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-_TAKES_NO_MORE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO})
+_WRITE_ERRORS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO})
 
 
 def _drop_output() -> None:
-    """Drop what standard output does not take, so that it does not fail a second time when the program ends."""
+    """Drop buffered output, so that writing it does not fail a second time when the program ends."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -228,20 +234,22 @@ def _drop_output() -> None:
     "--url",
     metavar="HOST:PORT",
     type=str.strip,
-    help=f"Where the service is, also as unix:PATH: else TALLYMARK_URL, else {DEFAULT_URL}.",
+    help=f"The address of the service, or unix:PATH. Default: TALLYMARK_URL, else {DEFAULT_URL}.",
 )
 @click.option(
     "--project",
     metavar="NAME",
     shell_complete=completers.projects,
-    help="Whose models are meant: else TALLYMARK_PROJECT, else default.",
+    help="The project whose models and runs are meant. Default: TALLYMARK_PROJECT, else default.",
 )
-@click.option("--timeout", metavar="SECONDS", type=float, help="How long a call may take: else TALLYMARK_TIMEOUT.")
+@click.option(
+    "--timeout", metavar="SECONDS", type=float, help="The time that a call may take. Default: TALLYMARK_TIMEOUT."
+)
 @click.option(
     "--context",
     metavar="NAME",
     shell_complete=completers.contexts,
-    help="Which registry and project are meant, by name: else TALLYMARK_CONTEXT, else the context in use.",
+    help="The context with the registry and project. Default: TALLYMARK_CONTEXT, else the context in use.",
 )
 @click.option(
     "-o", "--output", type=click.Choice(FORMATS, case_sensitive=False), help="How to print; also after the command."
@@ -255,6 +263,6 @@ def main(context: click.Context, /, output: str | None, **target: Any) -> None:
     context.obj = Target(**target)
     if context.obj != Target() and _COMMANDS[name].local:
         raise click.UsageError(
-            "--url, --project, --timeout and --context are for commands that ask a service;"
+            "--url, --project, --timeout and --context are for commands that call a service;"
             f" see tallymark {name} --help"
         )

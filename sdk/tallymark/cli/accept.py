@@ -22,11 +22,11 @@ from tallymark.cli.options import confirm, yes
 )
 @yes
 def accept_lost_changes(db: Path, *, yes: bool) -> None:
-    """Have a file served again although it lacks changes that were acknowledged.
+    """Allow serving a file that lacks changes which were acknowledged.
 
-    The server keeps beside its file where each log ends, and does not start on a file that ends earlier: its
-    write-ahead log was lost or damaged, or an older backup was put in its place. Look for what is missing first. Once
-    this is accepted, the lost revisions and numbers are given again, and mean something else than before.
+    The server keeps a file beside the database with the end of each log. It does not start on a database whose log ends
+    earlier: the write-ahead log was lost or damaged, or an older backup replaced the file. Look for the missing changes
+    first. After this command, the lost revisions and numbers are given again, to other changes and versions.
     """
     import_module("tallymark_server.offline_commands").accept_lost_changes(
         db, lambda: confirm("Go on without these changes?", agreed=yes)

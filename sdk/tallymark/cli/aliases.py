@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
 
@@ -22,7 +22,7 @@ _expected = click.option(
     "expected",
     type=click.IntRange(0),
     metavar="NUMBER",
-    help="Change it only if it points at this version now; 0: at none.",
+    help="Make the change only if the alias points at this version now; 0 stands for none.",
 )
 
 
@@ -34,16 +34,16 @@ def alias() -> None:
 @alias.command("list")
 @options.model
 @options.at
-@asks
+@with_client
 def list_aliases(client: Client, printer: Printer, model: str, at: int | datetime | None) -> None:
     """List the aliases of a model."""
 
-    def found() -> Iterator[dict[str, str]]:
+    def alias_rows() -> Iterator[dict[str, str]]:
         for version in client.list_versions(model, filter="aliases:*", at=at):
             for name in version.aliases:
                 yield {"alias": name, "version": f"{version.model}/{version.number}", "stage": version.stage.value}
 
-    printer.many(sorted(found(), key=lambda row: row["alias"]), f"no aliases of {model}")
+    printer.many(sorted(alias_rows(), key=lambda row: row["alias"]), f"no aliases of {model}")
 
 
 @alias.command("set")
@@ -51,7 +51,7 @@ def list_aliases(client: Client, printer: Printer, model: str, at: int | datetim
 @click.argument("name", metavar="ALIAS")
 @_expected
 @options.reason
-@asks
+@with_client
 def set_alias(client: Client, printer: Printer, reference: str, name: str, expected: int | None, reason: str) -> None:
     """Point an alias at a version, from wherever it pointed before."""
     printer.one(client.set_alias(reference, name, expected_number=expected, reason=reason))
@@ -62,7 +62,7 @@ def set_alias(client: Client, printer: Printer, reference: str, name: str, expec
 @click.argument("name", metavar="ALIAS")
 @_expected
 @options.reason
-@asks
+@with_client
 def unset_alias(client: Client, printer: Printer, model: str, name: str, expected: int | None, reason: str) -> None:
-    """Take an alias away, and print the version at which it pointed."""
+    """Delete an alias, and print the version at which it pointed."""
     printer.one(client.delete_alias(model, name, expected_number=expected, reason=reason))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import completers, options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
 from tallymark.types.enums import ArtifactRole, ArtifactType
@@ -23,9 +23,9 @@ _name = click.argument("name", metavar="NAME", shell_complete=completers.artifac
 
 @click.group(cls=Noun)
 def artifact() -> None:
-    """What versions made and were made from.
+    """Artifacts that versions made or used.
 
-    A NAME is that of an artifact of the version, such as classifier (the newest link of that name) or classifier@2.
+    A NAME is that of an artifact of the version, such as classifier (the newest of that name) or classifier@2.
     """
 
 
@@ -34,7 +34,7 @@ def artifact() -> None:
 @options.where
 @options.at
 @options.limit
-@asks
+@with_client
 def list_artifacts(
     client: Client, printer: Printer, reference: str, where: str, at: int | datetime | None, limit: int | None
 ) -> None:
@@ -46,7 +46,7 @@ def list_artifacts(
 @options.reference
 @_name
 @options.at
-@asks
+@with_client
 def get_artifact(client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None) -> None:
     """Print one artifact."""
     printer.one(client.get_artifact(reference, name, at=at))
@@ -60,10 +60,10 @@ def get_artifact(client: Client, printer: Printer, reference: str, name: str, at
     "--type", "kind", type=click.Choice([each.value for each in ArtifactType]), default="data", help="What it is."
 )
 @click.option("--role", type=click.Choice([each.value for each in ArtifactRole]), default="made", help="Made or used.")
-@click.option("--digest", default="", metavar="sha256:HEX", help="The fingerprint of its bytes.")
-@click.option("--size", type=click.IntRange(0), default=0, metavar="BYTES", help="How large it is.")
-@click.option("--format", "format_", default="", metavar="NAME", help="How it is read, such as json or skops.")
-@asks
+@click.option("--digest", default="", metavar="sha256:HEX", help="The SHA-256 of its bytes.")
+@click.option("--size", type=click.IntRange(0), default=0, metavar="BYTES", help="Its size.")
+@click.option("--format", "format_", default="", metavar="NAME", help="How to read it, such as json or skops.")
+@with_client
 def add_artifact(
     client: Client,
     printer: Printer,
@@ -76,18 +76,18 @@ def add_artifact(
     size: int,
     format_: str,
 ) -> None:
-    """Link something kept elsewhere to a version that made or used it."""
-    told = {"type": kind, "role": role, "digest": digest, "format": format_}
-    printer.one(client.link_artifact(reference, name, uri, size=size, **told))
+    """Link an artifact to a version that made or used it."""
+    fields = {"type": kind, "role": role, "digest": digest, "format": format_}
+    printer.one(client.link_artifact(reference, name, uri, size=size, **fields))
 
 
 @artifact.command("remove")
 @options.reference
 @_name
 @options.reason
-@asks
+@with_client
 def remove_artifact(client: Client, printer: Printer, reference: str, name: str, reason: str) -> None:
-    """Take a link away; what it refers to stays."""
+    """Remove the link to an artifact. The artifact itself stays where it is kept."""
     printer.one(client.unlink_artifact(reference, name, reason=reason))
 
 
@@ -96,16 +96,16 @@ def remove_artifact(client: Client, printer: Printer, reference: str, name: str,
 @_name
 @options.at
 @click.option(
-    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", help="The folder to put it into."
+    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", help="The folder to write to."
 )
-@click.option("--force", is_flag=True, help="Replace what is there under that name.")
-@asks
+@click.option("--force", is_flag=True, help="Replace what has that name in the folder.")
+@with_client
 def download_artifact(
     client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None, folder: Path, force: bool
 ) -> None:
-    """Fetch the file or the folder of an artifact, and verify it.
+    """Download an artifact, a file or a folder, and verify its digest.
 
-    It is written under the artifact's name, and compared with the digest that was linked.
+    It is written under the artifact's name, and compared with the digest with which it was linked.
     """
     from tallymark.artifacts.save_load import download
 
@@ -116,12 +116,12 @@ def download_artifact(
 
 @artifact.command("verify")
 @options.reference
-@asks
+@with_client
 def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
-    """Check that artifacts are what was linked.
+    """Verify the digests of a version's artifacts.
 
-    Fetches every artifact of the version that has a digest, and compares its bytes with it. Exit code 1 if one differs,
-    is not there, or lies in a store that is not trusted (TALLYMARK_TRUSTED_STORES).
+    Downloads every artifact of the version that has a digest, and compares its bytes with it. Exit code 1 if one
+    differs, is missing, or is in a store that is not trusted (TALLYMARK_TRUSTED_STORES).
     """
     import tempfile
 

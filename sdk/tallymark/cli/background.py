@@ -1,6 +1,7 @@
-"""`tallymark up`, `status` and `stop`: the service in the background, on this machine.
+"""`tallymark up`, `status` and `stop`: services in the background, on this machine.
 
-Which process serves a file, the lock beside the file says; where it answers is kept in XDG_STATE_HOME, with its log.
+A lock beside each database names the process that serves it. XDG_STATE_HOME has a record of each service, with its
+address, and its log.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ import click
 
 from tallymark import __version__
 from tallymark.cli.client_context import client_of, target
-from tallymark.cli.output import Printer, printed
+from tallymark.cli.output import Printer, with_printer
 from tallymark.errors import TallymarkError, Unavailable
 from tallymark.settings import adjusted
 
-# How long a service may take to answer, to stop, and to say how far its log has come, in seconds.
-_START, _STOP, _PATIENCE = 120.0, 60.0, 3.0
-_PAUSE = 0.05
+# The seconds that a service may take to start, to stop, and to answer a call.
+_START_TIMEOUT = 120.0
+_STOP_TIMEOUT = 60.0
+_CALL_TIMEOUT = 3.0
+_POLL_INTERVAL = 0.05
 
 _db = click.option(
     "--db",
@@ -52,12 +55,12 @@ class Service:
     log: str
 
     @property
-    def runs(self) -> bool:
-        """Whether it still holds its file."""
+    def is_running(self) -> bool:
+        """Whether it still serves its file."""
         return holder_of(Path(self.db)) == self.pid
 
     def row(self) -> dict[str, object]:
-        """Return what is printed of it."""
+        """Return its row, as it is printed."""
         return {
             "state": "running",
             "address": self.address,
@@ -71,60 +74,60 @@ class Service:
 
 
 def holder_of(db: Path) -> int | None:
-    """Return the process that serves the file; None for none. Raises click.ClickException without the service."""
+    """Return the process that serves the file, None for none. Raises ClickException if the service is not installed."""
     try:
-        found: int | None = import_module("tallymark_server.offline_commands").holder(db)
+        holder: int | None = import_module("tallymark_server.offline_commands").holder(db)
     except ImportError as error:
         raise click.ClickException(
             f"the service needs {error.name}, which is not installed: pip install 'tallymark[server]'"
         ) from None
-    return found
+    return holder
 
 
-def _folder() -> Path:
-    """Return where services are remembered, and make it: for its owner alone."""
+def _records_folder() -> Path:
+    """Return the folder of the records of services, and create it, readable by its owner alone."""
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     folder = home / "tallymark" / "services"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise click.ClickException(f"cannot make {folder}: {error.strerror}; set XDG_STATE_HOME") from None
+        raise click.ClickException(f"cannot create {folder}: {error.strerror}; set XDG_STATE_HOME") from None
     return folder
 
 
-def _note(db: Path) -> Path:
-    """Return the file in which the service of a database is remembered."""
-    return _folder() / f"{db.stem[:40]}-{sha256(os.fsencode(db)).hexdigest()[:12]}.json"
+def _record_of(db: Path) -> Path:
+    """Return the path of the record of a database's service."""
+    return _records_folder() / f"{db.stem[:40]}-{sha256(os.fsencode(db)).hexdigest()[:12]}.json"
 
 
-def _remembered(note: Path) -> Service | None:
-    """Return the service that the note describes, if it still runs; a note of one that does not is removed."""
+def _read_record(record: Path) -> Service | None:
+    """Return the service in the record, if it is still running. Remove the record if it is not."""
     try:
-        service = Service(**json.loads(note.read_text()))
+        service = Service(**json.loads(record.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    if service.runs:
+    if service.is_running:
         return service
-    note.unlink(missing_ok=True)
+    record.unlink(missing_ok=True)
     return None
 
 
 def _revision(address: str) -> str:
     try:
-        return str(client_of(adjusted(url=address, timeout=_PATIENCE)).newest_revision())
+        return str(client_of(adjusted(url=address, timeout=_CALL_TIMEOUT)).newest_revision())
     except Unavailable:
         return "does not answer"
     except TallymarkError:
-        # It answers, though not for this project.
+        # It answers, but not for this project.
         return ""
 
 
 @contextmanager
-def _alone(note: Path) -> Iterator[None]:
-    """Let only one `up` at a time start the service of a database."""
+def _exclusive_start(record: Path) -> Iterator[None]:
+    """Hold a lock, so that only one `up` at a time starts the service of a database."""
     import fcntl
 
-    with note.with_suffix(".starting").open("w") as handle:
+    with record.with_suffix(".starting").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -132,21 +135,22 @@ def _alone(note: Path) -> Iterator[None]:
 @click.command
 @_db
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file, as for `serve`.")
-@click.option("--listen", metavar="ADDRESS", help="Where to answer gRPC calls, as for `serve`.")
-@click.option("--http", metavar="ADDRESS", help="Where to answer browsers, as for `serve`.")
-@click.option("--no-ui", is_flag=True, help="Answer no browsers.")
-@printed
+@click.option("--listen", metavar="ADDRESS", help="The address for gRPC calls, as for `serve`.")
+@click.option("--http", metavar="ADDRESS", help="The address of the dashboard, as for `serve`.")
+@click.option("--no-ui", is_flag=True, help="Serve no dashboard.")
+@with_printer
 def up(
     printer: Printer, db: Path | None, config: Path | None, listen: str | None, http: str | None, no_ui: bool
 ) -> None:
     """Start the service in the background, and wait until it answers.
 
-    If it runs already, only print where. Other options of `serve` are read from the environment and from --config.
+    If it is running already, only print its address. Other options of `serve` are read from the environment and from
+    --config.
     """
     file = (db or Path("tallymark.db")).resolve()
-    note = _note(file)
-    with _alone(note):
-        running = _remembered(note)
+    record = _record_of(file)
+    with _exclusive_start(record):
+        running = _read_record(record)
         if running is None:
             if (holder := holder_of(file)) is not None:
                 raise click.ClickException(
@@ -154,19 +158,19 @@ def up(
                 )
             options = [("--config", config), ("--listen", listen), ("--http", http)]
             flags = [word for name, value in options if value is not None for word in (name, str(value))]
-            running = _started(file, [*flags, *(["--no-ui"] if no_ui else [])], note.with_suffix(".log"))
-            note.write_text(json.dumps(asdict(running)))
-            note.chmod(0o600)
+            running = _start(file, [*flags, *(["--no-ui"] if no_ui else [])], record.with_suffix(".log"))
+            record.write_text(json.dumps(asdict(running)))
+            record.chmod(0o600)
         else:
-            click.echo("it runs already", err=True)
+            click.echo("it is running already", err=True)
     _show(printer, [running.row()])
-    # An address of every interface is none that a program could call.
+    # Programs cannot call an address that stands for all interfaces.
     if running.address != target().settings().url and not running.address.startswith(("0.0.0.0:", "[::]:")):
-        click.echo(f"to have programs and commands ask it: export TALLYMARK_URL={running.address}", err=True)
+        click.echo(f"to have programs and commands call it: export TALLYMARK_URL={running.address}", err=True)
 
 
 def _show(printer: Printer, rows: list[dict[str, object]]) -> None:
-    """Print services: below each other on a terminal, where addresses and paths have no room beside each other."""
+    """Print services, on a terminal with a line for each field, since addresses and paths are too long for a table."""
     if printer.output != "table" or not sys.stdout.isatty():
         printer.many(rows)
         return
@@ -177,8 +181,8 @@ def _show(printer: Printer, rows: list[dict[str, object]]) -> None:
             Page().label(name.capitalize(), value)
 
 
-def _started(db: Path, flags: list[str], log: Path) -> Service:
-    """Start a service, and return when it answers. Raises click.ClickException with its last word if it ends."""
+def _start(db: Path, flags: list[str], log: Path) -> Service:
+    """Start a service, and wait until it answers. Raises ClickException with the last line of its log if it ends."""
     command = [sys.executable, "-m", "tallymark_server", "--db", str(db), *flags]
     with log.open("a") as errors:
         log.chmod(0o600)
@@ -187,22 +191,22 @@ def _started(db: Path, flags: list[str], log: Path) -> Service:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
     assert process.stdout is not None, "the process was started with a pipe"  # noqa: S101
-    address, dashboard = _announced(process, process.stdout, no_ui="--no-ui" in flags)
+    address, dashboard = _read_addresses(process, process.stdout, no_ui="--no-ui" in flags)
     process.stdout.close()
     if not address:
         lines = [line for line in log.read_bytes()[begun:].decode(errors="replace").splitlines() if line.strip()]
-        word = lines[-1].removeprefix("Error: ") if lines else "it ended without a word"
-        raise click.ClickException(f"the service did not start: {word} (its log: {log})")
-    # It goes on when this process ends, so nobody waits for it.
+        reason = lines[-1].removeprefix("Error: ") if lines else "it ended without a message"
+        raise click.ClickException(f"the service did not start: {reason} (its log: {log})")
+    # It outlives this process, so Popen must not warn that it is still running.
     process.returncode = 0
     return Service(db=str(db), pid=process.pid, address=address, dashboard=dashboard, version=__version__, log=str(log))
 
 
-def _announced(process: subprocess.Popen[str], output: IO[str], *, no_ui: bool) -> tuple[str, str]:
-    """Return where the service answers and shows its dashboard; nothing if it ended, or took too long and is ended."""
+def _read_addresses(process: subprocess.Popen[str], output: IO[str], *, no_ui: bool) -> tuple[str, str]:
+    """Return the addresses of the service and its dashboard, empty if it ended. Kill it if it takes too long."""
     import threading
 
-    watchdog = threading.Timer(_START, process.kill)
+    watchdog = threading.Timer(_START_TIMEOUT, process.kill)
     watchdog.daemon = True
     watchdog.start()
     try:
@@ -217,16 +221,16 @@ def _announced(process: subprocess.Popen[str], output: IO[str], *, no_ui: bool) 
 
 
 def _running(db: Path | None) -> list[Service]:
-    """Return the services that run in the background, or only that of the database."""
-    notes = sorted(_folder().glob("*.json")) if db is None else [_note(db.resolve())]
-    return [service for note in notes if (service := _remembered(note)) is not None]
+    """Return the services that are running in the background, or only that of the database."""
+    records = sorted(_records_folder().glob("*.json")) if db is None else [_record_of(db.resolve())]
+    return [service for record in records if (service := _read_record(record)) is not None]
 
 
 class _NotRunningError(click.ClickException):
     exit_code = 4
 
 
-def _none(db: Path | None) -> _NotRunningError:
+def _not_running(db: Path | None) -> _NotRunningError:
     if db is not None and (holder := holder_of(db.resolve())) is not None:
         return _NotRunningError(f"{db} is served by the process {holder}, which was not started by `tallymark up`")
     return _NotRunningError(f"no service runs in the background{f' on {db}' if db else ''}; start it: tallymark up")
@@ -234,40 +238,42 @@ def _none(db: Path | None) -> _NotRunningError:
 
 @click.command
 @_db
-@printed
+@with_printer
 def status(printer: Printer, db: Path | None) -> None:
     """Show which services run in the background, and where."""
-    found = _running(db)
-    if not found:
-        raise _none(db)
-    _show(printer, [service.row() for service in found])
+    services = _running(db)
+    if not services:
+        raise _not_running(db)
+    _show(printer, [service.row() for service in services])
 
 
 @click.command
 @_db
-@printed
+@with_printer
 def stop(printer: Printer, db: Path | None) -> None:
     """Stop the service that runs in the background.
 
-    Changes that wait in line are still made and answered. Without --db there must be only one.
+    Requests that wait are still answered. Without --db, only one service may be running.
     """
-    found = _running(db)
-    if not found:
-        raise _none(db)
-    if len(found) > 1:
-        raise click.UsageError(f"several run; name one with --db: {', '.join(service.db for service in found)}")
-    (service,) = found
+    services = _running(db)
+    if not services:
+        raise _not_running(db)
+    if len(services) > 1:
+        raise click.UsageError(f"several are running; name one with --db: {', '.join(each.db for each in services)}")
+    (service,) = services
     try:
         os.kill(service.pid, signal.SIGTERM)
     except PermissionError:
         raise click.ClickException(f"the process {service.pid} belongs to another user, who must stop it") from None
     except ProcessLookupError:
         pass
-    deadline = time.monotonic() + _STOP
-    while service.runs:
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    while service.is_running:
         if time.monotonic() > deadline:
-            raise click.ClickException(f"the process {service.pid} goes on after {_STOP:g} s; its log: {service.log}")
-        time.sleep(_PAUSE)
+            raise click.ClickException(
+                f"the process {service.pid} is still running after {_STOP_TIMEOUT:g} s; its log: {service.log}"
+            )
+        time.sleep(_POLL_INTERVAL)
     with suppress(OSError):
-        _note(Path(service.db)).unlink()
+        _record_of(Path(service.db)).unlink()
     _show(printer, [{"state": "stopped", "db": service.db, "pid": service.pid, "log": service.log}])

@@ -1,4 +1,4 @@
-"""What commands share that ask a service: where it is, a client, and how they fail."""
+"""What commands that call a service share: its address, a client, and the exit codes of errors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import click
 
 from tallymark import errors
-from tallymark.cli.output import Printer, printed
+from tallymark.cli.output import Printer, with_printer
 from tallymark.cli.terminal import printable
 from tallymark.settings import Settings, adjusted
 
 if TYPE_CHECKING:
     from tallymark.client.blocking import Client
 
-# What a program is told of an error; the first branch that it belongs to counts.
+# The exit codes of errors: that of the first class of which the error is an instance.
 _EXIT_CODES: tuple[tuple[type[errors.TallymarkError], int], ...] = (
     (errors.InvalidArgument, 2),
     (errors.NotFound, 4),
@@ -33,8 +33,8 @@ _EXIT_CODES: tuple[tuple[type[errors.TallymarkError], int], ...] = (
     (errors.Unavailable, 8),
 )
 INTERRUPTED = 130
-# What messages advise programs to give, and the option that gives it.
-_OPTIONS = (
+# The arguments that messages name for Python programs, and the options of the command line for them.
+_OPTIONS_FOR_ARGUMENTS = (
     ("allow_unfinished_run and a reason", "--force-failed and --reason"),
     ("allow_unfinished_run", "--force-failed"),
     (" with force", " with --force"),
@@ -43,7 +43,7 @@ _OPTIONS = (
 
 
 class Target(NamedTuple):
-    """Where and how to ask, as far as the command line says it."""
+    """The options of the command line that choose the registry; None for those that were not given."""
 
     url: str | None = None
     project: str | None = None
@@ -56,30 +56,30 @@ class Target(NamedTuple):
 
 
 def fail(error: errors.TallymarkError) -> NoReturn:
-    """End the command with an error in one line, and the exit code that tells programs its kind."""
-    # Messages say what Python programs can do; here it is an option.
-    advice = re.sub(r"(?:(call) )?tallymark\.configure\((\w+)=\.\.\.\)", _option, str(error))
-    for words, option in _OPTIONS:
-        advice = advice.replace(words, option)
-    click.echo(f"Error: {printable(' '.join(advice.split()))}", err=True)
+    """End the command with the error's message in one line, and the exit code for its class."""
+    # Messages name arguments of Python functions, in place of which the command line has options.
+    message = re.sub(r"(?:(call) )?tallymark\.configure\((\w+)=\.\.\.\)", _option_for_setting, str(error))
+    for argument, option in _OPTIONS_FOR_ARGUMENTS:
+        message = message.replace(argument, option)
+    click.echo(f"Error: {printable(' '.join(message.split()))}", err=True)
     raise click.exceptions.Exit(next((code for branch, code in _EXIT_CODES if isinstance(error, branch)), 1))
 
 
-def _option(found: re.Match[str]) -> str:
+def _option_for_setting(found: re.Match[str]) -> str:
     return f"give --{found[2]}" if found[1] else f"--{found[2]}"
 
 
 def target() -> Target:
-    """Where the present command asks."""
-    found: Target = click.get_current_context().find_root().obj
-    return found
+    """Return the target of the present command."""
+    given: Target = click.get_current_context().find_root().obj
+    return given
 
 
 def client_of(settings: Settings) -> Client:
-    """A client that is closed when the command ends."""
-    # gRPC's core would tell an unreachable service a second time, in its own words.
+    """Return a client that is closed when the command ends."""
+    # gRPC's core would log an unreachable service, too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # Looking for garbage where there is none, while grpc is imported and at the end, takes longer than asking.
+    # Collecting garbage, while grpc is imported and at the end, would take longer than the call.
     gc.disable()
     from tallymark.client.blocking import Client
 
@@ -89,12 +89,12 @@ def client_of(settings: Settings) -> Client:
     return click.get_current_context().find_root().with_resource(client)
 
 
-def asks(command: Callable[..., None]) -> Callable[..., None]:
-    """Give the command a client, first, and a printer with the options that choose it."""
+def with_client(command: Callable[..., None]) -> Callable[..., None]:
+    """Pass the command a client and a printer, its first arguments, and add the options of the printer."""
 
-    @printed
+    @with_printer
     @functools.wraps(command)
-    def asking(printer: Printer, **given: Any) -> None:
+    def wrapper(printer: Printer, **given: Any) -> None:
         command(client_of(target().settings()), printer, **given)
 
-    return asking
+    return wrapper

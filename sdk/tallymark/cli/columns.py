@@ -1,4 +1,4 @@
-"""What the registry keeps, as rows of a table: the columns of each kind."""
+"""The columns of each kind of resource, and the text of their cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tallymark.types.resources import (
 
 
 class Column(NamedTuple):
-    """A title, how to read the cell from an item, and whether only `-o wide` or only `--columns` shows it."""
+    """A column: its title, the function that reads its cell, and whether only `-o wide` or `--columns` shows it."""
 
     title: str
     read: Callable[[Any], object]
@@ -40,7 +40,7 @@ class Column(NamedTuple):
 
 
 def short_name(item: Any) -> str:
-    """What to call the item by in another command."""
+    """Return the name of the item for other commands."""
     match item:
         case ModelInfo():
             return item.name
@@ -61,9 +61,9 @@ def short_name(item: Any) -> str:
 
 
 def row(item: Any, *, wide: bool = False, chosen: tuple[str, ...] = ()) -> dict[str, object]:
-    """Return what the item's row shows, by the titles of its columns: those chosen, or those of its kind.
+    """Return the item's cells by the titles of their columns: those chosen, or those of its kind.
 
-    Raises click.UsageError if such items have no column of a name that was chosen.
+    Raises click.UsageError if there is no such column.
     """
     if chosen:
         return dict(_chosen(item, name) for name in chosen)
@@ -74,11 +74,11 @@ def row(item: Any, *, wide: bool = False, chosen: tuple[str, ...] = ()) -> dict[
 
 
 def _chosen(item: Any, name: str) -> tuple[str, object]:
-    """Return the title and the cell of a column by its name, which is a title, a field, or a key as in a filter."""
+    """Return the title and the cell of a column by its name: a title, a field, or a key such as `metadata.auc`."""
     field, _, key = name.partition(".")
-    facts = getattr(item, field, None)
-    if key and isinstance(facts, Mapping):
-        return name, facts.get(key)
+    values = getattr(item, field, None)
+    if key and isinstance(values, Mapping):
+        return name, values.get(key)
     plain = name.lower().replace("-", "_")
     if isinstance(item, dict):
         known: dict[str, object] = {each.lower(): value for each, value in item.items()}
@@ -90,7 +90,7 @@ def _chosen(item: Any, name: str) -> tuple[str, object]:
         return columns[plain].title, columns[plain].read(item)
     if plain in fields(type(item)):
         return plain.upper(), getattr(item, plain)
-    raise _no_column(name, {*columns, *fields(type(item))}, facts=hasattr(item, "metadata"))
+    raise _no_column(name, {*columns, *fields(type(item))}, has_metadata=hasattr(item, "metadata"))
 
 
 def fields(kind: type) -> list[str]:
@@ -99,21 +99,21 @@ def fields(kind: type) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else list(named)
 
 
-def _no_column(name: str, known: Iterable[str], *, facts: bool = False) -> click.UsageError:
-    hint = f", or metadata.{name} for the key {name} of the metadata" if facts else ""
+def _no_column(name: str, known: Iterable[str], *, has_metadata: bool = False) -> click.UsageError:
+    hint = f", or metadata.{name} for the key {name} of the metadata" if has_metadata else ""
     return click.UsageError(f"no column {name!r}: name some of {', '.join(sorted(known))}{hint}")
 
 
 def in_utc(moment: datetime) -> str:
-    """Return the moment as programs read it, to the second."""
+    """Return the time in UTC as RFC 3339, to the second."""
     return time_text(moment.astimezone(UTC).replace(microsecond=0))
 
 
-def text(value: object, moments: Callable[[datetime], str] = in_utc, *, nothing: str = "-") -> str:
-    """Return the value in one line that is safe to print: what steers a terminal is escaped, and None is `nothing`."""
+def text(value: object, format_time: Callable[[datetime], str] = in_utc, *, empty: str = "-") -> str:
+    """Return the value in one line, with control characters escaped; `empty` for an empty value."""
     match value:
         case datetime():
-            plain = moments(value)
+            plain = format_time(value)
         case timedelta():
             plain = duration(value)
         case list() | tuple():
@@ -128,11 +128,11 @@ def text(value: object, moments: Callable[[datetime], str] = in_utc, *, nothing:
             plain = ""
         case _:
             plain = str(value)
-    return printable(plain) or nothing
+    return printable(plain) or empty
 
 
 def compact(value: object) -> str:
-    """A value of metadata, as JSON has it, but text without quotes."""
+    """Return a value of metadata as JSON, but text without quotes."""
     match value:
         case list() | dict():
             return json.dumps(value, default=text, ensure_ascii=False, separators=(",", ":"))
@@ -143,7 +143,7 @@ def compact(value: object) -> str:
 
 
 def _change(event: Event) -> str:
-    """What the event moved, from where to where."""
+    """Return what the event changed, such as `none -> production`."""
     match event.kind:
         case "stage_changed" if isinstance(event.resource, ModelVersion):
             return f"{event.previous_stage or 'none'} -> {event.resource.stage}"
@@ -175,12 +175,12 @@ def _change(event: Event) -> str:
 
 
 def _about(event: Event) -> str:
-    """What the event is about: of a version's parts, the version."""
+    """Return what the event is about; for artifacts, metrics and uses of a version, the version."""
     match event.resource:
         case Erasure():
             return event.resource.name
         case MetricChange() | VersionUse():
-            return written(event.resource.model_version)
+            return reference_to(event.resource.model_version)
         case ArtifactInfo():
             return f"{event.resource.model}/{event.resource.number}"
         case RunStep():
@@ -189,8 +189,8 @@ def _about(event: Event) -> str:
             return short_name(event.resource)
 
 
-def written(version: str | None) -> str:
-    """Return the resource name of a version as people write it."""
+def reference_to(version: str | None) -> str:
+    """Return the reference, such as `churn/41`, to the version with this resource name."""
     if not version:
         return ""
     model, _, number = version.split("/")[3:]
@@ -202,19 +202,19 @@ def _age(item: Any) -> str:
 
 
 def _duration(item: Run | RunStep) -> timedelta | None:
-    """Return how long a run or a step took, or has taken by now; None for a lost run."""
+    """Return the duration of a run or a step, until now if it is running; None for a lost run."""
     if item.end_time is None and item.state is not RunState.RUNNING:
         return None
     return (item.end_time or datetime.now(UTC)) - started(item)
 
 
 def started(item: Run | RunStep) -> datetime:
-    """Return when the program started a run or a step, or else when the service recorded that."""
+    """Return when the program started a run or a step, or else when the service recorded the start."""
     return item.start_time or item.create_time
 
 
 def problems(run: Run) -> int | None:
-    """Return how many records of a run were left out, lost or changed; None for none."""
+    """Return the number of records of a run that were left out, lost or changed; None for none."""
     return sum(problem.count for problem in run.recording_problems) or None
 
 
@@ -265,7 +265,7 @@ COLUMNS: dict[type, list[Column]] = {
         Column("RUN", short_name),
         Column("PIPELINE", lambda run: run.pipeline),
         Column("STATE", lambda run: run.state),
-        Column("VERSION", lambda run: written(run.model_version)),
+        Column("VERSION", lambda run: reference_to(run.model_version)),
         Column("STARTED", started),
         Column("DURATION", _duration),
         Column("PROBLEMS", problems),
@@ -283,7 +283,7 @@ COLUMNS: dict[type, list[Column]] = {
     RunStep: [
         Column("STEP", lambda step: step.name),
         Column("STATE", lambda step: step.state),
-        Column("VERSION", lambda step: written(step.model_version)),
+        Column("VERSION", lambda step: reference_to(step.model_version)),
         Column("STARTED", started),
         Column("DURATION", _duration),
         Column("ERROR", lambda step: step.error),

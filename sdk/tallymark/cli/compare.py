@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import completers, options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.output import Printer
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ _FIELDS = ("name", "stage", "aliases", "description", "tags", "run", "run_state"
 @click.command
 @click.argument("first", metavar="REF", shell_complete=completers.references)
 @click.argument("second", metavar="REF", shell_complete=completers.references)
-@click.option("--all", "everything", is_flag=True, help="Show what is the same, too.")
+@click.option("--all", "everything", is_flag=True, help="Show equal fields, too.")
 @options.at
-@asks
+@with_client
 def compare(
     client: Client, printer: Printer, first: str, second: str, everything: bool, at: int | datetime | None
 ) -> None:
-    """Show in what two versions differ, metadata included."""
+    """Show the differences between two versions, metadata included."""
     one, other = client.get_version(first, at=at), client.get_version(second, at=at)
     printer.many((row for row in _rows(one, other) if everything or row["first"] != row["second"]), "no difference")
 

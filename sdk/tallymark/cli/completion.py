@@ -13,7 +13,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-# Bash breaks words at @ = : too, which are parts of ours: so the line is sent, and only what follows is given back.
+# Bash also splits words at @ = : which references contain. So the whole line is sent, and only the rest is returned.
 _BASH = """
 %(complete_func)s() {
     local IFS=$'\\n' type value
@@ -39,13 +39,13 @@ _ZSH = """(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 
 
 @add_completion_class
-class OwnBash(BashComplete):
-    """Completion in bash of words that have @, = and : in them."""
+class ReferenceBashComplete(BashComplete):
+    """Completion in bash of words with @, = and : in them."""
 
     source_template = _BASH
 
     def source(self) -> str:
-        """Return the script, without asking which bash there is here: it may be read by another."""
+        """Return the script, without a check of the version of bash: another one may read it."""
         return self.source_template % self.source_vars()
 
     def get_completion_args(self) -> tuple[list[str], str]:
@@ -58,17 +58,17 @@ class OwnBash(BashComplete):
         return words, incomplete
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Return the type and the value, without what bash takes for other words before it."""
+        """Return the type and the value, without the part that bash takes for another word before it."""
         word = self.get_completion_args()[1]
         breaks = {each for each in os.environ.get("COMP_BREAKS", "") if each in "@=:"}
-        kept = max((word.rfind(each) for each in breaks), default=-1) + 1
-        return f"{item.type},{item.value[kept:]}"
+        start = max((word.rfind(each) for each in breaks), default=-1) + 1
+        return f"{item.type},{item.value[start:]}"
 
 
 @click.command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete commands and names.
+    """Print a script for the completion of commands and names.
 
     \b
     bash: eval "$(tallymark completion bash)" in ~/.bashrc
@@ -76,7 +76,7 @@ def completion(shell: str) -> None:
     fish: tallymark completion fish > ~/.config/fish/completions/tallymark.fish
     """  # noqa: D301 - click reads the escape: keep these lines as they are
     root = click.get_current_context().find_root().command
-    found = get_completion_class(shell)
-    assert found is not None, f"click completes {shell}"  # noqa: S101 - the choices are those of click
-    source = found(root, {}, "tallymark", "_TALLYMARK_COMPLETE").source()
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None, f"click completes {shell}"  # noqa: S101 - the choices are those of click
+    source = completion_class(root, {}, "tallymark", "_TALLYMARK_COMPLETE").source()
     click.echo((_ZSH if shell == "zsh" else "") + source)

@@ -8,7 +8,7 @@ import click
 
 from tallymark.cli import completers
 from tallymark.cli.nouns import Noun
-from tallymark.cli.output import Printer, printed
+from tallymark.cli.output import Printer, with_printer
 
 if TYPE_CHECKING:
     from tallymark.contexts import Contexts
@@ -18,56 +18,56 @@ _name = click.argument("name", shell_complete=completers.contexts)
 
 @click.group(cls=Noun)
 def context() -> None:
-    """Registries by name, so that no address need be typed.
+    """Registries by name, in place of their addresses.
 
-    The context in use says, for programs too, which registry and which project are meant where neither an argument nor
-    TALLYMARK_URL does. Contexts are kept in ~/.config/tallymark/config.toml.
+    Commands and programs use the registry and the project of the context in use, if neither an argument nor
+    TALLYMARK_URL names another. Contexts are kept in ~/.config/tallymark/config.toml.
     """
 
 
 def _write(contexts: Contexts) -> None:
-    from tallymark import contexts as kept
+    from tallymark import contexts as contexts_file
 
     try:
-        kept.write(contexts)
+        contexts_file.write(contexts)
     except OSError as error:
         raise click.ClickException(f"cannot write {error.filename}: {error.strerror}") from None
 
 
 def _row(contexts: Contexts, name: str) -> dict[str, str]:
     settings = contexts.by_name.get(name, {})
-    used = "yes" if name == contexts.in_use else ""
-    return {"context": name, "url": settings.get("url", ""), "project": settings.get("project", ""), "in_use": used}
+    in_use = "yes" if name == contexts.in_use else ""
+    return {"context": name, "url": settings.get("url", ""), "project": settings.get("project", ""), "in_use": in_use}
 
 
 @context.command("add")
 @click.argument("name")
-@click.option("--url", metavar="HOST:PORT", required=True, help="Where the service is, also as unix:PATH.")
-@click.option("--project", metavar="NAME", default="", help="The project whose models are meant; without it, default.")
-@printed
+@click.option("--url", metavar="HOST:PORT", required=True, help="The address of the service, or unix:PATH.")
+@click.option("--project", metavar="NAME", default="", help="The project whose models are meant. Default: default.")
+@with_printer
 def add_context(printer: Printer, name: str, url: str, project: str) -> None:
-    """Name a registry, or change what a name means."""
+    """Add a context, or replace one of that name."""
     from tallymark import contexts
     from tallymark.settings import checked_url
 
     if not name.strip() or not name.isprintable():
-        raise click.UsageError(f"{name!r} is no name for a context")
+        raise click.UsageError(f"{name!r} is not a valid name of a context")
     if "/" in project or not project.isprintable():
-        raise click.UsageError(f"{project!r} is no project's name")
+        raise click.UsageError(f"{project!r} is not a valid name of a project")
     settings = {"url": checked_url(url, "--url"), "project": project}
     found = contexts.read()
     changed = found._replace(by_name={**found.by_name, name: {key: text for key, text in settings.items() if text}})
     _write(changed)
     printer.one(_row(changed, name))
     if name != changed.in_use:
-        click.echo(f"to use it where no other is named: tallymark context use {name}", err=True)
+        click.echo(f"to use it by default: tallymark context use {name}", err=True)
 
 
 @context.command("use")
 @_name
-@printed
+@with_printer
 def use_context(printer: Printer, name: str) -> None:
-    """Use a context wherever no other registry is named."""
+    """Use a context by default."""
     from tallymark import contexts
 
     found = contexts.read()
@@ -78,7 +78,7 @@ def use_context(printer: Printer, name: str) -> None:
 
 
 @context.command("list")
-@printed
+@with_printer
 def list_contexts(printer: Printer) -> None:
     """List the contexts."""
     from tallymark import contexts
@@ -91,9 +91,9 @@ def list_contexts(printer: Printer) -> None:
 
 @context.command("remove")
 @_name
-@printed
+@with_printer
 def remove_context(printer: Printer, name: str) -> None:
-    """Remove a context. If it was in use, none is."""
+    """Remove a context. If it was in use, none is in use afterwards."""
     from tallymark import contexts
 
     found = contexts.read()

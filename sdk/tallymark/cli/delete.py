@@ -1,4 +1,4 @@
-"""Deleting models and versions, and bringing them back."""
+"""`tallymark model` and `tallymark version`: `delete`, `undelete` and `purge`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.options import confirm
 from tallymark.cli.output import Printer
 
 if TYPE_CHECKING:
     from tallymark.client.blocking import Client
 
-_force = click.option("--force", is_flag=True, help="Delete it although a version is in production.")
+_force = click.option("--force", is_flag=True, help="Delete even if a version is in production.")
 
 
 @click.command("delete")
@@ -23,9 +23,9 @@ _force = click.option("--force", is_flag=True, help="Delete it although a versio
 @options.if_etag
 @options.reason
 @options.yes
-@asks
+@with_client
 def delete_model(client: Client, printer: Printer, model: str, force: bool, etag: str, reason: str, yes: bool) -> None:
-    """Delete a model with its versions, so that it can be undeleted."""
+    """Delete a model with its versions. It can be undeleted."""
     found = client.get_model(model)
     confirm(f"Delete the model {found.name} and its versions?", agreed=yes)
     printer.one(client.delete_model(found.name, force=force, reason=reason, etag=etag))
@@ -34,9 +34,9 @@ def delete_model(client: Client, printer: Printer, model: str, force: bool, etag
 @click.command("undelete")
 @options.model
 @options.reason
-@asks
+@with_client
 def undelete_model(client: Client, printer: Printer, model: str, reason: str) -> None:
-    """Bring a deleted model back as it was."""
+    """Restore a deleted model with its versions."""
     printer.one(client.undelete_model(model, reason=reason))
 
 
@@ -44,11 +44,11 @@ def undelete_model(client: Client, printer: Printer, model: str, reason: str) ->
 @options.model
 @options.reason
 @options.yes
-@asks
+@with_client
 def purge_model(client: Client, printer: Printer, model: str, reason: str, yes: bool) -> None:
-    """Put a deleted model and its versions away for good."""
+    """Remove a deleted model and its versions for good."""
     found = client.get_model(model, show_deleted=True)
-    confirm(f"Put the model {found.name} and its versions away for good?", agreed=yes)
+    confirm(f"Remove the model {found.name} and its versions for good?", agreed=yes)
     printer.one(client.purge_model(found.name, reason=reason))
 
 
@@ -58,16 +58,16 @@ def purge_model(client: Client, printer: Printer, model: str, reason: str, yes: 
 @options.if_etag
 @options.reason
 @options.yes
-@asks
+@with_client
 def delete_version(
     client: Client, printer: Printer, reference: str, force: bool, etag: str, reason: str, yes: bool
 ) -> None:
-    """Delete a version, so that it can be undeleted.
+    """Delete a version. It can be undeleted.
 
     Its number and its name stay taken.
     """
     version = client.get_version(reference)
-    # By number from here on: what `latest` or an alias means may change while a person thinks.
+    # Go on with its number, since `latest` or an alias may change before the answer.
     here = f"{version.model}/{version.number}"
     confirm(f"Delete {here}?", agreed=yes)
     printer.one(client.delete_version(here, force=force, reason=reason, etag=etag))
@@ -77,22 +77,22 @@ def delete_version(
 @options.reference
 @options.reason
 @options.yes
-@asks
+@with_client
 def purge_version(client: Client, printer: Printer, reference: str, reason: str, yes: bool) -> None:
-    """Put a deleted version away for good.
+    """Remove a deleted version for good.
 
     Its number and its name stay taken. REF is MODEL/NUMBER or MODEL==NAME.
     """
     version = client.get_version(reference, show_deleted=True)
     here = f"{version.model}/{version.number}"
-    confirm(f"Put {here} away for good?", agreed=yes)
+    confirm(f"Remove {here} for good?", agreed=yes)
     printer.one(client.purge_version(here, reason=reason))
 
 
 @click.command("undelete")
 @options.reference
 @options.reason
-@asks
+@with_client
 def undelete_version(client: Client, printer: Printer, reference: str, reason: str) -> None:
-    """Bring a deleted version back. REF is MODEL/NUMBER or MODEL==NAME."""
+    """Restore a deleted version. REF is MODEL/NUMBER or MODEL==NAME."""
     printer.one(client.undelete_version(reference, reason=reason))

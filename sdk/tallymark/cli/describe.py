@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tallymark.cli import completers, options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.output import Printer, as_json, as_yaml
-from tallymark.cli.run_choice import found_run
+from tallymark.cli.run_choice import find_run
 from tallymark.errors import InvalidArgument, ModelNotFound, NotFound, RunNotFound
 from tallymark.types.references import means_version
 
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
     from tallymark.types.artifact_info import ArtifactInfo
     from tallymark.types.resources import Lineage
 
-# So many of each are read: what is described is one thing, and not all that is in it.
-_NEWEST = 10
-_MOST = 200
-# As many as a lineage has.
-_MOST_NODES = 1_000
+# The numbers of versions and moves, of artifacts and steps, and of nodes of a lineage that are read at most.
+_MAX_NEWEST = 10
+_MAX_ITEMS = 200
+_MAX_NODES = 1_000
 
 
 @click.command
-@click.argument("reference", metavar="REF", shell_complete=completers.things)
+@click.argument("reference", metavar="REF", shell_complete=completers.resources)
 @options.at
-@asks
+@with_client
 def describe(client: Client, printer: Printer, reference: str, at: int | datetime | None) -> None:
     """Show everything about a model, a version or a run.
 
@@ -62,7 +61,7 @@ def _model_or_run(client: Client, name: str, at: int | datetime | None) -> Any:
 @click.command("describe")
 @options.model
 @options.at
-@asks
+@with_client
 def describe_model(client: Client, printer: Printer, model: str, at: int | datetime | None) -> None:
     """Show everything about a model."""
     _show(printer, model_of(client, model, at))
@@ -71,7 +70,7 @@ def describe_model(client: Client, printer: Printer, model: str, at: int | datet
 @click.command("describe")
 @options.reference
 @options.at
-@asks
+@with_client
 def describe_version(client: Client, printer: Printer, reference: str, at: int | datetime | None) -> None:
     """Show everything about a version."""
     _show(printer, version_of(client, reference, at))
@@ -80,7 +79,7 @@ def describe_version(client: Client, printer: Printer, reference: str, at: int |
 @click.command("describe")
 @click.argument("name", metavar="RUN", shell_complete=completers.runs)
 @options.at
-@asks
+@with_client
 def describe_run(client: Client, printer: Printer, name: str, at: int | datetime | None) -> None:
     """Show everything about a run."""
     _show(printer, run_of(client, name, at))
@@ -88,34 +87,34 @@ def describe_run(client: Client, printer: Printer, name: str, at: int | datetime
 
 def model_of(client: Client, name: str, at: int | datetime | None) -> Any:
     """Return a model with its newest versions and its moves between stages. Raises ModelNotFound."""
-    from tallymark.cli.descriptions import OfModel
+    from tallymark.cli.descriptions import ModelDescription
 
     model = client.get_model(name, show_deleted=True, at=at)
-    versions = islice(client.list_versions(model.resource_name, at=at), _NEWEST) if not model.delete_time else ()
-    return OfModel(model, list(versions), _moves(client, model.resource_name, at))
+    versions = islice(client.list_versions(model.resource_name, at=at), _MAX_NEWEST) if not model.delete_time else ()
+    return ModelDescription(model, list(versions), _moves(client, model.resource_name, at))
 
 
 def version_of(client: Client, reference: str, at: int | datetime | None) -> Any:
-    """Return a version with all that belongs to it. Raises VersionNotFound, ModelNotFound."""
-    from tallymark.cli.descriptions import OfVersion
+    """Return a version with its run, steps, artifacts, lineage and moves. Raises VersionNotFound, ModelNotFound."""
+    from tallymark.cli.descriptions import VersionDescription
 
     version = client.get_version(reference, show_deleted=True, at=at)
     name = version.resource_name
     run = client.get_run(version.run, at=at) if version.run else None
     artifacts, sources, results = [], _no_lineage(), _no_lineage()
     if not version.delete_time:
-        linked = list(islice(client.list_artifacts(name, at=at), _MOST_NODES))
-        artifacts = linked[:_MOST]
+        linked = list(islice(client.list_artifacts(name, at=at), _MAX_NODES))
+        artifacts = linked[:_MAX_ITEMS]
         sources = _with_own(client.lineage(name, direction="upstream", depth=2, at=at), linked)
         results = _with_own(client.lineage(name, direction="downstream", depth=2, at=at), linked)
-    steps = list(islice(client.list_steps(run.id, at=at), _MOST)) if run else []
-    return OfVersion(version, run, steps, artifacts, sources, results, _moves(client, name, at))
+    steps = list(islice(client.list_steps(run.id, at=at), _MAX_ITEMS)) if run else []
+    return VersionDescription(version, run, steps, artifacts, sources, results, _moves(client, name, at))
 
 
 def _with_own(lineage: Lineage, linked: list[ArtifactInfo]) -> Lineage:
-    """Return the lineage of a version with the artifacts as the version itself links them.
+    """Return the lineage of a version, with the artifacts as this version links them.
 
-    The lineage shows an artifact as any of the versions links it that have the same bytes.
+    If several versions link the same bytes, the lineage has the link of any of them.
     """
     from tallymark.types.artifact_info import ArtifactInfo
 
@@ -135,25 +134,25 @@ def _no_lineage() -> Any:
 
 def run_of(client: Client, name: str, at: int | datetime | None) -> Any:
     """Return a run with its steps and the versions that it made and used. Raises RunNotFound."""
-    from tallymark.cli.descriptions import OfRun
+    from tallymark.cli.descriptions import RunDescription
     from tallymark.types.resources import ModelVersion
 
-    run = found_run(client, name, at)
+    run = find_run(client, name, at)
     near = client.lineage(run=run.id, direction="both", depth=1, at=at)
     versions = [node.resource for node in near.nodes if isinstance(node.resource, ModelVersion)]
     made = [version for version in versions if version.run == run.id]
-    steps = list(islice(client.list_steps(run.id, at=at), _MOST))
-    return OfRun(run, steps, made, [version for version in versions if version.run != run.id])
+    steps = list(islice(client.list_steps(run.id, at=at), _MAX_ITEMS))
+    return RunDescription(run, steps, made, [version for version in versions if version.run != run.id])
 
 
 def _moves(client: Client, name: str, at: int | datetime | None) -> list[Any]:
-    """Return the newest moves between stages, as of then."""
+    """Return the newest moves between stages up to `at`."""
     events = client.history(name, kinds=["stage_changed"])
     if isinstance(at, datetime):
         events = (event for event in events if event.time <= at)
     elif at is not None:
         events = (event for event in events if event.revision <= at)
-    return list(islice(events, _NEWEST))
+    return list(islice(events, _MAX_NEWEST))
 
 
 def _show(printer: Printer, found: Any) -> None:

@@ -8,27 +8,27 @@ import click
 
 from tallymark import settings
 from tallymark.cli.client_context import Target, client_of, target
-from tallymark.cli.output import Printer, printed
+from tallymark.cli.output import Printer, with_printer
 from tallymark.client.proxies import configured_proxy, proxy_of, why_direct
 from tallymark.errors import TallymarkError, Unavailable
 
-# Who asks what is wrong waits less than who is at work.
-_PATIENCE = 3.0
+# The seconds to wait for the service: fewer than by default, since it is expected not to answer.
+_TIMEOUT = 3.0
 
 
 def _row(what: str, value: str, origin: str) -> dict[str, str]:
-    """Return a setting, its value, and where that came from; or what was tried, and how it went."""
+    """Return the row of a setting or of a check: its value or result, and its origin."""
     return {"what": what, "value": value, "origin": origin}
 
 
-def _origin(name: str, asked: Target) -> str:
-    if getattr(asked, name, None) is not None:
+def _origin(name: str, given: Target) -> str:
+    if getattr(given, name, None) is not None:
         return f"--{name}"
-    return settings.origin(name, **asked._asdict())
+    return settings.origin(name, **given._asdict())
 
 
 def _proxy_rows(url: str) -> list[dict[str, str]]:
-    """Return the proxy that the environment names, if any, and whether it is asked."""
+    """Return the row of the proxy that the environment names, if any, and whether it is used."""
     named = configured_proxy()
     if named is None:
         return []
@@ -36,27 +36,27 @@ def _proxy_rows(url: str) -> list[dict[str, str]]:
 
 
 @click.command
-@printed
+@with_printer
 def doctor(printer: Printer) -> None:
     """Show each setting with its origin, and whether the service answers."""
-    asked = target()
-    in_force = asked.settings()
-    found = [
+    given = target()
+    in_force = given.settings()
+    rows = [
         _row(
             name,
             "" if value is None else ",".join(value) if isinstance(value, tuple) else str(value),
-            _origin(name, asked),
+            _origin(name, given),
         )
         for name, value in in_force._asdict().items()
     ]
-    found += _proxy_rows(in_force.url)
-    client = client_of(in_force._replace(timeout=in_force.timeout or _PATIENCE))
+    rows += _proxy_rows(in_force.url)
+    client = client_of(in_force._replace(timeout=in_force.timeout or _TIMEOUT))
     begun = time.perf_counter()
     try:
         revision = client.newest_revision()
     except TallymarkError as error:
         state = "does not answer" if isinstance(error, Unavailable) else "refuses"
-        printer.many([*found, _row("service", state, in_force.url)])
+        printer.many([*rows, _row("service", state, in_force.url)])
         raise
     took = (time.perf_counter() - begun) * 1000
-    printer.many([*found, _row("service", f"answers in {took:.0f} ms, at revision {revision}", in_force.url)])
+    printer.many([*rows, _row("service", f"answers in {took:.0f} ms, at revision {revision}", in_force.url)])

@@ -1,7 +1,7 @@
-"""What the registry keeps, as JSON: the JSON of the contract's messages, which every gRPC tool prints too.
+"""Resources as JSON: that of the contract's messages, which other gRPC tools print, too.
 
-As protobuf's JSON has it, revisions, which are 64 bits wide, are texts, and fields that are not set are left out only
-where the contract tells set from empty.
+As in protobuf's JSON mapping, integers of 64 bits, such as revisions, are strings. Fields that are not set are left out
+only if the contract distinguishes unset from empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tallymark.types.resources import (
 
 
 def document(item: Any) -> dict[str, Any]:
-    """The JSON object that tells the item."""
+    """Return the item as a JSON object."""
     match item:
         case Project():
             return {"name": item.resource_name} | _fields(item, {"name"})
@@ -71,7 +71,7 @@ def document(item: Any) -> dict[str, Any]:
 
 
 def time_text(moment: datetime) -> str:
-    """A time, as protobuf's JSON has it: with no, three or six digits after the second."""
+    """Return a time as in protobuf's JSON mapping, with no, three or six digits after the second."""
     digits = "microseconds" if moment.microsecond % 1000 else "milliseconds" if moment.microsecond else "seconds"
     return moment.isoformat(timespec=digits).replace("+00:00", "Z")
 
@@ -111,7 +111,7 @@ def _value(name: str, value: Any) -> Any:
         case Mapping() if name == "series":
             return {key: str(step) for key, step in sorted(value.items())}
         case Mapping():
-            # Messages keep no order of keys; whoever compares two outputs wants one.
+            # Messages keep no order of keys. Sort them, so that outputs can be compared.
             return {key: _metadata(item) for key, item in sorted(value.items())}
         case _:
             return value
@@ -140,7 +140,7 @@ def _metadata(value: Any) -> dict[str, Any]:
 
 
 def as_plain(value: Any) -> Any:
-    """Return a value of metadata as plain JSON, without the kind that the contract gives it."""
+    """Return a value of metadata as plain JSON, without the contract's names of types."""
     match value:
         case datetime():
             return time_text(value)

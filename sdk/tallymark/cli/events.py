@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks, target
+from tallymark.cli.client_context import target, with_client
 from tallymark.cli.history import revision_before
 from tallymark.cli.output import Printer
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--follow", is_flag=True, help="Print events as they happen, until Ctrl-C; from now on without --since.")
+@click.option(
+    "--follow", is_flag=True, help="Print events as they happen, until Ctrl-C. Without --since, only new ones."
+)
 @options.since
 @options.limit
-@asks
+@with_client
 def events(client: Client, printer: Printer, follow: bool, since: int | datetime | None, limit: int | None) -> None:
     """Print the log: what happened, when, by whom and why."""
     after = revision_before(client, target().settings().project, since)

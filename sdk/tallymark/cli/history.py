@@ -1,4 +1,4 @@
-"""Lists that go on, and the past and the future of one resource, read from the log."""
+"""Events of a resource from the log, and lists that continue with changes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from tallymark.types.resources import Event, ModelInfo, ModelVersion, Run
 
 
-def then_changes(
+def followed_by_changes(
     client: Client, items: Iterable[Any], kind: type[ModelInfo | ModelVersion | Run], model: str = ""
 ) -> Iterator[Any]:
-    """Yield the items of a list, then what each becomes, without end: nothing is missed, and nothing comes twice."""
-    # What happens while the list is read may be in it already: its revision tells.
+    """Yield the items of a list, then every change of such items, without end, none missing and none twice."""
+    # A change while the list is read may be in the list already: compare revisions.
     after = client.newest_revision()
     listed: dict[str, int] = {}
     for item in items:
@@ -34,13 +34,13 @@ def then_changes(
 
 
 def revision_before(client: Client, project: str, since: int | datetime | None) -> int | None:
-    """Return the revision after which everything came that came since then; None for None."""
+    """Return the last revision before this time; a revision, or None, as it is."""
     if not isinstance(since, datetime):
         return since
     from tallymark.client import calls
 
     before, after = 0, client.newest_revision() + 1
-    # The log is in the order of time, and is asked for one event at a time: its length hardly matters.
+    # The log is ordered by time, so a binary search needs few calls, each for one event.
     while after - before > 1:
         middle = (before + after) // 2
         events = client.run_call(calls.list_events(project, middle - 1, page_size=1))
@@ -51,27 +51,27 @@ def revision_before(client: Client, project: str, since: int | datetime | None) 
 def history_since(
     client: Client, reference: str, since: int | datetime | None, kinds: Sequence[str]
 ) -> Iterator[Event]:
-    """Return the history of a model or a version, the newest event first, back to then."""
+    """Return the events of a model or a version since a time or a revision, the newest first."""
     after = revision_before(client, target().settings().project, since) or 0
     return takewhile(lambda event: event.revision > after, client.history(reference, kinds=kinds))
 
 
 def within(events: Iterator[Event], seconds: float | None) -> Iterator[Event]:
-    """The events that come within so many seconds; without a number, without end."""
+    """Yield the events that arrive within so many seconds; for None, all."""
     if seconds is None:
         yield from events
         return
-    # A watch has no deadline, so another thread waits for it; it ends when the client is closed.
+    # A watch has no deadline, so another thread reads it. It ends when the client is closed.
     arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
 
-    def gather() -> None:
+    def read_events() -> None:
         try:
             for event in events:
                 arrived.put(event)
-        except Exception as error:  # noqa: BLE001 - it is raised in the thread that asked
+        except Exception as error:  # noqa: BLE001 - it is raised again in the caller's thread
             arrived.put(error)
 
-    threading.Thread(target=gather, daemon=True).start()
+    threading.Thread(target=read_events, daemon=True).start()
     deadline = time.monotonic() + seconds
     while True:
         try:

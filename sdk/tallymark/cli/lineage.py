@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import completers, options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.output import Printer
-from tallymark.cli.run_choice import found_run
+from tallymark.cli.run_choice import find_run
 
 if TYPE_CHECKING:
     from tallymark.client.blocking import Client
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 @click.command
 @click.argument("reference", metavar="[REF]", default="", shell_complete=completers.references)
-@click.option("--run", metavar="RUN", shell_complete=completers.runs, help="Begin with this run, not with a version.")
+@click.option("--run", metavar="RUN", shell_complete=completers.runs, help="Start from this run, not from a version.")
 @click.option(
     "--direction",
     type=click.Choice(["both", "upstream", "downstream"]),
     default="both",
     show_default=True,
-    help="What it came from, what came from it, or both.",
+    help="Show its sources, its results, or both.",
 )
-@click.option("--depth", type=click.IntRange(1, 20), default=4, show_default=True, help="How far to go.")
+@click.option(
+    "--depth", type=click.IntRange(1, 20), default=4, show_default=True, help="The number of edges to follow."
+)
 @options.at
-@asks
+@with_client
 def lineage(
     client: Client,
     printer: Printer,
@@ -42,9 +44,9 @@ def lineage(
     if bool(reference) is bool(run):
         raise click.UsageError("name a version or --run RUN")
     if run:
-        run = found_run(client, run, at).id
+        run = find_run(client, run, at).id
     found = client.lineage(reference, run=run, direction=direction, depth=depth, at=at)
-    names = {node.id: _called(node.id) for node in found.nodes}
+    names = {node.id: _short_name(node.id) for node in found.nodes}
     printer.many(
         {
             "distance": node.depth,
@@ -55,11 +57,11 @@ def lineage(
         for node in found.nodes
     )
     if found.truncated:
-        click.echo("there is more: ask for a greater --depth, or begin further away", err=True)
+        click.echo("there is more: give a greater --depth, or start from another version", err=True)
 
 
-def _called(name: str) -> str:
-    """A version or a run as people write it; an artifact by its digest or uri."""
+def _short_name(name: str) -> str:
+    """Return the reference to a version, the id of a run, or the digest or URI of an artifact."""
     _, _, rest = name.partition("/models/")
     if name.startswith("projects/") and rest:
         return rest.replace("/versions/", "/")

@@ -1,4 +1,4 @@
-"""`tallymark metadata`, and how the command line says typed values."""
+"""`tallymark metadata`, and how typed values are written on the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tallymark.cli import completers, options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
 from tallymark.errors import NotFound
@@ -22,78 +22,78 @@ if TYPE_CHECKING:
     from tallymark.client.blocking import Client
 
 
-def plain(value: str) -> object:
-    """What a value is that says it by its form: a number, true or false as JSON writes them, and otherwise text."""
+def parse_plain(value: str) -> object:
+    """Return a number, true or false in JSON as that, and anything else as text."""
     try:
-        found = from_json(value)
-        return found if isinstance(found, bool | int | float) and math.isfinite(found) else value
+        parsed = parse_json(value)
+        return parsed if isinstance(parsed, bool | int | float) and math.isfinite(parsed) else value
     except (ValueError, OverflowError):
         return value
 
 
-def from_json(value: str) -> object:
-    """What the JSON says; ValueError."""
+def parse_json(value: str) -> object:
+    """Return the value of a JSON text. Raises ValueError."""
     try:
-        return json.loads(value, parse_constant=_refuse)
+        return json.loads(value, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
 
-def _time(value: str) -> datetime:
-    """The time, in UTC unless it says otherwise; ValueError."""
-    found = datetime.fromisoformat(value)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _parse_time(value: str) -> datetime:
+    """Return the time, in UTC unless it names another zone. Raises ValueError."""
+    parsed = datetime.fromisoformat(value)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def _refuse(word: str) -> None:
-    """Python's reader takes NaN and Infinity for numbers, and JSON does not."""
+def _refuse_constant(word: str) -> None:
+    """Raise ValueError for NaN and Infinity, which Python's parser accepts although they are not JSON."""
     raise ValueError(f"{word} is not JSON")
 
 
-def _pair(form: str, read: Callable[[str], object], example: str) -> Callable[[str], tuple[str, object]]:
-    """A reader of KEY=VALUE with a reader for the value, as a type of click."""
+def _pair_type(form: str, parse: Callable[[str], object], example: str) -> Callable[[str], tuple[str, object]]:
+    """Return a click type for KEY=VALUE, which parses the value by this function."""
 
-    def pair(given: str) -> tuple[str, object]:
+    def parse_pair(given: str) -> tuple[str, object]:
         key, _, value = given.partition("=")
         if not key or "=" not in given:
             raise click.BadParameter(f"{given!r} is not {form}, such as {example}")
         try:
-            return key, read(value)
+            return key, parse(value)
         except ValueError as error:
             raise click.BadParameter(f"{given!r} is not {form}, such as {example}: {error}") from None
 
-    return pair
+    return parse_pair
 
 
-PLAIN = _pair("KEY=VALUE", plain, "auc=0.91")
+KEY_VALUE = _pair_type("KEY=VALUE", parse_plain, "auc=0.91")
 
-_FORMS: tuple[tuple[str, Callable[[str], object], str, str], ...] = (
-    ("text", str, "commit=12e5", "Text as it stands, though it looks like a number."),
-    ("json", from_json, "layers=[64,32]", "Any JSON: lists and objects too."),
+_TYPED_OPTIONS: tuple[tuple[str, Callable[[str], object], str, str], ...] = (
+    ("text", str, "commit=12e5", "Text, even if it looks like a number."),
+    ("json", parse_json, "layers=[64,32]", "Any JSON, such as lists and objects."),
     ("uri", Uri, "data=s3://bucket/train.parquet", "A reference to something elsewhere."),
-    ("time", _time, "trained=2026-01-31T12:00:00Z", "A moment, in UTC unless it says otherwise."),
+    ("time", _parse_time, "trained=2026-01-31T12:00:00Z", "A time, in UTC unless it names another zone."),
 )
 
 
 @click.group(cls=Noun)
 def metadata() -> None:
-    """Typed facts about versions."""
+    """Typed values by key, of versions."""
 
 
-def _typed(command: Any) -> Any:
-    for name, read, example, about in reversed(_FORMS):
+def _typed_options(command: Any) -> Any:
+    for name, parse, example, about in reversed(_TYPED_OPTIONS):
         form = f"KEY={name.upper()}"
-        pair = _pair(form, read, example)
-        option = click.option(f"--{name}", f"{name}_pairs", type=pair, multiple=True, metavar=form, help=about)
+        pair_type = _pair_type(form, parse, example)
+        option = click.option(f"--{name}", f"{name}_pairs", type=pair_type, multiple=True, metavar=form, help=about)
         command = option(command)
     return command
 
 
 @metadata.command("set")
 @options.reference
-@click.argument("pairs", type=PLAIN, metavar="[KEY=VALUE]...", nargs=-1)
-@_typed
-@asks
+@click.argument("pairs", type=KEY_VALUE, metavar="[KEY=VALUE]...", nargs=-1)
+@_typed_options
+@with_client
 def set_metadata(
     client: Client,
     printer: Printer,
@@ -103,8 +103,8 @@ def set_metadata(
 ) -> None:
     """Set metadata of a version by key.
 
-    A VALUE that is a number, true or false in JSON is that, and any other is text. The options say otherwise; each may
-    be given several times.
+    A VALUE that is a number, true or false in JSON is recorded as that, any other as text. The options are for other
+    types; each may be given several times.
     """
     given = [pair for some in (pairs, *typed.values()) for pair in some]
     if not given:
@@ -117,9 +117,9 @@ def set_metadata(
 @metadata.command("unset")
 @options.reference
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True, shell_complete=completers.metadata_keys)
-@asks
+@with_client
 def unset_metadata(client: Client, printer: Printer, reference: str, keys: tuple[str, ...]) -> None:
-    """Take metadata of a version away. A key that is not there is no error."""
+    """Delete metadata of a version. A missing key is not an error."""
     printer.one(client.log_metadata(reference, {}, delete_keys=keys))
 
 
@@ -127,7 +127,7 @@ def unset_metadata(client: Client, printer: Printer, reference: str, keys: tuple
 @options.reference
 @click.argument("keys", nargs=-1, metavar="[KEY]...", shell_complete=completers.metadata_keys)
 @options.at
-@asks
+@with_client
 def get_metadata(
     client: Client, printer: Printer, reference: str, keys: tuple[str, ...], at: int | datetime | None
 ) -> None:
@@ -152,7 +152,7 @@ def get_metadata(
 @click.argument("keys", nargs=-1, metavar="[KEY]...", shell_complete=completers.metadata_keys)
 @options.at
 @options.limit
-@asks
+@with_client
 def list_points(
     client: Client,
     printer: Printer,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.delete import delete_model, purge_model, undelete_model
 from tallymark.cli.describe import describe_model
-from tallymark.cli.history import history_since, then_changes
+from tallymark.cli.history import followed_by_changes, history_since
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
 
@@ -38,7 +38,7 @@ for _command in (delete_model, describe_model, undelete_model, purge_model):
 @options.show_deleted
 @options.limit
 @options.watching
-@asks
+@with_client
 def list_models(
     client: Client,
     printer: Printer,
@@ -57,14 +57,14 @@ def list_models(
         return
     from tallymark.types.resources import ModelInfo
 
-    printer.stream(islice(then_changes(client, found, ModelInfo), limit))
+    printer.stream(islice(followed_by_changes(client, found, ModelInfo), limit))
 
 
 @model.command("get")
 @options.model
 @options.show_deleted
 @options.at
-@asks
+@with_client
 def get_model(client: Client, printer: Printer, model: str, show_deleted: bool, at: int | datetime | None) -> None:
     """Print one model."""
     printer.one(client.get_model(model, show_deleted=show_deleted, at=at))
@@ -81,15 +81,15 @@ def _texts(command: Any) -> Any:
 @_texts
 @options.tags
 @options.dry_run
-@asks
+@with_client
 def create_model(
     client: Client, printer: Printer, model: str, tags: tuple[str, ...], dry_run: bool, **texts: Any
 ) -> None:
-    """Create a model without any version."""
+    """Create a model that has no versions yet."""
     given = {name: text for name, text in texts.items() if text is not None}
-    made = client.create_model(model, tags=tags, validate_only=dry_run, **given)
-    options.tell_trial(dry_run=dry_run)
-    printer.one(made)
+    created = client.create_model(model, tags=tags, validate_only=dry_run, **given)
+    options.print_dry_run_notice(dry_run=dry_run)
+    printer.one(created)
 
 
 @model.command("update")
@@ -97,13 +97,13 @@ def create_model(
 @_texts
 @options.if_etag
 @options.dry_run
-@asks
+@with_client
 def update_model(client: Client, printer: Printer, model: str, etag: str, dry_run: bool, **texts: Any) -> None:
     """Change what people write about a model. Empty text clears a field."""
     if all(text is None for text in texts.values()):
         raise click.UsageError("say what to change, such as --description TEXT; tags are changed by `tallymark tag`")
     changed = client.update_model(model, etag=etag, validate_only=dry_run, **texts)
-    options.tell_trial(dry_run=dry_run)
+    options.print_dry_run_notice(dry_run=dry_run)
     printer.one(changed)
 
 
@@ -111,9 +111,9 @@ def update_model(client: Client, printer: Printer, model: str, etag: str, dry_ru
 @options.model
 @click.argument("new_name", metavar="NEW-NAME")
 @options.if_etag
-@asks
+@with_client
 def rename_model(client: Client, printer: Printer, model: str, new_name: str, etag: str) -> None:
-    """Give a model another name. Who asks for the old one is told the new one."""
+    """Rename a model. Errors for the old name will say the new one."""
     printer.one(client.rename_model(model, new_name, etag=etag))
 
 
@@ -122,7 +122,7 @@ def rename_model(client: Client, printer: Printer, model: str, new_name: str, et
 @options.since
 @options.kinds
 @options.limit
-@asks
+@with_client
 def history_of_model(
     client: Client,
     printer: Printer,
@@ -131,5 +131,5 @@ def history_of_model(
     kinds: tuple[str, ...],
     limit: int | None,
 ) -> None:
-    """Print what happened to a model and its versions, newest first."""
+    """Print the events of a model and its versions, the newest first."""
     printer.many(islice(history_since(client, model, since, kinds), limit), f"no such events of {model}")

@@ -1,10 +1,10 @@
-"""Groups of commands about one kind of thing: `tallymark model ...`."""
+"""Groups of commands about one kind of resource, such as `tallymark model ...`."""
 
 from __future__ import annotations
 
 import click
 
-_OTHER_NAMES = {"ls": "list"}
+_SYNONYMS = {"ls": "list"}
 
 
 class Noun(click.Group):
@@ -12,5 +12,5 @@ class Noun(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name, or None."""
-        found = super().get_command(ctx, cmd_name)
-        return found or super().get_command(ctx, _OTHER_NAMES.get(cmd_name, ""))
+        command = super().get_command(ctx, cmd_name)
+        return command or super().get_command(ctx, _SYNONYMS.get(cmd_name, ""))

@@ -1,4 +1,4 @@
-"""How commands print: data to standard output in one of several formats, everything else to standard error."""
+"""The formats in which commands print data to standard output; everything else goes to standard error."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ FORMATS = ("table", "wide", "csv", "json", "jsonl", "yaml", "name")
 _TABULAR = frozenset({"table", "wide", "csv"})
 
 
-def printed(command: Callable[..., None]) -> Callable[..., None]:
-    """Give the command a printer, and the options that choose it."""
+def with_printer(command: Callable[..., None]) -> Callable[..., None]:
+    """Pass the command a printer, its first argument, and add the options that configure it."""
 
     @click.option(
         "-o",
         "--output",
         type=click.Choice(FORMATS, case_sensitive=False),
-        help="table (the default), and wide with more columns: aligned on a terminal, else with tabs; csv: with "
-        "commas; json, jsonl, yaml: protobuf's JSON mapping; name: the name alone, for other commands.",
+        help="table (the default), or wide with more columns: aligned on a terminal, else with tabs; csv: with "
+        "commas; json, jsonl, yaml: protobuf's JSON mapping; name: only the name, for other commands.",
     )
-    @click.option("--no-headers", is_flag=True, help="Leave the titles of a table out.")
+    @click.option("--no-headers", is_flag=True, help="Print no titles of columns.")
     @click.option(
         "--columns",
         metavar="NAMES",
@@ -37,18 +37,18 @@ def printed(command: Callable[..., None]) -> Callable[..., None]:
         help="Show these columns of a table, in this order, such as version,stage,metadata.auc,age.",
     )
     @functools.wraps(command)
-    def printing(*, output: str | None, no_headers: bool, columns: str, **given: Any) -> None:
+    def wrapper(*, output: str | None, no_headers: bool, columns: str, **given: Any) -> None:
         form = output or click.get_current_context().find_root().params.get("output") or "table"
         chosen = tuple(name.strip() for name in columns.split(",") if name.strip())
         if chosen and form not in _TABULAR:
             raise click.UsageError(f"--columns chooses the columns of a table or csv, and does not go with -o {form}")
         command(Printer(form, headers=not no_headers, columns=chosen), **given)
 
-    return printing
+    return wrapper
 
 
 class Printer:
-    """Prints items in the format that was asked for."""
+    """Prints items in one of the formats."""
 
     def __init__(self, output: str, *, headers: bool = True, columns: tuple[str, ...] = ()) -> None:
         self.output = output
@@ -56,23 +56,23 @@ class Printer:
         self._headers = headers
 
     def one(self, item: Any) -> None:
-        """Print an item alone."""
+        """Print one item."""
         self._print([item], _document)
 
-    def many(self, items: Iterable[Any], nothing: str = "nothing found") -> None:
-        """Print a list that ends: as JSON an array, as YAML a sequence. A terminal shows `nothing` for an empty one."""
+    def many(self, items: Iterable[Any], if_empty: str = "nothing found") -> None:
+        """Print a list, as an array in JSON and a sequence in YAML; on a terminal, `if_empty` for an empty one."""
         if self.output in {"json", "yaml"}:
             items = [[_document(item) for item in items]]
             self._print(items, lambda documents: documents)
             return
-        found = iter(items)
-        first = list(islice(found, 1))
+        remaining = iter(items)
+        first = list(islice(remaining, 1))
         if not first and sys.stdout.isatty():
-            click.echo(nothing, err=True)
-        self._print(chain(first, found), _document)
+            click.echo(if_empty, err=True)
+        self._print(chain(first, remaining), _document)
 
     def stream(self, items: Iterable[Any]) -> None:
-        """Print each item at once, as it comes: as JSON one object after the other, as YAML one document."""
+        """Print each item as it arrives, as an object in JSON and a document in YAML."""
         self._print(items, _document, streaming=True)
 
     def _print(self, items: Iterable[Any], document: Callable[[Any], Any], *, streaming: bool = False) -> None:
@@ -104,12 +104,12 @@ class Printer:
             if not titled:
                 titled = True
                 yield _csv_line(cells)
-            yield _csv_line(text(value, nothing="") for value in cells.values())
+            yield _csv_line(text(value, empty="") for value in cells.values())
 
 
 def _csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
-    import csv  # here, since hardly any command needs it
+    import csv  # lazily, since hardly any command needs it
 
     csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
@@ -127,7 +127,7 @@ def _document(item: Any) -> Any:
     return document(item)
 
 
-# What steers a terminal, or turns the direction of what follows; line ends are put there by the format itself.
+# Characters that may be control characters or change the direction of text. The format itself writes line ends.
 _UNUSUAL = re.compile(r"[^\n -~]")
 
 
@@ -142,21 +142,21 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
-    """Return the value as JSON, whose text shows all it holds: what is not printable is escaped."""
+    """Return the value as JSON, with all that is not printable escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return text if text.isascii() and "\x7f" not in text else _UNUSUAL.sub(_escaped, text)
 
 
-# Text that readers of YAML 1.2 take for a number. PyYAML keeps to 1.1, and would write it without quotes.
+# Text that YAML 1.2 reads as a number. PyYAML implements 1.1, and would write it without quotes.
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|0o[0-7]+$")
 
 
 def as_yaml(value: Any, *, marked: bool = False) -> str:
-    """Return the value as YAML of both versions; what is not printable is escaped, as in JSON."""
+    """Return the value as YAML for readers of 1.1 and 1.2, with all that is not printable escaped."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """SafeDumper, for readers of both versions of YAML."""
+        """SafeDumper, for readers of YAML 1.1 and 1.2."""
 
     def quoted(dumper: Dumper, text: str) -> Any:
         plain = text.replace("\n", "").isprintable()

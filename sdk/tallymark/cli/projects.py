@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
 
@@ -23,7 +23,7 @@ def project() -> None:
 
 @project.command("list")
 @options.limit
-@asks
+@with_client
 def list_projects(client: Client, printer: Printer, limit: int | None) -> None:
     """List the projects by name."""
     printer.many(islice(client.list_projects(), limit), "no projects")
@@ -31,7 +31,7 @@ def list_projects(client: Client, printer: Printer, limit: int | None) -> None:
 
 @project.command("create")
 @click.argument("name")
-@asks
+@with_client
 def create_project(client: Client, printer: Printer, name: str) -> None:
     """Create a project, with a log of its own."""
     printer.one(client.create_project(name))

@@ -1,4 +1,4 @@
-"""`tallymark version promote` and `rollback`: which version is in which stage."""
+"""`tallymark version promote` and `rollback`: moves between stages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.options import confirm
 from tallymark.cli.output import Printer
 from tallymark.errors import StageEmpty
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     type=click.Choice([stage.value for stage in Stage]),
     default=Stage.PRODUCTION.value,
     show_default=True,
-    help="Where to move it.",
+    help="The stage to move it to.",
 )
 @click.option("--force", is_flag=True, help="Move the version that holds the stage to the archive.")
 @click.option(
     "--force-failed",
     is_flag=True,
-    help="Promote it although its run failed, was lost or is still running; give a reason.",
+    help="Promote it although its run failed, is lost or still running. Requires --reason.",
 )
 @options.if_etag
 @options.dry_run
 @options.reason
 @options.yes
-@asks
+@with_client
 def promote(
     client: Client,
     printer: Printer,
@@ -55,19 +55,19 @@ def promote(
     if force_failed and not reason:
         raise click.UsageError("--force-failed needs a --reason, which the log keeps")
     version = client.get_version(reference)
-    # By number from here on: what `latest` or an alias means may change while a person thinks.
+    # Go on with its number, since `latest` or an alias may change before the answer.
     here = f"{version.model}/{version.number}"
     move = functools.partial(
         client.set_stage, here, stage, force=force, allow_unfinished_run=force_failed, reason=reason, etag=etag
     )
     leaving = _leaving(client, version, stage) if force else ""
     if not (yes or dry_run):
-        # Nobody is asked to agree to what would be refused then.
+        # Raise the error of the change, if it has one, before asking for confirmation.
         move(validate_only=True)
     archived = f", and {leaving} from {stage} to the archive" if leaving else ""
     confirm(f"Move {here} from {version.stage} to {stage}{archived}?", agreed=yes or dry_run)
     moved = move(validate_only=dry_run)
-    options.tell_trial(dry_run=dry_run)
+    options.print_dry_run_notice(dry_run=dry_run)
     if leaving:
         click.echo(f"{stage}: from {leaving} to {here}", err=True)
     printer.one(moved)
@@ -89,9 +89,9 @@ def _leaving(client: Client, version: ModelVersion, stage: str) -> str:
 @options.dry_run
 @options.reason
 @options.yes
-@asks
+@with_client
 def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason: str, yes: bool) -> None:
-    """Put the version back into production that was there before.
+    """Move the previous version back into production.
 
     It is found in the log: the last version that entered production before the present one, which goes to the archive.
     So a second rollback undoes the first.
@@ -108,6 +108,6 @@ def rollback(client: Client, printer: Printer, model: str, dry_run: bool, reason
         previous = client.set_stage(
             here, Stage.PRODUCTION, force=True, allow_unfinished_run=True, expected_number=holder, reason=why
         )
-    options.tell_trial(dry_run=dry_run)
+    options.print_dry_run_notice(dry_run=dry_run)
     click.echo(f"production: from {there or 'none'} to {here}", err=True)
     printer.one(previous)

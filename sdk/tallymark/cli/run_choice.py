@@ -1,4 +1,4 @@
-"""Which run is meant: by its id, or by a beginning of it, as a terminal shows ids that are too long for it."""
+"""Finding a run by its id, or by a prefix of it, since a terminal may show only the beginning of an id."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from tallymark.client.blocking import Client
     from tallymark.types.resources import Run
 
-_BEGINNING = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_ID_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-def found_run(client: Client, name: str, at: int | datetime | None = None) -> Run:
-    """Return the run of that id, or the only one whose id begins so. Raises RunNotFound, click.UsageError."""
-    beginning = name.rstrip("…~")
+def find_run(client: Client, name: str, at: int | datetime | None = None) -> Run:
+    """Return the run of that id, or the only one with that prefix. Raises RunNotFound, click.UsageError."""
+    prefix = name.rstrip("…~")
     try:
-        return client.get_run(beginning, at=at)
+        return client.get_run(prefix, at=at)
     except RunNotFound:
-        if not _BEGINNING.fullmatch(beginning):
+        if not _ID_PREFIX.fullmatch(prefix):
             raise
-        found = list(islice(client.list_runs(filter=f'run = "{beginning}*"', at=at), 6))
-        if not found:
+        runs = list(islice(client.list_runs(filter=f'run = "{prefix}*"', at=at), 6))
+        if not runs:
             raise
-        if len(found) > 1:
-            ids = ", ".join(run.id for run in found[:5]) + (", ..." if len(found) > 5 else "")
-            raise click.UsageError(f"several runs begin with {beginning!r}: {ids}; give more of the id") from None
-        return found[0]
+        if len(runs) > 1:
+            ids = ", ".join(run.id for run in runs[:5]) + (", ..." if len(runs) > 5 else "")
+            raise click.UsageError(f"several runs begin with {prefix!r}: {ids}; give more of the id") from None
+        return runs[0]

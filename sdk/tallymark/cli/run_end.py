@@ -1,4 +1,4 @@
-"""`tallymark run finish` and `abort`: the end of a run whose own program does not record it."""
+"""`tallymark run finish` and `abort`: recording the end of a run whose own program does not record it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import completers, options
-from tallymark.cli.client_context import asks, target
+from tallymark.cli.client_context import target, with_client
 from tallymark.cli.options import confirm
 from tallymark.cli.output import Printer
-from tallymark.cli.run_choice import found_run
+from tallymark.cli.run_choice import find_run
 from tallymark.errors import RunFinished
 from tallymark.types.enums import RunState
 
@@ -22,8 +22,8 @@ _name = click.argument("name", metavar="RUN", shell_complete=completers.runs)
 
 
 def _unfinished(client: Client, name: str) -> Run:
-    """Return the run, which must still run or be lost. Raises RunFinished, RunNotFound."""
-    run = found_run(client, name)
+    """Return the run if it is running or lost. Raises RunFinished, RunNotFound."""
+    run = find_run(client, name)
     if run.state in {RunState.SUCCEEDED, RunState.FAILED}:
         why = f" ({run.error})" if run.error else ""
         raise RunFinished(f"run {run.id} is finished as {run.state}{why}; how a run ended is not changed any more")
@@ -33,7 +33,7 @@ def _unfinished(client: Client, name: str) -> Run:
 @click.command
 @_name
 @options.yes
-@asks
+@with_client
 def finish(client: Client, printer: Printer, name: str, yes: bool) -> None:
     """Record that a run has succeeded.
 
@@ -46,13 +46,13 @@ def finish(client: Client, printer: Printer, name: str, yes: bool) -> None:
 
 @click.command
 @_name
-@click.option("--reason", default="", metavar="TEXT", help="Say why; the run has it as its error.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; it becomes the error of the run.")
 @options.yes
-@asks
+@with_client
 def abort(client: Client, printer: Printer, name: str, reason: str, yes: bool) -> None:
     """Record that a run has failed.
 
-    For runs whose own program is gone, or does not count any more; it is not stopped.
+    For runs whose own program is gone, or no longer counts. The program is not stopped.
     """
     run = _unfinished(client, name)
     confirm(f"Record that the run {run.id} ({run.state}) has failed?", agreed=yes)

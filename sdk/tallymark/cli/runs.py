@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import completers, options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.describe import describe_run
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
-from tallymark.cli.run_choice import found_run
+from tallymark.cli.run_choice import find_run
 from tallymark.cli.run_end import abort, finish
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run() -> None:
     """Runs of pipelines.
 
-    A RUN is its id, or a beginning of it that no other run has.
+    A RUN is its id, or a prefix of it that no other run has.
     """
 
 
@@ -41,7 +41,7 @@ for _command in (abort, describe_run, finish):
 @options.at
 @options.limit
 @options.watching
-@asks
+@with_client
 def list_runs(
     client: Client,
     printer: Printer,
@@ -58,27 +58,27 @@ def list_runs(
     if not watching:
         printer.many(islice(found, limit), "no runs" + " of which this is true" * bool(where or reference))
         return
-    from tallymark.cli.history import then_changes
+    from tallymark.cli.history import followed_by_changes
     from tallymark.types.resources import Run
 
-    printer.stream(islice(then_changes(client, found, Run), limit))
+    printer.stream(islice(followed_by_changes(client, found, Run), limit))
 
 
 @run.command("get")
 @click.argument("name", metavar="RUN", shell_complete=completers.runs)
 @options.at
-@asks
+@with_client
 def get_run(client: Client, printer: Printer, name: str, at: int | datetime | None) -> None:
     """Print one run."""
-    printer.one(found_run(client, name, at))
+    printer.one(find_run(client, name, at))
 
 
 @run.command("steps")
 @click.argument("name", metavar="RUN", shell_complete=completers.runs)
 @options.at
 @options.limit
-@asks
+@with_client
 def list_steps(client: Client, printer: Printer, name: str, at: int | datetime | None, limit: int | None) -> None:
     """List the steps of a run in the order in which they were started."""
-    run = found_run(client, name, at)
+    run = find_run(client, name, at)
     printer.many(islice(client.list_steps(run.id, at=at), limit), f"no steps in {run.id}")

@@ -13,7 +13,7 @@ import click
 from tallymark import errors
 from tallymark.cli.client_context import client_of, fail, target
 from tallymark.cli.documents import time_text
-from tallymark.cli.output import Printer, printed
+from tallymark.cli.output import Printer, with_printer
 from tallymark.delivery import spool
 from tallymark.settings import Settings
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @click.command
 @click.option("--dry-run", is_flag=True, help="Send nothing; list what is kept.")
-@click.option("--to", metavar="HOST:PORT", help="Send it there, instead of to the registry for which it was recorded.")
-@click.option("--set-aside", metavar="RUN", help="Send nothing; put aside what is kept of this run, and never send it.")
-@printed
+@click.option("--to", metavar="HOST:PORT", help="Send to this registry, not to that for which it was recorded.")
+@click.option("--set-aside", metavar="RUN", help="Send nothing; set aside what is kept of this run, and never send it.")
+@with_printer
 def sync(printer: Printer, *, dry_run: bool, to: str | None, set_aside: str | None) -> None:
-    """Send what runs have recorded while the registry was away, or offline.
+    """Send what runs recorded offline, or while the registry could not be reached.
 
-    What they record is kept in the spool (TALLYMARK_SPOOL), with TALLYMARK_MODE=offline all of it. It is sent to the
-    registry for which it was recorded, the oldest first: with --url or --project only what was recorded for these. What
-    could not be read, or whose version was refused, is put aside in the spool, and is not removed. A run that cannot be
-    sent, such as one whose artifacts' store is away, is kept and reported, and the others are sent.
+    Such records are kept in the spool (TALLYMARK_SPOOL). They are sent to the registry for which they were recorded,
+    the oldest first. If --url or --project is given, only those that were recorded for it are sent. Records that cannot
+    be read, or whose version is refused, are set aside in the spool, not removed. A run that cannot be sent, for
+    example because the store of its artifacts cannot be reached, is kept and reported, and the others are sent.
     """
     syncing = _Syncing(target().settings(), to)
     if set_aside is not None:
@@ -50,63 +50,63 @@ def sync(printer: Printer, *, dry_run: bool, to: str | None, set_aside: str | No
 
 
 class _Syncing:
-    """Sends journals of the spool, and remembers what went wrong."""
+    """Sends the journals of the spool, and collects errors."""
 
     def __init__(self, settings: Settings, to: str | None) -> None:
         self._settings = settings
         self._to = to
-        # Why a registry cannot be reached, by url and project.
-        self._away: dict[tuple[str, str], errors.TallymarkError] = {}
+        # The errors of registries that cannot be reached, by URL and project.
+        self._unreachable: dict[tuple[str, str], errors.TallymarkError] = {}
         self.messages: list[str] = []
 
     @property
     def error(self) -> errors.TallymarkError | None:
-        """Why a registry could not be reached, None if all could."""
-        return next(iter(self._away.values()), None)
+        """The error of a registry that could not be reached, None if all could."""
+        return next(iter(self._unreachable.values()), None)
 
     def kept(self) -> Iterator[JournalSummary]:
-        """What is kept for the registries that are meant, the oldest first."""
-        asked = target()
+        """Yield the journals for the registries that are meant, the oldest first."""
+        given = target()
         for path in spool.journals(self._settings.spool):
             try:
                 kept = spool.summary_of(path)
             except FileNotFoundError:
-                continue  # delivered in this moment
+                continue  # another process has just delivered it
             except (spool.UnreadableJournal, OSError) as error:
                 self._cannot_read(path, error)
                 continue
             header = kept.header
-            if (asked.url in (None, header.url)) and (asked.project in (None, header.project)):
+            if (given.url in (None, header.url)) and (given.project in (None, header.project)):
                 yield kept
 
     def _cannot_read(self, path: Path, error: Exception) -> None:
         self.messages.append(str(error))
         if path.parent.name != spool.QUARANTINE:
             try:
-                spool.claim(path)  # which puts aside what it cannot read
+                spool.claim(path)  # sets a journal aside that it cannot read
             except (spool.UnreadableJournal, OSError):
                 return
 
     def state(self, kept: JournalSummary) -> str:
-        """What is going on with a journal."""
+        """Return the state of a journal."""
         if kept.path.parent.name == spool.QUARANTINE:
             return "put aside"
         return "in use" if spool.is_held(kept.path) else "kept"
 
     def row(self, kept: JournalSummary, state: str) -> dict[str, Any]:
-        """The row of a table."""
-        moment = datetime.fromtimestamp(kept.oldest / 1e6, UTC) if kept.oldest else None
+        """Return the row of a journal."""
+        oldest = datetime.fromtimestamp(kept.oldest / 1e6, UTC) if kept.oldest else None
         return {
             "run": kept.header.run,
             "state": state,
             "records": kept.records,
-            "since": "" if moment is None else time_text(moment.replace(microsecond=0)),
+            "since": "" if oldest is None else time_text(oldest.replace(microsecond=0)),
             "bytes": kept.size,
             "registry": f"{self._to or kept.header.url}/{kept.header.project}",
         }
 
     def set_aside(self, run: str) -> Iterator[dict[str, Any]]:
-        """Put aside the journals of the run; a row for each. What a living process records is left to it."""
+        """Set aside the journals of the run, and yield a row for each. A journal in use is left to its process."""
         found = [kept for kept in self.kept() if kept.header.run == run and kept.path.parent.name != spool.QUARANTINE]
         if not found:
             self.messages.append(f"nothing is kept of run {run!r}; `tallymark sync --dry-run` lists what is")
@@ -119,14 +119,14 @@ class _Syncing:
             yield self.row(kept, "in use" if claimed is None else "put aside")
 
     def send(self) -> Iterator[dict[str, Any]]:
-        """Send everything; a row for each journal as it is done."""
+        """Send all journals, and yield a row for each once it is done."""
         from tallymark.delivery.sender import is_of_registry
 
         for kept in self.kept():
             registry = (self._to or kept.header.url, kept.header.project)
             if kept.path.parent.name == spool.QUARANTINE:
                 continue
-            if registry in self._away:
+            if registry in self._unreachable:
                 yield self.row(kept, "kept")
                 continue
             try:
@@ -137,9 +137,9 @@ class _Syncing:
                 state = "kept"
             except errors.TallymarkError as error:
                 if is_of_registry(error):
-                    self._away[registry] = error
+                    self._unreachable[registry] = error
                 else:
-                    self.messages.append(_is_kept(kept.header, error))
+                    self.messages.append(_kept_message(kept.header, error))
                 state = "kept"
             except OSError as error:
                 self.messages.append(f"{kept.path}: {error}")
@@ -183,16 +183,16 @@ class _Syncing:
                 continue
             try:
                 self._sent(claimed, spool.summary_of(other))
-            except errors.StoreUnavailable as error:  # the run has its end all the same
-                self.messages.append(_is_kept(header, error))
+            except errors.StoreUnavailable as error:  # the run is finished all the same
+                self.messages.append(_kept_message(header, error))
 
 
-def _is_kept(header: Header, error: errors.TallymarkError) -> str:
+def _kept_message(header: Header, error: errors.TallymarkError) -> str:
     return f"run {header.run} is kept: {error}; `tallymark sync --set-aside {header.run}` gives it up"
 
 
 def _progress(kept: JournalSummary) -> Any:
-    """A bar on the terminal, for as long as the journal is sent."""
+    """Return a progress bar for the sending of a journal, hidden without a terminal."""
     return click.progressbar(
         length=kept.records, label=f"sending {kept.header.run}", file=sys.stderr, hidden=not sys.stderr.isatty()
     )

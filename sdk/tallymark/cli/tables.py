@@ -1,4 +1,4 @@
-"""Rows with titles: aligned and fitted to its width on a terminal, with a tab between cells for a program."""
+"""Tables: aligned and fitted to the width of a terminal, or with tabs between cells for programs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import click
 
 from tallymark.cli.terminal import coloured, columns_of, is_coloured, width_of_terminal
 
-# Rows that are aligned with each other before they are printed: a screen or more, and little to wait for.
+# The rows that are aligned with each other before they are printed: more than a screen, and little to wait for.
 _BATCH = 500
-# Columns of words that must be read whole.
-_WHOLE = frozenset({"KIND", "STAGE", "STATE", "RUN_STATE"})
+# Columns that are never cut.
+_NEVER_CUT = frozenset({"KIND", "STAGE", "STATE", "RUN_STATE"})
 _GAP = 2
-# A cell is cut down to so much at least, and to its title: less says nothing.
-_LEAST = 7
+# The least width to which a cell is cut, if its title is not wider.
+_MIN_WIDTH = 7
 
 
 class Table:
-    """Prints rows under their titles."""
+    """Prints rows under the titles of their columns."""
 
     def __init__(self, *, wide: bool, headers: bool, columns: tuple[str, ...] = ()) -> None:
         self._wide = wide
@@ -30,18 +30,18 @@ class Table:
         self._chosen = columns
         self._room = width_of_terminal()
         self._coloured = is_coloured()
-        self._more = "…" if "utf" in (sys.stdout.encoding or "").lower() else "~"
+        self._ellipsis = "…" if "utf" in (sys.stdout.encoding or "").lower() else "~"
         self._widths: list[int] = []
 
     def print(self, items: Iterator[Any], *, streaming: bool) -> None:
-        """Print the items: as they come when streaming, else a screen or more at once."""
+        """Print the items: each as it arrives when streaming, else in batches that are aligned."""
         from tallymark.cli.columns import row, text
 
-        written = self._moments(streaming=streaming)
+        format_time = self._time_format(streaming=streaming)
         while rows := [
             row(item, wide=self._wide, chosen=self._chosen) for item in islice(items, 1 if streaming else _BATCH)
         ]:
-            lines = [[text(value, written) for value in cells.values()] for cells in rows]
+            lines = [[text(value, format_time) for value in cells.values()] for cells in rows]
             titles = list(rows[0])
             if self._headers:
                 lines.insert(0, titles)
@@ -50,8 +50,8 @@ class Table:
             for line in lines:
                 click.echo(self._line(line), color=self._coloured)
 
-    def _moments(self, *, streaming: bool) -> Callable[[datetime], str]:
-        """How moments are written: UTC for programs; for people their age, or local where it would not stay true."""
+    def _time_format(self, *, streaming: bool) -> Callable[[datetime], str]:
+        """Return how to print times: in UTC for programs; for people as ages, or as local times when streaming."""
         from tallymark.cli import columns, times
 
         if self._room is None:
@@ -59,18 +59,18 @@ class Table:
         return times.local if self._wide or streaming else times.age
 
     def _fit(self, lines: list[list[str]], titles: list[str]) -> None:
-        """Set the widths: columns only become wider, so that batches stay in line where they can.
+        """Set the widths of the columns. They only grow, so that batches stay aligned if possible.
 
-        Where the terminal has no room for all, the widest of those columns that may be cut give way.
+        If the terminal is too narrow, the widest of the columns that may be cut are narrowed.
         """
         widths = self._widths or [0] * len(lines[0])
         widths = [
             max(width, *map(columns_of, cells)) for width, cells in zip(widths, zip(*lines, strict=True), strict=True)
         ]
         if self._room is not None and not self._wide:
-            least = [max(_LEAST, columns_of(title)) for title in titles]
-            for places in _yielding(titles):
-                _narrow(widths, places, least, self._room)
+            minimums = [max(_MIN_WIDTH, columns_of(title)) for title in titles]
+            for indexes in _columns_to_cut(titles):
+                _narrow(widths, indexes, minimums, self._room)
         self._widths = widths
 
     def _line(self, line: list[str]) -> str:
@@ -86,23 +86,25 @@ class Table:
             return cell
         while columns_of(cell) > width - 1:
             cell = cell[:-1]
-        return cell + self._more
+        return cell + self._ellipsis
 
 
-def _yielding(titles: list[str]) -> list[list[int]]:
-    """Return the columns that may be cut, in the order in which they are: ids of runs, which are found by a beginning.
+def _columns_to_cut(titles: list[str]) -> list[list[int]]:
+    """Return the indexes of columns that may be cut, grouped in the order in which they are cut.
 
-    What other rows are called by is never cut, and what runs are called by only at last.
+    Ids of runs come first, since a prefix is enough to find a run. The first column has the names of the rows: it is
+    cut last if these are runs, and else never.
     """
-    runs = [place for place, title in enumerate(titles) if title == "RUN"]
-    others = [place for place, title in enumerate(titles) if place and title not in {*_WHOLE, "RUN"}]
-    return [[place for place in runs if place], others, [place for place in runs if not place]]
+    runs = [index for index, title in enumerate(titles) if title == "RUN"]
+    others = [index for index, title in enumerate(titles) if index and title not in {*_NEVER_CUT, "RUN"}]
+    return [[index for index in runs if index], others, [index for index in runs if not index]]
 
 
-def _narrow(widths: list[int], places: list[int], least: list[int], room: int) -> None:
-    """Narrow the widest of these columns until all have room, or none of them can be cut further."""
+def _narrow(widths: list[int], indexes: list[int], minimums: list[int], room: int) -> None:
+    """Narrow the widest of these columns until all fit, or none of them can be cut further."""
     while sum(widths) + _GAP * (len(widths) - 1) > room:
-        widest = max((place for place in places if widths[place] > least[place]), key=widths.__getitem__, default=None)
+        candidates = (index for index in indexes if widths[index] > minimums[index])
+        widest = max(candidates, key=widths.__getitem__, default=None)
         if widest is None:
             return
         widths[widest] -= 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
 from tallymark.errors import Conflict
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tallymark.client.blocking import Client
     from tallymark.types.resources import ModelInfo, ModelVersion
 
-# How often tags are read again because somebody else changed them in between.
+# The number of attempts, since another client may change the tags between reading and writing.
 _ATTEMPTS = 5
 _tags = click.argument("tags", metavar="TAG...", nargs=-1, required=True)
 
@@ -34,32 +34,32 @@ def tag() -> None:
 @tag.command("set")
 @options.reference
 @_tags
-@asks
+@with_client
 def set_tags(client: Client, printer: Printer, reference: str, tags: tuple[str, ...]) -> None:
     """Add tags to a model or to a version."""
-    printer.one(changed(client, reference, lambda present: present | set(tags)))
+    printer.one(change_tags(client, reference, lambda present: present | set(tags)))
 
 
 @tag.command("unset")
 @options.reference
 @_tags
-@asks
+@with_client
 def unset_tags(client: Client, printer: Printer, reference: str, tags: tuple[str, ...]) -> None:
-    """Take tags of a model or of a version away. One that is not there is no error."""
-    printer.one(changed(client, reference, lambda present: present - set(tags)))
+    """Remove tags of a model or of a version. A missing tag is not an error."""
+    printer.one(change_tags(client, reference, lambda present: present - set(tags)))
 
 
-def changed(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
-    """The model or the version with other tags, and nobody else's tags lost; Conflict if others go on and on."""
+def change_tags(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
+    """Change the tags of a model or a version, without losing changes of others. Raises Conflict after 5 attempts."""
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _change(client, reference, change)
+            return _try_change(client, reference, change)
         except Conflict:
             continue
-    return _change(client, reference, change)
+    return _try_change(client, reference, change)
 
 
-def _change(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
+def _try_change(client: Client, reference: str, change: Callable[[set[str]], set[str]]) -> ModelInfo | ModelVersion:
     if means_version(reference):
         version = client.get_version(reference)
         return client.update_version(version.resource_name, tags=sorted(change(set(version.tags))), etag=version.etag)

@@ -1,4 +1,4 @@
-"""Whether a command works on a file or asks a service, for those commands that can do either."""
+"""The choice between a file and a service, for commands that work on either."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ db = click.option(
 )
 
 
-def asks_a_service() -> bool:
-    """Whether `--url` was given before the command. TALLYMARK_URL alone does not turn anybody away from a file."""
-    asked = target()
-    if asked.url is None:
-        if asked != Target():
+def uses_service() -> bool:
+    """Return whether `--url` was given before the command. TALLYMARK_URL alone does not choose a service.
+
+    Raises click.UsageError for options that contradict each other.
+    """
+    given = target()
+    if given.url is None:
+        if given != Target():
             raise click.UsageError(
-                "--project and --timeout before this command go with --url; without it, a file is meant"
+                "--project, --timeout and --context before this command need --url; without it, the command works on"
+                " the file given by --db"
             )
         return False
     if click.get_current_context().get_parameter_source("db") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--url asks a service, and --db names a file: give one of them")
+        raise click.UsageError("--url names a service, and --db a file: give one of them")
     return True

@@ -1,4 +1,4 @@
-"""Moments and spans of time: how they are written on a command line, and how a terminal shows them."""
+"""Parsing of times on the command line, and formatting of times and durations for terminals."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ EXAMPLES = "2h, 3d, yesterday, 2026-01-31 or 2026-01-31T12:00:00Z"
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
-    """Return the moment that the text means: a span before now, a day, or a time, local unless it names its zone.
-
-    Raises ValueError if it is none of these.
-    """
+    """Parse a time: a span before now, a day, or a time, local unless it names its zone. Raises ValueError."""
     now = (now or datetime.now(UTC)).astimezone()
     word = text.strip().lower()
     try:
@@ -27,25 +24,25 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             return datetime(day.year, day.month, day.day).astimezone()
         if _SPAN.fullmatch(word):
             return now - timedelta(seconds=sum(float(count) * _UNITS[unit[0]] for count, unit in _PART.findall(word)))
-        found = datetime.fromisoformat(text.strip())
-        return found if found.tzinfo else found.astimezone()
+        parsed = datetime.fromisoformat(text.strip())
+        return parsed if parsed.tzinfo else parsed.astimezone()
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no time such as {EXAMPLES}") from None
+        raise ValueError(f"{text!r} is not a time such as {EXAMPLES}") from None
 
 
 def local(moment: datetime, *, zone: bool = False) -> str:
-    """Return the moment in the time zone of this machine (TZ), to the second."""
+    """Return the time in the time zone of this machine (TZ), to the second."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}{f' {moment.astimezone():%Z}' if zone else ''}"
 
 
 def age(moment: datetime, now: datetime | None = None) -> str:
-    """Return how long ago the moment was, in its largest unit: `3h ago`."""
+    """Return how long ago the time was, in its largest unit: `3h ago`."""
     seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
     return f"{_largest(seconds)} ago" if seconds >= 0 else f"in {_largest(-seconds)}"
 
 
 def age_in_words(moment: datetime, now: datetime | None = None) -> str:
-    """Return how long ago the moment was, for prose: `3 hours ago`."""
+    """Return how long ago the time was, in words: `3 hours ago`."""
     seconds = abs(((now or datetime.now(UTC)) - moment).total_seconds())
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
@@ -62,7 +59,7 @@ def _largest(seconds: float) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """Return how long something took, in its two largest units: `3m05s`."""
+    """Return a duration in its two largest units: `3m05s`."""
     seconds = max(span.total_seconds(), 0.0)
     if seconds < 10:
         return f"{seconds:.1f}s"

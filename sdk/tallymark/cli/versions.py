@@ -11,12 +11,12 @@ import click
 
 from tallymark import __version__
 from tallymark.cli import options
-from tallymark.cli.client_context import asks
+from tallymark.cli.client_context import with_client
 from tallymark.cli.compare import compare
 from tallymark.cli.delete import delete_version, purge_version, undelete_version
 from tallymark.cli.describe import describe_version
-from tallymark.cli.history import history_since, then_changes
-from tallymark.cli.metadata import PLAIN
+from tallymark.cli.history import followed_by_changes, history_since
+from tallymark.cli.metadata import KEY_VALUE
 from tallymark.cli.nouns import Noun
 from tallymark.cli.output import Printer
 from tallymark.cli.promote import promote, rollback
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def version(context: click.Context) -> None:
     """Versions of models, their stages and their history.
 
-    A REF is MODEL (its latest version), MODEL/NUMBER, MODEL@STAGE, MODEL@ALIAS or MODEL==NAME. Without a command, the
-    version of this program is printed.
+    A REF is MODEL (its latest version), MODEL/NUMBER, MODEL@STAGE, MODEL@ALIAS or MODEL==NAME. Without a command, print
+    the version of this program.
     """
     if context.invoked_subcommand is None:
         click.echo(f"tallymark {__version__}")
@@ -40,8 +40,8 @@ def version(context: click.Context) -> None:
             click.echo("for the versions of a model: tallymark version list MODEL; for more: tallymark help", err=True)
 
 
-_OTHERS = (compare, delete_version, describe_version, promote, purge_version, rollback, undelete_version, wait, watch)
-for _command in _OTHERS:
+_IMPORTED = (compare, delete_version, describe_version, promote, purge_version, rollback, undelete_version, wait, watch)
+for _command in _IMPORTED:
     version.add_command(_command)
 
 
@@ -53,7 +53,7 @@ for _command in _OTHERS:
 @options.show_deleted
 @options.limit
 @options.watching
-@asks
+@with_client
 def list_versions(
     client: Client,
     printer: Printer,
@@ -73,14 +73,14 @@ def list_versions(
         return
     from tallymark.types.resources import ModelVersion
 
-    printer.stream(islice(then_changes(client, found, ModelVersion, model), limit))
+    printer.stream(islice(followed_by_changes(client, found, ModelVersion, model), limit))
 
 
 @version.command("get")
 @options.reference
 @options.show_deleted
 @options.at
-@asks
+@with_client
 def get_version(
     client: Client, printer: Printer, reference: str, show_deleted: bool, at: int | datetime | None
 ) -> None:
@@ -90,19 +90,19 @@ def get_version(
 
 @version.command("create")
 @options.model
-@click.option("--name", default="", help="What to call it beside its number.")
+@click.option("--name", default="", help="A name beside its number.")
 @click.option("--description", default="", metavar="TEXT")
 @options.tags
 @click.option(
     "--metadata",
     "pairs",
-    type=PLAIN,
+    type=KEY_VALUE,
     metavar="KEY=VALUE",
     multiple=True,
-    help="Log this fact. May be given several times.",
+    help="Set this metadata. May be given several times.",
 )
 @options.dry_run
-@asks
+@with_client
 def create_version(
     client: Client,
     printer: Printer,
@@ -114,20 +114,20 @@ def create_version(
     dry_run: bool,
 ) -> None:
     """Create the next version of a model."""
-    made = client.create_version(
+    created = client.create_version(
         model, name, description=description, tags=tags, metadata=dict(pairs), validate_only=dry_run
     )
-    options.tell_trial(dry_run=dry_run)
-    printer.one(made)
+    options.print_dry_run_notice(dry_run=dry_run)
+    printer.one(created)
 
 
 @version.command("update")
 @options.reference
-@click.option("--name", help="What to call it beside its number; empty: by its number alone.")
+@click.option("--name", help="A name beside its number; empty for none.")
 @click.option("--description", metavar="TEXT")
 @options.if_etag
 @options.dry_run
-@asks
+@with_client
 def update_version(
     client: Client,
     printer: Printer,
@@ -143,7 +143,7 @@ def update_version(
             "say what to change, --name or --description; `tallymark tag` and `tallymark metadata` change the rest"
         )
     changed = client.update_version(reference, name=name, description=description, etag=etag, validate_only=dry_run)
-    options.tell_trial(dry_run=dry_run)
+    options.print_dry_run_notice(dry_run=dry_run)
     printer.one(changed)
 
 
@@ -152,7 +152,7 @@ def update_version(
 @options.since
 @options.kinds
 @options.limit
-@asks
+@with_client
 def history(
     client: Client,
     printer: Printer,
@@ -161,7 +161,7 @@ def history(
     kinds: tuple[str, ...],
     limit: int | None,
 ) -> None:
-    """Print what happened to a version, the newest first."""
+    """Print the events of a version, the newest first."""
     found = client.get_version(reference, show_deleted=True)
     events = history_since(client, f"{found.model}/{found.number}", since, kinds)
     printer.many(islice(events, limit), f"no such events of {found.model}/{found.number}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tallymark.cli import options
-from tallymark.cli.client_context import asks, target
+from tallymark.cli.client_context import target, with_client
 from tallymark.cli.output import Printer
 from tallymark.errors import NotFound, Unavailable
 from tallymark.types.enums import Stage
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 @click.command
 @options.reference
 @click.option("--stage", type=click.Choice([stage.value for stage in Stage]), help="Wait until it is in this stage.")
-@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Give up after this; exit code 8.")
-@asks
+@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Stop waiting after this; exit code 8.")
+@with_client
 def wait(client: Client, printer: Printer, reference: str, stage: str | None, timeout: float | None) -> None:
-    """Wait until there is such a version, and print it."""
+    """Wait until such a version exists, and print it."""
     from tallymark.cli.history import within
 
-    # Read before the version is looked for, so that nothing happens unseen in between.
+    # Read the revision before looking for the version, so that no change in between is missed.
     after = client.newest_revision()
     found = _as_awaited(client, reference, stage)
     if found is None:
@@ -69,7 +69,7 @@ def _as_awaited(client: Client, reference: str, stage: str | None) -> ModelVersi
     help="Show only moves into or out of this stage. May be given several times.",
 )
 @options.limit
-@asks
+@with_client
 def watch(
     client: Client,
     printer: Printer,
@@ -79,7 +79,7 @@ def watch(
     stages: tuple[str, ...],
     limit: int | None,
 ) -> None:
-    """Print what happens to a model and its versions, until Ctrl-C."""
+    """Print new events of a model and its versions, until Ctrl-C."""
     from tallymark.cli.history import revision_before
 
     after = revision_before(client, target().settings().project, since)
