@@ -65,7 +65,10 @@ HOMES = {
 
 # The packages that begin with a map of their modules: of the SDK, all.
 MAPPED = [
-    *(f"service/tallymark_server{room}" for room in ("", "/importers", "/storage/log", "/storage/sqlite", "/web")),
+    *(
+        f"service/tallymark_server{room}"
+        for room in ("", "/importers", "/storage/log", "/storage/sql", "/storage/sqlite", "/web")
+    ),
     *sorted(
         path.parent.relative_to(ROOT).as_posix()
         for path in (ROOT / "sdk/tallymark").rglob("__init__.py")

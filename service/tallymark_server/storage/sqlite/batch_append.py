@@ -10,8 +10,8 @@ from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
 from tallymark_server.storage.log.chain import chained, digest_of, salts
 from tallymark_server.storage.log.event_rows import row_of, subject_numbers
+from tallymark_server.storage.sql.projection import project_events
 from tallymark_server.storage.sqlite.bulk_insert import insert
-from tallymark_server.storage.sqlite.projection import project_events
 from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts
 from tallymark_server.storage.sqlite.state_loader import Log
 

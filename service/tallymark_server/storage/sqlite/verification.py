@@ -16,6 +16,7 @@ from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.log.replay import Replay
 from tallymark_server.storage.log.seals import Seal, parse_marks
+from tallymark_server.storage.sql.projection import project_one
 from tallymark_server.storage.sqlite import head_file
 from tallymark_server.storage.sqlite.backup import of_this_schema
 from tallymark_server.storage.sqlite.connection import read_only_uri, unreadable
@@ -23,7 +24,6 @@ from tallymark_server.storage.sqlite.erasures import MARKS, erased, erasure_prob
 from tallymark_server.storage.sqlite.file_lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline_access import check_schema
-from tallymark_server.storage.sqlite.projection import project_one
 from tallymark_server.storage.sqlite.rows import RAW_EVENT
 
 _TABLES = (
