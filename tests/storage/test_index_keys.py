@@ -23,7 +23,7 @@ from tallymark_server.filters import parse, parse_order
 from tallymark_server.storage.contract import Direction, Storage
 from tallymark_server.storage.index_keys import MAX_IDENTITY, fact_key, identity_key
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.index_candidates import looked_up
+from tallymark_server.storage.sql.facts import looked_up
 from tallymark_server.storage.sqlite.migrate import steps
 from tallymark_server.storage.sqlite.verification import verify
 

@@ -11,8 +11,8 @@ MAX_IDENTITY = 255
 NOT_COMPARABLE = "t"
 # All keys of numbers are less than this, and all keys of texts are not.
 AFTER_NUMBERS = "t"
-_SIGN = 1 << 63
 _ALL_BITS = (1 << 64) - 1
+_pack = struct.Struct(">d").pack
 
 
 def identity_key(identity: str) -> str:
@@ -35,7 +35,10 @@ def fact_key(value: str | float) -> str:
         if below > value:
             below = math.nextafter(below, -math.inf)
         rest = value - int(below)
-    # There is one zero.
-    (bits,) = struct.unpack(">Q", struct.pack(">d", below + 0.0))
-    bits = bits ^ _ALL_BITS if bits & _SIGN else bits | _SIGN
-    return f"n{bits:016x}{rest:03x}" if rest else f"n{bits:016x}"
+    if below >= 0:
+        # There is one zero. The opposite has the sign's bit, which puts it after all negative numbers.
+        key = f"n{_pack(-(below + 0.0)).hex()}"
+    else:
+        inverted = int.from_bytes(_pack(below)) ^ _ALL_BITS
+        key = f"n{inverted:016x}"
+    return f"{key}{rest:03x}" if rest else key

@@ -15,6 +15,7 @@ engine          opens the file, and keeps the promises of the contract
 Writing:
 state_loader    what a batch must know, in a few statements
 batch_append    what a batch has decided, in a few statements
+session         changes to tables as statements
 bulk_insert     many rows in few statements
 receipts        what requests were answered with, and for how long that is remembered
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.chain import chained, digest_of, salts
 from tallymark_server.storage.log.event_rows import row_of, subject_numbers
 from tallymark_server.storage.sql.projection import project_events
 from tallymark_server.storage.sqlite.bulk_insert import insert
 from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts
+from tallymark_server.storage.sqlite.session import SqliteSession
 from tallymark_server.storage.sqlite.state_loader import Log
 
 _NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
@@ -33,7 +35,7 @@ def append(
             project = _begin(connection, state)
         rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
         insert(connection, "events", rows)
-        project_events(connection, project, events)
+        run_immediately(project_events(SqliteSession(connection), project, events))
         keep_receipts(connection, project, receipts)
         connection.execute(_PROJECT, (state.revision, state.time, state.last_model_id, last_hash, project))
     keep_answers(connection, project, state, receipts)

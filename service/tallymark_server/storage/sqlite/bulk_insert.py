@@ -12,7 +12,7 @@ from itertools import chain
 _SIZES = (64, 16, 4, 1)
 
 
-def insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+def insert(connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[object]]) -> None:
     """Insert the rows, which have a value for each column of the table."""
     begin = 0
     for size in _SIZES:

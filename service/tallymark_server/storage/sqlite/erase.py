@@ -19,12 +19,14 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Erasure
 from tallymark_server.domain.state import Prospect, State, Subject
 from tallymark_server.storage.codec import decode_version, encode
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.chain import digest_of, salts
 from tallymark_server.storage.log.event_rows import COMMON, OF_MODELS, RUN_CHANGES, event_of, row_of
 from tallymark_server.storage.log.seals import erasure_part
-from tallymark_server.storage.sqlite.index_candidates import write_facts
+from tallymark_server.storage.sql.facts import replace_facts
 from tallymark_server.storage.sqlite.receipts import forget_answers
 from tallymark_server.storage.sqlite.rows import EVENT, listed, none_of, one_of
+from tallymark_server.storage.sqlite.session import SqliteSession
 
 _STRETCH = 1000
 _log = structlog.get_logger()
@@ -211,7 +213,7 @@ def _in_version(connection: sqlite3.Connection, given: dict[str, int], heads: se
     """Bring the tables to what is left of a version."""
     if heads & {"metadata", "tags"}:
         for (image,) in connection.execute(_OWN_IMAGE, given).fetchall():
-            write_facts(connection, given["project"], decode_version(image, ""))
+            run_immediately(replace_facts(SqliteSession(connection), given["project"], decode_version(image, "")))
     for table in ("points", "past_points") if keys else ():
         named = "TRUE" if "" in keys else "metric IN (SELECT value FROM json_each(:keys))"
         connection.execute(

@@ -6,24 +6,20 @@ The filter is still applied to the image of each candidate, so there may be too 
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections.abc import Iterator
 from itertools import islice
 
-from tallymark_server.domain.model import EXCLUSIVE_STAGES, ModelVersion, Uri, Value
+from tallymark_server.domain.model import EXCLUSIVE_STAGES
 from tallymark_server.domain.query import All, AnyOf, Comparator, Comparison, Condition, Kind, Query
 from tallymark_server.storage.index_keys import AFTER_NUMBERS, NOT_COMPARABLE, fact_key
-from tallymark_server.storage.sqlite.bulk_insert import insert
+from tallymark_server.storage.sql.facts import MAX_TEXT, TAGS
 
 # With more candidates than this the filter is applied to one version after the other, which fills a page soon.
 MAX_CANDIDATES = 10_000
 # How much of the log may have passed since the page's revision.
 MAX_BEHIND = 10_000
 
-_TAGS = "tags"
-_TEXT = 255
-_FORGET = "DELETE FROM facts WHERE project = ? AND model = ? AND number = ?"
 _OF_MODEL = "project = ? AND model = ?"
 _FACTS = f"SELECT number FROM facts WHERE {_OF_MODEL} AND key = ?"
 _CHANGED_SINCE = f"SELECT number FROM events INDEXED BY events_of_models WHERE {_OF_MODEL} AND revision > ?"
@@ -36,14 +32,6 @@ _EXACTLY = {
 }
 
 Sql = tuple[str, list[object]]
-
-
-def write_facts(connection: sqlite3.Connection, project: int, version: ModelVersion, *, new: bool = False) -> None:
-    """Write the facts of the version as they are now; a new version has none in the table yet."""
-    if not new:
-        connection.execute(_FORGET, (project, version.model_id, version.number))
-    found_by = dict.fromkeys(_facts(version))
-    insert(connection, "facts", [(project, version.model_id, *fact, version.number) for fact in found_by])
 
 
 def candidates(
@@ -134,30 +122,6 @@ def _in_order(
         yield from (found for (found,) in connection.execute(of_value.format("TRUE"), (*of_fact, value)))
 
 
-def _facts(version: ModelVersion) -> Iterator[tuple[str, str]]:
-    for tag in version.tags:
-        yield _TAGS, fact_key(tag[:_TEXT])
-    for key, value in version.metadata.items():
-        yield f"metadata.{key}", fact_key(looked_up(value))
-
-
-def looked_up(value: Value) -> str | float | int:
-    """Return what a fact of that value is found by; an empty text if it cannot be compared."""
-    match value:
-        case bool():
-            return float(value)
-        case int():
-            return value
-        case float() if math.isfinite(value):
-            return value
-        case str():
-            return value[:_TEXT]
-        case Uri(text):
-            return text[:_TEXT]
-        case _:
-            return ""
-
-
 def _ways(condition: Condition, project: int, model: int) -> Iterator[Sql]:
     """Yield each SELECT that finds everything for which the condition can be true."""
     match condition:
@@ -184,8 +148,8 @@ def _way(comparison: Comparison) -> Sql | None:
         return _fact_way(f"metadata.{comparison.key}", comparator, value)
     if text is None or "*" in text:
         return None
-    if comparison.kind is Kind.LIST and field == _TAGS:
-        return f"{_FACTS} AND value = ?", [_TAGS, fact_key(text[:_TEXT])]
+    if comparison.kind is Kind.LIST and field == TAGS:
+        return f"{_FACTS} AND value = ?", [TAGS, fact_key(text[:MAX_TEXT])]
     exact = comparison.kind is Kind.LIST or comparator is Comparator.EQUAL
     if not exact or field not in _EXACTLY or (field == "stage" and text not in EXCLUSIVE_STAGES):
         return None
@@ -202,7 +166,7 @@ def _fact_way(key: str, comparator: Comparator, value: object) -> Sql | None:
         case None if comparator is not Comparator.UNEQUAL:
             return f"{_FACTS} AND value = '{NOT_COMPARABLE}'", [key]
         case str() if comparator is Comparator.EQUAL and "*" not in value:
-            return f"{_FACTS} AND value = ?", [key, fact_key(value[:_TEXT])]
+            return f"{_FACTS} AND value = ?", [key, fact_key(value[:MAX_TEXT])]
         case bool() | int() | float() if comparator is not Comparator.UNEQUAL:
             sign = "=" if comparator is Comparator.HAS else comparator.value
             return f"{_FACTS} AND value {sign} ? AND value < '{AFTER_NUMBERS}'", [key, fact_key(value)]

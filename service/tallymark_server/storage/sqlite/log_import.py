@@ -14,10 +14,10 @@ from tallymark_server.storage.log.chain import Row
 from tallymark_server.storage.log.importer import LogImporter
 from tallymark_server.storage.log.lines import LineError
 from tallymark_server.storage.log.seals import Seal
-from tallymark_server.storage.sql.projection import project_one
 from tallymark_server.storage.sqlite.erasures import erasure_problems
 from tallymark_server.storage.sqlite.offline_access import changed, revision_of
 from tallymark_server.storage.sqlite.run_states import add_run_states
+from tallymark_server.storage.sqlite.session import project_one
 
 _PROJECT = (
     "INSERT OR REPLACE INTO projects (id, name, log_id) VALUES ((SELECT id FROM projects WHERE name = ?1), ?1, ?2)"

@@ -11,7 +11,7 @@ from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.index_keys import fact_key, identity_key
-from tallymark_server.storage.sqlite.index_candidates import looked_up
+from tallymark_server.storage.sql.facts import looked_up
 from tallymark_server.storage.sqlite.rechain import rechain
 from tallymark_server.storage.sqlite.run_states import add_run_states
 

@@ -16,7 +16,7 @@ from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.log.replay import Replay
 from tallymark_server.storage.log.seals import Seal, parse_marks
-from tallymark_server.storage.sql.projection import project_one
+from tallymark_server.storage.sql.tables import PROJECTION
 from tallymark_server.storage.sqlite import head_file
 from tallymark_server.storage.sqlite.backup import of_this_schema
 from tallymark_server.storage.sqlite.connection import read_only_uri, unreadable
@@ -25,20 +25,8 @@ from tallymark_server.storage.sqlite.file_lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline_access import check_schema
 from tallymark_server.storage.sqlite.rows import RAW_EVENT
+from tallymark_server.storage.sqlite.session import project_one
 
-_TABLES = (
-    "models",
-    "renames",
-    "versions",
-    "aliases",
-    "runs",
-    "run_versions",
-    "run_steps",
-    "artifacts",
-    "points",
-    "past_points",
-    "facts",
-)
 _STRETCH = 1000
 _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"
@@ -172,8 +160,8 @@ def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> FileP
         proof.marks[project.name] = Mark(project.log_id, replay.revision, shown(replay.hash))
     for name in checkpoint.keys() - proof.marks.keys():
         proof.problems.append(Problem(f"project {name}", "the checkpoint has it, and the file has not"))
-    for table in _TABLES:
-        proof.problems += _against_table(scratch, table)
+    for table in PROJECTION:
+        proof.problems += _against_table(scratch, table.name)
     return proof
 
 
@@ -202,8 +190,8 @@ def _project_problems(
     project = _project(scratch, project.name)
     yield from _log_problems(scratch, project, replay, mark)
     yield from _against_receipts(scratch, project)
-    for table in _TABLES:
-        yield from _against_table(scratch, table, project.id)
+    for table in PROJECTION:
+        yield from _against_table(scratch, table.name, project.id)
 
 
 def _file_problems(scratch: sqlite3.Connection) -> Iterator[Problem]:

@@ -1,0 +1,77 @@
+"""Changes to tables as statements of SQLite, which are done at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import cache
+
+from tallymark_server.domain.events import Event
+from tallymark_server.storage.immediate import run_immediately
+from tallymark_server.storage.log.replay import ImpossibleEventError
+from tallymark_server.storage.sql.projection import project_events
+from tallymark_server.storage.sql.session import Rows, Session
+from tallymark_server.storage.sql.tables import Table
+from tallymark_server.storage.sqlite.bulk_insert import insert
+
+
+class SqliteSession(Session):
+    """The tables of this connection. Its methods never wait."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def insert(self, table: Table, rows: Rows) -> None:
+        insert(self._connection, table.name, rows)
+
+    async def upsert(self, table: Table, rows: Rows) -> None:
+        self._connection.executemany(_upsert(table), rows)
+
+    async def patch(self, table: Table, changed: tuple[str, ...], where: tuple[str, ...], rows: Rows) -> None:
+        self._connection.executemany(_patch(table, changed, where), rows)
+
+    async def patch_if_found(
+        self, table: Table, changed: tuple[str, ...], where: tuple[str, ...], row: Sequence[object]
+    ) -> bool:
+        return self._connection.execute(_patch(table, changed, where), tuple(row)).rowcount > 0
+
+    async def remove(self, table: Table, where: tuple[str, ...], rows: Rows) -> None:
+        self._connection.executemany(_remove(table, where), rows)
+
+    async def copy(self, source: Table, target: Table, added: str, where: tuple[str, ...], rows: Rows) -> None:
+        self._connection.executemany(_copy(source, target, added, where), rows)
+
+
+def project_one(connection: sqlite3.Connection, project: int, event: Event) -> None:
+    """Bring the tables to the state after one event of a replay. Raise ImpossibleEventError if they do not allow it."""
+    try:
+        run_immediately(project_events(SqliteSession(connection), project, [event]))
+    except sqlite3.IntegrityError as error:
+        raise ImpossibleEventError(str(error)) from None
+
+
+@cache
+def _upsert(table: Table) -> str:
+    return f"INSERT OR REPLACE INTO {table.name} VALUES ({', '.join('?' * len(table.columns))})"
+
+
+@cache
+def _patch(table: Table, changed: tuple[str, ...], where: tuple[str, ...]) -> str:
+    return f"UPDATE {table.name} SET {', '.join(f'{each} = ?' for each in changed)} WHERE {_has(where)}"
+
+
+@cache
+def _remove(table: Table, where: tuple[str, ...]) -> str:
+    return f"DELETE FROM {table.name} WHERE {_has(where)}"
+
+
+@cache
+def _copy(source: Table, target: Table, added: str, where: tuple[str, ...]) -> str:
+    columns = ", ".join("?" if column == added else column for column in target.columns)
+    return f"INSERT INTO {target.name} SELECT {columns} FROM {source.name} WHERE {_has(where)}"
+
+
+def _has(where: tuple[str, ...]) -> str:
+    return " AND ".join(f"{column} = ?" for column in where)
