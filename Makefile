@@ -1,17 +1,17 @@
-# Everything a developer does here, one command each. `make` alone lists them.
+# The commands for developers. `make` alone lists them.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-# A server that is started again and again, by tests and benches, must not be compiled each time.
+# Tests and benches start servers again and again; without bytecode each start would compile the modules.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo serve test soak screenshots check check-code check-contract check-project bench bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
 
-help: ## tell the commands
+help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
-setup: .venv/.ready ## create the environment in .venv (every other command does it by itself)
+setup: .venv/.ready ## create the environment in .venv (the other commands do so when they need it)
 
-# What is installed here is pinned with its hash; `make lock` changes the pins.
+# Every dependency is pinned with its hash; `make lock` changes the pins.
 INSTALL := pip install --quiet --disable-pip-version-check
 .venv/.ready: pyproject.toml .ci/requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tallymark needs Python 3.11 or newer; name one with PYTHON=...")'
@@ -21,14 +21,14 @@ INSTALL := pip install --quiet --disable-pip-version-check
 	$(BIN)/$(INSTALL) --no-deps --editable .
 	@touch $@
 
-# Tools whose libraries would get in the way of the service have an environment of their own.
+# Tools whose dependencies conflict with those of the service have their own environments.
 .cache/%/.ready: .ci/requirements/%.txt
 	@$(PYTHON) -m venv --clear .cache/$*
 	@.cache/$*/bin/$(INSTALL) --upgrade 'pip>=25.1'
 	@.cache/$*/bin/$(INSTALL) --require-hashes --requirement $<
 	@touch $@
 
-demo: setup ## start a server, train a model several times through the decorators, promote the best, print the versions; OPTIONS=--keep leaves the server and its dashboard running
+demo: setup ## start a server, train a model several times, promote the best version, print all versions; OPTIONS=--keep keeps the server and its dashboard running
 	@PYTHONPATH=tests $(BIN)/python -m demo $(OPTIONS)
 
 serve: setup ## run the service on ./tallymark.db until Ctrl-C
@@ -37,7 +37,7 @@ serve: setup ## run the service on ./tallymark.db until Ctrl-C
 test: setup ## run the whole test suite
 	$(BIN)/pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-soak: setup ## the long tests: a plain model of the rules over many thousand commands, 200 rounds of faults, every answer of many clients against the log, 1,000 losses of power
+soak: setup ## run the long tests: thousands of random commands against a reference model, 200 rounds of faults, a consistency check of 20,000 requests, 1,000 losses of power
 	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 \
 		tests/journeys/test_state_machine.py tests/domain/test_batches.py
 	TALLYMARK_TEST_ROUNDS=$(or $(ROUNDS),200) TALLYMARK_TEST_REPORT=.cache/soak $(BIN)/pytest tests/journeys/test_exactly_once.py
@@ -47,59 +47,59 @@ soak: setup ## the long tests: a plain model of the rules over many thousand com
 	@cat .cache/soak/exactly-once.txt .cache/soak/consistency.txt
 	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json --consistency .cache/soak/consistency.json > .cache/soak/report.md
 
-screenshots: setup ## make the pictures of the dashboard that README shows
+screenshots: setup ## take the screenshots of the dashboard for README.md
 	TALLYMARK_TEST_PICTURES=tests/web/pictures $(BIN)/pytest tests/web/test_screenshots.py
 
-check: check-code check-contract check-project docs ## run every check but the tests: the three below, and make docs
+check: check-code check-contract check-project docs ## run every check except the tests: the three below, and make docs
 
-check-code: setup .cache/imports/.ready ## check format, lint, types and the layers of imports
+check-code: setup .cache/imports/.ready ## check formatting, lint rules, types and import layers
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PYTHONPATH=sdk:service .cache/imports/bin/lint-imports
 
-check-contract: setup ## check the contract, that it serves programs of the last release, and that the stubs and the table of reasons are up to date
+check-contract: setup ## lint the contract, compare it with the last release, and check that the stubs and the table of reasons are up to date
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/python protos/breaking.py
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python protos/reasons.py --check
 
-check-project: setup ## check spelling, the workflows, that the pins fit pyproject.toml, and the figures in the README
+check-project: setup ## check spelling, the workflows, the pinned dependencies and the figures in README.md
 	$(BIN)/codespell
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/python .ci/lock.py --check
 	PYTHONPATH=tests $(BIN)/python -m bench.report --check
 
-bench: setup ## measure speed as ratios to a bare gRPC echo, in one run; OPTIONS=--quick in under three minutes
+bench: setup ## measure creates, reads and the SDK against a bare gRPC echo; OPTIONS=--quick takes under three minutes
 	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
 
-bench-growth: setup ## measure what becomes slower with 1,000, 100,000 and 1,000,000 versions
+bench-growth: setup ## measure requests and memory with 1,000, 100,000 and 1,000,000 versions
 	@PYTHONPATH=tests $(BIN)/python -m bench.growth $(OPTIONS)
 
-bench-peers: setup ## the same work for Tallymark, for MLflow and for ZenML, side by side
+bench-peers: setup ## measure the same work with Tallymark, MLflow and ZenML
 	@PYTHONPATH=tests $(BIN)/python -m bench.peers $(OPTIONS)
 
-bench-dashboard: setup ## measure pages over 100,000 versions, and creates beside 500 open pages
+bench-dashboard: setup ## measure pages over 100,000 versions, and creates while 500 pages are open
 	@PYTHONPATH=tests $(BIN)/python -m bench.dashboard $(OPTIONS)
 
-bench-import: setup ## import 100,000 versions with 1,000,000 points from MLflow, in bounded memory
+bench-import: setup ## measure the time and memory to import 100,000 versions with 1,000,000 points from MLflow
 	@PYTHONPATH=tests $(BIN)/python -m bench.importing $(OPTIONS)
 
-bench-hostile: setup ## attack a server in every way that tests/attacks knows, and bound what a small get, memory and a stop suffer
+bench-hostile: setup ## run every attack of tests/attacks against a server, and check latency, memory and shutdown time
 	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(OPTIONS)
 
 protos: setup ## generate the stubs in sdk/ and the table of reasons in protos/README.md from the contract
 	$(BIN)/python protos/generate.py
 	$(BIN)/python protos/reasons.py
 
-# Where the documentation is written.
+# The folder in which the documentation is built.
 SITE ?= build/docs
 
 docs: .cache/docs/.ready ## build the documentation in build/docs, and check its links
 	PYTHONPATH=sdk .cache/docs/bin/python docs/assemble.py .cache/docs/pages
 	PYTHONPATH=sdk:docs .cache/docs/bin/sphinx-build -c docs -d .cache/docs/state --fail-on-warning --quiet .cache/docs/pages $(SITE)
 
-# Where the packages are written.
+# The folder in which the packages are built.
 DIST ?= dist
 
 build: .cache/release/.ready ## build the source distribution and the wheel in dist/, and check that the wheel installs and runs
@@ -112,11 +112,11 @@ build: .cache/release/.ready ## build the source distribution and the wheel in d
 	.cache/release/bin/pip --python .cache/wheel check
 	.cache/wheel/bin/tallymark --version
 
-sbom: build ## build, and list in dist/ what an installation of the service consists of (CycloneDX)
+sbom: build ## build, and write the components of an installed service to dist/ (CycloneDX)
 	.cache/release/bin/cyclonedx-py environment --output-reproducible --output-file $(DIST)/tallymark.cdx.json .cache/wheel/bin/python
 
-lock: .cache/release/.ready ## pin the dependencies with their hashes; OPTIONS=--upgrade to the newest versions that are allowed
+lock: .cache/release/.ready ## pin the dependencies with their hashes; OPTIONS=--upgrade takes the newest allowed versions
 	.cache/release/bin/python .ci/lock.py $(OPTIONS)
 
-clean: ## remove the environment and everything made by it
+clean: ## remove the environments and all generated files
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

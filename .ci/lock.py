@@ -1,4 +1,4 @@
-"""Pin what is installed, each file with its hash, or check that the pins fit pyproject.toml.
+"""Pin the dependencies with their hashes, or check that the pins fit pyproject.toml.
 
     python .ci/lock.py [--upgrade | --check] [--root FOLDER]
 
@@ -23,7 +23,7 @@ FOLDER = Path(".ci/requirements")
 
 
 class Lock(NamedTuple):
-    """What a file of pins is for: some extras of the package, with what it always needs, or a group of tools."""
+    """What a file of pins installs: the package with some extras, a dependency group, or both."""
 
     extras: tuple[str, ...] = ()
     group: str = ""
@@ -54,7 +54,7 @@ def write(root: Path, name: str, lock: Lock, *, upgrade: bool) -> None:
 
 
 def requirements(project: dict[str, Any], lock: Lock) -> list[Requirement]:
-    """Return what pyproject.toml asks for."""
+    """Return the requirements of pyproject.toml that the lock covers."""
     about, groups = project["project"], project["dependency-groups"]
 
     def expanded(group: str) -> list[str]:
@@ -67,8 +67,8 @@ def requirements(project: dict[str, Any], lock: Lock) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-def problems(asked: list[Requirement], pins: str) -> list[str]:
-    """Return each reason why the pins do not fit."""
+def problems(required: list[Requirement], pins: str) -> list[str]:
+    """Return a sentence for each difference between the requirements and the pins."""
     versions: dict[str, set[str]] = {}
     direct, found = set(), []
     for pin in PIN.finditer(pins):
@@ -78,7 +78,7 @@ def problems(asked: list[Requirement], pins: str) -> list[str]:
             direct.add(name)
         if not re.search(r"^ +--hash=sha256:\w", pin["rest"], re.MULTILINE):
             found.append(f"{name} has no hash")
-    for requirement in asked:
+    for requirement in required:
         name = canonicalize_name(requirement.name)
         if name not in versions:
             found.append(f"{name} is not pinned")
@@ -87,8 +87,8 @@ def problems(asked: list[Requirement], pins: str) -> list[str]:
             for version in sorted(versions.get(name, ()))
             if not requirement.specifier.contains(version, prereleases=True)
         ]
-    known = {canonicalize_name(requirement.name) for requirement in asked}
-    return found + [f"{name} is no longer asked for" for name in sorted(direct - known)]
+    known = {canonicalize_name(requirement.name) for requirement in required}
+    return found + [f"{name} is no longer required" for name in sorted(direct - known)]
 
 
 def check(root: Path) -> None:

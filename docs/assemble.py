@@ -1,9 +1,9 @@
-"""Write the pages of the documentation from the guides, which lie beside what they describe, and from the contract.
+"""Write the pages of the documentation from the guides in the repository and from the contract.
 
     python docs/assemble.py FOLDER
 
-Links between guides become links between pages, pictures are copied, and every other file of the repository is linked
-where it is published. A link that leads nowhere is an error.
+Links between guides become links between pages, pictures are copied, and links to other files of the repository become
+links to GitHub. A broken link is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import reference
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = "https://github.com/tallymark/tallymark"
 
-# The guides, and the names of their pages, in the order of the site.
+# The guides and the names of their pages, in the order of the site.
 GUIDES = {
     "README.md": "index",
     "sdk/README.md": "sdk",
@@ -40,16 +40,16 @@ CHAPTERS = {
     "Project": ["changes", "security", "performance", "contributing", "tests", "releasing"],
 }
 
-# The folder whose files are published as they are.
-PUBLISHED = "published"
+# The folder whose files Sphinx copies unchanged.
+STATIC = "published"
 
 _FENCE = re.compile(r"(^```.*?^```[ ]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<before>\]\(|(?:src|srcset|href)=\")(?P<target>[^)\"\s]+)(?P<after>[)\"])")
 _PICTURES = {".svg", ".png"}
 
 
-def moved(guide: str, folder: Path) -> str:
-    """Return the text of a guide with links that work on its page."""
+def relinked(guide: str, folder: Path) -> str:
+    """Return the text of a guide with its links changed to those of the site, and copy its pictures."""
 
     def link(match: re.Match[str]) -> str:
         target, hash_, anchor = match["target"].partition("#")
@@ -64,38 +64,38 @@ def moved(guide: str, folder: Path) -> str:
             place = f"{GUIDES[path]}.md"
         elif Path(path).suffix in _PICTURES:
             place = f"pictures/{Path(path).name}"
-            (folder / PUBLISHED / "pictures").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / path, folder / PUBLISHED / place)
-            # What is HTML in a guide stays as it is, so its address is that of the published file.
-            place = f"{PUBLISHED}/{place}" if match["before"] == "](" else place
+            (folder / STATIC / "pictures").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, folder / STATIC / place)
+            # Sphinx does not rewrite HTML in a guide, so its links are relative to the copied file.
+            place = f"{STATIC}/{place}" if match["before"] == "](" else place
         else:
             place = f"{REPOSITORY}/blob/main/{path}"
         return f"{match['before']}{place}{hash_}{anchor}{match['after']}"
 
     parts = _FENCE.split((ROOT / guide).read_text())
-    # What the pattern captures, which is code, has the odd places.
+    # The pattern captures code, so code is at the odd indexes.
     return "".join(part if place % 2 else _LINK.sub(link, part) for place, part in enumerate(parts))
 
 
-def tree(pages: list[str], caption: str) -> str:
-    """Return a list of pages for the side of every page."""
+def toctree(pages: list[str], caption: str) -> str:
+    """Return the directive that lists pages in the sidebar."""
     return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
 
 
 def assemble(folder: Path) -> None:
-    """Write every page into the folder, which is removed first."""
+    """Remove the folder, and write every page into it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for guide, page in GUIDES.items():
         if (ROOT / guide).exists():
-            (folder / f"{page}.md").write_text(moved(guide, folder))
+            (folder / f"{page}.md").write_text(relinked(guide, folder))
     for page, text in reference.PAGES.items():
         (folder / f"{page}.md").write_text(text)
     (folder / "contract.md").write_text(contract.page())
     written = {path.stem for path in folder.glob("*.md")}
     with (folder / "index.md").open("a") as index:
         for caption, pages in CHAPTERS.items():
-            index.write(tree([page for page in pages if page in written], caption))
+            index.write(toctree([page for page in pages if page in written], caption))
 
 
 if __name__ == "__main__":

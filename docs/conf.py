@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assemble import PUBLISHED
+from assemble import STATIC
 from docstrings import process
 from names import resolve
 from sphinx.application import Sphinx
@@ -19,11 +19,11 @@ html_title = f"Tallymark {release}"
 html_copy_source = False
 html_show_sourcelink = False
 
-# The guides are also read in the repository, so they use what both know.
+# The guides are also read on GitHub, so they use only what both understand.
 myst_heading_anchors = 4
 myst_url_schemes = ["http", "https", "mailto"]
 
-# A name in backquotes leads to its description, where there is one.
+# A name in backquotes links to its description, if there is one.
 default_role = "py:obj"
 add_module_names = False
 autodoc_member_order = "bysource"
@@ -36,7 +36,7 @@ python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 
 
-# Every type in a signature is described, but for those of Python and pytest, type variables, and what only we create.
+# Every type in a signature must be described, except those of Python and pytest, type variables and internal types.
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", ".*"),  # a word in backquotes may be anything
@@ -49,7 +49,7 @@ nitpick_ignore_regex = [
 
 
 def setup(app: Sphinx) -> None:
-    """Read docstrings as editors show them, and lead every public name to where users import it from."""
+    """Convert docstrings to reStructuredText, and link public names by the path from which users import them."""
     app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon
     app.connect("missing-reference", resolve)
-    app.config.html_extra_path = [str(app.srcdir / PUBLISHED)]
+    app.config.html_extra_path = [str(app.srcdir / STATIC)]

@@ -26,24 +26,24 @@ Every method, message and enumeration of `tallymark.v1`, as the comments of
 [the guide to the API](api.md).
 """
 
-# The numbers of the fields in the messages that describe a file, which make up the address of a comment.
+# The field numbers of descriptor.proto that make up the path of a comment in SourceCodeInfo.
 MESSAGES, ENUMS, SERVICES, FIELDS, METHODS, VALUES = 4, 5, 6, 2, 2, 2
 
 
 class Source:
-    """A file of the contract, and what it says of each thing that it declares."""
+    """A file of the contract and the comments of its declarations."""
 
     def __init__(self, file: FileDescriptorProto) -> None:
         self.file = file
         self._comments = {tuple(each.path): each.leading_comments for each in file.source_code_info.location}
 
     def comment(self, *path: int) -> str:
-        """Return the comment of what is declared there, without the space that begins each line."""
+        """Return the comment of the declaration at that path, without the space that begins each line."""
         return "\n".join(line.removeprefix(" ") for line in self._comments.get(path, "").splitlines()).strip()
 
 
 def compiled() -> list[Source]:
-    """Return the files of the contract, compiled with their comments."""
+    """Compile the contract, and return its files with their comments."""
     buf = Path(sys.executable).with_name("buf")
     command = [str(buf), "build", "--as-file-descriptor-set", "--output", "-"]
     image = FileDescriptorSet.FromString(subprocess.run(command, cwd=PROTOS, check=True, stdout=subprocess.PIPE).stdout)
@@ -51,7 +51,7 @@ def compiled() -> list[Source]:
 
 
 def anchor(name: str) -> str:
-    """Return the target of links to a message or an enumeration."""
+    """Return the anchor of a message or an enumeration."""
     return f"contract-{name.removeprefix(PACKAGE).lower()}"
 
 
@@ -69,7 +69,7 @@ def scalar(field: FieldDescriptorProto) -> str:
 
 
 def type_of(message: DescriptorProto, field: FieldDescriptorProto) -> str:
-    """Return the type of a field, as its declaration has it."""
+    """Return the type of a field, as it is declared."""
     entries = {entry.name: entry for entry in message.nested_type if entry.options.map_entry}
     if entry := entries.get(field.type_name.rpartition(".")[2]):
         key, value = entry.field
@@ -80,7 +80,7 @@ def type_of(message: DescriptorProto, field: FieldDescriptorProto) -> str:
 
 
 def item(head: str, comment: str) -> str:
-    """Return an entry of a list, whose further lines belong to it."""
+    """Return an entry of a list, with its further lines indented."""
     return f"- {head}: {comment}".replace("\n", "\n  ").replace("\n  \n", "\n\n")
 
 
@@ -115,7 +115,7 @@ def enumeration(source: Source, number: int, described: EnumDescriptorProto) -> 
 
 
 def sections(sources: list[Source]) -> Iterator[str]:
-    """Yield the page, piece by piece: the services with their methods, the messages, the enumerations."""
+    """Yield the sections of the page: the services with their methods, the messages, the enumerations."""
     yield INTRODUCTION
     for source in sources:
         for number, service in enumerate(source.file.service):
@@ -139,5 +139,5 @@ def page() -> str:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Return paragraphs as a text."""
+    """Join paragraphs into a text."""
     return "\n\n".join(part for part in parts if part) + "\n"

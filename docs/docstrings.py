@@ -1,4 +1,4 @@
-"""Read docstrings as editors show them: what is indented is code. Maps of modules, for developers, are left out."""
+"""Convert docstrings to reStructuredText: indented text is code, and maps of modules, for developers, are left out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 _HEADING = re.compile(r"(Args|Raises|Returns|Yields|Attributes):$")
 _MAP = re.compile(r"[\w/]+ {2,}\S")
-# A word that ends with an underscore would be a reference.
-_PREFIX = re.compile(r"(?<![`\w])(\w+)_(?![\w`])")
+# Escaped, since reStructuredText takes a word that ends with an underscore for a reference.
+_TRAILING_UNDERSCORE = re.compile(r"(?<![`\w])(\w+)_(?![\w`])")
 
 
-def processed(lines: list[str]) -> Iterator[str]:
+def converted(lines: list[str]) -> Iterator[str]:
     """Yield the lines of a docstring in reStructuredText."""
     before, code, blank = "", False, True
     for line in lines:
@@ -26,9 +26,9 @@ def processed(lines: list[str]) -> Iterator[str]:
                 continue
             before = line
         blank = not line.strip()
-        yield line if code else _PREFIX.sub(r"\1\\_", line)
+        yield line if code else _TRAILING_UNDERSCORE.sub(r"\1\\_", line)
 
 
 def process(_app: object, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
-    """Replace the lines of a docstring."""
-    lines[:] = list(processed(lines))
+    """Replace the lines of a docstring in place, as autodoc expects."""
+    lines[:] = list(converted(lines))

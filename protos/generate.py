@@ -1,9 +1,9 @@
-"""Generates the stubs in sdk/tallymark/v1 from the contract, or checks that they are what the contract says.
+"""Generate the stubs in sdk/tallymark/v1 from the contract, or check that they are up to date.
 
     python protos/generate.py [--check]
 
-The path of a `.proto` file under protos/ is the path of its module under sdk/, so the imports in the stubs are right as
-they come from the compiler.
+The path of a `.proto` file under protos/ is the path of its module under sdk/, so the imports that the compiler writes
+into the stubs are correct.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PROTOS = Path(__file__).resolve().parent
 SDK = PROTOS.parent / "sdk"
 PACKAGE = Path("tallymark/v1")
 
-# Nothing is re-exported: a program that wants one message must not pay for importing grpc and every other message.
-DOOR = '''"""The stubs of the API, for programs that speak gRPC themselves: a module for each file of the contract.
+# Nothing is re-exported, so that importing one message imports neither grpc nor every other message.
+INIT = '''"""The stubs of the API, for programs that speak gRPC themselves: a module for each file of the contract.
 
 Made by `make protos`; a program that records models from Python imports `tallymark` instead.
 """
@@ -29,7 +29,7 @@ Made by `make protos`; a program that records models from Python imports `tallym
 
 
 def generate(out: Path) -> None:
-    """Put the whole package into the folder `out`."""
+    """Generate the whole package into the folder `out`."""
     sources = sorted((PROTOS / PACKAGE).glob("*.proto"))
     outputs = [
         f"--python_out={out}",
@@ -45,22 +45,22 @@ def generate(out: Path) -> None:
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"},
         check=True,
     )
-    # The compiler writes a gRPC stub for every file; without a service in it, it says nothing and costs an import.
+    # The compiler writes a gRPC stub for every file, also for files without a service, whose stubs would be empty.
     for source in sources:
         if not any(line.startswith("service ") for line in source.read_text().splitlines()):
             for empty in (out / PACKAGE).glob(f"{source.stem}_pb2_grpc.py*"):
                 empty.unlink()
-    (out / PACKAGE / "__init__.py").write_text(DOOR)
+    (out / PACKAGE / "__init__.py").write_text(INIT)
 
 
 def files_in(folder: Path) -> dict[Path, bytes]:
-    """Every file of the package under the folder, by its path in it."""
+    """Return the content of every file of the package under the folder, by its path in it."""
     found = (path for path in (folder / PACKAGE).rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {path.relative_to(folder): path.read_bytes() for path in sorted(found)}
 
 
 def update(sdk: Path, due: dict[Path, bytes], differing: list[Path]) -> None:
-    """Write what differs, and remove what is not due."""
+    """Write the files that differ, and remove those that are no longer generated."""
     for path in differing:
         target = sdk / path
         if path in due:
@@ -72,20 +72,20 @@ def update(sdk: Path, due: dict[Path, bytes], differing: list[Path]) -> None:
 
 
 def report(differing: list[Path]) -> None:
-    """Say which stubs are not up to date, and fail if there is one."""
+    """Exit with the list of stubs that are not up to date, or print that all are."""
     if differing:
         names = "\n".join(f"  sdk/{path.as_posix()}" for path in differing)
-        sys.exit(f"these stubs are not what the contract says; run `make protos`:\n{names}")
-    print("the stubs are what the contract says")
+        sys.exit(f"these stubs do not match the contract; run `make protos`:\n{names}")
+    print("the stubs match the contract")
 
 
 def main() -> None:
-    """Bring the stubs up to date, or with --check say which are not and fail."""
+    """Bring the stubs up to date, or with --check list those that are not and fail."""
     parser = argparse.ArgumentParser(description="Generate the stubs in sdk/tallymark/v1 from the contract.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a stub is not up to date")
     parser.add_argument("--sdk", type=Path, default=SDK, help="the folder of the package (default: %(default)s)")
     args = parser.parse_args()
-    # The pin, which decides what our users may install, has no release for the newest Pythons: see pyproject.toml.
+    # The pinned generator has no release for the newest Pythons: see pyproject.toml.
     if find_spec("grpc_tools") is None:
         missing = f"there is no generator for Python {sys.version_info.major}.{sys.version_info.minor}"
         if not args.check:

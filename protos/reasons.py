@@ -30,7 +30,7 @@ class Reason(NamedTuple):
 
 
 def reasons(contract: str) -> list[Reason]:
-    """Return every reason of the contract but the one that is never sent, in the contract's order."""
+    """Return the reasons of the contract in its order, without the unspecified one."""
     found = []
     for comment, name, number in _ENTRY.findall(contract):
         if number == "0":
@@ -53,7 +53,7 @@ def table(found: list[Reason]) -> str:
 
 
 def updated(guide: str, contract: str) -> str:
-    """Return the guide with the table of the contract; raise ValueError if the guide has no place for it."""
+    """Return the guide with the table of the contract. Raise ValueError if the guide has no place for it."""
     if guide.count(BEGIN) != 1 or guide.count(END) != 1:
         raise ValueError(f"{GUIDE.name} needs one line {BEGIN} and, after it, one line {END}")
     before, _, rest = guide.partition(BEGIN)
@@ -68,10 +68,10 @@ def main() -> None:
     present, contract = GUIDE.read_text(), CONTRACT.read_text()
     due = updated(present, contract)
     if args.check and due != present:
-        sys.exit("the reasons in protos/README.md are not those of error.proto; run `make protos`")
+        sys.exit("the reasons in protos/README.md do not match error.proto; run `make protos`")
     if not args.check:
         GUIDE.write_text(due)
-    print(f"{len(reasons(contract))} reasons in protos/README.md are those of the contract")
+    print(f"the {len(reasons(contract))} reasons in protos/README.md match the contract")
 
 
 if __name__ == "__main__":

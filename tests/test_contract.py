@@ -1,4 +1,4 @@
-"""The contract in protos/ and what guards it: a check that never fails would guard nothing."""
+"""The contract in protos/, its generated stubs, and the checks that compare them, which must be able to fail."""
 
 import shutil
 import subprocess
@@ -74,22 +74,22 @@ def edit(proto: Path, old: str, new: str) -> None:
 
 
 @GENERATOR
-def test_the_stubs_are_what_the_contract_says(sdk: Path) -> None:
-    """Whoever generates the stubs again gets the files that are here."""
+def test_the_stubs_match_the_contract(sdk: Path) -> None:
+    """Generating the stubs again gives the files that are checked in."""
     found = run("generate.py", "--check", "--sdk", sdk)
     assert found.returncode == 0, found.stderr
 
 
 @GENERATOR
-def test_an_edited_a_missing_and_a_stale_stub_are_named(sdk: Path) -> None:
-    """A stub that is not what the contract says is named, together with the command that puts it right."""
+def test_an_edited_a_missing_and_a_stale_stub_are_reported(sdk: Path) -> None:
+    """The check lists each stub that does not match the contract, and the command that updates it."""
     (sdk / STUB).write_text("# edited by hand\n")
     (sdk / STUB.with_name("run_pb2.pyi")).unlink()
     (sdk / STUB.with_name("gone_pb2.py")).touch()
     found = run("generate.py", "--check", "--sdk", sdk)
     assert found.returncode == 1
     assert found.stderr.splitlines() == [
-        "these stubs are not what the contract says; run `make protos`:",
+        "these stubs do not match the contract; run `make protos`:",
         "  sdk/tallymark/v1/gone_pb2.py",
         "  sdk/tallymark/v1/model_pb2.py",
         "  sdk/tallymark/v1/run_pb2.pyi",
@@ -97,8 +97,8 @@ def test_an_edited_a_missing_and_a_stale_stub_are_named(sdk: Path) -> None:
 
 
 @GENERATOR
-def test_generating_puts_every_stub_right(sdk: Path) -> None:
-    """After generating, the check has nothing to say, whatever was there before."""
+def test_generating_updates_every_stub(sdk: Path) -> None:
+    """After generating, the check succeeds, whichever stubs were edited, missing or stale before."""
     (sdk / STUB).write_text("# edited by hand\n")
     (sdk / STUB.with_name("run_pb2.pyi")).unlink()
     (sdk / STUB.with_name("gone_pb2.py")).touch()
@@ -106,18 +106,16 @@ def test_generating_puts_every_stub_right(sdk: Path) -> None:
     assert run("generate.py", "--check", "--sdk", sdk).returncode == 0
 
 
-def test_the_reasons_of_the_guide_are_those_of_the_contract() -> None:
+def test_the_reasons_of_the_guide_match_the_contract() -> None:
     """The table of errors in protos/README.md has each reason with its status, meaning and keys."""
     done = run("reasons.py", "--check")
     assert done.returncode == 0, done.stderr
-    assert (
-        done.stdout
-        == f"{len(error_pb2.ErrorReason.values()) - 1} reasons in protos/README.md are those of the contract\n"
-    )
+    count = len(error_pb2.ErrorReason.values()) - 1
+    assert done.stdout == f"the {count} reasons in protos/README.md match the contract\n"
 
 
-def test_an_edited_reason_is_written_again(tmp_path: Path) -> None:
-    """`--check` fails when a row differs from the contract, and without it the row is put right."""
+def test_an_edited_reason_is_found_and_corrected(tmp_path: Path) -> None:
+    """`--check` fails when a row differs from the contract; without `--check` the row is corrected."""
     protos = tmp_path / "protos"
     shutil.copytree(ROOT / "protos", protos)
     guide, script = protos / "README.md", protos / "reasons.py"
@@ -130,22 +128,22 @@ def test_an_edited_reason_is_written_again(tmp_path: Path) -> None:
     assert guide.read_text() == due
 
 
-def test_without_a_release_there_is_nothing_to_break(protos: Path) -> None:
-    """Before the first release every change of the contract is allowed, and the check says why it allows it."""
+def test_without_a_release_every_change_is_allowed(protos: Path) -> None:
+    """Before the first release the check accepts every change of the contract, and says why."""
     found = run("breaking.py", "--protos", protos)
     assert (found.returncode, found.stdout) == (0, "no release of the contract yet: nothing to compare with\n")
 
 
-def test_an_addition_breaks_nobody(protos: Path) -> None:
-    """A new field passes the check, so that the contract can grow."""
+def test_a_new_field_is_compatible(protos: Path) -> None:
+    """A contract with an additional field passes the check."""
     run("breaking.py", "--protos", protos, "--release", "0.1.0")
     edit(protos / PROTO, "int32 number = 2;", "int32 number = 2;\n  // New.\n  string colour = 99;")
     found = run("breaking.py", "--protos", protos)
-    assert (found.returncode, found.stdout) == (0, "the contract serves every program made with 0.1.0\n")
+    assert (found.returncode, found.stdout) == (0, "the contract is compatible with release 0.1.0\n")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ("int32 number = 2;", "int32 position = 2;", 'changed name from "number" to "position"'),
         ("int32 number = 2;", "", 'field "2" with name "number" on message "ModelVersion" was deleted'),
@@ -154,14 +152,14 @@ def test_an_addition_breaks_nobody(protos: Path) -> None:
     ],
     ids=["renamed", "removed", "retyped", "renumbered"],
 )
-def test_a_change_that_breaks_programs_is_refused_by_name(protos: Path, old: str, new: str, told: str) -> None:
-    """What a released program relies on cannot change unnoticed: the check fails and names it."""
+def test_an_incompatible_change_is_refused_by_name(protos: Path, old: str, new: str, reported: str) -> None:
+    """The check fails for a change that breaks released clients, and names the change."""
     run("breaking.py", "--protos", protos, "--release", "0.1.0")
     edit(protos / PROTO, old, new)
     found = run("breaking.py", "--protos", protos)
     assert found.returncode == 1
-    assert told in found.stdout
-    assert "break programs made with 0.1.0" in found.stderr
+    assert reported in found.stdout
+    assert "break clients of release 0.1.0" in found.stderr
 
 
 def test_the_last_release_is_the_highest_version(protos: Path) -> None:
@@ -170,7 +168,7 @@ def test_the_last_release_is_the_highest_version(protos: Path) -> None:
     edit(protos / PROTO, "int32 number = 2;", "int32 position = 2;")
     run("breaking.py", "--protos", protos, "--release", "0.10.0")
     found = run("breaking.py", "--protos", protos)
-    assert (found.returncode, found.stdout) == (0, "the contract serves every program made with 0.10.0\n")
+    assert (found.returncode, found.stdout) == (0, "the contract is compatible with release 0.10.0\n")
 
 
 def test_a_release_never_changes(protos: Path) -> None:
@@ -185,14 +183,14 @@ def test_a_release_never_changes(protos: Path) -> None:
     assert image.read_bytes() == released
 
 
-def test_a_release_has_a_version(protos: Path) -> None:
-    """A release is called by three numbers, by which releases can be put in order."""
+def test_a_release_needs_a_version_of_three_numbers(protos: Path) -> None:
+    """A release without a version such as 0.1.0 is refused."""
     found = run("breaking.py", "--protos", protos, "--release", "latest")
     assert (found.returncode, found.stderr) == (1, "'latest' is not a version such as 0.1.0\n")
 
 
-def test_every_language_has_a_place_for_the_generated_code() -> None:
-    """Each file says where Go, Java and C# put what is made of it, so that generating needs no options of one's own."""
+def test_every_file_names_the_packages_of_generated_code() -> None:
+    """Each file has options with the packages of its code in Go, Java and C#, so that generating needs no options."""
     assert {file.name for file in FILES} == {
         path.relative_to(ROOT / "protos").as_posix() for path in (ROOT / "protos/tallymark").rglob("*.proto")
     }
@@ -200,12 +198,12 @@ def test_every_language_has_a_place_for_the_generated_code() -> None:
         options = file.GetOptions()
         places = (options.go_package, options.java_package, options.java_multiple_files, options.csharp_namespace)
         assert places == ("tallymark.dev/go/tallymark/v1;tallymarkv1", "dev.tallymark.v1", True, "Tallymark.V1")
-        # Without a name of its own, error.proto would become a class `Error`, which hides the one of Java.
+        # By default, error.proto would become a class `Error`, which hides that of Java.
         assert options.java_outer_classname == f"{Path(file.name).stem.title().replace('_', '')}Proto"
 
 
-def test_every_read_is_marked_as_without_effects() -> None:
-    """Reads alone are marked as free of effects, so that clients may send them as GET, and repeat them."""
+def test_only_reads_are_marked_as_free_of_side_effects() -> None:
+    """Reads, and no other methods, have NO_SIDE_EFFECTS, so that clients may send them as GET and retry them."""
     methods = [method for file in FILES for service in file.services_by_name.values() for method in service.methods]
     for method in methods:
         free = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS

@@ -109,4 +109,4 @@ def test_a_link_to_a_file_that_is_gone_stops_the_build(tmp_path: Path, monkeypat
     monkeypatch.setattr(assemble, "ROOT", tmp_path)
     (tmp_path / "README.md").write_text("`[code](gone.md)` and [text](gone.md)\n")
     with pytest.raises(SystemExit, match=r"README\.md: gone\.md leads nowhere"):
-        assemble.moved("README.md", tmp_path)
+        assemble.relinked("README.md", tmp_path)

@@ -1,1 +1,1 @@
-"""What the registry costs, as ratios to a bare gRPC echo on the same machine in the same run: `make bench`."""
+"""The benches of `make bench` and `make bench-...`: speed, memory and growth, measured on one machine in one run."""

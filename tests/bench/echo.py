@@ -1,4 +1,4 @@
-"""A bare grpc.aio server that does nothing: what a call costs before anything is done for it."""
+"""A bare grpc.aio server that returns a fixed answer: the cost of a call without any work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANSWER.update_time.CopyFrom(ANSWER.create_time)
 
 
 async def create(request: model_registry_pb2.CreateModelVersionRequest, context: Any) -> model_pb2.ModelVersion:
-    """The same answer to every request."""
+    """Return the same answer to every request."""
     del request, context
     answer = model_pb2.ModelVersion()
     answer.CopyFrom(ANSWER)

@@ -1,4 +1,4 @@
-"""What the registry is to reach, each beside what was measured."""
+"""The performance goals, and the table that compares them with what was measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Found = dict[str, Any]
 
 
 class Goal(NamedTuple):
-    """At least or at most so much, of what the measured sections give."""
+    """A least or greatest value of a figure that is computed from a section of the report."""
 
     what: str
     bound: float
@@ -22,15 +22,15 @@ class Goal(NamedTuple):
 
 
 def ratio(kinds: dict[str, list[dict[str, float]]], one: str, other: str, field: str = "per_second") -> list[float]:
-    """How one compares with the other, for each round."""
+    """Return the ratio of a field of one kind to that of another, for each round."""
     return [a[field] / b[field] for a, b in zip(kinds[one], kinds[other], strict=True)]
 
 
-def _beside(kind: str, concurrency: int, field: str = "per_second") -> Callable[[Found], float]:
+def _echo_ratio(kind: str, concurrency: int, field: str = "per_second") -> Callable[[Found], float]:
     return lambda found: statistics.median(ratio(found["by_concurrency"][str(concurrency)], kind, "echo", field))
 
 
-def _grown(name: str) -> Callable[[Found], float]:
+def _growth_ratio(name: str) -> Callable[[Found], float]:
     def measured(found: Found) -> float:
         sizes = list(found)
         return float(found[sizes[-1]][name] / found[sizes[0]][name])
@@ -39,42 +39,53 @@ def _grown(name: str) -> Callable[[Found], float]:
 
 
 GOALS = (
-    Goal("durable create beside an echo, 1 at once", 0.5, True, "throughput", _beside("create", 1)),
-    Goal("durable create beside an echo, 8 at once", 0.7, True, "throughput", _beside("create", 8)),
-    Goal("durable create beside an echo, 64 at once", 0.9, True, "throughput", _beside("create", 64)),
-    Goal("durable create beside an echo, 512 at once", 0.85, True, "throughput", _beside("create", 512)),
-    Goal("its 99th percentile beside an echo's, 64 at once", 1.3, False, "throughput", _beside("create", 64, "p99")),
-    Goal("get of a version beside an echo, 64 at once", 0.9, True, "throughput", _beside("get", 64)),
+    Goal("durable creates / echoes, 1 concurrent call", 0.5, True, "throughput", _echo_ratio("create", 1)),
+    Goal("durable creates / echoes, 8 concurrent calls", 0.7, True, "throughput", _echo_ratio("create", 8)),
+    Goal("durable creates / echoes, 64 concurrent calls", 0.9, True, "throughput", _echo_ratio("create", 64)),
+    Goal("durable creates / echoes, 512 concurrent calls", 0.85, True, "throughput", _echo_ratio("create", 512)),
     Goal(
-        "creates in 64 models beside one, 64 at once",
+        "99th percentile, create / echo, 64 concurrent calls",
+        1.3,
+        False,
+        "throughput",
+        _echo_ratio("create", 64, "p99"),
+    ),
+    Goal("gets of a version / echoes, 64 concurrent calls", 0.9, True, "throughput", _echo_ratio("get", 64)),
+    Goal(
+        "creates in 64 models / in one model, 64 concurrent calls",
         0.95,
         True,
         "throughput",
         lambda found: statistics.median(ratio(found["models"]["64"], "many", "one")),
     ),
     Goal(
-        "versions by the hundred beside one by one",
+        "versions created in batches of 100 / one by one",
         8,
         True,
         "throughput",
         lambda found: statistics.median(ratio(found["batches"], "batch", "unary")),
     ),
-    Goal("create, the most versions beside the fewest", 1.1, False, "growth", _grown("create_ms")),
-    Goal("get by number, the most versions beside the fewest", 1.1, False, "growth", _grown("get by number_ms")),
+    Goal("create, with most / with fewest versions", 1.1, False, "growth", _growth_ratio("create_ms")),
+    Goal("get by number, with most / with fewest versions", 1.1, False, "growth", _growth_ratio("get by number_ms")),
+    Goal("server start / import of grpc and the stubs", 1.5, False, "sdk", lambda f: f["server_start_beside_stubs"]),
     Goal(
-        "start of a server beside importing grpc and stubs", 1.5, False, "sdk", lambda f: f["server_start_beside_stubs"]
+        "import tallymark, in addition to Python's start",
+        40,
+        False,
+        "sdk",
+        lambda f: f["import_tallymark_above_bare_ms"],
+        "ms",
     ),
-    Goal("import tallymark above bare Python", 40, False, "sdk", lambda f: f["import_tallymark_above_bare_ms"], "ms"),
-    Goal("a disabled step above a bare call", 10, False, "sdk", lambda f: f["disabled_step_us"], "µs"),
+    Goal("overhead of a disabled step", 10, False, "sdk", lambda f: f["disabled_step_us"], "µs"),
     Goal(
-        "a recorded step without a model of its own beside a warm call",
+        "recorded step without its own model / warm call",
         0.2,
         False,
         "sdk",
         lambda f: f["recorded_step_beside_warm_call_ratio"],
     ),
     Goal("20,000 log_metric calls in a run", 0.2, False, "sdk", lambda f: f["20,000_log_metric_calls_s"], "s"),
-    Goal("the slowest of them", 5, False, "sdk", lambda f: f["slowest_log_metric_call_ms"], "ms"),
+    Goal("the slowest of these log_metric calls", 5, False, "sdk", lambda f: f["slowest_log_metric_call_ms"], "ms"),
     Goal(
         "memory of an idle server",
         70,
@@ -83,14 +94,14 @@ GOALS = (
         lambda found: found[min(found, key=int)]["idle_resident_bytes"] / 2**20,
         "MiB",
     ),
-    Goal("watchers served at once", 1000, True, "growth", lambda found: found[min(found, key=int)]["watchers"]),
-    Goal("first page, of 100,000 versions", 100, False, "dashboard", lambda f: max(f["pages_ms"].values()), "ms"),
-    Goal("a change shown in an open page", 200, False, "dashboard", lambda f: f["shown_after_ms"]["0"], "ms"),
+    Goal("concurrent watchers", 1000, True, "growth", lambda found: found[min(found, key=int)]["watchers"]),
+    Goal("slowest page, with 100,000 versions", 100, False, "dashboard", lambda f: max(f["pages_ms"].values()), "ms"),
+    Goal("a change appears in an open page", 200, False, "dashboard", lambda f: f["shown_after_ms"]["0"], "ms"),
 )
 
 
 def table(sections: dict[str, Any]) -> Iterator[str]:
-    """The goals of which something was measured, also before others were set."""
+    """Yield the table of goals as Markdown, without those that an older report has no figures for."""
     yield "| | goal | measured | |"
     yield "|---|--:|--:|---|"
     for goal in GOALS:
@@ -99,10 +110,10 @@ def table(sections: dict[str, Any]) -> Iterator[str]:
             reached = measured >= goal.bound if goal.at_least else measured <= goal.bound
             sign, unit = "≥" if goal.at_least else "≤", goal.unit and f" {goal.unit}"
             yield (
-                f"| {goal.what} | {sign} {goal.bound:,g}{unit} | {_shown(measured)}{unit}"
+                f"| {goal.what} | {sign} {goal.bound:,g}{unit} | {_formatted(measured)}{unit}"
                 f" | {'reached' if reached else '**not reached**'} |"
             )
 
 
-def _shown(value: float) -> str:
+def _formatted(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"

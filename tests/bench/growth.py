@@ -1,4 +1,4 @@
-"""`make bench-growth`: what becomes slower when the registry grows, and by how much."""
+"""`make bench-growth`: measure requests, memory and verification with few and with many versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import grpc
 from grpc_calls import PROJECT, Calls
 
-from bench.report import PUBLISHED, keep, publish
+from bench.report import PUBLISHED, publish, save
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, event_pb2, model_pb2, model_registry_pb2
 from tallymark_server.domain import commands as c
@@ -27,10 +27,10 @@ from tallymark_server.storage.sqlite.verification import verify
 from tallymark_server.writer import decide_batch
 
 SIZES = (1_000, 100_000, 1_000_000)
-BIG = "big"
-OTHERS = 500
+LARGE_MODEL = "big"
+SMALL_MODEL_VERSIONS = 500
 BATCH = 500
-RARE = 20
+RARE_VERSIONS = 20
 CALLS = 100
 STARTS = 6
 WATCHERS = 1000
@@ -38,8 +38,8 @@ ATTEMPT = {"project": "default", "actor": "bench"}
 
 
 def new_version(number: int) -> c.NewVersion:
-    """A version with a tag and metrics, as people make them; a few are rare."""
-    rare = number <= RARE
+    """Return a version with a tag and metrics; a few have a rare tag and the highest metric."""
+    rare = number <= RARE_VERSIONS
     return c.NewVersion(
         name=f"named-{number}" if number % 10 == 0 else None,
         tags=("rare",) if rare else ("weekly",),
@@ -48,7 +48,7 @@ def new_version(number: int) -> c.NewVersion:
 
 
 async def fill(path: Path, size: int) -> None:
-    """Half of the versions in one model, and the others in models of 500, by the line's own rules."""
+    """Create half of the versions in one model, and the others in models of 500, through the domain's rules."""
     async with open_sqlite(path, ("default",)) as storage:
 
         async def write(*commands: object) -> None:
@@ -57,22 +57,22 @@ async def fill(path: Path, size: int) -> None:
                 lambda writing: decide_batch(writing, given, lambda: time.time_ns() // 1000)  # type: ignore[arg-type]
             )
 
-        await write(c.CreateModel(**ATTEMPT, model=BIG, card=ModelCard()))
+        await write(c.CreateModel(**ATTEMPT, model=LARGE_MODEL, card=ModelCard()))
         for start in range(0, size // 2, BATCH):
             count = min(BATCH, size // 2 - start)
             new = tuple(new_version(start + place + 1) for place in range(count))
-            await write(c.CreateVersions(**ATTEMPT, model=BIG, versions=new))
-        for other in range(size // 2 // OTHERS):
+            await write(c.CreateVersions(**ATTEMPT, model=LARGE_MODEL, versions=new))
+        for other in range(size // 2 // SMALL_MODEL_VERSIONS):
             name = f"other-{other}"
-            new = tuple(new_version(RARE + place + 1) for place in range(OTHERS))
+            new = tuple(new_version(RARE_VERSIONS + place + 1) for place in range(SMALL_MODEL_VERSIONS))
             await write(
                 c.CreateModel(**ATTEMPT, model=name, card=ModelCard()),
                 c.CreateVersions(**ATTEMPT, model=name, versions=new),
             )
 
 
-class Grown:
-    """A registry of one size, and what is found of it."""
+class Subject:
+    """A registry of one size, with the figures that were measured."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self._path = folder / f"{size}.db"
@@ -81,38 +81,38 @@ class Grown:
         self.found = {"database_bytes_per_version": self._path.stat().st_size / size}
         self.server = Server(self._path, http="127.0.0.1:0")
 
-    def questions(self, calls: Calls) -> dict[str, Callable[[], object]]:
-        """What is asked, by its name."""
+    def requests(self, calls: Calls) -> dict[str, Callable[[], object]]:
+        """Return the requests that are measured, by name."""
         last = self._size // 2
-        parent = f"{PROJECT}/models/{BIG}"
-        calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
+        parent = f"{PROJECT}/models/{LARGE_MODEL}"
+        calls.set_stage(LARGE_MODEL, last // 2, model_pb2.STAGE_PRODUCTION)
         token = _deep_token(calls, last)
 
         def page(**fields: object) -> Callable[[], object]:
-            asked = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]
-            return lambda: calls.models.ListModelVersions(asked)
+            request = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]
+            return lambda: calls.models.ListModelVersions(request)
 
         return {
-            "create": lambda: calls.create_version(BIG),
-            "get by number": lambda: calls.version(BIG, str(last // 3)),
-            "get by name": lambda: calls.version(BIG, f"=named-{last // 30 * 10}"),
-            "get by stage": lambda: calls.version(BIG, "@production"),
-            "get latest": lambda: calls.version(BIG, "latest"),
+            "create": lambda: calls.create_version(LARGE_MODEL),
+            "get by number": lambda: calls.version(LARGE_MODEL, str(last // 3)),
+            "get by name": lambda: calls.version(LARGE_MODEL, f"=named-{last // 30 * 10}"),
+            "get by stage": lambda: calls.version(LARGE_MODEL, "@production"),
+            "get latest": lambda: calls.version(LARGE_MODEL, "latest"),
             "first page": page(page_size=50),
             "deep page": page(page_size=50, page_token=token),
             "filter by tag": page(filter="tags:rare"),
             "filter by metric": page(filter="metadata.auc > 0.95"),
             "search for a word that none has": page(filter="description:needle"),
             "order by metric": page(order_by="metadata.auc desc"),
-            **self._past(calls),
-            "dashboard of a model": lambda: urlopen(f"{self.server.dashboard}models/{BIG}").read(),
+            **self._requests_of_the_past(calls),
+            "dashboard of a model": lambda: urlopen(f"{self.server.dashboard}models/{LARGE_MODEL}").read(),
             "list models": lambda: calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT)),
         }
 
-    def _past(self, calls: Calls) -> dict[str, Callable[[], object]]:
-        """What is asked of the past."""
+    def _requests_of_the_past(self, calls: Calls) -> dict[str, Callable[[], object]]:
+        """Return the requests that read as of the past, or the log."""
         last = self._size // 2
-        parent = f"{PROJECT}/models/{BIG}"
+        parent = f"{PROJECT}/models/{LARGE_MODEL}"
 
         def as_of(reference: str, revision: int) -> Callable[[], object]:
             name = f"{parent}/versions/{reference}"
@@ -120,8 +120,8 @@ class Grown:
                 model_registry_pb2.GetModelVersionRequest(name=name, read_revision=revision)
             )
 
-        moved = calls.set_stage(BIG, last // 2, model_pb2.STAGE_STAGING).update_time
-        calls.set_stage(BIG, last // 2, model_pb2.STAGE_PRODUCTION)
+        moved = calls.set_stage(LARGE_MODEL, last // 2, model_pb2.STAGE_STAGING).update_time
+        calls.set_stage(LARGE_MODEL, last // 2, model_pb2.STAGE_PRODUCTION)
 
         def at_time() -> object:
             name = f"{parent}/versions/@staging"
@@ -131,8 +131,8 @@ class Grown:
 
         def moves(**fields: str) -> Callable[[], object]:
             kinds = [event_pb2.EVENT_KIND_STAGE_CHANGED]
-            asked = event_log_pb2.ListEventsRequest(parent=PROJECT, kinds=kinds, **fields)
-            return lambda: calls.log.ListEvents(asked)
+            request = event_log_pb2.ListEventsRequest(parent=PROJECT, kinds=kinds, **fields)
+            return lambda: calls.log.ListEvents(request)
 
         return {
             "get as of the past": as_of("latest", last // 2),
@@ -150,64 +150,64 @@ class Grown:
             "history of a model": lambda: calls.log.ListEvents(history),
         }
 
-    def weigh(self) -> None:
-        """What the server takes of memory, also for a thousand that watch, and how fast it tells the past."""
-        urlopen(self.server.dashboard).read()  # which is loaded beside what has started
+    def measure_memory_and_watches(self) -> None:
+        """Measure the server's memory, idle and with a thousand watchers, and the speed of a watch of old events."""
+        urlopen(self.server.dashboard).read()  # the dashboard is loaded after the start
         self.found["idle_resident_bytes"] = _resident(self.server)
         with grpc.insecure_channel(self.server.address) as channel:
-            self.found["watch_events_per_second"] = _watched(Calls(channel), self._size)
+            self.found["watch_events_per_second"] = _watch_rate(Calls(channel), self._size)
         self.found["bytes_per_watcher"], self.found["watchers"] = _watchers(self.server)
 
-    def prove(self) -> None:
-        """How fast the file is proved, which it must be."""
+    def measure_verify(self) -> None:
+        """Measure how fast the file is verified, and fail if it has a problem."""
         begun = time.perf_counter()
         proof = verify(self._path)
         if proof.problems:
-            raise SystemExit(f"bench: the file of {self._size:,} versions is not sound: {proof.problems[0]}")
+            raise SystemExit(f"bench: the file with {self._size:,} versions is damaged: {proof.problems[0]}")
         self.found["verify_events_per_second"] = proof.events / (time.perf_counter() - begun)
 
 
-def measure(sizes: Sequence[int], tell: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """By size the medians in milliseconds, rates per second and bytes. The sizes are asked in turns."""
+def measure(sizes: Sequence[int], progress: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """Return medians in milliseconds, rates per second and bytes, by size. Requests to the sizes alternate."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        grown = []
+        subjects = []
         for size in sizes:
-            tell(f"filling {size:,}")
-            grown.append(Grown(Path(folder), size))
-        starts: dict[Grown, list[float]] = {one: [] for one in grown}
+            progress(f"creating {size:,} versions")
+            subjects.append(Subject(Path(folder), size))
+        starts: dict[Subject, list[float]] = {subject: [] for subject in subjects}
         for _ in range(STARTS):
-            for one in grown:
-                starts[one].append(_started(one.server))
-        for one in grown:
-            one.found["start_ms"] = statistics.median(starts[one])
-            one.server.start()
-            stack.callback(one.server.stop)
-            one.weigh()
-        tell("asking")
-        calls = [Calls(stack.enter_context(grpc.insecure_channel(one.server.address))) for one in grown]
-        questions = [one.questions(each) for one, each in zip(grown, calls, strict=True)]
-        for name in questions[0]:
-            taken_by = [list[float]() for _ in grown]
+            for subject in subjects:
+                starts[subject].append(_start_ms(subject.server))
+        for subject in subjects:
+            subject.found["start_ms"] = statistics.median(starts[subject])
+            subject.server.start()
+            stack.callback(subject.server.stop)
+            subject.measure_memory_and_watches()
+        progress("measuring requests")
+        calls = [Calls(stack.enter_context(grpc.insecure_channel(subject.server.address))) for subject in subjects]
+        requests = [subject.requests(each) for subject, each in zip(subjects, calls, strict=True)]
+        for name in requests[0]:
+            latencies = [list[float]() for _ in subjects]
             for _ in range(CALLS):
-                for taken_here, asked, each in zip(taken_by, questions, calls, strict=True):
-                    # So that no answer is known from the last time.
+                for own_latencies, own_requests, each in zip(latencies, requests, calls, strict=True):
+                    # A change before each request, so that no cache has the answer.
                     each.create_version("other-0")
-                    taken_here.append(_timed(asked[name]))
-            for one, taken_here in zip(grown, taken_by, strict=True):
-                one.found[f"{name}_ms"] = statistics.median(taken_here)
+                    own_latencies.append(_elapsed_ms(own_requests[name]))
+            for subject, own_latencies in zip(subjects, latencies, strict=True):
+                subject.found[f"{name}_ms"] = statistics.median(own_latencies)
         stack.pop_all().close()
-        for size, one in zip(sizes, grown, strict=True):
-            tell(f"proving {size:,}")
-            one.prove()
-    return {str(size): one.found for size, one in zip(sizes, grown, strict=True)}
+        for size, subject in zip(sizes, subjects, strict=True):
+            progress(f"verifying {size:,} versions")
+            subject.measure_verify()
+    return {str(size): subject.found for size, subject in zip(sizes, subjects, strict=True)}
 
 
 def _deep_token(calls: Calls, last: int) -> str:
-    """The token of a page as deep as twenty large pages lead."""
+    """Return the token of the page that follows twenty large pages."""
     token, size = "", min(last // 4, 1000)
     for _ in range(20):
         request = model_registry_pb2.ListModelVersionsRequest(
-            parent=f"{PROJECT}/models/{BIG}", page_size=size, page_token=token
+            parent=f"{PROJECT}/models/{LARGE_MODEL}", page_size=size, page_token=token
         )
         following = calls.models.ListModelVersions(request).next_page_token
         if not following:
@@ -216,13 +216,13 @@ def _deep_token(calls: Calls, last: int) -> str:
     return token
 
 
-def _timed(ask: Callable[[], object]) -> float:
+def _elapsed_ms(call: Callable[[], object]) -> float:
     begun = time.perf_counter()
-    ask()
+    call()
     return (time.perf_counter() - begun) * 1000
 
 
-def _watched(calls: Calls, size: int) -> float:
+def _watch_rate(calls: Calls, size: int) -> float:
     wanted = min(size, 20_000)
     request = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0)
     begun = time.perf_counter()
@@ -238,7 +238,7 @@ def _watched(calls: Calls, size: int) -> float:
 
 
 def _watchers(server: Server) -> tuple[float, int]:
-    """What each of a thousand that watch takes of memory, and how many of them are told where they begin."""
+    """Return the memory for each of a thousand watchers, and how many of them receive their first message."""
     before = _resident(server)
     with grpc.insecure_channel(server.address) as channel:
         newest = Calls(channel).log.ListEvents(event_log_pb2.ListEventsRequest(parent=PROJECT, page_size=1)).revision
@@ -256,22 +256,26 @@ def _resident(server: Server) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _started(server: Server) -> float:
-    taken = _timed(server.start)
+def _start_ms(server: Server) -> float:
+    taken = _elapsed_ms(server.start)
     server.stop()
     return taken
 
 
 def main() -> None:
-    """Measure each size, and add it to the report."""
+    """Measure registries of each size, and add the figures to the report."""
     parser = argparse.ArgumentParser(prog="make bench-growth", description=__doc__)
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=SIZES, help="how many versions, 1000 or more, half in one model"
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=SIZES,
+        help="numbers of versions, each at least 1000; half are in one model",
     )
     parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     given = parser.parse_args()
     found = measure(given.sizes, lambda text: print(text, flush=True))
-    keep(given.into, growth=found)
+    save(given.into, growth=found)
     print(publish(given.into))
 
 

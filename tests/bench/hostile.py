@@ -1,8 +1,8 @@
-"""`make bench-hostile`: how a small get fares while somebody attacks the server, and what the attack costs the server.
+"""`make bench-hostile`: measure a small get, memory and shutdown while a server is attacked.
 
-Each attack is a process of its own (`tests/attacks`), against a server of its own, both on this machine. Before and
-during it the same get is sent again and again. It fails when a bound is broken in every attempt, so let the machine do
-nothing else meanwhile.
+Each attack is a process of its own (`tests/attacks`) against a new server, both on this machine. Before and during the
+attack the same get is sent repeatedly. The bench fails when a limit is exceeded in every attempt, so run nothing else
+on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -26,36 +26,38 @@ from tallymark.client.channel import OPTIONS
 from tallymark.testing import Server
 from tallymark.v1 import model_registry_pb2
 
-# By how much the slowest get may be slower, in milliseconds, how much memory the server may ever have, in MB, and how
-# long it may take to stop while it is attacked, in seconds.
-SLOWER, MEMORY, STOP = 100.0, 256, 12.0
-QUIET = 3.0
+MAX_ADDED_LATENCY_MS = 100.0
+MAX_MEMORY_MB = 256
+MAX_STOP_SECONDS = 12.0
+# How long gets are measured before the attack, in seconds, and the pause between two gets.
+BASELINE_SECONDS = 3.0
 PAUSE = 0.01
 
 
 class Found(NamedTuple):
-    """The slowest get before and during an attack in ms, the most memory in MB, seconds to stop, and what became."""
+    """Slowest get before and during an attack in ms, peak memory in MB, seconds to stop, and the attack's output."""
 
     alone: float
     attacked: float
     memory: int
     stop: float
-    became: str
+    outcome: str
 
-    def broken(self) -> list[str]:
-        """Return the bounds that were broken, in words."""
-        wrong = []
-        if self.attacked - self.alone > SLOWER:
-            wrong.append(f"the slowest get took {self.attacked - self.alone:.0f} ms more")
-        if self.memory > MEMORY:
-            wrong.append(f"{self.memory} MB")
-        if self.stop > STOP:
-            wrong.append(f"{self.stop:.0f} s to stop")
-        return wrong
+    def exceeded_limits(self) -> list[str]:
+        """Return a sentence for each limit that was exceeded."""
+        exceeded = []
+        if self.attacked - self.alone > MAX_ADDED_LATENCY_MS:
+            added = self.attacked - self.alone
+            exceeded.append(f"the slowest get took {added:.0f} ms longer, the limit is {MAX_ADDED_LATENCY_MS:.0f}")
+        if self.memory > MAX_MEMORY_MB:
+            exceeded.append(f"the server used {self.memory} MB, the limit is {MAX_MEMORY_MB}")
+        if self.stop > MAX_STOP_SECONDS:
+            exceeded.append(f"the server took {self.stop:.0f} s to stop, the limit is {MAX_STOP_SECONDS:.0f}")
+        return exceeded
 
 
 def fill(calls: Calls) -> None:
-    """Make what attacks ask for, and what the get asks for."""
+    """Create the resources that the attacks and the get request."""
     for model in ("bench", "churn", "large"):
         calls.create_model(model)
     calls.create_version("bench")
@@ -70,7 +72,7 @@ def fill(calls: Calls) -> None:
 
 @contextmanager
 def attacking(name: str, server: Server, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """Attack the server while the block lasts, or so many seconds."""
+    """Attack the server until the block ends, for at most so many seconds."""
     command = [sys.executable, "-m", "attacks", name, server.address, urlsplit(server.dashboard).netloc, str(seconds)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[1]
@@ -81,14 +83,14 @@ def attacking(name: str, server: Server, seconds: float) -> Iterator[subprocess.
         attack.kill()
 
 
-def memory_of(server: Server) -> int:
-    """Return the most memory that the server has ever had, in MB."""
+def peak_memory_mb(server: Server) -> int:
+    """Return the peak memory of the server, in MB."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
-def slowest(calls: Calls, seconds: float) -> float:
-    """Return how long the slowest get takes, in ms, of those sent one after the other in so many seconds."""
+def slowest_get_ms(calls: Calls, seconds: float) -> float:
+    """Send gets one after the other for so many seconds, and return the highest latency in ms."""
     worst, end = 0.0, time.monotonic() + seconds
     while (begun := time.monotonic()) < end:
         calls.version("bench", "1")
@@ -98,45 +100,43 @@ def slowest(calls: Calls, seconds: float) -> float:
 
 
 def measure(name: str, seconds: float) -> Found:
-    """Attack a new server."""
+    """Start a server, attack it, and return the figures."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Server(Path(folder, "t.db"), http="127.0.0.1:0") as server,
-        # As the SDK calls: what gRPC itself turns away is sent again.
+        # With the retries of the SDK, for calls that gRPC itself refuses.
         grpc.insecure_channel(server.address, options=OPTIONS) as channel,
     ):
         calls = Calls(channel)
         fill(calls)
-        alone = slowest(calls, QUIET)
-        with attacking(name, server, seconds + QUIET) as attack:
-            attacked = slowest(calls, seconds)
-            memory = memory_of(server)
+        alone = slowest_get_ms(calls, BASELINE_SECONDS)
+        with attacking(name, server, seconds + BASELINE_SECONDS) as attack:
+            attacked = slowest_get_ms(calls, seconds)
+            memory = peak_memory_mb(server)
             begun = time.monotonic()
             server.stop()
             stop = time.monotonic() - begun
-            became = attack.communicate()[0].strip()
-    return Found(alone, attacked, memory, stop, became)
+            outcome = attack.communicate()[0].strip()
+    return Found(alone, attacked, memory, stop, outcome)
 
 
 def main() -> None:
-    """Attack, print a table, and fail if a bound is broken."""
+    """Run the attacks, print a table, and fail if a limit is exceeded."""
     parser = argparse.ArgumentParser(prog="make bench-hostile", description=__doc__)
-    parser.add_argument(
-        "attacks", nargs="*", metavar="ATTACK", help=f"one of: {', '.join(ATTACKS)}; all if none is named"
-    )
+    parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=f"one of: {', '.join(ATTACKS)} (default: all)")
     parser.add_argument("--seconds", type=float, default=8, help="how long each attack lasts")
-    parser.add_argument("--attempts", type=int, default=3, help="how often a bound may be broken before it counts")
+    parser.add_argument("--attempts", type=int, default=3, help="attempts of an attack before an exceeded limit counts")
     given = parser.parse_args()
     failed = []
-    print(f"{'attack':<16} {'get alone':>10} {'attacked':>10} {'memory':>8} {'stop':>7}  became")
+    print(f"{'attack':<16} {'get alone':>10} {'attacked':>10} {'memory':>8} {'stop':>7}  outcome")
     for name in given.attacks or ATTACKS:
         for _ in range(given.attempts):
             found = measure(name, given.seconds)
-            if not found.broken():
+            if not found.exceeded_limits():
                 break
         figures = f"{found.alone:7.0f} ms {found.attacked:7.0f} ms {found.memory:5d} MB {found.stop:5.1f} s"
-        print(f"{name:<16} {figures}  {found.became}", flush=True)
-        failed += [f"{name}: {wrong}" for wrong in found.broken()]
+        print(f"{name:<16} {figures}  {found.outcome}", flush=True)
+        failed += [f"{name}: {limit}" for limit in found.exceeded_limits()]
     if failed:
         raise SystemExit("bench: " + "; ".join(failed))
 

@@ -1,7 +1,7 @@
-"""`make bench-import`: what a long import takes in time and memory, and whether everything arrives.
+"""`make bench-import`: measure the time and peak memory of a large import from MLflow, and check that it is complete.
 
-Versions and points wait on disk; memory holds what puts them in order, about a kilobyte for each version. The bench
-fails when all together takes more than its bound.
+The import keeps versions and points on disk, and about a kilobyte in memory for each version. The bench fails when the
+peak memory exceeds its limit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CREATE INDEX tags_of_versions ON model_version_tags (name);
 
 
 class Import(NamedTuple):
-    """What an import took: seconds, and bytes of memory at the most."""
+    """The time of an import in seconds, and its peak memory in bytes."""
 
     versions: int
     points: int
@@ -53,7 +53,7 @@ class Import(NamedTuple):
 
 
 def fill(path: Path, versions: int) -> None:
-    """Make a database of MLflow with so many versions, each of a run with ten points of a metric."""
+    """Create a database of MLflow with so many versions, each of a run with ten points of a metric."""
     with closing(sqlite3.connect(path)) as database, database:
         database.executescript(TABLES)
         database.execute("INSERT INTO experiments VALUES (1, 'nightly')")
@@ -73,7 +73,7 @@ def fill(path: Path, versions: int) -> None:
 
 
 def measure(folder: Path, versions: int) -> Import:
-    """Import so many versions in a process of its own, and count what has arrived."""
+    """Import so many versions in a separate process, and count the imported rows."""
     source, db = folder / f"mlflow-{versions}.db", folder / f"tallymark-{versions}.db"
     fill(source, versions)
     code = (
@@ -86,8 +86,8 @@ def measure(folder: Path, versions: int) -> Import:
     command = [sys.executable, "-c", code, str(source), "--db", str(db)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     seconds = time.perf_counter() - begun
-    *said, peak = done.stdout.split()
-    assert re.search(rf"{versions:,} versions, {versions:,} runs; not kept: 0", " ".join(said)), done.stdout[-500:]
+    *output, peak = done.stdout.split()
+    assert re.search(rf"{versions:,} versions, {versions:,} runs; not kept: 0", " ".join(output)), done.stdout[-500:]
     with closing(sqlite3.connect(db)) as database:
         (arrived,) = database.execute("SELECT count(*) FROM versions").fetchone()
         (points,) = database.execute("SELECT count(*) FROM points").fetchone()
@@ -96,21 +96,21 @@ def measure(folder: Path, versions: int) -> Import:
 
 
 def main() -> None:
-    """Measure, print, and fail when a bound is broken."""
+    """Measure two sizes, print a table, and fail if the memory limit is exceeded."""
     parser = argparse.ArgumentParser(prog="make bench-import", description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs=2, default=SIZES, help="how many versions, few and many")
+    parser.add_argument("--sizes", type=int, nargs=2, default=SIZES, help="the two numbers of versions to compare")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         few, many = (measure(Path(folder), size) for size in given.sizes)
-    print("| versions | points | seconds | versions/s | memory at the most, MiB |\n|--:|--:|--:|--:|--:|")
+    print("| versions | points | seconds | versions/s | peak memory, MiB |\n|--:|--:|--:|--:|--:|")
     for found in (few, many):
         rate, memory = found.versions / found.seconds, found.memory / 2**20
         print(f"| {found.versions:,} | {found.points:,} | {found.seconds:.1f} | {rate:,.0f} | {memory:.0f} |")
     growth = (many.memory - few.memory) / (many.versions - few.versions)
-    print(f"{growth:,.0f} bytes of memory more for each version")
+    print(f"{growth:,.0f} bytes of memory for each additional version")
     print(json.dumps([found._asdict() for found in (few, many)]))
     if many.memory > MAX_MEMORY:
-        sys.exit(f"the import took {many.memory:,} bytes of memory, and {growth:,.0f} more for each version")
+        sys.exit(f"the import used {many.memory:,} bytes of memory, the limit is {MAX_MEMORY:,}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Sends one unary call again and again, and measures it from outside.
+"""A load generator: send one unary call repeatedly, and measure its rate and latencies.
 
-With `h2load` (Debian's nghttp2-client) the load is a compiled program that costs little beside the server; else it is
-several processes in Python, which together cost more than the server, and make every ratio look better than it is.
+`h2load` (Debian's nghttp2-client) is used if it is installed, since it needs little of the processor. The alternative,
+several processes in Python, needs more than the server, which makes every ratio look better than it is.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Measured:
 
 
 def run(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
-    """So many calls, with so many under way at any time; with h2load all are the first request."""
+    """Send calls, with so many in flight, and measure them. h2load sends the first of the requests only."""
     return (_h2load if H2LOAD else run_python)(address, method, bodies, concurrency, calls)
 
 
 def run_python(address: str, method: str, bodies: list[bytes], concurrency: int, calls: int) -> Measured:
-    """So many calls by processes in Python, in which each caller sends the requests in turns."""
+    """Send calls from processes in Python, in which each caller sends the requests in turn."""
     processes = min(concurrency, PROCESSES)
     share = concurrency // processes
     texts, each = ",".join(body.hex() for body in bodies), str(calls // concurrency)
@@ -58,13 +58,13 @@ def run_python(address: str, method: str, bodies: list[bytes], concurrency: int,
         ]
         for process in running:
             assert process.stdout is not None
-            process.stdout.readline()  # it has its connection
+            process.stdout.readline()  # printed once it is connected
         for process in running:
             assert process.stdin is not None
             process.stdin.write("begin\n")
             process.stdin.flush()
-        told = [process.communicate() for process in running]
-    found = [list(map(float, output.split())) for output, _ in told]
+        outputs = [process.communicate()[0] for process in running]
+    found = [list(map(float, output.split())) for output in outputs]
     seconds = max(ended for _, ended, *_ in found) - min(begun for begun, *_ in found)
     latencies = [latency for _, _, *each in found for latency in each]
     return _measured(len(latencies) / seconds, latencies)
@@ -102,9 +102,9 @@ def _measured(per_second: float, latencies: list[float]) -> Measured:
 
 
 async def _call(address: str, method: str, bodies: list[bytes], first: int, callers: int, calls: int) -> None:
-    """So many callers make so many calls each; told are when they began and ended, and each latency.
+    """Run concurrent callers with so many calls each, and print the start, the end and each latency.
 
-    A caller sends the requests in turns, and begins with that of its own place.
+    Each caller sends the requests in turn, starting with that of its own index.
     """
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(address) as channel:

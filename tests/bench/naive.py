@@ -1,4 +1,4 @@
-"""The registry that one writes first: a lock, and a transaction for each create."""
+"""A naive registry for comparison: a lock, and one transaction for each create."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INSERT INTO models VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET last_number = 
 
 
 class Naive:
-    """Creates versions, correctly, one after the other."""
+    """Create versions correctly, one after the other."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
@@ -34,7 +34,7 @@ class Naive:
     async def create(
         self, request: model_registry_pb2.CreateModelVersionRequest, context: Any
     ) -> model_pb2.ModelVersion:
-        """The version, once it is committed. A caller that goes away must not leave a transaction open."""
+        """Return the version once it is committed. A cancelled call must not leave a transaction open."""
         del context
         return await asyncio.shield(self._create(request.parent))
 

@@ -1,4 +1,4 @@
-"""`make bench-peers`: the same work for other registries, each in a server of its own, by the same callers in turns."""
+"""`make bench-peers`: measure the same work with Tallymark, MLflow and ZenML, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 from importers.mlflow_server import mlflow_server
 
-from bench.report import PUBLISHED, keep, publish
+from bench.report import PUBLISHED, publish, save
 from tallymark import Client
 from tallymark.testing import Server
 
@@ -33,7 +33,7 @@ ZENML = Path(__file__).parents[2] / f".cache/peers/zenml-{ZENML_VERSION}"
 
 
 class Peer(NamedTuple):
-    """A registry: how many calls of a kind it answers in a second, with how many there were, and how many it has."""
+    """A registry: functions that measure calls per second (with their number) and that count its versions."""
 
     name: str
     rate: Callable[[str, float], tuple[float, int]]
@@ -42,7 +42,7 @@ class Peer(NamedTuple):
 
 @contextmanager
 def tallymark(folder: Path) -> Iterator[Peer]:
-    """Ours: durable, as it is served."""
+    """Start Tallymark with its defaults."""
     with Server(folder / "tallymark.db") as server, Client(server.address) as client:
         client.create_model(MODEL)
 
@@ -55,7 +55,7 @@ def tallymark(folder: Path) -> Iterator[Peer]:
 
 @contextmanager
 def mlflow(folder: Path) -> Iterator[Peer]:
-    """MLflow's own server on SQLite, asked over REST on kept connections."""
+    """Start MLflow's own server on SQLite, and call it over REST on persistent connections."""
     with mlflow_server(folder) as uri:
         host = urlsplit(uri).netloc
 
@@ -69,7 +69,7 @@ def mlflow(folder: Path) -> Iterator[Peer]:
             response = connection.getresponse()
             found: dict[str, object] = json.loads(response.read())
             if response.status != 200:
-                raise SystemExit(f"bench: MLflow answered {response.status}: {found}")
+                raise SystemExit(f"bench: MLflow returned status {response.status}: {found}")
             return found
 
         def caller() -> dict[str, Work]:
@@ -93,7 +93,7 @@ def mlflow(folder: Path) -> Iterator[Peer]:
 
 @contextmanager
 def zenml(folder: Path) -> Iterator[Peer]:
-    """ZenML's local store, by its own client, in an environment of its own, which is made when it is not there."""
+    """Use ZenML's local store through its own client, in a separate environment that is created if it is missing."""
     python = ZENML / "bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(ZENML)], check=True)
@@ -111,7 +111,7 @@ def zenml(folder: Path) -> Iterator[Peer]:
         command = [str(python), "-W", "ignore", str(work), kind, str(CALLERS), str(seconds)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
         if done.returncode != 0:
-            raise SystemExit(f"bench: ZenML failed: {done.stderr}")
+            raise SystemExit(f"bench: the ZenML process failed: {done.stderr}")
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         return found
 
@@ -123,7 +123,7 @@ def zenml(folder: Path) -> Iterator[Peer]:
 
 
 def threaded(caller: Callable[[], dict[str, Work]], kind: str, seconds: float) -> tuple[float, int]:
-    """How many calls all callers together got answered in a second, and how many in all."""
+    """Return the calls per second of all callers together, and the number of calls."""
     done = [0] * CALLERS
     begin = threading.Barrier(CALLERS + 1)
     failures: list[BaseException] = []
@@ -136,7 +136,7 @@ def threaded(caller: Callable[[], dict[str, Work]], kind: str, seconds: float) -
             while time.perf_counter() < until:
                 work()
                 done[number] += 1
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - told by the thread that started this one
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported by the thread that started this one
             failures.append(error)
 
     threads = [threading.Thread(target=calling, args=(number,)) for number in range(CALLERS)]
@@ -152,7 +152,7 @@ def threaded(caller: Callable[[], dict[str, Work]], kind: str, seconds: float) -
 
 
 def measure(rounds: int, seconds: float) -> dict[str, object]:
-    """The rates of each, in turns."""
+    """Return the rates of each registry, measured in alternating rounds."""
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         peers = []
@@ -170,20 +170,22 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
                 rates[peer.name]["get"].append(peer.rate("get", seconds)[0])
         for peer in peers:
             if peer.count() != created[peer.name]:
-                raise SystemExit(f"bench: {peer.name} answered {created[peer.name]} creates and has {peer.count()}")
+                raise SystemExit(
+                    f"bench: {peer.name} acknowledged {created[peer.name]} creates, but has {peer.count()} versions"
+                )
     settings = f"{rounds} rounds of {seconds:g} s; all on SQLite; MLflow with one worker."
     return {"callers": CALLERS, "rates": rates, "settings": settings}
 
 
 def main() -> None:
-    """Measure, and add it to the report."""
+    """Measure, and add the figures to the report."""
     parser = argparse.ArgumentParser(prog="make bench-peers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     given = parser.parse_args()
     found = measure(given.rounds, given.seconds)
-    keep(given.into, peers=found)
+    save(given.into, peers=found)
     print(publish(given.into))
 
 

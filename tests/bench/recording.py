@@ -1,6 +1,6 @@
-"""What recording costs the program that trains: each measurement is a training, in a process of its own.
+"""The cost of recording in a training program: each measurement is a training in a separate process.
 
-Everything that is recorded is counted afterwards in the registry.
+Afterwards the bench checks that the registry has everything that was recorded.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from bench.servers import UnverifiedError
 
 from tallymark import Client, Model, current_run, log_metadata, log_metric, pipeline, step
 
-DISABLED, STEPS, CALLS, POINTS, FACTS = 5000, 50, 50, 20_000, 500
+# How many calls one measurement has: steps with recording disabled, recorded steps, gets, points and facts.
+DISABLED_STEPS, STEPS, CALLS, POINTS, FACTS = 5000, 50, 50, 20_000, 500
 Taken = dict[str, list[float]]
 
 
 def measure(address: str, rounds: int) -> dict[str, float]:
-    """Return medians of the rounds; UnverifiedError if anything that was recorded is not there."""
+    """Return medians of the rounds. Raise UnverifiedError if the registry lacks something that was recorded."""
     disabled = _trained("disabled", rounds, {"TALLYMARK_MODE": "disabled"})
     recorded = _trained("recorded", rounds, {"TALLYMARK_URL": address})
     logged = _trained("logged", rounds, {"TALLYMARK_URL": address})
@@ -44,7 +45,7 @@ def measure(address: str, rounds: int) -> dict[str, float]:
 
 
 def _trained(name: str, rounds: int, environment: dict[str, str]) -> dict[str, Any]:
-    """Run one of the trainings below in a process of its own; return what it tells."""
+    """Run one of the trainings below in a separate process, and return the figures that it prints."""
     command = [sys.executable, "-m", "bench.recording", name, str(rounds)]
     folder = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as spool:
@@ -64,7 +65,7 @@ def _verify(client: Client, run: str, rounds: int) -> None:
         expected[f"points of version {number}"] = POINTS if points == list(range(POINTS)) else -1
         expected[f"last fact of version {number}"] = FACTS - 1
     if found != expected:
-        raise UnverifiedError(f"recorded were {expected}, and there are {found}")
+        raise UnverifiedError(f"the registry should have {expected}, but has {found}")
 
 
 def _median(values: Iterable[float], scale: float = 1.0) -> float:
@@ -75,8 +76,8 @@ def _ratios(some: list[float], others: list[float]) -> list[float]:
     return [one / other for one, other in zip(some, others, strict=True)]
 
 
-def _each(function: Callable[[int], object], count: int) -> float:
-    """The seconds of one call, of so many in a row."""
+def _seconds_per_call(function: Callable[[int], object], count: int) -> float:
+    """Call a function so many times, and return the mean seconds of a call."""
     begun = time.perf_counter()
     for turn in range(count):
         function(turn)
@@ -84,7 +85,7 @@ def _each(function: Callable[[int], object], count: int) -> float:
 
 
 def bare(turn: int) -> int:
-    """Do nothing, as a function that nobody decorates."""
+    """Return the argument: a function without a decorator."""
     return turn
 
 
@@ -92,30 +93,30 @@ decorated = step(bare)
 
 
 def disabled(rounds: int) -> Taken:
-    """A step where nothing is recorded and a bare call, in turns."""
+    """Measure a step with recording disabled and a bare call, alternating."""
     taken: Taken = {"step": [], "bare": []}
     for _ in range(rounds):
-        taken["step"].append(_each(decorated, DISABLED))
-        taken["bare"].append(_each(bare, DISABLED))
+        taken["step"].append(_seconds_per_call(decorated, DISABLED_STEPS))
+        taken["bare"].append(_seconds_per_call(bare, DISABLED_STEPS))
     return taken
 
 
 @pipeline(model=Model(name="recorded"))
 def recorded(rounds: int) -> dict[str, Any]:
-    """A step without a model of its own and a warm call, in turns; the records of one do not disturb the other."""
+    """Measure a step without its own model and a warm call, alternating, with nothing left to send between them."""
     taken: Taken = {"step": [], "call": []}
     model = Model(name="recorded", version="latest")
     with Client() as client:
         for _ in range(rounds):
-            taken["step"].append(_each(decorated, STEPS))
-            _ = model.info  # what reads in a run waits for what was recorded in it
+            taken["step"].append(_seconds_per_call(decorated, STEPS))
+            _ = model.info  # a read in a run waits until its records are sent
             client.newest_revision()
-            taken["call"].append(_each(lambda _: client.get_version("recorded/1"), CALLS))
+            taken["call"].append(_seconds_per_call(lambda _: client.get_version("recorded/1"), CALLS))
     return {**taken, "run": current_run()}
 
 
 def logged(rounds: int) -> Taken:
-    """Points of a metric and facts, each round in a run and a version of its own."""
+    """Measure logging points and facts, each round in its own run and version."""
     taken: Taken = {"points": [], "slowest": [], "facts": []}
 
     @pipeline(model=Model(name="logged"))
@@ -128,7 +129,7 @@ def logged(rounds: int) -> Taken:
             slowest, before = max(slowest, now - before), now
         taken["points"].append(before - begun)
         taken["slowest"].append(slowest)
-        taken["facts"].append(_each(lambda turn: log_metadata({"fact": turn}), FACTS))
+        taken["facts"].append(_seconds_per_call(lambda turn: log_metadata({"fact": turn}), FACTS))
 
     for _ in range(rounds):
         training()

@@ -1,4 +1,4 @@
-"""What the SDK costs the program that uses it, and how soon a server answers."""
+"""The cost of the SDK in a program, and the startup time of a server."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from tallymark.testing import Server
 STARTS = 11
 IMPORT = "import tallymark"
 STUBS = "import grpc; from tallymark.v1 import event_log_pb2_grpc, model_registry_pb2_grpc, run_registry_pb2_grpc"
-COLD = "from tallymark import Model; print(Model(name='cold').number)"
+FIRST_NUMBER = "from tallymark import Model; print(Model(name='cold').number)"
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Return what each thing takes, by what it is and its unit; UnverifiedError."""
+    """Return the figures by names that end with their unit. Raise UnverifiedError if the registry lacks records."""
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder, "sdk.db")) as server:
-        asked = {"TALLYMARK_URL": server.address}
+        environment = {"TALLYMARK_URL": server.address}
         starts = STARTS if rounds > 1 else 3
-        bare = _starts("pass", {}, starts)
+        bare = _script_ms("pass", {}, starts)
         started, beside_stubs = _server_start(Path(folder, "start.db"), starts)
         return {
             "bare_python_ms": bare,
-            "import_tallymark_above_bare_ms": _starts(IMPORT, {}, starts) - bare,
-            "import_grpc_above_bare_ms": _starts("import grpc", {}, starts) - bare,
-            "import_grpc_and_stubs_above_bare_ms": _starts(STUBS, {}, starts) - bare,
+            "import_tallymark_above_bare_ms": _script_ms(IMPORT, {}, starts) - bare,
+            "import_grpc_above_bare_ms": _script_ms("import grpc", {}, starts) - bare,
+            "import_grpc_and_stubs_above_bare_ms": _script_ms(STUBS, {}, starts) - bare,
             "server_start_ms": started,
             "server_start_beside_stubs": beside_stubs,
-            "command_model_list_above_bare_ms": _command(asked, starts) - bare,
-            "first_number_above_bare_ms": _starts(COLD, asked, starts) - bare,
+            "command_model_list_above_bare_ms": _command_ms(environment, starts) - bare,
+            "first_number_above_bare_ms": _script_ms(FIRST_NUMBER, environment, starts) - bare,
             **recording.measure(server.address, rounds),
         }
 
 
-def _starts(code: str, environment: dict[str, str], count: int) -> float:
-    """The median time of a whole process, in milliseconds."""
+def _script_ms(code: str, environment: dict[str, str], count: int) -> float:
+    """Run a script so many times, and return the median time of the process in milliseconds."""
     return statistics.median(_timed(lambda: _run(code, environment)) for _ in range(count))
 
 
-def _command(environment: dict[str, str], count: int) -> float:
+def _command_ms(environment: dict[str, str], count: int) -> float:
     program = Path(sys.executable).with_name("tallymark")
-    called = [program, "model", "list"]
+    command = [program, "model", "list"]
     environment = {**os.environ, **environment}
     return statistics.median(
-        _timed(lambda: subprocess.run(called, env=environment, stdout=subprocess.DEVNULL, check=True))
+        _timed(lambda: subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True))
         for _ in range(count)
     )
 
@@ -63,9 +63,9 @@ def _timed(do: Callable[[], object]) -> float:
 
 
 def _server_start(path: Path, count: int) -> tuple[float, float]:
-    """From the start of the process until it announces that it answers, on a file that is there, with the dashboard.
+    """Return the milliseconds until a server with a dashboard, on an existing file, announces its address.
 
-    Milliseconds, and how often a process that only imports grpc and the stubs, in turns with it.
+    The second value is the ratio to a process that only imports grpc and the stubs, measured alternately.
     """
     server = Server(path, http="127.0.0.1:0")
     server.start()

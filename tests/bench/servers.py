@@ -1,4 +1,4 @@
-"""What is measured: ours, an echo that does nothing, and a naive registry, each a process of its own."""
+"""The servers that the bench starts as processes, their requests, and checks of what they stored."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MODEL = "bench"
 
 
 class UnverifiedError(Exception):
-    """What was counted is not what is there; no figure counts."""
+    """A registry does not have what it acknowledged, so the figures are not valid."""
 
 
 @contextmanager
 def program(module: str, *arguments: str) -> Iterator[str]:
-    """The address of a server that announces it in its first line."""
+    """Start a server that prints its address in its first line, and yield the address."""
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
         assert process.stdout is not None
@@ -36,13 +36,13 @@ def program(module: str, *arguments: str) -> Iterator[str]:
 
 
 def create_body(model: str = MODEL) -> bytes:
-    """The request to create a version."""
+    """Return the request to create a version."""
     request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/{model}")
     return bytes(request.SerializeToString())
 
 
 def batch_body(rows: int) -> bytes:
-    """The request to create so many versions at once."""
+    """Return the request to create so many versions in a batch."""
     request = model_registry_pb2.BatchCreateModelVersionsRequest(parent=f"{PROJECT}/models/{MODEL}")
     for _ in range(rows):
         request.model_versions.add()
@@ -50,22 +50,25 @@ def batch_body(rows: int) -> bytes:
 
 
 def get_body() -> bytes:
-    """The request for the first version."""
+    """Return the request for the first version."""
     request = model_registry_pb2.GetModelVersionRequest(name=f"{PROJECT}/models/{MODEL}/versions/1")
     return bytes(request.SerializeToString())
 
 
-def verify_ours(server: Server, expected: int, model: str = MODEL) -> None:
-    """Every create that was counted is a version, without a gap: the generator takes a refusal for a fast answer."""
+def verify_tallymark(server: Server, expected: int, model: str = MODEL) -> None:
+    """Raise UnverifiedError unless the model has all versions without a gap.
+
+    h2load counts an error of gRPC as an answer, so its counts alone prove nothing.
+    """
     with grpc.insecure_channel(server.address) as channel:
         numbers = [version.number for version in Calls(channel).versions(model, page_size=1000)]
     if numbers != list(range(expected, 0, -1)):
-        raise UnverifiedError(f"{expected:,} versions of {model} were created, and {len(numbers):,} are there")
+        raise UnverifiedError(f"{expected:,} versions of {model} were created, but the server has {len(numbers):,}")
 
 
 def verify_naive(db: Path, expected: int) -> None:
-    """As many rows as creates, numbered without a gap."""
+    """Raise UnverifiedError unless there are as many rows as creates, without a gap."""
     with closing(sqlite3.connect(db)) as connection:
         found = connection.execute("SELECT count(*), max(number) FROM versions").fetchone()
     if found != (expected, expected):
-        raise UnverifiedError(f"the naive registry was asked for {expected:,} versions and has {found}")
+        raise UnverifiedError(f"the naive registry created {expected:,} versions, but has (count, last) {found}")

@@ -1,4 +1,4 @@
-"""Creates and reads beside the echo and the naive registry, in alternation."""
+"""Creates and reads of Tallymark, and of the echo and the naive registry for comparison, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from bench.servers import (
     get_body,
     program,
     verify_naive,
-    verify_ours,
+    verify_tallymark,
 )
 from tallymark.testing import Server
 
 CONCURRENCY = (1, 8, 64, 512)
-MANY = 64
-ROWS = 100
-# The naive registry, and calls one at a time, are slow: fewer of them tell as much.
-SLOW = 4
+MODELS = 64
+BATCH_SIZE = 100
+# The naive registry and single calls are slow, so their number of calls is divided by this.
+SLOW_DIVISOR = 4
 
 Found = dict[str, list[dict[str, float]]]
 
 
-def measure(rounds: int, calls: int, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Every measurement, by concurrency; UnverifiedError."""
+def measure(rounds: int, calls: int, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Return all figures. Raise UnverifiedError if a registry does not have what it acknowledged."""
     with tempfile.TemporaryDirectory() as folder:
         naive_db = Path(folder, "naive.db")
         with (
@@ -48,15 +48,15 @@ def measure(rounds: int, calls: int, tell: Callable[[str], None]) -> dict[str, A
             bench = _Bench(server, echo, naive, rounds)
             by_concurrency = {}
             for concurrency in CONCURRENCY:
-                tell(f"concurrency {concurrency}")
+                progress(f"measuring {concurrency} concurrent calls")
                 by_concurrency[str(concurrency)] = bench.at(concurrency, calls)
-            tell("batches")
-            batches = bench.batches(max(calls // ROWS, 8))
+            progress("measuring batches")
+            batches = bench.batches(max(calls // BATCH_SIZE, 8))
             spread = {}
             for concurrency in CONCURRENCY:
-                tell(f"one model and {MANY}, concurrency {concurrency}")
+                progress(f"measuring one model and {MODELS} models, {concurrency} concurrent calls")
                 spread[str(concurrency)] = bench.models(concurrency, calls)
-            verify_ours(server, bench.created)
+            verify_tallymark(server, bench.created)
             verify_naive(naive_db, bench.naive_created)
         disk = flush(Path(folder))
     return {
@@ -69,7 +69,7 @@ def measure(rounds: int, calls: int, tell: Callable[[str], None]) -> dict[str, A
 
 
 class _Bench:
-    """Measures, and counts what must be there afterwards."""
+    """The measurements, and the number of versions that must exist afterwards."""
 
     def __init__(self, server: Server, echo: str, naive: str, rounds: int) -> None:
         self._server = server
@@ -83,9 +83,9 @@ class _Bench:
         self.naive_created = 0
 
     def at(self, concurrency: int, calls: int) -> Found:
-        """Echo, create, get and the naive create in turns, so that what else the machine does meets all alike."""
-        calls = max(calls // (SLOW if concurrency == 1 else 1) // concurrency, 1) * concurrency
-        slow = max(calls // SLOW // concurrency, 1) * concurrency
+        """Measure echo, create, get and the naive create alternately, so that other load affects all alike."""
+        calls = max(calls // (SLOW_DIVISOR if concurrency == 1 else 1) // concurrency, 1) * concurrency
+        slow = max(calls // SLOW_DIVISOR // concurrency, 1) * concurrency
         found: Found = {"echo": [], "create": [], "get": [], "naive": []}
         for _ in range(self._rounds):
             for kind, address, method, body, count in (
@@ -101,20 +101,20 @@ class _Bench:
         return found
 
     def _check_get(self) -> None:
-        """What was asked for is there: a generator that knows HTTP alone takes a refusal for an answer."""
+        """Fail unless a get returns a version: h2load counts an error of gRPC as an answer."""
         with grpc.insecure_channel(self._server.address) as channel:
             if not channel.unary_unary(GET)(get_body()):
-                raise SystemExit("bench: a get was answered with nothing")
+                raise SystemExit("bench: a get returned an empty answer")
 
     def models(self, concurrency: int, calls: int) -> Found:
-        """Creates in one model and in 64, by the generator that can send different requests."""
-        names = [f"{MODEL}-{concurrency}-{number}" for number in range(MANY)]
+        """Measure creates in one model and in 64, with the generator that can send different requests."""
+        names = [f"{MODEL}-{concurrency}-{number}" for number in range(MODELS)]
         with grpc.insecure_channel(self._server.address) as channel:
             for name in names:
                 Calls(channel).create_model(name)
-        # So that each of the models is asked for as often as any other.
-        least = 1 if concurrency % MANY == 0 else MANY
-        each = max(calls // (SLOW if concurrency == 1 else 1) // concurrency // least, 1) * least
+        # A multiple, so that each model gets the same number of creates.
+        multiple = 1 if concurrency % MODELS == 0 else MODELS
+        each = max(calls // (SLOW_DIVISOR if concurrency == 1 else 1) // concurrency // multiple, 1) * multiple
         found: Found = {"one": [], "many": []}
         bodies = {"one": [create_body()], "many": [create_body(name) for name in names]}
         for turn in range(self._rounds):
@@ -123,17 +123,17 @@ class _Bench:
                 found[kind].append(asdict(measured))
             self.created += each * concurrency
         for name in names:
-            verify_ours(self._server, self._rounds * each * concurrency // MANY, name)
+            verify_tallymark(self._server, self._rounds * each * concurrency // MODELS, name)
         return found
 
     def batches(self, calls: int) -> Found:
-        """Creates by the hundred in one request, eight requests at a time, beside creates one by one."""
+        """Measure creates in batches of a hundred, eight batches at a time, and single creates."""
         calls = calls // 8 * 8
         found: Found = {"batch": [], "unary": []}
         for _ in range(self._rounds):
-            batch = run(self._server.address, BATCH, [batch_body(ROWS)], 8, calls)
+            batch = run(self._server.address, BATCH, [batch_body(BATCH_SIZE)], 8, calls)
             unary = run(self._server.address, CREATE, [create_body()], 64, 64 * 10)
-            found["batch"].append({**asdict(batch), "per_second": batch.per_second * ROWS})
+            found["batch"].append({**asdict(batch), "per_second": batch.per_second * BATCH_SIZE})
             found["unary"].append(asdict(unary))
-            self.created += calls * ROWS + 64 * 10
+            self.created += calls * BATCH_SIZE + 64 * 10
         return found

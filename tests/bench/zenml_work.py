@@ -1,6 +1,6 @@
-"""What ZenML is asked, by a Python that has it: `zenml_work.py create|get|count CALLERS SECONDS`, its rate as JSON.
+"""Call ZenML for so many seconds, and print the rate as JSON: `zenml_work.py create|get|count CALLERS SECONDS`.
 
-Run by `bench.peers` in ZenML's own environment; its store is where ZENML_CONFIG_PATH says.
+`bench.peers` runs this in ZenML's own environment, with its store in the folder ZENML_CONFIG_PATH.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MODEL = "bench"
 
 
 def main() -> None:
-    """Do the work, and print what came of it."""
+    """Make the calls, and print how many succeeded."""
     kind, callers, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     client = Client()
     if kind == "count":

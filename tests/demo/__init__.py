@@ -1,1 +1,1 @@
-"""The main job on real input: `make demo` trains a real model on real data, and shows the versions it was given."""
+"""`make demo`: train a real model on real data with the registry, and print the versions that were created."""

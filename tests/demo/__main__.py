@@ -1,4 +1,4 @@
-"""`make demo`: starts the service, trains several times, promotes the best, prints what was recorded, and stops it."""
+"""`make demo`: start the service, train several times, promote the best version, print all versions, and stop."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from tallymark import Client, ModelVersion, configure
 from tallymark.testing import Server, ServerError
 
-# Forests from a bad one to a good one.
-SETTINGS = ((1, 1), (5, 2), (25, 4), (100, 8))
+# The trees and the depth of each forest, from the least accurate to the most accurate.
+FOREST_SIZES = ((1, 1), (5, 2), (25, 4), (100, 8))
 MODEL = "breast_cancer"
 
 
 def promote_best(client: Client) -> ModelVersion:
-    """Bring the version with the highest AUC into production, in the place of whichever is there."""
+    """Promote the version with the highest AUC to production, replacing the one that is in production."""
     best = next(iter(client.list_versions(MODEL, order_by="metadata.auc desc, number")))
     return client.set_stage(best.resource_name, "production", force=True, reason="the highest AUC")
 
 
 def print_versions(client: Client) -> None:
-    """Every version of the model, as the registry has it."""
+    """Print every version of the model as a table."""
     print(f"{'NUMBER':>6}  {'NAME':<8} {'TREES':>5} {'DEPTH':>5} {'AUC':>7} {'ACCURACY':>8}  {'STAGE':<10}  RUN")
     for version in sorted(client.list_versions(MODEL), key=lambda version: version.number):
         facts = version.metadata
@@ -32,37 +32,38 @@ def print_versions(client: Client) -> None:
 
 
 def main() -> None:
-    """Train and tell."""
+    """Train the model, promote the best version, and print the result."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument(
-        "--db", type=Path, default=Path("demo.db"), help="the SQLite file; a second demo goes on counting"
+        "--db",
+        type=Path,
+        default=Path("demo.db"),
+        help="the SQLite file; another demo on it continues the version numbers",
     )
-    parser.add_argument("--listen", default="127.0.0.1:0", help="where the service answers; port 0 picks a free one")
-    parser.add_argument("--http", default="127.0.0.1:0", help="where the dashboard is shown; port 0 picks a free one")
+    parser.add_argument("--listen", default="127.0.0.1:0", help="the address of the service; port 0 picks a free one")
+    parser.add_argument("--http", default="127.0.0.1:0", help="the address of the dashboard; port 0 picks a free one")
     parser.add_argument("--keep", action="store_true", help="leave the service running until Enter is pressed")
     given = parser.parse_args()
     try:
         with Server(given.db, address=given.listen, http=given.http) as server:
             configure(url=server.address, store=f"{given.db}.artifacts")
-            print(f"tallymark serves {given.db} on {server.address}\nand its dashboard at {server.dashboard}\n")
+            print(f"service    {server.address}, storing in {given.db}\ndashboard  {server.dashboard}\n")
             from demo.training import training_pipeline
 
-            for trees, depth in SETTINGS:
+            for trees, depth in FOREST_SIZES:
                 auc = training_pipeline(trees, depth)
-                print(f"trained a forest of {trees} trees of depth {depth}: AUC {auc:.4f}")
+                print(f"trained a random forest, trees={trees} depth={depth}: AUC {auc:.4f}")
             print()
             with Client() as client:
                 best = promote_best(client)
                 print_versions(client)
                 (forest,) = client.list_artifacts(best.resource_name)
-                print(f"\nNo. {best.number} is in production: {forest.size:,} bytes at {forest.uri}")
+                print(f"\nVersion {best.number} is in production. Its model file: {forest.uri} ({forest.size:,} bytes)")
             if given.keep:
-                print(f"See them at {server.dashboard}models/{MODEL} - Enter stops the service.", flush=True)
+                print(f"Open {server.dashboard}models/{MODEL} - press Enter to stop the service.", flush=True)
                 sys.stdin.readline()
             else:
-                print(
-                    "The dashboard ends with the service; make demo OPTIONS=--keep leaves both until Enter is pressed."
-                )
+                print("The service stops now; `make demo OPTIONS=--keep` keeps it running with its dashboard.")
     except ServerError as error:
         sys.exit(str(error))
 

@@ -1,4 +1,4 @@
-"""A training script as a user writes it: two decorators, and no other word about versions."""
+"""A training script as a user writes it: two decorators record everything about versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ model = Model(name="breast_cancer", description="Tells malignant from benign tum
 
 @step
 def split_data():
-    """The Wisconsin data set that ships with scikit-learn: 569 cases, 30 measurements each."""
+    """Load and split the Wisconsin data set that comes with scikit-learn: 569 cases with 30 measurements each."""
     data = load_breast_cancer()
     return train_test_split(data.data, data.target, test_size=0.3, random_state=7, stratify=data.target)
 

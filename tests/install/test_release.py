@@ -86,7 +86,7 @@ def test_the_list_of_components_names_what_the_service_needs(tmp_path: Path, met
     [
         ("pyproject.toml", '"lark>=1.2.1"', '"lark>=99"', "runtime.txt: lark is pinned to"),
         ("pyproject.toml", '"lark>=1.2.1"', '"lark>=1.2.1", "flit"', "runtime.txt: flit is not pinned"),
-        ("pyproject.toml", '    "lark>=1.2.1", ', "    ", "runtime.txt: lark is no longer asked for"),
+        ("pyproject.toml", '    "lark>=1.2.1", ', "    ", "runtime.txt: lark is no longer required"),
         (".ci/requirements/imports.txt", "    --hash=", "    # --hash=", "imports.txt: click has no hash"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The bench: small enough to run here, it still proves that what it counts is there, and its report says just that."""
+"""The benches, at their smallest sizes: they verify what they count, and the report shows what was measured."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cached_folders import ROOT
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The bench, as `make bench` runs it."""
+    """Run a bench as the Makefile does."""
     command = [sys.executable, "-m", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
 
 
 @pytest.mark.timeout(180)
-def test_the_bench_counts_what_it_made(tmp_path: Path) -> None:
-    """Its smallest run verifies every version it created, and writes figures, page and plots."""
+def test_the_bench_verifies_what_it_created(tmp_path: Path) -> None:
+    """The smallest run verifies every version that it created, and writes figures, page and plots."""
     done = run("bench", "--rounds", "1", "--calls", "64", "--into", str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "bench.json").read_text())
@@ -39,7 +39,11 @@ def test_the_bench_counts_what_it_made(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {"import_tallymark_above_bare_ms", *of_sdk} < found["sdk"]["found"].keys()
     assert min(found["sdk"]["found"][name] for name in of_sdk) > 0
-    for goal in ("a disabled step above a bare call", "20,000 log_metric calls in a run", "the slowest of them"):
+    for goal in (
+        "overhead of a disabled step",
+        "20,000 log_metric calls in a run",
+        "the slowest of these log_metric calls",
+    ):
         assert f"| {goal} | ≤ " in done.stdout
     for name in ("throughput.svg", "p99.svg"):
         assert "Tallymark, durable" in (tmp_path / name).read_text()
@@ -47,8 +51,8 @@ def test_the_bench_counts_what_it_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_growth_is_measured_on_a_sound_file(tmp_path: Path) -> None:
-    """Its smallest run fills a file that is proved, and asks every question of it."""
+def test_growth_is_measured_on_a_verified_file(tmp_path: Path) -> None:
+    """The smallest run fills a file, measures every request, and verifies the file."""
     done = run("bench.growth", "--sizes", "1000", "--into", str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "bench.json").read_text())["growth"]["found"]["1000"]
@@ -62,20 +66,20 @@ def test_growth_is_measured_on_a_sound_file(tmp_path: Path) -> None:
     assert min(found.values()) > 0
 
 
-def test_the_published_report_is_what_was_measured(tmp_path: Path) -> None:
-    """No figure of the report was written by hand; one that is changed is noticed."""
+def test_the_published_report_matches_its_figures(tmp_path: Path) -> None:
+    """The published page matches bench.json, and the check fails for a page that was edited."""
     assert run("bench.report", "--check").returncode == 0
     shutil.copytree(ROOT / "tests/bench/published", tmp_path / "bench")
     page = tmp_path / "bench/report.md"
     page.write_text(page.read_text().replace("| 64 |", "| 64 | 99,999 |", 1))
     done = run("bench.report", "--check", "--into", str(tmp_path / "bench"))
     assert done.returncode != 0
-    assert "not what bench.json tells" in done.stderr
+    assert "does not match bench.json" in done.stderr
 
 
 @pytest.mark.timeout(180)
 def test_an_import_is_measured_with_its_memory(tmp_path: Path) -> None:
-    """Its smallest run counts every version and point that arrived, and holds the memory to its bounds."""
+    """The smallest run counts every imported version and point, and stays within the memory limit."""
     done = run("bench.importing", "--sizes", "500", "2000")
     assert done.returncode == 0, done.stderr
     few, many = json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""`make demo`: the main job on real input."""
+"""`make demo`: real trainings, their versions, and the dashboard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_demo_numbers_real_training_runs(tmp_path: Path) -> None:
-    """A model is trained four times, each run gets the next number, the best is promoted, and a second demo goes on."""
+    """Each of four runs gets the next number, the best is promoted, and a second demo continues the numbers."""
     first = demo(tmp_path)
     assert (first.returncode, first.stderr) == (0, "")
     rows = ROW.findall(first.stdout)
@@ -43,16 +43,16 @@ def test_the_demo_numbers_real_training_runs(tmp_path: Path) -> None:
 
 
 def test_the_demo_leaves_nothing_running(tmp_path: Path) -> None:
-    """After the demo nobody answers at its addresses, that of the service and that of the dashboard."""
-    addresses = re.findall(r"(?:on |http://)(127\.0\.0\.1):(\d+)", demo(tmp_path).stdout)
+    """After the demo, nothing listens at the address of the service or of the dashboard."""
+    addresses = re.findall(r"(?:service +|http://)(127\.0\.0\.1):(\d+)", demo(tmp_path).stdout)
     assert len(addresses) == 2
     for host, port in addresses:
         with socket.socket() as probe:
             assert probe.connect_ex((host, int(port))) != 0
 
 
-def test_the_dashboard_of_the_demo_is_there_while_it_is_kept(tmp_path: Path) -> None:
-    """With --keep the page of the model is shown where the demo says, until Enter is pressed."""
+def test_the_demo_keeps_its_dashboard_running_until_enter(tmp_path: Path) -> None:
+    """With --keep, the dashboard serves the page of the model until Enter is pressed."""
     with subprocess.Popen(
         [sys.executable, "-m", "demo", "--keep"],
         cwd=tmp_path,
@@ -62,16 +62,16 @@ def test_the_dashboard_of_the_demo_is_there_while_it_is_kept(tmp_path: Path) -> 
         text=True,
     ) as running:
         assert running.stdout is not None
-        told = (re.search(r"http:\S+/breast_cancer", line) for line in running.stdout)
-        address = next(found[0] for found in told if found)
+        matches = (re.search(r"http:\S+/breast_cancer", line) for line in running.stdout)
+        address = next(match[0] for match in matches if match)
         with urlopen(address) as page:
             assert "in production" in page.read().decode()
         running.communicate("\n", timeout=60)
     assert running.returncode == 0
 
 
-def test_a_demo_that_cannot_run_says_why_in_one_sentence(tmp_path: Path) -> None:
-    """A port that is taken, and a folder that cannot be written, end the demo with one line and an error code."""
+def test_a_demo_that_cannot_start_reports_one_error(tmp_path: Path) -> None:
+    """A port in use and a folder that is not writable end the demo with one line and an error code."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         runs = [demo(tmp_path, "--listen", taken), demo(tmp_path, "--db", "missing/demo.db"), demo(Path("/proc"))]

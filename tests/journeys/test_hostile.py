@@ -1,6 +1,6 @@
-"""Attacks on a running server: it answers others meanwhile, in bounded memory, and stops when it is told to.
+"""Attacks on a running server: it answers other clients meanwhile, in bounded memory, and stops on SIGTERM.
 
-`make bench-hostile` makes all attacks for longer, and measures what a small get suffers.
+`make bench-hostile` runs all attacks for longer, and measures the latency of a small get.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from bench.hostile import MEMORY, attacking, fill, memory_of
+from bench.hostile import MAX_MEMORY_MB, attacking, fill, peak_memory_mb
 from grpc_calls import Calls
 
 from tallymark.client.channel import OPTIONS
 from tallymark.testing import Server
 
-# In seconds; how much of an attack passes in it depends on the machine, and every bound must hold all the same.
-LENGTH = 4.0
+ATTACK_SECONDS = 4.0
 GETS = 20
 
 
@@ -25,19 +24,19 @@ GETS = 20
     ["half messages", "unread lists", "unread exports", "half posts", "false length", "unread pages", "worst requests"],
 )
 def test_an_attack_is_survived(tmp_path: Path, attack: str) -> None:
-    """Whoever sends by halves, never reads or sends the worst takes neither the memory nor the service from others."""
+    """Half-sent requests, unread answers and the largest requests neither stop the service nor exhaust its memory."""
     with (
         Server(tmp_path / "t.db", http="127.0.0.1:0") as server,
         grpc.insecure_channel(server.address, options=OPTIONS) as channel,
     ):
         calls = Calls(channel)
         fill(calls)
-        with attacking(attack, server, LENGTH) as attacker:
+        with attacking(attack, server, ATTACK_SECONDS) as attacker:
             for _ in range(GETS):
                 assert calls.version("bench", "1").number == 1
             assert attacker.communicate(timeout=60)[0]
             assert calls.version("bench", "1").number == 1
-            assert memory_of(server) < MEMORY
+            assert peak_memory_mb(server) < MAX_MEMORY_MB
         with attacking(attack, server, 60):
             calls.create_version("bench")
             server.stop()
