@@ -15,7 +15,7 @@ import click
 
 from tallymark_server.progress import move, progress
 
-# So many commands are tried for a dry run, to say how long the import will take.
+# How many commands a dry run tries, to estimate how long the import takes.
 TRIED = 5_000
 
 Finding = Callable[[Any, Any], AbstractContextManager[Any]]
@@ -96,18 +96,18 @@ def _import(
     maker: str, find: Finding, *, db: Path, project: str, dry_run: bool, strict: bool, skip: bool, output: str
 ) -> None:
     from tallymark_server.domain.naming import project_name
-    from tallymark_server.importers.replay import bring
+    from tallymark_server.importers.replay import replay
     from tallymark_server.importers.source_model import Report
-    from tallymark_server.importers.timed_commands import Plan, tell
+    from tallymark_server.importers.timed_commands import Plan, plan_commands
     from tallymark_server.storage.sqlite.offline_access import writing
 
     report, name = Report(), project_name(project)
     with ExitStack() as stack:
-        # What reading takes an hour to find must not be refused after it, so the file is taken first.
+        # The file is locked first, so that the import is not refused after an hour of reading.
         line = None if dry_run else stack.enter_context(writing(db, name))
         plan = stack.enter_context(Plan())
         with progress("reading") as bar, find(report, partial(move, bar)) as found:
-            tell(found, plan, name, maker, report)
+            plan_commands(found, plan, name, maker, report)
         counts = {"models": plan.models, "versions": plan.versions, "runs": plan.runs}
         seconds = _expected_seconds(plan, name) if dry_run else None
         where = f"project {project} of {db}"
@@ -115,32 +115,32 @@ def _import(
         _refuse(report, counts, strict=strict, skip=skip)
         if line is not None:
             with progress("importing", len(plan)) as bar:
-                bring(line, plan, bar.update)
+                replay(line, plan, bar.update)
     if output == "text":
-        told = _counted(report, counts)
-        click.echo(f"would import {told}" if dry_run else f"imported into {where}: {told}")
+        summary = _counted(report, counts)
+        click.echo(f"would import {summary}" if dry_run else f"imported into {where}: {summary}")
 
 
 def _refuse(report: Any, counts: dict[str, int], *, strict: bool, skip: bool) -> None:
-    told = _counted(report, counts)
+    summary = _counted(report, counts)
     if report.unread and (strict or not skip):
         advice = "" if strict else "; --skip imports the others"
-        raise click.ClickException(f"not everything can be read, so nothing was imported{advice}: {told}")
+        raise click.ClickException(f"not everything can be read, so nothing was imported{advice}: {summary}")
     if strict and report.losses:
-        raise click.ClickException(f"not everything can be kept, so nothing was imported: {told}")
+        raise click.ClickException(f"not everything can be kept, so nothing was imported: {summary}")
 
 
 def _expected_seconds(plan: Any, project: str) -> float:
-    """Return how long the import will take here, by trying the first of its commands in a file that is thrown away."""
+    """Return how long the import will take, measured with its first commands in a temporary file."""
     from itertools import islice
 
-    from tallymark_server.importers.replay import bring
+    from tallymark_server.importers.replay import replay
     from tallymark_server.storage.sqlite.offline_access import writing
 
     tried = min(len(plan), TRIED)
     with TemporaryDirectory(prefix="tallymark-") as folder, writing(Path(folder, "trial.db"), project) as line:
         begun = time.perf_counter()
-        bring(line, islice(plan, tried), lambda _: None)
+        replay(line, islice(plan, tried), lambda _: None)
         return (time.perf_counter() - begun) * len(plan) / max(tried, 1)
 
 
@@ -183,7 +183,7 @@ def _print(output: str, report: Any, counts: dict[str, int], where: str, seconds
 
 
 def _escaped(text: str) -> str:
-    """Return the text as Markdown shows it: names come from another registry, and may be anything."""
+    """Return the text escaped for Markdown: names of another registry may be anything."""
     plain = "".join(ch if ch.isprintable() else " " for ch in text)
     return "".join(f"\\{ch}" if ch in "\\`*_{}[]<>#|!~&" else ch for ch in plain)
 
@@ -194,10 +194,10 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn what goes wrong into one sentence."""
+    """Turn errors into messages of one sentence."""
     try:
         from tallymark_server.domain.errors import InvalidField
-        from tallymark_server.importers.replay import CannotBringError
+        from tallymark_server.importers.replay import CannotReplayError
         from tallymark_server.importers.source_model import CannotReadError
         from tallymark_server.storage.contract import CannotOpenError
     except ImportError as error:
@@ -206,7 +206,7 @@ def _refusals() -> Iterator[None]:
         ) from None
     try:
         yield
-    except (CannotOpenError, CannotReadError, CannotBringError, InvalidField) as error:
+    except (CannotOpenError, CannotReadError, CannotReplayError, InvalidField) as error:
         raise click.ClickException(str(error)) from None
     except BrokenPipeError:
         raise

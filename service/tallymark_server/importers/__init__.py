@@ -1,22 +1,22 @@
-"""Registries of other makers, told to the log as if it had always been there.
+"""The import of other registries: MLflow and ZenML.
 
-What another registry holds is not copied as rows: it is decided again, in the order of its own times, by the same rules
-as every other change, with a clock that gives those times. So numbers are given by the line, stages are held by one
-version, and what breaks a rule is reported and not imported. Sources are read a version at a time, and the commands of
-an import wait on disk, so that memory does not grow with what is imported.
+The contents of another registry are not copied as rows. They become commands, which are decided in the order of their
+own times and by the same rules as every other change, with a clock that gives those times. So numbers are given by the
+registry, a stage has one version, and what breaks a rule is reported and not imported. Sources are read a version at a
+time, and the commands of an import are stored on disk, so that memory does not grow with the size of the import.
 
-source_model   what there is in another registry, whatever its make
-source_fields  fields of what another program wrote, with the types that they must have
-sanitize       what a name, a label or a value becomes here
-size_limits    as much of a version or a run as one holds here
-timed_commands what was found, as commands with their times
-replay         has the commands decided
+source_model   the contents of another registry, of any kind
+source_fields  fields that another program has written, checked for their types
+sanitize       names, labels and values, changed where the rules require it
+size_limits    versions and runs, cut to the size that they may have here
+timed_commands the contents as commands with their times
+replay         the commands, decided in order
 source_file    the SQLite file of another registry, read and never written
-proxies        whether a proxy stands between this program and a server
-from_mlflow    finds in MLflow, whatever its store
-mlflow_records what MLflow keeps, in the shape that its stores share
+proxies        whether requests to a server go through a proxy
+from_mlflow    the reader of MLflow, for every kind of store
+mlflow_records the records of MLflow, in the shape that its stores share
 mlflow_sql     a database of MLflow
 mlflow_files   a folder of MLflow
 mlflow_rest    a server of MLflow
-from_zenml     finds in a database of ZenML
+from_zenml     the reader of a database of ZenML
 """

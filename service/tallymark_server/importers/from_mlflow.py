@@ -1,4 +1,4 @@
-"""Finds in MLflow: registered models, their versions, and the runs that made them, in any store of any release."""
+"""Read MLflow: registered models, their versions, and the runs that created them, from any store of any release."""
 
 from __future__ import annotations
 
@@ -40,38 +40,40 @@ from tallymark_server.importers.source_model import (
 MAKER = "mlflow"
 _LOGGED = "models:/m-"
 _STATES = {"FINISHED": RunState.SUCCEEDED, "FAILED": RunState.FAILED, "KILLED": RunState.FAILED}
-# Tags by which MLflow names what is a field here.
+# Tags of MLflow that are fields here.
 _FIELDS = {"mlflow.user", "mlflow.source.git.commit", "mlflow.note.content"}
 _EXCLUSIVE = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 _DATABASES = ("postgresql", "mysql", "mssql", "oracle", "mariadb", "cockroachdb")
 
-# A run that made many versions is mostly asked for again at once.
+# Versions of one run mostly follow each other.
 MAX_RECENT = 256
 
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @contextmanager
-def find(uri: str, runs: str | None, report: Report, tell: Tell, *, all_runs: bool = False) -> Iterator[Found]:
-    """Give every registered model at the URI, with the runs that made its versions; raise CannotReadError.
+def find(
+    uri: str, runs: str | None, report: Report, on_progress: OnProgress, *, all_runs: bool = False
+) -> Iterator[Found]:
+    """Yield every registered model at the URI, with the runs that created its versions. Raises CannotReadError.
 
-    Runs are read at `runs`, or at the URI too; with `all_runs` also those that made no version. `tell` is called with
-    how many versions are done, and how many there are.
+    Runs are read at `runs`, or at the URI too; with `all_runs` also those without versions. `on_progress` is called
+    with how many versions are done, and how many there are.
     """
     with ExitStack() as stack:
         registry = stack.enter_context(opened(uri))
         tracking = registry if runs is None else stack.enter_context(opened(runs))
         finder = _Finder(registry, tracking, report)
         try:
-            yield Found(finder.models(tell), finder.other_runs(all_runs=all_runs))
+            yield Found(finder.models(on_progress), finder.other_runs(all_runs=all_runs))
         except ObjectError as error:
-            # The registry itself, and not one object in it.
+            # The whole registry, not one object in it.
             raise CannotReadError(str(error)) from None
 
 
 @contextmanager
 def opened(uri: str) -> Iterator[Source]:
-    """Open the store that MLflow calls by this URI; raise CannotReadError."""
+    """Open the store with this URI of MLflow. Raises CannotReadError."""
     given = uri.strip()
     scheme = given.partition(":")[0]
     if given in ("databricks", "databricks://") or given.startswith("databricks://"):
@@ -116,13 +118,13 @@ class _Finder:
         self._registry = registry
         self._tracking = tracking
         self._report = report
-        # The last runs that were read, since one may have made versions of several models; and all that were asked for.
+        # The last runs that were read, since a run may have created versions of several models; and all requested ids.
         self._recent: OrderedDict[str, tuple[FoundRun, list[Point]] | str] = OrderedDict()
         self._asked: set[str] = set()
         self._read: Counter[str] = Counter()
 
-    def models(self, tell: Tell) -> Iterator[FoundModel]:
-        """Give the models by name, each with its versions; at the end, compare with what the store counts."""
+    def models(self, on_progress: OnProgress) -> Iterator[FoundModel]:
+        """Yield the models by name, each with its versions. At the end, compare with the counts of the store."""
         counts, taken = self._registry.counts(), set[str]()
         done = 0
         for record in self._registry.models():
@@ -135,7 +137,7 @@ class _Finder:
             self._read["of prompts" if record.is_prompt else "versions"] += len(records)
             if not record.is_prompt:
                 yield self._model(record, records, taken)
-            tell(done := done + len(records), counts.versions or done)
+            on_progress(done := done + len(records), counts.versions or done)
         self._compare(counts)
 
     def _records(self, model: ModelRecord) -> list[VersionRecord]:
@@ -149,12 +151,12 @@ class _Finder:
         return records
 
     def _compare(self, counts: Counts) -> None:
-        """Raise CannotReadError unless everything that the store counts was read, or has a line that says why not."""
+        """Raise CannotReadError unless everything that the store counts was read or reported as unreadable."""
         read = self._read
         models, versions = read["models"] + read["prompts"], read["versions"] + read["unread versions"]
         if models != counts.models:
             raise CannotReadError(f"MLflow counts {counts.models:,} models, and {models:,} were read")
-        # Servers count the versions of prompts or not, by their release.
+        # Whether servers count the versions of prompts depends on their release.
         if counts.versions not in (None, versions, versions + read["of prompts"]):
             if not any(line.startswith("model ") for line in self._report.unread):
                 raise CannotReadError(f"MLflow counts {counts.versions:,} versions, and {versions:,} were read")
@@ -195,7 +197,7 @@ class _Finder:
     def _places(
         self, name: str, record: ModelRecord, versions: Sequence[VersionRecord]
     ) -> dict[int, tuple[Stage, tuple[str, ...]]]:
-        """Return the stage and the aliases of each version: one in production, one in staging."""
+        """Return the stage and the aliases of each version, with one version in production and one in staging."""
         aliases = self._aliases(record, versions)
         stages = {
             version.number: self._stage(version.stage, f"version {record.name}/{version.number}")
@@ -209,7 +211,7 @@ class _Finder:
             aliases[number].remove(word)
             holder = next((other for other, held in stages.items() if held is stage), None)
             if holder is None and stages[number] not in EXCLUSIVE_STAGES:
-                # Here the word means the stage.
+                # Here this word is a stage.
                 stages[number] = stage
             elif holder != number:
                 where = f"model {record.name}"
@@ -267,7 +269,7 @@ class _Finder:
             return MAKER
 
     def _logged(self, record: VersionRecord, where: str) -> tuple[str, Sequence[PointRecord], dict[str, str]]:
-        """Return place, metrics and facts of the logged model from which the version was made; since MLflow 3."""
+        """Return location, metrics and facts of the logged model of the version, which exists since MLflow 3."""
         if not record.source.startswith(_LOGGED):
             return "", [], {}
         logged = record.source.removeprefix("models:/")
@@ -276,8 +278,8 @@ class _Finder:
         except ObjectError as error:
             self._report.lost(where, f"its logged model {logged}: {error}; its metrics and parameters are not known")
             return "", [], {}
-        told = {key: value for key, value in model.tags.items() if not key.startswith("mlflow.")}
-        return model.location, model.points, {**told, **model.parameters}
+        given = {key: value for key, value in model.tags.items() if not key.startswith("mlflow.")}
+        return model.location, model.points, {**given, **model.parameters}
 
     def _artifacts(self, uri: str, where: str, time: int) -> list[FoundArtifact]:
         if not uri:
@@ -325,7 +327,7 @@ class _Finder:
         return found
 
     def other_runs(self, *, all_runs: bool) -> Iterator[FoundRun]:
-        """Give the runs that made no version, or report how many there are; then report what has no place here."""
+        """Yield the runs without versions, or report their number; then report what cannot be imported."""
         others = 0
         for run_id in self._tracking.run_ids():
             if run_id in self._asked:
@@ -344,7 +346,7 @@ class _Finder:
             return None
         run, points = read
         if points:
-            # Series belong to versions here; a run without one keeps the last value of each.
+            # Series belong to versions here, so a run without versions keeps only the last value of each.
             in_order = sorted(points, key=lambda point: (point.step, point.time))
             last: dict[str, Value] = {f"metric.{point.key}": point.value for point in in_order}
             run.parameters |= fit_facts(last, self._report, where, run.parameters)

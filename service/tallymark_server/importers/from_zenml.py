@@ -1,4 +1,4 @@
-"""Finds in a database of ZenML: models, their versions, and the runs that made and used them."""
+"""Read a database of ZenML: models, their versions, and the runs that created and used them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TABLES = (
     "tag_resource",
     "user",
 )
-# What a run was started with; older releases keep it elsewhere.
+# The parameters of a run; older releases store them elsewhere.
 _TABLES_SINCE_0_90 = ("code_reference", "pipeline_snapshot")
 _STATES = {
     "completed": RunState.SUCCEEDED,
@@ -60,7 +60,7 @@ _STATES = {
 }
 _TYPES = {"ModelArtifact": ArtifactType.MODEL, "ServiceArtifact": ArtifactType.DEPLOYMENT}
 _CARD = ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
-# ZenML asks the clock once for each key of what is logged at once, and twice for what is created.
+# ZenML reads the clock once for each key that is logged, and twice for each object that is created.
 _AT_ONCE = 1_000_000
 _UNCHANGED = 10_000
 _INT64 = 1 << 63
@@ -69,11 +69,13 @@ Row = dict[str, Any]
 
 
 @contextmanager
-def find(database: str, project: str | None, report: Report, tell: Callable[[int, int], None]) -> Iterator[Found]:
-    """Give every model of a project, or of the only one that has models; raise CannotReadError.
+def find(
+    database: str, project: str | None, report: Report, on_progress: Callable[[int, int], None]
+) -> Iterator[Found]:
+    """Yield every model of a project, or of the only one that has models. Raises CannotReadError.
 
-    `database` is the file, or sqlite:/// and the file. `tell` is called with how many models are done, and how many
-    there are.
+    `database` is the file, or sqlite:/// and the file. `on_progress` is called with how many models are done, and how
+    many there are.
     """
     database = database.strip()
     if "://" in database and not database.startswith("sqlite:///"):
@@ -84,11 +86,11 @@ def find(database: str, project: str | None, report: Report, tell: Callable[[int
         tables = {table: _rows(connection, table) for table in _TABLES}
         there = tables_of(connection)
         tables |= {table: _rows(connection, table) if table in there else [] for table in _TABLES_SINCE_0_90}
-    yield Found(_Finder(tables, report).models(project, tell), iter(()))
+    yield Found(_Finder(tables, report).models(project, on_progress), iter(()))
 
 
 def _refuse_older(path: Path) -> None:
-    """Raise CannotReadError for a store that ZenML has not brought to the tables of 0.80 yet."""
+    """Raise CannotReadError for a store with tables older than those of ZenML 0.80."""
     with opened(path, (), _WHAT) as connection:
         there = tables_of(connection)
     if "model_version" in there and not there >= set(_TABLES):
@@ -110,8 +112,8 @@ class _Finder:
         self._runs: dict[str, FoundRun] = {}
         self._groups: dict[str, dict[str, list[Row]]] = {}
 
-    def models(self, project: str | None, tell: Callable[[int, int], None]) -> Iterator[FoundModel]:
-        """Give the models in the order in which they were created."""
+    def models(self, project: str | None, on_progress: Callable[[int, int], None]) -> Iterator[FoundModel]:
+        """Yield the models in the order in which they were created."""
         chosen = self._project(project)
         rows = [row for row in self._tables["model"] if row["project_id"] == chosen]
         versions = self._grouped("model_version", "model_id")
@@ -124,15 +126,15 @@ class _Finder:
                 yield self._model(row, versions[row["id"]], taken)
             except CorruptError as error:
                 self._report.cannot_read(f"model {row['name']}", str(error))
-            tell(done, len(rows))
-        self._tell_what_stays()
+            on_progress(done, len(rows))
+        self._report_unsupported()
 
     def _project(self, name: str | None) -> str:
         names = {row["id"]: str(row["name"]) for row in self._tables["project"]}
         with_models = {row["project_id"] for row in self._tables["model"]}
         if name is None and len(with_models) > 1:
-            told = ", ".join(sorted(names.get(project, f"{project} (without a name)") for project in with_models))
-            raise CannotReadError(f"there are several projects: name one of {told} with --from-project")
+            choices = ", ".join(sorted(names.get(project, f"{project} (without a name)") for project in with_models))
+            raise CannotReadError(f"there are several projects: name one of {choices} with --from-project")
         found = [project for project, called in names.items() if called == name] if name else list(with_models)
         if name and not found:
             raise CannotReadError(f"there is no project {name}; there are {', '.join(sorted(names.values()))}")
@@ -164,7 +166,7 @@ class _Finder:
         )
 
     def _versions(self, model: str, rows: Sequence[Row]) -> list[FoundVersion]:
-        """Return the versions that can be read, in the order of their numbers."""
+        """Return the readable versions by number."""
         names: set[str] = set()
         found: dict[int, FoundVersion] = {}
         for row in rows:
@@ -217,14 +219,14 @@ class _Finder:
         return fit_tags([text(tag, "name") for tag in tags if tag], self._report, where)
 
     def _linked(self, table: str, identity: str, where: str) -> Row | None:
-        """Return the row to which something refers; None, and a line in the report, when it is not there."""
+        """Return the row to which something refers; None, and a line in the report, if it is missing."""
         row = self._by_id[table].get(identity)
         if row is None:
             self._report.lost(where, f"refers to {table} {str(identity)[:40]!r}, which is not there")
         return row
 
     def _facts(self, version: str, where: str) -> Iterator[Facts]:
-        """What was logged, in the order in which it was."""
+        """Return the logged facts, oldest first."""
         links = self._grouped("run_metadata_resource", "resource_id")[version]
         linked = [
             self._linked("run_metadata", link["run_metadata_id"], where)
@@ -293,7 +295,7 @@ class _Finder:
             )
 
     def _runs_of(self, version: Row) -> tuple[FoundRun | None, list[FoundRun]]:
-        """The run that made the version, and those that used it."""
+        """Return the run that created the version, and those that used it."""
         links = self._grouped("model_versions_runs", "model_version_id")[version["id"]]
         linked = [link["pipeline_run_id"] for link in sorted(links, key=lambda link: str(link["created"]))]
         producer = version["producer_run_id_if_numeric"]
@@ -302,7 +304,7 @@ class _Finder:
         return made, [run for run in used_by if run is not None]
 
     def _run_or_none(self, run_id: str, version: Row) -> FoundRun | None:
-        """Return the run; None, and a line in the report, when it is not there or cannot be read."""
+        """Return the run; None, and a line in the report, if it is missing or cannot be read."""
         where = f"version number {version['number']}"
         if self._linked("pipeline_run", run_id, where) is None:
             return None
@@ -338,8 +340,8 @@ class _Finder:
         except (ValueError, TypeError, AttributeError, RecursionError):
             self._report.lost(where, "its configuration is no JSON; its parameters are not known")
             given = {}
-        told = {str(key): self._typed(value, f"{where}, parameter {key!r}") for key, value in given.items()}
-        return fit_facts({**told, "zenml.name": run["name"], "zenml.status": run["status"]}, self._report, where)
+        parameters = {str(key): self._typed(value, f"{where}, parameter {key!r}") for key, value in given.items()}
+        return fit_facts({**parameters, "zenml.name": run["name"], "zenml.status": run["status"]}, self._report, where)
 
     def _commit(self, run: Row) -> str:
         snapshot = self._by_id["pipeline_snapshot"].get(run.get("snapshot_id"), {})
@@ -359,7 +361,7 @@ class _Finder:
             self._groups[key] = groups
         return self._groups[key]
 
-    def _tell_what_stays(self) -> None:
+    def _report_unsupported(self) -> None:
         if deployments := sum(row.get("model_version_id") is not None for row in self._tables["service"]):
             self._report.lost("deployments", f"{deployments} services of versions are not imported")
         if self._tables["model_versions_artifacts"]:
@@ -391,7 +393,7 @@ def _run_id(text: str) -> str:
 
 
 def _micros(row: Row, name: str) -> int:
-    """Return a time in microseconds since 1970; raise CorruptError."""
+    """Return a time in microseconds since 1970. Raises CorruptError."""
     try:
         time = datetime.fromisoformat(row[name]).replace(tzinfo=UTC)
         return round(time.timestamp() * 1_000_000)

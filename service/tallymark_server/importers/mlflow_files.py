@@ -1,6 +1,6 @@
-"""A folder of MLflow, `mlruns`: models, versions, runs and logged models as files, however they were copied.
+"""A folder of MLflow, `mlruns`: models, versions, runs and logged models as files, also if they were copied.
 
-Read file by file, and not by MLflow, which takes a run for absent when git, zip or rsync left its empty folders out.
+It is read without MLflow, which misses a run if git, zip or rsync has left out its empty folders.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tallymark_server.importers.source_fields import micros, text
 from tallymark_server.importers.source_model import CannotReadError, CorruptError, ForbiddenError, MissingError
 
 META = "meta.yaml"
-# A file of facts is small; a larger one is something else.
+# Files of facts are small; a larger file is none.
 MAX_FILE = 16 * 1024 * 1024
 _STATES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class FolderSource:
-    """A folder with `models` in it, or with experiments and their runs, or with both."""
+    """A folder with `models`, or with experiments and their runs, or with both."""
 
     limits: tuple[str, ...] = (
         "of the folder: numbers of models that were deleted as a whole, which leave nothing behind",
@@ -55,11 +55,11 @@ class FolderSource:
 
     @staticmethod
     def is_one(root: Path) -> bool:
-        """Whether there is a registry or an experiment in the folder."""
+        """Return whether the folder has a registry or an experiment."""
         return (root / "models").is_dir() or any((folder / META).is_file() for folder in _folders(root))
 
     def models(self) -> Iterator[ModelRecord | Unread]:
-        """Every registered model, by name."""
+        """Yield every registered model by name."""
         seen: set[str] = set()
         for folder in _folders(self._root / "models"):
             where = f"model {folder.name}"
@@ -81,7 +81,7 @@ class FolderSource:
             yield found
 
     def versions(self, model: ModelRecord) -> Iterator[VersionRecord | Unread]:
-        """The versions of the model that are not deleted, by number."""
+        """Return the versions of the model that are not deleted, by number."""
         seen: set[int] = set()
         for folder in sorted(_versions(self._model_folder(model.name)), key=_number_in):
             where = f"version {model.name}/{folder.name.removeprefix('version-')}"
@@ -96,7 +96,7 @@ class FolderSource:
             yield found
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of that id; MissingError, CorruptError, ForbiddenError."""
+        """Return the run. Raises MissingError, CorruptError or ForbiddenError."""
         folder = self._run_folders().get(run_id)
         if folder is None:
             raise MissingError("it is not there")
@@ -117,11 +117,11 @@ class FolderSource:
         )
 
     def run_ids(self) -> Iterator[str]:
-        """The ids of all runs, deleted ones too."""
+        """Yield the ids of all runs, including deleted ones."""
         yield from sorted(self._run_folders())
 
     def logged_model(self, model_id: str) -> LoggedModelRecord:
-        """The logged model of that id; MissingError, CorruptError, ForbiddenError."""
+        """Return the logged model. Raises MissingError, CorruptError or ForbiddenError."""
         if self._logged is None:
             self._logged = {
                 folder.name: folder for experiment in self._experiments() for folder in _folders(experiment / "models")
@@ -139,7 +139,7 @@ class FolderSource:
         )
 
     def counts(self) -> Counts:
-        """How many files of facts there are."""
+        """Return how many files of facts there are."""
         models = self._root / "models"
         deleted = sum(
             DELETED_STAGE.encode() in path.read_bytes()
@@ -221,7 +221,7 @@ def _meta(folder: Path) -> Mapping[str, Any]:
 
 
 def _content(path: Path) -> str:
-    """Return the text of a small file; raise CorruptError, or what the system says."""
+    """Return the text of a small file. Raises CorruptError or OSError."""
     if path.stat().st_size > MAX_FILE:
         raise CorruptError(f"its file {path.name} is larger than {MAX_FILE:,} bytes")
     try:
@@ -231,7 +231,7 @@ def _content(path: Path) -> str:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """Return the texts of the files in the folder by their paths in it: a key with a slash is a folder."""
+    """Return the texts of the files in the folder by relative path, since a key with a slash becomes a folder."""
     if not folder.is_dir():
         return {}
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
@@ -256,7 +256,7 @@ def _state(raw: Mapping[str, Any]) -> str:
 
 
 def _reading(read: Callable[[], T]) -> T:
-    """Return what is read; a refusal of the system becomes an error about the object."""
+    """Return the result of the function. Turns an OSError into an error about the object."""
     try:
         return read()
     except FileNotFoundError as error:

@@ -1,7 +1,7 @@
-"""What MLflow keeps, in the shape that its databases, its folders and its servers share.
+"""The records of MLflow, in the shape that its databases, folders and servers share.
 
-Each store gives mappings with nearly the same names; they are read here once, with the types that they must have.
-Nothing in them is trusted: a file may be cut, a column may hold anything.
+Each store yields mappings with nearly the same keys, which are converted here. Their types are checked: a file may be
+cut, a column may have any value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DELETED_STAGE = "Deleted_Internal"
 
 
 class ModelRecord(Struct, kw_only=True):
-    """A registered model. `highest` is the highest number that was given in it, as far as the store still knows."""
+    """A registered model. `highest` is the highest number that it has given, as far as the store knows it."""
 
     name: str
     description: str = ""
@@ -32,7 +32,7 @@ class ModelRecord(Struct, kw_only=True):
 
     @property
     def is_prompt(self) -> bool:
-        """Whether it is a prompt, which MLflow keeps among its models."""
+        """Whether it is a prompt, which MLflow stores like a model."""
         return self.tags.get(PROMPT_TAG, "").lower() == "true"
 
 
@@ -63,7 +63,7 @@ class PointRecord(Struct):
 
 
 class RunRecord(Struct, kw_only=True):
-    """A run with all that it logged. `state` is MLflow's word."""
+    """A run with everything that it logged. `state` is MLflow's word."""
 
     id: str
     experiment: str = ""
@@ -87,7 +87,7 @@ class LoggedModelRecord(Struct, kw_only=True):
 
 
 class Counts(Struct, kw_only=True):
-    """How many there are, counted in another way than they are read; None: the store does not say."""
+    """The numbers of objects, counted by another query than they are read with; None if the store has no count."""
 
     models: int
     versions: int | None = None
@@ -97,46 +97,46 @@ class Counts(Struct, kw_only=True):
 class Source(Protocol):
     """A store of MLflow. Every method raises CannotReadError when the store as a whole cannot be read.
 
-    What concerns one object raises a subclass of ObjectError: it is missing, forbidden or corrupt.
+    If only one object cannot be read, they raise a subclass of ObjectError: it is missing, forbidden or corrupt.
     """
 
-    # What the store cannot tell, a sentence each.
+    # What the store does not know, a sentence each.
     limits: tuple[str, ...]
 
     def models(self) -> Iterator[ModelRecord | Unread]:
-        """Every registered model, prompts too, by name."""
+        """Yield every registered model by name, including prompts."""
         ...
 
     def versions(self, model: ModelRecord) -> Iterator[VersionRecord | Unread]:
-        """The versions of the model that are not deleted, by number."""
+        """Return the versions of the model that are not deleted, by number."""
         ...
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of that id, deleted or not."""
+        """Return the run, deleted or not."""
         ...
 
     def run_ids(self) -> Iterator[str]:
-        """The ids of all runs."""
+        """Yield the ids of all runs."""
         ...
 
     def logged_model(self, model_id: str) -> LoggedModelRecord:
-        """The logged model of that id."""
+        """Return the logged model."""
         ...
 
     def counts(self) -> Counts:
-        """How much there is, counted in another way than it is read."""
+        """Return the numbers of objects, counted by another query than they are read with."""
         ...
 
 
 class Unread(Struct):
-    """An object that could not be read: what it is, and why."""
+    """An object that cannot be read, and the reason."""
 
     where: str
     why: str
 
 
 def version_of(raw: Mapping[str, Any], tags: Mapping[str, str]) -> VersionRecord:
-    """Return the version that the mapping describes; raise CorruptError."""
+    """Return the version in the mapping. Raises CorruptError."""
     found = version_number(raw, "version")
     created = micros(raw, "creation_time", "creation_timestamp") or 0
     return VersionRecord(
@@ -156,7 +156,7 @@ def version_of(raw: Mapping[str, Any], tags: Mapping[str, str]) -> VersionRecord
 
 
 def version_number(raw: Mapping[str, Any], name: str) -> int:
-    """Return a field that must be the number of a version; raise CorruptError."""
+    """Return a field that must be a version number. Raises CorruptError."""
     found = whole(raw, name)
     if not 1 <= found < 2**31:
         raise CorruptError(f"its {name} is {shown(found)}, which is no number of a version")
@@ -164,7 +164,7 @@ def version_number(raw: Mapping[str, Any], name: str) -> int:
 
 
 def model_of(raw: Mapping[str, Any], tags: Mapping[str, str], aliases: Mapping[str, int], highest: int) -> ModelRecord:
-    """Return the model that the mapping describes; raise CorruptError."""
+    """Return the model in the mapping. Raises CorruptError."""
     name = text(raw, "name")
     if not name:
         raise CorruptError("it has no name")
@@ -181,13 +181,13 @@ def model_of(raw: Mapping[str, Any], tags: Mapping[str, str], aliases: Mapping[s
 
 
 def point_of(raw: Mapping[str, Any]) -> PointRecord:
-    """Return the point that the mapping describes; raise CorruptError."""
+    """Return the point in the mapping. Raises CorruptError."""
     value = math.nan if str(raw.get("is_nan")) in ("1", "True") else number(raw.get("value"), "value")
     return PointRecord(text(raw, "key"), value, micros(raw, "timestamp") or 0, step_of(raw, "step"))
 
 
 def step_of(raw: Mapping[str, Any], name: str) -> int:
-    """Return the step of a point, 0 if it has none; raise CorruptError."""
+    """Return the step of a point, 0 if it has none. Raises CorruptError."""
     step = whole(raw, name) if raw.get(name) is not None else 0
     if not -(2**63) <= step < 2**63:
         raise CorruptError(f"its {name} is {shown(step)}")
@@ -196,5 +196,5 @@ def step_of(raw: Mapping[str, Any], name: str) -> int:
 
 def _status(raw: Mapping[str, Any]) -> str:
     status = text(raw, "status") or "READY"
-    # Folders keep the number by which the contract of MLflow knows the status.
+    # Folders store the number of the status in MLflow's contract.
     return {"1": "PENDING_REGISTRATION", "2": "FAILED_REGISTRATION", "3": "READY"}.get(status, status)

@@ -1,7 +1,6 @@
-"""A server of MLflow 1.x, 2.x or 3.x, asked over its REST API.
+"""A server of MLflow 1.x, 2.x or 3.x, read over its REST API.
 
-Asked directly, and not by MLflow's client: newer clients add filters to what they ask, which older servers answer with
-nothing at all.
+It is read without MLflow's client: newer clients add filters to their requests, to which older servers return nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ PROMPTS = "tag.`mlflow.prompt.is_prompt` = 'true'"
 
 
 class UnsupportedError(CannotReadError):
-    """The server does not know a question; an older one answers another."""
+    """The server does not support a request; an older form of it may work."""
 
 
 class ServerSource:
@@ -64,7 +63,7 @@ class ServerSource:
         self._experiments: dict[str, str] = {}
 
     def models(self) -> Iterator[ModelRecord | Unread]:
-        """Every registered model, prompts too."""
+        """Yield every registered model, including prompts."""
         seen: set[str] = set()
         for raw in self._listed():
             where = f"model {raw.get('name')}"
@@ -78,8 +77,8 @@ class ServerSource:
                 yield model
 
     def versions(self, model: ModelRecord) -> Iterator[VersionRecord | Unread]:
-        """The versions of the model, by number."""
-        # There is no escape in MLflow's filters: what has both quotes cannot be asked for.
+        """Return the versions of the model by number."""
+        # MLflow's filters have no escapes, so a name with both kinds of quotes cannot be queried.
         quote = next((quote for quote in "'\"" if quote not in model.name), None)
         asked = {"filter": f"name={quote}{model.name}{quote}"} if quote else {}
         found: list[VersionRecord | Unread] = []
@@ -93,7 +92,7 @@ class ServerSource:
         yield from sorted(found, key=lambda one: one.number if isinstance(one, VersionRecord) else 0)
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of that id; MissingError, CorruptError, ForbiddenError."""
+        """Return the run. Raises MissingError, CorruptError or ForbiddenError."""
         raw = _dict(self._get("runs/get", run_id=run_id, run_uuid=run_id), "run")
         info, data = _dict(raw, "info"), _dict(raw, "data")
         points: list[PointRecord] = []
@@ -113,7 +112,7 @@ class ServerSource:
         )
 
     def run_ids(self) -> Iterator[str]:
-        """The ids of all runs, deleted ones too."""
+        """Yield the ids of all runs, including deleted ones."""
         experiments = [text(raw, "experiment_id") for raw in self._all_experiments()]
         for start in range(0, len(experiments), PAGE):
             asked = {"experiment_ids": experiments[start : start + PAGE], "run_view_type": "ALL", "max_results": 1000}
@@ -128,7 +127,7 @@ class ServerSource:
                     break
 
     def logged_model(self, model_id: str) -> LoggedModelRecord:
-        """The logged model of that id; MissingError, CorruptError, ForbiddenError."""
+        """Return the logged model. Raises MissingError, CorruptError or ForbiddenError."""
         raw = _dict(self._get(f"logged-models/{urllib.parse.quote(model_id, safe='')}"), "model")
         info, data = _dict(raw, "info"), _dict(raw, "data")
         return LoggedModelRecord(
@@ -139,7 +138,7 @@ class ServerSource:
         )
 
     def counts(self) -> Counts:
-        """How many models there are by another order and size of pages, and versions without a filter, if it can."""
+        """Return the numbers of models, by another order and page size, and of versions, if the server has them."""
         asked = {"order_by": "name DESC", "max_results": "37"}
         names = {shown(raw.get("name")) for raw in self._listed(asked)}
         try:
@@ -151,7 +150,7 @@ class ServerSource:
     def _listed(self, asked: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
         yield from self._pages("registered-models/search", "registered_models", asked or {})
         try:
-            # Newer servers leave prompts out unless they are asked for; older ones do not know the question.
+            # Newer servers return prompts only on request; older ones do not support that request.
             yield from self._pages(
                 "registered-models/search", "registered_models", {**(asked or {}), "filter": PROMPTS}
             )
@@ -249,7 +248,7 @@ class ServerSource:
 
 
 def opened_server(url: str) -> ServerSource:
-    """Return the server at the URL, with the credentials that MLflow's own variables name; raise CannotReadError."""
+    """Return the server at the URL, with the credentials in MLflow's variables. Raises CannotReadError."""
     parts = urllib.parse.urlsplit(url)
     headers: dict[str, str] = {}
     token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME") or parts.username
@@ -266,7 +265,7 @@ def opened_server(url: str) -> ServerSource:
 
 
 def opened_databricks(profile: str) -> ServerSource:
-    """Return the workspace registry of Databricks, by its variables or a profile; raise CannotReadError."""
+    """Return the workspace registry of Databricks, by its variables or a profile. Raises CannotReadError."""
     host, token = os.environ.get("DATABRICKS_HOST"), os.environ.get("DATABRICKS_TOKEN")
     if profile or not (host and token):
         config = configparser.ConfigParser()
@@ -280,7 +279,7 @@ def opened_databricks(profile: str) -> ServerSource:
 
 def _tls() -> ssl.SSLContext | None:
     if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
-        return ssl._create_unverified_context()  # noqa: S323, SLF001 - the user asked for it by MLflow's own variable
+        return ssl._create_unverified_context()  # noqa: S323, SLF001 - the user has requested it with MLflow's own variable
     bundle = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
     try:
         return ssl.create_default_context(cafile=bundle) if bundle else None

@@ -1,6 +1,6 @@
-"""A database of MLflow 1.x, 2.x or 3.x, read by its own tables.
+"""A database of MLflow 1.x, 2.x or 3.x, read from its tables.
 
-SQLite is read as it is; any other database through SQLAlchemy, which users install with its driver.
+SQLite is read directly, any other database through SQLAlchemy, which users install with its driver.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ TABLES = ("model_versions", "registered_models")
 WHAT = "a database of MLflow"
 
 Row = Mapping[str, Any]
-# Gives the rows of a statement with named parameters.
+# Returns the rows of a statement with named parameters.
 Query = Callable[..., list[Row]]
 
 
 @contextmanager
 def opened_sqlite(path: Path) -> Iterator[DatabaseSource]:
-    """Open the SQLite file in one committed state; raise CannotReadError."""
+    """Open the SQLite file in one committed state. Raises CannotReadError."""
     with opened(path, TABLES, WHAT) as connection:
-        # Text in another encoding is a fault of one value, and must not end the reading of the others.
+        # A text in another encoding makes one value invalid, and must not keep others from being read.
         connection.text_factory = _text_of
 
         def query(statement: str, **given: object) -> list[Row]:
@@ -53,7 +53,7 @@ def opened_sqlite(path: Path) -> Iterator[DatabaseSource]:
 
 @contextmanager
 def opened_database(url: str) -> Iterator[DatabaseSource]:
-    """Open a database server by its SQLAlchemy URL, in one transaction; raise CannotReadError."""
+    """Open a database server by its SQLAlchemy URL, in one transaction. Raises CannotReadError."""
     try:
         import sqlalchemy
     except ImportError:
@@ -87,7 +87,7 @@ def _text_of(raw: bytes) -> str | bytes:
 
 
 class DatabaseSource:
-    """The tables of a store. Columns that a release did not have yet are read as absent."""
+    """The tables of a store. Columns that its release does not have are read as absent."""
 
     limits: tuple[str, ...] = ()
 
@@ -97,7 +97,7 @@ class DatabaseSource:
         self._experiments: dict[str, str] | None = None
 
     def models(self) -> Iterator[ModelRecord | Unread]:
-        """Every registered model, prompts too, by name."""
+        """Yield every registered model by name, including prompts."""
         tags = self._grouped("registered_model_tags", "name")
         aliases = self._grouped("registered_model_aliases", "name")
         highest = {row["name"]: row["highest"] for row in self._query(_HIGHEST)}
@@ -111,7 +111,7 @@ class DatabaseSource:
                 yield Unread(f"model {name}", str(error))
 
     def versions(self, model: ModelRecord) -> Iterator[VersionRecord | Unread]:
-        """The versions of the model that are not deleted, by number."""
+        """Return the versions of the model that are not deleted, by number."""
         rows = self._query("SELECT * FROM model_versions WHERE name = :name ORDER BY version", name=model.name)
         tags: dict[Any, list[Row]] = defaultdict(list)
         for row in self._rows("model_version_tags", "name", model.name):
@@ -125,7 +125,7 @@ class DatabaseSource:
                 yield Unread(f"version {model.name}/{row['version']}", str(error))
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of that id; MissingError, CorruptError."""
+        """Return the run. Raises MissingError or CorruptError."""
         rows = self._rows("runs", "run_uuid", run_id)
         if not rows:
             raise MissingError("it is not there")
@@ -144,12 +144,12 @@ class DatabaseSource:
         )
 
     def run_ids(self) -> Iterator[str]:
-        """The ids of all runs, deleted ones too."""
+        """Yield the ids of all runs, including deleted ones."""
         if "runs" in self._tables:
             yield from (encodable(str(row["run_uuid"]), "id") for row in self._query(_RUNS))
 
     def logged_model(self, model_id: str) -> LoggedModelRecord:
-        """The logged model of that id; MissingError, CorruptError."""
+        """Return the logged model. Raises MissingError or CorruptError."""
         rows = self._rows("logged_models", "model_id", model_id)
         if not rows:
             raise MissingError("it is not there")
@@ -161,7 +161,7 @@ class DatabaseSource:
         )
 
     def counts(self) -> Counts:
-        """How many rows there are, by the database's own count."""
+        """Return the numbers of rows, counted by the database."""
         runs = self._query("SELECT count(*) AS n FROM runs")[0]["n"] if "runs" in self._tables else 0
         return Counts(
             models=self._query("SELECT count(*) AS n FROM registered_models")[0]["n"],

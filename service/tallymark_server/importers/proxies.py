@@ -1,4 +1,4 @@
-"""Whether a proxy stands between this program and a server: never one of this machine or of a private network."""
+"""Proxies: requests to this machine or to a private network never go through one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import urllib.request
 
 
 def opener_for(url: str, context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
-    """Return what opens the URL, through the proxy that the environment names if the server is a public one."""
+    """Return an opener for the URL, which uses the proxy of the environment if the server is public."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
     if is_private(urllib.parse.urlsplit(url).hostname or ""):
         handlers.append(urllib.request.ProxyHandler({}))
@@ -17,7 +17,7 @@ def opener_for(url: str, context: ssl.SSLContext | None) -> urllib.request.Opene
 
 
 def is_private(host: str) -> bool:
-    """Whether the host is this machine, or an address that only a private network has."""
+    """Return whether the host is this machine, or has an address of a private network."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

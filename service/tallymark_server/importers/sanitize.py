@@ -1,4 +1,4 @@
-"""What names, labels and values become here: the same where the rules allow it, and else something near, reported."""
+"""Adapt names, labels and values to the rules: unchanged if they are valid, else similar, and reported."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NO_RUN_ID = re.compile(r"[^A-Za-z0-9._-]")
 def fit_name(
     text: str, rule: Callable[[str], str], taken: Container[str], report: Report, where: str, what: str = "name"
 ) -> str:
-    """The name, if the rule allows it and nobody has it; else one like it."""
+    """Return the name if it is valid and free, else a similar one."""
     name = _allowed(text, rule)
     if name is None:
         name = _allowed(_UNFIT.sub("-", text).strip()[: naming.MAX_NAME], rule)
     if name is None:
-        # What is all digits, a word with a meaning of its own, or nothing at all.
+        # It has only digits, is a reserved word, or is empty.
         name = _allowed(f"name-{_UNFIT.sub('-', text).strip()}"[: naming.MAX_NAME], rule) or "unnamed"
     base, count = name, 2
     while name in taken:
@@ -40,12 +40,12 @@ def _allowed(text: str, rule: Callable[[str], str]) -> str | None:
 
 
 def fit_run_id(text: str) -> str:
-    """The run's id, of the characters that one has here."""
+    """Return the run's id with invalid characters replaced."""
     return _NO_RUN_ID.sub("-", text)[:100] or "run"
 
 
 def fit_text(text: str, report: Report, where: str) -> str:
-    """The text, as long as a text may be."""
+    """Return the text, cut to the length of the field."""
     raw = text.encode()
     if len(raw) <= naming.MAX_TEXT:
         return text
@@ -54,7 +54,7 @@ def fit_text(text: str, report: Report, where: str) -> str:
 
 
 def fit_tags(values: Iterable[str], report: Report, where: str) -> tuple[str, ...]:
-    """The labels that can be labels."""
+    """Return the labels that are valid tags."""
     fitting = []
     for value in values:
         try:
@@ -70,7 +70,7 @@ def fit_tags(values: Iterable[str], report: Report, where: str) -> tuple[str, ..
 def fit_facts(
     facts: Mapping[str, Value], report: Report, where: str, among: Mapping[str, Value] | None = None
 ) -> dict[str, Value]:
-    """The facts that can be metadata, beside those that are there already."""
+    """Return the facts that are valid metadata, together with the existing ones."""
     kept: dict[str, Value] = {}
     for key, value in facts.items():
         try:
@@ -86,7 +86,7 @@ def fit_facts(
 
 
 def share_stages(model: str, stages: dict[int, Stage], changed: Mapping[int, int], report: Report) -> None:
-    """Let one version stay in each stage that one can hold, the one that changed last, and archive the others."""
+    """Keep in each exclusive stage the version that changed last, and archive the others."""
     for stage in (Stage.STAGING, Stage.PRODUCTION):
         holders = sorted((changed[number], number) for number, held in stages.items() if held is stage)
         for _, number in holders[:-1]:

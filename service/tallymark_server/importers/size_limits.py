@@ -1,4 +1,4 @@
-"""What of a version or a run is more than one holds here: left out from the end, and reported."""
+"""Cut versions and runs to the size that they may have here. What is left out, from the end, is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHORT = 1000
 
 
 def fit_version(version: FoundVersion, where: str, aliases: int, report: Report) -> FoundVersion:
-    """Return the version as far as it can be kept; its model has so many aliases already."""
+    """Return the version, cut to its bounds. Its model has that many aliases already."""
     room = max(0, min(MAX_ALIASES, MAX_ALIASES_OF_MODEL - aliases))
     if lost := version.aliases[room:]:
         report.lost(where, f"{len(lost):,} of its aliases are left out, beginning with {lost[0]!r}: {_MOST_ALIASES}")
@@ -30,7 +30,7 @@ def fit_version(version: FoundVersion, where: str, aliases: int, report: Report)
 
 
 def fit_run(run: FoundRun, report: Report) -> FoundRun:
-    """Return the run as far as it can be kept."""
+    """Return the run, cut to its bounds."""
     texts = {name: getattr(run, name) for name in ("pipeline", "host", "user", "commit")}
     if size_of(texts.values()) + json_size(run.parameters) <= MAX_RUN:
         return run

@@ -1,4 +1,4 @@
-"""Fields of what another program wrote, with the types that they must have; anything else is a CorruptError."""
+"""Read fields that another program has written. A field of another type raises CorruptError."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from tallymark_server.importers.source_model import CorruptError
 
-# 9999-12-31, the last day that a time here can name, in milliseconds.
+# 9999-12-31, the last day of a time here, in milliseconds.
 _LAST_MILLISECOND = 253_402_300_799_999
-# How databases of MLflow write an infinity, since not all of them can hold one.
+# How databases of MLflow store an infinity, since not all of them can represent one.
 _LARGEST = 1.7976931348623157e308
 
 
 def text(raw: Mapping[str, Any], *names: str) -> str:
-    """Return the first field that is there, as text, empty if none is; raise CorruptError."""
+    """Return the first of these fields that exists, as text, or empty. Raises CorruptError."""
     for name in names:
         value = raw.get(name)
         if value is None:
@@ -29,7 +29,7 @@ def text(raw: Mapping[str, Any], *names: str) -> str:
 
 
 def encodable(value: str, name: str) -> str:
-    """Return the text if it can be written; raise CorruptError."""
+    """Return the text if it can be encoded. Raises CorruptError."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -38,7 +38,7 @@ def encodable(value: str, name: str) -> str:
 
 
 def whole(raw: Mapping[str, Any], name: str) -> int:
-    """Return a field that must be a whole number; raise CorruptError."""
+    """Return a field that must be an integer. Raises CorruptError."""
     value = raw.get(name)
     if isinstance(value, str):
         value = value.strip()
@@ -50,9 +50,9 @@ def whole(raw: Mapping[str, Any], name: str) -> int:
 
 
 def micros(raw: Mapping[str, Any], *names: str) -> int | None:
-    """Return the first time that is there, in microseconds since 1970, None if none is; raise CorruptError.
+    """Return the first of these times that exists, in microseconds since 1970, or None. Raises CorruptError.
 
-    MLflow keeps milliseconds.
+    MLflow stores milliseconds.
     """
     for name in names:
         if raw.get(name) is None:
@@ -65,7 +65,7 @@ def micros(raw: Mapping[str, Any], *names: str) -> int | None:
 
 
 def number(value: Any, name: str) -> float:
-    """Return the value of a metric; raise CorruptError. JSON and databases spell what is not finite."""
+    """Return the value of a metric, which JSON and databases spell if it is not finite. Raises CorruptError."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -77,10 +77,10 @@ def number(value: Any, name: str) -> float:
 
 
 def texts(pairs: Iterable[Mapping[str, Any]], key: str = "key", value: str = "value") -> dict[str, str]:
-    """Return the texts of rows of keys and values; raise CorruptError."""
+    """Return the texts of rows of keys and values. Raises CorruptError."""
     return {text(pair, key): text(pair, value) for pair in pairs}
 
 
 def shown(value: object) -> str:
-    """Return the value as a message can show it: short, and on one line."""
+    """Return the value for a message: short, and on one line."""
     return ascii(value)[:120]

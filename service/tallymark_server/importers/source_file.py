@@ -1,4 +1,4 @@
-"""The SQLite file of another registry: read as it was at one moment, and never written."""
+"""The SQLite file of another registry, read in one committed state and never written."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tallymark_server.importers.source_model import CannotReadError
 
 @contextmanager
 def opened(path: Path, tables: Collection[str], what: str) -> Iterator[sqlite3.Connection]:
-    """The file in one committed state, proved to be whole and to have the tables by which `what` is known.
+    """Open the file in one committed state, after a check that it is intact and has the tables of `what`.
 
-    CannotReadError.
+    Raises CannotReadError.
     """
     if not path.is_file():
         raise CannotReadError(f"there is no file {path}; name {what}")
@@ -35,13 +35,13 @@ def opened(path: Path, tables: Collection[str], what: str) -> Iterator[sqlite3.C
 
 
 def tables_of(connection: sqlite3.Connection) -> set[str]:
-    """The names of the tables that are there."""
+    """Return the names of the existing tables."""
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
 @contextmanager
 def copied(path: Path, tables: Collection[str], what: str) -> Iterator[Path]:
-    """A copy of the file, for a reader that writes into whatever it opens; CannotReadError."""
+    """Copy the file, for a reader that writes to what it opens. Raises CannotReadError."""
     with TemporaryDirectory(prefix="tallymark-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder, "copy.db")
         with opened(path, tables, what) as source, closing(sqlite3.connect(copy)) as target:

@@ -1,4 +1,4 @@
-"""What there is in another registry. Times are microseconds since 1970, UTC."""
+"""The contents of another registry. Times are microseconds since 1970, UTC."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from tallymark_server.domain.model import (
 
 
 class CannotReadError(Exception):
-    """The other registry cannot be read; the message says why, and what to do next."""
+    """The other registry cannot be read. The message says why, and what to do next."""
 
 
 class ObjectError(Exception):
-    """One object of the other registry cannot be read, and the others can; the message says why."""
+    """One object of the other registry cannot be read. The message says why."""
 
 
 class MissingError(ObjectError):
-    """The object is not there."""
+    """The object does not exist."""
 
 
 class ForbiddenError(ObjectError):
-    """The object may not be read by whoever imports."""
+    """The importing user may not read the object."""
 
 
 class CorruptError(ObjectError):
-    """The object is there, and is not what it should be."""
+    """The object exists, but is invalid."""
 
 
 @dataclass
 class Report:
-    """What cannot be kept as it was, in the order in which it was met, and what has no place in this registry.
+    """What an import changes or leaves out, in the order in which it is found.
 
-    `unread` are models and versions that could not be read at all.
+    `unread` are models and versions that cannot be read at all.
     """
 
     losses: list[str] = field(default_factory=list)
@@ -50,23 +50,23 @@ class Report:
     _seen: set[str] = field(default_factory=set)
 
     def lost(self, where: str, what: str) -> None:
-        """Note that something is not here as it was there; once, however often it is met."""
+        """Report that something is not imported unchanged, once, however often it is found."""
         if (line := f"{where}: {what}") not in self._seen:
             self._seen.add(line)
             self.losses.append(line)
 
     def cannot_read(self, where: str, why: str) -> None:
-        """Note that a model or a version could not be read."""
+        """Report that a model or a version cannot be read."""
         self.unread.append(f"{where}: cannot be read: {why}")
 
     def stays(self, what: str) -> None:
-        """Note that something there has no place here, whatever it is like."""
+        """Report a kind of content that this registry does not have."""
         self.staying.append(what)
 
 
 @dataclass(kw_only=True)
 class FoundRun:
-    """A run that made or used versions."""
+    """A run that created or used versions."""
 
     id: str
     pipeline: str
@@ -82,7 +82,7 @@ class FoundRun:
 
 
 class Facts(NamedTuple):
-    """Metadata that somebody told at a time."""
+    """Metadata that an actor logged at a time."""
 
     time: int
     actor: str
@@ -91,7 +91,7 @@ class Facts(NamedTuple):
 
 @dataclass(kw_only=True)
 class FoundArtifact:
-    """Something that belongs to a version. `time` is when it was linked."""
+    """An artifact of a version. `time` is when it was linked."""
 
     name: str
     type: ArtifactType
@@ -102,7 +102,7 @@ class FoundArtifact:
 
 @dataclass(kw_only=True)
 class FoundVersion:
-    """A version. `metadata` is as of now, `facts` tells what was said of it when; `run` made it, `used_by` used it."""
+    """A version. `metadata` is current, `facts` are earlier values; `run` created it, `used_by` used it."""
 
     number: int
     name: str | None = None
@@ -123,7 +123,7 @@ class FoundVersion:
 
 @dataclass(kw_only=True)
 class FoundModel:
-    """A model with its versions, in the order of their numbers. `highest` is the highest number given there."""
+    """A model with its versions by number. `highest` is the highest number that it has given."""
 
     name: str
     card: ModelCard
@@ -135,9 +135,9 @@ class FoundModel:
 
 
 class Found(NamedTuple):
-    """Everything that is imported, read as it is asked for: models, then runs that have to do with no version.
+    """Everything to import, read lazily: models, then runs without versions.
 
-    The versions of a model are asked for before the next model.
+    The versions of a model must be read before the next model.
     """
 
     models: Iterator[FoundModel]

@@ -1,7 +1,7 @@
-"""What was found, as commands with their times.
+"""The contents of another registry as commands with their times.
 
-A registry that keeps no history tells of each thing only when it was created, when it was last changed, and what it is
-now. So a version is created with what cannot have changed, and what it is now is told at the time of its last change.
+A registry without history knows of each resource only the time of its creation, the time of its last change, and its
+current state. So a version is created with what cannot have changed, and gets the rest at the time of its last change.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from tallymark_server.importers.size_limits import fit_run, fit_version
 from tallymark_server.importers.source_model import Found, FoundModel, FoundRun, FoundVersion, Report
 
 
-class Told(NamedTuple):
-    """A command, when it is decided, and the number that it must give, if it creates a version."""
+class TimedCommand(NamedTuple):
+    """A command, its time, and the number that it must give if it creates a version."""
 
     time: int
     command: AnyCommand
     number: int | None = None
 
 
-# Of what has the same time, runs start first and end last.
+# At the same time, runs start first and end last.
 _START, _BETWEEN, _END = 0, 1, 2
 
 
 class Plan:
-    """The commands of an import in the order of their times, kept on disk: memory holds three numbers for each."""
+    """The commands of an import by time, stored on disk: memory has three numbers for each."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="tallymark-import-")  # noqa: SIM115 - closed by __exit__
@@ -59,58 +59,58 @@ class Plan:
     def __len__(self) -> int:
         return len(self._times)
 
-    def add(self, told: Told, rank: int = _BETWEEN) -> None:
-        """Add a command to those of its time."""
-        data = pickle.dumps(told, pickle.HIGHEST_PROTOCOL)
+    def add(self, timed: TimedCommand, rank: int = _BETWEEN) -> None:
+        """Add a command after the others of its time and rank."""
+        data = pickle.dumps(timed, pickle.HIGHEST_PROTOCOL)
         self._file.write(data)
         self._places.append(self._end)
-        self._times.append(told.time)
+        self._times.append(timed.time)
         self._ranks.append(rank)
         self._end += len(data)
 
-    def __iter__(self) -> Iterator[Told]:
+    def __iter__(self) -> Iterator[TimedCommand]:
         for index in sorted(range(len(self)), key=lambda index: (self._times[index], self._ranks[index])):
             self._file.seek(self._places[index])
-            told: Told = pickle.load(self._file)  # noqa: S301 - written above, into a file that only this process has
-            yield told
+            timed: TimedCommand = pickle.load(self._file)  # noqa: S301 - written above, into a file that only this process has
+            yield timed
 
 
-def tell(found: Found, plan: Plan, project: str, maker: str, report: Report) -> None:
-    """Add to the plan the commands that make all of it. What was found is read here, a version at a time."""
-    teller = _Teller(project, maker, report)
+def plan_commands(found: Found, plan: Plan, project: str, maker: str, report: Report) -> None:
+    """Read everything, a version at a time, and add the commands that recreate it to the plan."""
+    planner = _Planner(project, maker, report)
     for model in found.models:
         plan.models += 1
-        for told in teller.model(model):
-            plan.add(told)
-    plan.versions = teller.versions
+        for timed in planner.model(model):
+            plan.add(timed)
+    plan.versions = planner.versions
     for run in found.runs:
-        teller.know(run, run.start)
-    for told in teller.starts():
-        plan.add(told, _START)
+        planner.add_run(run, run.start)
+    for timed in planner.starts():
+        plan.add(timed, _START)
         plan.runs += 1
-    for told in teller.ends():
-        plan.add(told, _END)
+    for timed in planner.ends():
+        plan.add(timed, _END)
 
 
-class _Teller:
+class _Planner:
     def __init__(self, project: str, maker: str, report: Report) -> None:
         self._project = project
         self._maker = maker
         self._reason = f"as imported from {maker}"
         self._report = report
         self._runs: dict[str, bytes] = {}
-        # A run is there before the first version that it has to do with, whatever the clocks said.
+        # A run starts before the first version that it created or used, whatever the clocks said.
         self._starts: dict[str, int] = {}
         self._made: dict[tuple[str, str], int] = {}
         self.versions = 0
 
-    def starts(self) -> Iterator[Told]:
-        """The starts of all runs."""
+    def starts(self) -> Iterator[TimedCommand]:
+        """Yield the starts of all runs."""
         for run in self._known():
             start = self._starts[run.id]
             if start < run.start:
                 self._report.lost(f"run {run.id}", "is told to have started with its first version: it started later")
-            yield Told(
+            yield TimedCommand(
                 start,
                 c.StartRun(
                     **self._by(run.creator),
@@ -128,30 +128,34 @@ class _Teller:
             run: FoundRun = pickle.loads(zlib.decompress(data))  # noqa: S301 - packed below
             yield run
 
-    def know(self, run: FoundRun, time: int) -> None:
-        """Remember a run, and that something of it has that time."""
+    def add_run(self, run: FoundRun, time: int) -> None:
+        """Add a run, which has started at that time at the latest."""
         if run.id not in self._runs:
             run = fit_run(run, self._report)
             # Parameters repeat from run to run, and there may be as many runs as versions.
             self._runs[run.id] = zlib.compress(pickle.dumps(run, pickle.HIGHEST_PROTOCOL), 1)
         self._starts[run.id] = min(self._starts.get(run.id, run.start), time)
 
-    def ends(self) -> Iterator[Told]:
-        """The ends of these runs."""
+    def ends(self) -> Iterator[TimedCommand]:
+        """Yield the ends of these runs."""
         for run in self._known():
             if run.state is not RunState.RUNNING:
                 end = max(self._starts[run.id], run.end or run.start)
-                yield Told(end, c.FinishRun(**self._by(run.creator), run=run.id, state=run.state, error=run.error))
+                yield TimedCommand(
+                    end, c.FinishRun(**self._by(run.creator), run=run.id, state=run.state, error=run.error)
+                )
 
-    def model(self, model: FoundModel) -> Iterator[Told]:
-        """The model and its versions."""
-        yield Told(
+    def model(self, model: FoundModel) -> Iterator[TimedCommand]:
+        """Yield the commands of the model and its versions."""
+        yield TimedCommand(
             model.create_time,
             c.CreateModel(**self._by(model.creator), model=model.name, card=self._first(model.card, model)),
         )
         if model.update_time > model.create_time and model.card != ModelCard():
             changes = {name: value for name, value in asdict(model.card).items() if value}
-            yield Told(model.update_time, c.UpdateModel(**self._by(self._maker), model=model.name, changes=changes))
+            yield TimedCommand(
+                model.update_time, c.UpdateModel(**self._by(self._maker), model=model.name, changes=changes)
+            )
         number, time = 0, model.create_time
         aliases = 0
         for found, time in self._times(model):
@@ -161,13 +165,13 @@ class _Teller:
                 yield from self._gap(model, number, time)
             self.versions += 1
             for run in version.used_by:
-                self.know(run, run.start)
+                self.add_run(run, run.start)
             if version.run is not None:
-                self.know(version.run, time)
+                self.add_run(version.run, time)
             yield self._created(model, version, time)
             yield from self._described(model, version, time)
             yield from self._changed(model, version, max(time, version.update_time))
-        # A number that was deleted at the end was given, too, and must not be given again.
+        # A deleted number at the end must not be given again, either.
         while (number := number + 1) <= model.highest:
             yield from self._gap(model, number, time)
 
@@ -175,7 +179,7 @@ class _Teller:
         return ModelCard() if model.update_time > model.create_time else card
 
     def _times(self, model: FoundModel) -> Iterator[tuple[FoundVersion, int]]:
-        """The versions with the times at which they are created: never before the version before."""
+        """Return the versions with the times of their creation, none before the previous version."""
         last = model.create_time
         for version in model.versions:
             if version.create_time < last:
@@ -186,16 +190,16 @@ class _Teller:
             last = max(last, version.create_time)
             yield version, last
 
-    def _gap(self, model: FoundModel, number: int, time: int) -> Iterator[Told]:
-        """A number that is no longer there was given once: it is given again, and put away for good."""
+    def _gap(self, model: FoundModel, number: int, time: int) -> Iterator[TimedCommand]:
+        """Yield commands for a number that exists no longer: a version is created, deleted and purged."""
         which: dict[str, Any] = {**self._by(self._maker), "model": model.name, "reference": numbered(number)}
         reason = f"not in {self._maker} any more; keeps the numbers after it as they were"
         created = c.CreateVersions(**self._by(self._maker), model=model.name, versions=(c.NewVersion(),))
-        yield Told(time, created, number)
-        yield Told(time, c.DeleteVersion(**which, reason=reason))
-        yield Told(time, c.PurgeVersion(**which, reason=reason))
+        yield TimedCommand(time, created, number)
+        yield TimedCommand(time, c.DeleteVersion(**which, reason=reason))
+        yield TimedCommand(time, c.PurgeVersion(**which, reason=reason))
 
-    def _created(self, model: FoundModel, version: FoundVersion, time: int) -> Told:
+    def _created(self, model: FoundModel, version: FoundVersion, time: int) -> TimedCommand:
         by = self._by(version.creator)
         changed_since = version.update_time > time
         new = c.NewVersion(
@@ -206,10 +210,10 @@ class _Teller:
         )
         run = version.run
         if run is None or (version.name is None and not self._makes_first(run, model, version)):
-            return Told(time, c.CreateVersions(**by, model=model.name, versions=(new,)), version.number)
+            return TimedCommand(time, c.CreateVersions(**by, model=model.name, versions=(new,)), version.number)
         reference = None if version.name is None else named(version.name)
         config = c.Config(model=model.name, reference=reference, card=ModelCard(), version=new)
-        return Told(time, c.EnsureVersion(**by, config=config, run=run.id), version.number)
+        return TimedCommand(time, c.EnsureVersion(**by, config=config, run=run.id), version.number)
 
     def _makes_first(self, run: FoundRun, model: FoundModel, version: FoundVersion) -> bool:
         first = self._made.setdefault((run.id, model.name), version.number)
@@ -221,8 +225,8 @@ class _Teller:
             )
         return first == version.number
 
-    def _described(self, model: FoundModel, version: FoundVersion, time: int) -> Iterator[Told]:
-        """What belongs to the version, with its own times."""
+    def _described(self, model: FoundModel, version: FoundVersion, time: int) -> Iterator[TimedCommand]:
+        """Yield the commands for what belongs to the version and has times of its own."""
         which: dict[str, Any] = {"model": model.name, "reference": numbered(version.number)}
         by = self._by(version.creator)
         for artifact in version.artifacts:
@@ -235,34 +239,34 @@ class _Teller:
                 role=artifact.role,
                 run=version.run.id if version.run else None,
             )
-            yield Told(max(time, artifact.time), link)
+            yield TimedCommand(max(time, artifact.time), link)
         for first in range(0, len(version.points), MAX_POINTS):
             points = tuple(version.points[first : first + MAX_POINTS])
-            yield Told(time, c.LogMetadata(**by, **which, metadata={}, points=points))
+            yield TimedCommand(time, c.LogMetadata(**by, **which, metadata={}, points=points))
         for facts in version.facts:
             logged = c.LogMetadata(**self._by(facts.actor), **which, metadata=facts.values)
-            yield Told(max(time, facts.time), logged)
+            yield TimedCommand(max(time, facts.time), logged)
         for run in version.used_by:
             config = c.Config(
                 model=model.name, reference=numbered(version.number), card=ModelCard(), version=c.NewVersion()
             )
             used = max(time, self._starts[run.id])
-            yield Told(used, c.EnsureVersion(**self._by(run.creator), config=config, run=run.id))
+            yield TimedCommand(used, c.EnsureVersion(**self._by(run.creator), config=config, run=run.id))
 
-    def _changed(self, model: FoundModel, version: FoundVersion, time: int) -> Iterator[Told]:
-        """What the version is since its last change. Who made that change is not known."""
+    def _changed(self, model: FoundModel, version: FoundVersion, time: int) -> Iterator[TimedCommand]:
+        """Yield the commands of the version's last change, whose actor is not known."""
         which: dict[str, Any] = {**self._by(self._maker), "model": model.name, "reference": numbered(version.number)}
         changes = {name: getattr(version, name) for name in ("description", "tags") if getattr(version, name)}
         if changes:
-            yield Told(time, c.UpdateVersion(**which, changes=changes))
+            yield TimedCommand(time, c.UpdateVersion(**which, changes=changes))
         if version.metadata:
-            yield Told(time, c.LogMetadata(**which, metadata=version.metadata))
+            yield TimedCommand(time, c.LogMetadata(**which, metadata=version.metadata))
         if version.stage is not Stage.NONE:
-            # How its run ended was no matter to the other registry, where it was promoted.
+            # The other registry promotes versions of any run.
             moved = c.SetStage(**which, stage=version.stage, allow_unfinished_run=True, reason=self._reason)
-            yield Told(time, moved)
+            yield TimedCommand(time, moved)
         for alias in version.aliases:
-            yield Told(time, c.SetAlias(**which, alias=alias, reason=self._reason))
+            yield TimedCommand(time, c.SetAlias(**which, alias=alias, reason=self._reason))
 
     def _by(self, actor: str) -> dict[str, Any]:
         return {"project": self._project, "actor": actor}
