@@ -112,7 +112,7 @@ async def test_thousands_of_open_runs_are_awaited_after_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are read in pages and lost a few at a time, so that the line goes on taking others in."""
-    monkeypatch.setattr(heartbeats, "STRETCH", 7)
+    monkeypatch.setattr(heartbeats, "READ_BATCH", 7)
     monkeypatch.setattr(heartbeats, "AT_A_TIME", 5)
     runs = [f"r{number:03}" for number in range(50)]
     async with served(tmp_path) as service:
@@ -152,7 +152,7 @@ async def test_a_loss_that_could_not_be_written_is_tried_again(tmp_path: Path, m
 
     execute = Writer.execute
     monkeypatch.setattr(Writer, "execute", overloaded)
-    monkeypatch.setattr(heartbeats, "RETRY", 0.01)
+    monkeypatch.setattr(heartbeats, "RETRY_DELAY", 0.01)
     async with served(tmp_path) as service:
         await service.start("r1")
         await service.lost("r1")

@@ -1,8 +1,8 @@
-"""The time that events are given: that of the machine's clock, unless it has jumped ahead.
+"""The time of events: that of the machine's clock, unless it has jumped ahead.
 
-The time of a log never runs back. After a jump ahead, all later events would carry the time of the jump until the true
-time has caught up with it, and what is read as of a time would be wrong for as long. A jump is known by a second clock,
-which nobody sets, and which goes on while the machine is suspended.
+The time of a log never runs back. After a jump ahead, all later events would have the time of the jump until the true
+time has caught up with it, and reads as of a time would be wrong until then. A jump is detected with a second clock,
+which nobody sets, and which keeps running while the machine is suspended.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import structlog
 from tallymark_server.domain.errors import ClockJumped
 
 MICROS_PER_HOUR = 3_600_000_000
-# How far ahead of the clock the newest event may be at the start, in microseconds, before one of them is wrong.
+# How far ahead of the clock the newest event may be at the start, in microseconds, before a warning.
 LEEWAY = 10 * 60_000_000
 
 _log = structlog.get_logger()
@@ -32,10 +32,10 @@ def steady_time() -> int:
 
 
 class GuardedClock:
-    """The clock by which events are stamped, in microseconds since 1970.
+    """The clock for the time of events, in microseconds since 1970.
 
     `newest` is the time of the newest event, and `limit` how far ahead the clock may be set at once, in microseconds.
-    What is less heals soon. A virtual machine that was paused sets its clock ahead by as long as that took.
+    A smaller jump does little harm. A virtual machine that was paused sets its clock ahead by the pause.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class GuardedClock:
         if self._jumped:
             self._jumped = False
             _log.info("the clock is right again, and changes are recorded")
-        # It may drift, and be set in small steps, ahead or back.
+        # The clock may drift, and be set in small steps, ahead or back.
         self._offset = now - steady
         return now
 
@@ -74,7 +74,7 @@ class GuardedClock:
         return expected if self._is_jump(now, expected) else now
 
     def _is_jump(self, now: int, expected: int) -> bool:
-        # A clock that was behind the newest event was wrong, and is set right by a jump.
+        # If the clock was behind the newest event, the jump may have corrected it.
         return now - expected > self._limit and expected >= self._newest - LEEWAY
 
     def _report(self, jump: int) -> None:

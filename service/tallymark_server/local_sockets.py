@@ -1,4 +1,4 @@
-"""Unix sockets at which the service listens: for their owner alone, and never taken from a server that answers."""
+"""Unix sockets of the service: only their owner may use them, and a socket in use is never replaced."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "unix:"
-# What every system takes of a path, in bytes; gRPC takes no longer one either.
+# The longest path, in bytes, that every system and gRPC accept.
 MAX_PATH = 100
-# For how long another server may take to answer a connection, in seconds.
+# How long another server may take to accept a connection, in seconds.
 PATIENCE = 1.0
 
 
 class SocketTakenError(Exception):
-    """There can be no socket at the path; the message says why, and what to do next."""
+    """No socket can be created at the path. The message says why, and what to do next."""
 
 
 @contextmanager
 def binding(path: str) -> Iterator[None]:
-    """Make room for a socket at the path, which whatever is bound in the block has for its owner alone.
+    """Remove a stale socket at the path. A socket bound in the block is created for its owner alone.
 
     Raises SocketTakenError.
     """
@@ -35,14 +35,14 @@ def binding(path: str) -> Iterator[None]:
 
 
 def remove(path: str) -> None:
-    """Remove the socket, if it is still there."""
+    """Remove the socket, if it still exists."""
     with suppress(OSError):
         if Path(path).is_socket():
             Path(path).unlink()
 
 
 def _make_room(path: str) -> None:
-    """Remove what a server that is gone has left. Raises SocketTakenError."""
+    """Remove the socket of a server that has ended. Raises SocketTakenError."""
     if len(os.fsencode(path)) > MAX_PATH:
         raise SocketTakenError(f"the path {path} is longer than {MAX_PATH} bytes; choose a shorter one")
     try:

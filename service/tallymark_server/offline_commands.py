@@ -1,6 +1,6 @@
 """The commands on files: backup, verify, export, import, and imports from other registries.
 
-What `tallymark verify` and `tallymark export` do with the answers of a service, files of theirs included, is here too.
+The parts of `tallymark verify` and `tallymark export` that handle the answers of a service are here too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _file = click.Path(path_type=Path, dir_okay=False)
 _file_or_dash = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 _DASH = Path("-")
-# Of the events that erased content, so many are named.
+# How many events that erased content are named.
 _SHOWN = 20
 _db = click.option(
     "--db",
@@ -54,14 +54,14 @@ def backup(db: Path, to: Path) -> None:
 
 
 def holder(db: Path) -> int | None:
-    """Return the process that serves the file; None if none does."""
+    """Return the process that serves the file, None if there is none."""
     from tallymark_server.storage.sqlite import file_lock
 
     return file_lock.holder(db)
 
 
 def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
-    """`tallymark accept-lost-changes`; `confirm` raises unless that is meant."""
+    """Run `tallymark accept-lost-changes`. `confirm` raises an error unless the user confirms."""
     with _refusals():
         from tallymark_server.storage.sqlite.head_file import accept
 
@@ -75,7 +75,7 @@ def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
 
 
 def write_export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
-    """`tallymark export`, of a file."""
+    """Run `tallymark export` on a file."""
     with _refusals():
         from tallymark_server.storage.sqlite.log_export import exported
 
@@ -92,7 +92,7 @@ def write_export(db: Path, project: str | None, at: int | datetime | None, to: P
 
 
 def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) -> None:
-    """`tallymark export`, of a service, whose pieces are written as they come."""
+    """Run `tallymark export` on a service, whose data is written as it arrives."""
     told = 0
     with _refused_files(), _sink(to) as stream, progress("exporting", at) as bar:
         for piece in pieces:
@@ -103,9 +103,9 @@ def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) ->
 
 
 class _Proved(NamedTuple):
-    """What was proved, where its logs stand, and what is wrong with it: how many things, and the first of them.
+    """The result of a proof: the ends of the logs, the number of problems, and the first of them.
 
-    `erased` says for each project from how many events content was erased, and by which events; `advice` what to do
+    `erased` has for each project the number of erased events and the erasing events; `advice` says what to do
     about the problems.
     """
 
@@ -119,7 +119,7 @@ class _Proved(NamedTuple):
 
 
 def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
-    """`tallymark verify`, of a file."""
+    """Run `tallymark verify` on a file."""
     with _refusals():
         from tallymark_server.storage.contract import CannotOpenError
         from tallymark_server.storage.sqlite.backup import gets_other_hashes
@@ -152,7 +152,7 @@ def prove_project(
     checkpoint: Path | None,
     write_checkpoint: Path | None,
 ) -> None:
-    """`tallymark verify`, of a project of a service, which `prove_by` asks for the proof."""
+    """Run `tallymark verify` on a project of a service, from which `prove_by` requests the proof."""
     from tallymark_server.storage.checkpoint import Mark
 
     marks = _marks(checkpoint)
@@ -211,7 +211,7 @@ def import_(db: Path, source: Path) -> None:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What goes wrong with files, as one sentence."""
+    """Turn errors of files into messages of one sentence."""
     try:
         from tallymark_server.storage.atomic_files import CannotPlaceError
         from tallymark_server.storage.contract import CannotOpenError
@@ -228,17 +228,17 @@ def _refusals() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # Only what was opened has a name, and standard output has none.
+        # Only a failed open has a name; standard output has none.
         where = f"read {error.filename}" if error.filename else "write"
         raise click.ClickException(f"cannot {where}: {error.strerror}") from None
 
 
 @contextmanager
 def _warning_of_losses(db: Path) -> Iterator[None]:
-    """Say of a file that lacks changes that what is made of it lacks them too, once it is made."""
+    """Warn after the block, if the file lacks changes, that the result lacks them too."""
     from tallymark_server.storage.sqlite import head_file
 
-    # Read first: meanwhile a server may write on.
+    # Read first, since a server may go on writing.
     kept = head_file.read(db)
     yield
     for warning in head_file.warnings(db, kept):
@@ -247,7 +247,7 @@ def _warning_of_losses(db: Path) -> Iterator[None]:
 
 @contextmanager
 def _refused_files() -> Iterator[None]:
-    """What goes wrong with files beside a registry, as one sentence, where the service need not be installed."""
+    """Turn errors of other files into messages of one sentence, also where the service is not installed."""
     from tallymark_server.storage.atomic_files import CannotPlaceError
     from tallymark_server.storage.checkpoint import NotACheckpointError
 
@@ -259,7 +259,7 @@ def _refused_files() -> Iterator[None]:
 
 @contextmanager
 def _sink(to: Path) -> Iterator[BinaryIO]:
-    """A stream into a file that comes to be as a whole or not at all, or to standard output; CannotPlaceError."""
+    """Open standard output, or a file that is created complete or not at all. Raises CannotPlaceError."""
     from tallymark_server.storage.atomic_files import placed
 
     if to == _DASH:
@@ -267,7 +267,7 @@ def _sink(to: Path) -> Iterator[BinaryIO]:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         except OSError as error:
-            # Whoever reads no further has enough; what has a name is another file.
+            # The reader of standard output has closed it; an error with a name is about another file.
             if isinstance(error, BrokenPipeError) or error.filename is not None:
                 raise
             raise click.ClickException(f"cannot write to standard output: {error.strerror}") from None

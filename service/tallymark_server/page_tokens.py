@@ -1,4 +1,4 @@
-"""The tokens by which pages of lists follow each other."""
+"""The tokens of pages of lists."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tallymark_server.domain.query import SortKey
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
-# Three sort keys and a list's own, of 255 characters each, escaped for JSON and in base64, and what else a token holds.
+# Three sort keys and the list's own, of 255 characters each, escaped for JSON and in base64, and the rest of a token.
 MAX_TOKEN = 16_384
 _LARGEST = 2**63 - 1
 _HALF = re.compile("[\ud800-\udfff]")
 
 
 def page_size(asked: int) -> int:
-    """How many items a page has at most."""
+    """Return how many items a page has at most."""
     return min(asked, MAX_PAGE) if asked > 0 else DEFAULT_PAGE
 
 

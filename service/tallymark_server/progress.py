@@ -1,4 +1,4 @@
-"""Progress bars on a terminal; programs that read standard error see nothing."""
+"""Progress bars, shown only if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 
 
 def progress(label: str, length: int | None = None) -> Any:
-    """Return a progress bar, to be used as a context."""
+    """Return a progress bar, which is a context manager."""
     return click.progressbar(length=length or 0, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def move(bar: Any, done: int, of: int) -> None:
-    """Show how much is done, and of how much."""
+    """Set the progress of the bar: how much is done, of how much."""
     bar.length = of
     bar.update(done - bar.pos)

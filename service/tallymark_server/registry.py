@@ -1,4 +1,4 @@
-"""The door to the registry for every edge: commands go to the line, questions to storage."""
+"""The interface of the registry for every edge: commands go to the writer, reads to storage."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _PROJECTS = "projects"
 
 
 class Registry:
-    """What can be asked of the registry. `heartbeat` is the longest silence, in seconds, of a watch."""
+    """All methods of the registry. `heartbeat` is the longest time, in seconds, between messages of a watch."""
 
     def __init__(
         self,
@@ -81,52 +81,51 @@ class Registry:
             yield Registry(self._storage, self._writer, self._bell, self._heartbeats, self._heartbeat, reads)
 
     async def execute(self, command: Command[T]) -> T:
-        """The answer to the command, given after its effect is durable; a RegistryError if it is refused."""
+        """Return the answer to the command once its effect is durable. Raises a RegistryError if it is refused."""
         answer = await self._writer.execute(command)
         run = getattr(command, "run", None)
         if run is not None:
-            self._heartbeats.saw_record(command.project, run)
+            self._heartbeats.saw_change(command.project, run)
         return answer
 
     async def project(self, name: str) -> Project:
-        """Return the project of that name; ProjectNotFound."""
+        """Return the project of that name. Raises ProjectNotFound."""
         return await self._reads.project(name)
 
     async def projects(self, size: int, token: str) -> tuple[list[Project], str]:
-        """Return a page of the projects by name, and the token of the next, empty after the last; InvalidPageToken."""
+        """Return a page of projects by name, and the next token, empty after the last. Raises InvalidPageToken."""
         _, (after,) = parse_token(token, _PROJECTS, (str,)) if token else (None, ("",))
         limit = page_size(size)
         found = await self._reads.projects(str(after), limit + 1)
         return found[:limit], make_token(_PROJECTS, None, (found[limit - 1].name,)) if len(found) > limit else ""
 
     async def start_run(self, command: StartRun) -> Started:
-        """Start or join the run, and wait for its heartbeats if it sends any; a RegistryError if it is refused."""
+        """Start or join the run, and expect its heartbeats if it sends any. Raises a RegistryError if refused."""
         if command.heartbeat_timeout is None:
             return await self.execute(command)
-        return await self._heartbeats.kept(self._started(command))
+        return await self._heartbeats.shielded(self._started(command))
 
     async def finish_run(self, command: FinishRun) -> Run:
-        """Finish the run, and wait for its heartbeats no longer; a RegistryError if it is refused."""
-        return await self._heartbeats.kept(self._finished(command))
+        """Finish the run, and expect no more heartbeats. Raises a RegistryError if refused."""
+        return await self._heartbeats.shielded(self._finished(command))
 
     async def heartbeat(self, project: str, run_id: str, actor: str) -> tuple[RunState, int | None]:
-        """Note that the run is alive, and resume it if it is lost.
+        """Renew the deadline of the run's next heartbeat, and resume the run if it is lost.
 
-        Return its state, and within how many microseconds the next heartbeat must arrive, None if none is awaited.
-        RunNotFound.
+        Return its state, and its timeout in microseconds, None if no heartbeat is expected. Raises RunNotFound.
         """
-        if (timeout := self._heartbeats.heard(project, run_id)) is not None:
+        if (timeout := self._heartbeats.beat(project, run_id)) is not None:
             return RunState.RUNNING, timeout
         run = await self.run(project, run_id)
         if run.heartbeat_timeout is None or run.state in (RunState.SUCCEEDED, RunState.FAILED):
             return run.state, None
-        # Through the line: it may be about to be recorded as lost.
-        run = await self._heartbeats.kept(self._resumed(ResumeRun(project=project, actor=actor, run=run_id)))
+        # Through the writer, since the run may be about to be recorded as lost.
+        run = await self._heartbeats.shielded(self._resumed(ResumeRun(project=project, actor=actor, run=run_id)))
         return run.state, run.heartbeat_timeout if run.state is RunState.RUNNING else None
 
     async def _started(self, command: StartRun) -> Started:
         started = await self.execute(command)
-        # A repeated request is answered with the run as it was then: it may be lost or finished since.
+        # The answer to a repeated request has the run as it was then, which may be lost or finished since.
         self._heartbeats.expect(command.project, await self.run(command.project, command.run))
         return started
 
@@ -141,7 +140,7 @@ class Registry:
         return run
 
     async def model(self, project: str, name: str, *, deleted: bool = False, read_at: ReadAt = NOW) -> Model:
-        """The model of that name, also a deleted one if that is asked for; ModelNotFound, RevisionInFuture."""
+        """Return the model, a deleted one only if `deleted`. Raises ModelNotFound or RevisionInFuture."""
         if read_at is NOW:
             found = await self._reads.model(project, name)
             if found is not None and not found.purged and (found.delete_time is None or deleted):
@@ -151,7 +150,7 @@ class Registry:
     async def version(
         self, project: str, model: str, reference: Reference, *, deleted: bool = False, read_at: ReadAt = NOW
     ) -> ModelVersion:
-        """The version that the reference means; ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
+        """Return the version. Raises ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
         if read_at is NOW:
             found = await self._reads.version(project, model, reference, of_deleted=deleted)
             if found is not None and (found.delete_time is None or deleted):
@@ -160,31 +159,31 @@ class Registry:
         return await self._read(project, lambda q: q.version(named, deleted=deleted, at=q.revision(read_at)), read_at)
 
     async def models(self, project: str, options: ListOptions) -> Listing[Model]:
-        """The project's models of which the filter is true; InvalidFilter."""
+        """Return the project's models that match the filter. Raises InvalidFilter."""
         return await self._read(project, lambda q: q.models(options))
 
     async def versions(self, project: str, model: str, options: ListOptions) -> Listing[ModelVersion]:
-        """The model's versions of which the filter is true; ModelNotFound, InvalidFilter."""
+        """Return the model's versions that match the filter. Raises ModelNotFound or InvalidFilter."""
         return await self._read(project, lambda q: q.versions(model, options))
 
     async def points(
         self, project: str, of: Named | ModelVersion, keys: Sequence[str], size: int, token: str, read_at: ReadAt = NOW
     ) -> Listing[Point]:
-        """Points of the version's metrics, by metric and step; RevisionInFuture."""
+        """Return points of the version's metrics, by metric and step. Raises RevisionInFuture."""
         return await self._read(project, lambda q: q.points(of, keys, size, token, read_at))
 
     async def artifact(
         self, project: str, of: Named | ModelVersion, name: str, ordinal: int | None, read_at: ReadAt = NOW
     ) -> Artifact:
-        """The artifact of that name of the version, of that ordinal or the newest; ArtifactNotFound."""
+        """Return the artifact of the version, of that ordinal or the newest. Raises ArtifactNotFound."""
         return await self._read(project, lambda q: q.artifact(of, name, ordinal, q.revision(read_at)), read_at)
 
     async def artifacts(self, project: str, of: Named | ModelVersion, options: ListOptions) -> Listing[Artifact]:
-        """The version's artifacts of which the filter is true; InvalidFilter."""
+        """Return the version's artifacts that match the filter. Raises InvalidFilter."""
         return await self._read(project, lambda q: q.artifacts(of, options))
 
     async def run(self, project: str, run_id: str, read_at: ReadAt = NOW) -> Run:
-        """The run of that id; RunNotFound, RevisionInFuture."""
+        """Return the run of that id. Raises RunNotFound or RevisionInFuture."""
         if read_at is not NOW:
             return await self._read(project, lambda q: q.run(run_id, q.revision(read_at)))
         run = await self._reads.run(project, run_id)
@@ -193,28 +192,28 @@ class Registry:
         return run
 
     async def runs(self, project: str, options: ListOptions, of: Named | ModelVersion | None = None) -> Listing[Run]:
-        """The project's runs, or those that made or used a version, of which the filter is true; InvalidFilter."""
+        """Return the runs, or those that created or used a version, that match the filter. Raises InvalidFilter."""
         return await self._read(project, lambda q: q.runs(options, of))
 
     async def steps(self, project: str, run_id: str, size: int, token: str, read_at: ReadAt = NOW) -> Listing[RunStep]:
-        """The run's steps in the order in which they were started; RunNotFound, RevisionInFuture."""
+        """Return the run's steps in the order of their starts. Raises RunNotFound or RevisionInFuture."""
         return await self._read(project, lambda q: q.steps(run_id, size, token, read_at))
 
     async def events(self, project: str, after: int, size: int) -> Page[Event]:
-        """Events after that revision, in order; RevisionInFuture."""
+        """Return events after that revision, in order. Raises RevisionInFuture."""
         page = await self._reads.events(project, after, page_size(size))
         check_past(after, page.head)
         return page
 
     async def history(self, project: str, scope: Scope, size: int, named: Named | None = None) -> Page[Event]:
-        """Events of what the scope names, of the model or version if one is named, in its order; RevisionInFuture."""
+        """Return events in the scope, of the model or version if one is named. Raises RevisionInFuture."""
         whose, left = None, scope
         while True:
-            # In between, others are answered.
+            # Other reads are answered in between.
             read = partial(SnapshotReader.history, scope=left, named=named, size=size)
             page, found, rest = await self._read(project, read)
             if whose not in (None, (found.model_id, found.number)):
-                whose, left = None, scope  # what is called so is another by now
+                whose, left = None, scope  # the name has another owner now
             elif rest is None:
                 return page
             else:
@@ -228,26 +227,26 @@ class Registry:
         depth: int,
         read_at: ReadAt = NOW,
     ) -> tuple[Lineage, int]:
-        """Return what came from what around the start, in that direction, and the revision it shows."""
+        """Return the lineage around the start in that direction, and the revision that it reads at."""
         return await self._read(project, lambda q: q.lineage(start, direction, depth, read_at))
 
     async def revision_at(self, project: str, time: int) -> int:
-        """The last revision at or before the time, 0 if there is none."""
+        """Return the last revision at or before the time, 0 if there is none."""
         return await self._reads.revision_at(project, time)
 
     async def watch(self, project: str, model: str, interest: Interest) -> AsyncIterator[Progress]:
-        """Every event that is wanted, of one model if it is named, once and in order, without end; ModelNotFound."""
+        """Yield every event of interest, of one model if named, in order, without end. Raises ModelNotFound."""
         if model:
             interest = replace(interest, model_id=(await self.model(project, model, deleted=True)).id)
         async for progress in watch(self._storage, self._bell, project, interest, self._heartbeat):
             yield progress
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:
-        """What is wrong with the project, and whether its log begins as the mark tells; Overloaded."""
+        """Return the problems of the project, and whether its log contains the mark. Raises Overloaded."""
         return await self._bell.unless_closed(self._storage.verify(project, mark))
 
     async def export(self, project: str, revision: int | None) -> AsyncIterator[tuple[Piece, int]]:
-        """The project's log up to the revision (None: the last), told with each piece; RevisionInFuture, Overloaded."""
+        """Yield the log up to the revision (None: the last), and that. Raises RevisionInFuture or Overloaded."""
         head = await self._storage.head(project)
         at = head.revision if revision is None else revision
         check_past(at, head)
@@ -257,5 +256,5 @@ class Registry:
                 yield piece, at
 
     async def _read(self, project: str, read: Callable[[SnapshotReader], T], brief_at: ReadAt | None = None) -> T:
-        """Return what one committed state answers; now, and only then, a read with `brief_at` is a brief one."""
+        """Return the result of the read from one committed state. It is brief if `brief_at` is now."""
         return await self._reads.read(lambda snapshot: read(SnapshotReader(snapshot, project)), brief=brief_at == NOW)

@@ -42,7 +42,7 @@ def _run(service: Coroutine[Any, Any, None]) -> None:
 def _read_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    import tomllib  # few have such a file, and all would wait for it
+    import tomllib  # few users have such a file, and all would wait for the import
 
     try:
         found = tomllib.loads(path.read_text())
@@ -184,7 +184,7 @@ def serve(
         )
     except InvalidSettingError as error:
         raise click.BadParameter(str(error)) from None
-    # gRPC's core would tell a taken port a second time, in its own words.
+    # gRPC's core would report a port in use a second time.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from tallymark_server.app import serve as run

@@ -1,4 +1,4 @@
-"""What an operator can set."""
+"""The settings of an operator."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ DEFAULT_HTTP = "127.0.0.1:8080"
 
 
 class InvalidSettingError(Exception):
-    """A setting has a value that it cannot have; the message says what to do next."""
+    """A setting has an invalid value. The message says what to do next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an operator can set. Times are in seconds, `max_clock_jump` is in hours.
+    """The settings of an operator. Times are in seconds, `max_clock_jump` is in hours.
 
-    `http` is where the dashboard listens, None for no dashboard. A host may be `unix:PATH`, and its port 0 then.
-    `max_connection_age` ends each connection of gRPC some time after, None for never.
+    `http` is where the dashboard listens, None for no dashboard. A host may be `unix:PATH`, with port 0.
+    `max_connection_age` is when a connection of gRPC is closed, None for never.
     """
 
     db: Path = Path("tallymark.db")
@@ -41,7 +41,7 @@ class Settings:
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Return the host and the port of HOST:PORT or [IPV6]:PORT; of unix:PATH that with its whole path, and port 0.
+    """Return the host and port of HOST:PORT or [IPV6]:PORT; of unix:PATH, the absolute `unix:PATH` and port 0.
 
     Raises InvalidSettingError.
     """
@@ -61,7 +61,7 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 def parse_origin(text: str) -> str:
-    """Return the origin as browsers write it; raise InvalidSettingError unless it is SCHEME://HOST or SCHEME://HOST:PORT."""
+    """Return the origin as browsers write it. Raises InvalidSettingError unless it is SCHEME://HOST[:PORT]."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -73,7 +73,7 @@ def parse_origin(text: str) -> str:
             f"{text!r} is not the origin of a site, such as https://app.example or http://localhost:3000; nothing"
             " stands after the host and its port, and `*` is none"
         )
-    # Browsers leave out the port that the scheme has anyway.
+    # Browsers leave out the default port of the scheme.
     usual = {"http": 80, "https": 443}[parts.scheme]
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" if port in (None, usual) else f"{parts.scheme}://{shown}:{port}"

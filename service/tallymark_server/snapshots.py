@@ -1,4 +1,4 @@
-"""SnapshotReader to the registry, each answered from one committed state, whatever it looks up on the way."""
+"""Reads of the registry, each from one committed state, however many lookups it needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BY_LATEST_START = replace(_BY_START, descending=True)
 
 
 class ReadAt(Struct, frozen=True):
-    """As of when to read: after a revision, or at a time in microseconds since 1970, UTC; neither is now."""
+    """When to read: at a revision, or at a time in microseconds since 1970, UTC; now if neither is set."""
 
     revision: int | None = None
     time: int | None = None
@@ -47,12 +47,12 @@ NOW = ReadAt()
 
 
 def page_read_at(page_token: str, read_at: ReadAt) -> ReadAt:
-    """As of when a page is read: the first at the moment asked for, those after it as the first; InvalidPageToken."""
+    """Return when a page reads: at its token's revision if it has one, else as requested. Raises InvalidPageToken."""
     return ReadAt(revision_of(page_token)) if page_token else read_at
 
 
 class ListOptions(Struct, frozen=True, kw_only=True):
-    """What is asked of a list: a page of at most so many, after the page that gave the token, filtered and ordered."""
+    """The options of a list request: page size, page token, filter and order. `deleted` includes deleted items."""
 
     page_size: int = 0
     page_token: str = ""
@@ -63,7 +63,7 @@ class ListOptions(Struct, frozen=True, kw_only=True):
 
 
 class Listing(Struct, Generic[T], frozen=True):
-    """A page of a list, the token of the next (empty after the last), and the revision that it shows."""
+    """A page of a list, the token of the next page (empty after the last), and the revision that it reads at."""
 
     items: list[T]
     next_page_token: str
@@ -71,21 +71,21 @@ class Listing(Struct, Generic[T], frozen=True):
 
 
 class Named(NamedTuple):
-    """A version by its model and what it is called by; a model when there is no reference."""
+    """A version by its model and a reference; a model if there is no reference."""
 
     model: str
     reference: Reference | None = None
 
 
 class SnapshotReader:
-    """SnapshotReader about one project to one committed state. Every one of them raises ProjectNotFound."""
+    """Reads of one project from one committed state. Every method raises ProjectNotFound."""
 
     def __init__(self, snapshot: Snapshot, project: str) -> None:
         self._snapshot = snapshot
         self._project = project
 
     def revision(self, read_at: ReadAt) -> int | None:
-        """Return the revision as of which to read, None for now. Raise RevisionInFuture."""
+        """Return the revision to read at, None for now. Raises RevisionInFuture."""
         if read_at.time is not None:
             return self._snapshot.revision_at(self._project, read_at.time)
         if read_at.revision is not None:
@@ -93,7 +93,7 @@ class SnapshotReader:
         return read_at.revision
 
     def model(self, name: str, *, deleted: bool, at: int | None) -> Model:
-        """Return the model of that name, also a deleted one if that is asked for. Raise ModelNotFound."""
+        """Return the model of that name, a deleted one only if `deleted`. Raises ModelNotFound."""
         model = self._snapshot.model(self._project, name, at=at)
         if model is None or model.purged or (model.delete_time is not None and not deleted):
             renamed_to = self._snapshot.renamed(self._project, name) if model is None else None
@@ -101,7 +101,7 @@ class SnapshotReader:
         return model
 
     def version(self, meant: Named | ModelVersion, *, deleted: bool = False, at: int | None = None) -> ModelVersion:
-        """Return the version that is meant. Raise ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
+        """Return the version. Raises ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
         if isinstance(meant, ModelVersion):
             return meant
         assert meant.reference is not None  # noqa: S101 - a model is no version
@@ -113,19 +113,19 @@ class SnapshotReader:
         return version
 
     def run(self, run_id: str, at: int | None = None) -> Run:
-        """Return the run of that id. Raise RunNotFound."""
+        """Return the run of that id. Raises RunNotFound."""
         run = self._snapshot.run(self._project, run_id, at=at)
         if run is None:
             raise RunNotFound(self._project, run_id)
         return run
 
     def models(self, options: ListOptions) -> Listing[Model]:
-        """Return the project's models of which the filter is true. Raise InvalidFilter."""
+        """Return the project's models that match the filter. Raises InvalidFilter."""
         query, scope = self._query(f"models of {self._project}", options, MODEL_FIELDS, _BY_NAME)
         return _listing(self._snapshot.models(self._project, query), scope)
 
     def versions(self, model: str, options: ListOptions) -> Listing[ModelVersion]:
-        """Return the model's versions of which the filter is true. Raise ModelNotFound, InvalidFilter."""
+        """Return the model's versions that match the filter. Raises ModelNotFound or InvalidFilter."""
         query, scope = self._query(f"versions of {self._project}/{model}", options, VERSION_FIELDS, _BY_NUMBER)
         found = self.model(model, deleted=options.deleted, at=query.at)
         return _listing(self._snapshot.versions(self._project, found, query), scope)
@@ -133,7 +133,7 @@ class SnapshotReader:
     def points(
         self, meant: Named | ModelVersion, keys: Sequence[str], size: int, token: str, read_at: ReadAt
     ) -> Listing[Point]:
-        """Return points of the version's metrics, by metric and step. Raise RevisionInFuture."""
+        """Return points of the version's metrics, by metric and step. Raises RevisionInFuture."""
         at = self.revision(page_read_at(token, read_at))
         version = self.version(meant, at=at)
         scope = f"points of {self._project}/{version.model}/{version.number} {sorted(keys)} {read_at}"
@@ -144,7 +144,7 @@ class SnapshotReader:
         return _page(page, at, limit, scope, lambda point: (point.key, point.step))
 
     def artifact(self, meant: Named | ModelVersion, name: str, ordinal: int | None, at: int | None) -> Artifact:
-        """Return the artifact of the version, of that ordinal or the newest. Raise ArtifactNotFound."""
+        """Return the artifact of the version, of that ordinal or the newest. Raises ArtifactNotFound."""
         version = self.version(meant, at=at)
         artifact = self._snapshot.artifact(self._project, version, name, ordinal, at=at)
         if artifact is None:
@@ -153,14 +153,14 @@ class SnapshotReader:
         return artifact
 
     def artifacts(self, meant: Named | ModelVersion, options: ListOptions) -> Listing[Artifact]:
-        """Return the version's artifacts of which the filter is true. Raise InvalidFilter."""
+        """Return the version's artifacts that match the filter. Raises InvalidFilter."""
         version = self.version(meant, at=self.revision(page_read_at(options.page_token, options.read_at)))
         of = f"artifacts of {self._project}/{version.model}/{version.number}"
         query, scope = self._query(of, options, ARTIFACT_FIELDS, _BY_START)
         return _listing(self._snapshot.artifacts(self._project, version, query), scope)
 
     def runs(self, options: ListOptions, meant: Named | ModelVersion | None) -> Listing[Run]:
-        """Return the runs, or those that made or used a version, of which the filter is true. Raise InvalidFilter."""
+        """Return the runs, or those that created or used a version, that match the filter. Raises InvalidFilter."""
         at = self.revision(page_read_at(options.page_token, options.read_at))
         version = None if meant is None else self.version(meant, at=at)
         of = f"runs of {self._project} {version and (version.model_id, version.number)}"
@@ -168,7 +168,7 @@ class SnapshotReader:
         return _listing(self._snapshot.runs(self._project, query, version), scope)
 
     def steps(self, run_id: str, size: int, token: str, read_at: ReadAt) -> Listing[RunStep]:
-        """Return the run's steps in the order in which they were started. Raise RunNotFound, RevisionInFuture."""
+        """Return the run's steps in the order of their starts. Raises RunNotFound or RevisionInFuture."""
         self.run(run_id, self.revision(read_at))
         scope = f"steps of {self._project} {run_id} {read_at}"
         at = self.revision(page_read_at(token, read_at))
@@ -176,9 +176,9 @@ class SnapshotReader:
         return _listing(self._snapshot.steps(self._project, run_id, int(after or 0), page_size(size), at=at), scope)
 
     def history(self, scope: Scope, named: Named | None, size: int) -> tuple[Page[Event], Scope, Scope | None]:
-        """Return events of what the scope names, of the model or version if one is named, and that scope.
+        """Return events in the scope, of the model or version if one is named, and the scope with its id.
 
-        If there is none among very many, return also what of the scope is still to be read.
+        If very many events were searched in vain, also return the rest of the scope, else None.
         """
         if named is not None and named.reference is not None:
             version = self.version(named, deleted=True)
@@ -192,7 +192,7 @@ class SnapshotReader:
     def lineage(
         self, start: Named | ModelVersion | Run | str, direction: Direction, depth: int, read_at: ReadAt
     ) -> tuple[Lineage, int]:
-        """Return what came from what around the start, a version or a run or its id, and the revision it shows."""
+        """Return the lineage around the start, a version, run or run id, and the revision that it reads at."""
         at = self.revision(read_at)
         begin: ModelVersion | Run
         match start:
@@ -206,7 +206,7 @@ class SnapshotReader:
         return page.items[0], page.head.revision if at is None else at
 
     def _query(self, of: str, options: ListOptions, fields: Fields, own: Order) -> tuple[Query, str]:
-        """Return what the page shows, and what its token belongs to. Every page shows the revision of the first."""
+        """Return the query of a page, and the scope of its token. All pages read at the revision of the first."""
         scope = f"{of} where {options.filter} by {options.order_by} {options.deleted} {options.read_at}"
         condition, order = parse(options.filter, fields), parse_order(options.order_by, fields, own)
         after: tuple[SortKey, ...] = ()
@@ -229,7 +229,7 @@ def check_past(revision: int, head: Head) -> None:
 
 
 def _key_kinds(order: tuple[Order, ...]) -> tuple[type, ...]:
-    """What the sort keys of a page token are; of a fact, whether it is missing, and then whatever it is."""
+    """Return the types of the sort keys of a page token. A fact has two: whether it is missing, and its value."""
     kinds: list[type] = []
     for key in order:
         match key.kind:

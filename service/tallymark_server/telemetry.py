@@ -1,4 +1,4 @@
-"""Structured logs: one line an event, on standard error, for people or for programs."""
+"""Structured logs: one line for each event, on standard error, for people or for programs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import structlog
 
 
 class Unfailing:
-    """A stream that neither a full disk nor a reader that has gone can make fail: the service goes on."""
+    """A stream that ignores errors, so that a full disk or a closed pipe does not stop the service."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write if that can be done."""
+        """Write, and ignore errors."""
         with suppress(OSError, ValueError):
             return self._stream.write(text)
         return 0
 
     def flush(self) -> None:
-        """Flush if that can be done."""
+        """Flush, and ignore errors."""
         with suppress(OSError, ValueError):
             self._stream.flush()
 

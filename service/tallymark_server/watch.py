@@ -1,7 +1,7 @@
-"""The bell and the loop by which readers follow the log.
+"""The signal and the loop with which readers follow the log.
 
-The bell carries no data: it says only that there is more. Each reader reads the log itself, at its own speed, so that a
-slow one holds up nobody and misses nothing.
+The bell carries no data: it signals only that the log has grown. Each reader reads the log itself, at its own speed, so
+a slow reader delays no other and misses nothing.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ PAGE = 500
 
 
 class Bell:
-    """Wakes those who wait for a project's log to grow."""
+    """Wakes the readers that wait for a project's log to grow."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._closed = asyncio.Event()
 
     def listen(self, project: str) -> asyncio.Future[None]:
-        """Done at the next ring for the project; Stopping once the bell is closed."""
+        """Return a future that is done at the next ring for the project. Raises Stopping once the bell is closed."""
         self.check()
         return self._waiting.setdefault(project, asyncio.get_running_loop().create_future())
 
     def ring(self, projects: Iterable[str]) -> None:
-        """Wake those who wait for these projects."""
+        """Wake the readers that wait for these projects."""
         for project in projects:
             if project in self._waiting:
                 self._waiting.pop(project).set_result(None)
 
     def close(self) -> None:
-        """Wake everybody for good."""
+        """Wake all readers, which then get Stopping."""
         self._closed.set()
         self.ring(list(self._waiting))
 
     def check(self) -> None:
-        """Stopping once the bell is closed."""
+        """Raise Stopping once the bell is closed."""
         if self._closed.is_set():
             raise Stopping
 
     async def unless_closed(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work gives; once the bell is closed, the work is cancelled, and Stopping is raised."""
+        """Return the result of the work. Cancels it and raises Stopping once the bell is closed."""
         working, closed = asyncio.create_task(work), asyncio.create_task(self._closed.wait())
         try:
             await asyncio.wait((working, closed), return_when=asyncio.FIRST_COMPLETED)
@@ -64,7 +64,7 @@ class Bell:
 
 
 class Progress(Struct, frozen=True):
-    """Events, possibly none, and the revision up to which everything has been told."""
+    """Events, possibly none, and the revision up to which the log has been read."""
 
     log_id: str
     revision: int
@@ -72,7 +72,7 @@ class Progress(Struct, frozen=True):
 
 
 class Interest(Struct, frozen=True, kw_only=True):
-    """What a reader wants to be told.
+    """Which events a reader wants.
 
     Events after a revision (None: from now on) of the log of that id, if one is given; only those about one model, by
     its id, only those of some kinds, and only changes into or out of some stages, if any are given.
@@ -85,7 +85,7 @@ class Interest(Struct, frozen=True, kw_only=True):
     stages: frozenset[Stage] = frozenset()
 
     def includes(self, event: Event) -> bool:
-        """Whether the event is wanted."""
+        """Return whether the reader wants the event."""
         if self.kinds and event.kind not in self.kinds:
             return False
         if self.stages and not (event.kind is Kind.STAGE_CHANGED and self.stages & _stages_of(event)):
@@ -105,18 +105,18 @@ def _model_of(image: Resource) -> int:
 
 
 def _stages_of(event: Event) -> set[Stage | None]:
-    """The stage that the version left, and the one into which it came."""
+    """Return the stages of the version before and after the event."""
     return {event.previous_stage, event.image.stage if isinstance(event.image, ModelVersion) else None}
 
 
 async def watch(
     storage: Storage, bell: Bell, project: str, interest: Interest, heartbeat: float
 ) -> AsyncIterator[Progress]:
-    """Every event that is wanted, once and in order, without end.
+    """Yield every event that the reader wants, once and in order, without end.
 
-    The first message tells where the watch begins. When nothing is wanted for `heartbeat` seconds, be the log silent or
-    busy with what others want, a message tells how far it has been read. LogReplaced, RevisionInFuture,
-    ProjectNotFound; Stopping at the end.
+    The first message has the revision at which the watch begins. After `heartbeat` seconds without a wanted event, a
+    message has the revision up to which the log has been read. Raises LogReplaced, RevisionInFuture or ProjectNotFound,
+    and Stopping when the server stops.
     """
     head = await storage.head(project)
     if interest.log_id and interest.log_id != head.log_id:
@@ -128,7 +128,7 @@ async def watch(
     clock = asyncio.get_running_loop().time
     due = clock() + heartbeat
     while True:
-        # Listen before reading: what happens in between rings, and is read in the next round.
+        # Listen before reading, so that an event in between rings, and is read in the next round.
         rung = bell.listen(project)
         events = (await storage.events(project, cursor, PAGE)).items
         wanted = [event for event in events if interest.includes(event)]
