@@ -13,7 +13,7 @@ PREFIX = "unix:"
 # The longest path, in bytes, that every system and gRPC accept.
 MAX_PATH = 100
 # How long another server may take to accept a connection, in seconds.
-PATIENCE = 1.0
+PROBE_TIMEOUT = 1.0
 
 
 class SocketTakenError(Exception):
@@ -57,7 +57,7 @@ def _make_room(path: str) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         raise SocketTakenError(f"{path} is there already, and is no socket; choose another path, or remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(PATIENCE)
+        probe.settimeout(PROBE_TIMEOUT)
         try:
             probe.connect(path)
         except ConnectionRefusedError:

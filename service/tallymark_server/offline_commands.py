@@ -50,7 +50,7 @@ def backup(db: Path, to: Path) -> None:
 
         with _warning_of_losses(db), progress("copying") as bar:
             revisions = copy(db, to, partial(move, bar))
-    _say(f"{to} is a copy of {db}: {_told(revisions)}")
+    _say(f"{to} is a copy of {db}: {_summary(revisions)}")
 
 
 def holder(db: Path) -> int | None:
@@ -81,25 +81,25 @@ def write_export(db: Path, project: str | None, at: int | datetime | None, to: P
 
         with (
             _warning_of_losses(db),
-            exported(db, project, at) as told,
+            exported(db, project, at) as log,
             _sink(to) as stream,
-            progress("exporting", told.events) as bar,
+            progress("exporting", log.events) as bar,
         ):
-            for line in told.lines:
+            for line in log.lines:
                 stream.write(line)
                 bar.update(1)
-    _say(f"exported {told.events:,} events of {db}", err=to == _DASH)
+    _say(f"exported {log.events:,} events of {db}", err=to == _DASH)
 
 
 def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) -> None:
     """Run `tallymark export` on a service, whose data is written as it arrives."""
-    told = 0
+    exported_events = 0
     with _refused_files(), _sink(to) as stream, progress("exporting", at) as bar:
         for piece in pieces:
             move(bar, piece.revision, piece.last_revision)
             stream.write(piece.lines)
-            told = piece.revision
-    _say(f"exported {told:,} events of {whose}", err=to == _DASH)
+            exported_events = piece.revision
+    _say(f"exported {exported_events:,} events of {whose}", err=to == _DASH)
 
 
 class _Proved(NamedTuple):
@@ -206,7 +206,7 @@ def import_(db: Path, source: Path) -> None:
 
         with _source(source) as stream, progress("importing", _size(source)) as bar:
             revisions = import_log(db, stream, bar.update)
-    _say(f"imported into {db}: {_told(revisions)}")
+    _say(f"imported into {db}: {_summary(revisions)}")
 
 
 @contextmanager
@@ -297,5 +297,5 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _told(revisions: dict[str, int]) -> str:
+def _summary(revisions: dict[str, int]) -> str:
     return ", ".join(f"project {project} at revision {revision:,}" for project, revision in revisions.items())

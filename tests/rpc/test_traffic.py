@@ -17,7 +17,7 @@ from tallymark.v1 import event_log_pb2
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.rpc import traffic as bounds
 from tallymark_server.rpc.server import OPTIONS, handler_of
-from tallymark_server.rpc.traffic import Traffic, hang_up
+from tallymark_server.rpc.traffic import Traffic, close_connections
 
 LOG = event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]
 LIST, EXPORT = f"/{LOG.full_name}/ListEvents", f"/{LOG.full_name}/Export"
@@ -134,7 +134,7 @@ async def test_many_connections_are_hung_up_at_once() -> None:
     port = server.sockets[0].getsockname()[1]
     callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
     await until(lambda: len(there) == len(callers))
-    hang_up(frozenset("ipv4:{}:{}".format(*writer.get_extra_info("sockname")) for _, writer in callers[1:]))
+    close_connections(frozenset("ipv4:{}:{}".format(*writer.get_extra_info("sockname")) for _, writer in callers[1:]))
     for reader, _ in callers[1:]:
         assert await asyncio.wait_for(reader.read(1), 20) == b""
     callers[0][1].write(b"x")
@@ -191,16 +191,16 @@ async def test_calls_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatc
 
 async def test_short_calls_do_not_wait_for_streams_that_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many streams that come at once only a few begin at a time, and a call that came after them is answered."""
-    monkeypatch.setattr(bounds, "PACE", 3600.0)
+    monkeypatch.setattr(bounds, "STREAM_INTERVAL", 3600.0)
     traffic, exports = Traffic(), Exports()
     async with listening(traffic, exports) as address:
         unread = [await Streams.open(address) for _ in range(2)]
         for each in unread:
-            for _ in range(bounds.PACED_STREAMS):
+            for _ in range(bounds.STREAMS_PER_INTERVAL):
                 await each.call(EXPORT, b"")
-        await until(lambda: traffic.calls == 2 * bounds.PACED_STREAMS)
+        await until(lambda: traffic.calls == 2 * bounds.STREAMS_PER_INTERVAL)
         assert await ask(address) == 0
-        assert exports.under_way == bounds.PACED_STREAMS
+        assert exports.under_way == bounds.STREAMS_PER_INTERVAL
 
 
 async def test_streams_that_wait_begin_when_it_is_their_turn() -> None:
@@ -209,6 +209,6 @@ async def test_streams_that_wait_begin_when_it_is_their_turn() -> None:
     async with listening(traffic, exports) as address:
         unread = [await Streams.open(address) for _ in range(3)]
         for each in unread:
-            for _ in range(bounds.PACED_STREAMS):
+            for _ in range(bounds.STREAMS_PER_INTERVAL):
                 await each.call(EXPORT, b"")
-        await until(lambda: exports.under_way == 3 * bounds.PACED_STREAMS)
+        await until(lambda: exports.under_way == 3 * bounds.STREAMS_PER_INTERVAL)

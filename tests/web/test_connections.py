@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from tallymark_server.web.connections import MAX_PAGES, PatientProtocol, Turns, Unread
+from tallymark_server.web.connections import MAX_PAGES, PatientProtocol, RenderLimiter, Unread
 
 DEADLINE = 0.2
 LARGE = 16 * 1024 * 1024
@@ -61,7 +61,7 @@ async def listening(
         unread = Unread(**bounds)  # type: ignore[arg-type]  # bounds - of either kind
 
     app = app or site()
-    config = uvicorn.Config(Turns(app), ws="none", log_config=None, access_log=False)
+    config = uvicorn.Config(RenderLimiter(app), ws="none", log_config=None, access_log=False)
     state = state or ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
@@ -136,7 +136,7 @@ async def test_few_pages_are_made_at_a_time(method: str, path: str) -> None:
         begun.append(scope["path"])
         await go_on.wait()
 
-    turns = Turns(app)
+    turns = RenderLimiter(app)
 
     def ask(path: str) -> asyncio.Task[None]:
         return asyncio.ensure_future(turns({"method": method, "path": path}, None, None))  # type: ignore[arg-type]  # handed on - unused

@@ -236,10 +236,10 @@ class EventLog(event_log_pb2_grpc.EventLogServicer):
     ) -> AsyncIterator[event_log_pb2.WatchResponse]:
         project, model, interest = commands.interest(request)
         async for progress in self._registry.watch(project, model, interest):
-            told = 0
+            sent = 0
             for piece in messages.in_pieces(await in_turns(progress.events, partial(messages.event, project))):
-                told += len(piece)
-                revision = progress.revision if told == len(progress.events) else piece[-1].revision
+                sent += len(piece)
+                revision = progress.revision if sent == len(progress.events) else piece[-1].revision
                 yield event_log_pb2.WatchResponse(events=piece, revision=revision, log_id=progress.log_id)
             if not progress.events:
                 yield event_log_pb2.WatchResponse(revision=progress.revision, log_id=progress.log_id)

@@ -35,14 +35,14 @@ class Health:
         """Return the current health."""
         if request.service not in self._names:
             await context.abort(UNKNOWN_SERVICE, "there is no service of that name")
-        return self._told()
+        return self._response()
 
     async def List(  # noqa: N802 - the method of the service, which older libraries do not have
         self, _: object, context: Context
     ) -> health_pb2.HealthListResponse:
         """Return the current health of each service."""
         del context
-        return health_pb2.HealthListResponse(statuses={name: self._told() for name in sorted(self._names)})
+        return health_pb2.HealthListResponse(statuses={name: self._response() for name in sorted(self._names)})
 
     async def Watch(  # noqa: N802 - the method of the service
         self, request: health_pb2.HealthCheckRequest, _: Context
@@ -51,11 +51,11 @@ class Health:
         if request.service not in self._names:
             yield _Status(status=_Status.SERVICE_UNKNOWN)
         else:
-            yield self._told()
+            yield self._response()
             if not self._ending.is_set():
                 await self._ending.wait()
-                yield self._told()
+                yield self._response()
         await asyncio.Event().wait()
 
-    def _told(self) -> health_pb2.HealthCheckResponse:
+    def _response(self) -> health_pb2.HealthCheckResponse:
         return _Status(status=_Status.NOT_SERVING if self._ending.is_set() else _Status.SERVING)

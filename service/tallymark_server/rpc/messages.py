@@ -228,19 +228,19 @@ def lineage(project: str, lineage: Lineage, revision: int) -> lineage_pb2.QueryL
     ids: dict[NodeKey, str] = {}
     nodes = []
     for node in lineage.nodes:
-        told = lineage_pb2.LineageNode(depth=node.depth)
+        target = lineage_pb2.LineageNode(depth=node.depth)
         match node.resource:
             case ModelVersion() as found:
-                told.model_version.CopyFrom(version(project, found))
-                told.id = told.model_version.name
+                target.model_version.CopyFrom(version(project, found))
+                target.id = target.model_version.name
             case Run() as found:
-                told.run.CopyFrom(run(project, found))
-                told.id = told.run.name
+                target.run.CopyFrom(run(project, found))
+                target.id = target.run.name
             case Artifact() as found:
-                told.artifact.CopyFrom(artifact(project, found))
-                told.id = found.digest or found.uri
-        ids[node.key] = told.id
-        nodes.append(told)
+                target.artifact.CopyFrom(artifact(project, found))
+                target.id = found.digest or found.uri
+        ids[node.key] = target.id
+        nodes.append(target)
     edges = [lineage_pb2.LineageEdge(source=ids[edge.source], target=ids[edge.target]) for edge in lineage.edges]
     return lineage_pb2.QueryLineageResponse(nodes=nodes, edges=edges, truncated=lineage.truncated, revision=revision)
 
@@ -337,34 +337,34 @@ def _maybe_timestamp(micros: int | None) -> Timestamp | None:
     return None if micros is None else _timestamp(micros)
 
 
-def _fill(facts: Mapping[str, Value], told: MutableMapping[str, model_pb2.MetadataValue]) -> None:
+def _fill(facts: Mapping[str, Value], target: MutableMapping[str, model_pb2.MetadataValue]) -> None:
     """Write the facts directly into the target, since adding a finished message to another one copies it."""
     for key, value in facts.items():
-        _write(value, told[key])
+        _write(value, target[key])
 
 
-def _write(value: Value, told: model_pb2.MetadataValue) -> None:
+def _write(value: Value, target: model_pb2.MetadataValue) -> None:
     match value:
         case None:
-            told.null = NULL_VALUE
+            target.null = NULL_VALUE
         case bool():
-            told.flag = value
+            target.flag = value
         case int():
-            told.integer = value
+            target.integer = value
         case float():
-            told.number = value
+            target.number = value
         case str():
-            told.text = value
+            target.text = value
         case Time(micros):
-            told.time.SetInParent()
-            _set_time(told.time, micros)
+            target.time.SetInParent()
+            _set_time(target.time, micros)
         case Uri(text):
-            told.uri = text
+            target.uri = text
         case tuple():
-            told.list.SetInParent()
-            add = told.list.values.add
+            target.list.SetInParent()
+            add = target.list.values.add
             for item in value:
                 _write(item, add())
         case dict():
-            told.map.SetInParent()
-            _fill(value, told.map.values)
+            target.map.SetInParent()
+            _fill(value, target.map.values)

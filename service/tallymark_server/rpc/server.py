@@ -25,7 +25,7 @@ from tallymark_server.rpc.health import Health
 from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.run_handlers import RunRegistry
 from tallymark_server.rpc.status import code_of, details_of
-from tallymark_server.rpc.traffic import Traffic, Turns, max_connections
+from tallymark_server.rpc.traffic import AnswerLimiter, Traffic, max_connections
 
 MAX_MESSAGE = 4 * 1024 * 1024
 MAX_HEADERS = 16 * 1024
@@ -131,11 +131,12 @@ class GrpcServer:
 
 
 def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) -> grpc.GenericRpcHandler:
-    turns = Turns()
+    limiter = AnswerLimiter()
     # A newer library may have further methods, which gRPC answers with UNIMPLEMENTED.
     known = [method for method in service.methods if service is not HEALTH or hasattr(servicer, method.name)]
     handlers = {
-        method.name: handler_of(method, turns.of(method, getattr(servicer, method.name)), traffic) for method in known
+        method.name: handler_of(method, limiter.limited(method, getattr(servicer, method.name)), traffic)
+        for method in known
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 

@@ -39,7 +39,7 @@ MAX_UNREAD = 32 * 1024 * 1024
 # In seconds: how long a request may take to arrive, and an answer, or a message of a stream, to be read.
 ARRIVAL_DEADLINE, READ_DEADLINE = 10.0, 30.0
 # After how many seconds an answer that is not read is dropped if another one needs its room.
-PATIENCE = 1.0
+MIN_UNREAD_AGE = 1.0
 # How often calls without progress are searched for, in milliseconds. A request that has not arrived at the third check
 # makes room for one that waits. Late checks count only one time in ten: while the event loop is busy, requests wait
 # through no fault of their callers.
@@ -48,7 +48,7 @@ LOOKS = 2
 PUNCTUAL = 0.01
 BUSY = 10
 # How many streams start in how many seconds; further ones wait for the next interval.
-PACED_STREAMS, PACE = 8, 0.005
+STREAMS_PER_INTERVAL, STREAM_INTERVAL = 8, 0.005
 # How many long answers are built at the same time. More would not be ready sooner, would need more memory, and would
 # keep the event loop from short calls for longer.
 MAX_LONG = 2
@@ -58,13 +58,13 @@ _log = structlog.get_logger()
 Handle = Callable[[Any, Any], Awaitable[Message]]
 
 
-class Turns:
+class AnswerLimiter:
     """Limits how many long answers are built at the same time."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(MAX_LONG)
 
-    def of(self, method: MethodDescriptor, handle: Handle) -> Handle:
+    def limited(self, method: MethodDescriptor, handle: Handle) -> Handle:
         """Return the method, which waits for its turn if it returns long answers."""
         if not method.name.startswith(("List", "Query")):
             return handle
@@ -76,7 +76,7 @@ class Turns:
         return handled
 
 
-class _Pace:
+class _StreamLimiter:
     """Limits how many streams start at a time: thousands at once must not delay a short call."""
 
     def __init__(self) -> None:
@@ -88,8 +88,8 @@ class _Pace:
     async def turn(self) -> None:
         """Wait until the stream may start."""
         if self._timer is None:
-            self._timer = self._loop.call_later(PACE, self._go_on)
-        if self._begun < PACED_STREAMS:
+            self._timer = self._loop.call_later(STREAM_INTERVAL, self._go_on)
+        if self._begun < STREAMS_PER_INTERVAL:
             self._begun += 1
             return
         turn = self._loop.create_future()
@@ -98,16 +98,16 @@ class _Pace:
 
     def _go_on(self) -> None:
         self._begun, self._timer = 0, None
-        while self._waiting and self._begun < PACED_STREAMS:
+        while self._waiting and self._begun < STREAMS_PER_INTERVAL:
             turn = self._waiting.popleft()
             if not turn.done():
                 self._begun += 1
                 turn.set_result(None)
         if self._begun:
-            self._timer = self._loop.call_later(PACE, self._go_on)
+            self._timer = self._loop.call_later(STREAM_INTERVAL, self._go_on)
 
 
-class _Sending:
+class _UnreadAnswer:
     """An answer that is sent: its size, time and peer, and the task of a stream that waits until it is read."""
 
     __slots__ = ("peer", "since", "size", "task")
@@ -126,11 +126,11 @@ class Traffic:
         self._max_looks = round(arrival_deadline * 1000 / LOOK_MS)
         # How often each request that has not arrived was checked, the oldest first.
         self._arriving: dict[asyncio.Task[Any], int] = {}
-        self._pace = _Pace()
+        self._pace = _StreamLimiter()
         self._late: set[asyncio.Task[Any]] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._last_first = False
-        self._sending: dict[Context, _Sending] = {}
+        self._sending: dict[Context, _UnreadAnswer] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._looks_while_busy = 0
@@ -197,7 +197,7 @@ class Traffic:
             # gRPC never frees a message whose write is cancelled; a write ends with its connection anyway.
             await asyncio.shield(writing)
         except asyncio.CancelledError:
-            writing.add_done_callback(_forget)
+            writing.add_done_callback(_retrieve)
             raise
         finally:
             self._read(context)
@@ -205,9 +205,9 @@ class Traffic:
     def _begin(self, context: Context, size: int, task: asyncio.Task[Any] | None = None) -> None:
         now = self._loop.time()
         if self.unread + size > MAX_UNREAD:
-            self._cut(now - PATIENCE, self.unread + size - MAX_UNREAD)
+            self._cut(now - MIN_UNREAD_AGE, self.unread + size - MAX_UNREAD)
             raise Overloaded(len(self._sending), "answers have not been read")
-        self._sending[context] = _Sending(context.peer(), size, now, task)
+        self._sending[context] = _UnreadAnswer(context.peer(), size, now, task)
         self.unread += size
         if self._timer is None:
             self._look_soon()
@@ -244,9 +244,9 @@ class Traffic:
 
     def _look_soon(self) -> None:
         self._due = self._loop.time() + LOOK_MS / 1000
-        self._timer = self._loop.call_at(self._due, self._look)
+        self._timer = self._loop.call_at(self._due, self._check_progress)
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         """End calls without progress if others wait for their room."""
         now = self._loop.time()
         busy = now > self._due + PUNCTUAL
@@ -281,7 +281,7 @@ class Traffic:
         for peer in peers:
             _log.warning("ended a connection over which answers are not read", peer=peer)
         if peers:
-            hang_up(frozenset(peers))
+            close_connections(frozenset(peers))
 
 
 def max_connections() -> int:
@@ -290,13 +290,13 @@ def max_connections() -> int:
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft // 3))
 
 
-def _forget(ended: asyncio.Future[Any]) -> None:
+def _retrieve(ended: asyncio.Future[Any]) -> None:
     """Retrieve the result of a write that nobody awaits."""
     if not ended.cancelled():
         ended.exception()
 
 
-def hang_up(peers: frozenset[str]) -> None:
+def close_connections(peers: frozenset[str]) -> None:
     """Close the connections of these peers, by their gRPC names, to free the answers that they do not read.
 
     gRPC cannot do so, nor drop a single answer. Peers of a Unix socket have no names: their connections stay open, and

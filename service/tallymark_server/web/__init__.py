@@ -1,30 +1,30 @@
-"""The dashboard, and the methods over plain HTTP: one more edge of the registry, on a port of its own.
+"""The dashboard, and the methods over plain HTTP, on a port of their own.
 
-server      the listener: starts with the service, stops with it, and imports the rest when somebody may need it
-routes      which address is answered by which page, and by which form
-addresses   the links of the dashboard, and how names are written in them
-request     one request as pages see it, and what pages answer
-security    what keeps other sites out: hosts, origins, sizes, and the policy that browsers enforce
-connections HTTP connections, which end when nothing comes or goes over them, and turns in which pages are made
+server      the listener: starts and stops with the service, and loads the rest in the background
+routes      the addresses of pages and forms, and the application that serves them
+addresses   the links of the dashboard, and names encoded in them
+request     a request as the pages read it, and what they return
+security    protection from other sites: hosts, origins, and the policy that browsers enforce
+connections HTTP connections with timeouts, and the limit of concurrently rendered pages
 request_bodies request bodies, read within bounds of size, time and memory
-live        the stream by which open pages hear that something changed
-coalescing  what many pages ask for at the same moment, made once
-history     what the log tells of the past, read backwards and bounded
-lineage_graph a lineage as a picture: who stands where, and what leads to whom
-charts      the geometry of the pictures; templates put the ink on it
-connect     the methods of the contract over HTTP, for curl, for browsers and for clients of Connect and gRPC-Web
-protocols   how a call is made: Connect as one body or in envelopes, or gRPC-Web
-envelopes   envelopes, what ends a stream, and gzip within bounds
-codecs      messages from and to bytes, long ones in a thread
-cors        the other sites whose pages may call
-errors      errors as HTTP has them
-protocol_errors refusals in the words of the caller's protocol
-rendering   templates to text
-formatting  values as people read them
+live        the stream that reports changes to open pages
+coalescing  one rendering for all viewers who request a page at the same time
+history     reads of the log, backwards and bounded
+lineage_graph the layout of the picture of a lineage
+charts      the geometry of the charts, which the templates draw
+connect     the methods of the contract over HTTP, for curl, browsers and clients of Connect and gRPC-Web
+protocols   the protocol of a call: Connect, plain or in envelopes, or gRPC-Web
+envelopes   envelopes, the end of a stream, and gzip within bounds
+codecs      encoding and decoding of messages, long ones in a thread
+cors        the origins whose pages may call
+errors      errors as responses of HTTP
+protocol_errors errors in the format of the caller's protocol
+rendering   rendering of templates
+formatting  values formatted for people
 markdown    descriptions as safe HTML
-snippets    the same question in other languages, to copy
-pages/      one module a page: what it shows, and what it is as JSON
-actions/    one module a subject: forms that change the registry
+snippets    code to copy that reads the same as a page
+pages/      one module for each page, as HTML and as JSON
+actions/    the forms that change the registry, by subject
 templates/  the text of the pages
-static/     style, script and the vendored library; nothing is loaded from elsewhere
+static/     style, script and the vendored library; nothing is loaded from other hosts
 """

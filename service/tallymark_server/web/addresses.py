@@ -1,4 +1,4 @@
-"""The links of the dashboard. Names are written in them so that no browser reads them as something else."""
+"""The links of the dashboard. Names are encoded so that no browser reads them as something else."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from urllib.parse import quote, urlencode
 
 DEFAULT_PROJECT = "default"
 JSON = ".json"
-# Ends a name that a browser or this server would read otherwise: `..` as the folder above, `x.json` as a format.
+# Appended to a name that would be read as something else: `..` as the parent folder, `x.json` as a format.
 _GUARD = "~"
 
 
 def segment(name: str) -> str:
-    """The name as one segment of a path."""
+    """Return the name as one segment of a path."""
     if name in (".", "..") or name.endswith((JSON, _GUARD)):
         name += _GUARD
     return quote(name, safe="")
 
 
 def named(text: str) -> str:
-    """The name that a segment, percent-decoded, stands for."""
+    """Return the name in a percent-decoded segment."""
     return text.removesuffix(_GUARD)
 
 
 def query(**values: object) -> str:
-    """`?` and the values that are not empty; nothing if all are."""
+    """Return `?` and the values that are not empty, or an empty text."""
     given = [(key, each) for key, value in values.items() for each in _each(value) if each not in ("", None)]
     return "?" + urlencode(given) if given else ""
 
@@ -34,7 +34,7 @@ def _each(value: object) -> Iterable[object]:
 
 
 class Addresses:
-    """The links within one project."""
+    """The addresses of the pages of a project."""
 
     def __init__(self, project: str) -> None:
         self.project = project
@@ -42,19 +42,19 @@ class Addresses:
 
     @staticmethod
     def of(project: str) -> Addresses:
-        """Return the links within another project."""
+        """Return the addresses of another project."""
         return Addresses(project)
 
     def models(self, **values: object) -> str:
-        """The list of models."""
+        """The page of all models."""
         return f"{self.root}/{query(**values)}"
 
     def model(self, name: str, what: str = "", **values: object) -> str:
-        """The page of a model, or of something about it."""
+        """Return the address of a model's page, or of a form about it."""
         return f"{self.root}/models/{segment(name)}{what and '/' + what}{query(**values)}"
 
     def version(self, name: str, number: int, what: str = "", **values: object) -> str:
-        """The page of a version, or of something about it."""
+        """Return the address of a version's page, or of a form about it."""
         return self.model(name, f"versions/{number}{what and '/' + what}", **values)
 
     def run(self, run: str, **values: object) -> str:
@@ -62,5 +62,5 @@ class Addresses:
         return f"{self.root}/runs/{segment(run)}{query(**values)}"
 
     def page(self, what: str, **values: object) -> str:
-        """Another page of the project: activity, go, live, runs, settings."""
+        """Return the address of another page of the project: activity, go, live, runs, settings."""
         return f"{self.root}/{what}{query(**values)}"

@@ -1,4 +1,4 @@
-"""The geometry of the pictures. The templates draw it, so that what people wrote is escaped as everywhere."""
+"""The geometry of the charts. The templates draw them, so that texts are escaped as everywhere."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from tallymark_server.domain.model import ModelVersion, Run, RunState, RunStep
 
 FIVE = 5
 BROKEN = frozenset({RunState.FAILED, RunState.LOST})
-# Of a plot, in its own units.
+# The size of a plot, in its own units.
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 208, 2, 2, 22, 36
 SPARK_WIDTH, SPARK_HEIGHT = 72, 18
 CURVE_WIDTH, CURVE_HEIGHT = 520, 168
 SPAN_WIDTH, SPAN_LEAST = 240, 2
-# Between a point of a plot at its edge and the edge.
+# The distance between the outermost points of a plot and its edges.
 EDGE = 10
 
 
 class Stroke(NamedTuple):
-    """One number's mark in the tally; `version` is None when there is no such version any more."""
+    """The tally mark of a number. `version` is None if it exists no longer."""
 
     number: int
     version: ModelVersion | None
 
     @property
     def look(self) -> str:
-        """What its stage makes of it."""
+        """The CSS class for its stage."""
         return "gone" if self.version is None or self.version.delete_time else self.version.stage.value
 
     @property
     def broken(self) -> bool:
-        """Whether the version is there, and the run that made it failed or is lost."""
+        """Whether the version exists, and its run failed or is lost."""
         return self.look != "gone" and self.version is not None and self.version.run_state in BROKEN
 
 
 def tally(versions: Mapping[int, ModelVersion], last: int, most: int) -> list[list[Stroke]]:
-    """The last numbers in fives, as tallies are kept: the fifth stroke crosses the four before it."""
+    """Return the last numbers in groups of five, like tally marks: the fifth stroke crosses the other four."""
     first = max(1, last - most + 1)
     first -= (first - 1) % FIVE
     return strokes(versions, first, last)
 
 
 def strokes(versions: Mapping[int, ModelVersion], first: int, last: int) -> list[list[Stroke]]:
-    """The numbers from the first, which begins a five, to the last."""
+    """Return the strokes of the numbers from `first`, which begins a group of five, to `last`."""
     return [
         [Stroke(at, versions.get(at)) for at in range(start, min(start + FIVE, last + 1))]
         for start in range(first, last + 1, FIVE)
@@ -53,14 +53,14 @@ def strokes(versions: Mapping[int, ModelVersion], first: int, last: int) -> list
 
 
 def around(number: int, last: int) -> tuple[int, int]:
-    """Of a long line the part to draw around a number: whole fives, ten before and five after its own."""
+    """Return the range to draw around a number: groups of five, ten numbers before and five after its own."""
     own = number - (number - 1) % FIVE
     first = max(1, own - 2 * FIVE)
     return first, min(last, max(own + 2 * FIVE, first + 4 * FIVE) - 1)
 
 
 class Point(NamedTuple):
-    """A version's place in a plot."""
+    """The point of a version in a plot."""
 
     x: float
     y: float
@@ -69,7 +69,7 @@ class Point(NamedTuple):
 
 
 class Level(NamedTuple):
-    """A line across, and what it is called: above the highest and below the lowest, where no point can be."""
+    """A horizontal line and its label, which is above the highest or below the lowest point."""
 
     y: float
     text: str
@@ -77,7 +77,7 @@ class Level(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What is written below a plot, and which end of it stands there."""
+    """A label below a plot, and its text anchor."""
 
     x: float
     text: str
@@ -86,7 +86,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A metric by number."""
+    """A plot of a metric by version number."""
 
     points: list[Point]
     path: str
@@ -99,7 +99,7 @@ class Plot:
 
 
 def plot(values: Sequence[tuple[ModelVersion, float]]) -> Plot | None:
-    """The metric of versions, the lowest number first; None with fewer than two."""
+    """Return the plot of the metric of versions, lowest number first, None with fewer than two."""
     if len(values) < 2:
         return None
     lowest, highest = min(value for _, value in values), max(value for _, value in values)
@@ -123,7 +123,7 @@ def _levels(lowest: float, highest: float, up: _Scale) -> list[Level]:
 
 
 def spark(values: Sequence[float]) -> str:
-    """The path of a line that is as wide as a word; empty with fewer than two values."""
+    """Return the path of a sparkline, empty with fewer than two values."""
     if len(values) < 2:
         return ""
     across = _scale(0, len(values) - 1, 2, SPARK_WIDTH - 2)
@@ -136,7 +136,7 @@ Steps = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A metric by step, and behind it that of another version: paths with a stretch for each run of numbers."""
+    """A metric by step, over that of another version: paths with a part for each run of finite numbers."""
 
     path: str
     behind: str
@@ -149,7 +149,7 @@ class Curve:
 
 
 def curve(points: Steps, behind: Steps = ()) -> Curve | None:
-    """The points of a metric in the order of their steps, with gaps; None if none of them is a finite number."""
+    """Return the curve of a metric by step, with gaps, None if no point is a finite number."""
     if not any(math.isfinite(value) for _, value in points):
         return None
     drawn = [*points, *behind]
@@ -173,7 +173,7 @@ def _line(points: Steps, across: _Scale, up: _Scale) -> str:
         if math.isfinite(value):
             path.append(f"{pen}{across(step):g} {up(value):g}")
             alone = pen == "M" and (place + 1 == len(points) or not math.isfinite(points[place + 1][1]))
-            # A line to where it begins is a dot, by the roundness of its ends.
+            # A line of length 0 is drawn as a dot, because its ends are round.
             path.append("h0" if alone else "")
         pen = "L" if math.isfinite(value) else "M"
     return "".join(path)
@@ -181,7 +181,7 @@ def _line(points: Steps, across: _Scale, up: _Scale) -> str:
 
 class _Scale:
     def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        # Halves first: the difference of two huge numbers may be no number.
+        # Halved first, since the difference of two huge numbers may be infinite.
         self._low, self._span = low, high / 2 - low / 2
         self._start, self._length = start, end - start
 
@@ -196,7 +196,7 @@ def _scale(low: float, high: float, start: float, end: float) -> _Scale:
 
 
 class Span(NamedTuple):
-    """A step of a run, and the part of the run's time that it took, as a bar."""
+    """A step of a run, with the bar of its part of the run's time."""
 
     step: RunStep
     begun: int
@@ -205,12 +205,12 @@ class Span(NamedTuple):
 
 
 def begun(of: Run | RunStep) -> int:
-    """Return when it was started: by the program's own clock, or else when the registry recorded it."""
+    """Return its start time by the program's clock, or else by the registry's."""
     return of.create_time if of.start_time is None else of.start_time
 
 
 def spans(run: Run, steps: Sequence[RunStep], now: int) -> list[Span]:
-    """Return the steps as bars in the time of the run; what goes on ends now."""
+    """Return the bars of the steps in the time of the run. A running step ends now."""
     ends = [step.end_time or now for step in steps]
     first = min((begun(run), *(begun(step) for step in steps)))
     last = max((run.end_time or now, *ends, first + 1))

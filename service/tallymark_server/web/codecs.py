@@ -1,6 +1,6 @@
-"""Messages from and to the bytes of HTTP: protobuf or JSON, plain or as gzip, without holding up anybody else.
+"""Decode and encode messages over HTTP: protobuf or JSON, plain or as gzip, without blocking other calls.
 
-What is long is parsed, written and compressed in a thread: JSON takes protobuf a second for each megabyte.
+Long messages are parsed, encoded and compressed in a thread: protobuf needs a second for a megabyte of JSON.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tallymark_server.rpc.server import MAX_MESSAGE
 from tallymark_server.web import envelopes
 
 TOO_DEEP = f"lists and maps lie in each other at most {MAX_DEPTH} deep"
-# What begins a value in JSON, and how many may: in a text a mark counts too, which no request of a client comes near.
+# The characters that begin a value in JSON, also counted in texts, and their limit, far above the need of any client.
 VALUE_MARKS, MAX_VALUES = (b",", b"{", b"["), 200_000
 
 
 async def decoded(decoder: Decoder, body: bytes, *, as_json: bool, gzipped: bool) -> Message:
-    """Return the message in the body; raise InvalidField, ValueTooLarge or MalformedRequest."""
+    """Return the message in the body. Raises InvalidField, ValueTooLarge or MalformedRequest."""
     if gzipped:
         try:
             return await decoded(decoder, decompress(body, MAX_INLINE), as_json=as_json, gzipped=False)
@@ -37,7 +37,7 @@ async def decoded(decoder: Decoder, body: bytes, *, as_json: bool, gzipped: bool
 
 
 async def encoded(message: Message, *, as_json: bool, gzipped: bool) -> tuple[bytes, bool]:
-    """Return the bytes of the message, and whether they are gzip, as which little is not worth sending."""
+    """Return the bytes of the message, and whether they are gzip, which short messages are not."""
     work = partial(_encoded, message, as_json=as_json, gzipped=gzipped)
     if (as_json or gzipped) and message.ByteSize() > MAX_INLINE:
         return await asyncio.to_thread(work)
@@ -58,7 +58,7 @@ def _decoded(decoder: Decoder, body: bytes, *, as_json: bool) -> Message:
     except RecursionError:
         raise InvalidField("request", "nested", TOO_DEEP) from None
     except ParseError as error:
-        # JSON can spell half a character, which cannot be told back.
+        # JSON can spell half of a surrogate pair, which cannot be encoded.
         why = str(error).encode(errors="backslashreplace").decode()
         if "too deep" in why:
             raise InvalidField("request", "nested", TOO_DEEP) from None
@@ -70,11 +70,11 @@ def _decoded(decoder: Decoder, body: bytes, *, as_json: bool) -> Message:
 
 
 def _check_texts(body: bytes) -> None:
-    """Raise ValueTooLarge if a text is longer than any may be: while protobuf searches it, no other thread runs."""
+    """Raise ValueTooLarge if a text exceeds every bound: while protobuf scans a text, no other thread runs."""
     try:
         inside = [msgspec.json.decode(body)]
     except (msgspec.DecodeError, RecursionError):
-        # Protobuf says what is wrong.
+        # Protobuf reports the error.
         return
     while inside:
         value = inside.pop()

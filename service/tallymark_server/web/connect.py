@@ -1,6 +1,6 @@
 """The methods of the contract over plain HTTP: `POST /tallymark.v1.ModelRegistry/GetModel`, as JSON or protobuf.
 
-curl, browsers and every client of Connect or gRPC-Web can call them. What answers is the code that answers over gRPC.
+curl, browsers and every client of Connect or gRPC-Web can call them. The handlers are those of gRPC.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tallymark_server.domain.errors import CallTimedOut, RegistryError, Unsuppor
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.run_handlers import RunRegistry
-from tallymark_server.rpc.traffic import Turns
+from tallymark_server.rpc.traffic import AnswerLimiter
 from tallymark_server.web import envelopes
 from tallymark_server.web.errors import incident
 from tallymark_server.web.protocol_errors import refusal
@@ -29,18 +29,18 @@ from tallymark_server.web.protocols import Dialect, NotTakenError, dialect_of
 from tallymark_server.web.request_bodies import LET_GO
 
 T = TypeVar("T")
-# In seconds; a caller that does not read how its call ended within it is let go.
-FAREWELL = 10.0
+# In seconds; the connection of a caller that does not read the end of its answer within it is closed.
+END_TIMEOUT = 10.0
 
 
 class Call:
-    """What a method may ask of its call."""
+    """The part of a call's context that handlers use."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     def invocation_metadata(self) -> list[tuple[str, str]]:
-        """Return the headers."""
+        """Return the headers of the request."""
         return self._request.headers.items()
 
 
@@ -49,15 +49,15 @@ class Bridge:
 
     def __init__(self, registry: Registry) -> None:
         self._methods: dict[str, tuple[MethodDescriptor, Any]] = {}
-        turns = Turns()
+        limiter = AnswerLimiter()
         for servicer in (ModelRegistry(registry), RunRegistry(registry), EventLog(registry)):
             service = Default().FindServiceByName(f"tallymark.v1.{type(servicer).__name__}")
             for method in service.methods:
-                handle = turns.of(method, getattr(servicer, method.name))
+                handle = limiter.limited(method, getattr(servicer, method.name))
                 self._methods[f"/{service.full_name}/{method.name}"] = (method, handle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the call, or refuse it."""
+        """Answer the call with its result or an error."""
         request = Request(scope, receive)
         try:
             method, handle = self._found(scope["path"])
@@ -69,7 +69,7 @@ class Bridge:
             await refusal(scope, error)(scope, receive, send)
             return
         with suppress(ClientDisconnect):
-            # Whole, and kept by nobody else: see `bodies`.
+            # The whole body, with no other reference to it: see `request_bodies`.
             body = [(await receive()).get("body", b"")]
             answer = _enveloped if dialect.enveloped else _unary
             await _while_there(request, answer(request, dialect, handle, body, send))
@@ -82,7 +82,7 @@ class Bridge:
 
 
 async def _while_there(request: Request, work: Awaitable[None]) -> None:
-    """Do the work; as over gRPC, it is cancelled when the caller leaves."""
+    """Do the work, and cancel it if the caller leaves, as gRPC does."""
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -91,7 +91,7 @@ async def _while_there(request: Request, work: Awaitable[None]) -> None:
     finally:
         leaving.cancel()
         working.cancel()
-        # What it holds is free before the connection counts as done.
+        # Its memory must be free before the connection counts as done.
         await asyncio.wait((working,))
         if not working.cancelled():
             working.exception()
@@ -103,7 +103,7 @@ async def _unary(request: Request, dialect: Dialect, handle: Any, body: list[byt
         data, gzipped = await dialect.write(message)
         response = Response(data, 200, dialect.headers(gzipped=gzipped))
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
-        response = refusal(request.scope, _told(dialect, error))
+        response = refusal(request.scope, _as_registry_error(dialect, error))
     await response(request.scope, request.receive, send)
 
 
@@ -114,8 +114,8 @@ async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: list
         await _in_time(dialect, _sent(request, dialect, handle, body, send))
         end = envelopes.end_of(dialect.kind)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
-        end = envelopes.end_of(dialect.kind, _told(dialect, error))
-    async with asyncio.timeout(FAREWELL):
+        end = envelopes.end_of(dialect.kind, _as_registry_error(dialect, error))
+    async with asyncio.timeout(END_TIMEOUT):
         await send({"type": "http.response.body", "body": end, "more_body": False})
 
 
@@ -125,7 +125,7 @@ async def _answered(request: Request, dialect: Dialect, handle: Any, body: list[
 
 
 async def _sent(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
-    """Send each message of the answer, as fast as the caller reads."""
+    """Send each message of the stream, as fast as the caller reads."""
     async with AsyncExitStack() as stack:
         if dialect.method.server_streaming:
             asked = await dialect.read(body.pop())
@@ -145,7 +145,7 @@ async def _one(message: Message) -> AsyncIterator[Message]:
 
 
 async def _in_time(dialect: Dialect, work: Awaitable[T]) -> T:
-    """Return what the work gives; raise CallTimedOut when the caller's time has passed, and end the work."""
+    """Return the result of the work. Cancels it and raises CallTimedOut at the caller's deadline."""
     timeout = dialect.timeout
     deadline = asyncio.timeout(None if timeout is None else timeout / 1000)
     try:
@@ -157,5 +157,5 @@ async def _in_time(dialect: Dialect, work: Awaitable[T]) -> T:
         raise CallTimedOut(timeout) from None
 
 
-def _told(dialect: Dialect, error: Exception) -> RegistryError:
+def _as_registry_error(dialect: Dialect, error: Exception) -> RegistryError:
     return error if isinstance(error, RegistryError) else incident(dialect.method.full_name, error)

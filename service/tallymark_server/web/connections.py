@@ -1,4 +1,4 @@
-"""HTTP connections that end when nothing comes or goes over them: none keeps a descriptor, or memory, for ever."""
+"""HTTP connections with timeouts, so that none keeps a descriptor or memory for ever."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import ClassVar, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-# In seconds; within it the head of a request arrives, or the connection is closed.
+# In seconds; a connection on which no request head arrives within it is closed.
 HEAD_DEADLINE = 10.0
-# In seconds; an answer of which nothing is read for so long is given up. It is kept in memory until then.
+# In seconds; an answer of which nothing is read for this long is dropped. It is in memory until then.
 READ_DEADLINE = 30.0
-# Of all answers that are not read, in bytes; with more, the largest of those that wait for longer than the patience,
-# in seconds, are given up.
+# All answers that are not read, in bytes. Above it, the largest of those that wait for longer than MIN_UNREAD_AGE, in
+# seconds, are dropped.
 MAX_UNREAD = 48 * 1024 * 1024
-PATIENCE = 1.0
-# So many pages are made at the same time: more would not be ready sooner, and each holds up all other calls.
+MIN_UNREAD_AGE = 1.0
+# How many pages are rendered at the same time: more would not be ready sooner, and each delays all other calls.
 MAX_PAGES = 2
 _STREAM = re.compile(r"(/projects/[^/]+)?/live")
 
 
 class Unread:
-    """The connections of a server over which an answer waits to be read, and since when; those that last too long end.
+    """The connections of a server with unread answers, and since when. Those that last too long are closed.
 
-    With more than `max_bytes` waiting, the largest answers are given up first.
+    With more than `max_bytes` unread, the largest answers are dropped first.
     """
 
     def __init__(self, deadline: float = READ_DEADLINE, max_bytes: int = MAX_UNREAD) -> None:
@@ -37,29 +37,29 @@ class Unread:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, transport: asyncio.Transport) -> None:
-        """Count a connection whose peer does not read."""
+        """Add a connection whose peer does not read."""
         self._since[transport] = self._loop.time()
         if self._timer is None:
-            self._timer = self._loop.call_later(min(PATIENCE, self._deadline), self._look)
+            self._timer = self._loop.call_later(min(MIN_UNREAD_AGE, self._deadline), self._check)
 
     def remove(self, transport: asyncio.Transport) -> None:
-        """Count it no more: its peer reads on, or is gone."""
+        """Remove a connection whose peer reads again, or has left."""
         self._since.pop(transport, None)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
         sizes = {each: each.get_write_buffer_size() for each in self._since}
         total = sum(sizes.values())
         for transport in sorted(sizes, key=lambda each: -sizes[each]):
             waited = now - self._since[transport]
-            if waited >= self._deadline or (total > self._max_bytes and waited >= PATIENCE / 2):
+            if waited >= self._deadline or (total > self._max_bytes and waited >= MIN_UNREAD_AGE / 2):
                 total -= sizes[transport]
                 transport.abort()
-        self._timer = self._loop.call_later(min(PATIENCE, self._deadline), self._look) if sizes else None
+        self._timer = self._loop.call_later(min(MIN_UNREAD_AGE, self._deadline), self._check) if sizes else None
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that waits so long, and no longer, for the head of each request and for an answer to be read.
+    """HTTP/1.1 with timeouts for the head of each request and for unread answers.
 
     A server has a subclass of its own, with its own `unread`.
     """
@@ -69,7 +69,7 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # its base - has it so
         super().connection_made(transport)
-        # Its base declares it as never None, which it is before the first request.
+        # Declared as never None, but it is None before the first request.
         self._begun: RequestResponseCycle | None = self.cycle
         self._check = self.loop.call_later(self.deadline, self._close_if_silent)
 
@@ -87,7 +87,7 @@ class PatientProtocol(H11Protocol):
         super().resume_writing()
 
     def _close_if_silent(self) -> None:
-        """Close unless a request is under way, or another has begun since the last look."""
+        """Close the connection unless a request is running, or has begun since the last check."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is self._begun and (cycle is None or cycle.response_complete):
             self.transport.close()
@@ -96,8 +96,8 @@ class PatientProtocol(H11Protocol):
         self._check = self.loop.call_later(self.deadline, self._close_if_silent)
 
 
-class Turns:
-    """Makes few pages at the same time, each when its turn comes; streams, of which many stay open, have no turns."""
+class RenderLimiter:
+    """Limits how many pages are rendered at the same time. Streams, which stay open, are not counted."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -112,7 +112,7 @@ class Turns:
             await turn.enter_async_context(self._turns)
 
             async def sending(message: Message) -> None:
-                # What is made waits for its caller to read, if it must, and keeps nobody else waiting.
+                # A rendered page that waits to be read must not delay others.
                 await turn.aclose()
                 await send(message)
 

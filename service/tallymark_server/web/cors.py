@@ -1,4 +1,4 @@
-"""Pages of other sites that the operator allows to call: https://fetch.spec.whatwg.org/#http-cors-protocol."""
+"""The CORS protocol for origins that the operator allows: https://fetch.spec.whatwg.org/#http-cors-protocol."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ EXPOSED = (
     "grpc-message",
     "grpc-status-details-bin",
 )
-# In seconds; so long a browser need not ask again whether a page may call.
+# In seconds; how long a browser may cache a preflight response.
 MAX_AGE = 7200
 
 
 class Origins:
-    """Answers browsers that ask whether a page may call, for calls of methods and allowed pages alone."""
+    """Middleware that answers preflight requests, only for calls of methods from allowed origins."""
 
     def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
         self._app = app
@@ -33,7 +33,7 @@ class Origins:
             app,
             allow_origins=sorted(self._origins),
             allow_methods=["GET", "POST"],
-            # Metadata may have any name; a header that nobody knows has no effect.
+            # Metadata may have any name; an unknown header has no effect.
             allow_headers=["*"],
             expose_headers=EXPOSED,
             max_age=MAX_AGE,

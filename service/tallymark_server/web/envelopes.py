@@ -1,6 +1,6 @@
-"""Envelopes, of which the streams of Connect and all of gRPC-Web are made, and gzip within bounds.
+"""The envelopes of gRPC-Web and of the streams of Connect, and gzip within bounds.
 
-An envelope is a byte of flags, four of length, and the content: a message, or what ends the stream.
+An envelope is a byte of flags, four bytes of length, and the content: a message, or the end of the stream.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from tallymark_server.domain.errors import InvalidField, RegistryError
 from tallymark_server.rpc.status import code_of, details_of
 from tallymark_server.web.errors import as_connect
 
-# How the types of the bodies begin.
+# The prefixes of the content types.
 CONNECT, GRPC_WEB, GRPC_WEB_TEXT = "application/connect+", "application/grpc-web", "application/grpc-web-text"
 PACKED = 0x01
 _CONNECT_END, _GRPC_WEB_END = 0x02, 0x80
 _HEAD = struct.Struct(">BI")
-# Of 1 to 9; compressing more costs more time than it saves on the way.
+# Of 1 to 9; a higher level costs more time than it saves.
 _LEVEL = 5
-# What is shorter is sent as it is.
+# Shorter messages are not compressed.
 MIN_PACKED = 1000
 _MAX_PARTS = 64
 
@@ -33,7 +33,7 @@ def enveloped(data: bytes, flags: int = 0) -> bytes:
 
 
 def opened(body: bytes) -> tuple[bytes, bool]:
-    """Return the one message of a request, and whether it is compressed; raise InvalidField."""
+    """Return the one message of a request, and whether it is compressed. Raises InvalidField."""
     if len(body) < _HEAD.size:
         raise InvalidField("request", f"{len(body)} bytes", "it is one message in an envelope of 5 bytes and more")
     flags, length = _HEAD.unpack_from(body)
@@ -44,7 +44,7 @@ def opened(body: bytes) -> tuple[bytes, bool]:
 
 
 def end_of(kind: str, error: RegistryError | None = None) -> bytes:
-    """Return what ends an answer of that media type: with the error, or well."""
+    """Return the end of an answer of that media type, with the error if there is one."""
     if kind.startswith(CONNECT):
         end = {} if error is None else {"error": as_connect(error)}
         return enveloped(json.dumps(end).encode(), _CONNECT_END)
@@ -52,13 +52,13 @@ def end_of(kind: str, error: RegistryError | None = None) -> bytes:
 
 
 def as_text(kind: str, data: bytes) -> bytes:
-    """Return the data in base64 if the media type wants it so."""
+    """Return the data in base64 if the media type requires it."""
     return base64.b64encode(data) if kind.startswith(GRPC_WEB_TEXT) else data
 
 
 def from_text(body: bytes) -> bytes:
-    """Return what a body in base64, of one or several padded parts, holds; raise InvalidField."""
-    # Each part ends with its padding, or before white space, and is decoded by itself.
+    """Return the data of a body in base64, with one or several padded parts. Raises InvalidField."""
+    # Each part ends with its padding, or before white space, and is decoded alone.
     parts = body.replace(b"=", b"= ").replace(b"= =", b"==").split(maxsplit=_MAX_PARTS)
     if len(parts) > _MAX_PARTS:
         raise InvalidField("request", f"{len(body):,} bytes", "it is in too many parts; send it as one")
@@ -81,5 +81,5 @@ def _trailers(error: RegistryError | None) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-# What stands as it is in a message of gRPC: printable ASCII but the percent sign.
+# The characters that a message of gRPC does not encode: printable ASCII without the percent sign.
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")

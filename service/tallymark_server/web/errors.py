@@ -1,4 +1,4 @@
-"""Refusals as answers over HTTP."""
+"""Errors as responses of HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from tallymark_server.domain.errors import Incident, RegistryError
 from tallymark_server.rpc.status import code_of, details_of
 
-# As the Connect protocol has them, by the name of the status code.
+# The statuses of the Connect protocol by the name of the code.
 HTTP_STATUS = {
     "cancelled": 499,
     "unknown": 500,
@@ -35,24 +35,24 @@ _log = structlog.get_logger()
 
 
 def code_name(error: RegistryError) -> str:
-    """The error's status code, in lower case."""
+    """Return the name of the error's status code, in lower case."""
     return code_of(error).name.lower()
 
 
 def http_status(error: RegistryError) -> int:
-    """The status over HTTP."""
+    """Return the HTTP status of the error."""
     return HTTP_STATUS[code_name(error)]
 
 
 def packed_details(error: RegistryError) -> list[tuple[str, bytes]]:
-    """The details of the error as gRPC sends them: the type and the bytes of each."""
+    """Return the details of the error as gRPC sends them: the type and the bytes of each."""
     [(_, status)] = details_of(error)
     message = GetMessageClass(Default().FindMessageTypeByName("google.rpc.Status")).FromString(status)
     return [(detail.type_url.rpartition("/")[2], detail.value) for detail in message.details]  # type: ignore[attr-defined]  # a class made at run time - its fields are those of google.rpc.Status
 
 
 def as_connect(error: RegistryError) -> dict[str, object]:
-    """Return the error as the Connect protocol writes it in JSON."""
+    """Return the error in the JSON of the Connect protocol."""
     details = [
         {"type": name, "value": base64.b64encode(value).decode().rstrip("=")} for name, value in packed_details(error)
     ]
@@ -60,7 +60,7 @@ def as_connect(error: RegistryError) -> dict[str, object]:
 
 
 def incident(where: str, error: Exception) -> Incident:
-    """What is told of a defect, which is logged."""
+    """Log a defect. Return the error for the caller."""
     found = secrets.token_hex(6)
     _log.error("incident", incident=found, method=where, exc_info=error)
     return Incident(found)

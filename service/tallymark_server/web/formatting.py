@@ -1,4 +1,4 @@
-"""How values are written for people."""
+"""Format values for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from tallymark_server.domain.model import Time, Uri, Value
 
-# As wide as the plus sign.
+# A minus sign as wide as the plus sign.
 MINUS = "\N{MINUS SIGN}"
 _DIGITS = set("0123456789.,-")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,7 +16,7 @@ _STEPS = ((60, "s", 1), (3600, "min", 60), (86_400, "h", 3600), (60 * 86_400, "d
 
 
 def moment(micros: int) -> datetime:
-    """The time as Python has it; beyond the years 1 to 9999, the nearest that it has."""
+    """Return the time as a datetime, the nearest one outside the years 1 to 9999."""
     try:
         return _EPOCH + timedelta(microseconds=micros)
     except OverflowError:
@@ -24,17 +24,17 @@ def moment(micros: int) -> datetime:
 
 
 def iso(micros: int) -> str:
-    """2026-03-01T12:00:00Z, with the fraction of a second if there is one."""
+    """Format a time as 2026-03-01T12:00:00Z, with the fraction of a second if it has one."""
     return moment(micros).isoformat().replace("+00:00", "Z")
 
 
 def stamp(micros: int) -> str:
-    """2026-03-01 12:00:00 UTC."""
+    """Format a time as 2026-03-01 12:00:00 UTC."""
     return moment(micros).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def ago(micros: int, now: int) -> str:
-    """How long ago that was: `now`, `12 min ago`, or the day when it is long ago."""
+    """Format how long ago a time was: `now`, `12 min ago`, or the day if it was long ago."""
     seconds = (now - micros) // 1_000_000
     if seconds < 2:
         return "now"
@@ -45,29 +45,29 @@ def ago(micros: int, now: int) -> str:
 
 
 def number(value: float) -> str:
-    """A number as a person reads it: at most six digits that matter."""
+    """Format a number with at most six significant digits."""
     return f"{value:,.0f}" if value == int_of(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
 def short(value: float) -> str:
-    """A number where many stand beside each other: at most four digits that matter, but all of a whole number."""
+    """Format a number in a table: at most four significant digits, but all digits of an integer."""
     return number(value) if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def int_of(value: float) -> float:
-    """The whole number nearest to zero from it; itself if it is no finite number."""
+    """Truncate to an integer; return the value itself if it is not finite."""
     return float(int(value)) if abs(value) < 1e15 else value
 
 
 def change(value: float) -> str:
-    """A difference with its sign."""
+    """Format a difference with its sign."""
     size = abs(value)
     text = number(size) if size >= 1000 else f"{float(f'{size:.3g}'):.12g}"
     return "±0" if value == 0 else f"{'+' if value > 0 else MINUS}{text}"
 
 
 def size(count: int) -> str:
-    """Bytes as a person reads them: 1.48 MB."""
+    """Format a size in bytes as 1.48 MB."""
     amount, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB", "PB", "EB"):
         if amount < 999.5:
@@ -77,7 +77,7 @@ def size(count: int) -> str:
 
 
 def lasted(start: int, end: int) -> str:
-    """How long something took."""
+    """Format a duration."""
     seconds = (end - start) / 1_000_000
     for limit, unit, length in ((1, "ms", 0.001), (120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
         if seconds < limit:
@@ -86,7 +86,7 @@ def lasted(start: int, end: int) -> str:
 
 
 def value(of: Value) -> str:
-    """A metadata value as a person reads it."""
+    """Format a metadata value."""
     match of:
         case None:
             return "null"
@@ -107,7 +107,7 @@ def value(of: Value) -> str:
 
 
 def column(values: Sequence[Value | None]) -> list[str]:
-    """Values as they stand below each other: all numbers have as many decimals as the longest, so the points meet."""
+    """Format the values of a column: all numbers have as many decimals as the longest, so the points align."""
     texts = ["" if each is None else value(each) for each in values]
     even = [isinstance(each, float) and set(text) <= _DIGITS for each, text in zip(values, texts, strict=True)]
     most = max((len(text.partition(".")[2]) for text, is_even in zip(texts, even, strict=True) if is_even), default=0)
@@ -115,7 +115,7 @@ def column(values: Sequence[Value | None]) -> list[str]:
 
 
 def plain(of: Value) -> object:
-    """A metadata value as JSON has it."""
+    """Return a metadata value for JSON."""
     match of:
         case Time(micros):
             return iso(micros)
@@ -132,7 +132,7 @@ def plain(of: Value) -> object:
 
 
 def kind(of: Value) -> str:
-    """The type of a metadata value, in a word."""
+    """Return the type of a metadata value in a word."""
     match of:
         case None:
             return "null"
@@ -153,10 +153,10 @@ def kind(of: Value) -> str:
 
 
 def is_web(address: str) -> bool:
-    """Whether it is an address that a browser may be sent to; others, such as javascript:, do things."""
+    """Return whether it is a safe link; others, such as javascript:, would run code."""
     return address.startswith(("https://", "http://"))
 
 
 def numeric(of: Value | None) -> float | None:
-    """The number that the value is, if it is a finite one."""
+    """Return the value as a finite number, None if it is none."""
     return of if isinstance(of, float) and abs(of) < float("inf") else None

@@ -1,7 +1,7 @@
-"""What the log tells of the past.
+"""Reads of the log: what happened, and which version was in production when.
 
-What happened to a model or a version, and of one kind, is found by the registry's indexes. What one actor did is not:
-the log is read backwards in windows for it, and never more of it than a page may cost; what is older is a click away.
+Events of a model, a version or a kind are found with indexes. Events of an actor are not: the log is read backwards for
+them, in windows and only as far as a page may cost. Older events are on the next page.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from tallymark_server.registry import ReadAt, Registry, Scope
 
 WINDOW = 500
 MAX_READ = 5000
-# Moves between stages that are looked through for one into a certain stage.
+# How many changes of stages are searched for one into a certain stage.
 MAX_MOVES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Events, the newest first. `before` is the revision from which to read on, 0 at the beginning of the log."""
+    """Events, newest first. `before` is the revision before which to continue, 0 at the beginning of the log."""
 
     events: list[Event]
     before: int
 
 
 async def past(registry: Registry, project: str, within: Scope, actor: str, *, limit: int) -> Past:
-    """The last `limit` events of the scope, of that actor if one is named, as far as the log is read for them."""
+    """Return the last `limit` events of the scope, of that actor if one is given, as far as the log is searched."""
     found: list[Event] = []
     read, before = 0, within.before
     size = WINDOW if actor else limit + 1
@@ -49,7 +49,7 @@ async def past(registry: Registry, project: str, within: Scope, actor: str, *, l
 
 
 async def of(registry: Registry, project: str, model_id: int, number: int | None, before: int, *, limit: int) -> Past:
-    """The last `limit` events of the model, or of that version of it, before that revision."""
+    """Return the last `limit` events of the model, or of that version, before that revision."""
     scope = Scope(model_id=model_id, number=number, newest_first=True, before=before)
     found = (await registry.history(project, scope, limit + 1)).items
     more = len(found) > limit
@@ -57,14 +57,14 @@ async def of(registry: Registry, project: str, model_id: int, number: int | None
 
 
 async def head(registry: Registry, project: str) -> int:
-    """The revision of the project's log."""
+    """Return the last revision of the project's log."""
     return (await registry.events(project, 0, 1)).head.revision
 
 
 async def entered(
     registry: Registry, project: str, version: ModelVersion, stage: Stage, before: int | None = None
 ) -> Event | None:
-    """The event by which the version came into that stage last, or last before that revision."""
+    """Return the last event that moved the version into that stage, before that revision if one is given."""
     scope = Scope(
         model_id=version.model_id,
         number=version.number,
@@ -79,49 +79,49 @@ async def entered(
 
 
 @dataclass(frozen=True, slots=True)
-class Reign:
-    """What put a version into production, or production out of use, last. `event` is None when nothing did."""
+class ProductionChange:
+    """The last event that changed which version is in production. `event` is None if there was none."""
 
     event: Event | None
 
     @property
     def holder(self) -> ModelVersion | None:
-        """The version that was in production from then on."""
+        """The version that was in production after the event."""
         image = None if self.event is None else self.event.image
         return image if isinstance(image, ModelVersion) and image.stage is Stage.PRODUCTION else None
 
 
-async def production(registry: Registry, project: str, model: Model, before: int) -> Reign:
-    """Who came into production, or left it empty, last before that revision."""
+async def production_change(registry: Registry, project: str, model: Model, before: int) -> ProductionChange:
+    """Return the last change of production before that revision."""
     async for event in _moves(registry, project, model, before):
         if isinstance(event.image, ModelVersion) and Stage.PRODUCTION in (event.image.stage, event.previous_stage):
-            return Reign(event)
-    # So many other moves were made since that the log is not read on; who stood there then is still known.
+            return ProductionChange(event)
+    # The search ends after many other changes of stages; the version in production is known without it.
     with suppress(StageEmpty, ModelNotFound):
         then = ReadAt(revision=before - 1)
         version = await registry.version(project, model.name, in_stage(Stage.PRODUCTION), deleted=True, read_at=then)
-        return Reign(await entered(registry, project, version, Stage.PRODUCTION, before))
-    return Reign(None)
+        return ProductionChange(await entered(registry, project, version, Stage.PRODUCTION, before))
+    return ProductionChange(None)
 
 
-class Held(NamedTuple):
-    """That a version was in production, since an event and until a time, which is None while it is."""
+class ProductionPeriod(NamedTuple):
+    """A period in which a version was in production, from an event until a time, None if it still is."""
 
     since: Event
     version: ModelVersion
     until: int | None
 
 
-async def held(registry: Registry, project: str, model: Model, limit: int) -> list[Held]:
-    """Who was in production last, the latest first."""
-    found: list[Held] = []
+async def production_periods(registry: Registry, project: str, model: Model, limit: int) -> list[ProductionPeriod]:
+    """Return the last periods in production, the latest first."""
+    found: list[ProductionPeriod] = []
     until: int | None = None
     async for event in _moves(registry, project, model, None):
         image = event.image
         if not isinstance(image, ModelVersion) or Stage.PRODUCTION not in (image.stage, event.previous_stage):
             continue
         if image.stage is Stage.PRODUCTION:
-            found.append(Held(event, image, until))
+            found.append(ProductionPeriod(event, image, until))
         until = event.time
         if len(found) == limit:
             break
@@ -138,7 +138,7 @@ async def holder_before(registry: Registry, project: str, model: Model, number: 
 
 
 async def _moves(registry: Registry, project: str, model: Model, before: int | None) -> AsyncIterator[Event]:
-    """Moves of the model's versions between stages, the newest first."""
+    """Yield the changes of stages of the model's versions, newest first."""
     read = 0
     while read < MAX_MOVES:
         kinds = frozenset({Kind.STAGE_CHANGED})

@@ -1,4 +1,4 @@
-"""The picture of what came from what: a column for each distance, from the sources on the left to the right."""
+"""The picture of a lineage: a column for each distance, with the sources on the left."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 from tallymark_server.domain.model import Artifact, ModelVersion, Run, RunState, Stage
 from tallymark_server.registry import Lineage, NodeKey
 
-# In the picture's own units.
+# Sizes, in the picture's own units.
 ACROSS, DOWN, WIDTH, HEIGHT, MARGIN = 216, 60, 172, 46, 4
 LONGEST = 21
-# More are told by the table alone.
+# More nodes are only in the table.
 MAX_NODES = 60
 
 
 class Box(NamedTuple):
-    """A thing's place in the picture."""
+    """A node in the picture."""
 
     key: NodeKey
     x: int
@@ -27,22 +27,22 @@ class Box(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is, in a word."""
+        """The kind of the node, in a word."""
         return str(self.key[0])
 
     @property
     def label(self) -> str:
-        """What it is called, as far as there is room for it."""
+        """The name, cut to the width of the box."""
         return _short(called(self.resource))
 
     @property
     def about(self) -> str:
-        """What else there is room for."""
+        """The second line of the box."""
         return _short(about(self.resource), LONGEST + 5)
 
 
 class Picture(NamedTuple):
-    """Boxes, the arrows between them as paths, and how large it is."""
+    """The boxes, the arrows between them as paths, and the size of the picture."""
 
     boxes: list[Box]
     arrows: list[str]
@@ -51,7 +51,7 @@ class Picture(NamedTuple):
 
 
 def called(resource: ModelVersion | Run | Artifact) -> str:
-    """What a person calls it."""
+    """Return the name of the node for people."""
     match resource:
         case ModelVersion():
             return f"{resource.model} No. {resource.number}"
@@ -62,7 +62,7 @@ def called(resource: ModelVersion | Run | Artifact) -> str:
 
 
 def about(resource: ModelVersion | Run | Artifact) -> str:
-    """What it is, and what of it a person knows it by."""
+    """Return the kind of the node, and a detail that people know."""
     match resource:
         case ModelVersion():
             known = [resource.name or "", "" if resource.stage is Stage.NONE else resource.stage.value]
@@ -80,7 +80,7 @@ def _short(text: str, longest: int = LONGEST) -> str:
 
 
 def picture(lineage: Lineage) -> Picture:
-    """The lineage, drawn around its beginning, which is the first of its nodes."""
+    """Return the picture of the lineage around its start, which is the first node."""
     start = lineage.nodes[0].key
     upstream = _upstream(start, [(edge.source, edge.target) for edge in lineage.edges])
     columns: dict[int, list[int]] = defaultdict(list)
@@ -118,7 +118,7 @@ def _upstream(start: NodeKey, edges: Iterable[tuple[NodeKey, NodeKey]]) -> set[N
 
 
 def _arrow(source: Box, target: Box) -> str:
-    """From the right side of one box to the left side of the other, leaving and arriving level."""
+    """Return the path from the right side of one box to the left side of another, horizontal at both ends."""
     x, y = source.x + WIDTH, source.y + HEIGHT // 2
     to_x, to_y = target.x, target.y + HEIGHT // 2
     bend = (to_x - x) // 2

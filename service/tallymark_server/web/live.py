@@ -1,11 +1,11 @@
-"""The stream by which open pages hear that something changed.
+"""The stream that reports changes to open pages.
 
-It carries no content, only which model and version changed, and how: each page then asks for itself anew, with its own
-filter, sort and place. So what is shown is always what a reload would show.
+It carries no content, only which model and version changed, and how: each page then reloads itself, with its own
+filter, order and position. So a page always shows what a reload would show.
 
-One reader follows the log of a project, however many pages are open. It keeps the last changes, and each page takes
-from them what it lacks, at its own speed. A page that lacks more than is kept is told to ask for itself anew, which
-loses nothing; so neither a slow page nor a restart needs a queue.
+One reader follows the log of a project, however many pages are open. It keeps the last changes, and each page reads the
+ones that it lacks, at its own speed. A page that lacks more than those just reloads, which loses nothing. So neither a
+slow page nor a restart needs a queue.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from tallymark_server.registry import Registry
 from tallymark_server.watch import Interest
 
 KEPT_CHANGES = 1024
-# More at once than this are told as one.
-TOLD = 20
-# A page is told at once, and then not for so many seconds, which are more when many pages are open: it would not ask
-# anew any sooner, and while the log grows fast, telling is not to slow down what is told of.
-PACE = 0.05
-SILENCE = 15.0
+# More changes at once are reported as one.
+MAX_REPORTED = 20
+# After a report, a page gets none for this many seconds, longer when many pages are open: it would not reload sooner,
+# and while the log grows fast, reports must not slow down the changes.
+MIN_INTERVAL = 0.05
+KEEPALIVE_INTERVAL = 15.0
 MAX_VIEWERS = 1000
-# So many pages may ask anew at the same moment; with more, each waits a random part of so many milliseconds a page.
-AT_ONCE = 20
-SPREAD = 2
-RETRY = 1.0
+# How many pages may reload at once; with more, each waits a random part of so many milliseconds for each page.
+MAX_RELOADS_AT_ONCE = 20
+SPREAD_PER_PAGE = 2
+RETRY_DELAY = 1.0
 
 _log = structlog.get_logger()
 
 
 class Change(NamedTuple):
-    """That something happened to a version, to a model as a whole (number 0), or in a run, empty for none."""
+    """A change of a version, of a model as a whole (number 0), or in a run (empty for none)."""
 
     revision: int
     model_id: int
@@ -53,7 +53,7 @@ class Change(NamedTuple):
 
 
 class Follower:
-    """The one reader of a project's log."""
+    """The only reader of a project's log for all open pages."""
 
     def __init__(self, registry: Registry, project: str) -> None:
         self._registry = registry
@@ -82,7 +82,7 @@ class Follower:
                 self.end()
             except RegistryError as error:
                 _log.warning("the dashboard cannot follow the log", project=self._project, reason=error.reason)
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(RETRY_DELAY)
 
     def _ring(self) -> None:
         rung, self._grown = self._grown, asyncio.get_running_loop().create_future()
@@ -95,17 +95,17 @@ class Follower:
         self._ring()
 
     async def close(self) -> None:
-        """End every stream, and the reading."""
+        """End every stream, and stop reading."""
         self.end()
         self._task.cancel()
         await asyncio.wait((self._task,))
 
     async def begun(self) -> None:
-        """Done when it is known where the log stands."""
+        """Wait until the end of the log is known."""
         await self._began.wait()
 
     def since(self, cursor: int) -> list[Change] | None:
-        """What happened after that revision, oldest first; None if that is no longer known."""
+        """Return the changes after that revision, oldest first, None if some are no longer kept."""
         oldest = self._kept[0].revision - 1 if len(self._kept) == KEPT_CHANGES else self._from
         if not oldest <= cursor <= self.revision:
             return None
@@ -117,7 +117,7 @@ class Follower:
         return found[::-1]
 
     async def grown(self, longest: float) -> None:
-        """Done when the log has grown, or when that much time has passed."""
+        """Wait until the log has grown, or that many seconds have passed."""
         await asyncio.wait((self._grown,), timeout=longest)
 
 
@@ -130,7 +130,7 @@ class Live:
         self.viewers = 0
 
     async def follower(self, project: str) -> Follower:
-        """The reader of the project's log, which begins with its first viewer."""
+        """Return the reader of the project's log, which starts with its first viewer."""
         if project not in self._followers:
             self._followers[project] = Follower(self._registry, project)
         follower = self._followers[project]
@@ -138,7 +138,7 @@ class Live:
         return follower
 
     def revision(self, project: str) -> int | None:
-        """The revision up to which open pages have been told; None when nobody follows the project."""
+        """Return the revision up to which changes were reported, None if no page follows the project."""
         follower = self._followers.get(project)
         return follower.revision if follower and not follower.ended else None
 
@@ -149,7 +149,7 @@ class Live:
 
     @contextmanager
     def viewing(self) -> Iterator[None]:
-        """Count one more page while the block lasts. Raise Overloaded if as many as may be are open."""
+        """Count one more open page during the block. Raises Overloaded if too many are open."""
         if self.viewers >= MAX_VIEWERS:
             raise Overloaded(self.viewers, "pages are open")
         self.viewers += 1
@@ -167,13 +167,13 @@ class Live:
             heard = await anext_message(follower, place, self.viewers, model_id, run)
             place = follower.revision
             yield heard
-            await asyncio.sleep(max(PACE, _spread(self.viewers) / 1000))
+            await asyncio.sleep(max(MIN_INTERVAL, _spread(self.viewers) / 1000))
 
 
 async def anext_message(follower: Follower, place: int, viewers: int, model_id: int | None, run: str) -> str:
-    """What a page is told next; a comment when there is nothing to tell for long, so that the line stays open."""
+    """Return the next message for a page, or a comment after a long silence, which keeps the connection open."""
     clock = asyncio.get_running_loop().time
-    until = clock() + SILENCE
+    until = clock() + KEEPALIVE_INTERVAL
     while not follower.ended:
         changes = follower.since(place)
         spread = _spread(viewers)
@@ -181,7 +181,7 @@ async def anext_message(follower: Follower, place: int, viewers: int, model_id: 
         if changes is None:
             return head + _data({"revision": follower.revision, "kind": "refresh", "spread": spread})
         mine = [change for change in changes if model_id in (None, change.model_id) and run in ("", change.run)]
-        if len(mine) > TOLD:
+        if len(mine) > MAX_REPORTED:
             return head + _data({"revision": follower.revision, "kind": "refresh", "spread": spread})
         if mine:
             return head + "".join(_data({**_plain(change), "spread": spread}) for change in mine)
@@ -194,7 +194,7 @@ async def anext_message(follower: Follower, place: int, viewers: int, model_id: 
 
 
 def _spread(viewers: int) -> int:
-    return SPREAD * max(0, viewers - AT_ONCE)
+    return SPREAD_PER_PAGE * max(0, viewers - MAX_RELOADS_AT_ONCE)
 
 
 def _place(cursor: str, follower: Follower) -> int:

@@ -1,4 +1,4 @@
-"""Descriptions, which people write in Markdown, as HTML that can do nothing."""
+"""Convert descriptions in Markdown to safe HTML."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ TAGS = {
     "tr",
     "ul",
 }  # fmt: skip - a list of words
-# No pictures: they would be loaded from elsewhere, and tell it who reads.
+# No images: loading them would reveal the viewer to another host.
 ATTRIBUTES = {"a": {"href", "title"}}
 SCHEMES = {"http", "https", "mailto"}
 
 
 @lru_cache(maxsize=1)
 def _markdown() -> MarkdownIt:
-    # Raw HTML stays text; headings start below those of the page.
+    # Raw HTML stays text; headings start below the levels of the page.
     return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 @lru_cache(maxsize=256)
 def prose(text: str) -> Markup:
-    """The text as HTML, of which only what lays out text is left."""
+    """Return the text as HTML, with only elements that format text."""
     tokens = _markdown().parse(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):

@@ -1,6 +1,6 @@
-"""How a caller speaks: Connect as one body or in envelopes, or gRPC-Web; what it asked for, and how it is answered.
+"""The protocols of calls over HTTP: Connect, plain or in envelopes, and gRPC-Web.
 
-After https://connectrpc.com/docs/protocol and https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md.
+See https://connectrpc.com/docs/protocol and https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tallymark_server.web.codecs import decoded, encoded
 from tallymark_server.web.protocol_errors import JSON, media_type
 
 PROTO = "application/proto"
-# What a body is called, and whether it is JSON. A page of another site can send none of these without asking first.
+# The content types, and whether they are JSON. Pages of other sites can send none of them without a preflight.
 UNARY = {JSON: True, PROTO: False}
 STREAM = {f"{envelopes.CONNECT}json": True, f"{envelopes.CONNECT}proto": False}
 GRPC_WEB = {
@@ -38,7 +38,7 @@ _MAX_PARAMETERS = 20
 
 
 class NotTakenError(Exception):
-    """A call is not made in this way; `error` says why, `status` and `headers` say it to HTTP."""
+    """A call is not valid in HTTP. `error` says why; `status` and `headers` are those of the response."""
 
     def __init__(self, error: UnsupportedCall, status: int, headers: dict[str, str]) -> None:
         super().__init__(str(error))
@@ -47,7 +47,7 @@ class NotTakenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What a call says of itself: `kind` is the type of its answer, `timeout` is in milliseconds, None for none."""
+    """The protocol of a call. `kind` is the content type of its answer, `timeout` is in milliseconds or None."""
 
     method: MethodDescriptor
     kind: str
@@ -59,11 +59,11 @@ class Dialect:
 
     @property
     def enveloped(self) -> bool:
-        """Whether messages come and go in envelopes, and the outcome after them."""
+        """Whether messages have envelopes, and the outcome follows them."""
         return self.kind not in UNARY
 
     async def read(self, body: bytes) -> Message:
-        """Return the request; raise InvalidField, ValueTooLarge or MalformedRequest."""
+        """Return the request message. Raises InvalidField, ValueTooLarge or MalformedRequest."""
         data, gzipped = body if self.message is None else self.message, self.gzipped
         if self.enveloped:
             data = envelopes.from_text(data) if self.kind.startswith(envelopes.GRPC_WEB_TEXT) else data
@@ -74,14 +74,14 @@ class Dialect:
         return await decoded(decoder_of(self.method), data, as_json=self.as_json, gzipped=gzipped)
 
     async def write(self, message: Message) -> tuple[bytes, bool]:
-        """Return the bytes by which the message is answered, and whether they as a whole are gzip."""
+        """Return the bytes of the message in the answer, and whether they are gzip as a whole."""
         data, gzipped = await encoded(message, as_json=self.as_json, gzipped=self.takes_gzip)
         if not self.enveloped:
             return data, gzipped
         return envelopes.as_text(self.kind, envelopes.enveloped(data, envelopes.PACKED if gzipped else 0)), False
 
     def headers(self, *, gzipped: bool = False) -> dict[str, str]:
-        """Return the headers of an answer that succeeds."""
+        """Return the headers of a successful answer."""
         found = {"content-type": self.kind, "cache-control": "no-cache"}
         if not self.enveloped:
             found["vary"] = "accept-encoding"
@@ -93,7 +93,7 @@ class Dialect:
 
 
 def dialect_of(request: Request, method: MethodDescriptor) -> Dialect:
-    """Return how the request is made; raise NotTakenError or InvalidField."""
+    """Return the protocol of the request. Raises NotTakenError or InvalidField."""
     options = method.GetOptions()
     free = options.idempotency_level == options.NO_SIDE_EFFECTS and not method.server_streaming
     verbs = ("POST", "GET") if free else ("POST",)
@@ -204,7 +204,7 @@ def _is_gzip(encoding: str, where: str) -> bool:
 
 
 def _takes_gzip(values: Iterable[str]) -> bool:
-    """Return whether the lists of encodings have gzip, with another quality than 0."""
+    """Return whether the lists of encodings have gzip with a quality above 0."""
     for value in ",".join(values).lower().split(","):
         name, _, parameters = value.partition(";")
         if name.strip() == "gzip":

@@ -1,4 +1,4 @@
-"""Templates to text."""
+"""Render templates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATIC = Path(str(importlib.resources.files("tallymark_server.web"))) / "static"
 
 @lru_cache(maxsize=1)
 def templates() -> Environment:
-    """The templates, in which whatever comes from outside is escaped, and a fact that is missing is an error."""
+    """Return the templates, which escape all values and raise an error for an undefined variable."""
     found = Environment(
         loader=PackageLoader("tallymark_server.web"),
         autoescape=True,
@@ -52,11 +52,11 @@ def templates() -> Environment:
 
 @lru_cache(maxsize=64)
 def static(name: str) -> str:
-    """The address of a static file, which is another one when the file is another one."""
+    """Return the address of a static file, with a digest of its content."""
     mark = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={mark}"
 
 
 def render(template: str, **facts: Any) -> str:
-    """The template with these facts in it."""
+    """Render the template with these variables."""
     return templates().get_template(template).render(facts)

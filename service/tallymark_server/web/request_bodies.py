@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests: read within bounds of size, time and memory before any handler sees them."""
+"""Read the bodies of HTTP requests within bounds of size, time and memory, before the handlers run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tallymark_server.domain.errors import CallTimedOut, InvalidField, Overloade
 from tallymark_server.web.protocol_errors import refusal
 
 MAX_BODY = 4 * 1024 * 1024
-# Of all requests together: a flood of half-sent bodies must not take the memory that others need.
+# All requests together: a flood of half-sent bodies must not use the memory that others need.
 MAX_BODIES = 64 * 1024 * 1024
-# What is no longer is taken all the same: the room of most requests, which large ones that are half sent must not take.
+# Bodies up to this size have room of their own, so that large half-sent bodies cannot block most requests.
 SMALL = 16 * 1024
-# In seconds; a body that takes longer to arrive is that of somebody who only holds the connection.
+# In seconds; the longest time in which a body may arrive.
 DEADLINE = 10.0
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
-# In the scope of a request: what to call when its body is kept no longer, before the request is answered to its end.
+# The key in the scope of the function that releases the memory of the body before the response is complete.
 LET_GO = "tallymark.let_go"
 
 
 class NotReadError(Exception):
-    """A body is not read to its end; `error` says why, and `status` says it to HTTP."""
+    """A body was not read completely. `error` says why; `status` is that of the response."""
 
     def __init__(self, error: RegistryError, status: int) -> None:
         super().__init__(str(error))
@@ -31,7 +31,7 @@ class NotReadError(Exception):
 
 
 class Bodies:
-    """Reads the whole body of each request, and refuses what exceeds a bound with a status that names it."""
+    """Middleware that reads the whole body of each request, and refuses a body that exceeds a bound."""
 
     def __init__(self, app: ASGIApp, *, deadline: float = DEADLINE) -> None:
         self._app = app
@@ -56,7 +56,7 @@ class Bodies:
             let_go()
             late = CallTimedOut(round(self._deadline * 1000), "the request took longer to arrive")
             refused = problem if isinstance(problem, NotReadError) else NotReadError(late, 408)
-            # The rest of the body is never read, so nothing else can come over this connection.
+            # The rest of the body is not read, so the connection cannot be used again.
             await refusal(scope, refused.error, refused.status, {"connection": "close"})(scope, receive, send)
             return
         try:
@@ -68,7 +68,7 @@ class Bodies:
             let_go()
 
     async def _read(self, receive: Receive, held: list[int]) -> bytes | None:
-        """Return the body, None if the caller leaves first; raise NotReadError."""
+        """Return the body, None if the caller leaves first. Raises NotReadError."""
         chunks: list[bytes] = []
         while True:
             message = await receive()
@@ -78,7 +78,7 @@ class Bodies:
             chunks.append(chunk)
             held[0] += len(chunk)
             self._held += len(chunk)
-            # Counted as it arrives: what the request says of its length need not be true.
+            # Counted while it arrives: the length in the header need not be true.
             if held[0] > MAX_BODY:
                 raise NotReadError(ValueTooLarge("request", MAX_BODY, "bytes"), 413)
             if self._held > MAX_BODIES and held[0] > SMALL:
@@ -97,7 +97,7 @@ def _check_length(method: str, headers: Headers) -> None:
         raise NotReadError(InvalidField("request", f"{method} with a body", "only a POST has a body"), 400)
     if "transfer-encoding" in headers:
         if length is not None:
-            # Which of the two counts is read differently by servers and proxies, which lets a request hide in another.
+            # Servers and proxies differ in which of the two they follow, which would allow request smuggling.
             rule = "a request has either content-length or transfer-encoding, not both"
             raise NotReadError(InvalidField("content-length", length, rule), 400)
         return
@@ -109,7 +109,7 @@ def _check_length(method: str, headers: Headers) -> None:
 
 
 def _again(bodies: list[bytes], receive: Receive) -> Receive:
-    """Return what gives the one body once, and keeps it no longer, and then whatever else happens on the connection."""
+    """Return a `receive` that yields the body once, without keeping it, and then passes on later messages."""
 
     async def receiving() -> Message:
         if not bodies:

@@ -24,7 +24,7 @@ from tallymark_server.web.actions.forms import Action, sent
 from tallymark_server.web.addresses import JSON
 from tallymark_server.web.coalescing import RequestCoalescer
 from tallymark_server.web.connect import Bridge
-from tallymark_server.web.connections import Turns
+from tallymark_server.web.connections import RenderLimiter
 from tallymark_server.web.cors import Origins
 from tallymark_server.web.errors import code_name, http_status, incident
 from tallymark_server.web.live import Live
@@ -147,7 +147,7 @@ def site(context: AppContext, live: Live, names: tuple[str, ...], origins: tuple
         exception_handlers={404: _not_found(context)},
     )
     compressed = GZipMiddleware(JsonSuffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
-    bodies = Bodies(_split(Bridge(context.registry), Turns(compressed)))
+    bodies = Bodies(_split(Bridge(context.registry), RenderLimiter(compressed)))
     return Origins(Safety(bodies, names, origins), origins)
 
 

@@ -1,7 +1,7 @@
-"""What keeps other sites out.
+"""Protection from other sites.
 
-There is no authentication yet: whoever reaches the port may do anything. So what a browser does here must have been
-asked for by a page of ours, and a page of another site must not be able to pretend to be one.
+There is no authentication yet: whoever reaches the port may do anything. So requests of a browser must come from pages
+of this server, and a page of another site must not be able to imitate one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEADERS = {
 
 
 class Safety:
-    """Refuses requests that another site may have caused, and gives every answer the headers that browsers heed.
+    """Middleware that refuses requests of other sites, and adds security headers to every response.
 
     `names` are the host names, beside addresses and localhost, by which this server may be called, and `origins` those
     of other sites whose pages may call methods.
@@ -55,20 +55,20 @@ class Safety:
     def _check(self, scope: Scope, headers: Headers) -> None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            # A name that an attacker owns can be made to lead here; then the attacker's page would be of this origin.
+            # DNS rebinding: an attacker's host name can lead here, which would make the attacker's page same-origin.
             rule = "this server does not go by that name; if it should, start it with --http-name NAME"
             raise ForeignOrigin("host", host, rule)
         call, origin, site = is_call(scope), headers.get("origin"), headers.get("sec-fetch-site")
         if call and origin in self._origins:
             return
-        # What a page of another site reads has no effect, but calls may take long, and no page of ours is one.
+        # A read from another site has no effect, but calls may take long, and no page links to a call.
         harmless = scope["method"] in SAFE_METHODS and (not call or (site == "none" and origin is None))
         if not harmless and not _same_origin(headers, host):
             field = "origin" if origin is not None or site is None else "sec-fetch-site"
             rule = "calls and changes are taken from this server's own pages, not from other sites"
             raise ForeignOrigin(field, headers[field], f"{rule}; its operator allows one with --http-origin ORIGIN")
         if site in ("cross-site", "same-site") and not _is_visit(headers):
-            # Its page cannot read the answer, and would make this server work for nothing.
+            # The other page could not read the response, and would only cost time.
             raise ForeignOrigin("sec-fetch-site", site, "other sites may lead people to pages here, not embed them")
 
     def _is_ours(self, host: str) -> bool:
@@ -92,14 +92,14 @@ def _same_origin(headers: Headers, host: str) -> bool:
         return site == "same-origin"
     origin = headers.get("origin")
     try:
-        # Programs that are no browsers send neither.
+        # Only browsers send these headers.
         return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
     except ValueError:
         return False
 
 
 def _is_visit(headers: Headers) -> bool:
-    """Return whether a browser asks for a page to show it by itself, as when a link is followed."""
+    """Return whether a browser navigates to the page, as after a click on a link."""
     return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
 
 

@@ -1,4 +1,4 @@
-"""The listener of the dashboard: its port is taken at once; what answers on it is loaded while gRPC answers already."""
+"""The listener of the dashboard. It listens at once, and loads the application while gRPC answers already."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from tallymark_server.web.live import Live
 
 BACKLOG = 512
-# What importing takes would stand in the way of those who wait for gRPC, so it is done beside it.
+# Imported here, since the import would delay the start of gRPC.
 _SLOW = ("uvicorn", "tallymark_server.web.connections", "tallymark_server.web.routes", "tallymark_server.web.rendering")
 
 
 class HttpServer:
-    """The dashboard and the bridge on one port. Whoever comes before they are loaded waits in the port's own line."""
+    """The dashboard and the calls over HTTP on one port. Early connections wait in the backlog of the port."""
 
     def __init__(self, registry: Registry, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> None:
         self._registry = registry
@@ -40,7 +40,7 @@ class HttpServer:
         self._ended = asyncio.Event()
 
     def listen(self, host: str, port: int) -> int:
-        """Take the port, and return it: for 0 the system chooses one, a socket has none. Raises CannotListenError."""
+        """Listen. Return the port: for 0, the system chooses one; a Unix socket has none. Raises CannotListenError."""
         if host.startswith(local_sockets.PREFIX):
             path = host.removeprefix(local_sockets.PREFIX)
             self._socket = _bound(path)
@@ -59,7 +59,7 @@ class HttpServer:
         return chosen
 
     async def serve(self, grpc_port: int | str) -> None:
-        """Answer until `stop`; gRPC is answered at that port, or at that socket."""
+        """Serve until `stop`. `grpc_port` is the port or socket of gRPC."""
         self._serving = True
         try:
             await asyncio.to_thread(_load)
@@ -78,7 +78,7 @@ class HttpServer:
         from tallymark_server.web.routes import site
 
         class Server(uvicorn.Server):
-            """A server that leaves signals to those who started it."""
+            """A server that does not handle signals."""
 
             @contextmanager
             def capture_signals(self) -> Iterator[None]:
@@ -91,7 +91,7 @@ class HttpServer:
 
         self._live = Live(self._registry)
         config: dict[str, Any] = {"http": Protocol, "ws": "none", "lifespan": "off", "loop": "none"}
-        # Those above are answered with 503, so that a flood leaves descriptors for files and for gRPC.
+        # Further connections get status 503, so that a flood leaves descriptors for files and for gRPC.
         limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
         context = AppContext(self._registry, grpc_port)
@@ -100,7 +100,7 @@ class HttpServer:
         await self._server.serve([self._taken()])
 
     async def stop(self) -> None:
-        """Take no more requests, and end every stream."""
+        """Accept no more requests, and end every stream."""
         self._stopping = True
         if self._live is not None:
             await self._live.close()
@@ -119,7 +119,7 @@ class HttpServer:
 
 
 def _bound(path: str) -> socket.socket:
-    """Return a socket that listens at the path. Raises CannotListenError."""
+    """Return a socket that listens on the path. Raises CannotListenError."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with local_sockets.binding(path):
@@ -132,7 +132,7 @@ def _bound(path: str) -> socket.socket:
 
 
 def _load() -> None:
-    # Its words are for its own command line; what goes wrong in an answer is logged by the site.
+    # Its messages are for its own command line; errors of requests are logged by the routes.
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     logging.getLogger("uvicorn").propagate = False
     for module in _SLOW:

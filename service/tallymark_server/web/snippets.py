@@ -1,4 +1,4 @@
-"""How to ask for exactly what a page shows, in other ways: lines to copy."""
+"""Snippets: code to copy that reads what a page shows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SERVICE = "tallymark.v1.ModelRegistry"
 
 
 class Snippet(NamedTuple):
-    """Lines to copy, and in what they are written."""
+    """Lines to copy, and their language."""
 
     language: str
     text: str
 
 
 def for_model(request: PageRequest, name: str) -> list[Snippet]:
-    """How to ask for the model."""
+    """Return the snippets that read the model."""
     command = f"model get {_argument(name)}"
     return _snippets(
         request, f"Client().get_model({name!r})", command, "GetModel", names.of_model(request.project, name)
@@ -30,20 +30,20 @@ def for_model(request: PageRequest, name: str) -> list[Snippet]:
 
 
 def for_version(request: PageRequest, name: str, number: int) -> list[Snippet]:
-    """How to ask for the version."""
+    """Return the snippets that read the version."""
     what = names.of_version(request.project, name, number)
     command = f"version get {_argument(f'{name}/{number}')}"
     return _snippets(request, f"Model({name!r}, version={number}).info", command, "GetModelVersion", what)
 
 
 def for_run(request: PageRequest, run: str) -> list[Snippet]:
-    """Return how to read the run."""
+    """Return the snippets that read the run."""
     command, what = f"run get {_argument(run)}", names.of_run(request.project, run)
     return _snippets(request, f"Client().get_run({run!r})", command, "GetRun", what, service="tallymark.v1.RunRegistry")
 
 
 def first_version(request: PageRequest, model: str = "churn") -> list[Snippet]:
-    """How to make the first version of a model; without one, of the first model of all."""
+    """Return the snippets that create the first version of the model."""
     host = _hosts(request)[0]
     lines = [
         "import tallymark",
@@ -56,7 +56,7 @@ def first_version(request: PageRequest, model: str = "churn") -> list[Snippet]:
 
 
 def _argument(text: str) -> str:
-    """The text as an argument that no shell and no command reads as something else."""
+    """Return the text as an argument, quoted for a shell, and not to be read as an option."""
     return f"{'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"
 
 
@@ -89,7 +89,7 @@ def _grpcurl(host: str, method: str, body: str, service: str = SERVICE) -> Snipp
 
 
 def _hosts(request: PageRequest) -> tuple[str, str]:
-    """Where the viewer reaches gRPC and this page: the same host, as the viewer's browser names it, or a socket."""
+    """Return the addresses of gRPC and of this page, with the host in the viewer's browser, or a socket."""
     base = f"{request.http.url.scheme}://{request.http.headers.get('host', '')}"
     if isinstance(request.context.grpc_port, str):
         return request.context.grpc_port, base

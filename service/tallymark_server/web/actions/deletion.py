@@ -1,4 +1,4 @@
-"""Deleting models and versions, and bringing them back."""
+"""The forms that delete and undelete models and versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tallymark_server.web.request import PageRequest, Redirect
 
 
 async def show(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """What is deleted or comes back, and what stands in the way."""
+    """Return the variables of the form: what is deleted or undeleted, and what prevents it."""
     facts = await form_context.facts(request, "")
     what = f"No. {facts['version'].number} of {facts['model'].name}" if facts["version"] else facts["model"].name
     subject = facts["version"] or facts["model"]
@@ -43,7 +43,7 @@ async def delete_model(request: PageRequest, form: Form) -> Redirect:
 
 
 async def undelete_model(request: PageRequest, form: Form) -> Redirect:
-    """Bring the model back."""
+    """Undelete the model."""
     command = UndeleteModel(**form.attempt(request), model=request.model, reason=form.reason)
     return form_context.seen(request, await request.registry.execute(command))
 
@@ -62,7 +62,7 @@ async def delete_version(request: PageRequest, form: Form) -> Redirect:
 
 
 async def undelete_version(request: PageRequest, form: Form) -> Redirect:
-    """Bring the version back."""
+    """Undelete the version."""
     command = UndeleteVersion(
         **form.attempt(request), model=request.model, reference=numbered(request.number), reason=form.reason
     )

@@ -1,4 +1,4 @@
-"""What a form is about."""
+"""The model or version of a form."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tallymark_server.web.request import PageRequest, Redirect
 
 
 async def model(request: PageRequest) -> Model:
-    """The model in the path; ModelNotFound."""
+    """Return the model in the path. Raises ModelNotFound."""
     return await request.registry.model(request.project, request.model, deleted=True)
 
 
 async def version(request: PageRequest) -> ModelVersion:
-    """The version in the path; VersionNotFound."""
+    """Return the version in the path. Raises VersionNotFound."""
     return await request.registry.version(request.project, request.model, numbered(request.number), deleted=True)
 
 
 async def facts(request: PageRequest, title: str) -> dict[str, Any]:
-    """The model, the version if there is one in the path, and the page to which the form belongs."""
+    """Return the common variables of a form: the model, the version if the path has one, and the page behind."""
     of = await model(request)
     found: dict[str, Any] = {"title": title, "model": of, "version": None, "back": request.to.model(of.name)}
     if "number" in request.http.path_params:
@@ -30,7 +30,7 @@ async def facts(request: PageRequest, title: str) -> dict[str, Any]:
 
 
 def seen(request: PageRequest, after: Model | ModelVersion) -> Redirect:
-    """The page on which the change is seen."""
+    """Redirect to the page that shows the change."""
     if isinstance(after, Model):
         return Redirect(request.to.model(after.name, done=after.mod_revision))
     return Redirect(request.to.version(after.model, after.number, done=after.mod_revision))

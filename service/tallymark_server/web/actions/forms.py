@@ -1,4 +1,4 @@
-"""What was entered into a form, and how a form is answered."""
+"""The fields of forms, and the handlers that show and apply a form."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SHOWN_CHANGES = 5
 
 
 class AskAgainError(Exception):
-    """What was entered has a consequence that the form has not shown yet: it is shown, and sent once more."""
+    """The input has a consequence that the form has not shown: the form is shown again, to be sent again."""
 
 
 class Attempt(TypedDict):
-    """What every command says of the attempt that it is."""
+    """The fields that every command has about its request."""
 
     project: str
     actor: str
@@ -39,7 +39,7 @@ class Attempt(TypedDict):
 
 
 class Form:
-    """The fields of a form, as they were sent."""
+    """The fields of a form that was sent."""
 
     def __init__(self, fields: dict[str, list[str]], path: str) -> None:
         self._fields = fields
@@ -49,18 +49,18 @@ class Form:
         return key in self._fields
 
     def text(self, key: str) -> str:
-        """The text of the field, without space around it; empty if it was not sent."""
-        # Browsers send the line ends of DOS.
+        """Return the field without surrounding space, empty if it was not sent."""
+        # Browsers send CRLF.
         return self._fields.get(key, [""])[0].replace("\r\n", "\n").strip()
 
     def given(self, key: str) -> str:
-        """The text of a field that must be sent, be it empty: what is missing was not emptied; MalformedRequest."""
+        """Return a required field, which may be empty. Raises MalformedRequest if it was not sent."""
         if key not in self._fields:
             raise MalformedRequest("form")
         return self.text(key)
 
     def lines(self, key: str) -> tuple[str, ...]:
-        """The lines of a field that must be sent, without those that are empty; MalformedRequest."""
+        """Return the lines of a required field, without empty ones. Raises MalformedRequest."""
         return tuple(line.strip() for line in self.given(key).splitlines() if line.strip())
 
     def integer(self, key: str) -> int:
@@ -69,16 +69,16 @@ class Form:
         return int(text) if text.isdecimal() and len(text) < 16 else 0
 
     def ticked(self, key: str) -> bool:
-        """Whether the box was ticked."""
+        """Return whether the box was ticked."""
         return self.text(key) == "yes"
 
     @property
     def reason(self) -> str:
-        """Why it is done, as the log keeps it; ValueTooLarge."""
+        """Return the reason for the log. Raises ValueTooLarge."""
         return naming.prose(self.text("reason"), "reason")
 
     def attempt(self, request: PageRequest) -> Attempt:
-        """What a command says of this sending of the form: the same one sent twice has its effect once."""
+        """Return the fields of a command about its request: the same form sent twice has an effect once."""
         content = repr((self._path, sorted(self._fields.items()))).encode()
         return Attempt(
             project=request.project,
@@ -89,12 +89,12 @@ class Form:
 
 
 async def sent(request: Request) -> Form:
-    """The form that was sent; MalformedRequest. What is sent in another way is not taken for an empty form."""
+    """Return the form that was sent. Raises MalformedRequest, also for another content type."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise MalformedRequest("form")
     body = await request.body()
     try:
-        # Four megabytes, all of it escaped, take a second.
+        # In a thread, since four megabytes, all escaped, take a second.
         fields = await asyncio.to_thread(_fields, body) if len(body) > MAX_INLINE else _fields(body)
     except ValueError:
         raise MalformedRequest("form") from None
@@ -107,18 +107,18 @@ def _fields(body: bytes) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A form: its template, what it shows (again, with what was entered, when it was refused), and what it does."""
+    """A form: its template, `show` for its variables (with the input after a refusal), and `apply`."""
 
     template: str
     show: Callable[[PageRequest, Form | None], Awaitable[dict[str, Any]]]
     apply: Callable[[PageRequest, Form], Awaitable[Redirect]]
 
     async def page(self, request: PageRequest) -> PageResult:
-        """The empty form."""
+        """Show the empty form."""
         return self._view(request, await self.show(request, None), None)
 
     async def post(self, request: PageRequest, form: Form) -> PageResult:
-        """Where the change is seen; the form again, with the reason, when it was refused."""
+        """Apply the form and redirect to the change. Show the form again, with the reason, if it is refused."""
         try:
             return await self.apply(request, form)
         except AskAgainError:
@@ -148,7 +148,7 @@ class Action:
 
 
 async def _changes(request: PageRequest, facts: dict[str, Any], etag: str) -> list[Event]:
-    """What happened to the form's subject since its etag was read."""
+    """Return the events of the form's subject since its etag was read."""
     revision = etag.removeprefix("r")
     if not revision.isdecimal() or len(revision) > 18:
         return []
@@ -165,7 +165,7 @@ async def _changes(request: PageRequest, facts: dict[str, Any], etag: str) -> li
 
 
 def chosen(text: str, among: dict[str, Any], field: str) -> Any:
-    """What the text chooses; InvalidField if it is none of the choices."""
+    """Return the choice. Raises InvalidField if it is none of the choices."""
     if text not in among:
         raise InvalidField(field, text, f"choose one of {', '.join(among)}")
     return among[text]

@@ -1,4 +1,4 @@
-"""Moving versions between stages: what happens to whom is shown before it is done."""
+"""The forms that move versions between stages. They show all consequences before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STAGES = {stage.value: stage for stage in (Stage.PRODUCTION, Stage.STAGING, Stag
 
 
 async def show_stage(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """The stages to which the version can go, and who is there."""
+    """Return the variables of the form: the stages to which the version can move, and their holders."""
     facts = await form_context.facts(request, f"Move No. {request.number} of {request.model}")
     to = form.text("to") if form else request.text("to")
     goal = to if to in STAGES else Stage.PRODUCTION.value
@@ -37,7 +37,7 @@ async def show_stage(request: PageRequest, form: Form | None) -> dict[str, Any]:
 
 
 async def apply_stage(request: PageRequest, form: Form) -> Redirect:
-    """Move the version, if the stage is held by whom the form has shown."""
+    """Move the version, if the stage still has the holder that the form has shown."""
     stage = chosen(form.text("to"), STAGES, "to")
     model = await form_context.model(request)
     held = form.integer(f"held-{stage.value}")
@@ -59,7 +59,7 @@ async def apply_stage(request: PageRequest, form: Form) -> Redirect:
 
 
 async def show_rollback(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """Who is in production, and who was before."""
+    """Return the variables of the form: the version in production, and the one before."""
     facts = await form_context.facts(request, f"Roll back {request.model}")
     now = await holder(request, facts["model"], Stage.PRODUCTION)
     number = now.number if now else 0
@@ -89,7 +89,7 @@ async def apply_rollback(request: PageRequest, form: Form) -> Redirect:
             stage=Stage.PRODUCTION,
             force=bool(held),
             expected=held,
-            # Only of the version that was in production: that its run did not succeed was accepted when it came there.
+            # It was in production before, so it was accepted then that its run did not succeed.
             allow_unfinished_run=before is not None and before.number == number,
             reason=form.reason or (f"rollback from {held}" if held else "rollback"),
             etag=form.text("etag"),
@@ -99,7 +99,7 @@ async def apply_rollback(request: PageRequest, form: Form) -> Redirect:
 
 
 def _beside(leaving: ModelVersion | None, coming: ModelVersion | None) -> dict[str, Any]:
-    """The metrics of both, as far as they can be taken in at a glance; of none, if nobody leaves."""
+    """Return the first metrics of both versions, none if no version leaves the stage."""
     if leaving is None or coming is None or leaving.number == coming.number:
         return {"leaving": None, "metrics": [], "more_metrics": 0}
     rows = metrics([leaving, coming])
@@ -107,7 +107,7 @@ def _beside(leaving: ModelVersion | None, coming: ModelVersion | None) -> dict[s
 
 
 async def _present(request: PageRequest, version: ModelVersion | None) -> ModelVersion | None:
-    """The version as it is now, None if it is deleted."""
+    """Return the version as it is now, None if it is deleted."""
     if version is None:
         return None
     found = await request.registry.version(request.project, version.model, numbered(version.number), deleted=True)

@@ -1,4 +1,4 @@
-"""What people write about models and versions: descriptions, tags, aliases."""
+"""The forms for texts of models and versions: descriptions, tags, aliases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CARD = {
 
 
 async def show_card(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """The model's card as it is, or as it was entered."""
+    """Return the variables of the form: the model's card, as it is or as it was entered."""
     facts = await form_context.facts(request, f"Describe {request.model}")
     card = facts["model"].card
     texts = {name: form.text(name) if form else getattr(card, name) for name in CARD}
@@ -30,14 +30,14 @@ async def show_card(request: PageRequest, form: Form | None) -> dict[str, Any]:
 
 
 async def show_description(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """The version's description as it is, or as it was entered."""
+    """Return the variables of the form: the version's description, as it is or as it was entered."""
     facts = await form_context.facts(request, f"Describe No. {request.number} of {request.model}")
     text = form.text("description") if form else facts["version"].description
     return {**facts, "labels": {"description": "Description"}, "texts": {"description": text}}
 
 
 async def show_tags(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """The tags as they are, or as they were entered."""
+    """Return the variables of the form: the tags, as they are or as they were entered."""
     facts = await form_context.facts(request, "Tags")
     tags = facts["version"].tags if facts["version"] else facts["model"].card.tags
     return {**facts, "tags": form.text("tags") if form else "\n".join(tags)}
@@ -81,7 +81,7 @@ async def _update_version(request: PageRequest, form: Form, changes: dict[str, A
 
 
 async def show_aliases(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """The version's aliases, and where the one that was entered points now."""
+    """Return the variables of the form: the version's aliases, and where the entered one points now."""
     facts = await form_context.facts(request, f"Aliases of No. {request.number} of {request.model}")
     alias = form.text("alias") if form else ""
     return {
@@ -93,7 +93,7 @@ async def show_aliases(request: PageRequest, form: Form | None) -> dict[str, Any
 
 
 async def apply_aliases(request: PageRequest, form: Form) -> Redirect:
-    """Take an alias away, or point one here: from another version only when the form has shown from which."""
+    """Delete an alias, or point one here, from another version only if the form has shown which."""
     if removed := form.text("remove"):
         dropped = await request.registry.execute(
             DeleteAlias(
@@ -122,7 +122,7 @@ async def apply_aliases(request: PageRequest, form: Form) -> Redirect:
 
 
 async def _points(request: PageRequest, alias: str) -> int:
-    """The number at which the alias points, 0 if it does not exist."""
+    """Return the number at which the alias points, 0 if it does not exist."""
     if not alias:
         return 0
     with suppress(AliasNotFound):

@@ -1,1 +1,1 @@
-"""The pages: each module shows one thing, to people and as JSON."""
+"""The pages, each as HTML and as JSON."""

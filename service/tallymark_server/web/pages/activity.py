@@ -1,4 +1,4 @@
-"""What happened in the project, the newest first."""
+"""The activity of a project, newest first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {kind.value for kind in Kind}
 
 
 async def page(request: PageRequest) -> PageResult:
-    """The activity, of one model, actor or kind of event if the viewer asks for it."""
+    """Show the activity, of one model, actor or kind of event if the query names one."""
     head = await history.head(request.registry, request.project)
     before = request.integer("before")
     model, actor, kind = request.text("model"), request.text("actor"), request.text("kind")

@@ -23,13 +23,13 @@ from tallymark_server.web.request import PageRequest, PageResult, View
 
 MAX_COMPARED = 6
 MAX_ARTIFACTS = 100
-# What people call the metadata that tells which columns go in and come out.
+# Common keys of metadata with the input and output columns of a model.
 SCHEMA = re.compile(r"schema|signature", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one version has in a row, and by how much it is more than the first version's."""
+    """The value of a version in a row, and its difference to that of the first version."""
 
     text: str | None
     change: float | None = None
@@ -37,19 +37,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing in which versions can differ."""
+    """A row of the comparison."""
 
     name: str
     cells: list[Cell]
 
     @property
     def differs(self) -> bool:
-        """Whether they do."""
+        """Whether the versions differ in it."""
         return len({cell.text for cell in self.cells}) > 1
 
 
 async def page(request: PageRequest) -> PageResult:
-    """Two or more versions of the model; the first is what the others are compared with."""
+    """Show two or more versions of the model, compared with the first."""
     model = await request.registry.model(request.project, request.model, deleted=True)
     numbers = _numbers(request)
     versions = [
@@ -115,7 +115,7 @@ def _numbers(request: PageRequest) -> list[int]:
 
 
 def metrics(versions: Sequence[ModelVersion]) -> list[Row]:
-    """The numbers of the versions, and what they are more than those of the first."""
+    """Return the rows of numeric metadata, with the differences to the first version."""
     rows = []
     for key in _keys(versions):
         values = [numeric(version.metadata.get(key)) for version in versions]
@@ -143,7 +143,7 @@ def _facts(versions: list[ModelVersion], *, schema: bool) -> list[Row]:
 
 
 def _text(version: ModelVersion, key: str) -> str | None:
-    """Return the fact as a person reads it, None if the version has none of that key."""
+    """Return the formatted fact, None if the version has none of that key."""
     return formatting.value(version.metadata[key]) if key in version.metadata else None
 
 
@@ -164,7 +164,7 @@ def _parameters(runs: list[Run | None]) -> list[Row]:
 
 
 def _linked(artifacts: list[list[Artifact]]) -> list[Row]:
-    """The newest link of each name; artifacts of one digest are the same thing, wherever they are."""
+    """Return the rows of the newest artifact of each name. Artifacts with the same digest are equal."""
     newest = [{each.name: each for each in linked} for linked in artifacts]
     return [
         Row(name, [Cell(_fingerprint(each[name]) if name in each else None) for each in newest])

@@ -1,4 +1,4 @@
-"""A model: where it stands, its numbers, a metric by number, and its versions."""
+"""The page of a model: its stages, its numbers, a metric by number, and its versions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tallymark_server.web.pages import search_box
 from tallymark_server.web.pages.models import holder, metrics
 from tallymark_server.web.request import PageRequest, PageResult, View
 
-# How many numbers are drawn; the table has all.
+# How many numbers the charts show; the table has all.
 DRAWN = 120
 BY_NUMBER = "number"
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A stage that one version holds, and the event by which it came there."""
+    """An exclusive stage, its holder, and the event that moved it there."""
 
     stage: Stage
     version: ModelVersion | None
@@ -35,7 +35,7 @@ class Lane:
 
 
 async def page(request: PageRequest) -> PageResult:
-    """The model."""
+    """Show the model."""
     model = await request.registry.model(request.project, request.model, deleted=True)
     recent = await request.registry.versions(request.project, model.name, ListOptions(page_size=DRAWN, deleted=True))
     alive = [version for version in recent.items if version.delete_time is None]
@@ -76,7 +76,7 @@ async def page(request: PageRequest) -> PageResult:
 
 
 def _drawn(model: Model, recent: list[ModelVersion]) -> dict[str, Any]:
-    """Return the last numbers as tallies, and which marks among them are to be explained."""
+    """Return the last numbers as tally marks, and the kinds of marks to explain."""
     return {
         "tally": charts.tally({version.number: version for version in recent}, model.last_number, DRAWN),
         "gone": any(version.delete_time is not None for version in recent),
@@ -92,7 +92,7 @@ async def _lane(request: PageRequest, model: Model, stage: Stage) -> Lane:
 
 
 async def _table(request: PageRequest, model: Model, metric: str) -> dict[str, Any]:
-    """The versions that the viewer asks for: found, in order, of one page."""
+    """Return the page of versions that the query requests."""
     search, deleted = request.text("q"), request.text("deleted") == "yes"
     sort = request.text("sort") if request.text("sort") in (BY_NUMBER, "metric", "-metric") else BY_NUMBER
     problem = None
@@ -106,7 +106,7 @@ async def _table(request: PageRequest, model: Model, metric: str) -> dict[str, A
     try:
         found = await request.registry.versions(request.project, model.name, options)
         token = found.next_page_token
-        # Which rows a later page has was settled when paging began; what each of them tells is of now.
+        # The rows of later pages are as of the first page, but each row shows the current values.
         versions = await _present(request, found.items) if options.page_token else found.items
     except InvalidFilter as error:
         versions, token, problem = [], "", error
@@ -124,7 +124,7 @@ async def _table(request: PageRequest, model: Model, metric: str) -> dict[str, A
 
 
 async def _present(request: PageRequest, versions: list[ModelVersion]) -> list[ModelVersion]:
-    """The versions as they are now, without those that are gone for good."""
+    """Return the versions as they are now, without purged ones."""
     present = []
     for version in versions:
         with suppress(VersionNotFound):
@@ -136,13 +136,13 @@ async def _present(request: PageRequest, versions: list[ModelVersion]) -> list[M
 
 
 def _values(versions: list[ModelVersion], metric: str) -> dict[int, str]:
-    """What stands in the column of the metric, by number."""
+    """Return the column of the metric, by number."""
     texts = formatting.column([version.metadata.get(metric) for version in versions])
     return {version.number: text for version, text in zip(versions, texts, strict=True)}
 
 
 def _order(sort: str, metric: str) -> str:
-    """The order of the table, as the registry takes it."""
+    """Return the order of the table in the registry's language."""
     if sort == BY_NUMBER or not metric:
         return ""
     key = metric.replace("\\", "\\\\").replace('"', '\\"')

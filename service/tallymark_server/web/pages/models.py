@@ -1,4 +1,4 @@
-"""The list of models."""
+"""The page of all models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ORDERS = {"versions": "last_number desc", "newest": "create_time desc"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model, and of its versions what tells where it stands."""
+    """A model with its versions in stages and its latest version."""
 
     model: Model
     latest: ModelVersion | None
@@ -45,12 +45,12 @@ class Row:
 
     @property
     def changed(self) -> int:
-        """When something last happened to the model, or to its latest version."""
+        """When the model or its latest version last changed."""
         return max(self.model.update_time, self.latest.update_time if self.latest else 0)
 
 
 async def page(request: PageRequest) -> PageResult:
-    """The models by name, or in another order."""
+    """Show the models by name, or in another order."""
     search, sort = request.text("q"), request.text("sort")
     sort = sort if sort in SORTS else "name"
     deleted = request.text("deleted") == "yes"
@@ -60,7 +60,7 @@ async def page(request: PageRequest) -> PageResult:
     except InvalidFilter as error:
         found, problem = Listing([], "", 0), error
     token = found.next_page_token
-    # Which rows a later page has was settled when paging began; what each of them tells is of now.
+    # The rows of later pages are as of the first page, but each row shows the current values.
     rows = [await _row(request, model) for model in await _present(request, found.items)]
     shelf = await _shelf(request)
     facts = {
@@ -92,7 +92,7 @@ async def page(request: PageRequest) -> PageResult:
 
 
 async def _shelf(request: PageRequest) -> dict[str, Any]:
-    """Return the projects for the start page, and whether there are more; none where there is only one to choose."""
+    """Return the projects for the start page, and whether there are more; none if there is only one."""
     if request.to.root or request.http.query_params:
         return {"shelf": [], "more_projects": False}
     found, token = await projects.rows(request, projects.ON_START_PAGE, "")
@@ -104,7 +104,7 @@ def _plain_shelf(shelf: list[projects.Row]) -> dict[str, object]:
 
 
 async def go(request: PageRequest) -> PageResult:
-    """Lead from the search field of every page to the version or the run that is meant, or to the models found."""
+    """Redirect from the search field to the version or run that is meant, or to the models found."""
     search = request.text("q")
     if (found := search_box.short(search)) is not None:
         name, reference = found
@@ -116,12 +116,12 @@ async def go(request: PageRequest) -> PageResult:
 
 
 async def _run(request: PageRequest, search: str) -> str | None:
-    """Return the id of the run that is meant: by all of it, or by a beginning that no other run has.
+    """Return the id of the run that is meant: by its whole id, or by a unique prefix.
 
-    A model that has this name is meant instead, and any model that the search finds comes before a beginning.
+    A model of that name takes precedence, and any model that the search finds takes precedence over a prefix.
     """
     try:
-        # Long ids are shown cut.
+        # Pages show only the beginning of long ids.
         meant = naming.run_id(search.rstrip("…"), "q")
         await request.registry.run(request.project, meant)
     except InvalidField:
@@ -136,7 +136,7 @@ async def _run(request: PageRequest, search: str) -> str | None:
 
 
 async def _run_beginning(request: PageRequest, beginning: str) -> str | None:
-    """Return the id of the only run that begins so, if no model is found by it."""
+    """Return the id of the only run with that prefix, if the search finds no model."""
     try:
         models = await request.registry.models(
             request.project, ListOptions(page_size=1, filter=search_box.models(beginning))
@@ -162,7 +162,7 @@ async def _listed(request: PageRequest, filter_text: str, sort: str, *, deleted:
 
 
 async def _present(request: PageRequest, models: list[Model]) -> list[Model]:
-    """The models as they are now, when the list began earlier; without those that are gone for good."""
+    """Return the models as they are now, without purged ones."""
     if not request.text("page"):
         return models
     present = []
@@ -190,13 +190,13 @@ async def _row(request: PageRequest, model: Model) -> Row:
 
 
 async def _held(request: PageRequest, model: Model, stage: Stage) -> ModelVersion | None:
-    """Return the version in that stage, which is read only if the model says that there is one."""
+    """Return the version in that stage, which is read only if the model's holders have one."""
     held = model.holders is None or getattr(model.holders, stage.value)
     return await holder(request, model, stage) if held else None
 
 
 async def holder(request: PageRequest, model: Model, stage: Stage) -> ModelVersion | None:
-    """The version in that stage, if there is one."""
+    """Return the version in that stage, None if there is none."""
     with suppress(StageEmpty):
         return await request.registry.version(
             request.project, model.name, in_stage(stage), deleted=model.delete_time is not None
@@ -205,7 +205,7 @@ async def holder(request: PageRequest, model: Model, stage: Stage) -> ModelVersi
 
 
 def metrics(versions: Iterable[ModelVersion]) -> list[str]:
-    """The keys under which these versions keep numbers, those of the most versions first."""
+    """Return the keys of numeric metadata of these versions, the most frequent first."""
     counted = Counter(
         key for version in versions for key, value in version.metadata.items() if numeric(value) is not None
     )
@@ -213,7 +213,7 @@ def metrics(versions: Iterable[ModelVersion]) -> list[str]:
 
 
 def main_metric(versions: Iterable[ModelVersion]) -> str:
-    """The key that says most of these versions; empty if they keep no numbers."""
+    """Return the key of the main metric of these versions, empty if they have none."""
     return next(iter(metrics(versions)), "")
 
 

@@ -1,4 +1,4 @@
-"""Which version was in production at a time."""
+"""The page that shows which version was in production at a time."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SHOWN = 50
 
 
 async def page(request: PageRequest) -> PageResult:
-    """Who was in production at the time that is asked for, by whom, and since when."""
+    """Show the version in production at the time in the query, since when, and who promoted it."""
     model = await request.registry.model(request.project, request.model, deleted=True)
     time = _time(request)
     revision = await request.registry.revision_at(request.project, time)
-    reign = await history.production(request.registry, request.project, model, revision + 1)
-    held = await history.held(request.registry, request.project, model, SHOWN)
+    change = await history.production_change(request.registry, request.project, model, revision + 1)
+    periods = await history.production_periods(request.registry, request.project, model, SHOWN)
     facts = {
-        "held": held,
+        "periods": periods,
         "title": f"{model.name} in production",
         "model": model,
         "time": time,
         "stood": revision,
-        "reign": reign,
+        "change": change,
     }
     return View(
         template="production_at.html",
@@ -34,10 +34,10 @@ async def page(request: PageRequest) -> PageResult:
         data=lambda: {
             "time": iso(time),
             "revision": str(revision),
-            "production": plain(request, reign.holder) if reign.holder else None,
+            "production": plain(request, change.holder) if change.holder else None,
             "held": [
                 {"number": each.version.number, "since": iso(each.since.time), "until": each.until and iso(each.until)}
-                for each in held
+                for each in periods
             ],
         },
         revision=revision,

@@ -1,4 +1,4 @@
-"""The projects: which there are, and how another is created."""
+"""The page of the projects, with the form that creates one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tallymark_server.web.addresses import Addresses
 from tallymark_server.web.errors import http_status
 from tallymark_server.web.request import Menu, PageRequest, PageResult, Redirect, View
 
-# More are a click away.
+# The page of the projects has the others.
 IN_MENU = 20
 ON_START_PAGE = 8
 
 
 class Row(NamedTuple):
-    """A project, how many changes its log has, and when the last one was made, None before the first."""
+    """A project, the number of changes in its log, and the time of the last one, None before the first."""
 
     project: Project
     changes: int
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 async def menu(request: PageRequest) -> Menu:
-    """Return the projects that can be chosen on every page, the viewer's own among them if it is there."""
+    """Return the projects for the header, with the current one if it exists."""
     found, token = await request.registry.projects(IN_MENU, "")
     names = [project.name for project in found]
     if token and request.project not in names:
@@ -54,7 +54,7 @@ async def page(request: PageRequest) -> PageResult:
 
 
 async def create(request: PageRequest) -> PageResult:
-    """Create the project that the form names, and lead to it; show the form again when it is refused."""
+    """Create the project and redirect to it, or show the form again if it is refused."""
     form = await sent(request.http)
     try:
         name = naming.project_name(form.text("name"), "name")

@@ -1,4 +1,4 @@
-"""A run: how it went, with which parameters and in which steps, and what it made and used."""
+"""The page of a run: its state, parameters and steps, and what it created and used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_ARTIFACTS = 100
 
 
 class Work(NamedTuple):
-    """What a run made, or what it used: versions, and artifacts that it linked to versions; `more` versions beside."""
+    """What a run created or used: versions and linked artifacts. `more` counts versions that are not shown."""
 
     versions: list[ModelVersion]
     artifacts: list[Artifact]

@@ -1,4 +1,4 @@
-"""The list of runs, the last started first."""
+"""The page of all runs, the latest first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tallymark_server.web import history
 from tallymark_server.web.pages import search_box
 from tallymark_server.web.request import PageRequest, PageResult, View
 
-# Filters that are often used.
+# Common filters.
 QUICK = (("running", "state = running"), ("failed", "state = failed"), ("lost", "state = lost"))
 
 
@@ -27,7 +27,7 @@ async def page(request: PageRequest) -> PageResult:
     except InvalidFilter as error:
         found, problem = Listing([], "", await history.head(request.registry, request.project)), error
     token = found.next_page_token
-    # Which rows a later page has was settled when paging began; each shows the run as it is now.
+    # The rows of later pages are as of the first page, but each row shows the current values.
     runs = await _present(request, found.items) if options.page_token else found.items
     facts = {
         "title": "Runs",

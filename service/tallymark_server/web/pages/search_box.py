@@ -1,4 +1,4 @@
-"""What is written into a search field, as a filter of the contract."""
+"""Convert the text of a search field to a filter of the contract."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from tallymark_server.domain.errors import RegistryError
 from tallymark_server.domain.naming import model_name
 from tallymark_server.domain.reference import Reference
 
-# What only a filter has; anything else is a word to look for.
+# What only a filter has; any other text is searched for.
 _FILTER = re.compile(r"[=<>:]|\b(AND|OR|NOT)\b")
 # `churn/41`, `churn@champion`, `churn==1.0.5`: as the README writes it for people.
 _SHORT = re.compile(r"([^/@=:]+)(?:/([^/@=:]+)|(@[^/@=:]+)|=(=[^/@=:]+))")
 
 
 def quoted(text: str) -> str:
-    """The text as a filter writes it."""
+    """Return the text quoted for a filter."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def models(search: str) -> str:
-    """The filter of models that the search means: a filter itself, or a part of a name, a tag or a creator."""
+    """Return the filter of models for the text: a filter itself, or a part of a name, a tag or a creator."""
     return search if not search or _FILTER.search(search) else _any_of(search, "name", "description", "creator")
 
 
 def versions(search: str) -> str:
-    """The filter of versions that the search means; a number is that number."""
+    """Return the filter of versions for the text. A number means that version."""
     number = search.lower().removeprefix("no.").removeprefix("#").strip()
     if number.isdecimal() and len(number) < 11:
         return f"number = {number}"
@@ -34,7 +34,7 @@ def versions(search: str) -> str:
 
 
 def runs(search: str) -> str:
-    """Return the filter of runs that the search means: a filter itself, or a part of what a run is known by."""
+    """Return the filter of runs for the text: a filter itself, or a part of what identifies a run."""
     if not search or _FILTER.search(search):
         return search
     return _parts(search, "run", "pipeline", "creator", "host", "user", "commit", "error")
@@ -50,7 +50,7 @@ def _parts(search: str, *fields: str) -> str:
 
 
 def short(text: str) -> tuple[str, Reference] | None:
-    """The model and version that a short reference means; None if the text is none."""
+    """Return the model and version of a short reference, None if the text is none."""
     found = _SHORT.fullmatch(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What a viewer can set: the colours, and by which name the log knows them."""
+"""The page of settings: the color theme, and the viewer's name in the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tallymark_server.web.request import (
 
 
 async def page(request: PageRequest) -> PageResult:
-    """The settings of this browser."""
+    """Show the settings of this browser."""
     names = (await projects.menu(request)).projects
     return View(
         template="settings.html",
@@ -30,7 +30,7 @@ async def page(request: PageRequest) -> PageResult:
 
 
 async def keep(request: PageRequest) -> PageResult:
-    """Keep the settings in this browser; InvalidField."""
+    """Save the settings in cookies. Raises InvalidField."""
     form = await sent(request.http)
     theme = chosen(form.text("theme"), {each: each for each in THEMES}, "theme")
     actor = naming.plain_label(form.text("actor") or ANONYMOUS, "actor")

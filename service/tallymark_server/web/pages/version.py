@@ -1,4 +1,4 @@
-"""A version: why it has its number, what is known of it, and what happened to it."""
+"""The page of a version: its number, its metadata, and its history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tallymark_server.web.request import PageRequest, PageResult, Redirect, View
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that the version keeps, and those of the versions with which it is compared, where they keep it too."""
+    """A metric of the version, and its values in the versions that it is compared with."""
 
     key: str
     value: float
@@ -28,7 +28,7 @@ class Metric:
 
 
 async def page(request: PageRequest) -> PageResult:
-    """The version, by number; another way to name it leads there."""
+    """Show the version by number. Other references redirect there."""
     reference = parse(named(request.http.path_params["reference"]), "version")
     version = await request.registry.version(request.project, request.model, reference, deleted=True)
     if reference.by is not By.NUMBER or request.http.path_params["reference"] != str(version.number):
@@ -63,7 +63,7 @@ async def page(request: PageRequest) -> PageResult:
 
 
 async def _line(request: PageRequest, model: Model, version: ModelVersion) -> dict[int, ModelVersion]:
-    """The version and those around it, by number."""
+    """Return the version and its neighbours, by number."""
     first, last = charts.around(version.number, model.last_number)
     options = ListOptions(page_size=last - first + 1, filter=f"number >= {first} AND number <= {last}", deleted=True)
     found = await request.registry.versions(request.project, model.name, options)

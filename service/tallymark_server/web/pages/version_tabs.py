@@ -1,4 +1,4 @@
-"""What each tab of a version shows, to people and as JSON."""
+"""The tabs of a version, as HTML and as JSON."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ MAX_RUNS = 20
 
 
 class Shown(NamedTuple):
-    """The facts of a tab's template, and what its JSON has beside the version."""
+    """The variables of a tab's template, and its part of the JSON."""
 
     facts: dict[str, Any]
     data: dict[str, Any]
 
 
 def plain(request: PageRequest, version: ModelVersion) -> dict[str, Any]:
-    """The version as JSON."""
+    """Return the version as JSON."""
     found: dict[str, Any] = MessageToDict(messages.version(request.project, version))
     return found
 
 
 async def shown(request: PageRequest, tab: str, version: ModelVersion, production: ModelVersion | None) -> Shown:
-    """What the tab shows."""
+    """Return what the tab shows."""
     return await _TABS[tab](request, version, production) if tab in _TABS else Shown({}, {})
 
 
@@ -58,7 +58,7 @@ async def _overview(request: PageRequest, version: ModelVersion, _: ModelVersion
 
 
 async def _metrics(request: PageRequest, version: ModelVersion, production: ModelVersion | None) -> Shown:
-    """The curves, of which the first thousand points are drawn, with production's behind them."""
+    """Return the curves of the metrics, up to their first thousand points, over those of production."""
     other = None if production is None or production.number == version.number else production
     keys = sorted(version.series)[:MAX_SERIES]
     curves, points = [], {}
@@ -104,7 +104,7 @@ async def _lineage(request: PageRequest, version: ModelVersion, _: ModelVersion 
 
 
 def _sources(found: Lineage) -> dict[NodeKey, list[str]]:
-    """What each thing came from directly, as it is called."""
+    """Return the names of the direct sources of each node."""
     names = {node.key: lineage_graph.called(node.resource) for node in found.nodes}
     came: dict[NodeKey, list[str]] = {key: [] for key in names}
     for edge in found.edges:
@@ -113,7 +113,7 @@ def _sources(found: Lineage) -> dict[NodeKey, list[str]]:
 
 
 async def _history(request: PageRequest, version: ModelVersion, _: ModelVersion | None) -> Shown:
-    """What happened to the version, the newest first."""
+    """Return the history of the version, newest first."""
     before = request.integer("before") or MAX_REVISION
     past = await history.of(request.registry, request.project, version.model_id, version.number, before, limit=EVENTS)
     events = [MessageToDict(messages.event(request.project, event)) for event in past.events]
