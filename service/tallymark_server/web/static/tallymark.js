@@ -62,7 +62,7 @@ function refresh(wait) {
 
 let last = -1000;
 
-// Rows do not move away under the mouse of who reads them: new ones wait to be asked for.
+// Rows do not move while the mouse is over them: new rows wait until the viewer requests them.
 const news = new Set();
 function held() {
   if (!("feed" in page().dataset)) return false;
@@ -93,7 +93,7 @@ async function ask() {
     await renew();
   } finally {
     asking = false;
-    // A page that is slow to make is asked for less often.
+    // A page that is slow to render is reloaded less often.
     pause = Math.max(pause, 4 * (performance.now() - last));
   }
   for (const row of document.querySelectorAll("#page tr[id], #page li[id]")) {
@@ -105,7 +105,7 @@ document.addEventListener("visibilitychange", follow);
 window.addEventListener("pageshow", follow);
 window.addEventListener("pagehide", () => stream?.close());
 
-// -- Filters are applied while they are written; the address says what is shown.
+// -- Filters are applied while they are typed; the address always shows the state of the page.
 
 let typing;
 function filter(event) {
@@ -122,7 +122,7 @@ function filter(event) {
 }
 for (const kind of ["input", "submit"]) document.addEventListener(kind, filter);
 
-// -- Forms that are pages of their own open in a dialog.
+// -- Forms, which are pages of their own, open in a dialog.
 
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
@@ -171,7 +171,7 @@ const keys = {
 let prefix = "";
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  // A box that is ticked takes no letters, and neither does what had the focus in a dialog that has just closed.
+  // Checkboxes take no letters, and neither does an element of a dialog that has just closed.
   const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
   if (typing?.checkVisibility() || document.querySelector("dialog[open]")) return;
   if (event.key === "Enter" && event.target.closest("a, button, summary, input")) return;
@@ -185,9 +185,9 @@ document.addEventListener("keydown", (event) => {
   else marked.click();
 });
 
-// -- Times go on.
+// -- Relative times are updated.
 
-function told(seconds) {
+function relative(seconds) {
   if (seconds < 2) return "now";
   for (const [limit, unit, size] of [[60, "s", 1], [3600, "min", 60], [86400, "h", 3600], [5184000, "d", 86400]]) {
     if (seconds < limit) return `${Math.floor(seconds / size)} ${unit} ago`;
@@ -195,7 +195,7 @@ function told(seconds) {
 }
 setInterval(() => {
   for (const time of document.querySelectorAll("time[datetime]")) {
-    const text = told((Date.now() - Date.parse(time.dateTime)) / 1000);
+    const text = relative((Date.now() - Date.parse(time.dateTime)) / 1000);
     if (text && text !== time.textContent) time.textContent = text;
   }
 }, 10000);
@@ -206,5 +206,5 @@ function enable() {
 document.addEventListener("htmx:after:swap", enable);
 enable();
 
-// Where a drawing is wider than the window, the version that it is about is what is seen of it first.
+// If a picture is wider than the window, scroll to its version.
 document.querySelector(".lineage .here")?.scrollIntoView({ block: "nearest", inline: "center" });
