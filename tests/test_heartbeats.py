@@ -74,11 +74,11 @@ async def test_the_end_of_a_lost_run_is_its_last_heartbeat(tmp_path: Path) -> No
     async with served(tmp_path) as service:
         await service.start("r1")
         service.now = 5 * SECOND
-        assert service.heartbeats.heard("default", "r1") == SECOND
+        assert service.heartbeats.beat("default", "r1") == SECOND
         service.now = 9 * SECOND
         lost = await service.lost("r1")
         assert lost.end_time == 5 * SECOND
-        assert service.heartbeats.heard("default", "r1") is None
+        assert service.heartbeats.beat("default", "r1") is None
 
 
 async def test_a_lost_run_does_not_end_before_what_was_recorded_in_it(tmp_path: Path) -> None:
@@ -113,14 +113,14 @@ async def test_thousands_of_open_runs_are_awaited_after_a_restart(
 ) -> None:
     """They are read in pages and lost a few at a time, so that the line goes on taking others in."""
     monkeypatch.setattr(heartbeats, "READ_BATCH", 7)
-    monkeypatch.setattr(heartbeats, "AT_A_TIME", 5)
+    monkeypatch.setattr(heartbeats, "MAX_CONCURRENT", 5)
     runs = [f"r{number:03}" for number in range(50)]
     async with served(tmp_path) as service:
         await asyncio.gather(*(service.start(run, 3600 * SECOND if run == "r049" else SECOND) for run in runs))
     async with served(tmp_path) as service:
         for run in runs[:-1]:
             await service.lost(run)
-        assert service.heartbeats.heard("default", "r049") == 3600 * SECOND
+        assert service.heartbeats.beat("default", "r049") == 3600 * SECOND
 
 
 async def test_a_service_that_stood_still_gives_everybody_that_time(
@@ -136,7 +136,7 @@ async def test_a_service_that_stood_still_gives_everybody_that_time(
         slept = 100.0
         # Both deadlines are over for long, and both begin anew.
         assert (await service.lost("silent")).state is RunState.LOST
-        assert service.heartbeats.heard("default", "alive") == 5 * SECOND
+        assert service.heartbeats.beat("default", "alive") == 5 * SECOND
 
 
 async def test_a_loss_that_could_not_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
