@@ -169,7 +169,7 @@ async def test_work_that_was_begun_is_done_though_the_caller_leaves(tmp_path: Pa
             await go_on.wait()
             await service.start("r1")
 
-        caller = asyncio.create_task(service.heartbeats.kept(starting()))
+        caller = asyncio.create_task(service.heartbeats.shielded(starting()))
         await begun.wait()
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
