@@ -26,20 +26,20 @@ Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def _no_contexts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders of this test alone for contexts and for services in the background."""
+    """Give each test its own folders for contexts and for services in the background."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture
 def run(registry: Server) -> Run:
-    """Runs a command in this process, to its end."""
+    """Run a command in this process."""
     return lambda *arguments, **options: CliRunner().invoke(main, arguments, catch_exceptions=False, **options)
 
 
 @pytest.fixture
-def say(run: Run) -> Callable[..., str]:
-    """Runs a command that succeeds, and gives what it prints."""
+def output_of(run: Run) -> Callable[..., str]:
+    """Run a command that succeeds, and return its output."""
 
     def said(*arguments: str) -> str:
         done = run(*arguments)
@@ -51,7 +51,7 @@ def say(run: Run) -> Callable[..., str]:
 
 @pytest.fixture
 def client(registry: Server) -> Iterator[Client]:
-    """What the command is compared with."""
+    """A client, with which commands are compared."""
     with Client() as made:
         yield made
 
@@ -70,7 +70,7 @@ def churn(client: Client) -> Client:
 
 
 class Process:
-    """A command in a process of its own, whose output is read as it comes."""
+    """A command in its own process, whose output is read as it arrives."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -78,12 +78,12 @@ class Process:
         )
 
     def lines(self, count: int) -> list[str]:
-        """The next lines of its output."""
+        """Return the next lines of its output."""
         assert self.process.stdout
         return [self.process.stdout.readline().rstrip("\n") for _ in range(count)]
 
     def end(self, signal: int) -> tuple[int, str, str]:
-        """End it by a signal: its exit code, the rest of its output, and its messages."""
+        """End it by a signal; return its exit code, the rest of its output, and its messages."""
         self.process.send_signal(signal)
         out, err = self.process.communicate()
         return self.process.returncode, out, err
@@ -91,7 +91,7 @@ class Process:
 
 @pytest.fixture
 def start(registry: Server) -> Iterator[Callable[..., Process]]:
-    """Starts a command in a process of its own."""
+    """Start a command in its own process."""
     started: list[Process] = []
 
     def begin(*arguments: str) -> Process:
@@ -106,7 +106,7 @@ def start(registry: Server) -> Iterator[Callable[..., Process]]:
 
 @contextmanager
 def pseudo_terminal() -> Iterator[tuple[int, int]]:
-    """Both ends of a terminal: the one of the person, and the one of the program."""
+    """Yield both ends of a terminal: the person's and the program's."""
     person, program = pty.openpty()
     termios.tcsetwinsize(program, (40, 200))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def rows(table: str) -> list[dict[str, str]]:
-    """A table, printed for a program, as its rows by title."""
+    """Parse a table, printed for a program, as rows by title."""
     titles, *lines = [line.split("\t") for line in table.splitlines()]
     return [dict(zip(titles, line, strict=True)) for line in lines]
 

@@ -17,22 +17,22 @@ from cli.tables import rows
 from tallymark import Client
 from tallymark.testing import Server
 
-Told = CompletedProcess[str]
+Completed = CompletedProcess[str]
 FREE = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, in which the commands are called."""
+    """An empty folder in which the commands run."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def tell(here: Path) -> Iterator[Callable[..., Told]]:
-    """Runs a command in a process of its own; what was started in the background is stopped in the end."""
+def tallymark(here: Path) -> Iterator[Callable[..., Completed]]:
+    """Run a command in its own process; services in the background are stopped at the end."""
 
-    def run(*arguments: str, **environment: str) -> Told:
+    def run(*arguments: str, **environment: str) -> Completed:
         env = {**os.environ, **environment}
         return subprocess.run([PROGRAM, *arguments], env=env, capture_output=True, text=True, check=False)
 
@@ -41,32 +41,32 @@ def tell(here: Path) -> Iterator[Callable[..., Told]]:
         run("stop", "--db", json.loads(note.read_text())["db"])
 
 
-def test_a_service_is_started_shown_and_stopped(tell: Callable[..., Told], here: Path) -> None:
-    """`up` returns when the service answers, `status` says where and how far its log is, `stop` ends it well."""
-    up = tell("up", *FREE)
+def test_up_status_and_stop_manage_a_service(tallymark: Callable[..., Completed], here: Path) -> None:
+    """`up` returns once the service answers, `status` prints its address and revision, `stop` ends it gracefully."""
+    up = tallymark("up", *FREE)
     (service,) = rows(up.stdout)
     told = f"to have programs and commands call it: export TALLYMARK_URL={service['ADDRESS']}\n"
     assert (up.returncode, up.stderr) == (0, told)
     found = {"TALLYMARK_URL": service["ADDRESS"]}
-    assert tell("up", **found).stderr == "it is running already\n"
-    assert tell("model", "list", **found).returncode == 0
+    assert tallymark("up", **found).stderr == "it is running already\n"
+    assert tallymark("model", "list", **found).returncode == 0
     assert (service["STATE"], service["DB"], service["REVISION"]) == ("running", str(here / "tallymark.db"), "0")
     assert service["DASHBOARD"].startswith("http://127.0.0.1:")
     with Client(service["ADDRESS"]) as client:
         client.create_model("churn")
-    (shown,) = rows(tell("status").stdout)
+    (shown,) = rows(tallymark("status").stdout)
     assert shown == {**service, "REVISION": "1"}
-    stopped = tell("stop")
+    stopped = tallymark("stop")
     assert (stopped.returncode, rows(stopped.stdout)[0]["STATE"]) == (0, "stopped")
     assert "stopped" in Path(service["LOG"]).read_text().splitlines()[-1]
-    status = tell("status")
+    status = tallymark("status")
     assert (status.returncode, status.stdout) == (4, "")
     assert "tallymark up" in status.stderr
-    assert tell("stop").returncode == 4
+    assert tallymark("stop").returncode == 4
 
 
-def test_a_second_up_finds_the_first(tell: Callable[..., Told], here: Path) -> None:
-    """However often and at once it is called, one service runs, and each call says where."""
+def test_a_second_up_prints_the_running_service(tallymark: Callable[..., Completed], here: Path) -> None:
+    """However often and concurrently `up` is called, one service runs, and each call prints its address."""
     both = [
         subprocess.Popen([PROGRAM, "up", *FREE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -74,59 +74,59 @@ def test_a_second_up_finds_the_first(tell: Callable[..., Told], here: Path) -> N
     told = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert len({rows(text)[0]["PID"] for text in told}) == 1
-    assert tell("up").stdout == told[0]
+    assert tallymark("up").stdout == told[0]
 
 
-def test_a_service_that_died_is_no_obstacle(tell: Callable[..., Told], here: Path) -> None:
-    """What a killed service leaves behind is neither shown as running nor stops the next one."""
-    (first,) = rows(tell("up", *FREE).stdout)
+def test_up_replaces_a_killed_service(tallymark: Callable[..., Completed], here: Path) -> None:
+    """The record of a killed service is neither shown as running nor prevents the next one from starting."""
+    (first,) = rows(tallymark("up", *FREE).stdout)
     os.kill(int(first["PID"]), signal.SIGKILL)
-    (second,) = rows(tell("up", *FREE).stdout)
+    (second,) = rows(tallymark("up", *FREE).stdout)
     assert second["PID"] != first["PID"]
     (note,) = (here / "state" / "tallymark" / "services").glob("*.json")
-    assert tell("stop").returncode == 0
+    assert tallymark("stop").returncode == 0
     # Another process has its number now: it is not taken for the service.
     note.write_text(
         json.dumps(
             {**dict.fromkeys(("address", "dashboard", "version", "log"), ""), "db": first["DB"], "pid": os.getpid()}
         )
     )
-    assert tell("stop").returncode == 4
+    assert tallymark("stop").returncode == 4
     assert not note.exists()
 
 
-def test_what_another_started_is_left_alone(tell: Callable[..., Told], here: Path) -> None:
-    """A service that `serve` runs is named with its process, and neither started again nor stopped."""
+def test_up_and_stop_refuse_a_service_of_serve(tallymark: Callable[..., Completed], here: Path) -> None:
+    """The error names the process of a service that `serve` runs, which is neither started again nor stopped."""
     with Server(here / "tallymark.db") as server:
         for command in (["up"], ["stop", "--db", "tallymark.db"], ["status", "--db", "tallymark.db"]):
-            done = tell(*command)
+            done = tallymark(*command)
             assert done.returncode != 0
             assert f"is served by the process {server.pid}" in done.stderr
         assert server.running
 
 
-def test_a_service_that_cannot_start_says_why(tell: Callable[..., Told], here: Path) -> None:
-    """The last word of the service is the error, in one line with its log."""
+def test_up_prints_why_a_service_did_not_start(tallymark: Callable[..., Completed], here: Path) -> None:
+    """The error is the last line of the service's log, in one line with the path of the log."""
     (here / "tallymark.db").write_text("this is no database, and never was one")
-    done = tell("up", *FREE)
+    done = tallymark("up", *FREE)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: the service did not start: ")
     assert done.stderr.count("\n") == 1
-    assert tell("status").returncode == 4
+    assert tallymark("status").returncode == 4
 
 
-def test_several_services_are_told_apart(tell: Callable[..., Told], here: Path) -> None:
-    """`status` shows all, and `stop` asks which of them."""
+def test_stop_needs_db_if_several_services_run(tallymark: Callable[..., Completed], here: Path) -> None:
+    """`status` shows all services, and `stop` is refused without --db."""
     for name in ("a.db", "b.db"):
-        assert tell("up", "--db", name, *FREE).returncode == 0
-    assert {Path(row["DB"]).name for row in rows(tell("status").stdout)} == {"a.db", "b.db"}
-    assert tell("stop").returncode == 2
-    assert tell("stop", "--db", "a.db").returncode == 0
-    assert [Path(row["DB"]).name for row in rows(tell("status").stdout)] == ["b.db"]
+        assert tallymark("up", "--db", name, *FREE).returncode == 0
+    assert {Path(row["DB"]).name for row in rows(tallymark("status").stdout)} == {"a.db", "b.db"}
+    assert tallymark("stop").returncode == 2
+    assert tallymark("stop", "--db", "a.db").returncode == 0
+    assert [Path(row["DB"]).name for row in rows(tallymark("status").stdout)] == ["b.db"]
 
 
-def test_the_end_of_a_terminal_stops_a_service_well(here: Path) -> None:
-    """SIGHUP, as a terminal sends when it is closed, ends `serve` as SIGTERM does: with a log that says so, and 0."""
+def test_sighup_stops_serve_gracefully(here: Path) -> None:
+    """SIGHUP, which a closing terminal sends, ends `serve` as SIGTERM does: with a log line and exit code 0."""
     server = Server(here / "tallymark.db")
     with server:
         os.kill(server.pid, signal.SIGHUP)

@@ -13,61 +13,61 @@ from cli.tables import column, rows
 from tallymark import Client, Uri
 from tallymark.settings import Settings
 
-Say = Callable[..., str]
+OutputOf = Callable[..., str]
 
 
-def test_models(say: Say, client: Client) -> None:
+def test_models_are_created_changed_and_renamed(output_of: OutputOf, client: Client) -> None:
     """Models are created, read, changed and renamed, with every text that people write."""
     texts = ("description", "license", "audience", "use-cases", "limitations", "trade-offs", "ethics")
     options = [word for text in texts for word in (f"--{text}", f"the {text}")]
-    say("model", "create", "churn", *options, "--tag", "b", "--tag", "a")
+    output_of("model", "create", "churn", *options, "--tag", "b", "--tag", "a")
     found = client.get_model("churn")
     assert [getattr(found, text.replace("-", "_")) for text in texts] == [f"the {text}" for text in texts]
     assert found.tags == ("a", "b")
-    say("model", "update", "churn", "--license", "", "--ethics", "none", "--if-etag", found.etag)
+    output_of("model", "update", "churn", "--license", "", "--ethics", "none", "--if-etag", found.etag)
     changed = client.get_model("churn")
     assert (changed.license, changed.ethics, changed.audience) == ("", "none", "the audience")
-    assert column(say("model", "rename", "churn", "leavers"), "MODEL") == ["leavers"]
-    assert column(say("model", "get", "leavers", "-o", "wide"), "LAST") == ["0"]
-    assert column(say("model", "list"), "MODEL") == ["leavers"]
+    assert column(output_of("model", "rename", "churn", "leavers"), "MODEL") == ["leavers"]
+    assert column(output_of("model", "get", "leavers", "-o", "wide"), "LAST") == ["0"]
+    assert column(output_of("model", "list"), "MODEL") == ["leavers"]
 
 
-def test_lists(say: Say, churn: Client) -> None:
-    """Lists are filtered by the service, cut, and hold what is deleted only if that is asked for."""
+def test_lists_are_filtered_limited_and_show_deleted_on_request(output_of: OutputOf, churn: Client) -> None:
+    """Lists are filtered by the service, limited, and have deleted items only with --show-deleted."""
     churn.create_model("fraud")
     churn.delete_version("churn/3")
-    assert column(say("model", "list", "--filter", "tags:growth"), "MODEL") == ["churn"]
-    assert column(say("model", "list", "--limit", "1"), "MODEL") == ["churn"]
-    assert column(say("version", "list", "churn"), "VERSION") == ["churn/2", "churn/1"]
-    assert column(say("version", "list", "churn", "--filter", "metadata.auc > 0.85"), "VERSION") == ["churn/2"]
-    deleted = rows(say("version", "list", "churn", "--show-deleted", "--limit", "1"))
+    assert column(output_of("model", "list", "--filter", "tags:growth"), "MODEL") == ["churn"]
+    assert column(output_of("model", "list", "--limit", "1"), "MODEL") == ["churn"]
+    assert column(output_of("version", "list", "churn"), "VERSION") == ["churn/2", "churn/1"]
+    assert column(output_of("version", "list", "churn", "--filter", "metadata.auc > 0.85"), "VERSION") == ["churn/2"]
+    deleted = rows(output_of("version", "list", "churn", "--show-deleted", "--limit", "1"))
     assert [(row["VERSION"], row["STAGE"]) for row in deleted] == [("churn/3", "deleted")]
-    assert column(say("version", "get", "churn/3", "--show-deleted"), "VERSION") == ["churn/3"]
+    assert column(output_of("version", "get", "churn/3", "--show-deleted"), "VERSION") == ["churn/3"]
     churn.delete_model("fraud")
-    assert column(say("model", "list", "--show-deleted"), "MODEL") == ["churn", "fraud"]
-    assert column(say("model", "get", "fraud", "--show-deleted"), "MODEL") == ["fraud"]
+    assert column(output_of("model", "list", "--show-deleted"), "MODEL") == ["churn", "fraud"]
+    assert column(output_of("model", "get", "fraud", "--show-deleted"), "MODEL") == ["fraud"]
 
 
-def test_a_model_is_listed_with_who_holds_its_places(say: Say, churn: Client) -> None:
-    """The newest version, production, staging and the aliases of a model, in its row and in JSON."""
+def test_a_model_row_shows_latest_stages_and_aliases(output_of: OutputOf, churn: Client) -> None:
+    """A model's row and its JSON have its newest version, production, staging and aliases."""
     churn.set_stage("churn/3", "staging")
     churn.set_alias("churn/1", "old")
     for command in (["model", "list"], ["model", "get", "churn"]):
-        (row,) = rows(say(*command))
+        (row,) = rows(output_of(*command))
         places = [row[title] for title in ("LATEST", "PRODUCTION", "STAGING", "ALIASES")]
         assert places == ["3", "2", "3", "champion=2,old=1"]
-    found = json.loads(say("model", "list", "-o", "json"))[0]
+    found = json.loads(output_of("model", "list", "-o", "json"))[0]
     assert (found["latestNumber"], found["productionNumber"], found["stagingNumber"]) == (3, 2, 3)
     assert found["aliases"] == {"champion": 2, "old": 1}
 
 
-def test_projects(say: Say, run: Any, client: Client) -> None:
+def test_a_project_is_created_and_listed(output_of: OutputOf, run: Any, client: Client) -> None:
     """A project is created while the service runs, is listed, and has models of its own."""
-    say("project", "create", "lab")
-    assert column(say("project", "list"), "PROJECT") == ["default", "lab"]
+    output_of("project", "create", "lab")
+    assert column(output_of("project", "list"), "PROJECT") == ["default", "lab"]
     assert run("--project", "lab", "model", "create", "churn").exit_code == 0
     assert list(client.list_models()) == []
-    assert json.loads(say("project", "list", "-o", "json"))[1]["name"] == "projects/lab"
+    assert json.loads(output_of("project", "list", "-o", "json"))[1]["name"] == "projects/lab"
     again = run("project", "create", "lab")
     assert (again.exit_code, "lab" in again.stderr) == (5, True)
 
@@ -84,34 +84,34 @@ def test_projects(say: Say, run: Any, client: Client) -> None:
         ("projects/default/models/churn/versions/=rc", 3),
     ],
 )
-def test_versions_are_named_as_in_python(say: Say, churn: Client, reference: str, number: int) -> None:
-    """A reference means what it means to the client."""
-    assert say("version", "get", reference, "-o", "name") == f"churn/{number}\n"
+def test_versions_are_named_as_in_python(output_of: OutputOf, churn: Client, reference: str, number: int) -> None:
+    """A reference means the same as in Python."""
+    assert output_of("version", "get", reference, "-o", "name") == f"churn/{number}\n"
 
 
-def test_versions(say: Say, churn: Client) -> None:
-    """Versions are created with all they can have, changed, deleted and brought back."""
+def test_versions_are_created_changed_deleted_and_restored(output_of: OutputOf, churn: Client) -> None:
+    """Versions are created with all their fields, changed, deleted and restored."""
     options = ["--name", "2.0", "--description", "new", "--tag", "t", "--metadata", "auc=0.91", "--metadata", "x=y"]
-    assert say("version", "create", "churn", *options, "-o", "name") == "churn/4\n"
+    assert output_of("version", "create", "churn", *options, "-o", "name") == "churn/4\n"
     made = churn.get_version("churn/4")
     assert (made.name, made.description, made.tags) == ("2.0", "new", ("t",))
     assert made.metadata == {"auc": 0.91, "x": "y"}
-    say("version", "update", "churn==2.0", "--name", "2.1", "--description", "", "--if-etag", made.etag)
+    output_of("version", "update", "churn==2.0", "--name", "2.1", "--description", "", "--if-etag", made.etag)
     changed = churn.get_version("churn/4")
     assert (changed.name, changed.description, changed.tags) == ("2.1", "", ("t",))
-    say("version", "delete", "churn==2.1", "--reason", "a mistake", "--yes")
+    output_of("version", "delete", "churn==2.1", "--reason", "a mistake", "--yes")
     assert churn.get_version("churn").number == 3
-    say("version", "undelete", "churn==2.1", "--reason", "none after all")
+    output_of("version", "undelete", "churn==2.1", "--reason", "none after all")
     assert churn.get_version("churn").number == 4
     assert [event.reason for event in churn.list_events()][-2:] == ["a mistake", "none after all"]
 
 
-def test_a_model_is_deleted_brought_back_and_purged(say: Say, churn: Client) -> None:
-    """With --yes nobody is asked; with --force a version in production does not stand in the way."""
-    say("model", "delete", "churn", "--force", "--yes", "--reason", "old")
-    say("model", "undelete", "churn")
-    say("model", "delete", "churn", "--force", "--yes")
-    say("model", "purge", "churn", "--yes", "--reason", "for good")
+def test_a_model_is_deleted_restored_and_purged(output_of: OutputOf, churn: Client) -> None:
+    """With --yes there is no question; with --force a version in production does not prevent the deletion."""
+    output_of("model", "delete", "churn", "--force", "--yes", "--reason", "old")
+    output_of("model", "undelete", "churn")
+    output_of("model", "delete", "churn", "--force", "--yes")
+    output_of("model", "purge", "churn", "--yes", "--reason", "for good")
     assert list(churn.list_models(show_deleted=True)) == []
     kinds = [(event.kind, event.reason) for event in churn.list_events() if event.kind.startswith("model_")]
     assert kinds[1:] == [
@@ -122,8 +122,8 @@ def test_a_model_is_deleted_brought_back_and_purged(say: Say, churn: Client) -> 
     ]
 
 
-def test_a_dry_run_tells_and_changes_nothing(say: Say, run: Any, churn: Client) -> None:
-    """The answer is what would be, on standard error it says so, and the log does not grow."""
+def test_a_dry_run_prints_the_result_and_changes_nothing(output_of: OutputOf, run: Any, churn: Client) -> None:
+    """The output is the result of the change, standard error has a notice, and the log does not grow."""
     before = churn.newest_revision()
     for command, cell in {
         ("model", "create", "fraud"): "fraud",
@@ -139,18 +139,18 @@ def test_a_dry_run_tells_and_changes_nothing(say: Say, run: Any, churn: Client) 
     assert churn.newest_revision() == before
 
 
-def test_promotion(say: Say, churn: Client) -> None:
-    """A version is moved to a stage, from the reference's meaning now, with a reason and past the holder by force."""
+def test_promote_moves_a_version_to_a_stage(output_of: OutputOf, churn: Client) -> None:
+    """The version that the reference means is moved with a reason, and with --force it replaces the holder."""
     etag = churn.get_version("churn/3").etag
-    say("version", "promote", "churn==rc", "--stage", "staging", "--reason", "try it", "--if-etag", etag, "--yes")
+    output_of("version", "promote", "churn==rc", "--stage", "staging", "--reason", "try it", "--if-etag", etag, "--yes")
     assert churn.get_version("churn@staging").number == 3
-    say("version", "promote", "churn@staging", "--force", "--yes")
+    output_of("version", "promote", "churn@staging", "--force", "--yes")
     assert [churn.get_version(f"churn/{number}").stage for number in (2, 3)] == ["archived", "production"]
     assert [event.reason for event in churn.list_events() if event.kind == "stage_changed"][-3] == "try it"
 
 
-def test_a_version_of_a_failed_run_is_promoted_only_on_purpose(run: Any, churn: Client) -> None:
-    """The refusal says which option it takes, the option needs a reason, and the log keeps it."""
+def test_promote_needs_force_failed_for_a_failed_run(run: Any, churn: Client) -> None:
+    """The error names the option, the option needs a reason, and the log has the reason."""
     churn.start_run("r1")
     churn.ensure_version("churn", run="r1")
     for state in ("running", "failed"):
@@ -166,20 +166,20 @@ def test_a_version_of_a_failed_run_is_promoted_only_on_purpose(run: Any, churn: 
     assert (churn.get_version("churn@staging").number, [*churn.list_events()][-1].reason) == (4, given[2])
 
 
-def test_a_version_shows_how_its_run_ended(say: Say, run: Any, churn: Client) -> None:
-    """In lists, in filters, and in the history of the version."""
+def test_a_version_shows_how_its_run_ended(output_of: OutputOf, run: Any, churn: Client) -> None:
+    """The state of its run is in lists, in filters, and in the history of the version."""
     churn.start_run("r1")
     churn.ensure_version("churn", run="r1")
-    assert column(say("version", "list", "churn"), "RUN_STATE") == ["running", "-", "-", "-"]
+    assert column(output_of("version", "list", "churn"), "RUN_STATE") == ["running", "-", "-", "-"]
     churn.finish_run("r1", "failed", error="out of memory")
-    assert column(say("version", "list", "churn", "--filter", "run_state = failed"), "VERSION") == ["churn/4"]
-    assert column(say("version", "list", "churn", "--filter", 'run_state = ""'), "VERSION")[0] == "churn/3"
+    assert column(output_of("version", "list", "churn", "--filter", "run_state = failed"), "VERSION") == ["churn/4"]
+    assert column(output_of("version", "list", "churn", "--filter", 'run_state = ""'), "VERSION")[0] == "churn/3"
     assert run("version", "list", "churn", "--filter", "run_state = broken").exit_code == 2
-    assert rows(say("version", "history", "churn/4"))[0]["CHANGE"] == "run failed"
+    assert rows(output_of("version", "history", "churn/4"))[0]["CHANGE"] == "run failed"
 
 
-def test_rollback_brings_back_what_was_in_production(run: Any, churn: Client) -> None:
-    """The holder before the present one comes back, under whatever name the model had, and again takes it back."""
+def test_rollback_restores_the_previous_production_version(run: Any, churn: Client) -> None:
+    """The previous holder is restored, even if the model was renamed, and a second rollback undoes the first."""
     churn.set_stage("churn/3", "production", force=True)
     churn.rename_model("churn", "leavers")
     done = run("version", "rollback", "leavers", "--yes", "-o", "name")
@@ -188,8 +188,8 @@ def test_rollback_brings_back_what_was_in_production(run: Any, churn: Client) ->
     assert run("version", "rollback", "leavers", "--yes", "-o", "name").stdout == "leavers/3\n"
 
 
-def test_rollback_with_nothing_to_go_back_to(run: Any, client: Client) -> None:
-    """Without an earlier version in production, or any, nothing is changed and it says what to do."""
+def test_rollback_without_an_earlier_version_is_refused(run: Any, client: Client) -> None:
+    """If no earlier version was in production, nothing is changed and the error says what to do."""
     client.create_model("churn")
     client.create_version("churn")
     assert run("version", "rollback", "churn", "--yes").exit_code == 4
@@ -200,38 +200,38 @@ def test_rollback_with_nothing_to_go_back_to(run: Any, client: Client) -> None:
 
 
 def test_rollback_without_a_version_in_production(run: Any, churn: Client) -> None:
-    """Where production is empty, the version that was there last comes back."""
+    """If production is empty, the version that was in production last is restored."""
     churn.set_stage("churn@production", "none")
     done = run("version", "rollback", "churn", "--yes", "-o", "name")
     assert (done.stdout, done.stderr) == ("churn/2\n", "production: from none to churn/2\n")
 
 
-def test_aliases(say: Say, churn: Client) -> None:
-    """Aliases are set and taken away, only from where they are expected, and listed by name."""
-    say("alias", "set", "churn==1.0.5", "best", "--if-number", "0", "--reason", "why not")
-    assert [tuple(row.values()) for row in rows(say("alias", "list", "churn"))] == [
+def test_aliases_are_set_unset_and_listed(output_of: OutputOf, churn: Client) -> None:
+    """Aliases are set and unset only if they point at the expected version, and listed by name."""
+    output_of("alias", "set", "churn==1.0.5", "best", "--if-number", "0", "--reason", "why not")
+    assert [tuple(row.values()) for row in rows(output_of("alias", "list", "churn"))] == [
         ("best", "churn/1", "archived"),
         ("champion", "churn/2", "production"),
     ]
-    say("alias", "set", "churn", "champion")
+    output_of("alias", "set", "churn", "champion")
     assert churn.get_version("churn@champion").number == 3
-    assert say("alias", "unset", "churn", "best", "--if-number", "1", "-o", "name") == "churn/1\n"
-    assert column(say("alias", "list", "churn"), "ALIAS") == ["champion"]
+    assert output_of("alias", "unset", "churn", "best", "--if-number", "1", "-o", "name") == "churn/1\n"
+    assert column(output_of("alias", "list", "churn"), "ALIAS") == ["champion"]
 
 
-def test_tags(say: Say, churn: Client) -> None:
-    """The model's name alone means the model, every other reference a version; other tags stay."""
-    say("tag", "set", "churn", "b", "a", "growth")
-    say("tag", "set", "churn/latest", "x", "y")
-    say("tag", "set", "churn@champion", "z")
-    say("tag", "unset", "churn", "a", "never-there")
-    say("tag", "unset", "churn==rc", "y")
+def test_tags_are_set_and_unset(output_of: OutputOf, churn: Client) -> None:
+    """The name of a model means the model, every other reference a version; other tags are kept."""
+    output_of("tag", "set", "churn", "b", "a", "growth")
+    output_of("tag", "set", "churn/latest", "x", "y")
+    output_of("tag", "set", "churn@champion", "z")
+    output_of("tag", "unset", "churn", "a", "never-there")
+    output_of("tag", "unset", "churn==rc", "y")
     assert churn.get_model("churn").tags == ("b", "growth")
     assert [churn.get_version(f"churn/{number}").tags for number in (1, 2, 3)] == [(), ("z",), ("x",)]
 
 
-def test_metadata_is_typed(say: Say, churn: Client) -> None:
-    """A value is what it looks like, or what the option says that it is."""
+def test_metadata_is_typed(output_of: OutputOf, churn: Client) -> None:
+    """A value has the type that it looks like, or that of the option."""
     plain = {"i=3": 3, "f=-0.5e3": -500, "t=true": True, "w=True": "True", "v=1.0.5": "1.0.5", "n=NaN": "NaN"}
     plain |= {
         "e=": "",
@@ -249,74 +249,77 @@ def test_metadata_is_typed(say: Say, churn: Client) -> None:
         "--time": ("trained=2026-01-31T12:00:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),
     }
     options = [word for name, (pair, _) in special.items() for word in (name, pair)]
-    say("metadata", "set", "churn/3", *plain, *options)
+    output_of("metadata", "set", "churn/3", *plain, *options)
     expected = {pair.partition("=")[0]: value for pair, value in (*plain.items(), *special.values())}
     found = churn.get_version("churn/3").metadata
     assert found == expected
     assert {key: type(value) for key, value in found.items()} | {"i": int, "f": int} == {
         key: type(value) for key, value in expected.items()
     }
-    say("metadata", "unset", "churn/3", *(expected.keys() - {"i"}), "never-there")
+    output_of("metadata", "unset", "churn/3", *(expected.keys() - {"i"}), "never-there")
     assert churn.get_version("churn/3").metadata == {"i": 3}
 
 
-def test_runs(say: Say, client: Client) -> None:
-    """Runs are listed, the last started first, and read."""
+def test_runs_are_listed_and_read(output_of: OutputOf, client: Client) -> None:
+    """Runs are listed, the last started first, and printed by id."""
     client.start_run("r1", pipeline="training", host="here")
     client.finish_run("r1", "failed", error="lost")
     client.start_run("r2")
-    assert column(say("run", "list"), "RUN") == ["r2", "r1"]
-    assert column(say("run", "list", "--limit", "1"), "STATE") == ["running"]
-    (found,) = rows(say("run", "get", "r1", "-o", "wide"))
+    assert column(output_of("run", "list"), "RUN") == ["r2", "r1"]
+    assert column(output_of("run", "list", "--limit", "1"), "STATE") == ["running"]
+    (found,) = rows(output_of("run", "get", "r1", "-o", "wide"))
     assert [found[title] for title in ("PIPELINE", "STATE", "HOST", "ERROR")] == ["training", "failed", "here", "lost"]
 
 
-def test_events(say: Say, churn: Client) -> None:
-    """The log is told in order, from the first event or after a revision, and up to a number."""
-    told = rows(say("events"))
+def test_events_prints_the_log_in_order(output_of: OutputOf, churn: Client) -> None:
+    """The log is printed in order, from the first event or after a revision, up to the limit."""
+    told = rows(output_of("events"))
     assert [int(row["REVISION"]) for row in told] == list(range(1, churn.newest_revision() + 1))
-    assert column(say("events", "--since", "4", "--limit", "3"), "REVISION") == ["5", "6", "7"]
+    assert column(output_of("events", "--since", "4", "--limit", "3"), "REVISION") == ["5", "6", "7"]
     changes = [(row["KIND"], row["ABOUT"], row["CHANGE"], row["REASON"]) for row in told]
     assert ("stage_changed", "churn/2", "none -> production", "better") in changes
     assert ("stage_changed", "churn/1", "production -> archived", "better") in changes
     assert ("alias_set", "churn/2", "champion: new -> 2", "-") in changes
 
 
-def test_history(say: Say, churn: Client) -> None:
-    """The history of a model or a version is all that happened to it, under every name it had, and nothing else."""
+def test_history_has_all_events_of_a_resource(output_of: OutputOf, churn: Client) -> None:
+    """The history of a model or a version has all of its events, under every name it had, and no others."""
     churn.create_model("fraud")
     churn.create_version("fraud")
     churn.rename_model("churn", "leavers")
     churn.create_model("churn")
     churn.set_alias("leavers/3", "next")
-    kinds = column(say("model", "history", "leavers"), "KIND")
+    kinds = column(output_of("model", "history", "leavers"), "KIND")
     assert kinds[-1] == "model_created"
     assert kinds[:2] == ["alias_set", "model_renamed"]
-    assert set(column(say("model", "history", "leavers"), "ABOUT")) & {"fraud", "fraud/1"} == set()
-    assert column(say("model", "history", "churn"), "KIND") == ["model_created"]
-    assert column(say("version", "history", "leavers/3"), "KIND") == ["alias_set", "version_created"]
-    assert column(say("version", "history", "leavers==1.0.5", "--limit", "2"), "CHANGE") == [
+    assert set(column(output_of("model", "history", "leavers"), "ABOUT")) & {"fraud", "fraud/1"} == set()
+    assert column(output_of("model", "history", "churn"), "KIND") == ["model_created"]
+    assert column(output_of("version", "history", "leavers/3"), "KIND") == ["alias_set", "version_created"]
+    assert column(output_of("version", "history", "leavers==1.0.5", "--limit", "2"), "CHANGE") == [
         "production -> archived",
         "none -> production",
     ]
 
 
-def test_comparison(say: Say, churn: Client) -> None:
-    """Two versions are told apart field by field, metadata included; what is the same only if asked for."""
+def test_compare_shows_differing_fields(output_of: OutputOf, churn: Client) -> None:
+    """Two versions are compared field by field, metadata included; equal fields are shown only with --all."""
     found = {
-        row["FIELD"]: (row["FIRST"], row["SECOND"]) for row in rows(say("version", "compare", "churn/1", "churn/2"))
+        row["FIELD"]: (row["FIRST"], row["SECOND"])
+        for row in rows(output_of("version", "compare", "churn/1", "churn/2"))
     }
     assert found["version"] == ("churn/1", "churn/2")
     assert found["stage"] == ("archived", "production")
     assert found["metadata.auc"] == ("0.8", "0.9")
     assert found["metadata.note"] == ("-", "better")
     assert "description" not in found
-    everything = column(say("version", "compare", "churn/1", "churn/2", "--all"), "FIELD")
+    everything = column(output_of("version", "compare", "churn/1", "churn/2", "--all"), "FIELD")
     assert {"description", "tags", "creator"} <= set(everything)
 
 
-def test_doctor(run: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each setting is told with where it came from, and whether the service answers; if not, that is the exit code."""
+def test_doctor_shows_settings_and_whether_the_service_answers(
+    run: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each setting is printed with its origin; a service that does not answer decides the exit code."""
     client.create_model("churn")
     monkeypatch.setenv("TALLYMARK_ACTOR", "ana")
     done = run("--timeout", "5", "doctor", "-o", "json")
@@ -333,9 +336,9 @@ def test_doctor(run: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> No
     assert rows(lost.stdout)[-1]["VALUE"] == "does not answer"
 
 
-def test_another_project(run: Any, say: Say, client: Client) -> None:
-    """--project says whose models are meant."""
-    say("model", "create", "churn")
+def test_project_option_chooses_the_project(run: Any, output_of: OutputOf, client: Client) -> None:
+    """--project chooses the project whose models are listed."""
+    output_of("model", "create", "churn")
     done = run("--project", "elsewhere", "model", "list")
     assert (done.exit_code, done.stdout) == (4, "")
     assert "elsewhere" in done.stderr

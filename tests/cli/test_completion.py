@@ -27,7 +27,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture
 def complete() -> Completes:
-    """Presses tab in bash after these words."""
+    """Press tab in bash after these words."""
 
     def press(*words: str) -> list[str]:
         path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
@@ -47,8 +47,8 @@ def test_bash_completes_commands_and_options(complete: Completes) -> None:
     assert complete("version", "promote", "churn", "--stage", "") == ["none", "staging", "production", "archived"]
 
 
-def test_bash_completes_what_the_service_knows(complete: Completes, churn: Client) -> None:
-    """Models, the newest versions of a model and runs are completed from the service that is meant."""
+def test_bash_completes_names_from_the_service(complete: Completes, churn: Client) -> None:
+    """Models, the newest versions of a model and runs are completed from the chosen service."""
     churn.create_model("chat")
     churn.create_model("fraud")
     churn.start_run("nightly-7")
@@ -60,21 +60,21 @@ def test_bash_completes_what_the_service_knows(complete: Completes, churn: Clien
 
 
 def test_without_a_service_names_are_not_completed(complete: Completes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that does not answer, or a wrong setting, completes nothing and says nothing."""
+    """With a service that does not answer, or a wrong setting, nothing is completed and no error is shown."""
     monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
     assert complete("model", "get", "") == []
     assert complete("--url", "nowhere", "model", "get", "") == []
 
 
-def test_bash_completes_what_stands_after_an_at(complete: Completes, churn: Client) -> None:
-    """Stages and aliases complete as bash reads them: it takes `churn@` for a word of its own."""
+def test_bash_completes_stages_and_aliases(complete: Completes, churn: Client) -> None:
+    """Stages and aliases are completed although bash takes `churn@` for a word of its own."""
     churn.set_stage("churn/3", "staging")
     assert complete("version", "get", "churn@") == ["production", "staging", "champion"]
     assert complete("version", "get", "churn@pro") == ["production"]
     assert complete("describe", "churn@ch") == ["champion"]
 
 
-def test_bash_completes_what_a_version_has(complete: Completes, churn: Client) -> None:
+def test_bash_completes_keys_artifacts_and_runs(complete: Completes, churn: Client) -> None:
     """Keys of metadata, artifacts, runs and commands after `help` are completed."""
     churn.link_artifact("churn/1", "weights", "s3://weights")
     churn.start_run("nightly-7")
@@ -85,9 +85,11 @@ def test_bash_completes_what_a_version_has(complete: Completes, churn: Client) -
     assert complete("help", "model", "hi") == ["history"]
 
 
-def test_bash_completes_contexts_and_projects(complete: Completes, client: Client, say: Callable[..., str]) -> None:
+def test_bash_completes_contexts_and_projects(
+    complete: Completes, client: Client, output_of: Callable[..., str]
+) -> None:
     """Contexts are completed from the file, projects from the service."""
-    say("context", "add", "work", "--url", "127.0.0.1:1")
+    output_of("context", "add", "work", "--url", "127.0.0.1:1")
     assert complete("context", "use", "") == ["work"]
     assert complete("--context", "wo") == ["work"]
     assert complete("--project", "de") == ["default"]
@@ -96,10 +98,10 @@ def test_bash_completes_contexts_and_projects(complete: Completes, client: Clien
 HOSTILE = ["$(touch PWNED)", "`touch PWNED`", "a;touch PWNED", "a b", "*", "~root", "a&b", "x'y", 'x"y', "a|b"]
 
 
-def test_names_that_a_shell_would_run_are_not_offered(
+def test_names_that_a_shell_could_run_are_not_completed(
     complete: Completes, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever names a model or a key has no say over the shell of whoever presses tab: every word offered is plain."""
+    """Names that a shell would not read as one plain word are never offered for completion."""
     monkeypatch.chdir(tmp_path)
     for name in (*HOSTILE, "plain", "v1.0_x"):
         client.create_model(name)
@@ -118,7 +120,7 @@ def test_names_that_a_shell_would_run_are_not_offered(
 
 
 def test_zsh_completes_without_compinit(tmp_path: Path) -> None:
-    """A ~/.zshrc that does not call compinit needs no other line than ours."""
+    """The script works in a ~/.zshrc that does not call compinit."""
     script = subprocess.run([PROGRAM, "completion", "zsh"], capture_output=True, text=True, check=True).stdout
     assert script.startswith("(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n")
     if shutil.which("zsh"):
@@ -128,7 +130,7 @@ def test_zsh_completes_without_compinit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_can_read_its_script(shell: str) -> None:
-    """The script has no error of syntax, and asks `tallymark` in the way of its shell."""
+    """The script has no syntax error, and calls `tallymark` as its shell's completion needs."""
     script = subprocess.run([PROGRAM, "completion", shell], capture_output=True, text=True, check=True).stdout
     assert f"_TALLYMARK_COMPLETE={shell}_complete" in script
     if shutil.which(shell):

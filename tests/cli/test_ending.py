@@ -8,7 +8,7 @@ from tallymark import Client
 
 
 def test_a_run_is_finished_and_aborted(run: Any, churn: Client) -> None:
-    """A run that goes on is recorded as succeeded, or as failed with who aborted it and why."""
+    """A running run is recorded as succeeded, or as failed with the actor and the reason."""
     churn.start_run("nightly-7")
     churn.start_run("nightly-8")
     done = run("run", "finish", "nightly-7", "--yes", env={"TALLYMARK_ACTOR": "ana"})
@@ -18,8 +18,8 @@ def test_a_run_is_finished_and_aborted(run: Any, churn: Client) -> None:
     assert (done.exit_code, aborted.state, aborted.error) == (0, "failed", "aborted by ana: machine gone")
 
 
-def test_what_is_finished_stays_as_it_ended(run: Any, churn: Client) -> None:
-    """A run that has ended is refused with how it ended, whatever is asked for, and before anybody is asked."""
+def test_finish_and_abort_refuse_a_finished_run(run: Any, churn: Client) -> None:
+    """The error for a finished run says how it ended, and comes before the confirmation."""
     churn.start_run("r1")
     churn.finish_run("r1", "failed", error="out of memory")
     before = churn.newest_revision()
@@ -31,8 +31,8 @@ def test_what_is_finished_stays_as_it_ended(run: Any, churn: Client) -> None:
     assert churn.newest_revision() == before
 
 
-def test_the_end_of_a_run_is_asked_for(run: Any, on_terminal: Any, churn: Client) -> None:
-    """A person is asked first, and a program must say --yes."""
+def test_finish_and_abort_ask_for_confirmation(run: Any, on_terminal: Any, churn: Client) -> None:
+    """On a terminal there is a question; without one, --yes is required."""
     churn.start_run("r1")
     assert run("run", "abort", "r1").exit_code == 2
     code, shown = on_terminal("run", "abort", "r1", typed="n\n")

@@ -21,7 +21,7 @@ from tallymark.v1.event_log_pb2_grpc import EventLogStub
 from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
 from tallymark.v1.run_registry_pb2_grpc import RunRegistryStub
 
-Say = Callable[..., str]
+OutputOf = Callable[..., str]
 COLOUR = re.compile(r"\x1b\[(\d+)m")
 
 
@@ -64,8 +64,8 @@ def everything(churn: Client) -> Client:
     return churn
 
 
-def test_json_is_that_of_the_contract(say: Say, everything: Client, registry: Server) -> None:
-    """Models, versions, runs and events are printed as protobuf prints the messages in which they travel."""
+def test_json_is_protobufs_json_of_the_contract(output_of: OutputOf, everything: Client, registry: Server) -> None:
+    """Models, versions, runs and events are printed as protobuf's JSON mapping of their messages."""
     with grpc.insecure_channel(registry.address) as channel:
         models, runs, log = ModelRegistryStub(channel), RunRegistryStub(channel), EventLogStub(channel)
         name = "projects/default/models/leavers"
@@ -75,74 +75,80 @@ def test_json_is_that_of_the_contract(say: Say, everything: Client, registry: Se
         run = runs.GetRun(run_registry_pb2.GetRunRequest(name="projects/default/runs/r1"))
         asked_events = event_log_pb2.ListEventsRequest(parent="projects/default", page_size=1000)
         events = log.ListEvents(asked_events).events
-    assert json.loads(say("model", "get", "leavers", "-o", "json")) == mapped(model)
-    assert json.loads(say("run", "get", "r1", "-o", "json")) == mapped(run)
-    listed = say("version", "list", "leavers", "--show-deleted", "-o", "json")
+    assert json.loads(output_of("model", "get", "leavers", "-o", "json")) == mapped(model)
+    assert json.loads(output_of("run", "get", "r1", "-o", "json")) == mapped(run)
+    listed = output_of("version", "list", "leavers", "--show-deleted", "-o", "json")
     assert json.loads(listed) == [mapped(version) for version in versions]
-    assert json.loads(say("events", "-o", "json")) == [mapped(event) for event in events]
+    assert json.loads(output_of("events", "-o", "json")) == [mapped(event) for event in events]
     with grpc.insecure_channel(registry.address) as channel:
         models, runs = ModelRegistryStub(channel), RunRegistryStub(channel)
         version = f"{name}/versions/1"
         steps = runs.ListSteps(run_registry_pb2.ListStepsRequest(parent="projects/default/runs/r1")).steps
         artifacts = models.ListArtifacts(artifact_pb2.ListArtifactsRequest(parent=version)).artifacts
         points = models.ListMetricPoints(metric_pb2.ListMetricPointsRequest(parent=version)).points
-    assert json.loads(say("run", "steps", "r1", "-o", "json")) == [mapped(step) for step in steps]
-    assert json.loads(say("artifact", "list", "leavers/1", "-o", "json")) == [mapped(each) for each in artifacts]
-    assert json.loads(say("metadata", "points", "leavers/1", "-o", "json")) == [mapped(point) for point in points]
+    assert json.loads(output_of("run", "steps", "r1", "-o", "json")) == [mapped(step) for step in steps]
+    assert json.loads(output_of("artifact", "list", "leavers/1", "-o", "json")) == [mapped(each) for each in artifacts]
+    assert json.loads(output_of("metadata", "points", "leavers/1", "-o", "json")) == [mapped(point) for point in points]
 
 
-def test_jsonl_and_yaml_say_what_json_says(say: Say, everything: Client) -> None:
-    """One object a line, or YAML that reads back as the same values, in the same order."""
+def test_jsonl_and_yaml_have_the_values_of_json(output_of: OutputOf, everything: Client) -> None:
+    """JSON Lines have one object a line, and YAML reads back as the same values in the same order."""
     for command in (["events"], ["version", "list", "leavers"], ["alias", "list", "leavers"], ["run", "list"]):
-        expected = json.loads(say(*command, "-o", "json"))
-        assert [json.loads(line) for line in say(*command, "-o", "jsonl").splitlines()] == expected
-        assert yaml.safe_load(say(*command, "-o", "yaml")) == expected
+        expected = json.loads(output_of(*command, "-o", "json"))
+        assert [json.loads(line) for line in output_of(*command, "-o", "jsonl").splitlines()] == expected
+        assert yaml.safe_load(output_of(*command, "-o", "yaml")) == expected
     one = ["model", "get", "leavers"]
-    assert yaml.safe_load(say(*one, "-o", "yaml")) == json.loads(say(*one, "-o", "json"))
-    assert say(*one, "-o", "yaml").startswith("name: projects/default/models/leavers\ndescription: who leaves\n")
+    assert yaml.safe_load(output_of(*one, "-o", "yaml")) == json.loads(output_of(*one, "-o", "json"))
+    assert output_of(*one, "-o", "yaml").startswith("name: projects/default/models/leavers\ndescription: who leaves\n")
 
 
-def test_yaml_keeps_text_text(say: Say, client: Client) -> None:
-    """What looks like a number, a truth or nothing to a reader of YAML 1.1 or 1.2 is in quotes when it is text."""
+def test_yaml_quotes_text_that_looks_like_another_type(output_of: OutputOf, client: Client) -> None:
+    """Text that YAML 1.1 or 1.2 reads as a number, a boolean or null is quoted."""
     client.create_model("churn")
     texts = ["12e5", "1.0", "0x1f", "0o17", "no", "null", "~", "1_000", "2026-01-31", "", "12:30", "-.5e3"]
     client.create_version("churn", metadata=dict(zip("abcdefghijkl", texts, strict=True)))
-    shown = say("version", "get", "churn", "-o", "yaml")
+    shown = output_of("version", "get", "churn", "-o", "yaml")
     assert re.findall(r"^ +text: '(.*)'$", shown, re.MULTILINE) == texts
 
 
-def test_names_are_what_other_commands_take(say: Say, everything: Client) -> None:
-    """`-o name` prints what to call each by in another command."""
-    assert say("model", "list", "-o", "name") == "leavers\n"
-    assert say("version", "list", "leavers", "-o", "name") == "leavers/2\nleavers/1\n"
-    assert say("run", "list", "-o", "name") == "r1\n"
-    assert say("events", "--limit", "2", "-o", "name") == "1\n2\n"
-    assert say("version", "get", say("version", "get", "leavers", "-o", "name").strip(), "-o", "name") == "leavers/2\n"
+def test_name_format_prints_names_for_other_commands(output_of: OutputOf, everything: Client) -> None:
+    """`-o name` prints each item's name for another command."""
+    assert output_of("model", "list", "-o", "name") == "leavers\n"
+    assert output_of("version", "list", "leavers", "-o", "name") == "leavers/2\nleavers/1\n"
+    assert output_of("run", "list", "-o", "name") == "r1\n"
+    assert output_of("events", "--limit", "2", "-o", "name") == "1\n2\n"
+    assert (
+        output_of("version", "get", output_of("version", "get", "leavers", "-o", "name").strip(), "-o", "name")
+        == "leavers/2\n"
+    )
 
 
-def test_a_table_for_a_program(say: Say, everything: Client) -> None:
-    """Cells have a tab between them and none inside; --no-headers leaves the titles out, wide has more columns."""
-    lines = [line.split("\t") for line in say("version", "list", "leavers", "--show-deleted").splitlines()]
+def test_tables_for_programs_are_separated_by_tabs(output_of: OutputOf, everything: Client) -> None:
+    """Cells are separated by tabs and contain none; --no-headers omits the titles, wide has more columns."""
+    lines = [line.split("\t") for line in output_of("version", "list", "leavers", "--show-deleted").splitlines()]
     assert {len(line) for line in lines} == {7}
     assert lines[0][:4] == ["VERSION", "NAME", "STAGE", "ALIASES"]
     assert lines[1][:4] == ["leavers/3", "final", "deleted", "-"]
-    bare = say("version", "list", "leavers", "--show-deleted", "--no-headers")
+    bare = output_of("version", "list", "leavers", "--show-deleted", "--no-headers")
     assert [line.split("\t") for line in bare.splitlines()] == lines[1:]
-    wide = [line.split("\t") for line in say("version", "list", "leavers", "--show-deleted", "-o", "wide").splitlines()]
+    wide = [
+        line.split("\t")
+        for line in output_of("version", "list", "leavers", "--show-deleted", "-o", "wide").splitlines()
+    ]
     assert [line[:7] for line in wide] == lines
     metadata = wide[1][wide[0].index("METADATA")]
     assert "number=0.1" in metadata
     assert "text=é\\n\\t" in metadata
 
 
-def test_an_empty_list(say: Say, client: Client) -> None:
-    """Nothing is printed for nothing, but an empty array or sequence where one is due."""
-    shown = {form: say("model", "list", "-o", form) for form in ("table", "json", "jsonl", "yaml", "name")}
+def test_an_empty_list_prints_nothing_or_an_empty_array(output_of: OutputOf, client: Client) -> None:
+    """An empty list prints no lines as a table, and an empty array or sequence in JSON and YAML."""
+    shown = {form: output_of("model", "list", "-o", form) for form in ("table", "json", "jsonl", "yaml", "name")}
     assert shown == {"table": "", "json": "[]\n", "jsonl": "", "yaml": "[]\n", "name": ""}
 
 
-def test_a_table_on_a_terminal(on_terminal: Callable[..., Any], churn: Client) -> None:
-    """On a terminal columns are aligned, for wide characters too, and stages have colours."""
+def test_tables_on_a_terminal_are_aligned_and_coloured(on_terminal: Callable[..., Any], churn: Client) -> None:
+    """On a terminal, columns are aligned, even with wide characters, and stages are coloured."""
     churn.create_model("顧客", description="wide")
     code, shown = on_terminal("version", "list", "churn")
     assert code == 0
@@ -166,9 +172,9 @@ def test_colours_can_be_switched_off(
     assert "production" in shown
 
 
-def test_what_steers_a_terminal_is_not_printed(say: Say, client: Client) -> None:
-    """Whoever writes a description has no say over the terminal of whoever reads it."""
+def test_control_characters_are_escaped_in_tables(output_of: OutputOf, client: Client) -> None:
+    """Control characters in a description are escaped, so that they do not reach the terminal."""
     client.create_model("churn", description="\x1b[2Jgone\x07\u202e")
-    assert "\\x1b[2Jgone\\x07\\u202e" in say("model", "get", "churn", "-o", "wide")
-    assert "\x1b" not in say("model", "get", "churn", "-o", "json")
-    assert "\x1b" not in say("model", "get", "churn", "-o", "yaml")
+    assert "\\x1b[2Jgone\\x07\\u202e" in output_of("model", "get", "churn", "-o", "wide")
+    assert "\x1b" not in output_of("model", "get", "churn", "-o", "json")
+    assert "\x1b" not in output_of("model", "get", "churn", "-o", "yaml")

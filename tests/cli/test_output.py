@@ -18,13 +18,13 @@ from cli.tables import column, rows
 from tallymark import Client
 from tallymark.testing import Server
 
-Say = Callable[..., str]
+OutputOf = Callable[..., str]
 LONG_RUN = "20261129-173120-530987-2c1ec9"
 
 
 @pytest.fixture
 def runs(churn: Client) -> Client:
-    """Two runs with long ids that begin alike, of which one made version 4."""
+    """Two runs whose long ids have a common prefix; one of them made version 4."""
     for run, pipeline in ((LONG_RUN, "a_pipeline_with_a_name"), ("20261129-180000-000001-ffffff", "other")):
         churn.start_run(run, pipeline=pipeline, parameters={"depth": 3})
     churn.ensure_version("churn", run=LONG_RUN)
@@ -50,7 +50,7 @@ def runs(churn: Client) -> Client:
     ids=" ".join,
 )
 def test_a_table_fits_a_narrow_terminal(on_terminal: Any, runs: Client, command: list[str]) -> None:
-    """No row is wider than 80 columns, and what a row is called by is whole."""
+    """No row is wider than 80 columns, and the first cell of a row is not cut."""
     runs.update_version("churn/4", name="a name that is longer than others", tags=["x" * 60])
     runs.link_artifact("churn/4", "weights", f"s3://bucket/{'long/' * 20}")
     runs.start_step(LONG_RUN, "s1", name="fit", version="churn/4")
@@ -65,67 +65,72 @@ def test_a_table_fits_a_narrow_terminal(on_terminal: Any, runs: Client, command:
         assert [line.split()[0] for line in shown.splitlines()[1:]] == ["churn/4", "churn/3", "churn/2", "churn/1"]
 
 
-def test_a_run_is_found_by_a_beginning_of_its_id(say: Say, run: Any, runs: Client) -> None:
-    """The id that a narrow terminal has cut is taken; a beginning that several runs have is refused with their ids."""
+def test_a_run_is_found_by_a_prefix_of_its_id(output_of: OutputOf, run: Any, runs: Client) -> None:
+    """An id as cut by a narrow terminal is accepted; a prefix of several runs is refused with their ids."""
     for name in (LONG_RUN[:16], f"{LONG_RUN[:20]}…", LONG_RUN):
-        assert say("run", "get", name, "-o", "name") == f"{LONG_RUN}\n"
-        assert say("run", "steps", name) == ""
-        assert LONG_RUN in say("lineage", "--run", name)
+        assert output_of("run", "get", name, "-o", "name") == f"{LONG_RUN}\n"
+        assert output_of("run", "steps", name) == ""
+        assert LONG_RUN in output_of("lineage", "--run", name)
     several = run("run", "get", "20261129")
     assert (several.exit_code, LONG_RUN in several.stderr) == (2, True)
     assert run("run", "get", "2027").exit_code == 4
 
 
-def test_columns_are_chosen_by_title_field_or_key(say: Say, run: Any, runs: Client) -> None:
-    """In the order asked for, also for csv; one that is not there is refused with those that are."""
-    chosen = say("version", "list", "churn", "--columns", "number, name,stage,metadata.auc,age,creator,RUN,run-state")
+def test_columns_are_chosen_by_title_field_or_key(output_of: OutputOf, run: Any, runs: Client) -> None:
+    """Columns have the given order, also in csv; an unknown one is refused with the known ones."""
+    chosen = output_of(
+        "version", "list", "churn", "--columns", "number, name,stage,metadata.auc,age,creator,RUN,run-state"
+    )
     titles = chosen.splitlines()[0].split("\t")
     assert titles == ["NUMBER", "NAME", "STAGE", "metadata.auc", "AGE", "CREATOR", "RUN", "RUN_STATE"]
     assert [row["metadata.auc"] for row in rows(chosen)] == ["-", "-", "0.9", "0.8"]
-    assert column(say("run", "list", "--columns", "run,parameters.depth,duration"), "parameters.depth") == ["3", "3"]
-    assert say("alias", "list", "churn", "--columns", "version,alias", "--no-headers") == "churn/2\tchampion\n"
+    assert column(output_of("run", "list", "--columns", "run,parameters.depth,duration"), "parameters.depth") == [
+        "3",
+        "3",
+    ]
+    assert output_of("alias", "list", "churn", "--columns", "version,alias", "--no-headers") == "churn/2\tchampion\n"
     for command, words in ((["version", "list", "churn"], "metadata.auc"), (["run", "list"], "duration")):
         done = run(*command, "--columns", "auc")
         assert (done.exit_code, words in done.stderr) == (2, True)
     assert run("model", "list", "--columns", "model", "-o", "json").exit_code == 2
 
 
-def test_csv_is_read_by_any_reader_of_csv(say: Say, client: Client) -> None:
-    """Commas, quotes and line ends stand within their cell, nothing is empty, and all columns are there."""
+def test_csv_is_quoted_and_has_all_columns(output_of: OutputOf, client: Client) -> None:
+    """Commas, quotes and line ends stay within their cell, and all columns are printed."""
     client.create_model("churn", description='a, "b"\nc')
-    (row,) = csv.DictReader(io.StringIO(say("model", "list", "-o", "csv")))
+    (row,) = csv.DictReader(io.StringIO(output_of("model", "list", "-o", "csv")))
     assert (row["MODEL"], row["DESCRIPTION"], row["LICENSE"]) == ("churn", 'a, "b"\\nc', "")
-    assert say("model", "list", "-o", "csv", "--columns", "model", "--no-headers") == "churn\n"
+    assert output_of("model", "list", "-o", "csv", "--columns", "model", "--no-headers") == "churn\n"
 
 
-def test_the_format_may_stand_before_the_command_and_in_capitals(say: Say, churn: Client) -> None:
-    """-o JSON is -o json, before the command too; after it counts more."""
-    expected = say("model", "list", "-o", "json")
-    assert say("model", "list", "-o", "JSON") == say("-o", "json", "model", "list") == expected
-    assert say("-o", "json", "model", "ls", "-o", "NAME") == "churn\n"
+def test_output_option_works_before_the_command_and_in_capitals(output_of: OutputOf, churn: Client) -> None:
+    """-o JSON means -o json, also before the command; the option after the command takes precedence."""
+    expected = output_of("model", "list", "-o", "json")
+    assert output_of("model", "list", "-o", "JSON") == output_of("-o", "json", "model", "list") == expected
+    assert output_of("-o", "json", "model", "ls", "-o", "NAME") == "churn\n"
 
 
 EVIL = "\x1b[2J \x07\x7f\x85\u202e\u2066\u200b\ufeff\U000e0041 \u2028end"
 
 
-def test_no_format_lets_text_steer_a_terminal(say: Say, client: Client) -> None:
-    """Controls, marks of direction and hidden characters are escaped everywhere; JSON and YAML still hold them."""
+def test_control_characters_are_escaped_in_every_format(output_of: OutputOf, client: Client) -> None:
+    """Control, direction and invisible characters are escaped; JSON and YAML still read back as the same text."""
     client.create_model("churn", description=EVIL)
     client.create_version("churn", metadata={"k": EVIL, "plain": "é 漢字 👍"})
     commands = (["model", "get", "churn"], ["version", "get", "churn"], ["describe", "churn"], ["describe", "churn/1"])
     for command in commands:
         for form in ("json", "jsonl", "yaml", "table", "wide"):
-            shown = say(*command, "-o", form)
+            shown = output_of(*command, "-o", form)
             assert shown.replace("\n", "").replace("\t", "").isprintable(), (command, form)
-    found = json.loads(say("version", "get", "churn", "-o", "json"))["metadata"]
+    found = json.loads(output_of("version", "get", "churn", "-o", "json"))["metadata"]
     assert (found["k"]["text"], found["plain"]["text"]) == (EVIL, "é 漢字 👍")
-    shown = say("version", "get", "churn", "-o", "yaml")
+    shown = output_of("version", "get", "churn", "-o", "yaml")
     assert yaml.safe_load(shown)["metadata"] == found
     assert "é 漢字 👍" in shown
 
 
 def test_an_empty_list_says_so_to_people(on_terminal: Any, run: Any, churn: Client) -> None:
-    """A terminal is told that there is nothing; a program is told nothing."""
+    """A terminal shows a message for an empty list; output for a program is empty."""
     for command, words in {
         ("version", "list", "churn", "--filter", "number > 9"): "no versions of churn of which this is true",
         ("run", "list"): "no runs",
@@ -156,15 +161,15 @@ def test_an_empty_list_says_so_to_people(on_terminal: Any, run: Any, churn: Clie
     ],
     ids=" ".join,
 )
-def test_an_output_that_is_full_is_one_error(churn: Client, command: list[str]) -> None:
-    """A full disk below standard output ends every command with one line and no traceback."""
+def test_a_full_disk_ends_a_command_with_one_line(churn: Client, command: list[str]) -> None:
+    """If standard output is on a full disk, every command ends with one line and no traceback."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
 
 
-def test_a_command_on_files_ends_so_too(registry: Server, tmp_path: Path) -> None:
-    """What works on a file says in one line that its output is full."""
+def test_a_full_disk_ends_a_file_command_with_one_line(registry: Server, tmp_path: Path) -> None:
+    """A command on a file reports a full disk in one line, too."""
     db = str(registry.db)
     for command in (["verify", "--db", db], ["backup", "--db", db, "--to", str(tmp_path / "copy.db")]):
         with Path("/dev/full").open("w") as full:
@@ -172,11 +177,15 @@ def test_a_command_on_files_ends_so_too(registry: Server, tmp_path: Path) -> Non
         assert (done.returncode, done.stderr) == (1, "Error: cannot write: No space left on device\n")
 
 
-def test_help_and_version_are_where_people_look_for_them(say: Say, run: Any, on_terminal: Any) -> None:
-    """-h, help with and without a command, and version without one."""
-    assert say("-h") == say("--help") == say("help")
-    assert say("version", "promote", "-h") == say("version", "promote", "--help") == say("help", "version", "promote")
-    assert say("version") == say("--version").replace(", version", "")
+def test_help_and_version_have_their_usual_forms(output_of: OutputOf, run: Any, on_terminal: Any) -> None:
+    """-h, `help` with and without a command, and `version` work."""
+    assert output_of("-h") == output_of("--help") == output_of("help")
+    assert (
+        output_of("version", "promote", "-h")
+        == output_of("version", "promote", "--help")
+        == output_of("help", "version", "promote")
+    )
+    assert output_of("version") == output_of("--version").replace(", version", "")
     code, shown = on_terminal("version")
     assert (code, "tallymark version list MODEL" in shown) == (0, True)
     unknown = run("help", "model", "nothing")

@@ -16,7 +16,7 @@ from tallymark.testing import Server
 
 
 def one_line(done: Any) -> str:
-    """The error in one line; nothing else was printed, but for the usage that click tells before it."""
+    """Return the error, which is one line; nothing else was printed but click's usage before it."""
     assert done.stdout == ""
     lines = [line for line in done.stderr.splitlines() if line and not line.startswith(("Usage:", "Try "))]
     assert len(lines) == 1, done.stderr
@@ -73,7 +73,7 @@ REFUSALS: list[tuple[int, str, list[str]]] = [
 
 
 def test_a_refusal_has_an_exit_code_and_one_line(run: Any, churn: Client) -> None:
-    """Programs learn the kind of an error by the exit code, people learn in one line what to do."""
+    """The exit code shows the class of the error, and the message is one line."""
     before = churn.newest_revision()
     for code, words, command in REFUSALS:
         done = run(*command)
@@ -84,7 +84,7 @@ def test_a_refusal_has_an_exit_code_and_one_line(run: Any, churn: Client) -> Non
 
 @pytest.mark.parametrize("branch", errors.TallymarkError.__subclasses__())
 def test_every_kind_of_error_has_its_exit_code(branch: type[errors.TallymarkError]) -> None:
-    """Each branch of the tree of errors ends a command with the code in the guide, any other with 1."""
+    """Each class of errors ends a command with the exit code in the guide, any other with 1."""
     codes = {"InvalidArgument": 2, "NotFound": 4, "AlreadyExists": 5, "Refused": 6, "Conflict": 6, "OutOfRange": 6}
     codes |= {"Unauthenticated": 7, "Forbidden": 7, "Unavailable": 8, "Internal": 1, "DataLoss": 1, "Unimplemented": 1}
     with pytest.raises(click.exceptions.Exit) as ended:
@@ -92,15 +92,15 @@ def test_every_kind_of_error_has_its_exit_code(branch: type[errors.TallymarkErro
     assert ended.value.exit_code == codes[branch.__name__]
 
 
-def test_an_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a service says in an error is printed with its controls escaped."""
+def test_control_characters_are_escaped_in_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters in the message of a service are escaped."""
     with pytest.raises(click.exceptions.Exit):
         fail(errors.NotFound("no \x1b[2Jmodel \u202eevil"))
     assert capsys.readouterr().err == "Error: no \\x1b[2Jmodel \\u202eevil\n"
 
 
-def test_a_service_that_does_not_answer(run: Any) -> None:
-    """Nobody there, and somebody who does not answer: exit code 8, with the address and what to do."""
+def test_an_unreachable_service_is_exit_code_8(run: Any) -> None:
+    """A closed port and a silent one end a command with exit code 8, the address and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for address in ("127.0.0.1:1", "{}:{}".format(*silent.getsockname())):
             done = run("--url", address, "--timeout", "0.3", "model", "list")
@@ -112,8 +112,8 @@ def test_a_service_that_does_not_answer(run: Any) -> None:
             assert "configure" not in told
 
 
-def test_a_model_that_was_renamed(run: Any, churn: Client) -> None:
-    """Who asks for the old name is told the new one."""
+def test_an_old_name_of_a_model_is_refused_with_the_new_one(run: Any, churn: Client) -> None:
+    """The error for the old name has the new one."""
     churn.rename_model("churn", "leavers")
     done = run("version", "get", "churn@production")
     assert done.exit_code == 4
@@ -132,8 +132,8 @@ CAREFUL = {
 
 
 @pytest.mark.parametrize("command", CAREFUL, ids=" ".join)
-def test_a_person_is_asked_first(on_terminal: Any, churn: Client, command: tuple[str, ...]) -> None:
-    """On a terminal there is a question, and only yes is a yes."""
+def test_changes_ask_for_confirmation_on_a_terminal(on_terminal: Any, churn: Client, command: tuple[str, ...]) -> None:
+    """On a terminal there is a question, and the change is made only after a yes."""
     before = churn.newest_revision()
     for typed in ("n\n", "\n"):
         code, shown = on_terminal(*command, typed=typed)
@@ -144,8 +144,8 @@ def test_a_person_is_asked_first(on_terminal: Any, churn: Client, command: tuple
     assert (code, churn.newest_revision() > before) == (0, True), shown
 
 
-def test_nobody_is_asked_for_what_would_be_refused(on_terminal: Any, churn: Client) -> None:
-    """That --force is needed is told at once, and not after the answer."""
+def test_a_refusal_precedes_the_confirmation(on_terminal: Any, churn: Client) -> None:
+    """The error that --force is needed comes before the question."""
     code, shown = on_terminal("version", "promote", "churn/3", typed="y\n")
     assert code == 6
     assert "repeat with --force" in shown
@@ -153,7 +153,7 @@ def test_nobody_is_asked_for_what_would_be_refused(on_terminal: Any, churn: Clie
 
 
 def test_a_rollback_archives_only_the_version_that_was_shown(on_terminal: Any, churn: Client) -> None:
-    """A version that is promoted while the question waits stays in production, and the rollback is refused."""
+    """A version that is promoted during the question stays in production, and the rollback is refused."""
 
     def promote() -> None:
         churn.set_stage("churn/3", Stage.PRODUCTION, force=True)
@@ -168,8 +168,10 @@ def test_a_rollback_archives_only_the_version_that_was_shown(on_terminal: Any, c
 
 
 @pytest.mark.parametrize("command", CAREFUL, ids=" ".join)
-def test_a_program_must_say_yes(run: Any, on_terminal: Any, churn: Client, command: tuple[str, ...]) -> None:
-    """Where there is nobody to ask, --yes must have been given; with it, nobody is asked on a terminal either."""
+def test_without_a_terminal_yes_is_required(
+    run: Any, on_terminal: Any, churn: Client, command: tuple[str, ...]
+) -> None:
+    """Without a terminal, --yes is required; with it, there is no question on a terminal either."""
     before = churn.newest_revision()
     done = run(*command)
     assert (done.exit_code, churn.newest_revision()) == (2, before)
@@ -181,8 +183,8 @@ def test_a_program_must_say_yes(run: Any, on_terminal: Any, churn: Client, comma
     assert "?" not in shown
 
 
-def test_a_purge_is_asked_for(run: Any, on_terminal: Any, churn: Client) -> None:
-    """Putting away for good is asked for, and told so."""
+def test_purge_asks_for_confirmation(run: Any, on_terminal: Any, churn: Client) -> None:
+    """A purge asks for confirmation, and says that it is for good."""
     churn.delete_model("churn", force=True)
     assert run("model", "purge", "churn").exit_code == 2
     code, shown = on_terminal("model", "purge", "churn", typed="y\n")
@@ -190,21 +192,21 @@ def test_a_purge_is_asked_for(run: Any, on_terminal: Any, churn: Client) -> None
     assert list(churn.list_models(show_deleted=True)) == []
 
 
-def test_what_is_gone_is_told_before_anything_is_asked(run: Any, churn: Client) -> None:
-    """Nobody is asked whether to delete what is not there."""
+def test_a_missing_version_is_refused_before_the_confirmation(run: Any, churn: Client) -> None:
+    """A missing version is an error without a question."""
     assert run("version", "delete", "churn/9").exit_code == 4
     assert run("model", "delete", "fraud").exit_code == 4
 
 
-def test_what_was_asked_about_is_what_is_moved(on_terminal: Any, churn: Client) -> None:
-    """A reference means what it meant when the question was asked, whatever it means when the answer comes."""
+def test_the_confirmed_version_is_moved(on_terminal: Any, churn: Client) -> None:
+    """The version that the reference meant at the time of the question is moved, even if an alias moves meanwhile."""
     code, shown = on_terminal("version", "promote", "churn", "--stage", "staging", typed="y\n")
     assert (code, "Move churn/3 from none to staging?" in shown) == (0, True)
     assert churn.get_version("churn/3").stage is Stage.STAGING
 
 
-def test_tags_that_others_change_are_not_lost(churn: Client, registry: Server) -> None:
-    """Tags set at the same time by several people are all there in the end."""
+def test_concurrent_changes_of_tags_are_not_lost(churn: Client, registry: Server) -> None:
+    """Tags that several clients set at the same time are all kept."""
 
     def add(number: int) -> None:
         with Client(registry.address) as other:

@@ -12,8 +12,8 @@ from tallymark import Client
 PROGRAM = Path(sys.executable).with_name("tallymark")
 
 
-def test_a_command_loads_the_client_alone(churn: Client) -> None:
-    """`tallymark version list`, answer included, loads no library beyond click, grpc and protobuf."""
+def test_a_command_loads_only_the_client(churn: Client) -> None:
+    """`tallymark version list` imports no libraries but click, grpc and protobuf."""
     needed = loaded_by(sys.executable, "-c", "import click, grpc, google.protobuf.json_format")
     loaded = loaded_by(PROGRAM, "version", "list", "churn")
     assert "grpc" in loaded
@@ -21,7 +21,7 @@ def test_a_command_loads_the_client_alone(churn: Client) -> None:
 
 
 def loaded_by(*command: str | Path) -> set[str]:
-    """The packages that a process imports, as Python itself tells."""
+    """Return the packages that a process imports, as Python reports them."""
     told = subprocess.run(
         command, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}, capture_output=True, text=True, check=True
     ).stderr

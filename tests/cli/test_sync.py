@@ -21,8 +21,8 @@ from tallymark.types.enums import RunState
 
 
 @pytest.fixture
-def kept(registry: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs that were recorded offline, for two projects."""
+def offline_runs(registry: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record two runs offline, for two projects."""
 
     @pipeline(model=Model("churn"))
     def training() -> None:
@@ -37,10 +37,12 @@ def kept(registry: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALLYMARK_MODE", "online")
 
 
-def test_a_dry_run_lists_and_sends_nothing(kept: None, say: Callable[..., str], client: Client, spool: Path) -> None:
-    """How many records, since when, how large, and for which registry."""
+def test_sync_dry_run_lists_and_sends_nothing(
+    offline_runs: None, output_of: Callable[..., str], client: Client, spool: Path
+) -> None:
+    """The rows have the number of records, their age and size, and the registry."""
     before = {path: path.read_bytes() for path in spool.rglob("*") if path.is_file()}
-    rows = json.loads(say("sync", "--dry-run", "-o", "json"))
+    rows = json.loads(output_of("sync", "--dry-run", "-o", "json"))
     assert [(row["records"], row["state"], row["registry"].rpartition("/")[2]) for row in rows] == [
         (12, "kept", "default"),
         (12, "kept", "elsewhere"),
@@ -50,24 +52,24 @@ def test_a_dry_run_lists_and_sends_nothing(kept: None, say: Callable[..., str], 
     assert client.newest_revision() == 0
 
 
-def test_one_project_that_cannot_be_asked_leaves_the_others(
-    kept: None, run: Callable[..., Result], say: Callable[..., str], client: Client
+def test_sync_continues_with_other_projects_after_an_error(
+    offline_runs: None, run: Callable[..., Result], output_of: Callable[..., str], client: Client
 ) -> None:
-    """What can be sent is sent; the rest is kept, and the exit code is that of the reason."""
+    """Records of other projects are sent; the rest is kept, and the exit code is that of the error."""
     done = run("sync", "--no-headers")
     assert done.exit_code == 4
     assert "elsewhere" in done.stderr
     assert [line.split("\t")[1] for line in done.stdout.splitlines()] == ["sent", "kept"]
     assert len(list(client.list_metrics("churn", "loss"))) == 10
     client.create_project("elsewhere")
-    assert [line.split("\t")[1] for line in say("sync", "--no-headers").splitlines()] == ["sent"]
-    assert say("sync", "--no-headers") == ""
+    assert [line.split("\t")[1] for line in output_of("sync", "--no-headers").splitlines()] == ["sent"]
+    assert output_of("sync", "--no-headers") == ""
 
 
-def test_a_registry_that_is_away_ends_it_with_its_code(
-    kept: None, registry: Server, run: Callable[..., Result], spool: Path
+def test_sync_of_an_unreachable_registry_is_exit_code_8(
+    offline_runs: None, registry: Server, run: Callable[..., Result], spool: Path
 ) -> None:
-    """Nothing is lost by trying."""
+    """The records are kept for a later attempt."""
     registry.stop()
     done = run("--timeout", "0.5", "sync")
     assert done.exit_code == 8
@@ -75,16 +77,18 @@ def test_a_registry_that_is_away_ends_it_with_its_code(
     registry.start()
 
 
-def test_only_what_is_meant_is_sent(kept: None, say: Callable[..., str], spool: Path) -> None:
-    """With --project, what was recorded for that one."""
-    assert len(say("--project", "default", "sync", "--no-headers").splitlines()) == 1
+def test_sync_with_project_sends_only_its_records(
+    offline_runs: None, output_of: Callable[..., str], spool: Path
+) -> None:
+    """With --project, only records of that project are sent."""
+    assert len(output_of("--project", "default", "sync", "--no-headers").splitlines()) == 1
     assert len(list(spool.rglob("*.journal"))) == 1
-    assert say("--url", "127.0.0.1:1", "sync", "--no-headers") == ""
+    assert output_of("--url", "127.0.0.1:1", "sync", "--no-headers") == ""
 
 
 @pytest.fixture
 def blocked(registry: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two runs that were recorded offline; the first has an artifact for a store that cannot be written: its path."""
+    """Record two runs offline, the first with an artifact for an unwritable store; return the path of the store."""
     store = tmp_path / "store"
     store.write_text("no folder")
     monkeypatch.setenv("TALLYMARK_STORE", str(store))
@@ -97,10 +101,10 @@ def blocked(registry: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return store
 
 
-def test_a_store_that_cannot_be_written_holds_up_its_own_artifact_alone(
-    blocked: Path, run: Callable[..., Result], say: Callable[..., str], client: Client
+def test_an_unwritable_store_delays_only_its_artifact(
+    blocked: Path, run: Callable[..., Result], output_of: Callable[..., str], client: Client
 ) -> None:
-    """Everything else is sent, the run says what is missing, and the rest is sent once the store can be written."""
+    """Everything else is sent, the message names the run, and the artifact is sent once the store is writable."""
     for sent in (["kept", "sent"], ["kept"]):
         done = run("sync", "--no-headers")
         assert done.exit_code == 1
@@ -114,29 +118,31 @@ def test_a_store_that_cannot_be_written_holds_up_its_own_artifact_alone(
     assert (problem.subject, problem.count) == ("artifact 'scores'", 1)
     assert problem.problem.startswith("waits in the spool, the store cannot be written: ")
     blocked.unlink()
-    assert [line.split("\t")[1] for line in say("sync", "--no-headers").splitlines()] == ["sent"]
+    assert [line.split("\t")[1] for line in output_of("sync", "--no-headers").splitlines()] == ["sent"]
     assert client.get_version("first/1").load("scores") == {"auc": 1}
 
 
-def test_a_run_is_set_aside_by_hand(
-    blocked: Path, run: Callable[..., Result], say: Callable[..., str], client: Client, spool: Path
+def test_set_aside_keeps_a_run_from_being_sent(
+    blocked: Path, run: Callable[..., Result], output_of: Callable[..., str], client: Client, spool: Path
 ) -> None:
-    """It is never sent then, and nothing of it is removed."""
-    first = json.loads(say("sync", "--dry-run", "-o", "json"))[0]["run"]
-    assert [line.split("\t")[:2] for line in say("sync", "--no-headers", "--set-aside", first).splitlines()] == [
+    """A run that was set aside is never sent, and its records are not removed."""
+    first = json.loads(output_of("sync", "--dry-run", "-o", "json"))[0]["run"]
+    assert [line.split("\t")[:2] for line in output_of("sync", "--no-headers", "--set-aside", first).splitlines()] == [
         [first, "put aside"]
     ]
-    assert [line.split("\t")[1] for line in say("sync", "--no-headers").splitlines()] == ["sent"]
+    assert [line.split("\t")[1] for line in output_of("sync", "--no-headers").splitlines()] == ["sent"]
     assert [each.name for each in client.list_models()] == ["second"]
     assert len(list((spool / "aside").glob("*.journal"))) == len(list((spool / "aside").glob("*.files/*"))) == 1
     assert run("sync", "--set-aside", first).exit_code == 1
 
 
-def test_an_offline_run_that_was_killed_is_lost(registry: Server, say: Callable[..., str], client: Client) -> None:
-    """Its journal has no end, so the service loses it after the time-out for heartbeats that it was recorded with."""
+def test_an_offline_run_that_was_killed_is_lost(
+    registry: Server, output_of: Callable[..., str], client: Client
+) -> None:
+    """Its journal has no end, so the service records it as lost after its heartbeat timeout."""
     code = "import os, signal, tallymark; tallymark.run().__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
     environment = {**os.environ, "TALLYMARK_MODE": "offline", "TALLYMARK_HEARTBEAT_TIMEOUT": "1"}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == -signal.SIGKILL
-    assert [line.split("\t")[1] for line in say("sync", "--no-headers").splitlines()] == ["sent"]
+    assert [line.split("\t")[1] for line in output_of("sync", "--no-headers").splitlines()] == ["sent"]
     (ran,) = client.list_runs()
     wait_until(lambda: client.get_run(ran.id).state is RunState.LOST)

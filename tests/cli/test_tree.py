@@ -21,7 +21,7 @@ EVERYWHERE = {"--output", "--no-headers", "--columns", "--help"}
 
 
 def leaves(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
-    """Every command that does something, by its path."""
+    """Yield every command that is not a group, with its context."""
     if not isinstance(command, click.Group):
         yield command, context
         return
@@ -36,7 +36,7 @@ COMMANDS = {context.command_path: command for command, context in leaves(main, R
 
 
 def usage(path: str) -> tuple[str, set[str]]:
-    """How `--help` says that the command is called, and the options it tells."""
+    """Return the usage line of `--help`, and its options."""
     done = CliRunner().invoke(main, [*path.split()[1:], "--help"], prog_name="tallymark")
     assert (done.exit_code, done.stderr) == (0, "")
     first, _, rest = done.stdout.partition("\n")
@@ -63,15 +63,15 @@ def test_the_guide_has_every_command_and_every_option() -> None:
 
 
 def test_commands_that_print_data_have_the_same_options() -> None:
-    """Whoever knows the formats of one command knows them of all."""
+    """All commands that print data have the same options for formats."""
     without = {path for path in COMMANDS if not usage(path)[1] >= EVERYWHERE}
     on_files = {"accept-lost-changes", "backup", "completion", "export", "help", "import", "import-mlflow"}
     on_files |= {"import-zenml", "serve", "verify"}
     assert without == {f"tallymark {name}" for name in on_files}
 
 
-def test_the_help_tells_of_each_command_what_the_command_tells() -> None:
-    """`tallymark --help`, which imports no command, says the same as the help of each."""
+def test_the_list_of_commands_matches_their_help() -> None:
+    """`tallymark --help`, which imports no command, shows the same line as the help of each command."""
     shown = " ".join(top_help().split())
     for name in main.list_commands(ROOT):
         command = main.get_command(ROOT, name)
@@ -80,8 +80,8 @@ def test_the_help_tells_of_each_command_what_the_command_tells() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path.count(" ") > 1])
-def test_every_command_says_in_one_line_what_it_does(path: str) -> None:
-    """No description is cut off in the list of commands of a noun."""
+def test_short_help_of_every_command_fits_one_line(path: str) -> None:
+    """No description is cut in the list of commands of a group."""
     assert not COMMANDS[path].get_short_help_str(64).endswith("...")
 
 
@@ -94,14 +94,14 @@ def test_every_option_that_the_guide_names_exists() -> None:
 
 
 def test_the_guide_and_the_help_have_the_same_exit_codes() -> None:
-    """Whoever writes a script finds the exit codes in either place."""
+    """The exit codes in the guide are those in the help."""
     told = [re.search(r"Exit codes: (0 .*? 130 Ctrl-C\.)", " ".join(text.split())) for text in (SECTION, top_help())]
     assert told[0]
     assert told[1]
     assert told[0][1] == told[1][1]
 
 
-def test_help_loads_nothing_that_asks_a_service() -> None:
+def test_help_imports_no_client() -> None:
     """`--help` of any command is fast: grpc, protobuf and YAML are imported when a command needs them."""
     heavy = {"grpc", "google", "yaml", "aiosqlite", "tallymark.client.blocking"}
     code = (

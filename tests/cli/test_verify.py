@@ -15,10 +15,10 @@ from tallymark import Client
 from tallymark.testing import Server
 
 
-def test_a_service_proves_and_exports_what_its_file_holds(
+def test_verify_and_export_of_a_service_match_those_of_its_file(
     run: Any, registry: Server, churn: Client, tmp_path: Path
 ) -> None:
-    """With --url the same is told, the same bytes are written, and a checkpoint serves both ways."""
+    """With --url the output and the bytes are the same, and a checkpoint of either fits the other."""
     url, db = ("--url", registry.address), ("--db", str(registry.db))
     marks = [tmp_path / f"{name}.json" for name in ("service", "file")]
     for command, mark in (((*url, "verify"), marks[0]), (("verify", *db), marks[1])):
@@ -41,8 +41,8 @@ def test_a_service_proves_and_exports_what_its_file_holds(
     assert "is there already" in one_line(run(*url, "export", "--to", str(to)))
 
 
-def test_an_export_is_as_of_a_time(run: Any, registry: Server, churn: Client) -> None:
-    """A file and a service give the same bytes for a time, each project as it was then; before all of it, nothing."""
+def test_export_at_a_time_has_only_earlier_events(run: Any, registry: Server, churn: Client) -> None:
+    """A file and a service export the same bytes for a time; before the first event, nothing is exported."""
     middle = next(event for event in churn.list_events() if event.revision == 4)
     last = max(event.revision for event in churn.list_events() if event.time <= middle.time)
     at = ("--at", middle.time.isoformat())
@@ -56,8 +56,8 @@ def test_an_export_is_as_of_a_time(run: Any, registry: Server, churn: Client) ->
     assert run("export", "--db", str(registry.db), "--to", "-", "--at", "0").exit_code == 2
 
 
-def test_what_is_wrong_ends_a_proof_with_an_error(run: Any, registry: Server, churn: Client, tmp_path: Path) -> None:
-    """Each problem is a line, the number of them is the error, and no checkpoint is written."""
+def test_problems_end_verify_with_an_error(run: Any, registry: Server, churn: Client, tmp_path: Path) -> None:
+    """Each problem is a line, the error has their number, and no checkpoint is written."""
     mark = tmp_path / "mark.json"
     with closing(sqlite3.connect(registry.db)) as database, database:
         database.execute("DELETE FROM aliases")
@@ -69,7 +69,7 @@ def test_what_is_wrong_ends_a_proof_with_an_error(run: Any, registry: Server, ch
 
 
 def test_url_decides_between_a_service_and_a_file(run: Any, registry: Server, tmp_path: Path) -> None:
-    """The two are never mixed up: not by the environment, nor by options that belong to the other."""
+    """Neither the environment nor options of the other choose between a service and a file."""
     url, to = ("--url", registry.address), ("--to", str(tmp_path / "x.jsonl"))
     for command in (("verify",), ("export", *to)):
         missing = run(*command, env={"TALLYMARK_DB": str(tmp_path / "none.db"), "TALLYMARK_URL": registry.address})
@@ -90,10 +90,10 @@ def test_url_decides_between_a_service_and_a_file(run: Any, registry: Server, tm
 @pytest.mark.parametrize(
     ("text", "words"), [("{}", "is no checkpoint"), ('{"checkpoint": 2, "projects": {}}', "tells nothing of project")]
 )
-def test_a_checkpoint_that_tells_nothing_of_the_project_proves_nothing(
+def test_a_checkpoint_without_the_project_is_refused(
     run: Any, registry: Server, tmp_path: Path, text: str, words: str
 ) -> None:
-    """Nobody is left to believe that a log was held to a checkpoint which does not know it."""
+    """A checkpoint that does not contain the project is an error, not a success."""
     (tmp_path / "mark.json").write_text(text)
     done = run("--url", registry.address, "verify", "--checkpoint", str(tmp_path / "mark.json"))
     assert (done.exit_code, words in one_line(done)) == (1, True)

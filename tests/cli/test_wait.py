@@ -13,8 +13,8 @@ from tallymark.testing import Server
 Start = Callable[..., Any]
 
 
-def test_a_watch_adds_a_row_for_each_change(start: Start, churn: Client, registry: Server) -> None:
-    """First the list, then each version as it became, none twice, also after the service was away; Ctrl-C ends it."""
+def test_list_watch_prints_a_row_for_each_change(start: Start, churn: Client, registry: Server) -> None:
+    """The list is followed by each changed version, none twice, also after a restart of the service; Ctrl-C ends it."""
     watch = start("version", "list", "churn", "--watch")
     assert [line.split("\t")[0] for line in watch.lines(4)] == ["VERSION", "churn/3", "churn/2", "churn/1"]
     churn.create_model("fraud")
@@ -30,8 +30,8 @@ def test_a_watch_adds_a_row_for_each_change(start: Start, churn: Client, registr
     assert watch.end(signal.SIGINT) == (130, "", "")
 
 
-def test_what_is_followed_is_printed_at_once(start: Start, client: Client) -> None:
-    """Each row comes when it happens, though a pipe holds it; --limit ends it after so many."""
+def test_followed_events_are_printed_at_once(start: Start, client: Client) -> None:
+    """Each row is printed when the event happens, also into a pipe; --limit ends the command."""
     client.create_model("churn")
     client.start_run("r1")
     options = ("--no-headers", "-o", "name", "--limit")
@@ -46,8 +46,8 @@ def test_what_is_followed_is_printed_at_once(start: Start, client: Client) -> No
     assert [each.process.wait(30) for each in (models, runs, events)] == [0, 0, 0]
 
 
-def test_a_watch_of_some_kinds(run: Any, churn: Client) -> None:
-    """`version watch` tells what happened to one model, from a revision on, only of the kinds asked for."""
+def test_watch_filters_by_kind(run: Any, churn: Client) -> None:
+    """`version watch` prints the events of one model after a revision, only of the given kinds."""
     churn.create_model("fraud")
     churn.create_version("fraud")
     churn.set_stage("fraud/1", "production")
@@ -62,24 +62,24 @@ def test_a_watch_of_some_kinds(run: Any, churn: Client) -> None:
     ]
 
 
-def test_a_watch_of_a_stage(run: Any, churn: Client) -> None:
-    """`version watch --stage` tells what comes into a stage or leaves it."""
+def test_watch_filters_by_stage(run: Any, churn: Client) -> None:
+    """`version watch --stage` prints moves into and out of a stage."""
     command = ["version", "watch", "churn", "--since", "0", "--stage", "production", "--limit", "1", "-o", "jsonl"]
     (line,) = run(*command).stdout.splitlines()
     assert "STAGE_PRODUCTION" in line
     assert run("version", "watch", "churn", "--stage", "live").exit_code == 2
 
 
-def test_yaml_of_a_watch_is_a_document_each(run: Any, churn: Client) -> None:
-    """What has no end is printed as one YAML document after the other, and as one JSON object after the other."""
+def test_watch_prints_a_yaml_document_for_each_event(run: Any, churn: Client) -> None:
+    """An endless list is printed as separate YAML documents or JSON objects."""
     shown = run("version", "list", "churn", "--watch", "--limit", "3", "-o", "yaml").stdout
     assert [line for line in shown.splitlines() if line.startswith("---")] == ["---"] * 3
     shown = run("version", "list", "churn", "--watch", "--limit", "3", "-o", "json").stdout
     assert shown.count("\n}\n{\n") == 2
 
 
-def test_waiting_for_a_version(start: Start, run: Any, churn: Client) -> None:
-    """`wait` ends when there is such a version, in that stage; also if it was there before."""
+def test_wait_returns_once_the_version_exists(start: Start, run: Any, churn: Client) -> None:
+    """`wait` ends once such a version exists in that stage, also if it existed before."""
     assert run("version", "wait", "churn@production", "-o", "name").stdout == "churn/2\n"
     waits = [
         start("version", "wait", *arguments, "-o", "name")
@@ -100,15 +100,15 @@ def test_waiting_for_a_version(start: Start, run: Any, churn: Client) -> None:
     assert [wait.process.returncode for wait in waits] == [0] * 4
 
 
-def test_waiting_in_vain(run: Any, churn: Client) -> None:
-    """With --timeout, a version that does not come is told, with the exit code of what came too late."""
+def test_wait_times_out_with_exit_code_8(run: Any, churn: Client) -> None:
+    """After --timeout, the error names the version, and the exit code is 8."""
     done = run("version", "wait", "churn/3", "--stage", "production", "--timeout", "0.1")
     assert (done.exit_code, done.stdout) == (8, "")
     assert done.stderr == "Error: no churn/3 in production within 0.1 s; wait longer with --timeout\n"
 
 
-def test_ctrl_c_ends_a_call_that_waits(start: Start) -> None:
-    """Ctrl-C is heard while a command waits for an answer, and is no error to tell."""
+def test_ctrl_c_ends_a_waiting_call(start: Start) -> None:
+    """Ctrl-C ends a command that waits for an answer, without an error message."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         call = start("--url", "{}:{}".format(*silent.getsockname()), "model", "list")
         connection, _ = silent.accept()
@@ -116,8 +116,8 @@ def test_ctrl_c_ends_a_call_that_waits(start: Start) -> None:
             assert call.end(signal.SIGINT) == (130, "", "")
 
 
-def test_a_reader_that_has_enough(start: Start, churn: Client) -> None:
-    """Where a reader such as `head` goes away, the command ends without a word."""
+def test_a_closed_pipe_ends_a_command_silently(start: Start, churn: Client) -> None:
+    """If a reader such as `head` closes the pipe, the command ends without a message."""
     follow = start("events", "--follow", "--since", "0")
     assert follow.lines(2)[1].startswith("1\t")
     follow.process.stdout.close()
