@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tallymark_server.domain.model import ModelVersion
 from tallymark_server.domain.reference import numbered
-from tallymark_server.storage.sqlite.version_cache import MAX_WEIGHT, Asked, Known
+from tallymark_server.storage.sqlite.version_cache import MAX_WEIGHT, Key, VersionCache
 
 
-def asked(number: int) -> Asked:
+def asked(number: int) -> Key:
     return ("default", "churn", numbered(number), False)
 
 
@@ -19,7 +19,7 @@ def version(number: int) -> ModelVersion:
 
 def test_small_versions_are_kept_by_the_thousand() -> None:
     """Thousands of versions without metadata are known at once, each by what was asked for."""
-    known = Known()
+    known = VersionCache()
     for number in range(5000):
         known.keep(asked(number), version(number), 250)
     assert all(known.get(asked(number)) == version(number) for number in range(5000))
@@ -28,7 +28,7 @@ def test_small_versions_are_kept_by_the_thousand() -> None:
 
 def test_large_versions_are_forgotten_before_they_weigh_too_much() -> None:
     """Versions of a hundred thousand characters are kept by the dozen, and what does not fit at all never."""
-    known = Known()
+    known = VersionCache()
     for number in range(1000):
         known.keep(asked(number), version(number), 100_000)
         assert known.weight <= MAX_WEIGHT

@@ -44,15 +44,15 @@ from tallymark_server.storage.sqlite.reader import Reading
 from tallymark_server.storage.sqlite.state_loader import Log, load, new_log_id
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 from tallymark_server.storage.sqlite.verify_worker import Prover
-from tallymark_server.storage.sqlite.version_cache import Known
+from tallymark_server.storage.sqlite.version_cache import VersionCache
 from tallymark_server.storage.sqlite.wal_truncation import LONGEST, Shrinker
 
 T = TypeVar("T")
 Work = Callable[[Writing], Coroutine[Any, Any, T]]
 _log = structlog.get_logger()
 
-# What the world does to a database, as against what a defect of ours does; the low byte of SQLite's result code.
-_WORLDLY = {
+# What the environment causes, and no defect of ours; the low byte of SQLite's result code.
+_ENVIRONMENT_ERRORS = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_READONLY,
@@ -62,8 +62,8 @@ _WORLDLY = {
     sqlite3.SQLITE_NOMEM,
 }
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
-# What has no code of its own: text that is no text, JSON that is none, and columns of another type.
-_OF_DAMAGE = ("Could not decode to UTF-8", "malformed JSON", "user-defined function raised exception")
+# Damage for which SQLite has no code: invalid UTF-8, invalid JSON, and columns of another type.
+_DAMAGE_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "user-defined function raised exception")
 
 
 class Transaction(Writing):
@@ -96,10 +96,10 @@ class Transaction(Writing):
 class SqliteStorage:
     """The storage on one SQLite file: a writing connection, one for pages and the past, and one for points.
 
-    A point read takes some ten microseconds, a thirtieth of a hand-over to a thread, and is done where it is asked for.
-    So are the statements of a brief write, for which two threads would take turns at the interpreter; only its commit,
-    which waits for the disk, is handed over. Nobody else writes to the file, so a version that was asked for is known
-    until the next write begins.
+    A point read takes some ten microseconds, a thirtieth of a hand-over to a thread, and runs in the event loop. So do
+    the statements of a brief write, since two threads would take turns at the interpreter; only its commit, which waits
+    for the disk, runs in a thread. No other program writes to the file, so versions that were read are kept until the
+    next write begins.
     """
 
     def __init__(
@@ -116,27 +116,27 @@ class SqliteStorage:
         self._prover = Prover(file)
         self._exports = Exports(partial(_connect, file, read_only=True))
         self._note_change = note_change
-        self._translated = _Translated()
-        self._transactions = ReadTransactions(partial(_connect, file, read_only=True), self._translated)
+        self._translate_errors = _TranslateErrors()
+        self._transactions = ReadTransactions(partial(_connect, file, read_only=True), self._translate_errors)
         self._writing = False
-        self._known = Known()
+        self._version_cache = VersionCache()
 
     async def close(self) -> None:
-        """Close the connections that were made for reads in one transaction."""
+        """Close the connections of read transactions."""
         await self._transactions.close()
 
     def distrust(self, problem: str) -> None:
-        """Answer nothing any more from tables that are damaged."""
-        self._translated.damage = problem
+        """Raise DataDamaged from now on, since the tables are damaged."""
+        self._translate_errors.damage = problem
 
     def line(self, project: str) -> str:  # noqa: ARG002 - all projects share the file, and so one line and each fsync
         return ""
 
     async def write(self, work: Work[T], *, brief: bool = False) -> T:
         self._writing = True
-        self._known.clear()
+        self._version_cache.clear()
         try:
-            with self._translated:
+            with self._translate_errors:
                 return await self._write(work, brief=brief)
         finally:
             self._writing = False
@@ -144,27 +144,27 @@ class SqliteStorage:
                 note()
 
     async def _write(self, work: Work[T], *, brief: bool) -> T:
-        if not brief or not _begun(self._writer.connection):
+        if not brief or not _try_begin(self._writer.connection):
             return await self._writer.run(partial(_transact, work))
         transaction = Transaction(self._writer.connection)
-        result = _done(work, transaction)
+        result = _run_work(work, transaction)
         await self._writer.run(partial(_finish, transaction.must_scrub))
         return result
 
     async def project(self, name: str) -> Project:
-        with self._translated:
+        with self._translate_errors:
             return self._points.project(name)
 
     async def projects(self, after: str, limit: int) -> list[Project]:
-        with self._translated:
+        with self._translate_errors:
             return self._points.projects(after, limit)
 
     async def head(self, project: str) -> Head:
-        with self._translated:
+        with self._translate_errors:
             return self._points.head(project)
 
     async def newest_time(self) -> int:
-        with self._translated:
+        with self._translate_errors:
             return self._points.newest_time()
 
     async def revision_at(self, project: str, time: int) -> int:
@@ -173,7 +173,7 @@ class SqliteStorage:
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         if at is not None:
             return await self._read(lambda reading: reading.model(project, name, at=at))
-        with self._translated:
+        with self._translate_errors:
             return self._points.model(project, name)
 
     async def version(
@@ -183,17 +183,17 @@ class SqliteStorage:
             return await self._read(
                 lambda reading: reading.version(project, model, reference, of_deleted=of_deleted, at=at)
             )
-        asked = (project, model, reference, of_deleted)
-        if (known := self._known.get(asked)) is not None:
+        key = (project, model, reference, of_deleted)
+        if (known := self._version_cache.get(key)) is not None:
             return known
-        with self._translated:
+        with self._translate_errors:
             found, size = self._points.version_now(project, model, reference, of_deleted=of_deleted)
         if found is not None and not self._writing:
-            self._known.keep(asked, found, size)
+            self._version_cache.keep(key, found, size)
         return found
 
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
-        with self._translated:
+        with self._translate_errors:
             return self._points.run(project, run_id, at=at)
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
@@ -207,12 +207,12 @@ class SqliteStorage:
 
     async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:
         if brief:
-            with self._translated:
+            with self._translate_errors:
                 return _snapshot(question, self._points)
         return await self._read(question)
 
     async def _read(self, question: Callable[[Reading], T]) -> T:
-        with self._translated:
+        with self._translate_errors:
             return await self._pages.run(lambda connection: _snapshot(question, Reading(connection)))
 
     def at_one_moment(self) -> AbstractAsyncContextManager[ReadTransaction]:
@@ -224,7 +224,7 @@ class SqliteStorage:
 
     async def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
         await self.head(project)
-        with self._translated:
+        with self._translate_errors:
             async with aclosing(self._exports.pieces(project, at)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -291,7 +291,7 @@ def add_projects(connection: sqlite3.Connection, projects: Sequence[str]) -> Non
     )
 
 
-def _begun(connection: sqlite3.Connection) -> bool:
+def _try_begin(connection: sqlite3.Connection) -> bool:
     """Begin a transaction, unless another program has locked the file."""
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -303,19 +303,19 @@ def _begun(connection: sqlite3.Connection) -> bool:
 
 
 def _transact(work: Work[T], connection: sqlite3.Connection) -> T:
-    # Here, in the thread, nobody is kept waiting by waiting.
+    # In this thread a wait delays nobody.
     connection.execute("PRAGMA busy_timeout = 5000")
     try:
         connection.execute("BEGIN IMMEDIATE")
     finally:
         connection.execute("PRAGMA busy_timeout = 0")
     transaction = Transaction(connection)
-    result = _done(work, transaction)
+    result = _run_work(work, transaction)
     _finish(transaction.must_scrub, connection)
     return result
 
 
-def _done(work: Work[T], transaction: Transaction) -> T:
+def _run_work(work: Work[T], transaction: Transaction) -> T:
     try:
         return run_immediately(work(transaction))
     except BaseException:
@@ -351,8 +351,8 @@ def _snapshot(question: Callable[[Reading], T], reading: Reading) -> T:
         reading.connection.execute("COMMIT")
 
 
-class _Translated:
-    """Turns what the world does to the file into StorageUnavailable, and what it has done to it into DataDamaged.
+class _TranslateErrors:
+    """Raises StorageUnavailable for errors of the environment, and DataDamaged for damage.
 
     A class, since a point read is hardly dearer.
     """
@@ -375,8 +375,8 @@ class _Translated:
             raise DataDamaged("it has text that is none") from error
         elif isinstance(error, sqlite3.Error):
             code: Any = getattr(error, "sqlite_errorcode", None)
-            if (code is not None and code & 0xFF in _DAMAGED) or str(error).startswith(_OF_DAMAGE):
+            if (code is not None and code & 0xFF in _DAMAGED) or str(error).startswith(_DAMAGE_MESSAGES):
                 _log.error("the file is damaged", problem=str(error))
                 raise DataDamaged(str(error)) from error
-            if code is not None and code & 0xFF in _WORLDLY:
+            if code is not None and code & 0xFF in _ENVIRONMENT_ERRORS:
                 raise StorageUnavailable(str(error)) from error

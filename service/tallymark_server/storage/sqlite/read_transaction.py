@@ -22,11 +22,11 @@ MAX_OPEN = 2
 
 
 class ReadTransaction:
-    """The reads of the contract, answered in one open transaction. `translated` translates the errors of SQLite."""
+    """The reads of the contract, answered in one open transaction. `translate_errors` translates errors of SQLite."""
 
-    def __init__(self, connection: ThreadedConnection, translated: AbstractContextManager[None]) -> None:
+    def __init__(self, connection: ThreadedConnection, translate_errors: AbstractContextManager[None]) -> None:
         self._connection = connection
-        self._translated = translated
+        self._translate_errors = translate_errors
 
     async def project(self, name: str) -> Project:
         return await self._run(lambda reading: reading.project(name))
@@ -58,16 +58,18 @@ class ReadTransaction:
         return await self._run(question)
 
     async def _run(self, question: Callable[[Reading], T]) -> T:
-        with self._translated:
+        with self._translate_errors:
             return await self._connection.run(lambda connection: question(Reading(connection)))
 
 
 class ReadTransactions:
     """The open read transactions of a file, on connections that are kept for the next ones."""
 
-    def __init__(self, connect: Callable[[], ThreadedConnection], translated: AbstractContextManager[None]) -> None:
+    def __init__(
+        self, connect: Callable[[], ThreadedConnection], translate_errors: AbstractContextManager[None]
+    ) -> None:
         self._connect = connect
-        self._translated = translated
+        self._translate_errors = translate_errors
         self._turns = asyncio.Semaphore(MAX_OPEN)
         self._idle: list[ThreadedConnection] = []
         self._stack = AsyncExitStack()
@@ -76,11 +78,11 @@ class ReadTransactions:
     async def open(self) -> AsyncIterator[ReadTransaction]:
         """Yield a transaction that sees what is committed by now. Raises StorageUnavailable or DataDamaged."""
         async with self._turns:
-            with self._translated:
+            with self._translate_errors:
                 connection = self._idle.pop() if self._idle else await self._stack.enter_async_context(self._connect())
                 await connection.run(_begin)
             try:
-                yield ReadTransaction(connection, self._translated)
+                yield ReadTransaction(connection, self._translate_errors)
             finally:
                 # Also when the caller is cancelled: the connection runs what it is given in turn.
                 await asyncio.shield(connection.run(_end))

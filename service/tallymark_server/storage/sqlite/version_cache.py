@@ -5,32 +5,32 @@ from __future__ import annotations
 from tallymark_server.domain.model import ModelVersion
 from tallymark_server.domain.reference import Reference
 
-# In bytes, as reckoned: an object of Python takes about ten times what its image takes as text, and some by itself.
+# In bytes, estimated: an object of Python takes about ten times the size of its image as text, and some by itself.
 MAX_WEIGHT = 32 * 1024 * 1024
 PER_BYTE, PER_VERSION = 10, 1000
 
-Asked = tuple[str, str, Reference, bool]
+Key = tuple[str, str, Reference, bool]
 
 
-class Known:
-    """Versions by what was asked for, forgotten together when they weigh too much."""
+class VersionCache:
+    """Versions by the arguments of their read, removed together when they take too much memory."""
 
     def __init__(self) -> None:
-        self._versions: dict[Asked, ModelVersion] = {}
+        self._versions: dict[Key, ModelVersion] = {}
         self.weight = 0
-        # What is known, by what was asked for; None for what is not.
+        # Returns the version, or None.
         self.get = self._versions.get
 
-    def keep(self, asked: Asked, version: ModelVersion, size: int) -> None:
-        """Keep a version, whose image has so many characters, unless it alone is too large."""
+    def keep(self, key: Key, version: ModelVersion, size: int) -> None:
+        """Keep a version, whose image has `size` characters, unless it alone is too large."""
         weight = PER_VERSION + PER_BYTE * size
         if self.weight + weight > MAX_WEIGHT:
             self.clear()
         if weight <= MAX_WEIGHT:
-            self._versions[asked] = version
+            self._versions[key] = version
             self.weight += weight
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         self._versions.clear()
         self.weight = 0
