@@ -1,4 +1,4 @@
-"""Finding the service, losing it, and being told."""
+"""Connecting to the service, and the errors while it is unreachable."""
 
 import asyncio
 import subprocess
@@ -24,14 +24,14 @@ CLOSED = "127.0.0.1:1"
 
 @pytest.fixture(autouse=True)
 def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins without settings of its process."""
+    """Remove the settings of the process in each test."""
     monkeypatch.setattr(settings, "_arguments", {})
     for name in ("URL", "PROJECT", "MODE", "TIMEOUT", "ACTOR"):
         monkeypatch.delenv(f"TALLYMARK_{name}", raising=False)
 
 
-def test_a_server_that_is_down_is_told_in_one_sentence() -> None:
-    """The error names the address, what to look at, and the setting; it comes within the deadline."""
+def test_the_error_for_an_unreachable_server_is_one_sentence() -> None:
+    """It has the address, what to check, and the setting, and is raised within the deadline."""
     for version in (None, "production"):
         configure(url=CLOSED, timeout=0.3)
         with pytest.raises(errors.Unavailable) as caught:
@@ -41,15 +41,15 @@ def test_a_server_that_is_down_is_told_in_one_sentence() -> None:
             assert word in str(caught.value)
 
 
-async def test_a_server_that_is_down_is_told_to_asyncio_alike() -> None:
-    """The asyncio client raises the same error."""
+async def test_the_asyncio_client_raises_the_same_error() -> None:
+    """The asyncio client raises the same error for an unreachable server."""
     async with AsyncClient(CLOSED, timeout=0.3) as client:
         with pytest.raises(errors.Unavailable, match="TALLYMARK_URL"):
             await client.get_model("churn")
 
 
-async def test_a_server_that_is_waited_for_is_told_while_waiting(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever waits for the first answer soon reads, in one line, which address it is and what to do."""
+async def test_waiting_for_a_server_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """During the first call, one line in the log soon has the address and what to do."""
     with pytest.raises(errors.Unavailable):
         Client(CLOSED, timeout=2.5).get_model("churn")
     async with AsyncClient(CLOSED, timeout=2.5) as client:
@@ -63,8 +63,8 @@ async def test_a_server_that_is_waited_for_is_told_while_waiting(caplog: pytest.
             assert word in record.getMessage()
 
 
-def test_a_server_that_answers_is_not_waited_for(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Who is answered at once reads nothing, refused or not."""
+def test_a_call_to_a_running_server_logs_nothing(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """That includes calls that the server refuses."""
     with Client(server.address) as client:
         with pytest.raises(errors.ModelNotFound):
             client.get_model("churn")
@@ -74,8 +74,8 @@ def test_a_server_that_answers_is_not_waited_for(server: Server, caplog: pytest.
     assert all(timer.finished.is_set() for timer in timers)
 
 
-async def test_a_watch_of_a_server_that_is_down_is_told_alike() -> None:
-    """A watch waits for a server that goes away, not for one that was never there."""
+async def test_a_watch_of_an_unreachable_server_raises() -> None:
+    """A watch waits for a server that stops, but not for one that was never reached."""
     with pytest.raises(errors.Unavailable, match=CLOSED):
         next(Client(CLOSED, timeout=0.3).watch())
     async with AsyncClient(CLOSED, timeout=0.3) as client:
@@ -83,14 +83,14 @@ async def test_a_watch_of_a_server_that_is_down_is_told_alike() -> None:
             await anext(client.watch(0, model="churn"))
 
 
-def test_a_name_that_is_no_host_is_told_alike() -> None:
-    """An address that does not resolve is one that cannot be reached."""
+def test_an_unknown_host_is_an_unreachable_server() -> None:
+    """An address that cannot be resolved raises the same error."""
     with pytest.raises(errors.Unavailable, match=r"no\.such\.host\.invalid:50051"):
         Client("no.such.host.invalid:50051", timeout=1).get_model("churn")
 
 
-def test_a_server_that_comes_back_is_waited_for(server: Server) -> None:
-    """A call that finds the server down is answered when it is up again, within its deadline."""
+def test_a_call_waits_for_a_server_that_restarts(server: Server) -> None:
+    """A call while the server is down succeeds when it is up again, within the call's deadline."""
     client = Client(server.address)
     client.create_model("churn")
     server.stop()
@@ -109,8 +109,8 @@ def test_a_server_that_comes_back_is_waited_for(server: Server) -> None:
     ["http://localhost:50051", "localhost", "localhost:", ":50051", "localhost:http", "localhost:0", "localhost:99999",
      "::1:50051", "local host:50051", "localhost :50051", "local\thost:50051", "localhost:５００５１", " "],
 )  # fmt: skip
-def test_an_address_that_is_none_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """What is not HOST:PORT is told with where it came from and an example."""
+def test_an_invalid_address_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The error has the origin of the address, and an example of HOST:PORT."""
     with pytest.raises(errors.InvalidSetting, match=r"configure\(url=.*HOST:PORT, such as 127.0.0.1:50051"):
         configure(url=url)
     monkeypatch.setenv("TALLYMARK_URL", url)
@@ -118,8 +118,8 @@ def test_an_address_that_is_none_is_refused_before_any_call(monkeypatch: pytest.
         _ = Model("churn").number
 
 
-def test_spaces_around_an_address_are_left_out(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Wherever an address comes from, what a copied line has around it is no part of it."""
+def test_spaces_around_an_address_are_ignored(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """That is so for every setting from which an address is read."""
     padded = f"  {server.address}\n"
     assert Client(padded).newest_revision() == 0
     configure(url=padded)
@@ -140,8 +140,8 @@ def test_spaces_around_an_address_are_left_out(server: Server, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("actor", ["x" * 256, "ana\n", " ana", "a\u200bna"])
-def test_who_asks_is_a_name_that_the_service_takes(monkeypatch: pytest.MonkeyPatch, actor: str) -> None:
-    """A name that is too long for a header, or shows nothing, is refused before any call, with its origin."""
+def test_an_invalid_actor_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, actor: str) -> None:
+    """The error for a name that is too long for a header, or invisible, has the origin of the name."""
     with pytest.raises(errors.InvalidSetting, match=r"configure\(actor=\.\.\.\) is .* at most 255 characters"):
         configure(actor=actor)
     monkeypatch.setenv("TALLYMARK_ACTOR", actor)
@@ -152,15 +152,15 @@ def test_who_asks_is_a_name_that_the_service_takes(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("name", "value"), [("TIMEOUT", "soon"), ("TIMEOUT", "-1"), ("MODE", "off"), ("PROJECT", "a/b")]
 )
-def test_a_setting_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """A bad variable is named with its value."""
+def test_an_invalid_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """The error names the variable and its value."""
     monkeypatch.setenv(f"TALLYMARK_{name}", value)
     with pytest.raises(errors.InvalidSetting, match=f"TALLYMARK_{name} is '{value}'"):
         Client()
 
 
 def test_an_argument_wins_over_configure_and_configure_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings come from argument, then configure, then environment, then default."""
+    """Settings come from arguments, then configure, then the environment, then defaults."""
     assert (adjusted().url, adjusted().project, adjusted().mode) == ("127.0.0.1:50051", "default", "online")
     monkeypatch.setenv("TALLYMARK_URL", "env:1")
     monkeypatch.setenv("TALLYMARK_PROJECT", "env")
@@ -170,14 +170,14 @@ def test_an_argument_wins_over_configure_and_configure_over_the_environment(monk
     assert adjusted(url="[::1]:3").url == "[::1]:3"
 
 
-def test_who_asks_is_sent_in_ascii() -> None:
-    """Any name passes the header; by default it is the user at the machine."""
+def test_the_actor_is_sent_in_ascii() -> None:
+    """Any name can be sent in the header; the default is the user at the machine."""
     assert headers_of(adjusted(actor="Zoë Ω@lab")) == (("tallymark-actor", "Zo%C3%AB %CE%A9@lab"),)
     assert "@" in adjusted().actor
 
 
-def test_an_unknown_project_is_told(server: Server) -> None:
-    """A project that the service does not keep is an error that says how to create it."""
+def test_an_unknown_project_is_an_error(server: Server) -> None:
+    """The error says how to create the project."""
     with pytest.raises(errors.ProjectNotFound, match="tallymark project create"):
         Client(server.address, project="other").create_model("churn")
 
@@ -201,8 +201,8 @@ def failed(code: grpc.StatusCode, reason: str = "", domain: str = "tallymark.dev
 
 
 @pytest.mark.parametrize("name", ErrorReason.keys()[1:])
-def test_every_reason_is_an_error_of_its_own(name: str) -> None:
-    """For each reason of the contract there is exactly one class, with reason, code, message and metadata."""
+def test_every_reason_has_an_error_class(name: str) -> None:
+    """For each reason of the contract, there is one class, with reason, code, message and metadata."""
     reason = name.removeprefix("ERROR_REASON_")
     (kind,) = [kind for kind in leaves() if kind.reason == reason]
     with pytest.raises(kind, match="what went wrong") as caught:
@@ -229,10 +229,8 @@ def test_every_reason_is_an_error_of_its_own(name: str) -> None:
         (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.TallymarkError),
     ],
 )
-def test_a_reason_from_the_future_is_the_error_of_its_code(
-    code: grpc.StatusCode, kind: type[errors.TallymarkError]
-) -> None:
-    """A service newer than this SDK, or something between, raises the branch of its status code."""
+def test_an_unknown_reason_is_the_error_of_its_code(code: grpc.StatusCode, kind: type[errors.TallymarkError]) -> None:
+    """An error from a later service, or from a proxy, raises the class of its status code."""
     for reason, domain in (("FROM_THE_FUTURE", "tallymark.dev"), ("MODEL_NOT_FOUND", "elsewhere.example")):
         with pytest.raises(errors.TallymarkError) as caught:
             raise_for(failed(code, reason, domain), adjusted(), 1)
@@ -240,7 +238,7 @@ def test_a_reason_from_the_future_is_the_error_of_its_code(
 
 
 def test_the_fixture_without_pytest_says_what_to_install() -> None:
-    """`import tallymark.testing` in an environment without pytest ends in one sentence with the fix."""
+    """`import tallymark.testing` without pytest raises an error that says what to install."""
     code = "import sys; sys.modules['pytest'] = None; import tallymark.testing"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     said = "ModuleNotFoundError: tallymark.testing needs pytest: pip install pytest"
@@ -248,8 +246,8 @@ def test_the_fixture_without_pytest_says_what_to_install() -> None:
     assert "During handling" not in done.stderr
 
 
-def test_importing_loads_nothing_heavy() -> None:
-    """`import tallymark` loads neither grpc, protobuf, asyncio, click nor the service; nor does decorating."""
+def test_import_and_decorators_load_no_heavy_module() -> None:
+    """`import tallymark` and decorating load neither grpc, protobuf, asyncio, click nor the service."""
     code = (
         "import sys; before = set(sys.modules)\n"
         "import tallymark\n"

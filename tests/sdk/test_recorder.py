@@ -1,4 +1,4 @@
-"""Recording in runs: kept at once, sent from the background, and lost by nobody."""
+"""Recording in runs: records are written at once, sent in the background, and never lost."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sync(*arguments: str, code: int = 0) -> str:
 
 
 def test_a_killed_process_loses_nothing(registry_env: Server, client: Client, spool: Path) -> None:
-    """What a call has recorded is sent by `tallymark sync`, though the process was killed in an outage, and once."""
+    """`tallymark sync` sends the records of a process that was killed in an outage, once."""
     with program(KILLED) as process:
         run = line_of(process)
         registry_env.stop()
@@ -80,10 +80,10 @@ def test_a_killed_process_loses_nothing(registry_env: Server, client: Client, sp
     assert not list(spool.rglob("*.journal"))
 
 
-def test_an_outage_holds_nobody_up(
+def test_an_outage_does_not_block_a_run(
     registry_env: Server, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Steps, points and metadata wait for at most one time-out in all; everything arrives when the registry is back."""
+    """Steps, points and metadata wait for at most one timeout in total, and are sent when the registry is back."""
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "3")
     model = Model("churn")
 
@@ -122,7 +122,7 @@ def test_an_outage_holds_nobody_up(
 
 
 def test_records_have_the_times_at_which_they_were_made(registry_env: Server, client: Client) -> None:
-    """Points, however late they are sent."""
+    """Points have their original times, however late they are sent."""
     with program(KILLED) as process:
         line_of(process)
         registry_env.stop()
@@ -141,8 +141,8 @@ def test_records_have_the_times_at_which_they_were_made(registry_env: Server, cl
     assert begun <= times[0] <= times[-1] <= ended
 
 
-class Forgetful:
-    """Sends calls, and loses the answer to each the first time that it is sent."""
+class LossyClient:
+    """Sends calls, and loses the response to the first attempt of each."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -156,8 +156,8 @@ class Forgetful:
         return answer
 
 
-def test_what_was_sent_and_not_noted_is_sent_again_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a crash between both, the same records go under the same request id, and have one effect."""
+def test_records_in_flight_at_a_crash_are_sent_again_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are sent with the same request id, and take effect once."""
     monkeypatch.setenv("TALLYMARK_MODE", "offline")
 
     @pipeline(model=Model("churn"))
@@ -167,7 +167,7 @@ def test_what_was_sent_and_not_noted_is_sent_again_once(client: Client, monkeypa
 
     training()
     (path,) = spooling.journals(os.environ["TALLYMARK_SPOOL"])
-    forgetful, crashes = Forgetful(client), 0
+    forgetful, crashes = LossyClient(client), 0
     while path.exists():
         claimed = spooling.claim(path)
         assert claimed
@@ -188,8 +188,8 @@ def test_what_was_sent_and_not_noted_is_sent_again_once(client: Client, monkeypa
     assert [point.step for point in client.list_metrics("churn", "loss")] == list(range(704))
 
 
-def test_a_refused_point_costs_itself(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """Of many points and facts that go together, the registry refuses the culprits alone, which the run reports."""
+def test_a_refused_record_does_not_affect_others(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """Of many points and metadata in one request, only the invalid ones are refused, and reported by the run."""
     model = Model("churn")
 
     @pipeline(model=model)
@@ -214,8 +214,8 @@ def test_a_refused_point_costs_itself(client: Client, caplog: pytest.LogCaptureF
     assert "metadata 'second'" in summary
 
 
-def test_a_series_after_the_metadata_of_its_name_and_the_other_way_round(client: Client) -> None:
-    """What may not go in one request goes in two, in order."""
+def test_points_and_metadata_of_one_key_are_sent_separately(client: Client) -> None:
+    """They are sent in their order, in two requests."""
     model = Model("churn")
 
     @pipeline(model=model)
@@ -231,10 +231,10 @@ def test_a_series_after_the_metadata_of_its_name_and_the_other_way_round(client:
     assert version.series == {"auc": 1}
 
 
-def test_a_spool_that_cannot_be_written_is_a_problem_and_no_more(
+def test_a_spool_that_cannot_be_written_is_a_problem_of_the_run(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Records stay in memory, are sent, and the run says that they were not safe."""
+    """Records stay in memory, are sent, and the run reports that they were not on disk."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TALLYMARK_SPOOL", str(tmp_path / "file" / "spool"))
 
@@ -248,8 +248,8 @@ def test_a_spool_that_cannot_be_written_is_a_problem_and_no_more(
     assert any("kept in memory only" in record.getMessage() for record in caplog.records)
 
 
-def test_threads_record_together(client: Client) -> None:
-    """Points of many threads are all there, and those of each in its order."""
+def test_threads_record_concurrently(client: Client) -> None:
+    """The points of all threads are recorded, those of each thread in order."""
     model = Model("churn")
 
     @pipeline(model=model)
@@ -269,7 +269,7 @@ def test_threads_record_together(client: Client) -> None:
         assert [point.step for point in client.list_metrics("churn", f"loss {number}")] == list(range(300))
 
 
-async def test_the_end_of_an_async_run_leaves_the_loop_free(client: Client) -> None:
+async def test_the_end_of_an_async_run_does_not_block_the_event_loop(client: Client) -> None:
     """While it waits for its records to be sent, other tasks run."""
     turns = 0
 
@@ -292,8 +292,8 @@ async def test_the_end_of_an_async_run_leaves_the_loop_free(client: Client) -> N
     assert len(list(client.list_metrics("churn", "loss"))) == 5000
 
 
-def test_an_idle_sender_goes_away(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its thread ends, and the next record starts another."""
+def test_an_idle_sender_thread_ends(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next record starts another thread."""
     monkeypatch.setattr(sender, "IDLE_TIMEOUT", 0.05)
     others = set(threading.enumerate())
 
@@ -312,7 +312,7 @@ def test_an_idle_sender_goes_away(client: Client, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_long_journal_is_followed_by_another(client: Client, monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:
-    """What is delivered does not fill the disk for as long as the run goes on."""
+    """Delivered records do not fill the disk during a long run."""
     monkeypatch.setattr(sender, "MAX_JOURNAL_SIZE", 20_000)
     model = Model("churn")
 
@@ -331,8 +331,8 @@ def test_a_long_journal_is_followed_by_another(client: Client, monkeypatch: pyte
     assert not list(spool.rglob("*.journal"))
 
 
-def test_who_records_after_the_run_is_heard(client: Client) -> None:
-    """A thread that outlives its run records in it all the same."""
+def test_records_after_the_end_of_a_run_are_sent(client: Client) -> None:
+    """A thread that outlives its run can record in it."""
     model = Model("churn")
 
     @pipeline(model=model)
@@ -344,8 +344,8 @@ def test_who_records_after_the_run_is_heard(client: Client) -> None:
     assert model.metadata == {"loss": 0.25}
 
 
-def test_a_reading_sees_what_was_recorded_before(client: Client) -> None:
-    """In the run and after it, through the model."""
+def test_reads_see_earlier_records(client: Client) -> None:
+    """That is so through the model, in the run and after it."""
     model = Model("churn")
 
     @pipeline(model=model)
@@ -361,7 +361,7 @@ def test_a_reading_sees_what_was_recorded_before(client: Client) -> None:
 
 
 def test_journals_are_private(client: Client, spool: Path) -> None:
-    """Folders are for their owner alone, and so are files."""
+    """Folders and files are readable only for their owner."""
 
     @pipeline(model=Model("churn"))
     def training() -> list[int]:

@@ -1,4 +1,4 @@
-"""Every type of the table, recorded by a program in a run and outside, and read back from the registry."""
+"""Every type of the table, recorded in and outside a run, and read back from the registry."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from tallymark.testing import Server
 
 
 def read(values: Mapping[str, Any]) -> dict[str, str]:
-    """What the registry answered, as it can be compared with what was expected: NaN is not like NaN."""
+    """Return the value from the registry in a form that can be compared, where NaN equals NaN."""
     return {name: repr(floats(values[name])) for name in sorted(values)}
 
 
@@ -23,8 +23,8 @@ EXPECTED = read({name: expected for name, (_, expected) in KEPT.items()})
 GIVEN = {name: value for name, (value, _) in KEPT.items()}
 
 
-def test_every_type_is_recorded_as_the_table_says(registry_env: Server) -> None:
-    """As metadata in a run and outside, by a model, a function and a client, and as parameters of run and step."""
+def test_every_type_is_recorded_as_documented(registry_env: Server) -> None:
+    """As metadata, by a model, a function and a client, and as parameters of runs and steps."""
 
     @step
     def fit(**values: Any) -> None:
@@ -47,8 +47,8 @@ def test_every_type_is_recorded_as_the_table_says(registry_env: Server) -> None:
         assert client.get_version("churn/1").metadata["int that no double keeps"] == 2**53 + 1
 
 
-def test_what_a_type_holds_is_measured(registry_env: Server) -> None:
-    """Numbers of every library are values of metrics, with and without steps; what is none costs itself in a run."""
+def test_numbers_of_every_library_are_metrics(registry_env: Server) -> None:
+    """They are recorded with and without steps; in a run, only other values are left out."""
     problems: list[Any] = []
 
     @pipeline(model=Model("churn"))
@@ -74,8 +74,8 @@ def test_what_a_type_holds_is_measured(registry_env: Server) -> None:
             Model("churn", version=1).log_metric("loss", value)
 
 
-def test_a_wrong_record_costs_itself_and_ends_no_run(registry_env: Server) -> None:
-    """Whatever is wrong with a key, a value or a size, its neighbours are recorded, and the run tells the rest."""
+def test_an_invalid_record_does_not_affect_others(registry_env: Server) -> None:
+    """Whatever is wrong with a key, a value or a size, others are recorded, and the run reports it."""
     problems: list[Any] = []
     hostile = Model("hostile")
 
@@ -115,7 +115,7 @@ def test_a_wrong_record_costs_itself_and_ends_no_run(registry_env: Server) -> No
 
 
 def test_a_value_that_cannot_be_recorded_is_refused_outside_runs(registry_env: Server) -> None:
-    """With its whole path, before anything is sent, by models as by clients."""
+    """Models and clients raise an error with its whole path, before any request."""
     model = Model("churn", version="1.0")
     with Client() as client:
         model.log_metadata({"auc": 0.9})
@@ -135,8 +135,8 @@ def test_a_value_that_cannot_be_recorded_is_refused_outside_runs(registry_env: S
         assert client.get_version("churn/1").metadata == {"auc": 0.9}
 
 
-def test_a_timestamp_is_an_everyday_parameter(registry_env: Server) -> None:
-    """Steps are called with times of pandas, with and without a zone, and missing ones."""
+def test_timestamps_of_pandas_can_be_parameters(registry_env: Server) -> None:
+    """Steps can be called with times with and without a time zone, and with missing ones."""
 
     @step(model=Model("churn"))
     def fit(cutoff: Any) -> None: ...

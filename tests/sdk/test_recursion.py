@@ -1,4 +1,4 @@
-"""Programs that recurse up to Python's limit get the error that is theirs, and what they record is whole."""
+"""Programs that recurse up to Python's limit get their RecursionError, and their records are complete."""
 
 import sys
 
@@ -10,19 +10,19 @@ from tallymark.runtime.headroom import HeadRoom
 
 @step
 def descend(depth: int, facts: object = None) -> None:
-    """Call itself without end."""
+    """Recurse without end."""
     descend(depth + 1, {"below": [depth]})
 
 
 @step
 def descend_and_log(depth: int) -> None:
-    """Call itself without end, and record how deep it is."""
+    """Recurse without end, and log the depth."""
     log_metadata({"depth": [depth]})
     descend_and_log(depth + 1)
 
 
 def plain(depth: int) -> None:
-    """Call itself without end, and record how deep it is."""
+    """Recurse without end, and log the depth, without steps."""
     try:
         plain(depth + 1)
     finally:
@@ -31,8 +31,8 @@ def plain(depth: int) -> None:
 
 @pytest.mark.usefixtures("registry_env")
 @pytest.mark.parametrize("offset", range(0, 40, 7))
-def test_endless_recursion_raises_what_it_raises_without_recording(offset: int) -> None:
-    """A RecursionError arrives wherever the limit is met, each step that started has failed, nothing is left out."""
+def test_endless_recursion_raises_recursion_error(offset: int) -> None:
+    """The error is raised wherever the limit is reached, each started step has failed, and no record is missing."""
 
     @pipeline(model=Model("deep"))
     def train(levels: int) -> None:
@@ -51,8 +51,8 @@ def test_endless_recursion_raises_what_it_raises_without_recording(offset: int) 
     assert [each.problem for each in run.recording_problems] == []
 
 
-def test_room_is_given_only_to_deep_stacks_and_taken_back() -> None:
-    """An everyday stack leaves the limit as it is, and a deep one has more room, also where it is asked for twice."""
+def test_the_recursion_limit_is_raised_only_for_deep_stacks() -> None:
+    """It is unchanged for usual stacks, and restored after deep ones, also when nested."""
     limit = sys.getrecursionlimit()
 
     def limits(depth: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What is taken for a secret, and that none leaves the process."""
+"""What counts as a secret, and that no secret leaves the process."""
 
 import dataclasses
 import os
@@ -55,13 +55,13 @@ SECRET_IF_RANDOM = "key my_key myKey"
         (NO_SECRET, Secrecy.NONE),
     ],
 )
-def test_names_say_what_is_secret(names: str, secrecy: Secrecy) -> None:
-    """In any case and as a part, but not where a word only begins alike, or is one of tokenizers."""
+def test_names_mark_secrets(names: str, secrecy: Secrecy) -> None:
+    """They do so in any case and as a part, but not if a word only begins alike, or belongs to a tokenizer."""
     assert {name: secrecy_of(name) for name in names.split()} == dict.fromkeys(names.split(), secrecy)
 
 
-def test_under_a_secret_name_only_what_is_none_is_shown() -> None:
-    """Texts, numbers and whatever is nested are hidden; None, flags and fractions, such as a recall, are not."""
+def test_values_with_a_secret_name_are_redacted() -> None:
+    """Texts, numbers and nested values are redacted; None, flags and fractions, such as a recall, are not."""
     shown = {"password": None, "use_auth": True, "secret_recall": 0.93, "token": 5, "auth_retries": 3, "auth_f1": 0.5}
     assert parameters(shown) == shown
     hidden = {"password": 1234, "api_key": "k", "auth": {"user": "ana", "n": 1}, "token": ["a", 7], "secret": [0.5]}
@@ -74,8 +74,8 @@ def test_under_a_secret_name_only_what_is_none_is_shown() -> None:
     }
 
 
-def test_a_key_is_secret_only_if_it_looks_like_one() -> None:
-    """Numbers, words and paths under `key` are shown, and a generated text is not."""
+def test_a_key_is_redacted_only_if_it_looks_random() -> None:
+    """Numbers, words and paths under `key` are kept."""
     shown = {
         "key": "customer_id",
         "my_key": 5,
@@ -86,16 +86,16 @@ def test_a_key_is_secret_only_if_it_looks_like_one() -> None:
     assert parameters({"key": "8f3a9c0d1e2b4a5f6c7d", "my_key": ["x", 1]}) == {"key": REDACTED, "my_key": ["x", 1]}
 
 
-def test_the_working_folder_is_no_password() -> None:
-    """PWD of the environment is a path, and any other pwd is a password."""
+def test_the_working_folder_is_not_a_password() -> None:
+    """The variable PWD is a path; any other pwd is a password."""
     shown = {"PWD": "/home/ana/work"}
     assert parameters({"environment": shown}) == {"environment": shown}
     assert parameters({"PWD": "hunter2", "pwd": "/hunter2"}) == {"PWD": REDACTED, "pwd": REDACTED}
     assert redacted_command(["PWD=/home/ana", "pwd=hunter2"]) == "PWD=/home/ana pwd=[redacted]"
 
 
-def test_lists_of_arguments_and_pairs_hide_what_they_name() -> None:
-    """What follows a flag in a list or tuple, and the second of a pair whose first is a name that says secret."""
+def test_secrets_in_argument_lists_and_pairs_are_redacted() -> None:
+    """That is the argument after a flag, and the second of a pair whose first is a secret name."""
     argv = ["x", "--password", "hunter2", "--token=hun ter2", "--lr", "0.1", "--pin", 1234, "--use-auth", "--depth", 3]
     hidden = ["x", "--password", REDACTED, f"--token={REDACTED}", "--lr", "0.1", "--pin", REDACTED, *argv[8:]]
     headers = [("Authorization", "hunter2"), ["X-Api-Key", "hunter2"], ("accept", "json"), ("use_auth", True)]
@@ -111,8 +111,8 @@ def test_lists_of_arguments_and_pairs_hide_what_they_name() -> None:
     assert parameters({"argv": ["cp", "-p", "file"]}) == {"argv": ["cp", "-p", "file"]}
 
 
-def test_errors_are_told_without_the_beginnings_of_secrets() -> None:
-    """An error that shortens what was redacted in an argument does not show how it begins."""
+def test_prefixes_of_secrets_in_errors_are_redacted() -> None:
+    """An error that shortens a redacted argument does not show its beginning."""
     parameters({"password": "zebra-crossing-42", "argv": ["--token", "quokka-9000-x"]})
     assert (
         redacted_error("no login with 'zebra-cros...' or zebra-crossing-42")
@@ -135,8 +135,8 @@ class Database:
     password: str = "hunter2"
 
 
-def test_types_say_what_is_secret() -> None:
-    """Types of pydantic and others whose name says so hide what they hold, at any depth."""
+def test_types_mark_secrets() -> None:
+    """The contents of types of pydantic and others with secret names are redacted at any depth."""
     values = [pydantic.SecretStr("hunter2"), pydantic.SecretBytes(b"hunter2"), SecretText("hunter2"), AuthConfig()]
     assert Conversion(PARAMETERS, redacts=True).value({"values": values}) == {
         "values": [*[REDACTED] * 3, {"user": REDACTED}]
@@ -215,14 +215,14 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_texts_are_told_without_the_secrets_in_them(text: str) -> None:
-    """Passwords in URLs, what is named like a secret, and well-known tokens are hidden, and the rest is not."""
+def test_secrets_in_texts_are_redacted(text: str) -> None:
+    """That includes passwords in URLs, values with secret names, and well-known tokens, but nothing else."""
     assert redacted_text(text) == TEXTS[text]
     assert redacted_text(TEXTS[text]) == TEXTS[text]
 
 
-def test_a_command_line_is_told_without_secrets() -> None:
-    """Flags with a value behind them or in them, variables, and settings by dots."""
+def test_secrets_in_command_lines_are_redacted() -> None:
+    """That includes arguments of flags, variables, and settings with dots."""
     arguments = [
         *("python", "train.py", "--password", "hunter2", "--api-key=hunter2", "HF_TOKEN=hunter2", "-pwd", "-h2"),
         *("db.password=hunter2", "--max-tokens", "512", "--name", "a b", "--url=postgres://u:hunter2@h"),
@@ -259,8 +259,8 @@ def test_a_command_line_is_told_without_secrets() -> None:
         "('token', ",
     ],
 )
-def test_no_text_takes_long(part: str) -> None:
-    """The longest texts that are recorded take linear time, whatever they repeat."""
+def test_redaction_takes_linear_time(part: str) -> None:
+    """That is so for the longest texts, whatever they repeat."""
     text = (part * 60_000)[:60_000]
     begun = time.process_time()
     redacted_text(text)
@@ -295,7 +295,7 @@ train([1], "hunter2", foo=3, cookie="hunter2")
 
 
 def trained(server: Server, tmp_path: Path, **environment: str) -> None:
-    """Run the program, which knows a secret; neither its log nor any file that it leaves has it."""
+    """Run the program, which has a secret, and check that neither its log nor its files contain it."""
     (tmp_path / "train.py").write_text(PROGRAM)
     environment |= {
         **os.environ,
@@ -315,15 +315,15 @@ def files_with_the_secret(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()}
 
 
-def test_a_secret_is_in_no_journal(server: Server, tmp_path: Path, spool: Path) -> None:
-    """What waits on the disk to be sent has no secret either, and tells that it was there."""
+def test_journals_contain_no_secret(server: Server, tmp_path: Path, spool: Path) -> None:
+    """The records that wait on disk have `[redacted]` instead."""
     trained(server, tmp_path, TALLYMARK_MODE="offline")
     kept = b"".join(path.read_bytes() for path in spool.rglob("*") if path.is_file())
     assert kept.count(b"[redacted]") > 10
 
 
 def test_a_secret_leaves_the_process_nowhere(server: Server, tmp_path: Path) -> None:
-    """Given as parameter, metadata, error, command line and address, it is in no file, database or line of the log."""
+    """A secret in parameters, metadata, an error, the command line and a URL is in no file, database or log."""
     trained(server, tmp_path)
     with Client(server.address) as client:
         (run,) = client.list_runs()
@@ -352,8 +352,8 @@ def test_a_secret_leaves_the_process_nowhere(server: Server, tmp_path: Path) -> 
     assert version.metadata["lr"] == 0.1
 
 
-def test_problems_are_told_without_secrets() -> None:
-    """What could not be recorded, and why, may quote addresses and what was redacted elsewhere."""
+def test_recording_problems_contain_no_secrets() -> None:
+    """Their texts may contain URLs and values that were redacted elsewhere."""
     parameters({"password": "correct horse"})
     problems = RecordingProblems()
     problems.add("artifact 'clf'", "sftp://ana:hunter2@store is away, and 'correct horse' is no help")
@@ -362,7 +362,7 @@ def test_problems_are_told_without_secrets() -> None:
 
 @pytest.mark.usefixtures("registry_env")
 def test_parameters_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_PARAMETERS=off, or by configure, neither runs nor steps have any."""
+    """With TALLYMARK_PARAMETERS=off, or with configure, runs and steps have no parameters."""
     monkeypatch.setattr(settings, "_arguments", {})
 
     @step

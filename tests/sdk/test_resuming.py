@@ -1,4 +1,4 @@
-"""Programs that watch, crash, and go on where they were."""
+"""Programs that watch, crash, and resume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with open(sys.argv[1], "a+") as kept:
 
 
 def follow(server: Server, kept: Path, count: int) -> list[int]:
-    """What a program is told until it is killed, after so many events."""
+    """Return the events that a program received until it was killed, after this many."""
     environment = {**os.environ, "TALLYMARK_URL": server.address}
     command: Sequence[str] = [sys.executable, "-c", FOLLOWER, str(kept)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -38,8 +38,8 @@ def follow(server: Server, kept: Path, count: int) -> list[int]:
     return told
 
 
-def test_a_program_that_crashes_resumes_after_what_it_kept(server: Server, tmp_path: Path) -> None:
-    """A watcher killed again and again, and a server that is restarted in between: each event told, none twice."""
+def test_a_crashed_watcher_resumes_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    """A watcher is killed repeatedly and the server restarted: each event is received, none twice."""
     kept = tmp_path / "kept"
     with Client(server.address) as client:
         client.create_model("churn")

@@ -24,7 +24,7 @@ def client(registry_env: Server) -> Client:
 
 
 def test_a_block_is_a_run(client: Client) -> None:
-    """The block has a run, a version and parameters, and what it logs is recorded for the version."""
+    """The block has a run, a version and parameters, and its records belong to the version."""
     model = Model("churn")
     with tallymark.run(model=model, name="nightly", parameters={"depth": 3}) as run:
         assert current_run() == run.id
@@ -60,8 +60,8 @@ async def test_an_async_block_is_a_run(client: Client) -> None:
 
 
 @pytest.mark.parametrize("problem", [ValueError("bad"), KeyboardInterrupt()])
-def test_what_leaves_the_block_is_the_failure_of_the_run(client: Client, problem: BaseException) -> None:
-    """An exception is recorded, goes on unchanged, and leaves nothing behind in the process."""
+def test_an_exception_fails_the_run(client: Client, problem: BaseException) -> None:
+    """It is recorded and re-raised, and no run is open afterwards."""
     with pytest.raises(type(problem)) as caught, tallymark.run(model=Model("churn")) as run:
         raise problem
     assert caught.value is problem
@@ -72,7 +72,7 @@ def test_what_leaves_the_block_is_the_failure_of_the_run(client: Client, problem
 
 
 def test_wrong_arguments_are_refused_at_once() -> None:
-    """What cannot be a run is told before anything begins."""
+    """They are refused before anything is recorded."""
     anything: Any = tallymark.run
     for wrong in (
         {"model": "churn"},
@@ -86,7 +86,7 @@ def test_wrong_arguments_are_refused_at_once() -> None:
 
 
 def test_steps_pipelines_and_threads_in_a_block_belong_to_it(client: Client) -> None:
-    """Whatever is called in the block, also in threads, has its run; a nested block and pipeline join it."""
+    """Calls in the block, also in threads, have its run; nested blocks and pipelines join it."""
     inner = Model("inner")
 
     @step
@@ -109,7 +109,7 @@ def test_steps_pipelines_and_threads_in_a_block_belong_to_it(client: Client) -> 
 
 
 def test_a_run_is_started_or_joined_by_its_id(client: Client) -> None:
-    """The first with an id starts the run and ends it, others join it, and afterwards it is over."""
+    """The first process with an id starts and finishes the run, others join it; a finished run is refused."""
     with tallymark.run(model=Model("churn"), id="job-42", name="nightly") as run:
         with ThreadPoolExecutor(1) as pool:
             joined = pool.submit(lambda: tallymark.run(id="job-42").start()).result()
@@ -123,7 +123,7 @@ def test_a_run_is_started_or_joined_by_its_id(client: Client) -> None:
 
 
 def test_another_id_within_a_run_is_another_run(client: Client) -> None:
-    """A block with an id of its own is its own run, after which the outer one goes on."""
+    """A block with an id of its own is a run of its own, after which the outer one continues."""
     with tallymark.run(model=Model("churn")) as outer:
         with tallymark.run(model=Model("churn"), id="job-43") as inner:
             assert (current_run(), inner.number) == ("job-43", 2)
@@ -131,8 +131,8 @@ def test_another_id_within_a_run_is_another_run(client: Client) -> None:
     assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED}
 
 
-def test_a_run_without_a_block_is_for_callbacks(client: Client) -> None:
-    """`start` and `finish` may be called from different functions, threads and contexts, and leave nothing behind."""
+def test_start_and_finish_work_in_callbacks(client: Client) -> None:
+    """They may be called in different functions, threads and contexts; no run is open afterwards."""
 
     class Callback:
         def on_train_begin(self) -> None:
@@ -163,8 +163,8 @@ def test_a_run_without_a_block_is_for_callbacks(client: Client) -> None:
     assert [point.step for point in client.list_metrics("churn/1")] == [0, 1]
 
 
-def test_a_run_that_nobody_finished_has_failed(client: Client) -> None:
-    """At the end of the program it is ended, with what ended the program."""
+def test_an_unfinished_run_has_failed(client: Client) -> None:
+    """It is finished at the end of the program, with the exception that ended the program."""
     code = "import tallymark\nrun = tallymark.run(model=tallymark.Model('churn')).start()\n"
     for end in ("", "raise ValueError('lost')"):
         subprocess.run([sys.executable, "-c", code + end], check=False, capture_output=True, timeout=60)
@@ -174,8 +174,8 @@ def test_a_run_that_nobody_finished_has_failed(client: Client) -> None:
     ]
 
 
-def test_what_is_logged_after_the_run_is_its_versions(client: Client) -> None:
-    """A test score that is logged after the block is recorded for the version that the run made, and no other."""
+def test_records_after_the_block_belong_to_its_version(client: Client) -> None:
+    """A test score that is logged after the block is recorded in the run's version, and in no other."""
     model = Model("churn")
     with tallymark.run(model=model) as run:
         pass
@@ -188,8 +188,8 @@ def test_what_is_logged_after_the_run_is_its_versions(client: Client) -> None:
     assert dict(client.get_version("churn/2").metadata) == {}
 
 
-def test_a_run_without_a_model_says_so(client: Client) -> None:
-    """Without a model there is no version to log for, and the error says how to give one; a run begins once."""
+def test_a_run_without_a_model_has_no_version(client: Client) -> None:
+    """The error says how to set a model; a run can be started once."""
     run = tallymark.run(name="nightly")
     assert repr(run) == "RunContext('nightly', not started)"
     with pytest.raises(errors.NoCurrentRun, match="has not begun"):
@@ -203,8 +203,8 @@ def test_a_run_without_a_model_says_so(client: Client) -> None:
         run.start()
 
 
-def test_a_block_in_a_generator_covers_its_reader_until_it_is_left(client: Client) -> None:
-    """A fixture that yields within the block works; a generator that is read half leaves nothing behind."""
+def test_a_block_in_a_generator_covers_its_caller(client: Client) -> None:
+    """A fixture that yields within the block works; a generator that is closed early leaves no run open."""
 
     @contextmanager
     def training() -> Iterator[str]:
@@ -227,13 +227,13 @@ def test_a_block_in_a_generator_covers_its_reader_until_it_is_left(client: Clien
 
 
 def test_templates_of_a_block_are_filled_in(client: Client) -> None:
-    """`substitutions` fill in name and version of the run's model and of all others in it."""
+    """`substitutions` apply to the run's model and to all others in it."""
     with tallymark.run(model=Model("{team}", "{kind}"), substitutions={"team": "growth", "kind": "svc"}) as run:
         assert (run.version.model, run.version.name, Model("{team}-b").create().model) == ("growth", "svc", "growth-b")
 
 
 def test_nothing_is_recorded_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_MODE=disabled the block is plain code, and its number is 0."""
+    """With TALLYMARK_MODE=disabled, the block is plain code, and its number is 0."""
     monkeypatch.setenv("TALLYMARK_MODE", "disabled")
     monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
     with tallymark.run(model=Model("churn"), parameters={"depth": 3}) as run:
@@ -245,8 +245,8 @@ def test_nothing_is_recorded_when_recording_is_disabled(monkeypatch: pytest.Monk
     assert run.number == 0
 
 
-async def test_a_block_that_is_cancelled_while_it_begins_leaves_no_run(client: Client) -> None:
-    """A task that is cancelled within `async with` ends the run that it was starting."""
+async def test_a_block_cancelled_while_it_starts_leaves_no_open_run(client: Client) -> None:
+    """A task that is cancelled in `async with` finishes the run that it was starting."""
 
     async def training() -> None:
         async with tallymark.run(model=Model("churn")):
@@ -263,7 +263,7 @@ async def test_a_block_that_is_cancelled_while_it_begins_leaves_no_run(client: C
 
 
 def test_only_named_parameters_are_recorded(client: Client) -> None:
-    """`parameters` of a decorator is all, none, or names; what is left out is not even looked at."""
+    """`parameters` of a decorator is all, none, or names; other arguments are not read."""
 
     @step(parameters=["depth"])
     def train(data: object, depth: int, password: str) -> None:
@@ -290,7 +290,7 @@ def test_only_named_parameters_are_recorded(client: Client) -> None:
 
 
 def test_a_parameter_that_the_function_does_not_have_is_refused() -> None:
-    """A name that is written wrongly is told when the function is decorated, with those that there are."""
+    """The decorator reports the unknown name and lists the valid ones."""
     anything: Any = step
 
     with pytest.raises(
@@ -306,7 +306,7 @@ def test_a_parameter_that_the_function_does_not_have_is_refused() -> None:
 
 
 def test_a_run_may_span_the_cells_of_a_notebook(client: Client) -> None:
-    """Cells that are run each in a context of its own share a run from `start` to `finish`, and then the next one."""
+    """Cells with different contexts share a run from `start` to `finish`, and then the next one."""
     names: dict[str, Any] = {"tallymark": tallymark, "found": []}
 
     def cell(code: str) -> None:
@@ -325,8 +325,8 @@ def test_a_run_may_span_the_cells_of_a_notebook(client: Client) -> None:
     assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED}
 
 
-def test_an_object_asked_for_its_number_in_cells_means_the_last_run(client: Client) -> None:
-    """A glance at the number between trainings never makes the object mean anything but the last training."""
+def test_in_cells_a_number_is_that_of_the_last_run(client: Client) -> None:
+    """Reading the number between trainings does not change the version to which the object refers."""
     model, found = Model("nb"), []
 
     @pipeline(model=model)
@@ -342,8 +342,8 @@ def test_an_object_asked_for_its_number_in_cells_means_the_last_run(client: Clie
     assert [version.number for version in client.list_versions("nb")] == [4, 3, 2, 1]
 
 
-def test_a_run_that_could_not_begin_may_be_begun_again(client: Client) -> None:
-    """A refused start leaves nothing behind, neither a run nor a block that cannot be entered."""
+def test_a_run_that_could_not_start_can_be_started_again(client: Client) -> None:
+    """A refused start leaves no run, and the block can be entered again."""
     run = tallymark.run(model=Model("churn", "production"))
     with pytest.raises(errors.ModelNotFound):
         run.start()

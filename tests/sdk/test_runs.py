@@ -12,7 +12,7 @@ from tallymark.testing import Server
 
 
 def test_none_and_digits_beyond_64_bits_are_kept(client: Any) -> None:
-    """None is a value of its own kind, also in lists and mappings, and what 64 bits do not hold is kept as text."""
+    """None is stored as such, also in lists and mappings; integers beyond 64 bits are stored as text."""
     client.create_model("churn")
     written = {"none": None, "list": [None, 2**53 + 1], "map": {"depth": None}, "long": 10**400}
     found = dict(client.create_version("churn", metadata=written).metadata)
@@ -23,8 +23,8 @@ def test_none_and_digits_beyond_64_bits_are_kept(client: Any) -> None:
     assert numbers == [1]
 
 
-def test_a_run_says_when_it_began_and_how_it_ended(client: Any) -> None:
-    """The program's own times, its command and its timeout come back as they were given, of runs and of steps."""
+def test_a_run_has_its_times_and_outcome(client: Any) -> None:
+    """Times, command and timeout of runs and steps are returned as given."""
     began, ended = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, microsecond=5, tzinfo=UTC)
     told = {"command": "train.py --lr 0.1", "start_time": began, "heartbeat_timeout": timedelta(seconds=90)}
     run = client.start_run("train", pipeline="training", **told).run
@@ -40,7 +40,7 @@ def test_a_run_says_when_it_began_and_how_it_ended(client: Any) -> None:
 
 
 def test_problems_of_recording_are_reported(client: Any) -> None:
-    """What could not be recorded is kept on the run, added up, and shown where a run is shown."""
+    """Recording problems are stored in the run, added up, and shown with it."""
     client.start_run("train")
     problems = [RecordingProblem("metric 'loss'", "registry away", 3), RecordingProblem("a\udc80" * 600, "too large")]
     assert client.report_recording_problems("train", problems[:1]).recording_problems == (problems[0],)
@@ -49,8 +49,8 @@ def test_problems_of_recording_are_reported(client: Any) -> None:
     assert "recording problems" in run._repr_html_()
 
 
-def test_a_version_of_a_failed_run_is_promoted_on_purpose_only(registry_env: Server, client: Any) -> None:
-    """RunNotSucceeded names the run and its state; with the permission and a reason it goes in."""
+def test_a_version_of_a_failed_run_needs_permission(registry_env: Server, client: Any) -> None:
+    """RunNotSucceeded names the run and its state; with permission and a reason, the version is promoted."""
 
     @pipeline(model=Model("churn"))
     def training() -> None:

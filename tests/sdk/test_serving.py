@@ -1,4 +1,4 @@
-"""`follow` and `afollow`: a service serves the version that a reference means, and the next as soon as it changes."""
+"""`follow` and `afollow`: serve the version of a reference, and the next one as soon as it changes."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ SOON = 30.0
 
 @pytest.fixture
 def client(registry_env: Server) -> Iterator[Client]:
-    """A client of a registry in which No.1 of churn, of three versions, is in production."""
+    """A client of a registry where version 1 of churn, of three versions, is in production."""
     with Client() as client:
         client.create_model("churn")
         client.create_versions("churn", [NewVersion(), NewVersion("rc"), NewVersion()])
@@ -47,7 +47,7 @@ def serves(served: Following[Any] | AsyncFollowing[Any], number: int) -> Callabl
 
 
 class Loader:
-    """Loads, and fails for the numbers that are `bad`; tells which were asked for."""
+    """Loads versions, raises for the numbers in `bad`, and has a list of the requested ones."""
 
     def __init__(self, *bad: int) -> None:
         self.bad = set(bad)
@@ -63,8 +63,8 @@ class Loader:
         return self.asked.get(timeout=SOON)
 
 
-def test_what_is_promoted_is_served(client: Client) -> None:
-    """The version in production is loaded at once, and each that is promoted later takes its place."""
+def test_the_version_in_production_is_served(client: Client) -> None:
+    """It is loaded at once, and each version that is promoted later replaces it."""
     assert tallymark.serving.follow is follow
     with follow("churn@production", on_change=load) as served:
         version, model = served.current
@@ -91,7 +91,7 @@ def test_what_is_promoted_is_served(client: Client) -> None:
 def test_every_reference_that_can_change_is_followed(
     client: Client, reference: str, change: Callable[[Client], Any], then: int
 ) -> None:
-    """Latest, alias, stage and name are followed alike, also when a version is deleted."""
+    """Latest, alias, stage and name are followed, also when a version is deleted."""
     client.set_alias("churn/2", "champion")
     client.set_stage("churn/2", "staging")
     with follow(reference, load) as served:
@@ -100,8 +100,8 @@ def test_every_reference_that_can_change_is_followed(
         assert served.wait_for(serves(served, then), SOON)
 
 
-def test_changes_that_mean_nothing_load_nothing(client: Client) -> None:
-    """Other models, other stages and metadata call nothing: each version is loaded once, in the order of promotion."""
+def test_unrelated_changes_load_nothing(client: Client) -> None:
+    """Each version is loaded once, in the order of promotion, despite other models, stages and metadata."""
     loader = Loader()
     with follow("churn@production", loader) as served:
         client.log_metadata("churn/1", {"auc": 0.9})
@@ -114,8 +114,8 @@ def test_changes_that_mean_nothing_load_nothing(client: Client) -> None:
     assert loader.asked.empty()
 
 
-def test_of_many_changes_at_once_only_some_are_loaded(client: Client) -> None:
-    """Promotions in a burst end at the last, and are not loaded one by one."""
+def test_a_burst_of_changes_is_debounced(client: Client) -> None:
+    """After a burst of promotions the last version is served, and not every one is loaded."""
     client.create_versions("churn", [NewVersion()] * 20)
     loader = Loader()
     with follow("churn@production", loader) as served:
@@ -125,10 +125,8 @@ def test_of_many_changes_at_once_only_some_are_loaded(client: Client) -> None:
     assert loader.asked.qsize() < 12
 
 
-def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A failing on_change is told in .error and logged, and the next change is loaded all the same."""
+def test_a_failed_load_keeps_the_previous_version(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """The error of on_change is in .error and logged, and the next change is loaded."""
     loader = Loader(2)
     with follow("churn@production", loader, retry=600) as served:
         promote(client, 2)
@@ -143,8 +141,8 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
     assert record.exc_info
 
 
-def test_a_version_that_cannot_be_loaded_is_tried_again(client: Client) -> None:
-    """After a while the same version is loaded again, with no change in between."""
+def test_a_failed_load_is_retried(client: Client) -> None:
+    """The same version is loaded again after a delay, without a change."""
     loader = Loader(2)
     with follow("churn@production", loader, retry=0.01) as served:
         promote(client, 2)
@@ -153,8 +151,8 @@ def test_a_version_that_cannot_be_loaded_is_tried_again(client: Client) -> None:
         assert served.wait_for(serves(served, 2), SOON)
 
 
-def test_back_to_what_is_served_is_no_error(client: Client) -> None:
-    """When a bad version is taken back, what was served all the time is right again, and is not loaded again."""
+def test_a_rollback_to_the_served_version_clears_the_error(client: Client) -> None:
+    """The version is not loaded again."""
     loader = Loader(2)
     with follow("churn@production", loader, retry=600) as served:
         promote(client, 2)
@@ -164,8 +162,8 @@ def test_back_to_what_is_served_is_no_error(client: Client) -> None:
     assert [loader.next() for _ in range(loader.asked.qsize())] == [1, 2]
 
 
-def test_an_empty_stage_leaves_what_was_in_it(client: Client) -> None:
-    """When production holds nothing the last version is served on, .error says so, and the next one is heard of."""
+def test_an_empty_stage_keeps_the_previous_version(client: Client) -> None:
+    """Meanwhile .error says so, and the next version in the stage is served."""
     with follow("churn@production", load) as served:
         client.set_stage("churn/1", "archived")
         assert served.wait_for(lambda: isinstance(served.error, errors.StageEmpty), SOON)
@@ -174,8 +172,8 @@ def test_an_empty_stage_leaves_what_was_in_it(client: Client) -> None:
         assert served.wait_for(serves(served, 2), SOON)
 
 
-def test_nothing_to_begin_with_is_told_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty stage, a model that is not there, a load that fails: entering raises it."""
+def test_entering_raises_without_a_version(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is so for an empty stage, a missing model, and a failed load."""
     for reference, kind in (("churn@staging", errors.StageEmpty), ("fraud", errors.ModelNotFound)):
         with pytest.raises(kind), follow(reference, load):
             pass
@@ -186,8 +184,8 @@ def test_nothing_to_begin_with_is_told_at_once(client: Client, monkeypatch: pyte
         follow("churn", load, url="127.0.0.1:1").__enter__()
 
 
-def test_a_server_that_comes_back_is_followed_further(client: Client, registry_env: Server) -> None:
-    """While the server is away .error says so and the version stays, and what is promoted after it is heard of."""
+def test_following_continues_after_an_outage(client: Client, registry_env: Server) -> None:
+    """During the outage .error says so and the version stays; later promotions are served."""
     loader = Loader()
     with follow("churn@production", loader) as served:
         registry_env.restart()
@@ -202,8 +200,8 @@ def test_a_server_that_comes_back_is_followed_further(client: Client, registry_e
     assert [loader.next() for _ in range(loader.asked.qsize())] == [1, 2, 3]
 
 
-def test_a_model_that_gets_another_name_is_followed_by_its_name(client: Client) -> None:
-    """When the model is renamed the old version stays, and a new model of the old name is followed."""
+def test_a_renamed_model_is_followed_by_name(client: Client) -> None:
+    """After a rename the old version stays, and a new model with the old name is followed."""
     with follow("churn@production", load, retry=0.01) as served:
         client.rename_model("churn", "attrition")
         assert served.wait_for(lambda: isinstance(served.error, errors.ModelNotFound), SOON)
@@ -217,7 +215,7 @@ def test_a_model_that_gets_another_name_is_followed_by_its_name(client: Client) 
 def test_a_service_starts_without_the_registry(
     client: Client, registry_env: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a last-good file the last version is loaded while the registry is away, and newer ones when it is back."""
+    """With a last-good file, the last version is loaded during an outage, and newer ones after it."""
     kept = tmp_path / "churn.json"
     client.log_metadata("churn/1", {"auc": 0.9, "list": [1, {"a": True}]})
     with follow("churn@production", load, last_good=kept) as served:
@@ -237,7 +235,7 @@ def test_a_service_starts_without_the_registry(
 
 
 def test_a_service_starts_with_the_last_good_version(client: Client, tmp_path: Path) -> None:
-    """It begins with the kept version, too, when the stage is empty or the new version cannot be loaded."""
+    """It does so if the stage is empty, or the new version cannot be loaded."""
     kept = tmp_path / "churn.json"
     with follow("churn@production", load, last_good=kept):
         pass
@@ -251,10 +249,10 @@ def test_a_service_starts_with_the_last_good_version(client: Client, tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"reference": 1}', "\x00", "other"])
-def test_a_last_good_file_that_is_none_is_not_used(
+def test_an_invalid_last_good_file_is_ignored(
     client: Client, tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A damaged file, or that of another reference, is logged and written anew."""
+    """A damaged file, or one for another reference, is logged and overwritten."""
     kept = tmp_path / "kept.json"
     if text == "other":
         with follow("churn/3", load, last_good=kept):
@@ -267,10 +265,10 @@ def test_a_last_good_file_that_is_none_is_not_used(
     assert json.loads(kept.read_text())["reference"] == "projects/default/models/churn/versions/@production"
 
 
-def test_a_last_good_file_that_cannot_be_written_harms_nothing(
+def test_a_last_good_file_that_cannot_be_written_is_logged(
     client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Serving goes on when the file cannot be written, and the log says so; a folder that is not there is refused."""
+    """Serving continues; a folder that does not exist is refused."""
     (tmp_path / "folder").mkdir()
     with follow("churn@production", load, last_good=tmp_path / "folder") as served:
         assert served.current.value == "model 1"
@@ -279,8 +277,8 @@ def test_a_last_good_file_that_cannot_be_written_harms_nothing(
         follow("churn@production", load, last_good=tmp_path / "nowhere/churn.json")
 
 
-def test_closing_waits_for_nobody(client: Client, registry_env: Server) -> None:
-    """A block ends though a load goes on, or the server is away; what the load gives then is dropped."""
+def test_closing_does_not_wait(client: Client, registry_env: Server) -> None:
+    """A block ends during a load or an outage, and the result of the load is dropped."""
     loading, go_on, loaded = threading.Event(), threading.Event(), threading.Event()
 
     def slow(version: ModelVersion) -> str:
@@ -302,7 +300,7 @@ def test_closing_waits_for_nobody(client: Client, registry_env: Server) -> None:
 
 
 def test_a_followed_reference_can_be_entered_again(client: Client) -> None:
-    """The same object may be used for one block after the other, not for two at once, and not outside."""
+    """The same object can be used for one block after the other, but not for two at once, nor outside a block."""
     served = follow("churn@production", load)
     with pytest.raises(errors.Refused, match="enter it first"):
         _ = served.current
@@ -315,8 +313,8 @@ def test_a_followed_reference_can_be_entered_again(client: Client) -> None:
     assert repr(served) == "follow('projects/default/models/churn/versions/@production')"
 
 
-def test_what_cannot_be_followed_is_refused(client: Client) -> None:
-    """Arguments of the wrong kind are told when the object is made."""
+def test_invalid_arguments_of_follow_are_refused(client: Client) -> None:
+    """Arguments of wrong types are refused when the object is created."""
     anything: Any = follow
 
     async def load_async(version: ModelVersion) -> str:
@@ -335,8 +333,8 @@ def test_what_cannot_be_followed_is_refused(client: Client) -> None:
             anything("churn", load, retry=retry)
 
 
-async def test_asyncio_services_follow_too(client: Client) -> None:
-    """Within `async with`, a coroutine function is awaited in the loop, and a plain one does not hold the loop up."""
+async def test_afollow_serves_in_asyncio(client: Client) -> None:
+    """A coroutine function is awaited in the event loop, and a plain function does not block it."""
     loop = asyncio.get_running_loop()
 
     async def load_async(version: ModelVersion) -> str:
@@ -355,8 +353,8 @@ async def test_asyncio_services_follow_too(client: Client) -> None:
             assert served.current.value == f"model {number}"
 
 
-async def test_an_asyncio_service_ends_at_once(client: Client) -> None:
-    """Leaving the block cancels a coroutine that still loads, and so does cancelling while it is entered."""
+async def test_leaving_afollow_cancels_a_load(client: Client) -> None:
+    """Leaving the block, or cancelling while it is entered, cancels a coroutine that still loads."""
     loading, cancelled = asyncio.Event(), asyncio.Event()
 
     async def slow(version: ModelVersion) -> str:

@@ -1,4 +1,4 @@
-"""Journals of several processes in one spool: each has its own, and none is left behind."""
+"""Journals of several processes in one spool: each process has its own, and all are delivered."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def trained(method: str) -> str:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_of_a_run_record_in_journals_of_their_own(client: Client, method: str, spool: Path) -> None:
-    """Whatever started them, and though they end without what `atexit` was told, the run ends with all of it."""
+    """However they were started, and though they run no `atexit` handlers, the run ends with all their records."""
     run = trained(method)
     assert client.get_run(run).state is RunState.SUCCEEDED
     assert [point.step for point in client.list_metrics("churn", "loss")] == [*range(150), 1000]
     wait_until(lambda: not list(spool.rglob("*.journal")))
 
 
-def test_the_end_of_a_run_comes_after_what_its_workers_did(client: Client) -> None:
-    """Also of workers that live on, such as those of a pool that is kept."""
+def test_the_end_of_a_run_follows_the_records_of_its_workers(client: Client) -> None:
+    """That includes workers that stay alive, such as those of a pool."""
     run = trained("pool")
     assert [each.state for each in client.list_steps(run)] == [RunState.SUCCEEDED] * 20
     kinds = [event.kind for event in client.list_events()]
@@ -61,7 +61,7 @@ def test_the_end_of_a_run_comes_after_what_its_workers_did(client: Client) -> No
 
 
 def test_a_killed_worker_loses_nothing(client: Client, spool: Path) -> None:
-    """Before the run ends, its own process sends what a worker had recorded."""
+    """The run's own process sends the records of a killed worker before the end of the run."""
     ready, end = os.pipe(), os.pipe()
 
     @pipeline(model=Model("churn"))
@@ -104,8 +104,8 @@ atexit.register(last)
 
 
 @pytest.mark.parametrize("idle", ["0", "5"])
-def test_a_run_at_the_end_of_the_program_is_sent(client: Client, spool: Path, idle: str) -> None:
-    """Also where the interpreter starts no threads any more."""
+def test_a_run_at_interpreter_shutdown_is_sent(client: Client, spool: Path, idle: str) -> None:
+    """It is sent though the interpreter cannot start threads any more."""
     code = f"from tallymark.delivery import sender; sender.IDLE = {idle}\n{AT_EXIT}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -113,8 +113,8 @@ def test_a_run_at_the_end_of_the_program_is_sent(client: Client, spool: Path, id
     assert not list(spool.rglob("*.journal"))
 
 
-def test_another_process_sends_what_was_left_behind(registry_env: Server, client: Client, spool: Path) -> None:
-    """The next program that records for the registry sends it in the background."""
+def test_another_process_sends_abandoned_journals(registry_env: Server, client: Client, spool: Path) -> None:
+    """The next program that records for the same registry sends them in the background."""
     with program(KILLED, TALLYMARK_MODE="offline") as process:
         left = line_of(process)
         process.kill()
@@ -130,8 +130,8 @@ def test_another_process_sends_what_was_left_behind(registry_env: Server, client
     assert client.get_run(left).state is RunState.RUNNING
 
 
-def test_who_looks_at_a_journal_does_not_hold_it(client: Client, spool: Path) -> None:
-    """Several processes may look at once whether the process of a run lives; only that process holds its journal."""
+def test_checking_a_journal_does_not_lock_it(client: Client, spool: Path) -> None:
+    """Several processes can check at once whether the process of a run is alive; only that process holds the lock."""
 
     @pipeline(model=Model("churn"))
     def training() -> None:

@@ -1,4 +1,4 @@
-"""SIGTERM in programs that are in a run."""
+"""SIGTERM in programs with a run."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ def client(registry_env: Server) -> Client:
 
 
 def terminated(code: str, tmp_path: Path, before: Callable[[], object] = lambda: None) -> tuple[int, float]:
-    """Send SIGTERM to a program that has said that it is ready. Return how it ended, and after how many seconds."""
+    """Send SIGTERM to a program when it is ready. Return its exit code, and the seconds until it ended."""
     program = tmp_path / "train.py"
     program.write_text(BEGIN + textwrap.dedent(code))
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as process:
@@ -103,7 +103,7 @@ with tallymark.run(model=Model("churn")):
 
 @pytest.mark.parametrize("code", [SYNC, ASYNC], ids=["sync", "async"])
 def test_a_run_that_is_terminated_has_failed(client: Client, tmp_path: Path, code: str) -> None:
-    """SIGTERM ends the run and its steps as failed, with what was measured, and the process by that signal, at once."""
+    """SIGTERM fails the run and its steps, keeps their metrics, and ends the process by that signal, at once."""
     status, seconds = terminated(code, tmp_path)
     assert status == -signal.SIGTERM
     assert seconds < 5
@@ -117,14 +117,14 @@ def test_a_run_that_is_terminated_has_failed(client: Client, tmp_path: Path, cod
     "code", [NATIVE, BLOCK, STARTED, RECORDING], ids=["native code", "block", "started", "recording"]
 )
 def test_a_run_is_terminated_wherever_the_program_is(client: Client, tmp_path: Path, code: str) -> None:
-    """Native code that takes minutes, a block, a run without one and a record on its way are ended at once, too."""
+    """That includes long native code, a block, a run without one, and the middle of a record."""
     status, seconds = terminated(code, tmp_path)
     assert (status, seconds < 5) == (-signal.SIGTERM, True)
     assert [(run.state, run.error) for run in client.list_runs()] == [(RunState.FAILED, "SIGTERM")]
 
 
-def test_a_handler_of_the_program_decides(client: Client, tmp_path: Path) -> None:
-    """A handler that the program set before or within the run is the one that is called, and stays after the run."""
+def test_a_handler_of_the_program_takes_precedence(client: Client, tmp_path: Path) -> None:
+    """A handler that the program sets before or in the run is called, and stays after the run."""
     code = f"""
     def handle(number, frame):
         raise SystemExit(7)
@@ -142,8 +142,8 @@ def test_a_handler_of_the_program_decides(client: Client, tmp_path: Path) -> Non
     assert {run.error for run in client.list_runs()} == {"", "SystemExit: 7"}
 
 
-def test_everything_is_as_before_after_the_run(client: Client, tmp_path: Path) -> None:
-    """After the last run the signal has its default meaning again, and nobody else hears of signals."""
+def test_the_signal_is_restored_after_the_run(client: Client, tmp_path: Path) -> None:
+    """After the last run, SIGTERM has its default action, and no other signal is affected."""
     code = f"""
     for _ in range(2):
         with tallymark.run(model=Model("churn")), tallymark.run(name="inner"):
@@ -161,10 +161,8 @@ def test_everything_is_as_before_after_the_run(client: Client, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("main_ends", [False, True], ids=["both open", "the thread's open"])
-def test_a_run_of_a_thread_is_ended_with_that_of_the_main_thread(
-    client: Client, tmp_path: Path, *, main_ends: bool
-) -> None:
-    """A run that another thread begins while one is open in the main thread is ended, too, also after that one."""
+def test_a_run_of_a_thread_is_terminated_too(client: Client, tmp_path: Path, *, main_ends: bool) -> None:
+    """A run that another thread starts while one is open in the main thread is finished, also after that one."""
     code = f"""
     begun = threading.Event()
 
@@ -186,8 +184,8 @@ def test_a_run_of_a_thread_is_ended_with_that_of_the_main_thread(
     assert found == {"elsewhere": failed, "main": (RunState.SUCCEEDED, "") if main_ends else failed}
 
 
-def test_a_handler_that_a_thread_left_behind_does_no_harm(client: Client, tmp_path: Path) -> None:
-    """When a thread's run ends last, children and the process end by the signal, and the next run restores it."""
+def test_a_handler_left_by_a_thread_is_harmless(client: Client, tmp_path: Path) -> None:
+    """If a thread's run ends last, the signal still ends the process and its children; the next run restores it."""
     code = f"""
     import multiprocessing
     begun, over = threading.Event(), threading.Event()
@@ -220,8 +218,8 @@ def test_a_handler_that_a_thread_left_behind_does_no_harm(client: Client, tmp_pa
     assert {run.state for run in client.list_runs()} == {RunState.SUCCEEDED}
 
 
-def test_a_child_that_is_terminated_leaves_the_run_alone(client: Client, tmp_path: Path) -> None:
-    """Ending a process that was made by fork, or another program, ends neither the run nor its process."""
+def test_terminating_a_child_does_not_end_the_run(client: Client, tmp_path: Path) -> None:
+    """The end of a forked process, or of another program, ends neither the run nor its process."""
     code = """
     import multiprocessing, subprocess
 
@@ -248,8 +246,8 @@ def test_a_child_that_is_terminated_leaves_the_run_alone(client: Client, tmp_pat
     assert [run.state for run in client.list_runs()] == [RunState.SUCCEEDED]
 
 
-def test_the_end_does_not_wait_for_a_registry_that_is_away(registry_env: Server, tmp_path: Path) -> None:
-    """When the registry cannot be reached, the process ends by the signal within a few seconds all the same."""
+def test_termination_does_not_wait_for_an_unreachable_registry(registry_env: Server, tmp_path: Path) -> None:
+    """The process ends by the signal within a few seconds."""
     status, seconds = terminated(BLOCK, tmp_path, before=registry_env.kill)
     assert status == -signal.SIGTERM
     assert seconds < 10

@@ -1,4 +1,4 @@
-"""What the decorators record of runs besides their versions: steps, parameters, surroundings and series of metrics."""
+"""Steps, parameters, environment and metrics that the decorators record."""
 
 import os
 import re
@@ -30,8 +30,8 @@ from tallymark.errors import InvalidArgument, NotFound, Unavailable
 from tallymark.testing import Server
 
 
-def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Server) -> None:
-    """Each step has its name, outcome, version and parameters, whole numbers as such; the run has the pipeline's."""
+def test_a_run_has_steps_and_parameters(registry_env: Server) -> None:
+    """Each step has its name, outcome, version and parameters, with integers as such; the run has the pipeline's."""
     own = Model("own", "1.0")
 
     @step(model=own)
@@ -63,8 +63,8 @@ def test_a_run_tells_its_steps_and_what_they_were_called_with(registry_env: Serv
     assert second.model_version == run.model_version
 
 
-def test_a_run_tells_where_it_ran(registry_env: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Host, account, commit of the code, changed or not, and the page of the orchestrator."""
+def test_a_run_has_its_environment(registry_env: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host, user, the commit with or without changes, and the URL of the orchestrator's page are recorded."""
     for variable in ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT", "GITHUB_RUN_ID"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -90,8 +90,8 @@ def test_a_run_tells_where_it_ran(registry_env: Server, tmp_path: Path, monkeypa
     assert all(run.host and run.user for run in runs)
 
 
-def test_a_series_is_gathered_and_complete_at_the_end(registry_env: Server) -> None:
-    """Ten thousand points, from several threads, are all there when the run has ended, in few requests."""
+def test_a_series_is_sent_in_batches_and_complete(registry_env: Server) -> None:
+    """Ten thousand points of several threads are in the registry at the end of the run, in few requests."""
     model = Model("churn")
 
     @pipeline(model=model)
@@ -119,17 +119,17 @@ def test_a_series_is_gathered_and_complete_at_the_end(registry_env: Server) -> N
 
 
 def test_points_outside_a_run_are_sent_when_the_program_ends(registry_env: Server) -> None:
-    """A program that ends sends what it has gathered."""
+    """They are sent at exit."""
     program = "from tallymark import Model; m = Model('churn'); [m.log_metric('loss', i, step=i) for i in range(5)]"
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ.copy())
     with Client() as client:
         assert [point.value for point in client.list_metrics("churn")] == [0, 1, 2, 3, 4]
 
 
-def test_a_training_outlives_its_registry(
+def test_a_training_continues_without_its_registry(
     registry_env: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When the registry goes away, the training goes on, and its end says where its records are kept."""
+    """When the registry stops, the training continues, and its log says where the records are."""
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.5")
 
     @step
@@ -153,8 +153,8 @@ def test_a_training_outlives_its_registry(
         Model("churn", version=1).log_metadata({"rows": 7})
 
 
-def test_a_metric_is_measured_once_or_at_steps(registry_env: Server) -> None:
-    """Without a step it is a number of the version, and no series."""
+def test_a_metric_without_a_step_has_no_series(registry_env: Server) -> None:
+    """It is a number of the version."""
     model = Model("churn")
     model.log_metric("auc", numpy.float32(0.5))
     model.log_metric("loss", 2, step=7)
@@ -180,13 +180,13 @@ def test_a_metric_is_measured_once_or_at_steps(registry_env: Server) -> None:
 def test_a_bad_point_is_refused_where_it_is_logged(
     registry_env: Server, key: object, value: object, at: object
 ) -> None:
-    """Not when it is sent."""
+    """It is not refused only when it is sent."""
     with pytest.raises(InvalidArgument, match="log_metric"):
         Model("churn").log_metric(key, value, step=at)
 
 
-def test_a_named_version_is_used_by_each_run_that_asks_for_it(registry_env: Server) -> None:
-    """A fixed version is linked to every run in which it is in force, also in one process."""
+def test_a_named_version_is_linked_to_each_run_that_uses_it(registry_env: Server) -> None:
+    """That is so for each run in which it is in force, also in one process."""
     with Client() as client:
         client.create_model("churn")
         client.create_version("churn", "gold")
@@ -203,7 +203,7 @@ def test_a_named_version_is_used_by_each_run_that_asks_for_it(registry_env: Serv
 
 @pytest.fixture
 def story(registry_env: Server) -> Iterator[Client]:
-    """A model of which everything can be asked; its second revision is its version's first."""
+    """A model with all kinds of records; its second revision is the first of its version."""
     with Client() as client:
         client.create_model("churn", metadata={"owner": "ana"})
         client.create_version("churn", metadata={"auc": 0.5})
@@ -246,8 +246,8 @@ def asked_of(client: Client, question: str) -> Any:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-async def test_both_clients_are_answered_the_same(story: Client, question: str) -> None:
-    """Artifacts, metrics, steps, lineage, history and the past, by the blocking client and the one for asyncio."""
+async def test_both_clients_return_the_same(story: Client, question: str) -> None:
+    """That covers artifacts, metrics, steps, lineage, history and reads of the past."""
     name, args, kwargs = QUESTIONS[question]
     async with AsyncClient() as client:
         answer = getattr(client, name)(*args, **kwargs)
@@ -256,7 +256,7 @@ async def test_both_clients_are_answered_the_same(story: Client, question: str) 
     assert found
 
 
-def test_the_past_is_told_as_it_was(story: Client) -> None:
+def test_reads_of_the_past_return_earlier_states(story: Client) -> None:
     """By revision or time, metadata of model and version are those of then; a history has its reasons."""
     assert asked_of(story, "model then").metadata == {"owner": "ana"}
     assert asked_of(story, "versions then")[0].metadata == {"auc": 0.5}
@@ -264,8 +264,8 @@ def test_the_past_is_told_as_it_was(story: Client) -> None:
     assert [event.reason for event in asked_of(story, "moves")] == ["first"]
 
 
-async def test_what_is_taken_away_is_gone(story: Client) -> None:
-    """An artifact that is unlinked, and a version that is purged."""
+async def test_unlinked_and_purged_things_are_gone(story: Client) -> None:
+    """That is an artifact that is unlinked, and a version that is purged."""
     async with AsyncClient() as client:
         await client.unlink_artifact("churn", "data")
         assert asked_of(story, "artifacts") == []
@@ -275,8 +275,8 @@ async def test_what_is_taken_away_is_gone(story: Client) -> None:
         story.get_version("churn/1", show_deleted=True)
 
 
-def test_a_question_that_makes_no_sense_is_told(story: Client) -> None:
-    """A moment that is none, a direction that is none, two beginnings."""
+def test_invalid_reads_are_refused(story: Client) -> None:
+    """That is an invalid time, an invalid direction, and two start points."""
     anything: Any = story
     for bad in ("yesterday", True):
         with pytest.raises(InvalidArgument, match="revision or a datetime"):
@@ -288,7 +288,7 @@ def test_a_question_that_makes_no_sense_is_told(story: Client) -> None:
 
 
 def test_an_unreachable_registry_fails_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipeline does not begin when its version could not be numbered."""
+    """A pipeline does not start if its version cannot get a number."""
     monkeypatch.setenv("TALLYMARK_URL", "127.0.0.1:1")
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "0.2")
     begun = []

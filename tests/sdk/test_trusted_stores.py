@@ -1,4 +1,4 @@
-"""Links that lead elsewhere: what is fetched lies in a store that the user trusts, and is a file of the size linked."""
+"""Links to other places: only files of the linked size are read, from stores that the user trusts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tallymark.testing import Server
 
 @pytest.fixture
 def version(registry_env: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelVersion:
-    """A version to which anything may be linked, for a user whose store is the folder `mine`."""
+    """A version to which anything can be linked, for a user whose store is the folder `mine`."""
     monkeypatch.setenv("TALLYMARK_STORE", str(tmp_path / "mine"))
     monkeypatch.delenv("TALLYMARK_TRUSTED_STORES", raising=False)
     (tmp_path / "mine").mkdir()
@@ -56,15 +56,15 @@ def linked(version: ModelVersion, uri: str, data: bytes, size: int | None = None
         "",
     ],
 )
-def test_an_address_elsewhere_is_not_trusted(tmp_path: Path, uri: str) -> None:
-    """Whatever is written of it, an address outside of the store is refused, with the setting that would allow it."""
+def test_a_uri_outside_the_store_is_refused(tmp_path: Path, uri: str) -> None:
+    """That is so in every spelling, and the error names the setting that would allow it."""
     settings = current()._replace(store=str(tmp_path / "mine"), trusted_stores=())
     with pytest.raises(StoreNotTrusted, match="TALLYMARK_TRUSTED_STORES"):
         check_trusted(uri.format(mine=tmp_path / "mine"), settings)
     check_trusted(f"file://{tmp_path}/mine/inner/data", settings)
 
 
-def test_a_link_to_elsewhere_is_not_followed(version: ModelVersion, tmp_path: Path) -> None:
+def test_a_link_outside_the_store_is_not_followed(version: ModelVersion, tmp_path: Path) -> None:
     """It is refused before anything is opened or written."""
     linked(version, "file:///etc/hostname", b"x")
     with pytest.raises(StoreNotTrusted):
@@ -76,7 +76,7 @@ def test_a_link_to_elsewhere_is_not_followed(version: ModelVersion, tmp_path: Pa
 def test_a_store_that_the_user_names_is_trusted(
     version: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    """Each setting allows what it names, and what lies in it."""
+    """Each setting allows the store that it names, and the files inside."""
     theirs = tmp_path / "theirs"
     (theirs / "data").write_bytes(b"weights")
     linked(version, f"file://{theirs}/data", b"weights")
@@ -91,7 +91,7 @@ def test_a_store_that_the_user_names_is_trusted(
         assert loaded.load("data") == b"weights"
 
 
-def test_what_was_saved_is_loaded_from_the_store(version: ModelVersion) -> None:
+def test_artifacts_in_the_own_store_are_loaded(version: ModelVersion) -> None:
     """The user's own store needs no further setting."""
     model = tallymark.Model("churn", version=version.number)
     model.save("clf", {"a": 1})
@@ -100,7 +100,7 @@ def test_what_was_saved_is_loaded_from_the_store(version: ModelVersion) -> None:
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_only_regular_files_are_read(version: ModelVersion, tmp_path: Path, kind: str) -> None:
-    """A pipe, of which nobody writes the other end, a device without end and a folder are refused at once."""
+    """A pipe without a writer, an endless device and a folder are refused at once."""
     place = tmp_path / "mine" / "data"
     if kind == "pipe":
         os.mkfifo(place)
@@ -114,10 +114,10 @@ def test_only_regular_files_are_read(version: ModelVersion, tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("size", [3, 0])
-def test_no_more_is_fetched_than_was_linked(
+def test_a_download_stops_at_the_linked_size(
     version: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """A file that is larger than it was linked, or than one without a size may be, is not fetched whole."""
+    """A file that is larger than linked, or than allowed without a size, is not downloaded completely."""
     monkeypatch.setattr(store, "CHUNK", 16)
     monkeypatch.setattr(store, "MAX_UNKNOWN_SIZE", 64)
     place = tmp_path / "mine" / "data"
@@ -129,10 +129,8 @@ def test_no_more_is_fetched_than_was_linked(
 
 
 @pytest.mark.parametrize("uri", ["reference://x/y", "zip://x/y", "github://x/y", "jupyter://x/y", "nothing://x/y"])
-def test_what_a_driver_cannot_do_is_an_error_of_ours(
-    version: ModelVersion, monkeypatch: pytest.MonkeyPatch, uri: str
-) -> None:
-    """Whatever the driver of a trusted store raises says which address it was about."""
+def test_errors_of_drivers_are_translated(version: ModelVersion, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    """Whatever the driver of a trusted store raises, the error has the URI."""
     monkeypatch.setenv("TALLYMARK_TRUSTED_STORES", uri.removesuffix("/y"))
     linked(version, uri, b"x")
     with pytest.raises(TallymarkError, match=uri):

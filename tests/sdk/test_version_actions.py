@@ -1,4 +1,4 @@
-"""What can be done with a ModelVersion, however a program came by it."""
+"""The methods of a ModelVersion, whatever call returned it."""
 
 import asyncio
 import copy
@@ -17,7 +17,7 @@ from tallymark.testing import Server
 
 @pytest.fixture
 def address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a registry that is not the one to which this process records, with a version and an artifact."""
+    """The address of another registry than that of this process's settings, with a version and an artifact."""
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as there:
         there.setenv("TALLYMARK_URL", server.address)
@@ -30,7 +30,7 @@ def address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def first(found: Iterable[object]) -> ModelVersion:
-    """The first version among events or nodes of lineage."""
+    """Return the first version among events or nodes of lineage."""
     return next(version for each in found if isinstance(version := getattr(each, "resource", None), ModelVersion))
 
 
@@ -48,7 +48,7 @@ WAYS: dict[str, Callable[[Client], ModelVersion]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_version_knows_its_registry(address: str, way: str, tmp_path: Path) -> None:
-    """A version is loaded, promoted and named in the registry from which it came, whatever the settings say."""
+    """A version is loaded, promoted and aliased in the registry from which it came, whatever the settings are."""
     with Client(address) as client:
         version = WAYS[way](client)
         assert version.load("facts") == {"a": 1}
@@ -62,7 +62,7 @@ def test_a_version_knows_its_registry(address: str, way: str, tmp_path: Path) ->
 
 
 async def test_a_version_of_asyncio_knows_its_registry(address: str) -> None:
-    """What AsyncClient gives can be used in threads, one by one, in pages and from a watch."""
+    """Versions from an AsyncClient can be used in threads, from single reads, pages and a watch."""
     async with AsyncClient(address) as client:
         found = [await client.get_version("churn/1"), *[version async for version in client.list_versions("churn")]]
         async for event in client.watch(0):
@@ -73,8 +73,8 @@ async def test_a_version_of_asyncio_knows_its_registry(address: str) -> None:
             assert await asyncio.to_thread(version.load, "facts") == {"a": 1}
 
 
-async def test_what_is_followed_can_be_loaded(address: str, tmp_path: Path) -> None:
-    """`version.load` is all that a loader needs, also for the version of the file `last_good`."""
+async def test_a_followed_version_can_be_loaded(address: str, tmp_path: Path) -> None:
+    """`version.load` is enough for a loader, also for the version in the file `last_good`."""
     last_good = tmp_path / "churn.json"
     with follow("churn@production", lambda version: version.load("facts"), url=address, last_good=last_good) as served:
         assert served.current.value == {"a": 1}
@@ -87,8 +87,8 @@ async def test_what_is_followed_can_be_loaded(address: str, tmp_path: Path) -> N
         assert served.current.value == {"a": 1}
 
 
-def test_the_registry_shows_nowhere(address: str) -> None:
-    """Two versions that were read alike are equal, and neither repr, fields nor a table of them show the registry."""
+def test_the_registry_is_not_part_of_a_version(address: str) -> None:
+    """Two equal versions compare equal, and neither repr, fields nor a table contain the registry."""
     with Client(address) as client:
         version, again = client.get_version("churn/1"), client.get_version("churn/1")
         plain = dataclasses.replace(again)
@@ -99,10 +99,10 @@ def test_the_registry_shows_nowhere(address: str) -> None:
         assert dataclasses.replace(version, number=2) != version
 
 
-def test_what_is_loaded_in_a_run_is_its_lineage(
+def test_loading_in_a_run_adds_to_its_lineage(
     registry_env: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Loading by a version links the artifact to the run's version as made from it, as loading by a Model does."""
+    """Loading by a version links the artifact to the run's version as used, as loading by a Model does."""
     monkeypatch.chdir(tmp_path)
     Model("base", "1.0.5").save("facts", {"a": 1}, format="json")
     with Client() as client, tallymark.run(model=Model("churn")) as run:
@@ -110,8 +110,8 @@ def test_what_is_loaded_in_a_run_is_its_lineage(
         assert [(found.name, found.role.value) for found in run.version.artifacts] == [("facts", "used")]
 
 
-def test_nothing_is_asked_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TALLYMARK_MODE=disabled a version has no artifacts, and what is set is told and kept nowhere."""
+def test_no_request_is_sent_when_recording_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TALLYMARK_MODE=disabled, a version has no artifacts, and changes are returned but not stored."""
     monkeypatch.setenv("TALLYMARK_MODE", "disabled")
     version = Model("churn", 3).info
     assert (version.artifacts, version.set_stage("staging").stage.value) == ([], "staging")
@@ -121,10 +121,10 @@ def test_nothing_is_asked_when_recording_is_disabled(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("ask", [lambda run: Model("churn", 1), lambda run: run.version], ids=["Model", "ModelVersion"])
-def test_a_version_of_a_failed_run_is_promoted_on_purpose_alone(
+def test_a_version_of_a_failed_run_needs_permission(
     registry_env: Server, ask: Callable[[RunContext], Model | ModelVersion]
 ) -> None:
-    """A version whose run has not succeeded is refused, unless that is allowed, with a reason."""
+    """It is refused, unless that is allowed, with a reason."""
     run = tallymark.run(model=Model("churn")).start()
     with pytest.raises(errors.RunNotSucceeded):
         ask(run).set_stage("production")

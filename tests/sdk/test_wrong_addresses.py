@@ -1,4 +1,4 @@
-"""An address at which no Tallymark service can be: the cause is told long before the deadline."""
+"""Addresses where no Tallymark service can be: the cause is reported long before the deadline."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ SOON = 20.0
 
 @contextmanager
 def listening(serve: Callable[[socket.socket], object], host: str = "127.0.0.1") -> Iterator[str]:
-    """The address of a port whose connections are each given to `serve`, and closed at the end."""
+    """Yield the address of a port whose connections are passed to `serve`, and closed at the end."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken: list[socket.socket] = []
 
@@ -51,8 +51,8 @@ def listening(serve: Callable[[socket.socket], object], host: str = "127.0.0.1")
                 connection.close()
 
 
-def says(text: bytes) -> Callable[[socket.socket], object]:
-    """A service that greets, or answers whatever it is asked."""
+def sends(text: bytes) -> Callable[[socket.socket], object]:
+    """A service that sends a greeting, or a fixed response to any request."""
 
     def serve(connection: socket.socket) -> None:
         connection.sendall(text)
@@ -62,7 +62,7 @@ def says(text: bytes) -> Callable[[socket.socket], object]:
 
 
 def speaks_tls(connection: socket.socket) -> None:
-    """As a server of TLS: what is no handshake is cut off, and a handshake is answered, here with a refusal."""
+    """A TLS server: it closes connections without a handshake, and refuses handshakes."""
     connection.settimeout(5)
     with suppress(OSError):
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_socket(connection, server_side=True).close()
@@ -70,13 +70,13 @@ def speaks_tls(connection: socket.socket) -> None:
 
 @pytest.fixture
 def dashboard(tmp_path: Path) -> Iterator[str]:
-    """HOST:PORT of the dashboard of a service that runs."""
+    """HOST:PORT of the dashboard of a running service."""
     with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server:
         yield urlsplit(server.dashboard).netloc
 
 
-def test_a_name_that_is_no_host_is_told_soon_everywhere() -> None:
-    """Both clients and the command line say that there is no such host, and where to set it."""
+def test_an_unknown_host_is_reported_soon() -> None:
+    """Both clients and the command line report the unknown host, and where to set it."""
     url, told = "registry.invalid:50051", []
     begun = time.monotonic()
     with pytest.raises(errors.Unavailable) as caught:
@@ -100,8 +100,8 @@ def test_a_name_that_is_no_host_is_told_soon_everywhere() -> None:
         assert "TALLYMARK_URL" in text
 
 
-def test_a_decorated_function_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that would be recorded at a name that is no host does not begin, and says why."""
+def test_a_decorated_function_reports_an_unknown_host_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run does not start, and the error has the cause."""
     monkeypatch.setenv("TALLYMARK_URL", "registry.invalid:50051")
     begun = time.monotonic()
     with pytest.raises(errors.Unavailable, match=r"no such host: registry\.invalid"):
@@ -109,8 +109,8 @@ def test_a_decorated_function_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> N
     assert time.monotonic() - begun < SOON
 
 
-def test_the_dashboards_port_is_told(dashboard: str) -> None:
-    """Who gives the dashboard's port is told that it answers HTTP, and where to read the right one."""
+def test_the_port_of_the_dashboard_is_recognised(dashboard: str) -> None:
+    """The error says that the port serves HTTP, and where to read the right one."""
     begun = time.monotonic()
     for url in (dashboard, dashboard.replace("127.0.0.1", "localhost")):
         with pytest.raises(errors.Unavailable) as caught:
@@ -120,8 +120,8 @@ def test_the_dashboards_port_is_told(dashboard: str) -> None:
     assert time.monotonic() - begun < SOON
 
 
-async def test_the_dashboards_port_is_told_to_asyncio(dashboard: str) -> None:
-    """Several calls that wait at once are all told."""
+async def test_the_port_of_the_dashboard_is_recognised_in_asyncio(dashboard: str) -> None:
+    """Several concurrent calls get the error."""
     begun = time.monotonic()
     async with AsyncClient(dashboard, timeout=DEADLINE) as client:
         found = await asyncio.gather(client.get_model("churn"), client.get_model("fraud"), return_exceptions=True)
@@ -133,16 +133,16 @@ async def test_the_dashboards_port_is_told_to_asyncio(dashboard: str) -> None:
     ("serve", "cause"),
     [
         (speaks_tls, "it speaks TLS, which this client does not"),
-        (says(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "it does not speak gRPC: it says b'SSH-2.0-OpenSSH_9.2"),
-        (says(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "it answers HTTP, not gRPC"),
+        (sends(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "it does not speak gRPC: it says b'SSH-2.0-OpenSSH_9.2"),
+        (sends(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "it answers HTTP, not gRPC"),
     ],
     ids=["TLS", "SSH", "HTTP"],
 )
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_that_speaks_something_else_is_told(
+def test_a_port_with_another_protocol_is_reported(
     serve: Callable[[socket.socket], object], cause: str, host: str
 ) -> None:
-    """What will never speak gRPC is not waited for, over IPv4 and IPv6."""
+    """A server that will never use gRPC is not waited for, over IPv4 and IPv6."""
     begun = time.monotonic()
     with listening(serve, host) as url, pytest.raises(errors.Unavailable) as caught:
         Client(url, timeout=DEADLINE).get_model("churn")
@@ -153,10 +153,10 @@ def test_a_port_that_speaks_something_else_is_told(
 @pytest.mark.parametrize(
     "serve", [lambda connection: None, lambda connection: connection.close()], ids=["keeps silent", "closes at once"]
 )
-def test_a_port_that_says_nothing_is_waited_for(
+def test_a_silent_port_is_waited_for(
     serve: Callable[[socket.socket], object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A port that takes connections for a service that may come is waited for; log and error say what it does."""
+    """A port that accepts connections for a service that may start is waited for; log and error describe it."""
     with listening(serve) as url, pytest.raises(errors.Unavailable) as caught:
         Client(url, timeout=2.5).get_model("churn")
     (record,) = [record for record in caplog.records if record.name == "tallymark"]
@@ -167,8 +167,8 @@ def test_a_port_that_says_nothing_is_waited_for(
         assert "2.5 s" in text
 
 
-def test_a_port_where_nothing_listens_is_waited_for(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """A service that is started after its clients is waited for; what is waited for is told before the answer comes."""
+def test_a_closed_port_is_waited_for(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """A service that starts after its clients is reached; the wait is logged before that."""
     server.stop()
     told = threading.Event()
 
@@ -192,15 +192,15 @@ def test_a_port_where_nothing_listens_is_waited_for(server: Server, caplog: pyte
     assert "nothing listens there (connection refused) - is `tallymark serve` running there?" in record.getMessage()
 
 
-def test_the_error_of_the_deadline_tells_the_cause() -> None:
-    """When the deadline has passed, the error says what was found at the address."""
+def test_the_error_at_the_deadline_has_the_cause() -> None:
+    """It says what was found at the address."""
     with pytest.raises(errors.Unavailable, match=r"within 0\.5 s: nothing listens there"):
         Client("127.0.0.1:1", timeout=0.5).get_model("churn")
 
 
-def test_a_wrong_port_decides_over_an_address_where_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several addresses behind a name, one that speaks gRPC is enough, and else a wrong one is told."""
-    with listening(says(b"HTTP/1.0 400 Bad Request\r\n\r\n")) as url, listening(speaks_grpc) as good:
+def test_a_wrong_port_takes_precedence_over_a_closed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several addresses of a host, one with gRPC is enough; otherwise a wrong one is reported."""
+    with listening(sends(b"HTTP/1.0 400 Bad Request\r\n\r\n")) as url, listening(speaks_grpc) as good:
         port, good_port = int(url.split(":")[1]), int(good.split(":")[1])
         refused = ("127.0.0.1", 1)
         for addresses, cause in (
@@ -217,18 +217,18 @@ def test_a_wrong_port_decides_over_an_address_where_nothing_listens(monkeypatch:
 
 
 def speaks_grpc(connection: socket.socket) -> None:
-    """The first bytes of a server of gRPC: the header of its settings."""
+    """The first bytes of a gRPC server: its SETTINGS frame."""
     connection.sendall(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
 
 
-def test_a_service_that_is_right_is_not_complained_of(server: Server) -> None:
-    """A look at a service that runs finds nothing, by name, over IPv4."""
+def test_a_running_service_is_not_reported(server: Server) -> None:
+    """A check of a running service finds no problem, by name, over IPv4."""
     assert first_contact.probe(server.address) is None
     assert first_contact.probe(server.address.replace("127.0.0.1", "localhost")) is None
 
 
-def test_a_name_that_cannot_be_looked_up_now_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that is away for a moment is no wrong name."""
+def test_a_temporary_resolver_failure_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that is unavailable for a moment does not make a name unknown."""
 
     def away(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -244,10 +244,10 @@ def test_a_name_that_cannot_be_looked_up_now_is_waited_for(monkeypatch: pytest.M
     ("exempt", "final"),
     [("", False), ("other.invalid", False), ("localhost,.invalid", True), ("registry.invalid", True)],
 )
-def test_what_a_proxy_reaches_is_not_judged_from_here(
+def test_names_behind_a_proxy_are_not_checked_locally(
     monkeypatch: pytest.MonkeyPatch, exempt: str, final: bool
 ) -> None:
-    """Where gRPC goes through a proxy, a name that is unknown here may be known there."""
+    """If gRPC uses a proxy, a name that is unknown here may be known there."""
     monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
     monkeypatch.setenv("no_proxy", exempt)
     finding = first_contact.probe("registry.invalid:50051")
@@ -255,8 +255,8 @@ def test_what_a_proxy_reaches_is_not_judged_from_here(
     assert finding.final is final
 
 
-def test_a_service_that_has_answered_is_never_looked_at(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once there was an answer, also a refusal, no call costs a look, however long it takes."""
+def test_a_service_that_has_responded_is_not_checked(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a response, also a refusal, no call causes a check, however long it takes."""
     with Client(server.address, timeout=1) as client:
         with pytest.raises(errors.ModelNotFound):
             client.get_model("churn")
