@@ -117,11 +117,11 @@ def test_no_artifact_is_lost_while_the_registry_is_down(registry_env: Server, cl
 class NetworkStore(LocalFileSystem):
     """A store on another machine, which is unavailable while its folder has a file `away`."""
 
-    protocol = "network_outage"
+    protocol = "network"
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return LocalFileSystem._strip_protocol(path.removeprefix("network_outage://"))
+        return LocalFileSystem._strip_protocol(path.removeprefix("network://"))
 
     def exists(self, path: str, **kwargs: object) -> bool:
         if list(Path(self._strip_protocol(path)).parents[4].glob("away")):
@@ -133,8 +133,8 @@ class NetworkStore(LocalFileSystem):
 @pytest.fixture
 def network_outage(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that makes the store on another machine unavailable."""
-    fsspec.register_implementation("network_outage", NetworkStore, clobber=True)
-    monkeypatch.setenv("TALLYMARK_STORE", f"network_outage://{store}")
+    fsspec.register_implementation("network", NetworkStore, clobber=True)
+    monkeypatch.setenv("TALLYMARK_STORE", f"network://{store}")
     store.mkdir()
     (store / "away").touch()
     return store / "away"
