@@ -50,7 +50,7 @@ def with_pool(pool: ProcessPoolExecutor) -> str:
 
 def main(method: str) -> str:
     """Run one of the trainings, and return the id of its run."""
-    # No call is under way while processes are started, however long that takes.
+    # No call runs while processes are started, however long that takes.
     sender.BATCH_DELAY = 5.0
     if method != "pool":
         return with_processes(method)

@@ -44,7 +44,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-# It tells when it may be killed, and asks when the registry may go.
+# It prints when it may be killed, and when the registry may be stopped.
 KILLED = """
 import sys
 from tallymark import Model, current_run, log_metadata, log_metric, pipeline, step

@@ -101,7 +101,7 @@ def recursive() -> list[Any]:
 SHA = "sha256:bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721 (6 bytes)"
 HERE = __name__
 
-# What each value is recorded as, without any loss, in metadata as in parameters.
+# What is recorded for each value, without loss, in metadata and in parameters.
 KEPT: dict[str, tuple[Any, Any]] = {
     "None": (None, None),
     "bool": (True, True),
@@ -213,7 +213,7 @@ KEPT: dict[str, tuple[Any, Any]] = {
 FRAME = pandas.DataFrame(numpy.zeros((200_000, 20)))
 LONG = "x" * 70_000
 
-# What is described, cut or left out: in metadata (nothing, if it is left out), in parameters, and part of the reason.
+# Values that are described, cut or left out: as metadata (if any), as parameters, and a part of the reason.
 LOST: dict[str, tuple[Any, list[Any], Any, str]] = {
     "object": (Trainer(), [], "Trainer", "a Trainer has no form"),
     "generator": ((i for i in range(3)), [], "generator", "a generator has no form"),
@@ -233,7 +233,7 @@ LOST: dict[str, tuple[Any, list[Any], Any, str]] = {
     "part of a list": ([1, Trainer()], [[1]], [1, "Trainer"], "no form"),
 }  # fmt: skip
 
-# What is a number can be measured: the values, and the number of each.
+# Values that are accepted as metrics, and the number of each.
 MEASURED: dict[str, tuple[Any, float]] = {
     "int": (7, 7.0),
     "nan": (math.nan, math.nan),

@@ -12,7 +12,7 @@ from tallymark.testing import Server
 
 CLOSED = "127.0.0.1:1"
 SURROGATE = "a\ud800"
-# A value of the wrong type for each type that a method takes, and what is said of it.
+# For each type that a method accepts, a value of a wrong type, and a part of the error.
 WRONG = {
     "str": (5, "takes text, not an int"),
     "str | None": (b"a", "takes text, not a bytes"),

@@ -42,7 +42,7 @@ def test_every_record_takes_effect_once(server: Server, monkeypatch: pytest.Monk
             try:
                 run = training()
             except Unavailable:
-                continue  # cut before it began
+                continue  # cut before it started
         wait_until(lambda: client.get_run(run).state is RunState.SUCCEEDED)
         assert proxy.cuts > 0
         number = client.get_run(run).model_version

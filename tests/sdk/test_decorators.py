@@ -313,7 +313,7 @@ def test_an_outcome_is_sent_later_after_an_outage(registry_env: Server, monkeypa
 
     assert training() == "trained"
     registry_env.start()
-    # Other settings have another connection, which has not just been refused.
+    # Other settings use another connection, which is not in backoff after a refusal.
     monkeypatch.setenv("TALLYMARK_TIMEOUT", "5")
     with pytest.raises(ValueError, match="lost"):
         training(ValueError("lost"))

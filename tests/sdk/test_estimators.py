@@ -21,7 +21,7 @@ from sklearn.utils import all_estimators
 from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 
-# What cannot be saved, and why: each is refused when saving.
+# Estimators that are refused when saving, and why.
 REFUSED = {"Birch": "skops does not write it: its tree of clusters refers to itself"}
 
 NUMBERS = numpy.random.RandomState(0).rand(30, 4)
@@ -104,11 +104,11 @@ joblib.dump(found, folder / "found")
 """
 
 
-@pytest.mark.timeout(300)  # some two hundred of them, each in two processes
+@pytest.mark.timeout(300)  # about two hundred estimators, each in two processes
 def test_every_estimator_of_scikit_learn_can_be_loaded(tmp_path: Path) -> None:
     """The loaded estimators predict the same in another process; those that cannot be saved are refused, and listed."""
     expected, refused = {}, set()
-    # One thread each: waiting for threads of others takes longer than such small fits.
+    # One thread each, because the fits are so small that several threads only slow them down.
     with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):
         warnings.simplefilter("ignore")
         for name, kind in all_estimators():

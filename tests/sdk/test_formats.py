@@ -254,7 +254,7 @@ def test_tensors_are_kept(tmp_path: Path) -> None:
     assert int(state["num_batches_tracked"]) == 1
 
 
-# Beside the tests' own environment, since servers would load some of it, too. Its numpy backend needs jax.
+# In an environment of its own, because servers would import some of these packages too. The numpy backend needs jax.
 KERAS = [
     *("keras==3.15.1", "jax==0.10.2", "jaxlib==0.10.2", "ml_dtypes", "optree", "h5py", "namex", "absl-py"),
     *("opt_einsum", "rich", "markdown-it-py", "mdurl", "pygments", "packaging", "scipy", "numpy"),

@@ -59,7 +59,7 @@ def mapping(**values: Any) -> dict[str, Any]:
     return node("builtins", "dict", "DictNode", content=values, key_types=keys)
 
 
-# What a schema may ask for; `path` is where a file would be if it were run.
+# Requests in a schema; `path` is a file that would be created if one of them were run.
 SCHEMAS: dict[str, Callable[[str], dict[str, Any]]] = {
     "a call of the system": lambda path: node(
         "os", "system", "ConstructorFromReduceNode", content=listed(f"touch {path}")

@@ -115,7 +115,7 @@ from pathlib import Path
 from sdk.test_journal import bodies_of, open_journal
 journal = open_journal(Path(sys.argv[1]))
 journal.append(4, 1, b"on disk")
-# The limit of a file's size cuts a write in its middle, as a full disk does.
+# The limit for file sizes cuts a write in the middle, as a full disk does.
 resource.setrlimit(resource.RLIMIT_FSIZE, (journal.end + 20, resource.RLIM_INFINITY))
 assert journal.append(4, 2, b"in memory")
 assert journal.why_in_memory == "the disk of the spool is full", journal.why_in_memory

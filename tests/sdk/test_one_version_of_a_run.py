@@ -131,7 +131,7 @@ def test_a_thread_among_several_runs_must_be_bound(client: Client) -> None:
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
-# The very thing this promises is that forking while threads of gRPC live does no harm.
+# The test promises that a fork while threads of gRPC run does no harm.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_processes_share_the_version_of_their_run(client: Client, start_method: str) -> None:
     """Processes that are started by fork and by spawn belong to the run, and have its number."""

@@ -19,7 +19,7 @@ from tallymark.client.proxies import VARIABLES, proxy_of, why_direct
 from tallymark.testing import Server
 
 NOBODY = "http://127.0.0.1:9"
-# What is answered at all is answered in a fraction of this, and a call through a dead proxy takes as long as it may.
+# Calls that succeed need a fraction of this; a call through a dead proxy would take its whole timeout.
 DEADLINE = 60.0
 SOON = 20.0
 PUBLIC = "registry.invalid:50051"

@@ -167,11 +167,11 @@ def test_records_in_flight_at_a_crash_are_sent_again_once(client: Client, monkey
 
     training()
     (path,) = spooling.journals(os.environ["TALLYMARK_SPOOL"])
-    forgetful, crashes = LossyClient(client), 0
+    lossy, crashes = LossyClient(client), 0
     while path.exists():
         claimed = spooling.claim(path)
         assert claimed
-        delivery = Delivery(claimed, forgetful, RecordingProblems())
+        delivery = Delivery(claimed, lossy, RecordingProblems())
         try:
             while delivery.deliver_batch():
                 pass
@@ -179,12 +179,12 @@ def test_records_in_flight_at_a_crash_are_sent_again_once(client: Client, monkey
         except Unavailable:
             crashes += 1
             claimed.release()
-            if crashes <= 4:  # what is recorded meanwhile does not change what is sent again
+            if crashes <= 4:  # new records do not change the batch that is sent again
                 with path.open("ab") as journal:
                     journal.write(frame(Kind.POINT, 1, point_body("loss", 699 + crashes, 0.5)))
     kinds = [event.kind for event in client.list_events()]
     assert [kinds.count(kind) for kind in ("run_started", "run_finished", "metrics_logged")] == [1, 1, crashes - 2]
-    assert len(forgetful.sent) == 2 * crashes
+    assert len(lossy.sent) == 2 * crashes
     assert [point.step for point in client.list_metrics("churn", "loss")] == list(range(704))
 
 
@@ -201,7 +201,7 @@ def test_a_refused_record_does_not_affect_others(client: Client, caplog: pytest.
             log_metric("loss", 0.5, step=at)
             if at in (77, 400):
                 record.log_point(frame, model, MetricPoint("x" * 300, at, 1.0))
-        # Each fits, and together they are more than the registry keeps of a version.
+        # Each fits, but together they exceed the registry's limit for a version.
         log_metadata({"good": 1, "first": "x" * 40_000})
         log_metadata({"second": "x" * 40_000, "fine": 3})
 

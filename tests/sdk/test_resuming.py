@@ -12,7 +12,7 @@ from pathlib import Path
 from tallymark import Client, NewVersion
 from tallymark.testing import Server
 
-# Keeps each revision in a file as soon as it has been told, and begins after the last one that is kept.
+# Writes each revision to a file as soon as it is received, and starts after the last one in the file.
 FOLLOWER = """
 import sys
 from tallymark import Client

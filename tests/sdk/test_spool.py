@@ -71,7 +71,7 @@ def test_a_killed_worker_loses_nothing(client: Client, spool: Path) -> None:
         if worker == 0:
             frame = context_frame()
             assert frame
-            # Nothing is sent by this process, as if it were killed at once.
+            # This process sends nothing, as if it were killed at once.
             sender.sender_of(frame.run.settings)._closing = True
             log_metric("loss", 1.0, step=1)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -93,7 +93,7 @@ def no_thread(self):
     raise RuntimeError("can't create new thread at interpreter shutdown")
 
 def last():
-    threading.Thread.start = no_thread  # as Python 3.12 has it
+    threading.Thread.start = no_thread  # as in Python 3.12
     with run(model=Model("churn"), id="last"):
         log_metric("loss", 0.5, step=0)
 

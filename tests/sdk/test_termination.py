@@ -19,7 +19,7 @@ import os, signal, sys, threading, time
 import tallymark
 from tallymark import Model, log_metric, pipeline, step
 """
-# Waits for ever, and cannot wait longer than a test may take.
+# Waits for ever, but at most as long as a test may take.
 WAIT = "print('ready', flush=True); time.sleep(100)"
 
 
@@ -69,7 +69,7 @@ async def training():
 
 asyncio.run(training())
 """
-# Native code that goes on whatever signal comes, and lets other threads run.
+# Native code that signals cannot interrupt, and that releases the GIL.
 NATIVE = """
 import hashlib
 
@@ -88,7 +88,7 @@ STARTED = f"""
 run = tallymark.run(model=Model("churn")).start()
 {WAIT}
 """
-# The signal comes in the midst of a record.
+# The signal arrives while a record is written.
 RECORDING = """
 from tallymark.tracking.context import context_frame
 

@@ -54,7 +54,7 @@ def test_a_run_has_steps_and_parameters(registry_env: Server) -> None:
         first, second = client.list_steps(run.id)
     assert (run.pipeline, run.state, run.error) == ("training", RunState.FAILED, "step fit: ValueError: no data")
     assert (first.name, first.state) == ("prepare", RunState.SUCCEEDED)
-    # What a number cannot keep is told digit by digit.
+    # An integer beyond 64 bits is recorded as text.
     assert first.parameters == {"rows": 5, "shuffle": True, "frame": "object", "seed": "18446744073709551617"}
     assert range(first.parameters["rows"])
     assert first.model_version == own.id

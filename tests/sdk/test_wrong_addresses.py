@@ -19,7 +19,7 @@ from tallymark import AsyncClient, Client, errors, step
 from tallymark.client import first_contact
 from tallymark.testing import Server
 
-# What is reported at all is reported in a fraction of this; who waits for the deadline fails the test.
+# Reports come in a fraction of this; waiting for the deadline fails the test.
 DEADLINE = 60.0
 SOON = 20.0
 

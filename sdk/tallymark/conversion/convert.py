@@ -183,13 +183,13 @@ class Conversion:
         name = key if type(key) is str and key.isascii() and len(key) <= MAX_KEY else self._key(key, place)
         if name is None:
             return
-        given = name
+        original = name
         if self._redacts:
             name = redacted_text(name)
         self.weight += 6 * len(name)
         if name in found:
             self.losses.append(Loss((*place.path, name), "several keys are this text; the last one is kept"))
-        converted = self._named(given, value, place.of(name))
+        converted = self._named(original, value, place.of(name))
         if not isinstance(converted, LeftOut):
             found[name] = converted
 

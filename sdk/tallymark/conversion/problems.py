@@ -56,9 +56,9 @@ class RecordingProblems:
         found = self.all()
         if not found:
             return ""
-        shown = "; ".join(
+        first = "; ".join(
             f"{p.subject}: {p.problem}" + (f" ({p.count} times)" if p.count > 1 else "") for p in found[:5]
         )
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
         count = sum(p.count for p in found)
-        return f"{count} {'record was' if count == 1 else 'records were'} left out, changed or lost: {shown}{more}"
+        return f"{count} {'record was' if count == 1 else 'records were'} left out, changed or lost: {first}{more}"

@@ -153,13 +153,13 @@ class Follower(Generic[T]):
 
     def _load_first(self) -> None:
         last_good = self._options.last_good
-        kept = last_good.read() if last_good is not None else None
-        remember_registry(kept, adjusted(url=self._options.url, project=self._options.project))
-        timeout = min(FIRST_CALL_TIMEOUT, adjusted().timeout or FIRST_CALL_TIMEOUT) if kept else None
+        last_version = last_good.read() if last_good is not None else None
+        remember_registry(last_version, adjusted(url=self._options.url, project=self._options.project))
+        timeout = min(FIRST_CALL_TIMEOUT, adjusted().timeout or FIRST_CALL_TIMEOUT) if last_version else None
         with self._options.client(timeout) as client:
             self._refresh(client)
         error = self.error
-        if self.current is None and kept is not None and self._serve(kept):
+        if self.current is None and last_version is not None and self._serve(last_version):
             self._set_error(error)
         if self.current is None and error is not None:
             raise error
@@ -253,11 +253,11 @@ class Follower(Generic[T]):
             before, self.error = self.error, error
             self._state.notify_all()
         if error is not None and repr(error) != repr(before) and not self.stopped:
-            kept = "nothing is served" if self.current is None else f"{self.current.version!r} stays"
+            state = "nothing is served" if self.current is None else f"{self.current.version!r} stays"
             unexpected = None if isinstance(error, TallymarkError) else error
             # The text of some errors, such as KeyError, is useless without the class.
             message = error if unexpected is None else f"{type(error).__name__}: {error}"
-            logger.warning("%s: %s; %s", self._options.reference, message, kept, exc_info=unexpected)
+            logger.warning("%s: %s; %s", self._options.reference, message, state, exc_info=unexpected)
 
 
 def _same(one: ModelVersion, other: ModelVersion) -> bool:

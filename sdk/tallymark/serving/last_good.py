@@ -62,4 +62,4 @@ class LastGood:
                 Path(name).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            logger.warning("%s cannot be written, so it keeps what it kept: %s", self._path, error)
+            logger.warning("%s cannot be written, so it still has the version before: %s", self._path, error)

@@ -44,10 +44,10 @@ def parameters_of(
     except (TypeError, ValueError):
         return Recorded()  # the call itself raises a better error
     bound.apply_defaults()
-    given = bound.arguments
+    arguments: Mapping[str, Any] = bound.arguments
     if "." in getattr(function, "__qualname__", ""):
-        given = {name: value for name, value in given.items() if name not in ("self", "cls")}
-    return recorded_parameters({name: value for name, value in given.items() if names is None or name in names})
+        arguments = {name: value for name, value in arguments.items() if name not in ("self", "cls")}
+    return recorded_parameters({name: value for name, value in arguments.items() if names is None or name in names})
 
 
 def recorded_parameters(values: Mapping[str, object]) -> Recorded:

@@ -119,14 +119,14 @@ class Model(ModelArtifacts, ModelSpec):
             Unavailable: The registry is unavailable.
         """
         text(description, "create(description=...)")
-        given = texts((tags,) if isinstance(tags, str) else tags, "create(tags=...)")
+        new_tags = texts((tags,) if isinstance(tags, str) else tags, "create(tags=...)")
         facts = {} if metadata is None else mapping(metadata, "create(metadata=...)")
         if current().disabled:
-            return self._disabled_version(description=description, tags=(*self.tags, *given), metadata=facts)
+            return self._disabled_version(description=description, tags=(*self.tags, *new_tags), metadata=facts)
         from tallymark.conversion import recordable
 
         facts = recordable.metadata_or_raise(facts, redacts=True)
-        return self._resolution().create(description=description, tags=given, metadata=facts).version
+        return self._resolution().create(description=description, tags=new_tags, metadata=facts).version
 
     @property
     def info(self) -> ModelVersion:
@@ -305,7 +305,7 @@ class Model(ModelArtifacts, ModelSpec):
             is_empty = resolution.run is None and self.version is None
             advice = "; to read what is there, name it, as in version='latest'" if is_empty else ""
             level = logging.WARNING if is_empty else logging.INFO
-            logger.log(level, "asking %r for its number created %r%s", self, ensured.version, advice)
+            logger.log(level, "reading the number of %r created %r%s", self, ensured.version, advice)
         return ensured.version
 
     def _ensure(self) -> ModelVersion:
@@ -327,7 +327,7 @@ class Model(ModelArtifacts, ModelSpec):
     def _resolution(self) -> Resolution:
         from tallymark.tracking.resolution import Resolution
 
-        return Resolution.here(self, current())
+        return Resolution.in_context(self, current())
 
     def _disabled_version(self, **changes: Any) -> ModelVersion:
         from tallymark.tracking.disabled import disabled_version

@@ -65,7 +65,7 @@ class Resolution:
         self._version_cache = version_cache_of(model)
 
     @classmethod
-    def here(cls, model: ModelSpec, settings: Settings) -> Resolution:
+    def in_context(cls, model: ModelSpec, settings: Settings) -> Resolution:
         """Return the resolution for the code that runs now. Raises AmbiguousRun."""
         frame = current_frame(joined_frame)
         return cls(model, settings) if frame is None else cls.in_frame(model, frame)

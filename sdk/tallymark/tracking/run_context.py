@@ -58,8 +58,8 @@ def run(
         InvalidArgument: An argument has the wrong type, or `id` is not a valid run id.
     """
     run_id = "" if id is None else _checked_id(id)
-    given = {} if parameters is None else mapping(parameters, "run(parameters=...)", "{'depth': 3}")
-    return RunContext(_definition(model, name, run_id, substitutions), given)
+    values = {} if parameters is None else mapping(parameters, "run(parameters=...)", "{'depth': 3}")
+    return RunContext(_definition(model, name, run_id, substitutions), values)
 
 
 def _definition(model: object, name: object, run_id: str, substitutions: object) -> Definition:

@@ -103,10 +103,10 @@ TRUSTED_TYPES = frozenset(f"{module}.{name}" for module, names in _NAMES.items()
 
 def untrusted(names: Iterable[str], more: Iterable[str] = ()) -> list[str]:
     """Return the qualified names that are neither in the list nor in `more`, sorted."""
-    given = set(more)
-    packages = tuple(name.removesuffix("*") for name in given if name.endswith(".*"))
+    added = set(more)
+    packages = tuple(name.removesuffix("*") for name in added if name.endswith(".*"))
     return sorted(
         name
         for name in names
-        if name not in TRUSTED_TYPES and name not in given and not name.startswith(packages or " ")
+        if name not in TRUSTED_TYPES and name not in added and not name.startswith(packages or " ")
     )
