@@ -31,7 +31,7 @@ LARGER: dict[str, str] = {
     "tests/domain/history.py:load": "one branch for each kind of key that a command declares",
     "tests/importers/mlflow_releases.py:fill": "a script that fills another registry, one call after the other",
     "tests/journeys/test_reference_defects.py:test_promotion_is_decided_in_one_line": "one race, from start to end",
-    "tests/sdk/test_recordings.py:test_a_wrong_record_costs_itself_and_ends_no_run": "one run with every wrong record",
+    "tests/sdk/test_recorded_types.py:test_an_invalid_record_does_not_affect_others": "one run with every wrong record",
 }
 
 # Names that say nothing of what a module is about, so that everything ends up in it.

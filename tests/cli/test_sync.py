@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from sdk.killed import wait_until
+from sdk.killed_programs import wait_until
 
 import tallymark
 from tallymark import Client, Model, log_metric, pipeline

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from sdk.killed import KILLED, line_of, program, wait_until
+from sdk.killed_programs import KILLED, line_of, program, wait_until
 
 from tallymark import Client, Model, current_run, log_metric, pipeline
 from tallymark.tracking import heartbeats

@@ -15,7 +15,7 @@ from typing import Any
 
 
 import pytest
-from sdk.killed import KILLED, line_of, program, wait_until
+from sdk.killed_programs import KILLED, line_of, program, wait_until
 
 from tallymark import (
     Client,

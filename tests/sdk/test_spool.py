@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sdk.killed import KILLED, line_of, program, wait_until
+from sdk.killed_programs import KILLED, line_of, program, wait_until
 
 from tallymark import Client, Model, log_metric, pipeline
 from tallymark.delivery import sender
@@ -30,7 +30,7 @@ def client(registry_env: Server) -> Iterator[Client]:
 def trained(method: str) -> str:
     """Return the id of a run of a program that starts processes."""
     done = subprocess.run(
-        [sys.executable, "-m", "sdk.forking", method],
+        [sys.executable, "-m", "sdk.forking_programs", method],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,

@@ -1,7 +1,6 @@
-"""A training that starts processes; `python -m sdk.forking fork|spawn|forkserver|pool` prints the id of its run.
+"""Trainings that start processes: `python -m sdk.forking_programs fork|spawn|forkserver|pool` prints the id of the run.
 
-It is a program of its own since gRPC cannot be forked in a process in which other threads use it, as those of other
-tests may.
+They are programs of their own, because gRPC does not support a fork while other threads use it, as those of tests may.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from faults.proxy import CuttingProxy
-from sdk.killed import wait_until
+from sdk.killed_programs import wait_until
 
 from tallymark import Client, Model, current_run, log_metadata, log_metric, pipeline, step
 from tallymark.errors import Unavailable
