@@ -61,7 +61,7 @@ class Delivery:
         # Why the journal cannot be delivered for now, although the registry is reachable.
         self.blocked: Exception | None = None
         # Whether the sender was notified of new records; reset before it reads them.
-        self.is_noticed = False
+        self.is_notified = False
         self._journal = claimed.journal
         self._resolved = resolved
         self._before_end = before_end
@@ -86,7 +86,7 @@ class Delivery:
     @property
     def is_blocked(self) -> bool:
         """Whether the journal cannot be delivered for now, although the registry is reachable."""
-        return self.blocked is not None and not self.is_noticed
+        return self.blocked is not None and not self.is_notified
 
     def has_more(self) -> bool:
         """Return whether there is a record to deliver. Raises OSError."""

@@ -249,7 +249,7 @@ class Sender:
                 self.deliver_run(delivery.claimed.header.run)
                 self._started.add(delivery)
             delivery.blocked = None
-            delivery.is_noticed = False
+            delivery.is_notified = False
             while not self._closing and delivery.deliver_batch():
                 self._on_reachable()
                 self._delivered_requests += 1

@@ -154,8 +154,8 @@ class Recorder:
             if self._journal.is_sealed and self.run.recorder is not self:
                 return False
             self.run.problems.add("record", f"it could not be kept: {self._journal.why_in_memory}")
-        if self._sender is not None and not self._delivery.is_noticed:
-            self._delivery.is_noticed = True
+        if self._sender is not None and not self._delivery.is_notified:
+            self._delivery.is_notified = True
             self._sender.notify()
         return True
 
