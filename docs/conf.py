@@ -43,7 +43,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(_pytest|collections|datetime|os|pathlib|typing)\..*|datetime|timedelta|Path|Value|(.*\.)?[PRT]"),
     (
         "py:class",
-        r"tallymark\.(serving\.follower\.Followed|tracking\.decorators\.Decorator|tracking\.call_scope\.Definition)",
+        r"tallymark\.(serving\.follower\.FollowOptions|tracking\.decorators\.Decorator|tracking\.call_scope\.Definition)",
     ),
 ]
 
