@@ -47,7 +47,7 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     # Calls of one connection; clients queue further ones, or open another connection. It also bounds calls that are
     # started and cancelled at once.
-    ("grpc.max_concurrent_streams", 250),
+    ("grpc.max_concurrent_streams", 350),
     # Calls that have arrived and not started yet, each of which delays the next one by some 0.05 ms. Beyond the first
     # number some get UNAVAILABLE, beyond the second all do, so that clients try again.
     ("grpc.server.max_pending_requests", 300),
