@@ -73,9 +73,9 @@ class Registry:
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncIterator[Registry]:
-        """Yield a registry whose reads all see one committed state, for an answer that is made of several reads.
+        """Yield a registry whose reads all see one committed state, for an answer that needs several reads.
 
-        Changes made through it are made as ever, and not seen by its reads.
+        Changes through it are decided as usual, but its reads do not see them.
         """
         async with self._storage.at_one_moment() as reads:
             yield Registry(self._storage, self._writer, self._bell, self._heartbeats, self._heartbeat, reads)

@@ -1,4 +1,4 @@
-"""Who holds a stage or an alias, and how they pass from one version to another."""
+"""The rules for stages and aliases: who holds them, and how they move between versions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tallymark_server.domain.state import State
 
 
 def etag(mod_revision: int) -> str:
-    """The fingerprint of a resource's state: it is changed whenever the resource is."""
+    """Return the etag of a resource, which changes whenever the resource does."""
     return f"r{mod_revision}"
 
 
 def check_etag(state: State, version: ModelVersion, given: str) -> None:
-    """EtagMismatch if an etag is given and is not that of the version as it is."""
+    """Raise EtagMismatch if an etag is given and is not that of the current version."""
     if given and given != etag(version.mod_revision):
         raise EtagMismatch(state.project, version.model, version.number, etag(version.mod_revision))
 
 
 def set_stage(state: State, command: SetStage, recorder: EventRecorder) -> ModelVersion:
-    """Return the version in its new stage; with force, the holder before it goes to the archive."""
+    """Move a version to a stage; with force, archive the version that holds it. Return the version."""
     version = state.version(command.model, command.reference)
     check_etag(state, version, command.etag)
     holder = _expected_holder(state, version.model, command)
@@ -47,7 +47,7 @@ def set_stage(state: State, command: SetStage, recorder: EventRecorder) -> Model
 
 
 def set_alias(state: State, command: SetAlias, recorder: EventRecorder) -> ModelVersion:
-    """The version with the alias, taken from wherever it pointed."""
+    """Point an alias at a version, away from any other. Return the version."""
     version = state.version(command.model, command.reference)
     holder = state.find(command.model, aliased(command.alias))
     _check_expected(state, version.model, command.alias, holder, command.expected)
@@ -64,7 +64,7 @@ def set_alias(state: State, command: SetAlias, recorder: EventRecorder) -> Model
 
 
 def delete_alias(state: State, command: DeleteAlias, recorder: EventRecorder) -> ModelVersion:
-    """The version without the alias."""
+    """Delete an alias. Return the version that had it."""
     holder = state.version(command.model, command.reference)
     alias = str(command.reference.value)
     _check_expected(state, holder.model, alias, holder, command.expected)
@@ -72,14 +72,14 @@ def delete_alias(state: State, command: DeleteAlias, recorder: EventRecorder) ->
 
 
 def change_stage(version: ModelVersion, stage: Stage, reason: str, recorder: EventRecorder) -> ModelVersion:
-    """The version in another stage."""
+    """Record that the version moves to another stage. Return the version."""
     image = recorder.changed(version, stage=stage)
     recorder.record(Kind.STAGE_CHANGED, image, reason=reason, previous_stage=version.stage)
     return image
 
 
 def drop_alias(holder: ModelVersion, alias: str, reason: str, recorder: EventRecorder) -> ModelVersion:
-    """The version without the alias."""
+    """Delete an alias. Return the version that had it."""
     image = recorder.changed(holder, aliases=tuple(name for name in holder.aliases if name != alias))
     recorder.record(Kind.ALIAS_DELETED, image, reason=reason, alias=alias, previous_number=holder.number)
     return image
@@ -99,7 +99,7 @@ def _expected_holder(state: State, model: str, command: SetStage) -> ModelVersio
 
 
 def _check_run(state: State, version: ModelVersion, command: SetStage) -> None:
-    """RunNotSucceeded if the run that made the version did not succeed and that is not allowed; InvalidField."""
+    """Raise RunNotSucceeded if the version's run did not succeed and that is not allowed, or InvalidField."""
     if version.run_state in (None, RunState.SUCCEEDED):
         return
     if not command.allow_unfinished_run:

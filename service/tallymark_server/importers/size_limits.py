@@ -24,7 +24,9 @@ def fit_version(version: FoundVersion, where: str, aliases: int, report: Report)
     """Return the version, cut to its bounds. Its model has that many aliases already."""
     room = max(0, min(MAX_ALIASES, MAX_ALIASES_OF_MODEL - aliases))
     if lost := version.aliases[room:]:
-        report.lost(where, f"{len(lost):,} of its aliases are left out, beginning with {lost[0]!r}: {_MOST_ALIASES}")
+        report.lost(
+            where, f"{len(lost):,} of its aliases are left out, beginning with {lost[0]!r}: {_MAX_ALIASES_RULE}"
+        )
     fitting = replace(version, aliases=version.aliases[:room], artifacts=_fit_links(version.artifacts, where, report))
     return _fit_size(fitting, where, report)
 
@@ -38,7 +40,7 @@ def fit_run(run: FoundRun, report: Report) -> FoundRun:
     return replace(run, **{name: text[:_SHORT] for name, text in texts.items()})
 
 
-_MOST_ALIASES = f"a version has at most {MAX_ALIASES:,}, and a model {MAX_ALIASES_OF_MODEL:,}"
+_MAX_ALIASES_RULE = f"a version has at most {MAX_ALIASES:,}, and a model {MAX_ALIASES_OF_MODEL:,}"
 
 
 def _fit_links(artifacts: list[FoundArtifact], where: str, report: Report) -> list[FoundArtifact]:

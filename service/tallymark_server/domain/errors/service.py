@@ -15,7 +15,7 @@ from tallymark_server.domain.errors.branches import (
 )
 
 # How many receipts without events a project keeps at most.
-MOST_ANSWERS = 1_000_000
+MAX_REMEMBERED_ANSWERS = 1_000_000
 
 
 class RevisionInFuture(OutOfRange):
@@ -43,7 +43,7 @@ class Overloaded(Unavailable):
     @classmethod
     def of_answers(cls) -> Overloaded:
         """Return the refusal of a request without effect, when no more receipts without events can be kept."""
-        return cls(MOST_ANSWERS, "answers without effect are remembered for the request_ids of ten minutes")
+        return cls(MAX_REMEMBERED_ANSWERS, "answers without effect are remembered for the request_ids of ten minutes")
 
 
 class Stopping(Unavailable):

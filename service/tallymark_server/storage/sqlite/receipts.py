@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tallymark_server.domain.errors import remembered
-from tallymark_server.domain.errors.service import MOST_ANSWERS
+from tallymark_server.domain.errors.service import MAX_REMEMBERED_ANSWERS
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Holders, Model, ModelVersion, Resource, Run, VersionUse
 from tallymark_server.domain.state import REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST, Receipt, State
@@ -55,7 +55,7 @@ def load_receipts(connection: sqlite3.Connection, project: int | None, ids: set[
     asked = msgspec.json.encode(list(ids)).decode()
     place = NOWHERE if project is None else project
     first, last, oldest, has_nowhere = connection.execute(KEPT, {"project": place}).fetchone()
-    if first is not None and last - first + 1 >= MOST_ANSWERS:
+    if first is not None and last - first + 1 >= MAX_REMEMBERED_ANSWERS:
         state.full_since = oldest
     if has_nowhere:
         _load_answers(connection, NOWHERE, f"{state.project}/", asked, state)
