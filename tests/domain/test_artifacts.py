@@ -66,7 +66,7 @@ def test_links_of_another_name_or_version_count_for_themselves() -> None:
     given(*LINKED).when(link(2, "weights", "s3://a")).then(artifact_linked(2, "weights", 1, "s3://a"))
 
 
-def test_a_link_is_taken_away() -> None:
+def test_an_artifact_is_unlinked() -> None:
     """Without an ordinal it is the newest that is left; with one, that one. The event has the link as it was."""
     newest = (
         given(*TWICE).when(unlink(1, "weights", reason="old")).then(artifact_unlinked(1, "weights", 2, reason="old"))
@@ -75,7 +75,7 @@ def test_a_link_is_taken_away() -> None:
     given(*TWICE).when(unlink(1, "weights", 1)).then(artifact_unlinked(1, "weights", 1))
 
 
-def test_a_link_is_taken_away_once() -> None:
+def test_an_unlinked_artifact_is_not_found() -> None:
     """What is unlinked already, or was never linked, is not found, and the refusal says which was meant."""
     gone = given(*LINKED, artifact_unlinked(1, "weights", 1))
     gone.when(unlink(1, "weights")).refused(ArtifactNotFound, number=1, artifact="weights")

@@ -240,7 +240,7 @@ def test_every_value_in_an_answer_of_a_server_may_be_anything(mlflow: tuple[str,
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
-def test_a_server_that_refuses_is_told_apart_from_one_that_is_not_there(status: int) -> None:
+def test_a_server_that_refuses_is_distinguished_from_one_that_is_absent(status: int) -> None:
     """Forbidden says what to set, an error of the server is its own, and nothing looks like an empty registry."""
 
     class Refusing(BaseHTTPRequestHandler):

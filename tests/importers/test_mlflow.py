@@ -117,7 +117,7 @@ def test_every_model_of_a_long_list_is_there(registry: Client) -> None:
     assert (models["it's - last"], models['it\'s a "quote"']) == (1, 1)
 
 
-def test_what_cannot_be_kept_is_told(mlflow: Live, tmp_path: Path) -> None:
+def test_what_cannot_be_kept_is_reported(mlflow: Live, tmp_path: Path) -> None:
     """Each thing that is not as it was is a line that says where and what; with --strict nothing is imported then."""
     db = tmp_path / "tallymark.db"
     done = tallymark("import-mlflow", mlflow.uri, "--db", db, "--strict")
@@ -163,7 +163,7 @@ def test_a_folder_of_mlflow_is_imported(tmp_path: Path) -> None:
     assert found == {number: time(version["times"][0]) for number, version in told["churn"]["versions"].items()}
 
 
-def test_a_source_that_is_no_mlflow_is_told(mlflow: Live, tmp_path: Path) -> None:
+def test_a_source_that_is_no_mlflow_is_refused(mlflow: Live, tmp_path: Path) -> None:
     """What is not there, something else or half a file is one sentence; nothing is made, there or here."""
     (tmp_path / "text.db").write_text("no database at all")
     with closing(sqlite3.connect(tmp_path / "other.db")) as other, other:
@@ -192,7 +192,7 @@ def test_a_source_that_is_no_mlflow_is_told(mlflow: Live, tmp_path: Path) -> Non
     assert list((tmp_path / "folder").iterdir()) == []
 
 
-def test_another_server_is_told(tmp_path: Path) -> None:
+def test_another_kind_of_server_is_refused(tmp_path: Path) -> None:
     """A web server that knows nothing of MLflow is refused in one sentence."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever).start()

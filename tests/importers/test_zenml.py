@@ -133,7 +133,7 @@ def test_runs_and_artifacts_come_with_their_versions(zenml: Path, tmp_path: Path
         assert [(found.name, found.uri) for found in client.list_artifacts("churn/1")] == [("weights", artifact_uri)]
 
 
-def test_what_cannot_be_kept_is_told(zenml: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_kept_is_reported(zenml: Path, tmp_path: Path) -> None:
     """Each thing that is not as it was is a line; --dry-run only tells, and with --strict nothing is imported."""
     db = tmp_path / "tallymark.db"
     dry = tallymark("import-zenml", zenml, "--db", db, "--dry-run")
@@ -153,7 +153,7 @@ def test_what_cannot_be_kept_is_told(zenml: Path, tmp_path: Path) -> None:
     assert "Error: not everything can be kept, so nothing was imported: 3 models" in strict.stderr
 
 
-def test_values_that_have_no_place_here_are_told(zenml: Path, tmp_path: Path) -> None:
+def test_values_that_have_no_place_here_are_reported(zenml: Path, tmp_path: Path) -> None:
     """What is too long, too large, of an unknown stage or no JSON becomes something near, and is told."""
     change(
         zenml,
@@ -178,7 +178,7 @@ def test_values_that_have_no_place_here_are_told(zenml: Path, tmp_path: Path) ->
         assert words in losses
 
 
-def test_what_is_no_zenml_is_told(zenml: Path, tmp_path: Path) -> None:
+def test_a_source_that_is_no_zenml_is_refused(zenml: Path, tmp_path: Path) -> None:
     """What is not there, something else or half a file is one sentence; nothing is made, there or here."""
     (tmp_path / "text.db").write_text("no database at all")
     raw = zenml.read_bytes()

@@ -132,7 +132,7 @@ def test_a_request_id_is_visible_ascii(calls: Calls, request_id: str) -> None:
     assert refusal.metadata["field"] == "request_id"
 
 
-def test_health_is_told_for_the_server_and_each_service(calls: Calls) -> None:
+def test_health_is_reported_for_the_server_and_each_service(calls: Calls) -> None:
     """The standard health service says that all of it serves."""
     stub = health_pb2_grpc.HealthStub(calls.channel)
     for name in (

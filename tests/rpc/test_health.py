@@ -59,13 +59,13 @@ async def test_a_watch_that_is_not_read_holds_up_no_other(tmp_path: Path) -> Non
         await asyncio.to_thread(heard_to_the_end, server, heard=leave)
 
 
-def test_who_watches_on_hears_the_end_after_another_has_left(tmp_path: Path) -> None:
+def test_a_watch_gets_the_end_after_another_watch_has_left(tmp_path: Path) -> None:
     """A watch that ends takes nothing from the others of the same service."""
     with Server(tmp_path / "tallymark.db") as server:
         heard_to_the_end(server, leaves=2)
 
 
-async def test_the_health_of_an_unknown_service_is_told_as_the_protocol_has_it(tmp_path: Path) -> None:
+async def test_an_unknown_service_is_reported_as_the_protocol_requires(tmp_path: Path) -> None:
     """A check of it is refused, and a watch of it goes on and says that it is unknown."""
     unknown = health_pb2.HealthCheckRequest(service="unknown")
     async with (

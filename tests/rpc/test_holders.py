@@ -46,7 +46,7 @@ def history(calls: Calls) -> list[Places]:
     return told
 
 
-def test_holders_are_told_now_and_as_of_any_revision_and_time(calls: Calls, history: list[Places]) -> None:
+def test_holders_are_right_now_and_as_of_any_revision_and_time(calls: Calls, history: list[Places]) -> None:
     """GetModel and ListModels tell the same; a version that is deleted holds nothing."""
     assert places(calls.model("churn")) == history[-1] == (2, 2, 0, {})
     events = calls.events()

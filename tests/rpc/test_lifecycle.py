@@ -267,7 +267,7 @@ def test_a_run_whose_version_is_deleted_gets_another(calls: Calls) -> None:
     assert calls.ensure("churn", run="r1").model_version.number == 5
 
 
-def test_metadata_keys_are_taken_away(calls: Calls) -> None:
+def test_metadata_keys_are_removed(calls: Calls) -> None:
     """Keys are set and taken away in one step; the same key not both."""
     calls.log_metadata("churn", 1, a=MetadataValue(number=1), b=MetadataValue(number=2))
     request = LogMetadataRequest(

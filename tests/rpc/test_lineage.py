@@ -116,7 +116,7 @@ def test_runs_are_found_by_what_they_made_and_used(calls: Calls) -> None:
     assert runs_of(calls, "other/1") == []
 
 
-def test_a_use_is_told_once(calls: Calls) -> None:
+def test_a_use_is_recorded_once(calls: Calls) -> None:
     """Asking again for a version in the same run writes nothing; its own version is not used but made."""
     uses = [event for event in calls.events() if event.kind == EVENT_KIND_VERSION_USED]
     assert [(short(event.version_use.run), short(event.version_use.model_version)) for event in uses] == [

@@ -75,7 +75,7 @@ def test_a_watch_from_now_on_begins_where_its_first_message_says(calls: Calls) -
     assert [event.revision for event in events_of(stream, 1)] == [2]
 
 
-def test_a_silent_log_is_told_of(tmp_path) -> None:
+def test_a_silent_watch_gets_heartbeats(tmp_path) -> None:
     """An idle stream moves its reader's cursor every so often, without events."""
     with (
         Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,
@@ -85,7 +85,7 @@ def test_a_silent_log_is_told_of(tmp_path) -> None:
         assert [(message.revision, len(message.events)) for message in (next(stream), next(stream))] == [(0, 0)] * 2
 
 
-def test_a_log_that_is_busy_with_other_things_is_told_of_too(tmp_path) -> None:
+def test_a_watch_gets_heartbeats_while_other_events_happen(tmp_path) -> None:
     """A reader of few events is told how far the log has come while nothing but others happens, without a pause."""
     with (
         Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,

@@ -133,7 +133,7 @@ def test_a_timeout_has_bounds(calls: Calls, timeout: Duration) -> None:
         assert start(calls, f"good-{place}", good).run.heartbeat_timeout == good
 
 
-def test_who_joins_a_lost_run_hears_that_it_is_lost(calls: Calls) -> None:
+def test_joining_a_lost_run_returns_that_it_is_lost(calls: Calls) -> None:
     """A start of the same id finds the run, and gives what it says of heartbeats no new meaning."""
     start(calls, "train", LONGER)
     lost(calls, "train")

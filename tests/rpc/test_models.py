@@ -70,7 +70,7 @@ def test_a_page_token_serves_the_list_that_gave_it(calls: Calls) -> None:
         calls.versions("a", page_token=token)
 
 
-def test_who_calls_is_remembered(calls: Calls) -> None:
+def test_the_caller_is_recorded_as_actor(calls: Calls) -> None:
     """The creator is who the header `tallymark-actor` says, in any script."""
     request = model_registry_pb2.CreateModelRequest(parent=PROJECT, model_id="churn")
     created = calls.models.CreateModel(request, metadata=(("tallymark-actor", "Zo%C3%AB@lab"),))

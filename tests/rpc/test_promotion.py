@@ -45,7 +45,7 @@ def test_a_stage_that_was_left_is_free(calls: Calls) -> None:
     assert calls.set_stage("churn", 2, STAGE_PRODUCTION).stage == STAGE_PRODUCTION
 
 
-def test_a_swap_is_told_in_order(calls: Calls) -> None:
+def test_a_swap_records_its_events_in_order(calls: Calls) -> None:
     """The log has the holder leave before the other enters, each with stage before, stage after and reason."""
     calls.set_stage("churn", 1, STAGE_PRODUCTION)
     seen = calls.events()[-1].revision

@@ -99,7 +99,7 @@ def test_a_proof_over_grpc_is_that_of_the_file(both) -> None:
         ("DROP INDEX stage_holders", "index stage_holders"),
     ],
 )
-def test_what_was_tampered_with_is_told(both, script: str, words: str) -> None:
+def test_verify_reports_what_was_tampered_with(both, script: str, words: str) -> None:
     """A change that was not made through the line is found while the server goes on."""
     server, calls = both
     corrupt(server.db, script)
@@ -109,7 +109,7 @@ def test_what_was_tampered_with_is_told(both, script: str, words: str) -> None:
     assert calls.model("churn").name
 
 
-def test_other_projects_are_not_told_of(both) -> None:
+def test_verify_reports_no_other_project(both) -> None:
     """Neither a proof nor an export tells anything that another project has, sound or broken."""
     server, calls = both
     assert b"secret" not in export(calls)
@@ -118,7 +118,7 @@ def test_other_projects_are_not_told_of(both) -> None:
     assert proof(calls, parent="projects/other").problem_count > 0
 
 
-def test_of_a_project_that_is_wrong_all_over_the_beginning_is_told(both) -> None:
+def test_verify_reports_the_first_of_many_problems(both) -> None:
     """The reply stays small, and says how many things are wrong."""
     server, calls = both
     batch(calls, 500)

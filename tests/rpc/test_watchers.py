@@ -30,7 +30,7 @@ async def revisions_of(stream: Stream, last: int) -> list[int]:
     return found
 
 
-async def test_a_thousand_watchers_are_told_everything(server: Server, calls: Calls) -> None:
+async def test_a_thousand_watchers_receive_every_event(server: Server, calls: Calls) -> None:
     """Each of a thousand who watch at once is told each event once and in order, while the log grows."""
     calls.create_model("churn")
     async with grpc.aio.insecure_channel(server.address) as channel:
@@ -60,7 +60,7 @@ def test_a_slow_reader_holds_up_nobody_and_misses_nothing(calls: Calls) -> None:
     assert told == list(range(1, 302))
 
 
-def test_a_reader_that_comes_late_is_told_in_messages_that_clients_take(calls: Calls) -> None:
+def test_a_late_watcher_gets_messages_within_the_limit_of_clients(calls: Calls) -> None:
     """However much has happened, and however large it is, no message is larger than clients take by default."""
     calls.create_model("churn")
     for _ in range(150):

@@ -150,7 +150,7 @@ def test_an_alias_is_moved_knowingly(viewer: Page, calls: Calls) -> None:
     assert calls.version("churn", "7").aliases == ["challenger", "champion"]
 
 
-def test_an_alias_is_taken_away(viewer: Page, calls: Calls) -> None:
+def test_an_alias_is_deleted(viewer: Page, calls: Calls) -> None:
     """Each alias of a version can be taken away."""
     viewer.goto(f"{CHURN}/versions/5")
     choose(viewer, "Aliases")
@@ -322,7 +322,7 @@ def test_bodies_that_are_no_form_are_refused(server: Server, calls: Calls, body:
     assert ask(server.dashboard, f"{CHURN}/tags", "POST", body, content_type=FORM).status == 400
 
 
-def test_who_did_it_is_who_they_said(page: Page, calls: Calls) -> None:
+def test_the_actor_is_the_name_in_the_settings(page: Page, calls: Calls) -> None:
     """The name of the settings page is the actor of what its browser changes."""
     furnished(calls)
     page.goto("/settings")

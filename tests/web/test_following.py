@@ -67,7 +67,7 @@ async def test_no_more_pages_are_open_than_may_be() -> None:
     assert live.viewers == 0
 
 
-async def test_a_page_that_missed_too_much_is_told_to_ask_anew() -> None:
+async def test_a_page_that_missed_too_much_is_told_to_reload() -> None:
     """A page that is far behind costs no memory: it hears one word instead of all that it missed."""
     log = Log()
     live = Live(log)
@@ -113,7 +113,7 @@ async def test_what_many_ask_for_at_once_is_made_once() -> None:
     assert await coalescer.get("/models/churn", 2, make) == 2
 
 
-async def test_an_answer_is_never_older_than_what_the_page_was_told() -> None:
+async def test_a_page_is_never_older_than_the_revision_that_it_has_seen() -> None:
     """A page may have what was made for another one since it was told of a change, and nothing from before."""
     coalescer: RequestCoalescer[int] = RequestCoalescer()
     made: list[int] = []

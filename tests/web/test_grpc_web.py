@@ -60,7 +60,7 @@ def test_a_body_of_several_padded_parts_is_one_body(standing: Server) -> None:
         ("ModelRegistry/Nothing", "x", grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED_CALL"),
     ],
 )
-def test_a_refusal_is_told_by_the_trailers(
+def test_a_refusal_is_in_the_trailers(
     standing: Server, method: str, name: str, status: grpc.StatusCode, reason: str
 ) -> None:
     """A refused call has the status, the sentence and the details that it has over gRPC."""

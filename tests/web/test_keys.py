@@ -68,7 +68,7 @@ def test_keys_are_letters_where_something_is_written(page: Page, calls: Calls) -
     expect(page.locator("h1")).to_have_text("Models")
 
 
-def test_every_key_is_told(page: Page, calls: Calls) -> None:
+def test_every_key_is_listed(page: Page, calls: Calls) -> None:
     """The list of keys has each key that a page answers to."""
     furnished(calls)
     told: set[str] = set()

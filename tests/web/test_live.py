@@ -111,7 +111,7 @@ def test_a_version_and_the_past_follow_the_log(page: Page, calls: Calls) -> None
     expect(page.locator(".compared .change")).to_have_text(["+0.17"])
 
 
-def test_another_model_is_not_told_of(server: Server, calls: Calls) -> None:
+def test_changes_of_another_model_are_not_reported(server: Server, calls: Calls) -> None:
     """The stream of a model tells of that model alone, and of what happened, never of its content."""
     furnished(calls)
     calls.create_model("fraud")

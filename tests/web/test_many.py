@@ -36,7 +36,7 @@ async def told(reader: asyncio.StreamReader, last: int) -> None:
     raise AssertionError("the stream ended")
 
 
-async def test_five_hundred_open_pages_are_told_and_hold_up_nobody(server: Server, calls: Calls) -> None:
+async def test_five_hundred_open_pages_get_every_change_and_delay_nobody(server: Server, calls: Calls) -> None:
     """With 500 pages open versions are created one after the other, and every page hears of the last."""
     calls.create_model("churn")
     async with AsyncExitStack() as stack:

@@ -156,7 +156,7 @@ def test_a_version_tells_why_it_has_its_number(page: Page, calls: Calls) -> None
     expect(page.locator(".why")).to_contain_text("The run train-1122 asked for a new version")
 
 
-def test_metrics_are_told_against_the_previous_and_production(page: Page, calls: Calls) -> None:
+def test_metrics_are_compared_with_the_previous_version_and_production(page: Page, calls: Calls) -> None:
     """Each number of a version is shown with its change against the version before and the one in production."""
     furnished(calls)
     page.goto(f"{CHURN}/versions/5?tab=metrics")
@@ -178,7 +178,7 @@ def test_versions_are_compared(page: Page, calls: Calls) -> None:
     expect(rows.filter(has_text="auc")).to_have_count(1)
 
 
-def test_who_was_in_production_is_told_for_any_time(server: Server, calls: Calls) -> None:
+def test_the_version_in_production_is_shown_for_any_time(server: Server, calls: Calls) -> None:
     """The holder of production is found for the time of each event that changed it, and nobody before the first."""
     furnished(calls)
     moves = [event for event in calls.events() if event.model_version.stage == model_pb2.STAGE_PRODUCTION]

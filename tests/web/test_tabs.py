@@ -50,7 +50,7 @@ def test_a_digest_is_copied_as_a_whole(browser: Browser, server: Server) -> None
             assert page.evaluate("navigator.clipboard.readText()") == text
 
 
-def test_an_artifact_linked_again_is_told_apart(page: Page, calls: Calls) -> None:
+def test_an_artifact_linked_again_is_distinguished(page: Page, calls: Calls) -> None:
     """A second link of a name is shown with its place among them."""
     link(calls, "churn", 13, "classifier", uri="s3://models/7-again.skops")
     page.goto(f"{MADE}?tab=artifacts")
@@ -127,7 +127,7 @@ def test_lineage_is_a_table_too(page: Page) -> None:
     expect(page.locator(".runs tbody tr")).to_contain_text("churn No. 13")
 
 
-def test_the_steps_of_the_run_are_told(page: Page) -> None:
+def test_the_steps_of_the_run_are_shown(page: Page) -> None:
     """The overview tells each step of the run that made the version, how it ended, and what went wrong."""
     page.goto(MADE)
     steps = page.locator(".steps li")
@@ -139,7 +139,7 @@ def test_the_steps_of_the_run_are_told(page: Page) -> None:
     expect(page.locator(".facts")).to_contain_text("rounds=400")
 
 
-def test_metadata_of_every_type_is_told(page: Page, calls: Calls) -> None:
+def test_metadata_of_every_type_is_shown(page: Page, calls: Calls) -> None:
     """Each key stands with its value as a person reads it, and with its type."""
     values = {
         "flag": model_pb2.MetadataValue(flag=True),
@@ -225,7 +225,7 @@ def test_artifacts_schema_and_parameters_are_compared(page: Page, calls: Calls) 
     expect(rows.filter(has_text="customers")).to_have_count(0)
 
 
-def test_who_is_in_production_is_known_after_any_number_of_moves(server: Server, calls: Calls) -> None:
+def test_the_version_in_production_is_known_after_any_number_of_moves(server: Server, calls: Calls) -> None:
     """However often other versions were moved since, who was in production is told, and since when."""
     for at in range(1001):
         calls.set_stage("churn", 4, model_pb2.STAGE_ARCHIVED if at % 2 else model_pb2.STAGE_STAGING)
@@ -234,7 +234,7 @@ def test_who_is_in_production_is_known_after_any_number_of_moves(server: Server,
     assert "better" in ask(server.dashboard, f"{CHURN}/at").text
 
 
-def test_all_who_were_in_production_are_told(page: Page) -> None:
+def test_all_versions_that_were_in_production_are_listed(page: Page) -> None:
     """With the answer for a time comes the line of all that were in production, each with its own permalink."""
     page.goto(f"{CHURN}/at")
     expect(page.locator(".held tbody th")).to_have_text(["3", "2"])
