@@ -218,3 +218,17 @@ def test_a_key_can_be_shown(key: str) -> None:
     """A metadata key has 1 to 255 characters, none of them invisible."""
     with pytest.raises(InvalidField):
         checked({key: 1.0})
+
+
+@pytest.mark.parametrize(
+    "value", ["a\0b", Uri("s3://a\0b"), ("a", "b\0"), {"a": "b\0"}, {"a\0": "b"}, {"a": ({"b": "\0"},)}], ids=repr
+)
+def test_a_text_with_null_is_no_metadata(value: Value) -> None:
+    """U+0000 is refused wherever in a value it is, since not every engine can store it."""
+    with pytest.raises(InvalidField, match=r"U\+0000"):
+        checked({"note": value})
+
+
+def test_a_text_that_spells_null_is_metadata() -> None:
+    """A backslash and the digits are six characters like others."""
+    assert checked({"note": r"\u0000"}) == {"note": r"\u0000"}

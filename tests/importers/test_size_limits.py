@@ -6,6 +6,7 @@ from typing import Any
 
 from tallymark_server.domain.capacity import MAX_RUN, MAX_VERSION, size_of
 from tallymark_server.domain.model import ArtifactType, RunState
+from tallymark_server.importers.sanitize import fit_facts, fit_text
 from tallymark_server.importers.source_model import FoundArtifact, FoundRun, FoundVersion, Report
 from tallymark_server.importers.size_limits import fit_run, fit_version
 
@@ -63,3 +64,12 @@ def test_a_run_that_is_too_large_is_cut_and_reported() -> None:
     kept = fit_run(run, report)
     assert (kept.pipeline, kept.parameters) == ("x" * 1000, run.parameters)
     assert f"{MAX_RUN:,}" in report.losses[0]
+
+
+def test_a_text_is_imported_without_null() -> None:
+    """U+0000, which no text here has, is left out and reported; metadata with it is left out as a whole."""
+    report = Report()
+    assert fit_text("go\0od", report, "version churn/1: its description") == "good"
+    assert fit_facts({"note": "a\0", "auc": 0.9}, report, "version churn/1") == {"auc": 0.9}
+    assert "U+0000" in report.losses[0]
+    assert "'note' is left out" in report.losses[1]

@@ -53,15 +53,40 @@ def whole(number: int) -> float | int:
 
 
 def limit_size(metadata: Mapping[str, Value], field: str) -> None:
-    """Raise ValueTooLarge beyond 65,535 bytes of JSON."""
-    size = json_size(metadata)
-    if size > MAX_METADATA:
+    """Raise ValueTooLarge beyond 65,535 bytes of JSON, and InvalidField if a text has U+0000."""
+    text = _as_json(metadata)
+    if (size := len(text.encode())) > MAX_METADATA:
         raise ValueTooLarge(field, MAX_METADATA, "bytes of JSON", size)
+    if r"\u0000" in text:
+        # A backslash of the text itself looks the same in JSON.
+        for value in metadata.values():
+            _check_texts(value, field)
 
 
 def json_size(metadata: Mapping[str, Value]) -> int:
     """Return the size of the metadata in bytes of JSON."""
-    return len(json.dumps(metadata, default=_plain, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_as_json(metadata).encode())
+
+
+def _as_json(metadata: Mapping[str, Value]) -> str:
+    return json.dumps(metadata, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_texts(value: Value, field: str) -> None:
+    match value:
+        case str():
+            naming.without_null(value, field)
+        case Uri():
+            naming.without_null(value.text, field)
+        case dict():
+            for key, inner in value.items():
+                naming.without_null(key, field)
+                _check_texts(inner, field)
+        case tuple():
+            for inner in value:
+                _check_texts(inner, field)
+        case _:
+            pass
 
 
 def _plain(value: Time | Uri) -> object:

@@ -107,11 +107,18 @@ def request_id(value: str) -> str:
 
 
 def prose(value: str, field: str) -> str:
-    """Return the text of a field for prose. Raises ValueTooLarge beyond 65,535 bytes of UTF-8."""
+    """Return the text of a field for prose: up to 65,535 bytes of UTF-8. Raises ValueTooLarge or InvalidField."""
     size = len(value) if value.isascii() else len(value.encode())
     if size > MAX_TEXT:
         raise ValueTooLarge(field, MAX_TEXT, "bytes", size)
+    without_null(value, field)
     return value
+
+
+def without_null(text: str, field: str) -> None:
+    """Raise InvalidField if the text has U+0000, which not every engine can store."""
+    if "\0" in text:
+        raise InvalidField(field, "a text with U+0000", "no text has that character; leave it out")
 
 
 def tags(values: tuple[str, ...], field: str = "tags") -> tuple[str, ...]:

@@ -45,7 +45,10 @@ def fit_run_id(text: str) -> str:
 
 
 def fit_text(text: str, report: Report, where: str) -> str:
-    """Return the text, cut to the length of the field."""
+    """Return the text without U+0000, cut to the length of the field."""
+    if "\0" in text:
+        report.lost(where, "has U+0000, which is left out")
+        text = text.replace("\0", "")
     raw = text.encode()
     if len(raw) <= naming.MAX_TEXT:
         return text
