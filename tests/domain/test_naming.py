@@ -133,6 +133,13 @@ def test_too_many_tags_are_refused() -> None:
         naming.tags(tuple(map(str, range(101))))
 
 
+def test_prose_has_no_null() -> None:
+    """U+0000 is refused by the name of the field, and other control characters are text."""
+    assert naming.prose("a\x01\n", "description") == "a\x01\n"
+    with pytest.raises(InvalidField, match="description"):
+        naming.prose("a\0b", "description")
+
+
 def test_prose_is_limited_in_bytes() -> None:
     """A text field takes 65,535 bytes of UTF-8, however many characters these are."""
     assert naming.prose("é" * 32_767, "description")
