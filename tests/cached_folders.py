@@ -1,4 +1,4 @@
-"""Folders that are slow to make, kept in .cache/ from one run of the tests to the next."""
+"""Folders that are slow to create, cached in .cache/ between runs of the tests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ CACHE = ROOT / ".cache"
 
 
 @contextmanager
-def kept(name: str, ingredients: list[str], make: Callable[[Path], None], *, shared: bool = False) -> Iterator[Path]:
-    """The folder of that name, made anew when an ingredient has changed; only if it is shared do others have it too."""
-    folder = CACHE / name / hashlib.sha256("\0".join(ingredients).encode()).hexdigest()[:16]
+def cached_folder(name: str, key: list[str], make: Callable[[Path], None], *, shared: bool = False) -> Iterator[Path]:
+    """Yield the cached folder of that name and key, and create it with `make` if it is missing.
+
+    Other processes wait until the block ends, unless the folder is shared.
+    """
+    folder = CACHE / name / hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Written last: a folder without it was left half made.
+    # Written last: a folder without it is incomplete.
     made = folder / ".made"
     with (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if shared and made.exists() else fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The texts for people, README.md and the guides: their blocks of code, their links and their anchors."""
+"""README.md and the guides: their blocks of code, links and anchors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cached_folders import ROOT
 
 ADDRESS = "https://github.com/tallymark/tallymark"
-# PyPI shows README.md, where a relative link leads nowhere, so its links are addresses of these folders.
+# PyPI shows README.md too, and relative links do not work there, so its links are addresses of these folders.
 FOLDERS = re.compile(rf"{ADDRESS}/(?:blob|tree|raw)/main/")
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -56,7 +56,7 @@ def chapter(document: str, title: str) -> str:
 
 
 def anchors(document: str) -> set[str]:
-    """Return what a link may name after `#`, as GitHub derives it from headings, and what the text itself names."""
+    """Return the anchors of a document: those that GitHub derives from headings, and explicit ones."""
     text = _FENCE.sub("", read(document))
     seen: Counter[str] = Counter()
     found = set(re.findall(r'<a id="([^"]+)">', text))
@@ -69,20 +69,20 @@ def anchors(document: str) -> set[str]:
 
 
 def links(document: str) -> list[str]:
-    """Return where the links and pictures of a document lead, code left out."""
+    """Return the targets of the links and pictures of a document, without those in code."""
     text = re.sub(r"`[^`\n]*`", "`", _FENCE.sub("", read(document)))
     return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
 
 
 def broken(document: str) -> list[str]:
-    """Return the links into this repository that lead nowhere."""
-    return [link for link in links(document) if not _leads_somewhere(document, link)]
+    """Return the links into this repository whose file or anchor does not exist."""
+    return [link for link in links(document) if not _target_exists(document, link)]
 
 
-def _leads_somewhere(document: str, link: str) -> bool:
+def _target_exists(document: str, link: str) -> bool:
     own = FOLDERS.match(link)
     if not own and re.match(r"[a-z]+:", link):
-        return True  # elsewhere on the network, where no test looks
+        return True  # links to other sites are not checked
     path, _, anchor = (link[own.end() :] if own else link).partition("#")
     start = ROOT if own else (ROOT / document).parent
     target = (start / path).resolve() if path else ROOT / document

@@ -1,4 +1,4 @@
-"""Calls to a server over the generated stubs, as a client in any language makes them."""
+"""Calls to a server over the generated stubs, as clients in any language make them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEADLINE = 30.0
 
 
 class Calls:
-    """The generated stubs on one channel, and the calls that tests make most."""
+    """The generated stubs on one channel, and shortcuts for frequent calls."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
@@ -70,7 +70,7 @@ class Calls:
         return self.models.GetModelVersion(request, timeout=DEADLINE)
 
     def versions(self, model: str, page_size: int = 0, page_token: str = "") -> list[model_pb2.ModelVersion]:
-        """All versions of the model, over all pages."""
+        """Return all versions of the model, from all pages."""
         found: list[model_pb2.ModelVersion] = []
         while True:
             page = self.models.ListModelVersions(
@@ -128,7 +128,7 @@ class Calls:
 
 
 class Refusal:
-    """What a refused call came back with."""
+    """The status of a refused call: its code, its message and its ErrorInfo."""
 
     code: grpc.StatusCode
     message: str
@@ -141,7 +141,7 @@ class Refusal:
 
 
 def refusal_of(error: grpc.RpcError) -> Refusal:
-    """The refusal that the status carries; fails if it carries no reason of ours."""
+    """Return the refusal in an error. Fail if the error has no reason of Tallymark."""
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     refusal = Refusal()
     refusal.code, refusal.message = error.code(), error.details() or ""
@@ -159,7 +159,7 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
 
 @contextmanager
 def refused(reason: str, code: grpc.StatusCode | None = None) -> Iterator[Refusal]:
-    """What is called here must be refused for that reason, with that code."""
+    """Check that the call in the block is refused for that reason, with that code."""
     found = Refusal()
     try:
         yield found

@@ -1,4 +1,4 @@
-"""Programs of the machine that tests need: where it can be done, they are installed."""
+"""System programs that tests need, and their installation where possible."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from cached_folders import CACHE
 
 
 def program(*names: str, packages: tuple[str, ...]) -> str:
-    """The first of the programs that is here, which one of Debian's packages has; without it the test fails."""
+    """Return the first of the programs that is installed. As root, install the Debian packages if none is.
+
+    The test fails if the program is missing.
+    """
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "machine.lock").open("w") as lock:
-        # Two tests that want the same would disturb each other.
+        # Two installations at the same time would fail.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (found := _found(names)) and os.geteuid() == 0 and shutil.which("apt-get"):
             for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):

@@ -1,4 +1,4 @@
-"""Environments of their own, in which the wheel is installed as users install it."""
+"""Virtual environments in which the wheel is installed as users install it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cached_folders import ROOT, kept
+from cached_folders import ROOT, cached_folder
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 class Environment:
-    """An environment in which the wheel is installed, with the `oldest` or the `newest` versions that we allow.
+    """An environment with the wheel and the `oldest` or the `newest` allowed versions of its dependencies.
 
-    Its text tells the versions in it, for messages.
+    Its string lists the installed versions, for messages.
     """
 
     def __init__(self, folder: Path, age: str) -> None:
@@ -34,34 +34,36 @@ class Environment:
         return ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()))
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment, away from the repository, to its end."""
+        """Run a program of the environment outside of the repository, and wait for it."""
         command = [self.bin / program, *arguments]
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TALLYMARK_"))}
         return subprocess.run(command, cwd=self.bin, env=plain, capture_output=True, text=True, check=False)
 
 
 def pip(*arguments: str | Path) -> None:
-    """Run pip; what it says is the message when it fails."""
+    """Run pip. If it fails, its output is the message of the assertion."""
     command = [sys.executable, "-m", "pip", "--quiet", "--no-input", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"pip {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}"
 
 
-def floors(*extras: str) -> list[str]:
-    """The oldest version of each dependency that pyproject.toml allows."""
-    asked = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
-    return [re.sub(r">=([\d.]+)[^;]*", r"==\1", line) for line in asked]
+def oldest_versions(*extras: str) -> list[str]:
+    """Return constraints to the oldest version of each dependency that pyproject.toml allows."""
+    required = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    return [re.sub(r">=([\d.]+)[^;]*", r"==\1", line) for line in required]
 
 
 @contextmanager
 def installed(wheel: Path, extras: str, constraints: list[str]) -> Iterator[Environment]:
-    """An environment with the wheel; what it depends on is kept between runs, the wheel itself is always this one."""
+    """Yield an environment with the wheel. Its dependencies are cached, and the wheel is installed each time."""
 
     def make(folder: Path) -> None:
         venv.create(folder)
         pip("--python", folder / "bin/python", "install", f"{wheel}{extras}", *constraints)
 
     age = "oldest" if constraints else "newest"
-    with kept(f"envs/{age}{extras}", [json.dumps(PROJECT), sys.version, sys.executable, *constraints], make) as folder:
+    with cached_folder(
+        f"envs/{age}{extras}", [json.dumps(PROJECT), sys.version, sys.executable, *constraints], make
+    ) as folder:
         pip("--python", folder / "bin/python", "install", "--force-reinstall", "--no-deps", wheel)
         yield Environment(folder, age)

@@ -1,4 +1,4 @@
-"""Fixtures: a real server, with both ports, for the clients of a module."""
+"""Fixtures: a real server with both ports, which the tests of a module share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tallymark.testing import Server
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server in which each client has a project of its own."""
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start a server, in which each client gets its own project."""
     with Server(tmp_path_factory.mktemp("clients") / "tallymark.db", http="127.0.0.1:0") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def asking(serving: Server) -> Iterator[Calls]:
-    """Calls to that server, to see what the clients have done."""
-    with grpc.insecure_channel(serving.address) as channel:
+def shared_calls(shared_server: Server) -> Iterator[Calls]:
+    """Return calls to that server, to check what the clients did."""
+    with grpc.insecure_channel(shared_server.address) as channel:
         yield Calls(channel)

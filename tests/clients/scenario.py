@@ -1,4 +1,4 @@
-"""What a client in any language does with the service: it reports that as JSON, and here is what it must have found."""
+"""The scenario that the clients of every language run and report as JSON, and the check of their reports."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ CODES = {4: "deadline_exceeded", 5: "not_found"}
 CONTRACT = sorted((ROOT / "protos/tallymark").rglob("*.proto"))
 
 
-def ingredients(folder: Path) -> list[str]:
-    """All of which the clients in the folder are made."""
+def cache_key(folder: Path) -> list[str]:
+    """Return the sources of the clients in the folder, and those of the contract."""
     own = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path.read_text() for path in [*own, *CONTRACT]]
 
 
 def generate(folder: Path, path: Path, **environment: str) -> None:
-    """Generate in the folder what its buf.gen.yaml says, by programs that are found on the path first."""
+    """Generate code in the folder as its buf.gen.yaml says, with the plugins in `path`."""
     shutil.copytree(ROOT / "protos/tallymark", folder / "protos/tallymark", dirs_exist_ok=True)
-    # Errors travel as messages of Google's, which every client needs or brings along.
+    # Error details are messages of google.rpc, for which some clients need generated code.
     details = Path(google.rpc.__path__[0]) / "error_details.proto"
     (folder / "protos/google/rpc").mkdir(parents=True, exist_ok=True)
     shutil.copy(details, folder / "protos/google/rpc")
@@ -44,7 +44,7 @@ def generate(folder: Path, path: Path, **environment: str) -> None:
 def run(
     *command: str | Path, folder: Path | None = None, environment: dict[str, str] | None = None, seconds: int = 800
 ) -> str:
-    """What the command prints; what it complains of is the message when it fails."""
+    """Run a command, and return its output. If it fails, its errors are the message of the assertion."""
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=seconds
     )
@@ -53,26 +53,26 @@ def run(
 
 
 def project_for(calls: Calls, kind: str) -> str:
-    """A new project of that name, in which no other client leaves anything."""
+    """Create a project of that name, and return its resource name."""
     request = project_pb2.CreateProjectRequest(project_id=kind)
     return calls.models.CreateProject(request, timeout=DEADLINE).name
 
 
-def check(told: dict[str, Any], calls: Calls, project: str) -> None:
-    """The client has found what is there."""
+def check(report: dict[str, Any], calls: Calls, project: str) -> None:
+    """Check the report of a client against the server."""
     events = calls.log.ListEvents(event_log_pb2.ListEventsRequest(parent=project), timeout=DEADLINE).events
     revisions = [event.revision for event in events]
-    assert told["first"] == {"number": 1, "creator": ACTOR}
-    assert told["production"] == 2
-    assert (told["watched"], told["resumed"]) == (revisions[:3], revisions[3:4])
-    refused = told["refused"]
+    assert report["first"] == {"number": 1, "creator": ACTOR}
+    assert report["production"] == 2
+    assert (report["watched"], report["resumed"]) == (revisions[:3], revisions[3:4])
+    refused = report["refused"]
     assert CODES.get(refused["code"], refused["code"]) == "not_found"
     assert (refused["reason"], refused["domain"]) == ("VERSION_NOT_FOUND", "tallymark.dev")
     assert refused["metadata"] == {"project": project.removeprefix("projects/"), "model": "churn", "version": "9"}
-    assert CODES.get(told["late"], told["late"]) == "deadline_exceeded"
+    assert CODES.get(report["late"], report["late"]) == "deadline_exceeded"
     request = event_log_pb2.ExportRequest(parent=project)
     exported = b"".join(message.lines for message in calls.log.Export(request, timeout=DEADLINE))
-    assert told["exported"] == hashlib.sha256(exported).hexdigest()
+    assert report["exported"] == hashlib.sha256(exported).hexdigest()
 
 
-__all__ = ["ACTOR", "HERE", "Server", "check", "generate", "ingredients", "project_for", "run"]
+__all__ = ["ACTOR", "HERE", "Server", "cache_key", "check", "generate", "project_for", "run"]

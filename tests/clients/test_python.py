@@ -1,4 +1,4 @@
-"""The official client of Connect for Python, in an environment of its own."""
+"""The official client of Connect for Python, in a separate environment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from grpc_calls import Calls
-from clients.scenario import HERE, check, generate, ingredients, project_for, run
+from clients.scenario import HERE, check, generate, cache_key, project_for, run
 
 from virtualenvs import pip
-from cached_folders import kept
+from cached_folders import cached_folder
 from tallymark.testing import Server
 
 pytestmark = pytest.mark.timeout(600)
@@ -24,7 +24,7 @@ FOLDER = HERE / "python"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[list[Path]]:
-    """The command that runs the client, with what is generated from the contract beside it."""
+    """Install the client with its generated code, and yield the command that runs it."""
 
     def make(folder: Path) -> None:
         shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
@@ -32,13 +32,15 @@ def client() -> Iterator[list[Path]]:
         pip("--python", folder / "venv/bin/python", "install", "--requirement", folder / "requirements.txt")
         generate(folder, folder / "venv/bin")
 
-    with kept("clients-python", [*ingredients(FOLDER), sys.version, sys.executable], make) as folder:
+    with cached_folder("clients-python", [*cache_key(FOLDER), sys.version, sys.executable], make) as folder:
         yield [folder / "venv/bin/python", folder / "client.py"]
 
 
 @pytest.mark.parametrize("kind", ["sync", "sync-json", "sync-grpc-web", "async", "async-plain", "async-grpc-web"])
-def test_clients_of_connect_in_python_call(serving: Server, asking: Calls, client: list[Path], kind: str) -> None:
-    """With its defaults, which compress every request, and in other ways, the client does all of the contract."""
-    project = project_for(asking, kind)
-    told = json.loads(run(*client, kind, serving.dashboard, project))
-    check(told, asking, project)
+def test_clients_of_connect_in_python_call(
+    shared_server: Server, shared_calls: Calls, client: list[Path], kind: str
+) -> None:
+    """The client passes the scenario, with its defaults, which compress every request, and with other settings."""
+    project = project_for(shared_calls, kind)
+    report = json.loads(run(*client, kind, shared_server.dashboard, project))
+    check(report, shared_calls, project)

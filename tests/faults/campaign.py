@@ -1,4 +1,4 @@
-"""Rounds of faults against one server and one file, each proved before the next begins."""
+"""Rounds of faults against one server and one file, each verified before the next begins."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Self
 from faults.followers import Follower
 from faults.exactly_once import Ledger
 from faults.proxy import CuttingProxy
-from faults.request_mix import MODELS, Asker, Request, Tally
+from faults.request_mix import MODELS, FaultyClient, Request, Tally
 from tallymark import Client
 from tallymark.testing import Server
 
-ASKERS = 4
-TURNS = 12
+CLIENTS = 4
+REQUESTS_PER_CLIENT = 12
 FOLLOWERS = 3
 
 
 @dataclass
 class Round:
-    """What was done in a round, and what came of it."""
+    """The counts of a round."""
 
     rounds: int = 1
     kills: int = 0
@@ -40,7 +40,7 @@ class Round:
 
 
 class Campaign:
-    """A server behind a proxy, the log that it should have, and those who follow it."""
+    """A server behind a proxy, the expected log, and its followers."""
 
     def __init__(self, db: Path, seed: int) -> None:
         self._seed = seed
@@ -71,18 +71,21 @@ class Campaign:
         self._stack.close()
 
     def round(self) -> None:
-        """Ask, lose, cut and kill, then prove that all is as if nothing had happened."""
+        """Send requests while answers are lost, connections are cut and the server is killed; then verify the log."""
         seed = f"{self._seed}/{len(self.rounds)}"
         cuts, effects, resumed = self._proxy.cuts, self._ledger.effects, self._resumed()
         tally = Tally()
-        askers = [Asker(self._proxy.address, f"{seed}/{number}", TURNS, tally, self._known) for number in range(ASKERS)]
-        for asker in askers:
-            asker.start()
+        clients = [
+            FaultyClient(self._proxy.address, f"{seed}/{number}", REQUESTS_PER_CLIENT, tally, self._known)
+            for number in range(CLIENTS)
+        ]
+        for client in clients:
+            client.start()
         kills = self._kill(random.Random(seed), tally)
-        for asker in askers:
-            asker.join(90)
+        for client in clients:
+            client.join(90)
         self._requests += tally.requests
-        problems = tally.problems + self._prove()
+        problems = tally.problems + self._verify()
         self.problems += problems
         self.rounds.append(
             Round(
@@ -99,24 +102,24 @@ class Campaign:
         )
 
     def _kill(self, choose: random.Random, tally: Tally) -> int:
-        """Kill the server once or twice, at moments that the seed and then the machine decide."""
+        """Kill the server once or twice, after random numbers of requests."""
         kills = choose.randint(1, 2)
-        for moment in sorted(choose.sample(range(2, ASKERS * TURNS), kills)):
+        for moment in sorted(choose.sample(range(2, CLIENTS * REQUESTS_PER_CLIENT), kills)):
             tally.wait_until_begun(moment)
-            for _ in range(choose.randrange(30_000)):  # so that the blow falls anywhere in a commit
+            for _ in range(choose.randrange(30_000)):  # a random delay, to hit any phase of a commit
                 pass
             self.server.kill()
             self.server.start()
         return kills
 
-    def _prove(self) -> list[str]:
+    def _verify(self) -> list[str]:
         problems = self._ledger.problems(self._client, self.server.db, self._requests)
         for follower in self._followers:
             follower.wait_for(len(self._ledger.events))
             if follower.problem:
                 problems.append(follower.problem)
             elif follower.events != self._ledger.events:
-                problems.append(f"{follower.name} was told something else than the log holds")
+                problems.append(f"{follower.name} received other events than the log has")
         return problems
 
     def _resumed(self) -> int:
@@ -124,19 +127,19 @@ class Campaign:
 
 
 def report(rounds: Sequence[Round], seed: int, folder: Path) -> None:
-    """Write what was done as JSON, a round each, and as a table, a tenth of the rounds in a line."""
+    """Write the rounds as JSON, and as a table with a tenth of the rounds in each line."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = {"seed": seed, "total": asdict(summed(rounds)), "rounds": [asdict(each) for each in rounds]}
+    done = {"seed": seed, "total": asdict(total(rounds)), "rounds": [asdict(each) for each in rounds]}
     (folder / "exactly-once.json").write_text(json.dumps(done, indent=1) + "\n")
     titles = [field.name.replace("_", " ") for field in fields(Round)]
     step = max(1, len(rounds) // 10)
-    parts = [summed(rounds[first : first + step]) for first in range(0, len(rounds), step)]
-    rows = [titles, *([f"{value:,}" for value in asdict(part).values()] for part in [*parts, summed(rounds)])]
+    parts = [total(rounds[first : first + step]) for first in range(0, len(rounds), step)]
+    rows = [titles, *([f"{value:,}" for value in asdict(part).values()] for part in [*parts, total(rounds)])]
     lines = ["  ".join(cell.rjust(len(title)) for cell, title in zip(row, titles, strict=True)) for row in rows]
     lines.insert(-1, "-" * len(lines[0]))
     (folder / "exactly-once.txt").write_text("\n".join(lines) + "\n")
 
 
-def summed(rounds: Sequence[Round]) -> Round:
-    """All of them as one."""
+def total(rounds: Sequence[Round]) -> Round:
+    """Return the sums of the rounds."""
     return Round(**{field.name: sum(getattr(each, field.name) for each in rounds) for field in fields(Round)})

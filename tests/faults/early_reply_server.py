@@ -1,4 +1,4 @@
-"""A server that answers before its commits are on the disk. The tests of durability must see that."""
+"""A server that answers before its commits are on the disk. The tests of durability must detect it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tallymark_server.storage.sqlite import engine
 prepare = engine.prepare
 
 
-def hurried(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
-    """As the server prepares its connection, but for the one promise."""
+def prepare_without_sync(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
+    """Prepare a connection as the server does, but without syncing commits."""
     prepare(connection, path=path, projects=projects)
     connection.execute("PRAGMA synchronous = OFF")
 
 
 if __name__ == "__main__":
-    engine.prepare = hurried
+    engine.prepare = prepare_without_sync
     serve()

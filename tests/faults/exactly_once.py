@@ -1,4 +1,4 @@
-"""What must be true of a log after whatever happened to the clients and the server that wrote it."""
+"""The checks of a log after faults: each request has its effect once, and no acknowledged change is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tallymark_server.storage.sqlite.verification import verify
 
 
 class Ledger:
-    """The log as it has been read so far, with the effects of each token."""
+    """The events that were read so far, with the effects of each token."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -26,11 +26,11 @@ class Ledger:
         return sum(map(len, self._effects.values()))
 
     def problems(self, client: Client, db: Path, requests: Sequence[Request]) -> list[str]:
-        """Everything that is wrong now, with the file and with every request that was ever sent."""
+        """Return the problems of the file and of all requests that were ever sent."""
         self._read(client)
         found = [f"verify: {problem}" for problem in verify(db).problems]
-        found += [problem for request in requests for problem in self._with(request)]
-        return found + list(self._with_numbers(client))
+        found += [problem for request in requests for problem in self._check_request(request)]
+        return found + list(self._check_numbers(client))
 
     def _read(self, client: Client) -> None:
         for event in client.list_events(len(self.events)):
@@ -38,30 +38,30 @@ class Ledger:
             if token := token_of(event):
                 self._effects[token].append(event)
 
-    def _with(self, request: Request) -> Iterator[str]:
-        """What is wrong with the effects and the answers of one request."""
+    def _check_request(self, request: Request) -> Iterator[str]:
+        """Yield the problems with the effects and the answers of one request."""
         effects = self._effects[request.token]
         where = f"{request.kind} {request.token}, sent {request.attempts} times"
         if any(after.revision != before.revision + 1 for before, after in pairwise(effects)):
-            yield f"{where}: its effects are apart: {[event.revision for event in effects]}"
+            yield f"{where}: its effects are not adjacent: {[event.revision for event in effects]}"
         own = [event for event in effects if not request.target or moves(event, request.target)]
-        # To set what is set already has no effect; nor has, perhaps, what was given up.
-        least = 0 if not request.settled or request.kind in ("promote", "point") else request.effects
+        # A request that changes nothing has no effect, and one that was given up may have none.
+        least = 0 if not request.settled or request.kind in ("promote", "set alias") else request.effects
         if not least <= len(own) <= request.effects:
             yield f"{where}: it has {len(own)} effects and should have {request.effects}"
         for answer in request.answers:
-            yield from self._with_answer(where, effects, request.answers[0], answer)
+            yield from self._check_answer(where, effects, request.answers[0], answer)
 
-    def _with_answer(
+    def _check_answer(
         self, where: str, effects: Sequence[Event], first: Sequence[ModelVersion], answer: Sequence[ModelVersion]
     ) -> Iterator[str]:
         if effects and first[0].mod_revision >= effects[0].revision and answer != first:
-            yield f"{where}: it was answered {first} and then {answer}"
+            yield f"{where}: it got different answers, {first} and {answer}"
         for version in answer:
             if version.mod_revision > len(self.events) or self.events[version.mod_revision - 1].resource != version:
-                yield f"{where}: the log does not hold what was acknowledged: {version}"
+                yield f"{where}: the log lacks the acknowledged {version}"
 
-    def _with_numbers(self, client: Client) -> Iterator[str]:
+    def _check_numbers(self, client: Client) -> Iterator[str]:
         for model in MODELS:
             versions = list(client.list_versions(model))
             count = client.get_model(model).last_number
@@ -73,7 +73,7 @@ class Ledger:
 
 
 def token_of(event: Event) -> str:
-    """The token of the request of which the event is an effect."""
+    """Return the token of the request that caused the event, or an empty string."""
     if event.kind in ("stage_changed", "alias_set", "alias_deleted"):
         return event.reason
     if isinstance(event.resource, ModelVersion):

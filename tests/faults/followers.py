@@ -1,4 +1,4 @@
-"""Watchers that follow the log through every fault, and remember all that they are told."""
+"""Watchers that follow the log through every fault, and keep the events that they receive."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tallymark.types.resources import Event
 
 
 class Follower(threading.Thread):
-    """Watches a log from its first event on, and resumes where it was when its client crashes, as it does by plan."""
+    """Watch a log from its first event, and resume after each simulated crash of the client."""
 
     def __init__(self, url: str, seed: str, *, crashes: bool) -> None:
         super().__init__(name=seed, daemon=True)
         self._url = url
         self._choose = random.Random(seed)
         self._crashes = crashes
-        self._told = threading.Condition()
+        self._received = threading.Condition()
         self._closing = False
         self._client = Client(url, timeout=10)
         self.events: list[Event] = []
@@ -36,9 +36,9 @@ class Follower(threading.Thread):
                 return
 
     def wait_for(self, revision: int) -> None:
-        """Until the event of that revision has been told."""
-        with self._told:
-            assert self._told.wait_for(lambda: len(self.events) >= revision or self.problem, 60), self.name
+        """Wait until the event of that revision was received."""
+        with self._received:
+            assert self._received.wait_for(lambda: len(self.events) >= revision or self.problem, 60), self.name
 
     def close(self) -> None:
         self._closing = True
@@ -49,9 +49,9 @@ class Follower(threading.Thread):
     def _follow(self) -> None:
         crash_after = self._choose.randint(1, 60) if self._crashes else None
         for count, event in enumerate(self._client.watch(len(self.events)), 1):
-            with self._told:
+            with self._received:
                 self.events.append(event)
-                self._told.notify_all()
+                self._received.notify_all()
             if count == crash_after and not self._closing:
                 self._client.close()
                 self._client = Client(self._url, timeout=10)

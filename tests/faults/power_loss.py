@@ -1,7 +1,7 @@
-"""The loss of power at any moment: what a disk may hold of the writes that a traced server made.
+"""A simulated loss of power: the contents that a disk may have after a prefix of a traced server's system calls.
 
-What was synced is there. Of each write that was not, all, nothing or some sectors are there. Names in a folder become
-durable with the folder, in the order in which they were made and taken away.
+Synced writes survive. Of each other write all, none or some sectors survive. Changes of names in a folder become
+durable when the folder is synced; of later changes, the first few may survive.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ SECTOR = 512
 
 
 @dataclass
-class Content:
-    """What a file holds for certain, and what was written since."""
+class FileContent:
+    """The synced content of a file, and the writes since."""
 
     synced: bytearray = field(default_factory=bytearray)
     pending: list[Step] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Content:
         self.pending.clear()
 
     def after_loss(self, choose: random.Random | None) -> bytes:
-        """What is left: without a choice what was synced alone, else also some of the rest."""
+        """Return the content after a loss of power: what was synced and, with `choose`, some of the other writes."""
         left = bytearray(self.synced)
         for step in self.pending if choose else ():
             if choose.random() < 0.7:
@@ -40,43 +40,43 @@ class Disk:
     """A folder on a disk that can lose power."""
 
     def __init__(self) -> None:
-        self._names: dict[Path, Content] = {}
-        self._renamed: list[tuple[Path, Content | None]] = []
-        self._now: dict[Path, Content] = {}
+        self._names: dict[Path, FileContent] = {}
+        self._name_changes: list[tuple[Path, FileContent | None]] = []
+        self._current: dict[Path, FileContent] = {}
 
     def do(self, step: Step) -> None:
-        """What the system call did."""
+        """Apply the effect of a system call."""
         match step.what:
             case "openat":
-                if step.path not in self._now:
-                    self._name(step.path, Content())
+                if step.path not in self._current:
+                    self._name(step.path, FileContent())
             case "unlink":
                 self._name(step.path, None)
             case "rename":
                 old = Path(step.data.decode())
-                self._name(step.path, self._now[old])
+                self._name(step.path, self._current[old])
                 self._name(old, None)
             case "sendmsg":
                 pass
-            case "sync" if step.path in self._now:
-                self._now[step.path].sync()
+            case "sync" if step.path in self._current:
+                self._current[step.path].sync()
             case "sync":  # the folder
-                self._names = self._now.copy()
-                self._renamed.clear()
+                self._names = self._current.copy()
+                self._name_changes.clear()
             case "pwrite64" | "ftruncate":
-                self._now[step.path].pending.append(step)
+                self._current[step.path].pending.append(step)
 
-    def _name(self, path: Path, content: Content | None) -> None:
-        self._renamed.append((path, content))
+    def _name(self, path: Path, content: FileContent | None) -> None:
+        self._name_changes.append((path, content))
         if content is None:
-            self._now.pop(path, None)
+            self._current.pop(path, None)
         else:
-            self._now[path] = content
+            self._current[path] = content
 
     def after_loss(self, choose: random.Random | None) -> dict[str, bytes]:
-        """The files that are left by their names; without a choice, of what was certain alone."""
+        """Return the contents of the files after a loss of power, by name; without `choose`, only what was synced."""
         names = dict(self._names)
-        for path, content in self._renamed[: choose.randint(0, len(self._renamed)) if choose else 0]:
+        for path, content in self._name_changes[: choose.randint(0, len(self._name_changes)) if choose else 0]:
             if content is None:
                 names.pop(path, None)
             else:
@@ -85,7 +85,7 @@ class Disk:
 
 
 def apply(content: bytearray, step: Step, torn: random.Random | None = None) -> None:
-    """Do to the content what the step did to the file, or to some of its sectors."""
+    """Apply a write or a truncation to the content; with `torn`, only to some of the written sectors."""
     if step.what == "ftruncate":
         del content[step.offset :]
         content.extend(bytes(step.offset - len(content)))

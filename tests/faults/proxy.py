@@ -1,4 +1,4 @@
-"""TCP proxies: cutting connections by a plan, in the middle of a message too, or a server off at will."""
+"""TCP proxies that cut connections at random places, also within a message, or simulate an outage."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ CHUNK = 65_536
 
 
 class CuttingProxy:
-    """Stands between clients and a server. Each connection is cut after so many bytes, drawn anew for either way.
+    """A proxy that cuts each connection after a random number of bytes in either direction.
 
-    `address` is where clients find it. Bytes, and not time, decide, so that a fast machine and a slow one cut alike.
+    Clients connect to `address`. The cuts depend on bytes and not on time, so that they are alike on every machine.
     """
 
     def __init__(self, server: Callable[[], str], seed: str) -> None:
@@ -22,7 +22,7 @@ class CuttingProxy:
         self._choose = random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._over = asyncio.Event()
+        self._closed = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self.address = ""
@@ -34,7 +34,7 @@ class CuttingProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        self._loop.call_soon_threadsafe(self._closed.set)
         self._thread.join()
         self._loop.close()
 
@@ -50,7 +50,7 @@ class CuttingProxy:
             host, port = server.sockets[0].getsockname()
             self.address = f"{host}:{port}"
             self._ready.set()
-            await self._over.wait()
+            await self._closed.wait()
             server.close()
             for task in self._connections:
                 task.cancel()
@@ -58,29 +58,29 @@ class CuttingProxy:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = self._server().rsplit(":", 1)
         try:
-            there_reader, there_writer = await asyncio.open_connection(host, int(port))
-        except OSError:  # the server is away
+            server_reader, server_writer = await asyncio.open_connection(host, int(port))
+        except OSError:  # the server is not running
             writer.transport.abort()
             return
         pumps = (
-            asyncio.create_task(self._pump(reader, there_writer, self._budget())),
-            asyncio.create_task(self._pump(there_reader, writer, self._budget())),
+            asyncio.create_task(self._pump(reader, server_writer, self._budget())),
+            asyncio.create_task(self._pump(server_reader, writer, self._budget())),
         )
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             writer.transport.abort()
-            there_writer.transport.abort()
+            server_writer.transport.abort()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
     def _budget(self) -> int:
-        """How many bytes pass before the cut: a few, many, or so many that the connection lives."""
+        """Return how many bytes pass before the cut: few, many, or so many that the connection is not cut."""
         return int(10 ** self._choose.uniform(2.5, 5.5))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int) -> None:
-        """Pass bytes on until either end closes the connection, or the budget is spent."""
+        """Forward bytes until either end closes the connection or the budget is spent."""
         try:
             while data := await reader.read(CHUNK):
                 writer.write(data[:budget])
@@ -94,10 +94,10 @@ class CuttingProxy:
 
 
 class OutageProxy(CuttingProxy):
-    """Stands between clients and a server, and cuts the server off when it is told to.
+    """A proxy that simulates an outage of the server.
 
-    While it is `cut`, connections are closed at once. While it is `stalled`, they stay open and nothing passes; what
-    was sent meanwhile arrives when it is restored, as after a break in the network.
+    After `cut`, connections are closed at once. After `stall`, they stay open and nothing passes; what was sent
+    meanwhile arrives after `restore`, as after a network failure.
     """
 
     def __init__(self, server: Callable[[], str]) -> None:
@@ -107,15 +107,15 @@ class OutageProxy(CuttingProxy):
         self._refusing = False
 
     def cut(self) -> None:
-        """Close every connection, and each that is opened."""
+        """Close every connection, and each new one."""
         self._change(refusing=True, flowing=True)
 
     def stall(self) -> None:
-        """Let nothing pass."""
+        """Keep connections open, and hold back all bytes."""
         self._change(refusing=False, flowing=False)
 
     def restore(self) -> None:
-        """Let everything pass again."""
+        """Forward everything again."""
         self._change(refusing=False, flowing=True)
 
     def _change(self, *, refusing: bool, flowing: bool) -> None:
@@ -143,7 +143,7 @@ class OutageProxy(CuttingProxy):
             await super()._connection(reader, writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int) -> None:
-        """Pass bytes on while they may pass, until either end closes the connection."""
+        """Forward bytes while the proxy is not stalled, until either end closes the connection."""
         try:
             while data := await reader.read(CHUNK):
                 await self._flowing.wait()

@@ -1,4 +1,4 @@
-"""What clients ask while the world is against them, each request with a token by which its effects are found again."""
+"""Clients that send random requests while faults happen. The effects of each request are found by its token."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tallymark.types.resources import ModelVersion
 
 PROJECT = "default"
 MODELS = ("churn", "fraud", "leads")
-# Of so many answers one is lost on the way, and of so many clients one crashes after a call that failed.
-LOST = 0.15
-CRASHED = 0.3
-# Seconds, about as long as the server is away, so that some calls end without an answer and others wait for one.
-PATIENCE = 1.0
-# Each attempt is repeated by gRPC itself within its deadline: whoever needs more is not being served.
-ATTEMPTS = 40
+# The share of answers that are lost, and of clients that crash after a failed call.
+LOST_SHARE = 0.15
+CRASH_SHARE = 0.3
+# In seconds, about as long as a restart of the server, so that some calls time out and others succeed after it.
+TIMEOUT = 1.0
+# A request that needs more attempts is taken as not served, since gRPC itself repeats each within its deadline.
+MAX_ATTEMPTS = 40
 
 
 @dataclass
 class Request:
-    """One request, however often it is sent, and every answer that came. `target` is the version that it moves."""
+    """A request, with the number of attempts and all answers. `target` is the version that it moves."""
 
     token: str
     kind: str
@@ -40,7 +40,7 @@ class Request:
 
 
 class Tally:
-    """What the clients of a round have done, and a bell for who waits for it."""
+    """The counts of a round, which threads can wait for."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -48,23 +48,23 @@ class Tally:
         self.problems: list[str] = []
         self.begun = 0
         self.lost = 0
-        self._living = 0
+        self._running = 0
 
-    def count(self, *, begun: int = 0, lost: int = 0, living: int = 0) -> None:
+    def count(self, *, begun: int = 0, lost: int = 0, running: int = 0) -> None:
         with self._changed:
             self.begun += begun
             self.lost += lost
-            self._living += living
+            self._running += running
             self._changed.notify_all()
 
     def wait_until_begun(self, attempts: int) -> None:
-        """Until so many attempts were begun, or nobody is left to begin one."""
+        """Wait until so many attempts were started, or all clients have finished."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.begun >= attempts or not self._living, 60)
+            assert self._changed.wait_for(lambda: self.begun >= attempts or not self._running, 60)
 
 
-class Asker(threading.Thread):
-    """A client in a thread that sends each request until it is answered, loses answers, and crashes now and then."""
+class FaultyClient(threading.Thread):
+    """A client that repeats each request until it has an answer, loses some answers, and crashes now and then."""
 
     def __init__(self, url: str, seed: str, turns: int, tally: Tally, known: dict[str, list[int]]) -> None:
         super().__init__(name=seed)
@@ -73,37 +73,37 @@ class Asker(threading.Thread):
         self._turns = turns
         self._tally = tally
         self._known = known
-        tally.count(living=1)
+        tally.count(running=1)
 
     def run(self) -> None:
-        client = Client(self._url, timeout=PATIENCE)
+        client = Client(self._url, timeout=TIMEOUT)
         try:
             for turn in range(self._turns):
                 request = self._request(f"{self.name}/{turn}")
                 self._tally.requests.append(request)
-                if not self._ask(client, request):
+                if not self._send(client, request):
                     client.close()
-                    client = Client(self._url, timeout=PATIENCE)
+                    client = Client(self._url, timeout=TIMEOUT)
         except TallymarkError as error:
             self._tally.problems.append(f"{self.name}: {error!r}")
         finally:
             client.close()
-            self._tally.count(living=-1)
+            self._tally.count(running=-1)
 
-    def _ask(self, client: Client, request: Request) -> bool:
-        """Whether an answer came through, and not a crash before."""
+    def _send(self, client: Client, request: Request) -> bool:
+        """Send a request until it is answered. Return False if the client crashes before."""
         while True:
             request.attempts += 1
-            assert request.attempts < ATTEMPTS, request
+            assert request.attempts < MAX_ATTEMPTS, request
             self._tally.count(begun=1)
             try:
                 answer = client.run_call(request.call)
             except Unavailable:
-                if self._choose.random() < CRASHED:
+                if self._choose.random() < CRASH_SHARE:
                     return False
                 continue
             request.answers.append(list(versions_in(answer)))
-            if self._choose.random() < LOST:
+            if self._choose.random() < LOST_SHARE:
                 self._tally.count(lost=1)
                 continue
             request.settled = True
@@ -116,47 +116,47 @@ class Asker(threading.Thread):
         numbers = self._known[model]
         kinds: Sequence[Callable[[str, str, str], Request]] = (create, create_batch)
         if numbers:
-            kinds = (create, create, create_batch, promote, promote, point, log)
+            kinds = (create, create, create_batch, promote, promote, set_alias, log)
         reference = f"{model}/{self._choose.choice(numbers)}" if numbers else model
         return self._choose.choice(kinds)(token, model, reference)
 
 
 def versions_in(answer: Any) -> Iterator[ModelVersion]:
-    """The versions that an answer holds."""
+    """Yield the versions in an answer."""
     yield from answer if isinstance(answer, list) else [answer]
 
 
 def create(token: str, model: str, _: str) -> Request:
-    """A version that is described by the token, and half of the time named by it."""
+    """Create a version with the token as its description, and in half of the cases as its name."""
     name = token.replace("/", "-") if hash_of(token) % 2 else ""
     return Request(token, "create", calls.create_version(PROJECT, model, NewVersion(name, token)), 1)
 
 
 def create_batch(token: str, model: str, _: str) -> Request:
-    """Three versions at once, all or none."""
+    """Create three versions in a batch."""
     new = [NewVersion(description=token) for _ in range(3)]
     return Request(token, "create", calls.create_versions(PROJECT, model, new), len(new))
 
 
 def promote(token: str, _: str, reference: str) -> Request:
-    """A version to a stage, for the reason of the token; who held the stage leaves in the same commit."""
+    """Move a version to a stage by force, with the token as the reason."""
     stage = ("production", "staging", "archived")[hash_of(token) % 3]
     call = calls.set_stage(PROJECT, reference, stage, force=True, reason=token, etag="")
     return Request(token, "promote", call, 1, reference)
 
 
-def point(token: str, _: str, reference: str) -> Request:
-    """An alias to a version, for the reason of the token."""
+def set_alias(token: str, _: str, reference: str) -> Request:
+    """Set an alias, with the token as the reason."""
     alias = ("champion", "canary")[hash_of(token) % 2]
     call = calls.set_alias(PROJECT, reference, alias, expected_number=None, reason=token)
-    return Request(token, "point", call, 1, reference)
+    return Request(token, "set alias", call, 1, reference)
 
 
 def log(token: str, _: str, reference: str) -> Request:
-    """A fact about a version that holds the token."""
+    """Log the token as metadata of a version."""
     return Request(token, "log", calls.log_metadata(PROJECT, reference, {"token": token}, ()), 1)
 
 
 def hash_of(token: str) -> int:
-    """A number that depends on the token alone, in every process."""
+    """Return a number that depends on the token only, also across processes."""
     return sum(token.encode())

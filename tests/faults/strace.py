@@ -1,4 +1,4 @@
-"""A server whose system calls are written down by strace, and what they say of its files and its replies."""
+"""A server under strace, and the checks of the traced writes, syncs and replies."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _WAL_FRAME_HEADER = 24
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A system call that succeeded: what it did, to which file, between which lines of the trace.
+    """A successful system call, with its file and the lines of the trace at which it began and ended.
 
-    Of a rename, the path is the new one, and the data the old one.
+    For a rename, `path` is the new path, and `data` the old one.
     """
 
     what: str
@@ -43,7 +43,7 @@ class Step:
 
     @property
     def commits(self) -> bool:
-        """Whether it writes the head of the last frame of a commit to a write-ahead log."""
+        """Whether the call writes the header of the last frame of a commit to a write-ahead log."""
         return (
             self.what == "pwrite64"
             and self.path is not None
@@ -55,14 +55,14 @@ class Step:
 
 @cache
 def strace() -> str:
-    """The program, installed if it can be; tests of durability are not skipped where they could be run."""
+    """Return the path of strace, which is installed if possible, so that its tests are not skipped on Linux."""
     if sys.platform != "linux":
         pytest.skip("system calls are traced on Linux alone")
     return program("strace", packages=("strace",))
 
 
 class TracedServer(Server):
-    """A server under strace; `module` is the program that serves."""
+    """A server under strace. `module` is the program that is run."""
 
     def __init__(self, db: Path, module: str = "tallymark_server") -> None:
         super().__init__(db)
@@ -71,7 +71,7 @@ class TracedServer(Server):
 
     @property
     def pid(self) -> int:
-        """The id of the server, which is the child of strace."""
+        """The process id of the server, which is a child of strace."""
         tracer = super().pid
         return int(Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split()[0])
 
@@ -99,14 +99,14 @@ class TracedServer(Server):
         process.stdout.close()
 
     def steps(self) -> list[Step]:
-        """What it did to its files and said to its clients, in the order in which it was done."""
+        """Return the calls on the database's files and the replies to clients, in the order in which they ended."""
         files = {self.db.with_name(self.db.name + suffix) for suffix in ("", "-wal", "-journal", "-head", "-head.new")}
         steps = [step for step in steps_of(self._trace.read_text()) if step.path in {None, self.db.parent, *files}]
         return sorted(steps, key=lambda step: step.ended)
 
 
 def steps_of(trace: str) -> Iterator[Step]:
-    """The calls that succeeded; those during which another thread did something are put together again."""
+    """Yield the successful calls of a trace, and join those that strace split in two lines."""
     unfinished: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(trace.splitlines()):
         thread, text = _LINE.fullmatch(line).groups()  # type: ignore[union-attr]
@@ -143,7 +143,7 @@ def _step(what: str, arguments: str, begun: int, ended: int) -> Iterator[Step]:
 
 
 def answered_too_early(steps: list[Step], tokens: list[str]) -> list[str]:
-    """The tokens of the requests whose reply left before the commit of their effect was on the disk."""
+    """Return the tokens of the requests whose replies were sent before their commit was synced."""
     return [token for token in tokens if not _durable_before_answered(steps, token.encode())]
 
 
@@ -151,7 +151,7 @@ def _durable_before_answered(steps: list[Step], token: bytes) -> bool:
     answer = next(step for step in steps if step.what == "sendmsg" and token in step.data)
     before = [step for step in steps if step.ended < answer.begun and step.path and step.path.name.endswith("-wal")]
     writes = [step for step in before if step.what == "pwrite64"]
-    # The log is written frame by frame: a head, then a page. The head of a commit's last frame says that it is.
+    # Each frame of the log is written as a header and a page. The header of a commit's last frame marks the commit.
     page = next((place for place, step in enumerate(writes) if token in step.data), 0)
     last = next((place for place, step in enumerate(writes) if place >= page - 1 and step.commits), len(writes))
     return page > 0 and any(
@@ -160,12 +160,12 @@ def _durable_before_answered(steps: list[Step], token: bytes) -> bool:
 
 
 @contextmanager
-def interrupted(server: Server, fault: str) -> Iterator[None]:
-    """While this lasts, system calls of the server fail as `strace --inject` says."""
+def failing_calls(server: Server, fault: str) -> Iterator[None]:
+    """Make system calls of the server fail during the block, as `strace --inject` describes."""
     command = [strace(), "-f", "-p", str(server.pid), "-e", f"inject={fault}", "-o", "/dev/null"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
         assert tracer.stderr is not None
-        assert "attached" in (said := tracer.stderr.readline()), said
+        assert "attached" in (line := tracer.stderr.readline()), line
         try:
             yield
         finally:

@@ -16,7 +16,7 @@ import pytest
 
 from importers.commands import imported, served, tallymark
 from importers.mlflow_releases import BEGUN, RELEASES, make, run, server
-from cached_folders import kept
+from cached_folders import cached_folder
 from tallymark import Client
 
 pytestmark = pytest.mark.timeout(600)
@@ -49,7 +49,7 @@ def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     release = request.param
     folder = tmp_path_factory.mktemp("mlflow")
     ingredients = [release, *RELEASES[release]]
-    with kept(f"mlflow/{release}", ingredients, lambda made: make(made, release), shared=True) as environment:
+    with cached_folder(f"mlflow/{release}", ingredients, lambda made: make(made, release), shared=True) as environment:
         python = environment / "bin/python"
         run(python, (folder / "mlruns").as_uri())
         with server(python, folder, free_port()) as uri:

@@ -1,4 +1,4 @@
-"""What users get from `pip install tallymark` and from `pip install 'tallymark[server]'`."""
+"""The results of `pip install tallymark` and of `pip install 'tallymark[server]'`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIGHT = {"tallymark", "PyYAML", "click", "googleapis-common-protos", "grpcio", "
 
 
 def test_the_wheel_holds_both_packages_and_the_licence(wheel: Path) -> None:
-    """Every file of both packages is in the wheel, and beside them only what describes it: no examples, no guide."""
+    """The wheel has every file of both packages and its metadata, and neither the examples nor the guides."""
     folders = (ROOT / "sdk", ROOT / "service")
     due = {path.relative_to(folder).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
     due = {path for path in due if "__pycache__" not in path and not path.startswith(("examples/", "README.md"))}
@@ -36,13 +36,13 @@ def test_the_wheel_holds_both_packages_and_the_licence(wheel: Path) -> None:
     assert "tallymark/py.typed" in due, "without it type checkers take no notice of our types"
 
 
-def test_a_client_needs_little(light: Environment) -> None:
-    """Who records models installs the transport, the messages and the command line, and nothing of the service."""
+def test_the_sdk_has_few_dependencies(light: Environment) -> None:
+    """`pip install tallymark` installs gRPC, protobuf and the command line, and no dependency of the service."""
     assert light.versions.keys() - {"typing_extensions"} == LIGHT, light
 
 
 def test_importing_the_sdk_loads_neither_grpc_nor_the_service(light: Environment) -> None:
-    """`import tallymark` costs a program almost nothing until it makes its first call."""
+    """`import tallymark` imports neither grpc, protobuf nor click, so that importing it is fast."""
     code = "import sys, tallymark; print(*sorted(name.partition('.')[0] for name in sys.modules))"
     found = light.run("python", "-c", code)
     assert found.returncode == 0, f"{light}\n{found.stderr}"
@@ -52,27 +52,27 @@ def test_importing_the_sdk_loads_neither_grpc_nor_the_service(light: Environment
 
 
 def test_the_stubs_import_without_a_warning(light: Environment) -> None:
-    """The stubs as they are checked in serve the oldest and the newest protobuf and grpcio that we allow."""
+    """The checked-in stubs work with the oldest and the newest allowed protobuf and grpcio."""
     assert STUBS
     found = light.run("python", "-W", "error", "-c", f"import {', '.join(STUBS)}")
     assert found.returncode == 0, f"{light}\n{found.stderr}"
 
 
-def test_the_environments_are_as_old_and_as_new_as_they_say(light: Environment) -> None:
-    """What is proved in both environments is proved for both ends of the range of versions that we allow."""
+def test_the_environments_have_the_oldest_and_the_newest_versions(light: Environment) -> None:
+    """The two environments have both ends of the range of allowed versions."""
     assert light.versions["protobuf"].startswith({"oldest": "6.30.", "newest": "7."}[light.age]), light
 
 
-def test_the_command_tells_what_it_can(light: Environment) -> None:
-    """`tallymark --help` works without the service, and tells of it."""
+def test_help_works_without_the_service(light: Environment) -> None:
+    """`tallymark --help` works without the service, and lists its commands."""
     found = light.run("tallymark", "--help")
     assert found.returncode == 0, f"{light}\n{found.stderr}"
     assert "serve" in found.stdout
 
 
 @pytest.mark.parametrize("command", ["serve", "verify"])
-def test_without_the_service_its_commands_say_what_to_install(light: Environment, command: str) -> None:
-    """Who asks a light installation to serve, or to prove a file, is told in one sentence how to get the service."""
+def test_commands_of_a_missing_service_say_what_to_install(light: Environment, command: str) -> None:
+    """Without the service, `serve` and `verify` fail with one sentence that says how to install it."""
     found = light.run("tallymark", command)
     assert found.returncode != 0, light
     assert found.stdout == ""
@@ -81,17 +81,17 @@ def test_without_the_service_its_commands_say_what_to_install(light: Environment
 
 
 def check_health(channel: grpc.Channel) -> None:
-    """Ask for the health of the server; only newer libraries have a method that lists it by service."""
-    ask = {name: channel.unary_unary(f"/grpc.health.v1.Health/{name}") for name in ("Check", "List")}
-    assert ask["Check"](b"", timeout=30) == b"\x08\x01"
+    """Check the health of the server. Only newer libraries have the method List."""
+    health = {name: channel.unary_unary(f"/grpc.health.v1.Health/{name}") for name in ("Check", "List")}
+    assert health["Check"](b"", timeout=30) == b"\x08\x01"
     try:
-        assert b"tallymark.v1.ModelRegistry" in ask["List"](b"", timeout=30)
+        assert b"tallymark.v1.ModelRegistry" in health["List"](b"", timeout=30)
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.UNIMPLEMENTED  # noqa: PT017 - only the newest have it
 
 
 def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> None:
-    """What `pip install 'tallymark[server]'` brings is all that the service needs to serve, and to stop."""
+    """With what `pip install 'tallymark[server]'` installs, the service starts, serves and stops."""
     command = [full.bin / "tallymark", "serve", "--db", tmp_path / "tallymark.db", "--listen", "127.0.0.1:0"]
     command += ["--http", "127.0.0.1:0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
@@ -108,7 +108,7 @@ def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> N
             with urllib.request.urlopen(dashboard, timeout=30) as page:
                 assert "churn" in page.read().decode(), full
             server.send_signal(signal.SIGTERM)
-            said = server.communicate()[1]
+            errors = server.communicate()[1]
         finally:
             server.kill()
-    assert server.returncode == 0, f"{full}\n{said}"
+    assert server.returncode == 0, f"{full}\n{errors}"

@@ -1,4 +1,4 @@
-"""What a release publishes: the packages, their page on the index, the list of components, and the pins behind it."""
+"""A release: the packages, their page on PyPI, the list of components, and the pinned dependencies."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ REPOSITORY = PROJECT["urls"]["Repository"]
 
 @pytest.fixture(scope="module")
 def metadata(wheel: Path) -> Message:
-    """What the wheel says of itself."""
+    """Return the metadata of the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         return Parser().parsestr(archive.read(name).decode())
 
 
 def test_the_command_prints_the_version_of_the_package(light: Environment, metadata: Message) -> None:
-    """`tallymark --version` and `tallymark.__version__` are the version under which the package is published."""
+    """`tallymark --version` and `tallymark.__version__` are the version of the package."""
     assert light.run("tallymark", "--version").stdout == f"tallymark, version {metadata['Version']}\n"
     found = light.run("python", "-c", "import tallymark; print(tallymark.__version__)")
     assert found.stdout.strip() == metadata["Version"] == light.versions["tallymark"]
@@ -61,7 +61,7 @@ def test_every_link_of_the_page_leads_to_the_files_of_the_release(metadata: Mess
 
 
 def test_the_list_of_components_names_what_the_service_needs(tmp_path: Path, metadata: Message) -> None:
-    """`make sbom` builds the packages, installs the wheel with the pinned versions, and lists each with its version."""
+    """`make sbom` builds the packages, installs the wheel with the pinned versions, and lists all components."""
     done = subprocess.run(
         ["make", "sbom", f"DIST={tmp_path / 'dist'}", f"PYTHON={sys.executable}"],
         cwd=ROOT,
@@ -90,8 +90,8 @@ def test_the_list_of_components_names_what_the_service_needs(tmp_path: Path, met
         (".ci/requirements/imports.txt", "    --hash=", "    # --hash=", "imports.txt: click has no hash"),
     ],
 )
-def test_pins_that_do_not_fit_are_noticed(tmp_path: Path, file: str, old: str, new: str, problem: str) -> None:
-    """`make check` fails when pyproject.toml and the pins contradict each other, and names the package."""
+def test_pins_that_do_not_fit_are_found(tmp_path: Path, file: str, old: str, new: str, problem: str) -> None:
+    """`make check` fails when the pins do not fit pyproject.toml, and names the package."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / ".ci/requirements", tmp_path / ".ci/requirements")
     command = [sys.executable, ROOT / ".ci/lock.py", "--check", "--root", tmp_path]
@@ -106,7 +106,7 @@ def test_pins_that_do_not_fit_are_noticed(tmp_path: Path, file: str, old: str, n
 
 
 def test_every_supported_python_is_tested() -> None:
-    """The workflow of each change begins with the oldest Python that the package allows, and leaves none out."""
+    """CI tests every Python from the oldest that the package allows, without a gap."""
     [line] = re.findall(r"python: \[(.*)\]", (ROOT / ".github/workflows/ci.yml").read_text())
     tested = [tuple(map(int, version.split("."))) for version in re.findall(r"[\d.]+", line)]
     oldest = tuple(map(int, PROJECT["requires-python"].removeprefix(">=").split(".")))
@@ -115,7 +115,7 @@ def test_every_supported_python_is_tested() -> None:
 
 @pytest.mark.parametrize("workflow", sorted(path.name for path in (ROOT / ".github/workflows").iterdir()))
 def test_every_action_is_pinned(workflow: str) -> None:
-    """Each action of a workflow is named by its commit, with the version for readers beside it."""
+    """Each action of a workflow is pinned to a commit, with its version in a comment."""
     uses = re.findall(r"uses: (.*)", (ROOT / ".github/workflows" / workflow).read_text())
     assert uses
     assert [line for line in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []

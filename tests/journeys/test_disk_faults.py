@@ -12,7 +12,7 @@ import grpc
 import pytest
 from grpc_calls import PROJECT, Calls, refusal_of, refused
 
-from faults.strace import interrupted
+from faults.strace import failing_calls
 from journeys.test_serving import tallymark
 from tallymark.testing import Server, ServerError
 from tallymark.v1.event_log_pb2 import VerifyRequest
@@ -81,7 +81,7 @@ def test_a_disk_that_fails_refuses_writes_until_it_works(server: Server, calls: 
     """Whichever call to the disk fails, writes are refused, reads are served, and then all goes on by itself."""
     calls.create_model("churn")
     calls.create_version("churn")
-    with interrupted(server, fault):
+    with failing_calls(server, fault):
         for _ in range(3):
             serves_reads_and_refuses_writes(calls, 1)
     recovered(server, calls, 1)

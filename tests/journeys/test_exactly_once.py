@@ -1,6 +1,6 @@
-"""Lost answers, cut connections and a server that is killed again and again: each request has its effect once.
+"""Each request has its effect once, although answers are lost, connections are cut and the server is killed.
 
-`make soak` runs 200 rounds, and writes what was done to .cache/soak/.
+`make soak` runs 200 rounds, and writes their counts to .cache/soak/.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.campaign import Campaign, report, summed
+from faults.campaign import Campaign, report, total
 
 ROUNDS = int(os.environ.get("TALLYMARK_TEST_ROUNDS", "3"))
 SEED = int(os.environ.get("TALLYMARK_TEST_SEED", "1"))
@@ -18,7 +18,7 @@ SEED = int(os.environ.get("TALLYMARK_TEST_SEED", "1"))
 
 @pytest.mark.timeout(60 + 20 * ROUNDS)
 def test_every_request_has_its_effect_once_whatever_fails(tmp_path: Path) -> None:
-    """Whatever is lost, cut or killed: one effect, nothing acknowledged lost, no gap, and watchers told all of it."""
+    """Each request has one effect, acknowledged changes survive, numbers have no gap, watchers get every event."""
     with Campaign(tmp_path / "tallymark.db", SEED) as campaign:
         try:
             for _ in range(ROUNDS):
@@ -26,9 +26,9 @@ def test_every_request_has_its_effect_once_whatever_fails(tmp_path: Path) -> Non
         finally:
             report(campaign.rounds, SEED, Path(os.environ.get("TALLYMARK_TEST_REPORT", tmp_path)))
     assert campaign.problems == []
-    done = summed(campaign.rounds)
+    done = total(campaign.rounds)
     assert done.rounds <= done.kills
-    # The last attempt of a request that was given up may have lost its answer and is not repeated.
+    # The lost answer of a request that was given up is not followed by another attempt.
     assert 0 < done.lost_answers <= done.repeated + done.given_up
     assert done.cuts > 0
     assert done.effects > done.requests / 2

@@ -28,7 +28,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from virtualenvs import pip
-from cached_folders import kept
+from cached_folders import cached_folder
 from tallymark.artifacts import formats
 from tallymark.errors import InvalidArgument
 
@@ -268,7 +268,7 @@ def test_a_model_of_keras_predicts_as_before() -> None:
     def make(folder: Path) -> None:
         pip("install", "--no-deps", "--target", folder, *KERAS)
 
-    with kept("keras", [*KERAS, sys.version], make, shared=True) as folder:
+    with cached_folder("keras", [*KERAS, sys.version], make, shared=True) as folder:
         environment = {**os.environ, "PYTHONPATH": str(folder), "KERAS_BACKEND": "numpy"}
         program = Path(__file__).with_name("keras_model.py")
         done = subprocess.run(
