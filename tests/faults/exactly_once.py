@@ -44,7 +44,7 @@ class Ledger:
         where = f"{request.kind} {request.token}, sent {request.attempts} times"
         if any(after.revision != before.revision + 1 for before, after in pairwise(effects)):
             yield f"{where}: its effects are not adjacent: {[event.revision for event in effects]}"
-        own = [event for event in effects if not request.target or moves(event, request.target)]
+        own = [event for event in effects if not request.target or is_move_of(event, request.target)]
         # A request that changes nothing has no effect, and one that was given up may have none.
         least = 0 if not request.settled or request.kind in ("promote", "set alias") else request.effects
         if not least <= len(own) <= request.effects:
@@ -84,8 +84,8 @@ def token_of(event: Event) -> str:
     return ""
 
 
-def moves(event: Event, target: str) -> bool:
-    """Whether the event moves that version, and not another out of its way."""
+def is_move_of(event: Event, target: str) -> bool:
+    """Return whether the event moves that version, and not the previous holder of its stage or alias."""
     version = event.resource
     assert isinstance(version, ModelVersion)
     return event.kind in ("stage_changed", "alias_set") and f"{version.model}/{version.number}" == target
