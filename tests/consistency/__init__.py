@@ -1,10 +1,10 @@
-"""Whether what clients were told agrees with the log, and with the order in which they were told it.
+"""A consistency check: whether the answers to concurrent clients agree with the log and with their order in time.
 
-history   what was asked and answered, and when
-past      the log as it was exported, and what it says of everything as of each revision
-work      requests of every method, chosen at random
-clients   clients that send them, twice at once, cancelled and repeated, while the server is killed
-checking  what of it cannot have been
-answers   whether an answer is what the log says as of a revision
-refusals  whether a refusal is
+history   requests and their answers, with times
+expected  the exported log, and the expected state as of each revision
+workload  random requests of every method
+clients   clients that send them, some twice at the same time, cancelled or repeated
+checker   the check of a history against the log
+answers   whether an answer matches the log as of a revision
+refusals  whether a refusal matches the log as of a revision
 """

@@ -1,8 +1,9 @@
-"""What of a history cannot have been, whatever the order in which what was under way at once was decided.
+"""The check of a history against the log: each answer must be possible for some order of concurrent operations.
 
-Revisions are a total order, so the real time of calls and the order of the log are compared exactly: an operation that
-began when another was answered comes after it. Each answer must be what the log says as of a revision between the last
-one that was known to somebody when it began, and the first effect of an operation that began after it was answered.
+Revisions are a total order, so the check is exact: an operation that began after another was answered comes after it.
+Each answer must match the log as of a revision in its window. The window begins with the newest revision in any answer
+that was received before the operation began, and ends before the first effect of any operation that began after the
+answer.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from consistency.answers import READS, are_as_told, resources_in
+from consistency.answers import READS, resources_match, resources_in
 from consistency.history import Operation, Refusal
 from consistency.expected import Log, Past
 from consistency.refusals import POSSIBLE
 
-# What the service does by itself, or beside what it was asked.
-_BY_ITSELF = ("run_lost", "run_resumed")
+# Events that the service records without a request.
+_AUTOMATIC_KINDS = ("run_lost", "run_resumed")
 
 
 class Checker:
-    """A history beside the log that came of it."""
+    """The check of a history against the log that it produced."""
 
     def __init__(self, log: Log, history: Sequence[Operation]) -> None:
         self._log = log
@@ -35,17 +36,17 @@ class Checker:
         )
         self._begins = [begin for begin, _ in effects]
         self._firsts = list(accumulate((first for _, first in reversed(effects)), min))[::-1]
-        # How many answers were compared with the log.
+        # The number of answers that were compared with the log.
         self.compared = 0
 
     def problems(self) -> Iterator[str]:
-        """Everything that cannot have been, in words."""
-        yield from self._uncovered()
+        """Yield a sentence for each contradiction."""
+        yield from self._unexplained_effects()
         for each in self._history:
-            yield from self._with(each)
+            yield from self._check(each)
 
     def _known_by(self, operation: Operation, answer: Any) -> int:
-        """The revision that whoever has the answer knows to have happened."""
+        """Return the newest revision that the answer proves to exist."""
         if isinstance(answer, Refusal):
             return 0
         if operation.request_id in self._log.receipts:
@@ -56,100 +57,103 @@ class Checker:
             return int(answer.revision)
         return max((getattr(each, "mod_revision", 0) for each in resources_in(answer)), default=0)
 
-    def _uncovered(self) -> Iterator[str]:
-        """Effects of nobody's request."""
-        asked = {each.request_id: each for each in self._history if each.request_id}
-        whose: dict[int, str] = {}
+    def _unexplained_effects(self) -> Iterator[str]:
+        """Yield effects in the log that no request can have."""
+        sent = {each.request_id: each for each in self._history if each.request_id}
+        request_of: dict[int, str] = {}
         for request_id, (first, last) in self._log.receipts.items():
-            if request_id not in asked:
-                yield f"{request_id} had an effect at {first} and was never asked"
-            whose |= dict.fromkeys(range(first, last + 1), request_id)
-        by_itself = False
+            if request_id not in sent:
+                yield f"{request_id} has an effect at {first}, but was never sent"
+            request_of |= dict.fromkeys(range(first, last + 1), request_id)
+        automatic = False
         for event in self._log.events:
-            by_itself = event["kind"] in _BY_ITSELF or (by_itself and event["kind"] == "version_run_state_changed")
-            if event["revision"] not in whose and not by_itself:
+            automatic = event["kind"] in _AUTOMATIC_KINDS or (
+                automatic and event["kind"] == "version_run_state_changed"
+            )
+            if event["revision"] not in request_of and not automatic:
                 yield f"{event['kind']} at {event['revision']} is the effect of no request"
 
-    def _with(self, operation: Operation) -> Iterator[str]:
+    def _check(self, operation: Operation) -> Iterator[str]:
         if not operation.answers:
             return
         first = operation.answers[0][1]
         if any(answer != first for _, answer in operation.answers) and operation.request_id:
-            yield f"{operation}: it was answered {[answer for _, answer in operation.answers]}"
+            yield f"{operation}: it got different answers: {[answer for _, answer in operation.answers]}"
             return
         low, high = self._window(operation)
         if low > high:
-            yield f"{operation}: it comes after {low} and before {high + 1}"
-        elif problem := self._wrong(operation, first, range(low, high + 1)):
+            yield f"{operation}: its window is empty, after {low} and before {high + 1}"
+        elif problem := self._problem_with(operation, first, range(low, high + 1)):
             yield f"{operation}: {problem}, between revisions {low} and {high}: {first}"
 
     def _window(self, operation: Operation) -> tuple[int, int]:
-        """The revisions as of which it can have been decided."""
+        """Return the first and the last revision as of which the operation can have been decided."""
         known = bisect_left(self._ends, operation.begin)
         later = bisect_right(self._begins, operation.end)
         low = self._known[known - 1] if known else 0
         return low, (self._firsts[later] - 1 if later < len(self._firsts) else self._log.head)
 
-    def _wrong(self, operation: Operation, answer: Any, window: range) -> str:
-        """What is wrong with the answer, empty if nothing is."""
+    def _problem_with(self, operation: Operation, answer: Any, window: range) -> str:
+        """Return the problem with the answer, or an empty string."""
         self.compared += 1
         receipt = self._log.receipts.get(operation.request_id)
         if isinstance(answer, Refusal):
             if receipt is not None:
-                return f"it was refused and had an effect at {receipt[0]}"
+                return f"it was refused, but has an effect at {receipt[0]}"
             possible = POSSIBLE.get(answer.reason)
             if possible is None:
-                return "it cannot be refused so"
-            return self._nowhere(window, lambda past: possible(past, operation.request, answer))
+                return f"{answer.reason} is not a possible refusal"
+            return self._mismatch(window, lambda past: possible(past, operation.request, answer))
         if receipt is not None:
-            return self._wrong_effect(operation, answer, receipt, window)
+            return self._effect_problem(operation, answer, receipt, window)
         if isinstance(answer, list):
-            return self._wrong_stream(operation, answer, window)
+            return self._stream_problem(operation, answer, window)
         if operation.method == "Verify":
-            return "" if answer.problem_count == 0 and answer.events in window else "it proves something else"
+            return "" if answer.problem_count == 0 and answer.events in window else "it verified another log"
         if operation.method == "ListEvents":
-            return self._wrong_events(answer.events, operation.request.after_revision, answer.revision, window)
+            return self._events_problem(answer.events, operation.request.after_revision, answer.revision, window)
         if hasattr(answer, "revision"):
             if answer.revision not in window:
-                return f"it shows revision {answer.revision}"
+                return f"it is as of revision {answer.revision}"
             window = range(answer.revision, answer.revision + 1)
         read = READS.get(operation.method)
         if read is not None:
-            return self._nowhere(window, lambda past: read(past, operation.request, answer))
-        return self._nowhere(window, lambda past: are_as_told(past, answer))
+            return self._mismatch(window, lambda past: read(past, operation.request, answer))
+        return self._mismatch(window, lambda past: resources_match(past, answer))
 
-    def _nowhere(self, window: range, holds: Any) -> str:
-        return "" if any(holds(Past(self._log, at)) for at in window) else "it was so at no moment"
+    def _mismatch(self, window: range, holds: Any) -> str:
+        return "" if any(holds(Past(self._log, at)) for at in window) else "it matches no revision"
 
-    def _wrong_effect(self, operation: Operation, answer: Any, receipt: tuple[int, int], window: range) -> str:
+    def _effect_problem(self, operation: Operation, answer: Any, receipt: tuple[int, int], window: range) -> str:
         first, last = receipt
         if first <= window.start or last > window.stop - 1:
             return f"its effect is at {first} to {last}"
         images = {event["image"]["mod_revision"] for event in self._log.events[first - 1 : last]}
-        told = list(resources_in(answer))
-        if not images & {each.mod_revision for each in told} and "version_used" not in {
+        received = list(resources_in(answer))
+        if not images & {each.mod_revision for each in received} and "version_used" not in {
             event["kind"] for event in self._log.events[first - 1 : last]
         }:
-            return f"it is not answered with its effect at {first} to {last}"
+            return f"its answer lacks its effect at {first} to {last}"
         gone = operation.method.startswith("Purge") or operation.method == "UnlinkArtifact"
-        return "" if gone or are_as_told(Past(self._log, last), answer) else "it tells another effect"
+        return "" if gone or resources_match(Past(self._log, last), answer) else "its answer differs from its effect"
 
-    def _wrong_events(self, events: Any, after: int, revision: int, window: range) -> str:
+    def _events_problem(self, events: Any, after: int, revision: int, window: range) -> str:
         if revision not in window:
-            return f"it shows revision {revision}"
-        told = [(event.revision, event.reason, event.alias) for event in events]
+            return f"it is as of revision {revision}"
+        received = [(event.revision, event.reason, event.alias) for event in events]
         known = [(each["revision"], each["reason"], each["alias"]) for each in self._log.events[after:revision]]
-        return "" if told == known[: len(told)] else "these are not the events"
+        return "" if received == known[: len(received)] else "its events differ from the log"
 
-    def _wrong_stream(self, operation: Operation, messages: Sequence[Any], window: range) -> str:
+    def _stream_problem(self, operation: Operation, messages: Sequence[Any], window: range) -> str:
         if operation.method == "Export":
             lines = b"".join(message.lines for message in messages).splitlines()
             exported = Log(line for line in lines if b'"sha256"' not in line[:40])
             if exported.head not in window:
                 return f"it has {exported.head} events"
             same = exported.events == self._log.events[: exported.head]
-            return "" if same else "it is not what was exported at the end"
+            return "" if same else "it differs from the last export"
         after = operation.request.after_revision
         events = [event for message in messages for event in message.events]
-        told = [event.revision for event in events]
-        return "" if told == list(range(after + 1, after + 1 + len(told))) else "events were left out or told twice"
+        received = [event.revision for event in events]
+        expected = list(range(after + 1, after + 1 + len(received)))
+        return "" if received == expected else "it lacks or repeats events"

@@ -1,4 +1,4 @@
-"""Clients that send each request until it is answered, some twice at once, and some that leave before the answer."""
+"""Clients that repeat each request until it is answered, send some twice at the same time, and cancel some."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from grpc_calls import PROJECT, refusal_of
 
 from consistency.history import Operation, Refusal
 from consistency.expected import Log
-from consistency.workload import FREQUENT, SERVICES, WORK, Choice
+from consistency.workload import WEIGHTED_METHODS, SERVICES, REQUESTS, RequestSource
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, event_log_pb2_grpc
 
-# Of so many requests each is sent twice at once, and is left before its answer; and so often an old one is sent again.
-HEDGED, CANCELLED, REPEATED = 0.3, 0.04, 0.15
-PATIENCE = 30.0
-# After so many attempts in vain the service is gone for good.
-ATTEMPTS = 400
-_OWN = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
+# The shares of requests that are sent twice at the same time, are cancelled, and are followed by a repeated old one.
+HEDGED_SHARE, CANCELLED_SHARE, REPEATED_SHARE = 0.3, 0.04, 0.15
+TIMEOUT = 30.0
+# After so many failed attempts the server is taken as not running.
+MAX_ATTEMPTS = 400
+_CHANNEL_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
 STREAMS = {"Watch", "Export"}
 
 
-class Asking(threading.Thread):
-    """A client with two connections, which asks until it is told to stop."""
+class LoadClient(threading.Thread):
+    """A client with two connections that sends requests until it is stopped."""
 
     def __init__(self, address: str, name: str, begun: threading.Semaphore, ended: threading.Event) -> None:
         super().__init__(name=name)
@@ -37,57 +37,59 @@ class Asking(threading.Thread):
         self.failure: BaseException | None = None
         self._address = address
         self._begun = begun
-        self._ended = ended
+        self._stopping = ended
         self._random = random.Random(name)
         self._etags: dict[str, str] = {}
 
     def run(self) -> None:
         try:
             with ExitStack() as stack:
-                channels = [stack.enter_context(grpc.insecure_channel(self._address, _OWN)) for _ in range(2)]
-                stubs = [{method: _call(channel, method) for method in WORK} for channel in channels]
-                choice = Choice(self.name, self._etags)
-                while not self._ended.is_set():
-                    method = self._random.choice(FREQUENT)
+                channels = [
+                    stack.enter_context(grpc.insecure_channel(self._address, _CHANNEL_OPTIONS)) for _ in range(2)
+                ]
+                stubs = [{method: _call(channel, method) for method in REQUESTS} for channel in channels]
+                choice = RequestSource(self.name, self._etags)
+                while not self._stopping.is_set():
+                    method = self._random.choice(WEIGHTED_METHODS)
                     request = choice.request(method, f"{self.name}-{len(self.history)}")
                     self.history.append(Operation(method, request, time.monotonic()))
                     self._begun.release()
-                    self._ask(self.history[-1], stubs)
-                    if self._random.random() < REPEATED:
+                    self._send(self.history[-1], stubs)
+                    if self._random.random() < REPEATED_SHARE:
                         self._repeat(self._random.choice(self.history), stubs[0])
-        except BaseException as failure:  # noqa: BLE001 - shown by who started the client
+        except BaseException as failure:  # noqa: BLE001 - reported by the test that started the client
             self.failure = failure
 
-    def _ask(self, operation: Operation, stubs: list[dict[str, Any]]) -> None:
-        """Send it once or twice at once, and again while nobody answers; a read that is not answered is given up."""
-        copies = 2 if operation.request_id and self._random.random() < HEDGED else 1
-        leaves = self._random.random() < CANCELLED
+    def _send(self, operation: Operation, stubs: list[dict[str, Any]]) -> None:
+        """Send a request once or twice at the same time, and repeat it until it is answered. Reads are not repeated."""
+        copies = 2 if operation.request_id and self._random.random() < HEDGED_SHARE else 1
+        leaves = self._random.random() < CANCELLED_SHARE
         self.hedged += copies - 1
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             if operation.method in STREAMS:
-                self._note(operation, _streamed(stubs[0][operation.method], operation))
+                self._record(operation, _streamed(stubs[0][operation.method], operation))
                 return
             calls = [
-                stub[operation.method].future(operation.request, timeout=PATIENCE, wait_for_ready=True)
+                stub[operation.method].future(operation.request, timeout=TIMEOUT, wait_for_ready=True)
                 for stub in stubs[:copies]
             ]
             if leaves:
                 self.cancelled += 1
                 calls[0].cancel()
             for call in calls:
-                self._note(operation, _answer(call))
+                self._record(operation, _answer(call))
             if operation.answers or leaves or not operation.request_id:
                 return
-        raise TimeoutError(f"nobody answers {operation}")
+        raise TimeoutError(f"no answer to {operation}")
 
     def _repeat(self, operation: Operation, stub: dict[str, Any]) -> None:
-        """Send a request again, whatever it was answered with, and however long ago."""
+        """Send an earlier request again, and record the answer."""
         if operation.request_id:
             self.repeated += 1
-            call = stub[operation.method].future(operation.request, timeout=PATIENCE, wait_for_ready=True)
-            self._note(operation, _answer(call))
+            call = stub[operation.method].future(operation.request, timeout=TIMEOUT, wait_for_ready=True)
+            self._record(operation, _answer(call))
 
-    def _note(self, operation: Operation, answer: Any) -> None:
+    def _record(self, operation: Operation, answer: Any) -> None:
         if answer is None:
             return
         operation.answers.append((time.monotonic(), answer))
@@ -104,7 +106,7 @@ def _call(channel: grpc.Channel, method: str) -> Any:
 
 
 def _answer(call: Any) -> Any:
-    """What came back, None if nothing did."""
+    """Return the reply or the refusal of a call, or None if it has neither."""
     try:
         return call.result()
     except grpc.FutureCancelledError:
@@ -122,10 +124,10 @@ def _refusal(error: grpc.RpcError) -> Refusal | None:
 
 
 def _streamed(call: Any, operation: Operation) -> Any:
-    """The messages of an export, or the first of a watch; None when it broke off."""
+    """Return the messages of an export, or those of a watch up to the first events; None if the stream failed."""
     messages = []
     try:
-        stream = call(operation.request, timeout=PATIENCE)
+        stream = call(operation.request, timeout=TIMEOUT)
         for message in stream:
             messages.append(message)
             if operation.method == "Watch" and message.events:
@@ -137,26 +139,26 @@ def _streamed(call: Any, operation: Operation) -> Any:
 
 
 class Load:
-    """Clients, and a count of the requests that they have begun."""
+    """Clients, and a count of the requests that they have started."""
 
     def __init__(self, address: str, count: int, seed: str) -> None:
-        self._begun, self._ended = threading.Semaphore(0), threading.Event()
-        self.clients = [Asking(address, f"{seed}-{place}", self._begun, self._ended) for place in range(count)]
+        self._begun, self._stopping = threading.Semaphore(0), threading.Event()
+        self.clients = [LoadClient(address, f"{seed}-{place}", self._begun, self._stopping) for place in range(count)]
 
     def wait_for(self, requests: int) -> None:
-        """Until so many more requests were begun."""
+        """Wait until so many more requests were started."""
         for _ in range(requests):
-            assert self._begun.acquire(timeout=2 * PATIENCE), [client.failure for client in self.clients]
+            assert self._begun.acquire(timeout=2 * TIMEOUT), [client.failure for client in self.clients]
 
     def stop(self) -> None:
-        self._ended.set()
+        self._stopping.set()
         for client in self.clients:
-            client.join(4 * PATIENCE)
+            client.join(4 * TIMEOUT)
 
 
 @contextmanager
-def asking(server: Server, count: int, seed: str) -> Iterator[Load]:
-    """So many clients, who stop at the end."""
+def running_clients(server: Server, count: int, seed: str) -> Iterator[Load]:
+    """Run so many clients during the block."""
     load = Load(server.address, count, seed)
     for client in load.clients:
         client.start()
@@ -166,8 +168,8 @@ def asking(server: Server, count: int, seed: str) -> Iterator[Load]:
         load.stop()
 
 
-def exported(server: Server) -> Log:
-    """The whole log of the project."""
-    with grpc.insecure_channel(server.address, _OWN) as channel:
+def export_log(server: Server) -> Log:
+    """Export the whole log of the project."""
+    with grpc.insecure_channel(server.address, _CHANNEL_OPTIONS) as channel:
         pieces = event_log_pb2_grpc.EventLogStub(channel).Export(event_log_pb2.ExportRequest(parent=PROJECT))
         return Log(b"".join(piece.lines for piece in pieces).splitlines())

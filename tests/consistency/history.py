@@ -1,4 +1,4 @@
-"""What was asked and answered, and when."""
+"""Requests and their answers, with times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a refused call came back with."""
+    """The reason of a refused call, with its metadata."""
 
     reason: str
     metadata: tuple[tuple[str, str], ...] = ()
@@ -19,9 +19,9 @@ class Refusal:
 
 @dataclass
 class Operation:
-    """One request, however often it was sent: when it was first sent, and each answer with the time of its arrival.
+    """A request, the time at which it was first sent, and each answer with its time.
 
-    An answer is a reply, a list of the replies of a stream, or a refusal.
+    An answer is a reply, a list of the messages of a stream, or a refusal.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Operation:
 
     @property
     def end(self) -> float:
-        """When it was answered first, infinity if never."""
+        """The time of the first answer, infinity without one."""
         return min((end for end, _ in self.answers), default=float("inf"))
 
     def __str__(self) -> str:

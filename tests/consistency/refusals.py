@@ -1,4 +1,4 @@
-"""Whether a refusal is what the log says as of a revision: what stands in the way was so."""
+"""Whether a refusal matches the log as of a revision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from consistency.history import Refusal
 from consistency.expected import Image, Past
 
 Possible = Callable[[Past, Any, Refusal], bool]
-# What must be live to be asked, and what is found deleted, too.
+# Prefixes of requests that find only live resources.
 _READS = ("Get", "List", "Query")
 
 
@@ -36,7 +36,7 @@ def _no_version(past: Past, request: Any, refusal: Refusal) -> bool:
     return found is None or "delete_time" in found
 
 
-def _nobody(past: Past, refusal: Refusal, reference: str) -> bool:
+def _unresolved(past: Past, refusal: Refusal, reference: str) -> bool:
     return _model(past, refusal) is not None and past.version(refusal["model"], reference, of_deleted=True) is None
 
 
@@ -44,7 +44,7 @@ def _deleted(image: Image | None) -> bool:
     return image is not None and "delete_time" in image
 
 
-def _there(image: Image | None) -> bool:
+def _live(image: Image | None) -> bool:
     return image is not None and "delete_time" not in image
 
 
@@ -79,23 +79,23 @@ def _not_succeeded(past: Past, request: Any, refusal: Refusal) -> bool:
 
 def _taken(past: Past, request: Any, refusal: Refusal) -> bool:
     model = _model(past, refusal)
-    # Of a purged version the name stays taken.
+    # The name of a purged version stays taken.
     holder = None if model is None else past.image("version", model["id"], int(refusal["number"]))
     return holder is not None and holder.get("name") == refusal["version"]
 
 
-# By reason: whether it can have been given as of a revision. Any other reason is none that can be met here.
+# By reason, whether a refusal is possible as of a revision. No other reasons can occur here.
 POSSIBLE: dict[str, Possible] = {
     "MODEL_NOT_FOUND": _no_model,
     "MODEL_DELETED": lambda past, _, refusal: _deleted(_model(past, refusal)),
-    "MODEL_NOT_DELETED": lambda past, _, refusal: _there(_model(past, refusal)),
+    "MODEL_NOT_DELETED": lambda past, _, refusal: _live(_model(past, refusal)),
     "MODEL_EXISTS": lambda past, _, refusal: any(image["name"] == refusal["model"] for _, image in past.all("model")),
     "VERSION_NOT_FOUND": _no_version,
     "VERSION_NAME_TAKEN": _taken,
-    "STAGE_EMPTY": lambda past, _, refusal: _nobody(past, refusal, f"@{refusal['stage']}"),
-    "ALIAS_NOT_FOUND": lambda past, _, refusal: _nobody(past, refusal, f"@{refusal['alias']}"),
+    "STAGE_EMPTY": lambda past, _, refusal: _unresolved(past, refusal, f"@{refusal['stage']}"),
+    "ALIAS_NOT_FOUND": lambda past, _, refusal: _unresolved(past, refusal, f"@{refusal['alias']}"),
     "VERSION_DELETED": lambda past, _, refusal: _deleted(_version(past, refusal, refusal["number"])),
-    "VERSION_NOT_DELETED": lambda past, _, refusal: _there(_version(past, refusal, refusal["number"])),
+    "VERSION_NOT_DELETED": lambda past, _, refusal: _live(_version(past, refusal, refusal["number"])),
     "VERSION_IN_USE": lambda past, _, refusal: (
         (_version(past, refusal, refusal["number"]) or {}).get("stage") == "production"
     ),

@@ -1,6 +1,6 @@
-"""Everything that clients are told agrees with one log, in the order of real time, whatever fails meanwhile.
+"""All answers to concurrent clients agree with one log, in the order of real time, also when the server is killed.
 
-`make soak` asks for longer, and writes what was done to .cache/soak/.
+`make soak` sends more requests, and writes their counts to .cache/soak/.
 """
 
 from __future__ import annotations
@@ -15,43 +15,47 @@ from typing import Any
 import pytest
 
 from consistency.checker import Checker
-from consistency.clients import asking, exported
+from consistency.clients import export_log, running_clients
 from consistency.history import Operation, Refusal
-from consistency.workload import ELSEWHERE, SERVICES, WORK
+from consistency.workload import UNCHECKED_METHODS, SERVICES, REQUESTS
 from tallymark.testing import Server
 
-REQUESTS = int(os.environ.get("TALLYMARK_TEST_CONSISTENCY", "600"))
-# Of so few requests, the server is killed after a part of them.
-FEW = 2000
+REQUEST_COUNT = int(os.environ.get("TALLYMARK_TEST_CONSISTENCY", "600"))
+# With fewer requests than this, the server is killed after each part of them instead of after 100 to 600.
+SHORT_RUN = 2000
 SEED = os.environ.get("TALLYMARK_TEST_SEED", "1")
 CLIENTS = 8
 
 
-def test_every_method_of_the_contract_is_asked() -> None:
-    """A new method has its place in the mix."""
+def test_the_workload_has_every_method_of_the_contract() -> None:
+    """A method that is added to the contract must be added to the workload."""
     services = [service for module, _ in SERVICES.values() for service in module.DESCRIPTOR.services_by_name.values()]
-    assert {method.name for service in services for method in service.methods} == set(WORK)
+    assert {method.name for service in services for method in service.methods} == set(REQUESTS)
 
 
-@pytest.mark.timeout(180 + REQUESTS)
+@pytest.mark.timeout(180 + REQUEST_COUNT)
 def test_no_answer_contradicts_the_log_or_another_answer(tmp_path: Path) -> None:
-    """Copies at once, calls that are left, kills and restarts: every answer was so between call and reply."""
-    kills, begun = 0, 0
+    """With concurrent copies, cancelled calls and kills, each answer matches the log between its call and its reply."""
+    kills, started = 0, 0
     choose = random.Random(SEED)
     with Server(tmp_path / "tallymark.db") as server:
-        with asking(server, CLIENTS, SEED) as load:
-            while begun < REQUESTS:
-                some = choose.randint(REQUESTS // 8, REQUESTS // 4) if REQUESTS < FEW else choose.randint(100, 600)
-                load.wait_for(some)
-                begun += some
+        with running_clients(server, CLIENTS, SEED) as load:
+            while started < REQUEST_COUNT:
+                count = (
+                    choose.randint(REQUEST_COUNT // 8, REQUEST_COUNT // 4)
+                    if REQUEST_COUNT < SHORT_RUN
+                    else choose.randint(100, 600)
+                )
+                load.wait_for(count)
+                started += count
                 server.kill()
                 server.start()
                 kills += 1
         assert [client.failure for client in load.clients if client.failure] == []
         history = [operation for client in load.clients for operation in client.history]
-        log = exported(server)
-    checker = Checker(log, [each for each in history if each.method not in ELSEWHERE])
-    problems = [*checker.problems(), *of_projects(history)]
+        log = export_log(server)
+    checker = Checker(log, [each for each in history if each.method not in UNCHECKED_METHODS])
+    problems = [*checker.problems(), *project_contradictions(history)]
     done = {
         "operations": len(history),
         "kills": kills,
@@ -68,8 +72,8 @@ def test_no_answer_contradicts_the_log_or_another_answer(tmp_path: Path) -> None
     assert done["effects"] > 0 < done["hedged"]
 
 
-def of_projects(history: list[Operation]) -> list[str]:
-    """What cannot have been told of projects: each is created once, and is there from then on."""
+def project_contradictions(history: list[Operation]) -> list[str]:
+    """Return contradictions about projects: each is created once, and exists from then on."""
     found = []
     created: dict[str, list[Operation]] = {}
     for each in history:
@@ -95,10 +99,10 @@ def of_projects(history: list[Operation]) -> list[str]:
 
 
 def report(done: dict[str, int], history: list[Operation], tmp_path: Path) -> None:
-    """Write what was done as JSON and as a table, with how often each method was answered and refused."""
+    """Write the counts as JSON and as a table, with how often each method was answered and refused."""
     folder = Path(os.environ.get("TALLYMARK_TEST_REPORT", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
-    answers: dict[str, Counter[str]] = {method: Counter() for method in WORK}
+    answers: dict[str, Counter[str]] = {method: Counter() for method in REQUESTS}
     for each in history:
         kind = "unanswered" if not each.answers else "refused" if refused(each.answers[0][1]) else "answered"
         answers[each.method][kind] += 1
