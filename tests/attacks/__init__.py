@@ -1,1 +1,1 @@
-"""Hostile requests, made from the contract itself."""
+"""Attacks on a server: hostile connections, and requests that are generated from the contract."""

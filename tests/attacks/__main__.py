@@ -1,6 +1,6 @@
-"""One attack on a server of this machine: `python -m attacks NAME GRPC HTTP SECONDS`.
+"""Run one attack on a local server: `python -m attacks NAME GRPC HTTP SECONDS`.
 
-It says `attacking` when it begins, goes on for so many seconds, and prints what became of it.
+Print `attacking` at the start and the outcome after so many seconds.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ ATTACKS = {**connections.ATTACKS, **worst_requests.ATTACKS}
 
 async def _attack(name: str, target: connections.Target, seconds: float) -> None:
     print("attacking", flush=True)
-    became = "under way to the end"
+    outcome = "still running at the end"
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            became = await ATTACKS[name](target)
+            outcome = await ATTACKS[name](target)
             await asyncio.Event().wait()
-    print(became, flush=True)
-    # The connections end with the process, and need no farewell.
+    print(outcome, flush=True)
+    # Exit at once, since closing the connections properly would take long.
     os._exit(0)
 
 

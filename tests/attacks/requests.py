@@ -1,7 +1,7 @@
-"""Requests that are as large, as long or as deep as they can be in one field, for every field of every method.
+"""Requests with one field that is as large, as long or as deep as possible, for every field of every method.
 
-They are made from the descriptors of the contract, so that a method or field that is added is attacked too. Each comes
-as it goes over the wire of gRPC, and as JSON over HTTP. But for the one field, a request is as its method wants it.
+They are generated from the descriptors of the contract, so that new methods and fields are attacked too. Each request
+is encoded for gRPC and as JSON for HTTP. Its other fields are valid.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 
-# What gRPC takes of a message, and HTTP of a body, in bytes.
-LARGEST = 4 * 1024 * 1024
-DEEPEST = 5_000
+# The limit of a message in gRPC and of a body in HTTP, in bytes.
+MAX_SIZE = 4 * 1024 * 1024
+MAX_DEPTH = 5_000
 PROJECT = "projects/default"
 MODEL, VERSION, RUN = f"{PROJECT}/models/churn", f"{PROJECT}/models/churn/versions/1", f"{PROJECT}/runs/r1"
 METHODS = [
@@ -29,8 +29,8 @@ METHODS = [
     for method in service.methods
 ]
 
-# What each method wants, in the words of JSON: it belongs to the model `churn` with one version, and the run `r1`.
-WANTED: dict[str, dict[str, Any]] = {
+# A valid request of each method as JSON, for a registry with the model `churn`, one version of it and the run `r1`.
+VALID_REQUESTS: dict[str, dict[str, Any]] = {
     "CreateProject": {"projectId": "another"},
     "GetProject": {"name": PROJECT},
     "ListProjects": {},
@@ -81,7 +81,7 @@ Path = tuple[FieldDescriptor, ...]
 
 
 class Attack(NamedTuple):
-    """One hostile request: to which method, in which field, what is done there, and the request in both encodings."""
+    """A hostile request: its method, the path of the attacked field, the kind of attack, and both encodings."""
 
     method: MethodDescriptor
     path: Path
@@ -91,28 +91,28 @@ class Attack(NamedTuple):
 
     @property
     def field(self) -> str:
-        """The names of the fields that lead there, such as `config.new_version.tags`."""
+        """The path of the field, such as `config.new_version.tags`."""
         return ".".join(field.name for field in self.path)
 
     @property
     def url(self) -> str:
-        """The path of the method, over gRPC and over HTTP."""
+        """The path of the method, for gRPC and HTTP."""
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
 
 
-def attacks(method: MethodDescriptor, size: int = LARGEST) -> Iterator[Attack]:
-    """Every attack on the method, of about so many bytes at most."""
-    wanted = GetMessageClass(method.input_type)()
-    ParseDict(WANTED[method.name], wanted)
-    base = wanted.SerializeToString()
+def attacks(method: MethodDescriptor, size: int = MAX_SIZE) -> Iterator[Attack]:
+    """Yield every attack on the method, with requests of at most about so many bytes."""
+    valid = GetMessageClass(method.input_type)()
+    ParseDict(VALID_REQUESTS[method.name], valid)
+    base = valid.SerializeToString()
     room = max(0, size - len(base) - 200)
     for path in paths(method.input_type):
-        for kind, wire, text in _against(path[-1], room):
+        for kind, wire, text in _attacks_on_field(path[-1], room):
             yield Attack(method, path, kind, partial(_wire, base, path, wire), partial(_json, method, path, text))
 
 
 def paths(message: Descriptor, before: Path = ()) -> Iterator[Path]:
-    """Every field in which there can be text, or many entries, by the fields that lead there."""
+    """Yield the paths of all fields with text or with many entries."""
     for field in message.fields:
         path = (*before, field)
         if field.type == FieldDescriptor.TYPE_MESSAGE:
@@ -130,11 +130,13 @@ def _is_value(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.name == "MetadataValue"
 
 
-def _against(field: FieldDescriptor, room: int) -> Iterator[tuple[str, Callable[[], bytes], Callable[[], bytes]]]:
-    """What is done in a field: its name, the bytes of the field on the wire, and its value in JSON."""
+def _attacks_on_field(
+    field: FieldDescriptor, room: int
+) -> Iterator[tuple[str, Callable[[], bytes], Callable[[], bytes]]]:
+    """Yield the attacks on a field: the kind, the encoded field, and its value in JSON."""
     if field.type == FieldDescriptor.TYPE_STRING:
         for kind, unit in (("long text", "x"), ("combining marks", "\u0301"), ("null character", "\0")):
-            # Once is enough for what is refused by itself.
+            # A single null character is refused already.
             text = partial(str.__mul__, unit, 1 if unit == "\0" else room // len(unit.encode()))
             yield (
                 kind,
@@ -172,7 +174,7 @@ def _entries(field: FieldDescriptor, room: int) -> bytes:
 
 @lru_cache(maxsize=16)
 def _map_entries(number: int, room: int) -> bytes:
-    # Different keys, since equal ones become one.
+    # Different keys, since equal ones are merged.
     return b"".join(_delimited(number, _delimited(1, b"%x" % key) + _delimited(2, b"")) for key in range(room // 11))
 
 
@@ -200,13 +202,13 @@ def _json_facts(room: int) -> bytes:
 
 def _nested(number: int, room: int) -> bytes:
     value = b"\x18\1"
-    for _ in range(min(DEEPEST, room // 12)):
+    for _ in range(min(MAX_DEPTH, room // 12)):
         value = _delimited(6, _delimited(1, value))
     return _delimited(number, value)
 
 
 def _json_nested(room: int) -> bytes:
-    depth = min(DEEPEST, room // 22)
+    depth = min(MAX_DEPTH, room // 22)
     return b'{"list":{"values":[' * depth + b'{"flag":true}' + b"]}}" * depth
 
 
@@ -220,39 +222,41 @@ def _wire(base: bytes, path: Path, wire: Callable[[], bytes]) -> bytes:
 
 
 def _json(method: MethodDescriptor, path: Path, text: Callable[[], bytes]) -> bytes:
-    request = json.loads(json.dumps(WANTED[method.name]))
-    hole = "@@"
-    _put(request, path, hole)
-    return json.dumps(request).encode().replace(b'"%s"' % hole.encode(), text())
+    request = json.loads(json.dumps(VALID_REQUESTS[method.name]))
+    placeholder = "@@"
+    _put(request, path, placeholder)
+    return json.dumps(request).encode().replace(b'"%s"' % placeholder.encode(), text())
 
 
-def _put(message: dict[str, Any], path: Path, hole: str) -> None:
-    """Put the hole where the path leads."""
+def _put(message: dict[str, Any], path: Path, placeholder: str) -> None:
+    """Set the field at the path to a placeholder for the attack."""
     field, *rest = path
     name = field.json_name
     if not rest or field.message_type.name == "FieldMask":
-        message[name] = hole
+        message[name] = placeholder
         return
     inner: dict[str, Any] = {}
     if _is_map(field):
         after = rest[1:]
         if rest[0].name == "key":
-            inner = {hole: 1 if field.message_type.fields_by_name["value"].message_type is None else {"number": 1}}
+            inner = {
+                placeholder: 1 if field.message_type.fields_by_name["value"].message_type is None else {"number": 1}
+            }
         elif after:
             inner["k"] = {}
-            _put(inner["k"], tuple(after), hole)
+            _put(inner["k"], tuple(after), placeholder)
         else:
-            inner["k"] = hole
+            inner["k"] = placeholder
         message[name] = inner
     elif field.is_repeated:
-        _put(inner, tuple(rest), hole)
+        _put(inner, tuple(rest), placeholder)
         message[name] = [inner]
     else:
-        _put(message.setdefault(name, inner), tuple(rest), hole)
+        _put(message.setdefault(name, inner), tuple(rest), placeholder)
 
 
 def _delimited(number: int, data: bytes) -> bytes:
-    """Return a field of the wire that says its length."""
+    """Return an encoded field with its length."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 

@@ -1,4 +1,4 @@
-"""The worst request for every field of every method, one after the other."""
+"""Attacks that send the worst requests for every field of every method."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import grpc.aio
 from attacks.connections import Target
 from attacks.requests import METHODS, Attack, attacks
 
-# Of all requests only each so-many-th is sent, from another beginning each time around.
+# Every seventh request is sent, then those after them, and so on, so that a short attack hits many methods.
 STRIDE = 7
 DEADLINE = 20.0
 OPTIONS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
 
-def _worst() -> list[Attack]:
+def _interleaved_attacks() -> list[Attack]:
     found = [attack for method in METHODS if not method.server_streaming for attack in attacks(method)]
     return [attack for first in range(STRIDE) for attack in found[first::STRIDE]]
 
 
 async def worst_requests(target: Target) -> str:
-    """Send them over gRPC, two at a time."""
+    """Send the requests over gRPC, two at a time."""
     outcomes: Counter[str] = Counter()
     async with grpc.aio.insecure_channel(target.grpc, options=OPTIONS) as channel:
 
@@ -36,11 +36,11 @@ async def worst_requests(target: Target) -> str:
                 outcomes[error.code().name] += 1
 
         await _two_at_a_time(send)
-    return _told(outcomes)
+    return _summary(outcomes)
 
 
 async def worst_json(target: Target) -> str:
-    """Send them over HTTP as JSON, two at a time."""
+    """Send the requests over HTTP as JSON, two at a time."""
     outcomes: Counter[str] = Counter()
 
     async def send(attack: Attack) -> None:
@@ -55,20 +55,20 @@ async def worst_json(target: Target) -> str:
         writer.close()
 
     await _two_at_a_time(send)
-    return _told(outcomes)
+    return _summary(outcomes)
 
 
 async def _two_at_a_time(send: Callable[[Attack], Awaitable[None]]) -> None:
-    left = iter(_worst())
+    remaining = iter(_interleaved_attacks())
 
-    async def one_after_the_other() -> None:
-        for attack in left:
+    async def send_remaining() -> None:
+        for attack in remaining:
             await send(attack)
 
-    await asyncio.gather(one_after_the_other(), one_after_the_other())
+    await asyncio.gather(send_remaining(), send_remaining())
 
 
-def _told(outcomes: Counter[str]) -> str:
+def _summary(outcomes: Counter[str]) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
 
 

@@ -1,4 +1,4 @@
-"""What two exports have in common if the same was recorded: everything but when and in which pieces it arrived."""
+"""A comparison of exports that ignores when, and in which groups, records arrived."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from itertools import zip_longest
 from typing import Any
 
-# What an event and an image say of their arrival, of the clock, and of their place in the log.
-ARRIVAL = {"revision", "time", "salt", "hash", "create_time", "update_time", "start_time", "end_time",
+# Fields of events and images that depend on the time of arrival, the clock and the place in the log.
+ARRIVAL_FIELDS = {"revision", "time", "salt", "hash", "create_time", "update_time", "start_time", "end_time",
            "create_revision", "mod_revision"}  # fmt: skip
 Streams = dict[tuple[object, ...], list[Any]]
 
 
 def recorded(export: Iterable[str], store: str = "") -> Streams:
-    """Return what an export of a project tells, as the series of each thing that was recorded, in order.
+    """Return the records of an export by subject: a metric, a fact, the steps of a run and so on, each in order.
 
-    A series is that of a metric, a fact, the steps of a run, …, and one is the order of everything but points: a record
-    that is lost, doubled, changed or in another place makes it another. Points arrive in groups of any size, so groups
-    are taken apart. Steps, whose ids are drawn, are numbered in the order of their starts.
+    One more stream has the order of all records except points. A record that is lost, doubled, changed or moved changes
+    a stream. Groups of points are split, since they may have any size. Steps, whose ids are random, are numbered in the
+    order of their starts.
     """
     lines = [json.loads(line) for line in export]
     streams: Streams = defaultdict(list)
@@ -45,13 +45,13 @@ def recorded(export: Iterable[str], store: str = "") -> Streams:
             case kind:
                 if kind == "step_started":
                     steps[image["id"]] = f"{image['name']} {len(steps)}"
-                streams[kind.partition("_")[0], *about].append(_plain(event, steps, store))
+                streams[kind.partition("_")[0], *about].append(_comparable(event, steps, store))
                 streams["order",].append(kind)
     return dict(streams)
 
 
 def differences(found: Streams, expected: Streams) -> list[str]:
-    """Return where the series of two exports begin to differ; nothing if they tell the same."""
+    """Return a sentence for each stream in which two exports differ, with the first difference."""
     differing = []
     for what in sorted(found.keys() | expected.keys(), key=str):
         pairs = list(zip_longest(found.get(what, []), expected.get(what, [])))
@@ -63,29 +63,29 @@ def differences(found: Streams, expected: Streams) -> list[str]:
 
 
 def _revisions_of_points(lines: list[dict[str, Any]]) -> set[int]:
-    """Return the revisions of all events of requests that logged points: these also write the newest values."""
+    """Return the revisions of all events of requests that logged points, which also write the newest values."""
     points = {line["revision"] for line in lines if line.get("kind") == "metrics_logged"}
     requests = [line for line in lines if "request_id" in line]
     spans = [range(request["first_revision"], request["last_revision"] + 1) for request in requests]
     return {revision for span in spans if points & set(span) for revision in span}
 
 
-def _plain(value: Any, steps: dict[str, str], store: str) -> Any:
+def _comparable(value: Any, steps: dict[str, str], store: str) -> Any:
     """Return an event or an image without its arrival, and with what is drawn at random replaced by what it means."""
     if isinstance(value, dict):
         return {
-            name: _plain(each, steps, store)
+            name: _comparable(each, steps, store)
             for name, each in value.items()
-            if name not in ARRIVAL and not _metrics(name)
+            if name not in ARRIVAL_FIELDS and not _is_series_field(name)
         }
     if isinstance(value, list):
-        return [_plain(each, steps, store) for each in value]
+        return [_comparable(each, steps, store) for each in value]
     if isinstance(value, str):
         value = steps.get(value, value)
         return value.replace(store, "STORE") if store else value
     return value
 
 
-def _metrics(name: str) -> bool:
+def _is_series_field(name: str) -> bool:
     """Whether the field of an image of a version has been compared as series already."""
     return name in {"metadata", "series"}

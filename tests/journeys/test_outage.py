@@ -17,7 +17,7 @@ import pytest
 from faults.proxy import OutageProxy
 
 from journeys.exports import Streams, differences, recorded
-from journeys.interrupted_training import BETWEEN, IN_STEP, PAUSE, PHASES
+from journeys.interrupted_training import POINTS_BETWEEN, POINTS_IN_STEP, POINTS_BEFORE_PAUSE, PHASES
 from tallymark import Client
 from tallymark.errors import NotFound
 from tallymark.testing import Server
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 
 TIMEOUT = 5.0
 DEADLINE = 100.0
-POINTS = PHASES * (IN_STEP + BETWEEN)
+POINTS = PHASES * (POINTS_IN_STEP + POINTS_BETWEEN)
 PROGRAM = Path(__file__).with_name("interrupted_training.py")
 
 
@@ -242,7 +242,7 @@ def test_a_process_that_finds_the_registry_back_sends_what_was_recorded_before_i
         proxy.cut()
         killed_twice(training, server, proxy, while_sending=False)
         proxy.restore()
-        wait_until(lambda: points_in(server) == 8 * IN_STEP + 7 * BETWEEN + PAUSE)
+        wait_until(lambda: points_in(server) == 8 * POINTS_IN_STEP + 7 * POINTS_BETWEEN + POINTS_BEFORE_PAUSE)
         training.finish()
         training.tallymark("sync")  # the training waits for the last of its records for a time-out at most
         assert training.spooled() == []

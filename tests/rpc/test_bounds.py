@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
-from attacks.requests import METHODS, MODEL, RUN, VERSION, WANTED, Attack, attacks
+from attacks.requests import METHODS, MODEL, RUN, VERSION, VALID_REQUESTS, Attack, attacks
 from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -252,7 +252,7 @@ def test_small_requests_do_not_add_up_to_a_large_file(server: Server, calls: Cal
 
 def test_the_contract_says_what_each_method_wants() -> None:
     """Every method is attacked: one that is added must say what a plain request to it is."""
-    assert {method.name for method in METHODS} == WANTED.keys()
+    assert {method.name for method in METHODS} == VALID_REQUESTS.keys()
 
 
 def test_a_request_without_fields_is_bounded_as_a_whole() -> None:
