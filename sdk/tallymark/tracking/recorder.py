@@ -312,6 +312,7 @@ def end_all() -> None:
 
 def _end_before_exit() -> None:
     """Register `end_all` in processes of multiprocessing, which do not run `atexit` handlers."""
+    # A worker process has imported multiprocessing; other programs should not pay for the import.
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
     if util is not None and process is not None and process.parent_process() is not None:
