@@ -320,6 +320,7 @@ def test_the_commands_that_are_promised_are_there() -> None:
         "generate.py --check",
         "reasons.py --check",
         "codespell",
+        "wording.py",
         "zizmor",
         "lock.py --check",
         "bench.report --check",

@@ -1,0 +1,14 @@
+"""The check of the wording finds what it is for, and nothing in code."""
+
+from wording import COVERED, files, problems
+
+
+def test_a_word_is_found_in_comments_and_docstrings_only() -> None:
+    """Names and texts of the program may have any word."""
+    text = '"""Tells what it does."""\ntold = "asked"  # it stands here\n'
+    assert [(number, word) for number, word, _ in problems(text)] == [(2, "stands"), (1, "Tells")]
+
+
+def test_every_place_that_is_watched_exists() -> None:
+    """A folder or module that was renamed is still watched."""
+    assert [place for place in COVERED if not any(path.exists() for path in files((place,)))] == []

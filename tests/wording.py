@@ -1,0 +1,92 @@
+"""Checks that docstrings and comments keep to plain words: `python tests/wording.py` prints what does not.
+
+To watch another folder, add a line to COVERED; to watch another word, add a line to WORDS.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# What not to write, and what to write instead.
+WORDS = {
+    r"tells?|told": "return, report, print or send",
+    r"asked|asks": "requested, calls or queries",
+    r"(of|to|for|by) which": "a sentence without the chain",
+    r"put away|puts away|taken away": "remove or purge",
+    r"stands": "is",
+}
+# The folders and modules that are watched. Not yet: domain, importers, rpc, storage, watch and the rest of web of the
+# service; cli, client, conversion, delivery, runtime, serving, tracking and types of the SDK.
+COVERED = (
+    "docs",
+    "sdk/tallymark/artifacts",
+    "service/tallymark_server/filters",
+    "service/tallymark_server/storage/sql",
+    "service/tallymark_server/web/pages",
+    "service/tallymark_server/app.py",
+    "service/tallymark_server/clock.py",
+    "service/tallymark_server/heartbeats.py",
+    "service/tallymark_server/import_commands.py",
+    "service/tallymark_server/local_sockets.py",
+    "service/tallymark_server/offline_commands.py",
+    "service/tallymark_server/page_tokens.py",
+    "service/tallymark_server/progress.py",
+    "service/tallymark_server/registry.py",
+    "service/tallymark_server/serve_command.py",
+    "service/tallymark_server/settings.py",
+    "service/tallymark_server/snapshots.py",
+    "service/tallymark_server/telemetry.py",
+    "service/tallymark_server/writer.py",
+)
+# `module:word` that may stay, and why.
+EXCEPTIONS: dict[str, str] = {}
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Return the lines of comments and docstrings, each with its number."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                yield from enumerate(str(first.value.value).splitlines(), first.lineno)
+
+
+def problems(text: str) -> Iterator[tuple[int, str, str]]:
+    """Return each line that has such a word, with its number and what to write instead."""
+    for number, line in prose(text):
+        for word, instead in WORDS.items():
+            if found := re.search(rf"\b({word})\b", line, re.IGNORECASE):
+                yield number, found.group(), instead
+
+
+def files(covered: tuple[str, ...] = COVERED) -> Iterator[Path]:
+    """Return the modules that are watched."""
+    for place in covered:
+        path = ROOT / place
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def main(covered: tuple[str, ...]) -> None:
+    """Print what is not plain, and fail if there is any."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {word!r}; write {instead}"
+        for path in files(covered)
+        for number, word, instead in problems(path.read_text())
+        if f"{path.relative_to(ROOT)}:{word}" not in EXCEPTIONS
+    ]
+    print(*found, f"{len(found)} words to replace", sep="\n")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main(tuple(sys.argv[1:]) or COVERED)
