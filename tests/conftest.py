@@ -33,6 +33,15 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def unblocked_event_loop() -> Iterator[None]:
+    """Fail a test that runs code of the server which blocks the test's event loop."""
+    from event_loop import watched_event_loop
+
+    with watched_event_loop():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Set the folder in which the processes of this test keep records that are not sent yet."""

@@ -14,6 +14,11 @@ from tallymark_server.storage.sqlite.engine import open_sqlite
 Open = Callable[[], AbstractAsyncContextManager[Storage]]
 
 
+@pytest.fixture(autouse=True)
+def _event_loop(unblocked_event_loop: None) -> None:
+    """Storage blocks no event loop but where `event_loop.py` gives a reason."""
+
+
 @pytest.fixture(params=["sqlite"])
 def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Opens the storage; what was written before is there again."""
