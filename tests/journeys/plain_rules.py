@@ -1,4 +1,4 @@
-"""The rules of the registry, as simply as they can be written, to be compared with a real server."""
+"""A reference model: the rules of the registry in their simplest form, for comparison with a real server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ EXCLUSIVE = ("staging", "production")
 
 
 class RefusedError(Exception):
-    """What the model refuses, for the reason that the server should give."""
+    """A refusal of the model, with the reason that the server should give."""
 
 
 @dataclass
@@ -25,8 +25,8 @@ class Version:
     automatic: bool = False
 
 
-class Plain:
-    """The rules of the registry, as simply as they can be written."""
+class ReferenceModel:
+    """The rules of the registry in their simplest form."""
 
     def __init__(self) -> None:
         self.models: dict[str, list[Version]] = {}
@@ -50,14 +50,14 @@ class Plain:
         return versions[-1]
 
     def find(self, model: str, reference: str) -> Version:
-        """The version that the reference means, for whoever reads."""
+        """Return the version that the reference resolves to, for a read."""
         version = self.any(model, reference)
         if version.deleted:
             raise RefusedError("VERSION_NOT_FOUND")
         return version
 
     def change(self, model: str, reference: str) -> Version:
-        """The version that the reference means, for whoever changes it."""
+        """Return the version that the reference resolves to, for a change."""
         version = self.any(model, reference)
         if version.deleted:
             raise RefusedError("VERSION_DELETED")

@@ -1,4 +1,4 @@
-"""Backup while serving, restore by serving, and the commands on files as an operator types them."""
+"""Backup of a running server, restore, and the offline commands as an operator calls them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ PROGRAM = Path(sys.executable).with_name("tallymark")
 
 
 def tallymark(*words: str | Path, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run the program to its end."""
+    """Run the command, and wait for it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYMARK_")}
     return subprocess.run([PROGRAM, *words], input=given, capture_output=True, check=False, timeout=60, env=environment)
 
 
 def refused(run: subprocess.CompletedProcess[bytes], words: str) -> None:
-    """The program ended with one sentence that has these words."""
+    """Check that the command failed with one sentence that contains these words."""
     assert (run.returncode, run.stdout) == (1, b"")
     (line,) = run.stderr.decode().splitlines()
     assert line.startswith("Error: ")
@@ -43,7 +43,7 @@ def refused(run: subprocess.CompletedProcess[bytes], words: str) -> None:
 
 @contextmanager
 def written_to(server: Server, writers: int = 4) -> Iterator[threading.Event]:
-    """The server while versions are created as fast as it takes them. The event: some have been."""
+    """Create versions as fast as possible during the block, which starts after the first. Yield the event for that."""
     stop, begun = threading.Event(), threading.Event()
 
     def write(model: str) -> None:
@@ -71,20 +71,24 @@ def event_lines(path: Path) -> list[bytes]:
         return [line for line in export.lines if b'"kind"' in line]
 
 
-def test_a_backup_is_one_moment_of_a_registry_that_is_written_to(
+def test_a_backup_during_writes_is_a_consistent_prefix_of_the_log(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Copies made page by page while others write are proved, and each is a beginning of the log."""
+    """Copies that are made page by page while others write are sound, and each has a prefix of the log."""
     monkeypatch.setattr("tallymark_server.storage.sqlite.backup._PAGES_AT_ONCE", 3)
     copies = [tmp_path / f"copy{place}.db" for place in range(5)]
     heads = []
     with written_to(server):
         for copy in copies:
-            told: list[tuple[int, int]] = []
-            heads.append(backup(server.db, copy, lambda done, pages, told=told: told.append((done, pages)))["default"])
-            assert len(told) > 1
-            assert told == sorted(told), "it began anew"
-            assert told[-1][0] == told[-1][1]
+            progress: list[tuple[int, int]] = []
+            heads.append(
+                backup(server.db, copy, lambda done, pages, progress=progress: progress.append((done, pages)))[
+                    "default"
+                ]
+            )
+            assert len(progress) > 1
+            assert progress == sorted(progress), "the backup started again"
+            assert progress[-1][0] == progress[-1][1]
     server.stop()
     whole = event_lines(server.db)
     assert heads == sorted(heads)
@@ -96,7 +100,7 @@ def test_a_backup_is_one_moment_of_a_registry_that_is_written_to(
 
 
 def test_a_backup_is_restored_by_serving_it(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """`tallymark backup` beside the server; a server on the copy tells the same, and numbers go on from there."""
+    """A server on the copy of `tallymark backup` gives the same answers, and continues the numbers."""
     calls.create_model("churn")
     calls.create_version("churn", name="a", request_id="once")
     copy = tmp_path / "copy.db"
@@ -112,8 +116,8 @@ def test_a_backup_is_restored_by_serving_it(server: Server, calls: Calls, tmp_pa
         assert there.create_version("churn").number == 2
 
 
-def test_a_backup_writes_over_nothing(server: Server, tmp_path: Path) -> None:
-    """What is there stays as it was; neither a file, nor a folder, nor a link that leads nowhere is written over."""
+def test_a_backup_overwrites_nothing(server: Server, tmp_path: Path) -> None:
+    """A backup to an existing file or link, or into a missing folder, is refused and changes nothing."""
     (tmp_path / "kept.db").write_text("kept")
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere")
     for name, words in (("kept.db", "is there already"), ("link.db", "is there already"), ("no/x.db", "no folder")):
@@ -127,7 +131,7 @@ def test_a_backup_writes_over_nothing(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_backup_that_is_killed_leaves_no_copy(server: Server, tmp_path: Path) -> None:
-    """A copy has its name only when it is whole: a process that ends before has made none."""
+    """A copy gets its name only when it is complete, so a killed backup leaves no file of that name."""
     copy = tmp_path / "copy.db"
     code = (
         "import os, signal, sys; from pathlib import Path; from tallymark_server.storage.sqlite.backup import backup;"
@@ -140,15 +144,15 @@ def test_a_backup_that_is_killed_leaves_no_copy(server: Server, tmp_path: Path) 
 
 
 def test_a_file_of_an_earlier_release_is_backed_up(server: Server, tmp_path: Path) -> None:
-    """Before a new release changes the tables of a file, the file can be copied by the new release."""
+    """The backup command copies a file that is not migrated yet."""
     server.stop()
     with closing(sqlite3.connect(server.db)) as database:
         database.execute(f"PRAGMA user_version = {steps()[-1][0] - 1}")
     assert tallymark("backup", "--db", server.db, "--to", tmp_path / "copy.db").returncode == 0
 
 
-def test_what_came_to_be_meanwhile_is_not_written_over(tmp_path: Path) -> None:
-    """Two who make the same file at once: one is first, and the other is told."""
+def test_a_file_that_was_created_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    """If two processes create the same file at the same time, the second one fails."""
     path = tmp_path / "file"
 
     def two_at_once() -> None:
@@ -163,42 +167,44 @@ def test_what_came_to_be_meanwhile_is_not_written_over(tmp_path: Path) -> None:
 
 
 def test_an_export_goes_through_a_pipe(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """`export --to -` beside a server and `import --from -` make the same registry; only data goes to the output."""
+    """`export --to -` and `import --from -` give the same registry, and standard output has only data."""
     calls.create_model("churn")
     calls.create_version("churn")
-    told = tallymark("export", "--db", server.db, "--to", "-")
-    assert told.returncode == 0
-    assert told.stderr.decode() == f"exported 2 events of {server.db}\n"
+    exported_run = tallymark("export", "--db", server.db, "--to", "-")
+    assert exported_run.returncode == 0
+    assert exported_run.stderr.decode() == f"exported 2 events of {server.db}\n"
     copy = tmp_path / "copy.db"
-    done = tallymark("import", "--db", copy, "--from", "-", given=told.stdout)
+    done = tallymark("import", "--db", copy, "--from", "-", given=exported_run.stdout)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode() == f"imported into {copy}: project default at revision 2\n"
-    assert tallymark("export", "--db", copy, "--to", "-").stdout == told.stdout
+    assert tallymark("export", "--db", copy, "--to", "-").stdout == exported_run.stdout
     to = tmp_path / "export.jsonl"
     options = ("--project", "default", "--at", "1", "--to", to)
     assert tallymark("export", "--db", server.db, *options).returncode == 0
-    assert to.read_bytes().splitlines()[1:2] == told.stdout.splitlines()[1:2]
+    assert to.read_bytes().splitlines()[1:2] == exported_run.stdout.splitlines()[1:2]
     refused(tallymark("export", "--db", server.db, *options), "is there already")
     with Server(copy) as imported, grpc.insecure_channel(imported.address) as channel:
         assert Calls(channel).version("churn", "1") == calls.version("churn", "1")
         refused(tallymark("import", "--db", copy, "--from", to), "held by another Tallymark server")
 
 
-def test_what_cannot_be_imported_is_told_in_one_sentence(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """The line and what is wrong with it; the file that was to be made is not there."""
+def test_an_import_that_fails_reports_one_error_and_leaves_no_file(
+    server: Server, calls: Calls, tmp_path: Path
+) -> None:
+    """An invalid export is refused with the line and the problem, and no database is created."""
     calls.create_model("churn")
-    told = tallymark("export", "--db", server.db, "--to", "-").stdout
+    data = tallymark("export", "--db", server.db, "--to", "-").stdout
     copy = tmp_path / "copy.db"
-    edited = told.replace(b"churn", b"chum", 1)
+    edited = data.replace(b"churn", b"chum", 1)
     refused(tallymark("import", "--db", copy, "--from", "-", given=edited), "line 2: project default, revision 1")
     refused(tallymark("import", "--db", copy, "--from", "-", given=b""), "cut off")
     refused(tallymark("import", "--db", copy, "--from", tmp_path / "missing.jsonl"), "missing.jsonl")
-    refused(tallymark("import", "--db", tmp_path / "no/copy.db", "--from", "-", given=told), "no folder")
+    refused(tallymark("import", "--db", tmp_path / "no/copy.db", "--from", "-", given=data), "no folder")
     assert not copy.exists()
 
 
 def rewritten(server: Server, folder: Path, names: tuple[str, ...]) -> Path:
-    """Another history under the same log id, which is consistent in itself."""
+    """Create a database with another history under the same log id, which is consistent in itself."""
     with closing(sqlite3.connect(server.db)) as database:
         ((log_id,),) = database.execute("SELECT log_id FROM projects").fetchall()
     path = folder / "rewritten.db"
@@ -213,7 +219,7 @@ def rewritten(server: Server, folder: Path, names: tuple[str, ...]) -> Path:
 
 
 def test_a_checkpoint_finds_a_history_that_was_rewritten(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """A log that only grew is proved; one that tells another past, or less, or is another, is not, sound or not."""
+    """A log that only grew fulfils its checkpoint; a rewritten, a shorter and another log do not, though consistent."""
     calls.create_model("churn")
     calls.create_model("leads")
     mark = tmp_path / "mark.json"
@@ -238,8 +244,8 @@ def test_a_checkpoint_finds_a_history_that_was_rewritten(server: Server, calls: 
         assert b"it is another log than that of the checkpoint" in found.stderr
 
 
-def test_a_checkpoint_is_written_of_what_is_proved(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """None is written over another or of a file that is wrong, and what is no checkpoint is told as such."""
+def test_a_checkpoint_is_written_only_for_a_sound_file(server: Server, calls: Calls, tmp_path: Path) -> None:
+    """No checkpoint overwrites another or is written for a damaged file, and an invalid checkpoint is refused."""
     calls.create_model("churn")
     mark = tmp_path / "mark.json"
     assert tallymark("verify", "--db", server.db, "--write-checkpoint", mark).returncode == 0
@@ -262,7 +268,7 @@ def test_a_checkpoint_is_written_of_what_is_proved(server: Server, calls: Calls,
 
 
 def test_a_missing_project_is_found_by_a_checkpoint(server: Server, tmp_path: Path) -> None:
-    """A project that the checkpoint has seen cannot go away unnoticed."""
+    """Verify reports a project that the checkpoint has and the file lacks."""
     mark = tmp_path / "mark.json"
     assert tallymark("verify", "--db", server.db, "--write-checkpoint", mark).returncode == 0
     mark.write_text(mark.read_text().replace('"default"', '"gone"'))
@@ -271,8 +277,8 @@ def test_a_missing_project_is_found_by_a_checkpoint(server: Server, tmp_path: Pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-def test_an_export_that_cannot_be_written_is_told(server: Server, calls: Calls) -> None:
-    """When standard output takes nothing, that is what is told, in one sentence."""
+def test_an_export_to_a_full_device_reports_one_error(server: Server, calls: Calls) -> None:
+    """When standard output cannot be written, the command fails with one sentence."""
     calls.create_model("churn")
     command = [PROGRAM, "export", "--db", server.db, "--to", "-"]
     with Path("/dev/full").open("wb") as full:

@@ -1,4 +1,4 @@
-"""What a server does whose machine's clock jumps. The clock is an argument of the server; all else is real."""
+"""A server whose system clock jumps. The clock is an argument of the server; everything else is real."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """The machine's clock, which can be set."""
+    """The system clock with an offset that tests set."""
 
     def __init__(self) -> None:
         self.ahead = 0
@@ -34,7 +34,7 @@ class Clock:
 
 @asynccontextmanager
 async def serving(db: Path, clock: Clock) -> AsyncIterator[Callable[[Callable[[Calls], T]], T]]:
-    """A server by that clock; what it gives makes calls to it."""
+    """Run a server with that clock, and yield a function that makes calls to it."""
     async with running(Settings(db=db, port=0), clock) as server:
         with grpc.insecure_channel(server.address) as channel:
 
@@ -68,8 +68,8 @@ async def test_no_event_is_stamped_by_a_clock_that_has_jumped(tmp_path: Path) ->
     assert verify(db).problems == []
 
 
-async def test_a_restart_takes_the_clock_as_it_is(tmp_path: Path) -> None:
-    """Who restarts the server says that the clock is right; set back later, it is behind the log, which goes on."""
+async def test_a_restart_accepts_the_clock(tmp_path: Path) -> None:
+    """After a restart the server accepts a clock that jumped, and later one that is behind the log."""
     clock, db = Clock(), tmp_path / "tallymark.db"
     async with serving(db, clock) as call:
         await call(lambda calls: calls.create_model("churn"))

@@ -1,4 +1,4 @@
-"""Numbers under concurrency: gapless and unique, whoever leaves and whoever collides."""
+"""Numbers under concurrency: gapless and unique, also with cancelled calls and names that collide."""
 
 import asyncio
 from collections import Counter
@@ -17,13 +17,13 @@ CREATES = 300
 
 
 async def create_all(address: str) -> Counter[str]:
-    """Ask for all versions at once, leave every third call without waiting, and count how the others ended."""
+    """Send all creates at the same time, cancel every third, and count the outcomes."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = ModelRegistryStub(channel)
         outcomes: Counter[str] = Counter()
 
         async def create(index: int) -> None:
-            # Of each model's hundred, thirty ask for one of ten names.
+            # Thirty of the hundred creates of each model use one of ten names.
             name = f"name-{index % 10}" if index % 10 < 3 else ""
             request = model_registry_pb2.CreateModelVersionRequest(
                 parent=f"{PROJECT}/models/{MODELS[index // 100]}",
@@ -31,7 +31,7 @@ async def create_all(address: str) -> Counter[str]:
             )
             call = stub.CreateModelVersion(request)
             if index % 3 == 0:
-                # Some leave before the server has heard of them, some while they wait in line, some after the commit.
+                # Some are cancelled before they reach the server, some in the queue, some after the commit.
                 asyncio.get_running_loop().call_later(index / 5000, call.cancel)
             try:
                 await call
@@ -48,7 +48,7 @@ async def create_all(address: str) -> Counter[str]:
 
 @pytest.mark.parametrize("rounds", [3])
 def test_numbers_are_gapless_and_unique(calls: Calls, server: Server, rounds: int) -> None:
-    """300 creates over 3 models, a third of the callers gone, names colliding: no gap, no duplicate, clean refusals."""
+    """300 creates in 3 models, a third of them cancelled, with colliding names, leave no gap and no duplicate."""
     for model in MODELS:
         calls.create_model(model)
     created = taken = 0
@@ -59,7 +59,7 @@ def test_numbers_are_gapless_and_unique(calls: Calls, server: Server, rounds: in
         created += outcomes["created"]
         taken += outcomes["VERSION_NAME_TAKEN"]
     assert taken > 0
-    calls.create_version("a")  # whatever was under way is in line before this one
+    calls.create_version("a")  # the queue is in order, so the cancelled creates are done after this one
     total = -1
     for model in MODELS:
         versions = calls.versions(model, page_size=100)
@@ -73,18 +73,18 @@ def test_numbers_are_gapless_and_unique(calls: Calls, server: Server, rounds: in
     assert len(calls.events(page_size=1000)) == min(1000, total + 1 + len(MODELS))
 
 
-def test_a_caller_that_leaves_holds_up_nobody(calls: Calls) -> None:
-    """After calls with a deadline that cannot be met, the line goes on and numbers have no gap."""
+def test_a_caller_that_leaves_delays_nobody(calls: Calls) -> None:
+    """After calls with a deadline that is too short, further creates succeed and numbers have no gap."""
     calls.create_model("churn")
     request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn")
-    impatient = [calls.models.CreateModelVersion.future(request, timeout=0.0005) for _ in range(50)]
-    assert all(call.exception() is None or call.code() == grpc.StatusCode.DEADLINE_EXCEEDED for call in impatient)
+    timed_out = [calls.models.CreateModelVersion.future(request, timeout=0.0005) for _ in range(50)]
+    assert all(call.exception() is None or call.code() == grpc.StatusCode.DEADLINE_EXCEEDED for call in timed_out)
     last = calls.create_version("churn").number
     assert [version.number for version in calls.versions("churn", page_size=100)] == list(range(last, 0, -1))
 
 
 def test_concurrent_promotions_leave_one_holder(calls: Calls, server: Server) -> None:
-    """64 promotions at once leave one version in production, and everyone refused knows who it was."""
+    """64 concurrent promotions leave one version in production, and each refusal names it."""
     calls.create_model("churn")
     for _ in range(64):
         calls.create_version("churn")

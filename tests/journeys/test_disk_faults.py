@@ -1,4 +1,4 @@
-"""What a disk does to a server: no room, no writing, no syncing, a damaged page. It refuses, reads on, and recovers."""
+"""Disk faults: without space, writes or syncs, or with a damaged page, a server serves reads and recovers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGE = 4096
 
 @contextmanager
 def mounted(folder: Path, *options: str) -> Iterator[Path]:
-    """A file system of its own, which only root may make."""
+    """Mount a file system for the block. Skip the test unless it runs as root."""
     folder.mkdir()
     command = ["mount", *options, str(folder)]
     if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
@@ -43,7 +43,7 @@ def write_page(db: Path, place: int, content: bytes) -> None:
 
 
 def serves_reads_and_refuses_writes(calls: Calls, last: int) -> None:
-    """Reads of every kind go on; a write is refused for a reason, and may be tried again."""
+    """Check that reads succeed, and that a write is refused as retryable."""
     with refused("STORAGE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE) as refusal:
         calls.create_version("churn", metadata={"big": BIG})
     assert refusal.metadata["retry_after_ms"] == "1000"
@@ -53,7 +53,7 @@ def serves_reads_and_refuses_writes(calls: Calls, last: int) -> None:
 
 
 def recovered(server: Server, calls: Calls, last: int) -> None:
-    """Writes go on without a gap, and what is there proves, before and after the server is killed."""
+    """Check that writes continue without a gap and the file is sound, before and after the server is killed."""
     assert calls.create_version("churn", metadata={"big": BIG}).number == last + 1
     assert calls.set_stage("churn", last + 1, STAGE_PRODUCTION, force=True).number == last + 1
     assert verify(server.db).problems == []
@@ -78,7 +78,7 @@ def recovered(server: Server, calls: Calls, last: int) -> None:
     ids=["full", "full in the middle of a commit", "read-only", "every other write fails", "no sync"],
 )
 def test_a_disk_that_fails_refuses_writes_until_it_works(server: Server, calls: Calls, fault: str) -> None:
-    """Whichever call to the disk fails, writes are refused, reads are served, and then all goes on by itself."""
+    """Whichever system call fails, writes are refused, reads are served, and the server recovers by itself."""
     calls.create_model("churn")
     calls.create_version("churn")
     with failing_calls(server, fault):
@@ -88,7 +88,7 @@ def test_a_disk_that_fails_refuses_writes_until_it_works(server: Server, calls: 
 
 
 def test_a_full_disk_refuses_writes_until_there_is_room(tmp_path: Path) -> None:
-    """On a small file system that is full, writes are refused and reads served; room that is made is used."""
+    """On a full file system writes are refused and reads are served; freed space is used again."""
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as folder:
         ballast = folder / "ballast"
         ballast.write_bytes(bytes(1_000_000))
@@ -105,10 +105,10 @@ def test_a_full_disk_refuses_writes_until_there_is_room(tmp_path: Path) -> None:
             recovered(server, calls, created)
 
 
-def test_a_proof_without_room_blames_no_file(
+def test_verify_without_temporary_space_reports_the_cause(
     server: Server, calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When temporary files have no room, Verify says so: the registry's file is sound, and no backup is called for."""
+    """Without space for temporary files, Verify reports that, and does not report a damaged database."""
     calls.create_model("churn")
     facts = {f"fact-{place}": MetadataValue(text="x" * 255) for place in range(100)}
     for _ in range(150):
@@ -123,8 +123,8 @@ def test_a_proof_without_room_blames_no_file(
     assert "backup" not in refusal.message
 
 
-def test_a_file_that_may_only_be_read_is_refused_at_the_start(tmp_path: Path) -> None:
-    """A server does not start on a file system that is read-only, and says so in one sentence."""
+def test_a_server_does_not_start_on_a_read_only_file_system(tmp_path: Path) -> None:
+    """The start of a server on a read-only file system fails with one sentence."""
     with mounted(tmp_path / "readonly", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as folder:
         with Server(folder / "tallymark.db"):
             pass
@@ -133,8 +133,8 @@ def test_a_file_that_may_only_be_read_is_refused_at_the_start(tmp_path: Path) ->
             Server(folder / "tallymark.db").start()
 
 
-def test_a_file_that_may_only_be_read_is_proved_and_copied(tmp_path: Path) -> None:
-    """On a read-only file system a file is proved, copied, exported; if it needs one beside it, the error says so."""
+def test_offline_commands_work_on_a_read_only_file_system(tmp_path: Path) -> None:
+    """Verify, backup and export work on a read-only file system, or name the missing file that SQLite needs."""
     with mounted(tmp_path / "readonly", "-t", "tmpfs", "-o", "size=9m", "tmpfs") as folder:
         db = folder / "tallymark.db"
         with Server(db) as server, grpc.insecure_channel(server.address) as channel:
@@ -158,8 +158,8 @@ def test_a_file_that_may_only_be_read_is_proved_and_copied(tmp_path: Path) -> No
         assert "backup" not in done.stderr
 
 
-def test_a_damaged_page_fails_what_reads_it_and_nothing_else(server: Server, calls: Calls) -> None:
-    """Until the page is as it was, reads that need it are refused for a reason; others, and writes, are answered."""
+def test_a_damaged_page_fails_only_the_reads_that_need_it(server: Server, calls: Calls) -> None:
+    """While a page is damaged, reads that need it are refused with DATA_DAMAGED; other reads and writes succeed."""
     calls.create_model("churn")
     for _ in range(20):
         calls.create_version("churn", metadata={"big": BIG})

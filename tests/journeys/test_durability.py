@@ -1,4 +1,4 @@
-"""What is answered is on the disk: seen in the system calls of a server, and by taking the power away at any moment."""
+"""Acknowledged changes are on the disk: checked in the system calls of a server, and by simulated losses of power."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tallymark_server.domain.model import ModelVersion
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.verification import verify
 
-MOMENTS = int(os.environ.get("TALLYMARK_TEST_MOMENTS", "40"))
+LOSSES = int(os.environ.get("TALLYMARK_TEST_MOMENTS", "40"))
 SEED = int(os.environ.get("TALLYMARK_TEST_SEED", "1"))
-# Together more than the thousand pages after which SQLite moves its write-ahead log into the file and begins it anew.
-ALONE, AT_ONCE, SIZE = 10, 90, 45_000
+# Single and concurrent creates, which together write more than the 1,000 pages after which SQLite checkpoints its log.
+SINGLE, CONCURRENT, SIZE = 10, 90, 45_000
 
 
 def traced(folder: Path, module: str = "tallymark_server") -> tuple[list[Step], list[str]]:
-    """What a server did while versions were created, one by one and at once, and the tokens that are in them."""
-    tokens = [f"token-{number:04}" for number in range(ALONE + AT_ONCE + ALONE)]
+    """Trace a server while versions are created, and return its system calls and the tokens in the versions."""
+    tokens = [f"token-{number:04}" for number in range(SINGLE + CONCURRENT + SINGLE)]
     with TracedServer(folder.resolve() / "traced.db", module) as server:
         with grpc.insecure_channel(server.address) as channel:
             calls = Calls(channel)
             calls.create_model("churn")
-            for token in tokens[:ALONE]:
+            for token in tokens[:SINGLE]:
                 calls.create_version("churn", description=token)
             requests = [
                 model_registry_pb2.CreateModelVersionRequest(
@@ -42,11 +42,11 @@ def traced(folder: Path, module: str = "tallymark_server") -> tuple[list[Step], 
                         description=token, metadata={"big": model_pb2.MetadataValue(text="x" * SIZE)}
                     ),
                 )
-                for token in tokens[ALONE:-ALONE]
+                for token in tokens[SINGLE:-SINGLE]
             ]
             for future in [calls.models.CreateModelVersion.future(request) for request in requests]:
                 future.result()
-            for token in tokens[-ALONE:]:
+            for token in tokens[-SINGLE:]:
                 calls.create_version("churn", description=token)
         server.stop()
         return server.steps(), tokens
@@ -54,43 +54,43 @@ def traced(folder: Path, module: str = "tallymark_server") -> tuple[list[Step], 
 
 @pytest.fixture(scope="module")
 def server_trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str]]:
-    """What the server did."""
+    """The system calls of the server."""
     return traced(tmp_path_factory.mktemp("traced"))
 
 
 @pytest.fixture(scope="module")
-def weakened_trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str]]:
-    """What a server did that does not wait for the disk."""
+def unsynced_trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str]]:
+    """The system calls of a server that does not sync its commits."""
     return traced(tmp_path_factory.mktemp("weakened"), "faults.early_reply_server")
 
 
 def test_no_answer_leaves_before_its_commit_is_on_the_disk(server_trace: tuple[list[Step], list[str]]) -> None:
-    """Between the last frame of a commit in the write-ahead log and the reply stands the sync of that log."""
+    """The write-ahead log is synced after the last frame of a commit and before the reply."""
     assert answered_too_early(*server_trace) == []
 
 
-def test_a_server_that_does_not_wait_for_the_disk_is_seen(weakened_trace: tuple[list[Step], list[str]]) -> None:
-    """With synchronous=OFF every answer is found to leave too early, so the proof above proves something."""
-    assert answered_too_early(*weakened_trace) == weakened_trace[1]
+def test_a_server_that_does_not_sync_is_detected(unsynced_trace: tuple[list[Step], list[str]]) -> None:
+    """With synchronous=OFF every answer is reported as too early, so the check above can fail."""
+    assert answered_too_early(*unsynced_trace) == unsynced_trace[1]
 
 
 def losses(steps: list[Step], moments: int) -> Iterator[tuple[int, dict[str, bytes]]]:
-    """Moments at which the power goes: how many steps were done until then, and the files that are left."""
+    """Yield losses of power: the number of system calls before each, and the files that remain."""
     choose = random.Random(SEED)
-    telling = [place for place, step in enumerate(steps) if step.what in ("sync", "sendmsg", "unlink")]
-    chosen = {choose.choice(telling) + choose.randint(0, 1) for _ in range(moments // 2)}
+    relevant = [place for place, step in enumerate(steps) if step.what in ("sync", "sendmsg", "unlink")]
+    chosen = {choose.choice(relevant) + choose.randint(0, 1) for _ in range(moments // 2)}
     chosen |= set(choose.sample(range(len(steps)), moments // 2))
     disk, done = Disk(), 0
     for moment in sorted(chosen):
         for step in steps[done:moment]:
             disk.do(step)
         done = moment
-        # What is certain is left alone now and then, else with some of what is not.
+        # In three of ten cases only synced writes survive, else also some of the others.
         yield moment, disk.after_loss(choose if choose.random() < 0.7 else None)
 
 
 def acknowledged(steps: list[Step], tokens: list[str]) -> dict[str, int]:
-    """After how many steps each token was in a reply."""
+    """Return the number of system calls up to the reply with each token."""
     found: dict[str, int] = {}
     for place, step in enumerate(steps):
         if step.what == "sendmsg":
@@ -101,15 +101,15 @@ def acknowledged(steps: list[Step], tokens: list[str]) -> dict[str, int]:
 
 
 def restored(folder: Path, left: dict[str, bytes]) -> Path:
-    """A folder with the files that are left."""
+    """Write the remaining files into a folder, and return it."""
     folder.mkdir()
     for name, content in left.items():
         (folder / name).write_bytes(content)
     return folder
 
 
-async def held(folder: Path) -> set[str]:
-    """The tokens that are there when a server is started on the folder, of which the file must prove."""
+async def stored_tokens(folder: Path) -> set[str]:
+    """Open the database in the folder, check that it is sound, and return the tokens in it."""
     async with open_sqlite(folder / "traced.db", ["default"]) as storage:
         events: list[Event] = []
         while page := (await storage.events("default", len(events), 1000)).items:
@@ -121,20 +121,22 @@ async def held(folder: Path) -> set[str]:
 async def test_what_was_acknowledged_survives_the_loss_of_power(
     server_trace: tuple[list[Step], list[str]], tmp_path: Path
 ) -> None:
-    """Whatever the disk kept of writes that were not synced, the file proves, and holds all that was acknowledged."""
+    """Whichever unsynced writes survive, the file is sound and has all acknowledged changes."""
     steps, tokens = server_trace
     begun = [step for step in steps if step.what == "pwrite64" and step.path.name.endswith("-wal") and not step.offset]
     assert len(begun) > 1, "the write-ahead log was never begun anew"
     answered = acknowledged(steps, tokens)
-    for moment, left in losses(steps, MOMENTS):
+    for moment, left in losses(steps, LOSSES):
         needed = {token for token, place in answered.items() if place <= moment}
-        assert needed - await held(restored(tmp_path / str(moment), left)) == set(), f"after {moment} steps"
+        assert needed - await stored_tokens(restored(tmp_path / str(moment), left)) == set(), f"after {moment} steps"
 
 
-async def test_a_loss_of_power_is_one(weakened_trace: tuple[list[Step], list[str]], tmp_path: Path) -> None:
-    """A server that does not wait for the disk loses what it acknowledged, so the loss above is a loss."""
-    steps, tokens = weakened_trace
+async def test_the_simulated_loss_of_power_loses_unsynced_changes(
+    unsynced_trace: tuple[list[Step], list[str]], tmp_path: Path
+) -> None:
+    """A server that does not sync loses acknowledged changes, so the test above can fail."""
+    steps, tokens = unsynced_trace
     disk = Disk()
     for step in steps[: max(acknowledged(steps, tokens).values())]:
         disk.do(step)
-    assert await held(restored(tmp_path / "lost", disk.after_loss(None))) == set()
+    assert await stored_tokens(restored(tmp_path / "lost", disk.after_loss(None))) == set()

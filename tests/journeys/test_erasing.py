@@ -1,4 +1,4 @@
-"""Secrets and personal data are erased: from every answer, from the bytes of every file, and the log proves itself."""
+"""Erasure of secrets and personal data from every answer and from the bytes of every file; the log stays verifiable."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tallymark.v1.model_pb2 import MetadataValue
 SECRET = "hunter2-s3cr3t"
 PROGRAM = Path(sys.executable).with_name("tallymark")
 VERSION, RUN, MODEL = "churn/1", f"{PROJECT}/runs/r1", "churn"
-MOMENTS = int(os.environ.get("TALLYMARK_TEST_MOMENTS", "6"))
-# What is planted, and by which paths it is erased.
+KILLS = int(os.environ.get("TALLYMARK_TEST_MOMENTS", "6"))
+# By resource, the paths that erase the planted secrets.
 ERASURES: dict[str, tuple[str, ...]] = {
     RUN: ("parameters.token", "parameters.nested.inner", "command", "error", "recording_problems"),
     VERSION: (
@@ -45,7 +45,7 @@ ERASURES: dict[str, tuple[str, ...]] = {
 
 
 def tallymark(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
+    """Run the command, and wait for it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYMARK_")}
     return subprocess.run(
         [PROGRAM, *words],
@@ -59,7 +59,7 @@ def tallymark(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def plant(server: Server) -> None:
-    """The secret everywhere where a person or a program can put it."""
+    """Write the secret into every field that can hold text."""
     with Client(server.address) as client, Client(server.address, actor=SECRET) as careless:
         client.create_model(
             f"old-{SECRET}", description=SECRET, tags=[SECRET], metadata={"owner": SECRET, "team": "ml"}
@@ -92,7 +92,7 @@ def erase_all(server: Server) -> None:
 
 
 def holders_of_the_secret(folder: Path) -> list[str]:
-    """The files below the folder that have its bytes."""
+    """Return the files below the folder that contain the secret."""
     return [str(path) for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
@@ -103,15 +103,15 @@ def all_events(server: Server) -> list[event_pb2.Event]:
 
 @pytest.fixture
 def erased(server: Server, tmp_path: Path) -> Server:
-    """A server from which everything that was planted is erased; a checkpoint of before is in `before.json`."""
+    """A server from which all planted secrets are erased. `before.json` has a checkpoint from before the erasure."""
     plant(server)
     assert tallymark("verify", "--db", server.db, "--write-checkpoint", tmp_path / "before.json").returncode == 0
     erase_all(server)
     return server
 
 
-def test_no_file_has_what_was_erased(erased: Server, tmp_path: Path) -> None:
-    """Neither the database, its write-ahead log and its log, nor a backup and an export that are made afterwards."""
+def test_no_file_has_erased_content(erased: Server, tmp_path: Path) -> None:
+    """Erased content is in no file of the database, in no later backup and in no later export."""
     assert holders_of_the_secret(tmp_path) == []
     assert tallymark("backup", "--db", erased.db, "--to", tmp_path / "copy.db").returncode == 0
     assert tallymark("export", "--db", erased.db, "--to", tmp_path / "export.jsonl").returncode == 0
@@ -125,8 +125,8 @@ def all_events_of(db: Path) -> list[event_pb2.Event]:
         return all_events(server)
 
 
-def test_the_log_proves_itself_and_says_what_was_erased(erased: Server, tmp_path: Path) -> None:
-    """A file and a service are sound, a checkpoint of before holds, and each erasing event is named."""
+def test_the_log_is_verified_and_names_each_erasure(erased: Server, tmp_path: Path) -> None:
+    """After an erasure, verify succeeds on file and service, also with an older checkpoint, and lists the erasures."""
     by = [event.revision for event in all_events(erased) if event.kind == event_pb2.EVENT_KIND_ERASED]
     assert len(by) == len(ERASURES) + 1
     for where in (("--db", erased.db), ()):
@@ -140,8 +140,8 @@ def test_the_log_proves_itself_and_says_what_was_erased(erased: Server, tmp_path
     assert (proof.sound, list(proof.erased_by)) == (True, by)
 
 
-def test_an_export_is_taken_in_with_its_marks(erased: Server, tmp_path: Path) -> None:
-    """The registry that is made of it is equal, proved, and goes on; a log cut off before an erasure is refused."""
+def test_an_export_with_erasures_is_imported(erased: Server, tmp_path: Path) -> None:
+    """An imported export with erasures is sound and exports the same; an export as of before an erasure is refused."""
     export, copy = tmp_path / "export.jsonl", tmp_path / "copy.db"
     assert tallymark("export", "--db", erased.db, "--to", export).returncode == 0
     assert tallymark("import", "--db", copy, "--from", export).returncode == 0
@@ -155,8 +155,8 @@ def test_an_export_is_taken_in_with_its_marks(erased: Server, tmp_path: Path) ->
         list(client.export(at=3))
 
 
-def test_what_is_not_erased_stays(server: Server) -> None:
-    """Numbers, stages, names of now, times and other values are as they were, in every event and now."""
+def test_other_values_are_not_erased(server: Server) -> None:
+    """Numbers, stages, current names, times and other values stay the same in every event and every resource."""
     plant(server)
     before = all_events(server)
     erase_all(server)
@@ -182,8 +182,8 @@ def test_what_is_not_erased_stays(server: Server) -> None:
         assert client.create_version(MODEL).number == 2
 
 
-def test_readers_of_the_past_see_that_something_was_erased(erased: Server) -> None:
-    """As-of reads and a watch from the beginning show marks, and each event says by which event it was erased."""
+def test_reads_of_the_past_show_erasures(erased: Server) -> None:
+    """Reads as of the past and a watch show `[erased]`, and each event has the revision of its erasure."""
     with grpc.insecure_channel(erased.address) as channel:
         calls = Calls(channel)
         stream = calls.log.Watch(event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0), timeout=DEADLINE)
@@ -204,15 +204,15 @@ def test_readers_of_the_past_see_that_something_was_erased(erased: Server) -> No
         )
         then = calls.models.GetModelVersion(request, timeout=DEADLINE)
         assert then.metadata["plain"].text == "[erased]"
-        said = [event for event in events if event.kind == event_pb2.EVENT_KIND_ERASED]
-        assert {event.erasure.name for event in said} == {
+        erasures = [event for event in events if event.kind == event_pb2.EVENT_KIND_ERASED]
+        assert {event.erasure.name for event in erasures} == {
             PROJECT, f"{PROJECT}/models/churn", f"{PROJECT}/models/churn/versions/1", f"{PROJECT}/runs/r1"
         }  # fmt: skip
-        assert all(event.reason == "a leaked key" and event.erasure.content_count for event in said)
+        assert all(event.reason == "a leaked key" and event.erasure.content_count for event in erasures)
 
 
-def test_content_that_was_rewritten_is_told_from_content_that_was_erased(erased: Server) -> None:
-    """Nobody can rewrite content by calling it erased: not with a new digest, not with marks of its own."""
+def test_verify_tells_rewritten_content_from_erased_content(erased: Server) -> None:
+    """Content that was changed and marked as erased is found, also with a new digest or forged marks."""
     erased.stop()
     forgeries = {
         "another content": "UPDATE events SET reason = 'mine' WHERE erased > 0",
@@ -233,8 +233,8 @@ def test_content_that_was_rewritten_is_told_from_content_that_was_erased(erased:
         assert tallymark("verify", "--db", copy).returncode == 1, name
 
 
-def test_erased_again_and_after_a_purge(server: Server, tmp_path: Path) -> None:
-    """The same events may be erased again, and what is deleted or purged, by its number, too."""
+def test_content_is_erased_again_and_after_a_purge(server: Server, tmp_path: Path) -> None:
+    """Events can be erased repeatedly, and deleted or purged versions can be erased by their number."""
     plant(server)
     with Client(server.address) as client:
         assert client.erase(VERSION, "description", reason="a leaked key").content_count
@@ -257,8 +257,8 @@ def test_erased_again_and_after_a_purge(server: Server, tmp_path: Path) -> None:
     assert holders_of_the_secret(tmp_path) == []
 
 
-def test_what_leads_to_nothing_is_refused(server: Server) -> None:
-    """A path that means nothing, or what is erased already, erases nothing at all, and no refusal quotes a path."""
+def test_a_path_without_content_is_refused(server: Server) -> None:
+    """If one path has no content to erase, nothing is erased, and no refusal quotes a path."""
     plant(server)
     with Client(server.address) as client:
         head = client.verify().events
@@ -283,7 +283,7 @@ def test_what_leads_to_nothing_is_refused(server: Server) -> None:
 
 
 def test_a_repeated_erasure_has_one_effect(server: Server) -> None:
-    """It is answered as it was; a request that had what is erased is not known any more, and has no effect again."""
+    """A repeated erasure gets its first answer; a repeated request whose content was erased is refused."""
     with grpc.insecure_channel(server.address) as channel:
         calls = Calls(channel)
         calls.create_model("churn")
@@ -299,24 +299,24 @@ def test_a_repeated_erasure_has_one_effect(server: Server) -> None:
 
 
 def test_a_crash_leaves_all_or_nothing_erased(tmp_path: Path) -> None:
-    """Killed at any moment, the secret is everywhere or nowhere once the server is back, and repeating goes on."""
+    """After a kill at any moment, the restarted server has either all of the secret or nothing, and can erase again."""
     chosen = random.Random(7)
-    whole = 0
+    erased_count = 0
     with Server(tmp_path / "tallymark.db") as server:
         plant(server)
-        for moment in range(MOMENTS):
+        for moment in range(KILLS):
             mark = f"{SECRET}-{moment}"
             with Client(server.address) as client:
                 client.update_version(VERSION, description=mark)
             begun = threading.Event()
-            asking = threading.Thread(target=ask_to_erase, args=(server.address, begun))
-            asking.start()
+            eraser = threading.Thread(target=send_erase, args=(server.address, begun))
+            eraser.start()
             assert begun.wait(30)
-            for _ in range(chosen.randrange(400_000)):  # so that the blow falls anywhere
+            for _ in range(chosen.randrange(400_000)):  # a random delay, to hit any phase
                 pass
             os.kill(server.pid, signal.SIGKILL)
             server.kill()
-            asking.join()
+            eraser.join()
             server.start()
             with Client(server.address) as client:
                 erased = client.get_version(VERSION).description == "[erased]"
@@ -324,14 +324,14 @@ def test_a_crash_leaves_all_or_nothing_erased(tmp_path: Path) -> None:
             assert proof.sound
             files = [path for path in tmp_path.iterdir() if mark.encode() in path.read_bytes()]
             assert bool(files) is not erased
-            whole += erased
+            erased_count += erased
             if not erased:
                 with Client(server.address) as client:
                     client.erase(VERSION, "description", reason="a leaked key")
         assert [path for path in tmp_path.iterdir() if f"{SECRET}-".encode() in path.read_bytes()] == []
 
 
-def ask_to_erase(address: str, begun: threading.Event) -> None:
+def send_erase(address: str, begun: threading.Event) -> None:
     with suppress(TallymarkError, grpc.RpcError), grpc.insecure_channel(address) as channel:
         calls = Calls(channel)
         calls.events(page_size=1)
@@ -345,8 +345,8 @@ def ask_to_erase(address: str, begun: threading.Event) -> None:
     begun.set()
 
 
-def test_the_command_asks_first_and_says_what_keeps_it(server: Server) -> None:
-    """Without a terminal it needs --yes; a dry run changes nothing; backups of before are spoken of."""
+def test_the_command_needs_confirmation_and_warns_of_backups(server: Server) -> None:
+    """Without a terminal `erase` needs --yes, a dry run changes nothing, and a warning names earlier backups."""
     plant(server)
     erase = ("--url", server.address, "erase", VERSION, "description", "--reason", "a leaked key")
     asked = tallymark(*erase)
@@ -371,8 +371,8 @@ def test_the_command_asks_first_and_says_what_keeps_it(server: Server) -> None:
 
 
 @pytest.mark.parametrize("again", ["repeated", "started anew"])
-def test_a_reader_that_holds_up_the_scrub_is_told_of(server: Server, tmp_path: Path, again: str) -> None:
-    """The content is gone from every answer, and goes from the file by the repeated request, or at the next start."""
+def test_content_behind_an_open_reader_is_scrubbed_later(server: Server, tmp_path: Path, again: str) -> None:
+    """While a reader blocks the scrub, answers lack the content; a retry or a restart removes it from the file."""
     plant(server)
     request = event_log_pb2.EraseRequest(
         name=f"{PROJECT}/models/churn/versions/1", paths=["metadata.plain"], reason="a leaked key", request_id="erase"

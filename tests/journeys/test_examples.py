@@ -1,4 +1,4 @@
-"""The examples beside the SDK: each runs by itself in an empty folder, and prints what it says."""
+"""The examples of the SDK: each runs in an empty folder, and prints what its docstring says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROGRAMS = ("scikit_learn", "lightgbm_rounds", "notebook")
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A Python program in a folder, with warnings shown."""
+    """Run a Python program in a folder."""
     return subprocess.run(
         [sys.executable, *command],
         capture_output=True,
@@ -36,14 +36,14 @@ def run(*command: str | Path, folder: Path, **environment: str) -> subprocess.Co
 
 
 def promised(program: Path) -> str:
-    """What the first docstring of the program says that it prints."""
+    """Return the output that the docstring of the program promises."""
     docstring = ast.get_docstring(ast.parse(program.read_text())) or ""
     return textwrap.dedent(docstring.partition("It prints:\n\n")[2]) + "\n"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_an_example_prints_what_it_says(registry_env: Server, tmp_path: Path, name: str) -> None:
-    """Run in an empty folder against a fresh registry, the program prints what it says, and warns of nothing."""
+    """In an empty folder and with a new registry, the program prints the promised output and no warning."""
     folder = tmp_path / "empty"
     folder.mkdir()
     done = run(EXAMPLES / f"{name}.py", folder=folder)
@@ -52,10 +52,10 @@ def test_an_example_prints_what_it_says(registry_env: Server, tmp_path: Path, na
     assert len(done.stdout.splitlines()) >= 3
 
 
-def test_the_service_serves_what_was_trained(
+def test_the_example_service_follows_the_promoted_version(
     registry_env: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service answers with what the first example has promoted, and with another version once that is promoted."""
+    """The example service uses the version that is in production, and switches after a promotion."""
     monkeypatch.chdir(tmp_path)
     trained = run(EXAMPLES / "scikit_learn.py", folder=tmp_path)
     assert (trained.returncode, trained.stderr) == (0, "")
@@ -71,8 +71,8 @@ def test_the_service_serves_what_was_trained(
         assert http.get("/health").json() == {"number": 3, "problem": ""}
 
 
-def test_the_suite_passes_by_itself(tmp_path: Path) -> None:
-    """The example of a test suite needs neither a configuration nor an import for its fixture, and passes."""
+def test_the_example_suite_passes(tmp_path: Path) -> None:
+    """The example of a test suite passes without configuration and without importing its fixture."""
     suite = tmp_path / "test_training.py"
     suite.write_bytes((EXAMPLES / suite.name).read_bytes())
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", suite, folder=tmp_path)
@@ -80,8 +80,8 @@ def test_the_suite_passes_by_itself(tmp_path: Path) -> None:
     assert re.search(r"^3 passed", done.stdout, re.MULTILINE)
 
 
-def test_one_server_may_serve_all_tests(tmp_path: Path) -> None:
-    """With `shared_registry` a server is started once for all tests, and numbers go on."""
+def test_shared_registry_uses_one_server_for_all_tests(tmp_path: Path) -> None:
+    """With `shared_registry`, one server is used by all tests, so numbers continue."""
     (tmp_path / "test_shared.py").write_text("""
 import pytest
 from tallymark import Client, Model
@@ -96,7 +96,7 @@ def test_numbers_go_on(shared_registry, number):
     assert re.search(r"^2 passed", done.stdout, re.MULTILINE)
 
 
-# A suite of a user, with tests that need all settings to be those of the fixture.
+# A user's test suite, which checks that all settings are those of the fixture.
 SUITE = """
 import os
 import pytest
@@ -141,7 +141,7 @@ def test_what_a_test_sets_is_in_force(registry, monkeypatch):
 
 
 def test_a_test_is_independent_of_the_environment(tmp_path: Path) -> None:
-    """No setting of the environment, of `configure` or of a context changes what a fixture records, nor is it lost."""
+    """Settings of the environment, `configure` and contexts have no effect on a fixture, and are restored after it."""
     (tmp_path / "test_settings.py").write_text(SUITE)
     contexts = tmp_path / "config/tallymark/config.toml"
     contexts.parent.mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_a_test_is_independent_of_the_environment(tmp_path: Path) -> None:
 
 
 def test_the_readme_of_the_examples_names_each() -> None:
-    """Each example stands in the table, and everything in the table is there."""
+    """The table of the README lists exactly the existing examples."""
     named = re.findall(r"^\| \[(\w+\.py)\]\(\1\)", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
     assert sorted(named) == sorted(path.name for path in EXAMPLES.glob("*.py"))
     assert {f"{name}.py" for name in PROGRAMS} < set(named)

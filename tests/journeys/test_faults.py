@@ -1,4 +1,4 @@
-"""What the world does to a server: full disks, locked files, hostile requests."""
+"""A server with full disks, locked files, a clock that was set back and hostile requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ METHODS = [
 
 
 def test_a_file_that_cannot_grow_refuses_writes_until_it_can(server: Server, calls: Calls) -> None:
-    """While nothing more can be written, writes are refused and reads are served; then numbers go on without a gap."""
+    """While the file cannot grow, writes are refused and reads are served; then numbers continue without a gap."""
     calls.create_model("churn")
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (400_000, hard))
@@ -64,7 +64,7 @@ def test_a_file_that_cannot_grow_refuses_writes_until_it_can(server: Server, cal
 
 
 def test_a_file_locked_by_another_program_refuses_writes_until_it_is_free(server: Server, calls: Calls) -> None:
-    """A program that holds SQLite's write lock makes writes wait and then fail cleanly; reads go on."""
+    """While another program holds SQLite's write lock, writes wait and are then refused; reads are served."""
     calls.create_model("churn")
     other = sqlite3.connect(server.db, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -78,7 +78,7 @@ def test_a_file_locked_by_another_program_refuses_writes_until_it_is_free(server
 
 
 async def test_a_clock_that_was_set_back_stops_nothing(tmp_path: Path) -> None:
-    """With a log whose last event lies ahead of the clock, all goes on at the log's time."""
+    """If the last event is ahead of the clock, further events get the time of that event."""
     ahead = time.time_ns() // 1000 + 86_400_000_000
     async with open_sqlite(tmp_path / "tallymark.db", ("default",)) as storage:
         await write(storage, create_model(), create_versions(None), now=ahead)
@@ -99,7 +99,7 @@ async def test_a_clock_that_was_set_back_stops_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    """When standard error cannot be written, the server serves, refuses and stops as ever."""
+    """When standard error cannot be written, the server serves, refuses and stops as usual."""
     command = [sys.executable, "-m", "tallymark_server", "--db", str(tmp_path / "t.db"), "--listen", "127.0.0.1:0"]
     command.append("--no-ui")
     with Path("/dev/full").open("w") as full:
@@ -117,7 +117,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 
 
 def record_impossible_version(db: Path, revision: int) -> None:
-    """Give a version a creator that is no text, as no server does, with the digest that this would have."""
+    """Store a version with an invalid creator and a matching digest, which no server writes."""
     with closing(sqlite3.connect(db)) as database, database:
         ((salt, *content, image),) = database.execute(
             "SELECT salt, actor, reason, alias, previous_name, image FROM events WHERE revision = ?", (revision,)
@@ -127,8 +127,8 @@ def record_impossible_version(db: Path, revision: int) -> None:
         database.execute("UPDATE events SET image = ?, digest = ? WHERE revision = ?", (image, digest, revision))
 
 
-def test_a_defect_is_an_incident_that_the_log_explains(server: Server, calls: Calls) -> None:
-    """What should not happen is answered with an incident's id alone, and the log has the cause under it."""
+def test_an_unexpected_error_is_reported_by_its_incident_id(server: Server, calls: Calls) -> None:
+    """A client gets only the id of an incident, and the server's log has the cause under this id."""
     calls.create_model("churn")
     calls.create_version("churn")
     record_impossible_version(server.db, 2)
@@ -149,14 +149,14 @@ TEXTS = ["", "a", "churn", "1", "latest", "@production", "=rc", "x" * 300, "\u20
          f"{PROJECT}/runs/r1/steps/one", "auc", "metadata.auc desc", "number > 0 AND metadata.auc >= 0.5", "stage",
          "NOT " * 300 + "a", "a" + " OR b" * 300, "(" * 5000, "s3://bucket/key", "sha256:" + "0" * 64, "eyJ9",
          "model_version.description", "*"]  # fmt: skip
-# What methods are asked about, so that most requests come further than to the refusal of a name.
+# Names of existing resources, so that most requests are not refused for their name.
 NAMED = [PROJECT, f"{PROJECT}/models/churn", f"{PROJECT}/models/churn/versions/1", f"{PROJECT}/runs/one",
          f"{PROJECT}/models/churn/versions/1/artifacts/one", f"{PROJECT}/runs/one/steps/one"]  # fmt: skip
 NUMBERS = [0, 1, -1, 2, 99, 2**31 - 1, -(2**31)]
 
 
 def filled(message: Any, choose: random.Random, depth: int = 0) -> Any:
-    """The message with random fields set to telling values."""
+    """Set random fields of the message to values from the lists above, and return it."""
     for field in message.DESCRIPTOR.fields:
         if choose.random() < 0.4 or depth > 3:
             continue
@@ -184,8 +184,8 @@ def filled(message: Any, choose: random.Random, depth: int = 0) -> Any:
     return message
 
 
-def provide(calls: Calls) -> None:
-    """See that there is something to ask about, whatever was deleted."""
+def create_resources(calls: Calls) -> None:
+    """Create the resources of the requests again, if they were deleted."""
     for make in (calls.create_model, calls.create_version, calls.start_run):
         with contextlib.suppress(grpc.RpcError):
             make("one" if make == calls.start_run else "churn")
@@ -193,12 +193,12 @@ def provide(calls: Calls) -> None:
 
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_hostile_requests_get_clean_answers(server: Server, calls: Calls, seed: int) -> None:
-    """Of 10,000 random and mutated requests to all methods each is answered, or refused for a reason."""
+    """Each of 10,000 random and mutated requests to all methods is answered, or refused with a reason."""
     choose = random.Random(seed)
     outcomes: Counter[str] = Counter()
     for turn in range(2500):
         if turn % 100 == 0:
-            provide(calls)
+            create_resources(calls)
         method = METHODS[turn % len(METHODS)]
         data = bytearray(filled(GetMessageClass(method.input_type)(), choose).SerializeToString())
         if choose.random() < 0.3 and data:

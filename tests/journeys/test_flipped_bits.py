@@ -1,4 +1,4 @@
-"""A bit that a disk has flipped is told: no answer is wrong, and none is a mistake of the server."""
+"""A flipped bit on the disk is reported: no answer is wrong, and none is an internal error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VERSIONS = 30
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a little of everything."""
+    """Create a file with every kind of resource."""
     db = tmp_path_factory.mktemp("whole") / "tallymark.db"
     with Server(db) as server, grpc.insecure_channel(server.address) as channel:
         calls = Calls(channel)
@@ -56,30 +56,30 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return db
 
 
-def questions() -> dict[str, Callable[[Calls], object]]:
-    """What is asked: points, lists, what is found by a pointer, runs, and the log."""
-    asked: dict[str, Callable[[Calls], object]] = {
+def reads() -> dict[str, Callable[[Calls], object]]:
+    """Return the reads that are compared: single resources, lists, references, runs and the log."""
+    found: dict[str, Callable[[Calls], object]] = {
         "events": lambda calls: calls.events(),
         "runs": lambda calls: calls.runs.ListRuns(ListRunsRequest(parent=PROJECT, page_size=1000)),
         "models": lambda calls: calls.models.ListModels(requests.ListModelsRequest(parent=PROJECT)),
     }
     for model in MODELS:
-        asked[model] = lambda calls, model=model: calls.model(model)
-        asked[f"versions of {model}"] = lambda calls, model=model: calls.versions(model)
+        found[model] = lambda calls, model=model: calls.model(model)
+        found[f"versions of {model}"] = lambda calls, model=model: calls.versions(model)
         for reference in ("latest", "@production", "@staging", "@champion", *map(str, range(1, VERSIONS + 1))):
-            asked[f"{model}/{reference}"] = lambda calls, model=model, reference=reference: calls.version(
+            found[f"{model}/{reference}"] = lambda calls, model=model, reference=reference: calls.version(
                 model, reference
             )
-    return asked
+    return found
 
 
 def answers_of(address: str) -> dict[str, object]:
-    """Each question with its answer, or with the status and the reason for which there is none."""
+    """Return the answer to each read, or its status and reason."""
     found: dict[str, object] = {}
     with grpc.insecure_channel(address) as channel:
-        for name, ask in questions().items():
+        for name, read in reads().items():
             try:
-                found[name] = ask(Calls(channel))
+                found[name] = read(Calls(channel))
             except grpc.RpcError as error:
                 refusal = refusal_of(error)
                 found[name] = (refusal.code.name, refusal.info.reason)
@@ -92,7 +92,7 @@ def answers_of(address: str) -> dict[str, object]:
 
 
 async def answered(db: Path) -> dict[str, object] | None:
-    """What a server on the file answers; None if it does not start, and says why."""
+    """Return the answers of a server on the file, or None if it reports why it does not start."""
     try:
         async with running(Settings(db=db, port=0)) as server:
             return await asyncio.to_thread(answers_of, server.address)
@@ -101,7 +101,7 @@ async def answered(db: Path) -> dict[str, object] | None:
 
 
 def flipped(whole: Path, to: Path, choose: random.Random) -> tuple[int, int]:
-    """Copy the file with one other bit, and say which: a byte's place, and the bit in it."""
+    """Copy the file with one bit flipped, and return the position of the byte and the bit."""
     content = bytearray(whole.read_bytes())
     place, bit = choose.randrange(len(content)), choose.randrange(8)
     content[place] ^= 1 << bit
@@ -113,7 +113,7 @@ DAMAGED = ("DATA_LOSS", "DATA_DAMAGED")
 
 
 async def test_a_flipped_bit_is_refused_or_changes_nothing(whole: Path, tmp_path: Path) -> None:
-    """Whatever bit is flipped in a file, each answer is what it was, or says that what it needs is damaged."""
+    """After any flipped bit in a file, each answer is unchanged or DATA_DAMAGED."""
     right = await answered(Path(shutil.copyfile(whole, tmp_path / "right.db")))
     assert right is not None
     choose = random.Random(SEED)
@@ -132,20 +132,20 @@ async def test_a_flipped_bit_is_refused_or_changes_nothing(whole: Path, tmp_path
 
 
 def without_a_row_of_an_index(db: Path) -> None:
-    """Let an index lack its last row, which the table has."""
+    """Remove the last entry of an index, so that it does not match its table."""
     with closing(sqlite3.connect(db)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'runs_by_start'").fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
     with db.open("r+b") as file:
         file.seek((page - 1) * size + 3)
-        # How many cells the page has.
+        # The number of cells in the page.
         count = int.from_bytes(file.read(2), "big")
         file.seek((page - 1) * size + 3)
         file.write((count - 1).to_bytes(2, "big"))
 
 
-async def test_a_small_file_whose_tables_are_damaged_is_not_served(whole: Path, tmp_path: Path) -> None:
-    """A server does not start on a small file in which an index lacks a row, and says how to mend that."""
+async def test_a_small_file_with_a_damaged_index_is_not_served(whole: Path, tmp_path: Path) -> None:
+    """A server does not start on a small file in which an index lacks a row, and says how to repair it."""
     db = Path(shutil.copyfile(whole, tmp_path / "tallymark.db"))
     without_a_row_of_an_index(db)
     with pytest.raises(CannotOpenError, match=r"is damaged: .*; restore a backup, or run `tallymark export`"):
@@ -164,10 +164,10 @@ async def read_for_ever(storage: Storage) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_large_file_whose_tables_are_damaged_is_soon_not_answered_from(
+async def test_a_large_file_with_a_damaged_index_is_refused_after_the_check(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What takes long to check is served meanwhile; once it is known to be damaged, every request is told so."""
+    """A large file is served while it is checked; once the damage is found, every request gets DATA_DAMAGED."""
     monkeypatch.setattr(integrity_check, "SMALL", 0)
     db = Path(shutil.copyfile(whole, tmp_path / "tallymark.db"))
     async with open_sqlite(db, ("default",)) as storage:

@@ -1,4 +1,4 @@
-"""The README and the guides: what they show is what happens."""
+"""The README and the guides: their code works and prints what they show."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from system_programs import program
 from tallymark import settings
 from tallymark_server.serve_command import serve
 
-# The guide to the service needs a registry of MLflow, which MLflow takes long to fill on a busy machine.
+# The guide to the service needs a registry of MLflow, which takes long to fill on a busy machine.
 pytestmark = pytest.mark.timeout(600)
 
-# Blocks that are not executed here, by document and heading, and the test that knows what they show.
-ELSEWHERE = {
+# By document and heading, blocks that are not executed here, and the tests that check them.
+TESTED_ELSEWHERE = {
     ("README.md", "Install"): "tests/install/test_install.py",
     ("sdk/README.md", "The command line"): "tests/cli/test_tree.py",
-    # Executed by whoever releases; the packages that they build are tested.
+    # Executed for a release; the packages that they build are tested.
     (".github/RELEASING.md", "Publish"): "tests/install/test_release.py",
     (".github/RELEASING.md", "Continue"): "tests/install/test_release.py",
     ("sdk/examples/README.md", "Examples"): "tests/journeys/test_examples.py",
@@ -41,19 +41,19 @@ ELSEWHERE = {
         for title in ("Filters and orders", "JavaScript and TypeScript", "Python", "Go", "Java", "From a shell")
     },
 }
-PLAYED = ["README.md", "sdk/README.md", "service/README.md"]
-# Lines that need a program which cannot be installed here; their calls are checked in this file.
+EXECUTED = ["README.md", "sdk/README.md", "service/README.md"]
+# grpcurl cannot be installed here; tests/clients/test_guide.py checks its calls.
 GRPCURL = re.compile(r"^grpcurl .*?[^\\]\n", re.MULTILINE | re.DOTALL)
 
 
 def story(document: str) -> list[Block]:
     """Return the blocks of a document that are executed here, in order."""
-    return [block for block in blocks(document) if (document, block.chapter) not in ELSEWHERE]
+    return [block for block in blocks(document) if (document, block.chapter) not in TESTED_ELSEWHERE]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder with a service in the background, as `tallymark up` starts it, but on free ports."""
+    """Change to an empty folder, with a service in the background that `tallymark up` started on free ports."""
     home, empty = tmp_path / "home", tmp_path / "empty"
     empty.mkdir()
     variables = {
@@ -76,13 +76,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def shell(script: str) -> subprocess.CompletedProcess[str]:
-    """Run lines of a shell, which end at the first that fails."""
+    """Run a shell script, which ends at the first command that fails."""
     command = ["bash", "-euc", script]
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
 
-def here(script: str) -> str:
-    """Return the lines with the addresses of this test's service, and without those for which a program is missing."""
+def with_test_addresses(script: str) -> str:
+    """Return the script with the addresses of this test's service and without grpcurl commands."""
     (running,) = json.loads(shell("tallymark status -o json").stdout)
     known = {"127.0.0.1:8080": urlsplit(running["dashboard"]).netloc, "registry:50051": running["address"]}
     for shown, actual in known.items():
@@ -91,11 +91,11 @@ def here(script: str) -> str:
 
 
 def executed(block: Block) -> subprocess.CompletedProcess[str]:
-    """Run a program, its tests, or lines of a shell."""
+    """Run a block: a program, its tests, or a shell script."""
     if block.language == "sh":
         if "curl " in block.text:
             program("curl", packages=("curl",))
-        return shell(here(block.text))
+        return shell(with_test_addresses(block.text))
     if block.language == "toml":
         Path("tallymark.toml").write_text(block.text)
         return shell("true")
@@ -110,12 +110,12 @@ def executed(block: Block) -> subprocess.CompletedProcess[str]:
 
 
 def compact(text: str) -> str:
-    """Return the text without the blanks by which a table is aligned."""
+    """Return the text without the spaces that align a table."""
     return re.sub(r"[ \t]+", " ", text)
 
 
-def play(document: str) -> None:
-    """Execute every block of a document in order; what a block of text shows is what the block before it printed."""
+def execute(document: str) -> None:
+    """Execute every block of a document in order, and compare each output with the block of text that follows."""
     end = Block(document, "", "", "")
     for block, following in pairwise([*story(document), end]):
         if block.language == "text":
@@ -130,7 +130,7 @@ def play(document: str) -> None:
 
 @pytest.fixture
 def sources(folder: Path, document: str) -> None:
-    """The registries of MLflow and of ZenML from which the guide to the service imports."""
+    """Create the registries of MLflow and ZenML from which the guide to the service imports."""
     if document != "service/README.md":
         return
     filled(f"sqlite:///{folder / 'mlflow.db'}")
@@ -139,24 +139,24 @@ def sources(folder: Path, document: str) -> None:
 
 
 @pytest.mark.usefixtures("sources")
-@pytest.mark.parametrize("document", PLAYED)
+@pytest.mark.parametrize("document", EXECUTED)
 def test_a_document_works_in_an_empty_folder(folder: Path, document: str) -> None:
-    """Its programs and commands work one after the other, and print what it shows."""
+    """The programs and commands of a document work in order, and print what it shows."""
     assert any(block.language in {"python", "sh"} for block in story(document))
-    play(document)
+    execute(document)
 
 
 def test_every_block_is_executed_by_a_test() -> None:
-    """Each document with code is played here, or its chapter names a test that exists."""
+    """Each chapter with code is executed here, or listed with another test that exists."""
     with_code = {document for document in documents() if blocks(document)}
-    assert [document for document in with_code - {*PLAYED} if story(document)] == []
+    assert [document for document in with_code - {*EXECUTED} if story(document)] == []
     chapters = {(document, block.chapter) for document in with_code for block in blocks(document)}
-    assert ELSEWHERE.keys() <= chapters, "a chapter that is listed here has no code any more"
-    assert all((ROOT / test).is_file() for test in ELSEWHERE.values())
+    assert TESTED_ELSEWHERE.keys() <= chapters, "a chapter that is listed here has no code any more"
+    assert all((ROOT / test).is_file() for test in TESTED_ELSEWHERE.values())
 
 
 def test_the_program_runs_without_the_registry_when_recording_is_disabled(tmp_path: Path) -> None:
-    """With TALLYMARK_MODE=disabled the README's training comes to its end, with 0 for each number."""
+    """With TALLYMARK_MODE=disabled the training of the README succeeds, with version 0 each time."""
     environment = {**os.environ, "TALLYMARK_MODE": "disabled", "TALLYMARK_URL": "127.0.0.1:1"}
     [training, *_] = [block for block in story("README.md") if block.language == "python"]
     command = [sys.executable, "-c", training.text]
@@ -166,13 +166,13 @@ def test_the_program_runs_without_the_registry_when_recording_is_disabled(tmp_pa
 
 
 def test_the_first_program_is_short() -> None:
-    """The first program stays one that a reader takes in at a glance: a real training in twenty lines."""
+    """The first program of the README has at most twenty lines."""
     [training, *_] = [block for block in story("README.md") if block.language == "python"]
     assert len([line for line in training.text.splitlines() if line.strip()]) <= 20
 
 
 def test_the_guide_has_every_setting_of_the_service() -> None:
-    """Each flag of `tallymark serve` is in the guide's table with its variable and its default, and none besides."""
+    """The guide's table has exactly the flags of `tallymark serve`, with variables and defaults."""
     told = re.findall(r"^\| `(--[\w-]+)` \| `(\w+)` \| `?([^`|]+?)`? \|", read("service/README.md"), re.MULTILINE)
     defaults = serve.make_context("serve", [], resilient_parsing=True).params
     options = [option for option in serve.params if isinstance(option, click.Option)]
@@ -182,7 +182,7 @@ def test_the_guide_has_every_setting_of_the_service() -> None:
 
 
 def shown(option: click.Option, defaults: dict[str, Any]) -> str:
-    """Return the default of an option as the guide has it."""
+    """Return the default of an option as the guide shows it."""
     if isinstance(option.show_default, str):
         return option.show_default
     default = defaults.get(str(option.name))
@@ -192,6 +192,6 @@ def shown(option: click.Option, defaults: dict[str, Any]) -> str:
 
 
 def test_the_guide_has_every_setting_of_the_sdk() -> None:
-    """Each variable that the SDK reads as a setting is in the guide's table, and none besides."""
+    """The guide's table has exactly the variables that the SDK reads as settings."""
     told = re.findall(r"^\| `(TALLYMARK_\w+)` \|", read("sdk/README.md"), re.MULTILINE)
     assert sorted(told) == sorted(name for name in settings._VARIABLES if name.startswith("TALLYMARK_"))

@@ -1,4 +1,4 @@
-"""A service at Unix sockets: for its owner alone, reached by every client, and not taken from a server that answers."""
+"""A service at Unix sockets: private to its owner, reached by every client, and not replaced while a server uses it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tallymark.testing import Server, ServerError
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    """A server that is not started yet, at two sockets."""
+    """A server with two sockets, which is not started yet."""
     return Server(tmp_path / "t.db", address=f"unix:{tmp_path}/grpc.sock", http=f"unix:{tmp_path}/http.sock")
 
 
@@ -47,7 +47,7 @@ def run(*arguments: str, **environment: str) -> str:
 
 
 def test_every_client_reaches_a_socket(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By TALLYMARK_URL, `configure`, command line, gRPC and HTTP; the files are their owner's, and gone at the end."""
+    """TALLYMARK_URL, `configure`, the command line, gRPC and HTTP reach a socket, whose file is private and removed."""
     with server:
         assert server.address == f"unix:{tmp_path}/grpc.sock"
         assert server.dashboard == f"unix:{tmp_path}/http.sock"
@@ -72,8 +72,8 @@ def test_every_client_reaches_a_socket(server: Server, tmp_path: Path, monkeypat
     assert not list(tmp_path.glob("*.sock"))
 
 
-def test_what_a_dead_server_has_left_is_replaced(server: Server, tmp_path: Path) -> None:
-    """After a crash the socket files are there, and nobody answers: the next server takes their places."""
+def test_sockets_of_a_crashed_server_are_replaced(server: Server, tmp_path: Path) -> None:
+    """After a crash, the next server replaces the remaining socket files."""
     server.start()
     server.kill()
     assert len(list(tmp_path.glob("*.sock"))) == 2
@@ -82,8 +82,8 @@ def test_what_a_dead_server_has_left_is_replaced(server: Server, tmp_path: Path)
 
 
 @pytest.mark.parametrize("option", ["address", "http"])
-def test_a_socket_that_answers_or_is_none_is_not_taken(server: Server, tmp_path: Path, option: str) -> None:
-    """Another server's socket, a file that is no socket and a path that is too long are refused, and stay."""
+def test_a_socket_in_use_and_other_files_are_not_replaced(server: Server, tmp_path: Path, option: str) -> None:
+    """A socket in use, a file that is no socket, a missing folder and a path that is too long are refused."""
     (tmp_path / "letter").write_text("dear reader")
     with server:
         taken = server.address if option == "address" else server.dashboard
@@ -101,8 +101,8 @@ def test_a_socket_that_answers_or_is_none_is_not_taken(server: Server, tmp_path:
     assert (tmp_path / "letter").read_text() == "dear reader"
 
 
-def test_an_address_without_a_server_is_told_at_once(tmp_path: Path) -> None:
-    """A socket that is not there, or answers something else, is named with its cause."""
+def test_an_address_without_a_server_fails_at_once(tmp_path: Path) -> None:
+    """A missing socket and an address without a path are reported with the cause."""
     with pytest.raises(Unavailable, match=r"nothing\.sock.*No such file"):
         Client(f"unix:{tmp_path}/nothing.sock", timeout=2).newest_revision()
     with pytest.raises(InvalidSetting, match="unix:"):
@@ -110,7 +110,7 @@ def test_an_address_without_a_server_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_the_service_in_the_background_listens_at_a_socket(tmp_path: Path) -> None:
-    """`up` starts it, `status` finds it, `stop` ends it."""
+    """`up`, `status` and `stop` work with a socket."""
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
     database = ["--db", str(tmp_path / "t.db")]
     started = run("up", *database, "--listen", f"unix:{tmp_path}/up.sock", "--no-ui", "-o", "json", **state)
@@ -122,8 +122,8 @@ def test_the_service_in_the_background_listens_at_a_socket(tmp_path: Path) -> No
     assert not (tmp_path / "up.sock").exists()
 
 
-def test_connections_end_at_the_age_that_is_set(tmp_path: Path) -> None:
-    """With --max-connection-age a client connects anew, as a balancer needs it, and no call fails by it."""
+def test_connections_are_closed_at_the_maximum_age(tmp_path: Path) -> None:
+    """With --max-connection-age a client reconnects, as load balancers need it, and no call fails."""
     with Server(tmp_path / "t.db", ["--max-connection-age", "1"]) as server, Client(server.address) as client:
         client.create_model("churn")
         seen = set()

@@ -1,4 +1,4 @@
-"""A log that has lost its end is noticed at the next start, and no number is given again without anybody's knowing."""
+"""A log that has lost its end is noticed at the next start, so that no number is reused unnoticed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def beside(db: Path, suffix: str) -> Path:
 
 
 def killed_after_acknowledging(server: Server, calls: Calls) -> None:
-    """Create versions, wait until the head of the last one is kept, and end the server as a crash would."""
+    """Create versions, wait until the head file has the last one, and kill the server."""
     calls.create_model("churn")
     for _ in range(NUMBERS):
         last = calls.create_version("churn")
@@ -43,13 +43,13 @@ def kept_revision(db: Path) -> int:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """What a database is made of; the lock and what SQLite makes anew to read it are not."""
+    """Return the contents of the database's files, without the lock and what SQLite creates for reading."""
     found = (path for path in folder.glob("tallymark.db*") if not path.name.endswith(("-shm", ".lock")))
     return {path.name: path.read_bytes() for path in found if not path.name.endswith("-wal") or path.stat().st_size}
 
 
 def does_not_start(server: Server, *words: str) -> None:
-    """The server is refused in one sentence with these words, and leaves every file as it was."""
+    """Check that the server does not start, for a reason with these words, and changes no file."""
     before = content(server.db.parent)
     with pytest.raises(ServerError) as refusal:
         server.start()
@@ -58,8 +58,8 @@ def does_not_start(server: Server, *words: str) -> None:
     assert content(server.db.parent) == before
 
 
-def goes_on(server: Server, number: int) -> None:
-    """The server starts, and gives the next number."""
+def starts_with_number(server: Server, number: int) -> None:
+    """Check that the server starts, and that the next version gets this number."""
     server.start()
     with grpc.insecure_channel(server.address) as channel:
         assert Calls(channel).create_version("churn").number == number
@@ -107,7 +107,7 @@ def overwritten(wal: Path) -> None:
     ],
 )
 def test_a_lost_write_ahead_log_is_refused(server: Server, calls: Calls, damage: Callable[[Path], None]) -> None:
-    """A server whose write-ahead log is lost, cut or damaged does not start, and says so; put back, nothing is lost."""
+    """A server whose write-ahead log is missing, cut or damaged does not start until the log is restored."""
     killed_after_acknowledging(server, calls)
     wal = beside(server.db, "-wal")
     whole = wal.read_bytes()
@@ -119,11 +119,11 @@ def test_a_lost_write_ahead_log_is_refused(server: Server, calls: Calls, damage:
     assert f"put back {wal.name}" in proof.stderr
     assert f"tallymark accept-lost-changes --db {server.db}" in proof.stderr
     wal.write_bytes(whole)
-    goes_on(server, NUMBERS + 1)
+    starts_with_number(server, NUMBERS + 1)
 
 
-def test_what_is_made_of_a_file_that_lacks_changes_says_so(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """A backup and an export of a file that lacks changes are made, and warn that they lack them too."""
+def test_copies_of_a_file_that_lacks_changes_warn(server: Server, calls: Calls, tmp_path: Path) -> None:
+    """Backup and export of a file that lacks changes succeed, and warn that the copy lacks them too."""
     killed_after_acknowledging(server, calls)
     sound = tallymark(tmp_path, "backup", "--db", str(server.db), "--to", "sound.db")
     assert (sound.returncode, sound.stderr) == (0, "")
@@ -137,8 +137,8 @@ def test_what_is_made_of_a_file_that_lacks_changes_says_so(server: Server, calls
     assert (nowhere.returncode, "there are: default" in nowhere.stderr) == (1, True)
 
 
-def test_what_is_lost_can_be_accepted(server: Server, calls: Calls) -> None:
-    """Only a command that is told yes lets the server go on without what was lost; then it goes on as ever."""
+def test_lost_changes_can_be_accepted(server: Server, calls: Calls) -> None:
+    """After `accept-lost-changes --yes`, and only then, the server starts without the lost changes."""
     killed_after_acknowledging(server, calls)
     cut_in_half(beside(server.db, "-wal"))
     folder, command = server.db.parent, ("accept-lost-changes", "--db", str(server.db))
@@ -156,8 +156,8 @@ def test_what_is_lost_can_be_accepted(server: Server, calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("how", ["emptied", "removed"])
-def test_an_emptied_database_is_not_begun_anew(server: Server, calls: Calls, how: str) -> None:
-    """A database that is empty or gone, though logs were kept in it, is refused, and its write-ahead log is kept."""
+def test_an_emptied_database_is_not_initialized(server: Server, calls: Calls, how: str) -> None:
+    """A missing or empty database that had logs is refused, and its write-ahead log is not deleted."""
     killed_after_acknowledging(server, calls)
     whole = server.db.read_bytes()
     if how == "emptied":
@@ -166,7 +166,7 @@ def test_an_emptied_database_is_not_begun_anew(server: Server, calls: Calls, how
         server.db.unlink()
     does_not_start(server, "empty" if how == "emptied" else "missing", f"{NUMBERS + 1}")
     server.db.write_bytes(whole)
-    goes_on(server, NUMBERS + 1)
+    starts_with_number(server, NUMBERS + 1)
     server.stop()
     server.db.unlink()
     folder, command = server.db.parent, ("accept-lost-changes", "--db", str(server.db), "--yes")
@@ -175,7 +175,7 @@ def test_an_emptied_database_is_not_begun_anew(server: Server, calls: Calls, how
 
 
 def test_an_older_backup_in_its_place_is_noticed(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """A backup that replaces a newer database is refused until that is accepted; under its own name it is served."""
+    """A backup in place of a newer database is refused; under another name it is served."""
     calls.create_model("churn")
     calls.create_version("churn")
     copy = tmp_path / "copy.db"
@@ -193,7 +193,7 @@ def test_an_older_backup_in_its_place_is_noticed(server: Server, calls: Calls, t
 
 
 def test_another_registry_in_its_place_is_noticed(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """The database of another registry under the same name is refused; a project that is missing is named."""
+    """The database of another registry under the same name is refused."""
     killed_after_acknowledging(server, calls)
     with Server(tmp_path / "other.db") as other, grpc.insecure_channel(other.address) as channel:
         Calls(channel).create_model("churn")
@@ -203,7 +203,7 @@ def test_another_registry_in_its_place_is_noticed(server: Server, calls: Calls, 
 
 
 def test_a_lost_project_is_named(server: Server, calls: Calls) -> None:
-    """Each project has a log of its own, and each that has lost something is named."""
+    """Every project whose log lacks changes is named."""
     calls.models.CreateProject(CreateProjectRequest(project_id="lab"), timeout=DEADLINE)
     killed_after_acknowledging(server, calls)
     beside(server.db, "-wal").unlink()
@@ -211,7 +211,7 @@ def test_a_lost_project_is_named(server: Server, calls: Calls) -> None:
 
 
 def test_a_copy_without_its_head_is_served(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """A database that was copied alone, from a server that has stopped, is served and proved without a complaint."""
+    """A copy of the database file of a stopped server is served and verified without a warning."""
     calls.create_model("churn")
     calls.create_version("churn")
     server.stop()
@@ -221,19 +221,19 @@ def test_a_copy_without_its_head_is_served(server: Server, calls: Calls, tmp_pat
         assert Calls(channel).create_version("churn").number == 2
 
 
-def test_a_damaged_head_stops_nobody(server: Server, calls: Calls) -> None:
-    """A head that cannot be read says nothing of the database: the log warns, and the server keeps a new one."""
+def test_a_damaged_head_file_is_replaced(server: Server, calls: Calls) -> None:
+    """With an unreadable head file the server starts, logs a warning and writes a new one."""
     killed_after_acknowledging(server, calls)
     head = beside(server.db, "-head")
     head.write_text(head.read_text().replace(f'"revision": {NUMBERS + 1}', '"revision": 99'))
-    goes_on(server, NUMBERS + 1)
+    starts_with_number(server, NUMBERS + 1)
     server.stop()
     assert "cannot tell whether the log has lost its end" in server.log_file.read_text()
     assert kept_revision(server.db) == NUMBERS + 2
 
 
-def test_an_import_keeps_where_its_logs_end(server: Server, calls: Calls, tmp_path: Path) -> None:
-    """What was imported is as safe as what was served, and nothing is imported in the place of what is lost."""
+def test_an_import_writes_the_head_file(server: Server, calls: Calls, tmp_path: Path) -> None:
+    """After an import the end of its logs is recorded, and a second import in its place is refused."""
     calls.create_model("churn")
     server.stop()
     export, fresh = tmp_path / "export.jsonl", tmp_path / "fresh.db"

@@ -1,4 +1,4 @@
-"""A training outlives its registry and its own process: what is sent later is what would have been sent at once."""
+"""A training survives an outage of the registry and kills of its own process: its records are sent later, unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tallymark import Client
 from tallymark.errors import NotFound
 from tallymark.testing import Server
 
-# Several processes of a training follow each other, which takes its time on a busy machine.
+# A training consists of several processes, which take long on a busy machine.
 pytestmark = pytest.mark.timeout(300)
 
 TIMEOUT = 5.0
@@ -32,7 +32,7 @@ PROGRAM = Path(__file__).with_name("interrupted_training.py")
 
 
 class Training:
-    """The training, in one process after the other, in a folder of its own."""
+    """The training, as a series of processes in its own folder."""
 
     def __init__(self, folder: Path, url: str, **environment: str) -> None:
         folder.mkdir()
@@ -51,46 +51,46 @@ class Training:
         self.process: subprocess.Popen[str]
 
     def start(self) -> None:
-        """Start a process, which goes on from where the one before has come."""
+        """Start a process, which continues where the previous one ended."""
         with (self.folder / "log").open("a") as log:
             command = [sys.executable, str(PROGRAM)]
             pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
             self.process = subprocess.Popen(command, **pipes, text=True, cwd=self.folder, env=self.environment)
 
-    def until(self, phase: int) -> None:
-        """Return when the training waits in the midst of that phase."""
-        while self.told()["phase"] < phase:
-            self.go_on()
+    def run_to_phase(self, phase: int) -> None:
+        """Continue the training until it waits in that phase."""
+        while self.read_status()["phase"] < phase:
+            self.resume()
 
-    def told(self) -> dict[str, int]:
-        """Return what the process tells next."""
+    def read_status(self) -> dict[str, int]:
+        """Read the next status line of the process."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "log").read_text()
-        told: dict[str, int] = json.loads(line)
-        self.slow = max(self.slow, told["slow"])
-        return told
+        status: dict[str, int] = json.loads(line)
+        self.slow = max(self.slow, status["slow"])
+        return status
 
-    def go_on(self) -> None:
-        """Let a training go on that waits."""
+    def resume(self) -> None:
+        """Let a waiting training continue."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
     def kill(self) -> None:
-        """End the process, which cannot do anything about it."""
+        """Kill the process."""
         self.process.kill()
         self._end(-signal.SIGKILL)
 
     def finish(self) -> None:
-        """Let a training that waits come to its end."""
-        self.go_on()
-        while "phase" in self.told():
-            self.go_on()
+        """Let a waiting training continue to its end."""
+        self.resume()
+        while "phase" in self.read_status():
+            self.resume()
         self._end(0)
 
     def tallymark(self, *arguments: str) -> str:
-        """Run a command of the command line where the training ran; return what it prints."""
+        """Run a command in the folder of the training, and return its output."""
         command = [str(Path(sys.executable).with_name("tallymark")), *arguments]
         done = subprocess.run(
             command,
@@ -105,14 +105,14 @@ class Training:
         return done.stdout
 
     def kill_sync(self, is_time: Callable[[], bool]) -> None:
-        """Begin to send what is spooled, and kill that when it is time."""
+        """Start `tallymark sync`, and kill it when the condition is true."""
         command = [str(Path(sys.executable).with_name("tallymark")), "sync"]
         with subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=subprocess.DEVNULL) as sync:
             wait_until(is_time)
             sync.kill()
 
     def spooled(self) -> list[str]:
-        """Return what the spool still keeps."""
+        """Return the names of the files in the spool."""
         return [path.name for path in (self.folder / "spool").rglob("*") if path.is_file()]
 
     def _end(self, code: int) -> None:
@@ -128,38 +128,38 @@ def exported(server: Server) -> list[str]:
         return b"".join(client.export()).decode().splitlines()
 
 
-def of(training: Training, lines: list[str]) -> Streams:
-    """Return what the training has recorded."""
+def records_of(training: Training, lines: list[str]) -> Streams:
+    """Return the records of the training in an export."""
     return recorded(lines, str(training.folder / "store"))
 
 
 @contextmanager
 def online(folder: Path) -> Iterator[tuple[Server, Training]]:
-    """A registry, and the training that records in it to the end without a fault."""
+    """Run a training to its end without a fault, and yield its registry and the training."""
     with Server(folder / "undisturbed.db") as server:
         training = Training(folder / "undisturbed", server.address)
         training.start()
-        training.until(0)
+        training.run_to_phase(0)
         training.finish()
         yield server, training
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Training, list[str]]:
-    """The training that nothing disturbed, and the export of its project."""
+    """A training without faults, and the export of its project."""
     with online(tmp_path_factory.mktemp("online")) as (server, training):
         return training, exported(server)
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
-    """Ask again and again, with a deadline."""
+    """Poll a condition until it is true, with a deadline."""
     end = time.monotonic() + DEADLINE
     while not reached():
         assert time.monotonic() < end, "the deadline has passed"
 
 
 def points_in(server: Server) -> int:
-    """Return how many points the registry has."""
+    """Return the number of points in the registry."""
     with Client(server.address) as client:
         try:
             return sum(1 for _ in client.list_metrics("churn/1"))
@@ -168,9 +168,9 @@ def points_in(server: Server) -> int:
 
 
 def test_the_undisturbed_training_records_what_it_says(undisturbed: tuple[Training, list[str]]) -> None:
-    """What others are compared with is whole: points, facts, steps and the artifact, and nothing is left to send."""
+    """The undisturbed training, with which others are compared, has all points, facts, steps and the artifact."""
     training, lines = undisturbed
-    streams = of(training, lines)
+    streams = records_of(training, lines)
     assert sum(len(found) for what, found in streams.items() if what[0] == "points") == POINTS
     assert streams["metadata", 1, 1, "phase"] == [float(phase) for phase in range(PHASES)]
     assert streams["metadata", 1, 1, "evaluated"] == [False, True] * PHASES
@@ -186,8 +186,8 @@ def killed_twice(training: Training, server: Server, proxy: OutageProxy, *, whil
     The second time, if so wanted, in the midst of sending what it and its predecessor have recorded.
     """
     for phase in (3, 6):
-        training.go_on()
-        training.until(phase)
+        training.resume()
+        training.run_to_phase(phase)
         if phase == 6 and while_sending:
             known = points_in(server)
             proxy.restore()
@@ -198,21 +198,21 @@ def killed_twice(training: Training, server: Server, proxy: OutageProxy, *, whil
             training.kill()
         assert training.slow <= 1, f"{training.slow} phases were held up"
         training.start()
-        training.until(phase + 1)
+        training.run_to_phase(phase + 1)
 
 
 @pytest.mark.parametrize("outage", ["cut", "stall", "cut again while it sends"])
-def test_a_registry_that_is_away_and_a_process_that_is_killed_twice_lose_nothing(
+def test_an_outage_and_two_kills_of_the_process_lose_nothing(
     tmp_path: Path, undisturbed: tuple[Training, list[str]], outage: str
 ) -> None:
-    """`tallymark sync` sends what an undisturbed training records: once, in order, with its times.
+    """After an outage, `tallymark sync` sends the records of an undisturbed training: once, in order, with their times.
 
     No call waits for a time-out more than once in a process.
     """
     with Server(tmp_path / "tallymark.db") as server, OutageProxy(lambda: server.address) as proxy:
         training = Training(tmp_path / "training", proxy.address)
         training.start()
-        training.until(0)
+        training.run_to_phase(0)
         (proxy.stall if outage == "stall" else proxy.cut)()
         killed_twice(training, server, proxy, while_sending=outage == "cut again while it sends")
         training.finish()
@@ -227,18 +227,18 @@ def test_a_registry_that_is_away_and_a_process_that_is_killed_twice_lose_nothing
         training.tallymark("sync")
         assert training.spooled() == []
         lines = exported(server)
-    assert differences(of(training, lines), of(*undisturbed)) == []
+    assert differences(records_of(training, lines), records_of(*undisturbed)) == []
     check_times(lines, back)
 
 
-def test_a_process_that_finds_the_registry_back_sends_what_was_recorded_before_it(
+def test_a_later_process_sends_the_records_of_earlier_ones(
     tmp_path: Path, undisturbed: tuple[Training, list[str]]
 ) -> None:
-    """When the registry comes back while the training goes on, its third process sends everything, in order."""
+    """When the registry is available again, the third process of the training sends all records in order."""
     with Server(tmp_path / "tallymark.db") as server, OutageProxy(lambda: server.address) as proxy:
         training = Training(tmp_path / "training", proxy.address)
         training.start()
-        training.until(0)
+        training.run_to_phase(0)
         proxy.cut()
         killed_twice(training, server, proxy, while_sending=False)
         proxy.restore()
@@ -247,11 +247,11 @@ def test_a_process_that_finds_the_registry_back_sends_what_was_recorded_before_i
         training.tallymark("sync")  # the training waits for the last of its records for a time-out at most
         assert training.spooled() == []
         lines = exported(server)
-    assert differences(of(training, lines), of(*undisturbed)) == []
+    assert differences(records_of(training, lines), records_of(*undisturbed)) == []
 
 
 def check_times(lines: list[str], back: int) -> None:
-    """See that what was recorded before that time has times of its own, in order, and not those of its arrival."""
+    """Check that records have the times at which they were made, in order, and not those of their arrival."""
     events = [event for event in map(json.loads, lines) if "kind" in event]
     for key in ("loss", "accuracy"):
         measured = [
@@ -268,21 +268,16 @@ def check_times(lines: list[str], back: int) -> None:
     assert events[-1]["time"] >= end
 
 
-def test_an_offline_training_is_sent_as_if_it_had_been_online(
-    tmp_path: Path, undisturbed: tuple[Training, list[str]]
-) -> None:
-    """With TALLYMARK_MODE=offline nothing is asked for; `tallymark sync` then records what would have been.
-
-    So it does when it is killed and called again.
-    """
+def test_an_offline_training_is_sent_as_an_online_one(tmp_path: Path, undisturbed: tuple[Training, list[str]]) -> None:
+    """`tallymark sync` sends the records of an offline training completely, also if it is killed and run again."""
     with Server(tmp_path / "tallymark.db") as server:
         server.stop()
         training = Training(tmp_path / "training", server.address, TALLYMARK_MODE="offline")
         training.start()
-        training.until(4)
+        training.run_to_phase(4)
         training.kill()
         training.start()
-        training.until(5)
+        training.run_to_phase(5)
         training.finish()
         assert training.slow == 0
         assert training.spooled() != []
@@ -294,7 +289,7 @@ def test_an_offline_training_is_sent_as_if_it_had_been_online(
         lines = exported(server)
         training.tallymark("sync")
         assert exported(server) == lines, "what was sent is sent once"
-    assert differences(of(training, lines), of(*undisturbed)) == []
+    assert differences(records_of(training, lines), records_of(*undisturbed)) == []
     events = [event for event in map(json.loads, lines) if "kind" in event]
     check_times(lines, events[0]["time"])
 
@@ -365,16 +360,23 @@ FAULTS: dict[str, Callable[[Lines], object]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_one_record_that_is_wrong_is_found(undisturbed: tuple[Training, list[str]], fault: str) -> None:
-    """The comparison sees each single record that is lost, doubled, changed or in another place."""
+def test_the_comparison_finds_each_wrong_record(undisturbed: tuple[Training, list[str]], fault: str) -> None:
+    """The comparison finds a single record that is lost, doubled, changed or moved."""
     training, exported_lines = undisturbed
     lines = [json.loads(line) for line in exported_lines]
     FAULTS[fault](lines)
-    assert len(differences(of(training, [json.dumps(line) for line in lines]), of(training, exported_lines))) > 0
+    assert (
+        len(
+            differences(
+                records_of(training, [json.dumps(line) for line in lines]), records_of(training, exported_lines)
+            )
+        )
+        > 0
+    )
 
 
 def test_points_may_arrive_in_other_groups(undisturbed: tuple[Training, list[str]]) -> None:
-    """What differs in nothing but the groups in which points arrived, and in times and revisions, is the same."""
+    """Exports that differ only in groups of points, times and revisions are equal."""
     training, exported_lines = undisturbed
     lines = [json.loads(line) for line in exported_lines]
     event = of_kind(lines, "metrics_logged", 1)
@@ -385,4 +387,7 @@ def test_points_may_arrive_in_other_groups(undisturbed: tuple[Training, list[str
         if "revision" in line and "kind" in line:
             line["time"] += 1_000_000
             line["image"]["mod_revision"] += 7
-    assert differences(of(training, [json.dumps(line) for line in lines]), of(training, exported_lines)) == []
+    assert (
+        differences(records_of(training, [json.dumps(line) for line in lines]), records_of(training, exported_lines))
+        == []
+    )

@@ -1,4 +1,4 @@
-"""What people record is for them to show: what Tallymark writes, its owner alone can read."""
+"""The files that Tallymark writes are readable by their owner only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tallymark.testing import Server
 
 
 @pytest.fixture(autouse=True)
-def open_handed() -> Iterator[None]:
-    """What the system would let anybody read."""
+def permissive_umask() -> Iterator[None]:
+    """Set a umask with which new files are readable by everybody."""
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -26,7 +26,7 @@ def modes(folder: Path) -> dict[str, str]:
 
 
 def test_the_files_of_a_database_are_private(tmp_path: Path, server: Server, calls: Calls) -> None:
-    """The database and all files beside it, while it is served and after, and copies of what is in it, are private."""
+    """The files of a database, during and after serving, and its backups and exports are private."""
     calls.create_model("churn")
     for command in (
         ["backup", "--to", "copy.db"],
@@ -45,8 +45,8 @@ def test_the_files_of_a_database_are_private(tmp_path: Path, server: Server, cal
     assert {name: mode for name, mode in (served | stopped).items() if mode != "0o600"} == {"tallymark.log": "0o644"}
 
 
-def test_what_may_be_read_may_still_be_read(tmp_path: Path) -> None:
-    """A database that others may read stays so, and what is beside it is as open as it is."""
+def test_a_readable_database_stays_readable(tmp_path: Path) -> None:
+    """A database that others may read stays readable, and its other files get the same mode."""
     db = tmp_path / "tallymark.db"
     with Server(db):
         pass

@@ -1,4 +1,4 @@
-"""The same request_id has one effect and one answer for ever."""
+"""A request_id has one effect and always the same answer."""
 
 import grpc
 import pytest
@@ -12,7 +12,7 @@ from tallymark.v1.model_registry_pb2 import DeleteModelRequest, UpdateModelReque
 
 
 def test_a_repeated_create_is_the_same_version(calls: Calls, server: Server) -> None:
-    """The answer is the first answer, also after other changes and after the server was started anew."""
+    """A repeated create gets its first answer, also after other changes and a restart."""
     calls.create_model("churn", request_id="zero")
     first = calls.create_version("churn", "rc", request_id="one")
     assert calls.create_version("churn", "rc", request_id="one") == first
@@ -27,7 +27,7 @@ def test_a_repeated_create_is_the_same_version(calls: Calls, server: Server) -> 
 
 
 def test_every_kind_of_change_is_repeated_without_effect(calls: Calls) -> None:
-    """Repeating any change answers as before, and adds nothing to the log."""
+    """Repeating any change returns its first answer, and adds no event."""
     calls.create_model("churn")
     calls.create_version("churn")
     calls.create_version("churn")
@@ -61,7 +61,7 @@ def test_every_kind_of_change_is_repeated_without_effect(calls: Calls) -> None:
 
 
 def test_a_request_id_belongs_to_one_request(calls: Calls) -> None:
-    """Another request under a used id is refused, whether another name, another method or another model."""
+    """Another request with a used request_id is refused, whether its name, method or model differs."""
     calls.create_model("churn")
     calls.create_model("other")
     calls.create_version("churn", request_id="one")
@@ -78,8 +78,8 @@ def test_a_request_id_belongs_to_one_request(calls: Calls) -> None:
     assert calls.versions("other") == []
 
 
-def test_a_refused_request_is_asked_again_under_another_id(calls: Calls) -> None:
-    """A refusal stands for its id: a copy that comes late has no effect behind the back of who was refused."""
+def test_a_refused_request_needs_a_new_request_id(calls: Calls) -> None:
+    """A refused request stays refused under its request_id, so that a late copy has no effect."""
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         calls.create_version("churn", request_id="one")
     calls.create_model("churn")
@@ -88,8 +88,8 @@ def test_a_refused_request_is_asked_again_under_another_id(calls: Calls) -> None
     assert calls.create_version("churn", request_id="two").number == 1
 
 
-def test_what_changed_nothing_changes_nothing_later(calls: Calls) -> None:
-    """A promotion of what is promoted already does not bring it back when it is sent again after another."""
+def test_a_repeated_request_without_effect_has_none_later(calls: Calls) -> None:
+    """A promotion that changed nothing changes nothing when it is repeated after another promotion."""
     calls.create_model("churn")
     calls.create_version("churn")
     calls.create_version("churn")
@@ -100,8 +100,8 @@ def test_what_changed_nothing_changes_nothing_later(calls: Calls) -> None:
     assert calls.version("churn", "@production").number == 2
 
 
-def test_a_trial_is_not_remembered(calls: Calls) -> None:
-    """validate_only tells what would be now, under an id that stays free."""
+def test_a_validated_request_is_not_remembered(calls: Calls) -> None:
+    """A request with validate_only does not use up its request_id."""
     request = model_registry_pb2.CreateModelRequest(
         parent=PROJECT, model_id="churn", request_id="one", validate_only=True
     )
@@ -114,7 +114,7 @@ def test_a_trial_is_not_remembered(calls: Calls) -> None:
 
 @pytest.mark.parametrize("count", [64])
 def test_the_same_request_all_at_once_is_one_version(calls: Calls, count: int) -> None:
-    """However many send the same request at the same moment, there is one version, and all are told of it."""
+    """64 concurrent copies of a create make one version, and all get it as their answer."""
     calls.create_model("churn")
     request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn", request_id="one")
     futures = [calls.models.CreateModelVersion.future(request) for _ in range(count)]

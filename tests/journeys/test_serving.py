@@ -1,4 +1,4 @@
-"""Starting and stopping the service, as an operator does."""
+"""Starting and stopping the service from the command line."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tallymark_server.storage.sqlite.verification import verify
 
 
 def serve(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `tallymark serve` with these options, to its end."""
+    """Run `tallymark serve` with these options, and wait for it."""
     return tallymark(folder, "serve", "--no-ui", *options, **environment)
 
 
 def tallymark(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with these arguments, to its end."""
+    """Run the command with these arguments, and wait for it."""
     return subprocess.run(
         [Path(sys.executable).with_name("tallymark"), *arguments],
         cwd=folder,
@@ -42,7 +42,7 @@ def tallymark(folder: Path, *arguments: str, **environment: str) -> subprocess.C
 
 
 def refused_with(run: subprocess.CompletedProcess[str], *words: str) -> None:
-    """The program ended with an error in one sentence that has these words."""
+    """Check that the command failed with one sentence that contains these words."""
     assert run.returncode != 0
     assert run.stdout == ""
     lines = [line for line in run.stderr.splitlines() if not line.startswith(("Usage:", "Try ")) and line]
@@ -53,20 +53,20 @@ def refused_with(run: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def test_a_second_server_on_the_port_is_refused(server: Server, tmp_path: Path) -> None:
-    """A port that is taken is told in one sentence, with what to do."""
+    """A port in use is reported in one sentence that names the flag to change it."""
     refused_with(serve(tmp_path, "--db", "other.db", "--listen", server.address), server.address, "--listen")
 
 
 def test_a_second_server_on_the_file_is_refused(server: Server, tmp_path: Path) -> None:
-    """Two writers on one file are impossible, by whatever path; the refusal names the process that holds it."""
+    """A second server on the file is refused by any path, and the error names the process of the first."""
     link = tmp_path / "link.db"
     link.symlink_to(server.db)
     for path in (server.db, link):
         refused_with(serve(tmp_path, "--db", str(path), "--listen", "127.0.0.1:0"), str(server.pid), "--db")
 
 
-def test_a_file_of_several_names_is_refused(server: Server, tmp_path: Path) -> None:
-    """Under another name neither a server nor a backup would see what was written last: that is told."""
+def test_a_file_with_hard_links_is_refused(server: Server, tmp_path: Path) -> None:
+    """A file with several names is refused, since under another name its latest changes are not visible."""
     other = tmp_path / "other.db"
     other.hardlink_to(server.db)
     refused_with(serve(tmp_path, "--db", str(other), "--listen", "127.0.0.1:0"), "2 names", "--db")
@@ -75,7 +75,7 @@ def test_a_file_of_several_names_is_refused(server: Server, tmp_path: Path) -> N
 
 
 def test_an_unusable_file_is_refused(tmp_path: Path) -> None:
-    """A missing folder, a folder, a file among folders and a file that is no database are each told in one sentence."""
+    """A missing folder, a folder and a file that is no database are each reported in one sentence."""
     (tmp_path / "text.db").write_text("not a database, and long enough to have a header" * 100)
     with sqlite3.connect(tmp_path / "foreign.db") as foreign:
         foreign.execute("CREATE TABLE theirs (id)")
@@ -93,7 +93,7 @@ def test_an_unusable_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_a_newer_program_is_refused(server: Server, tmp_path: Path) -> None:
-    """A file whose tables this program does not know is left alone."""
+    """A file with the schema of a newer release is refused."""
     server.stop()
     with sqlite3.connect(server.db) as database:
         database.execute("PRAGMA user_version = 999")
@@ -102,28 +102,28 @@ def test_a_file_of_a_newer_program_is_refused(server: Server, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("listen", ["", "localhost", "127.0.0.1:x", "127.0.0.1:99999", ":50051"])
-def test_an_address_that_is_none_is_refused(tmp_path: Path, listen: str) -> None:
-    """What is not HOST:PORT is told with an example."""
+def test_an_invalid_address_is_refused(tmp_path: Path, listen: str) -> None:
+    """An address that is not HOST:PORT is refused."""
     refused_with(serve(tmp_path, "--listen", listen), "HOST:PORT")
 
 
-def test_a_project_that_cannot_be_named_so_is_refused(tmp_path: Path) -> None:
-    """A project's name fits into a path."""
+def test_an_invalid_project_name_is_refused(tmp_path: Path) -> None:
+    """A project whose name is invalid is refused with the allowed characters."""
     refused_with(serve(tmp_path, "--project", "Team A"), "Team A", "a-z")
 
 
-def test_help_tells_every_setting_with_its_default_and_variable(tmp_path: Path) -> None:
-    """`tallymark serve --help` tells all there is to set, and in how many ways."""
-    told = " ".join(serve(tmp_path, "--help").stdout.split())
+def test_help_has_every_setting_with_its_default_and_variable(tmp_path: Path) -> None:
+    """`tallymark serve --help` lists every setting with its flag, its variable and its default."""
+    text = " ".join(serve(tmp_path, "--help").stdout.split())
     for name in ("db", "listen", "http", "ui", "max-waiting", "heartbeat", "grace", "log-level", "log-format"):
-        assert f"--{name}" in told
-        assert f"TALLYMARK_{name.upper().replace('-', '_')}" in told
-    assert "--config" in told
-    assert "[default: 127.0.0.1:50051]" in told or "default: 127.0.0.1:50051" in told
+        assert f"--{name}" in text
+        assert f"TALLYMARK_{name.upper().replace('-', '_')}" in text
+    assert "--config" in text
+    assert "default: 127.0.0.1:50051" in text
 
 
 def settled(tmp_path: Path, options: Sequence[str], **environment: str) -> str:
-    """The address that these settings come to, seen by who listens."""
+    """Start a server with these settings, and return its database and its host."""
     process = subprocess.Popen(
         [Path(sys.executable).with_name("tallymark"), "serve", "--no-ui", *options],
         cwd=tmp_path,
@@ -141,7 +141,7 @@ def settled(tmp_path: Path, options: Sequence[str], **environment: str) -> str:
 
 
 def test_a_flag_wins_over_a_variable_and_a_variable_over_a_file(tmp_path: Path) -> None:
-    """Settings come from the file, the environment and the flags, in rising order."""
+    """A flag has precedence over a variable, and a variable over the file of settings."""
     config = tmp_path / "settings.toml"
     config.write_text('listen = "127.0.0.3:0"\ndb = "file.db"\n')
     listen = ["--listen", "127.0.0.1:0"]
@@ -152,15 +152,15 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_a_file(tmp_path: Path) 
     assert settled(tmp_path, listen, **variables) == "file.db 127.0.0.1"
 
 
-def test_a_setting_that_is_none_is_refused(tmp_path: Path) -> None:
-    """A misspelt line in the file is told, with the settings there are."""
+def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    """A misspelt setting in the file is refused with the known settings."""
     (tmp_path / "settings.toml").write_text("lisen = 1\n")
     refused_with(serve(tmp_path, "--config", "settings.toml"), "lisen", "listen")
     refused_with(serve(tmp_path, "--config", "missing.toml"), "missing.toml")
 
 
-def test_projects_are_apart(tmp_path: Path) -> None:
-    """Each project has models, numbers and a log of its own."""
+def test_projects_are_independent(tmp_path: Path) -> None:
+    """Each project has its own models, numbers and log."""
     with (
         Server(tmp_path / "tallymark.db", ["--project", "team-a"]) as server,
         grpc.insecure_channel(server.address) as channel,
@@ -173,7 +173,7 @@ def test_projects_are_apart(tmp_path: Path) -> None:
 
 
 def test_numbers_go_on_after_a_restart(server: Server, calls: Calls) -> None:
-    """A second start on the same file goes on counting."""
+    """A restarted server continues the numbers."""
     calls.ensure("churn")
     server.restart()
     with grpc.insecure_channel(server.address) as channel:
@@ -181,7 +181,7 @@ def test_numbers_go_on_after_a_restart(server: Server, calls: Calls) -> None:
 
 
 def test_what_was_acknowledged_survives_a_kill(server: Server, calls: Calls) -> None:
-    """After SIGKILL in the middle of work, every acknowledged version is there, and numbers have no gap."""
+    """After SIGKILL under load, every acknowledged version exists, and numbers have no gap."""
     calls.create_model("churn")
     request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn")
     futures = [calls.models.CreateModelVersion.future(request) for _ in range(400)]
@@ -197,8 +197,8 @@ def test_what_was_acknowledged_survives_a_kill(server: Server, calls: Calls) -> 
     assert verify(server.db).problems == []
 
 
-def test_stopping_answers_what_waits(server: Server, calls: Calls) -> None:
-    """On SIGTERM queued writes are made and answered, later ones are refused, and the server ends with code 0."""
+def test_a_stopping_server_answers_queued_writes(server: Server, calls: Calls) -> None:
+    """On SIGTERM queued writes are executed and answered, later ones are refused, and the exit code is 0."""
     calls.create_model("churn")
     request = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn")
     futures = [calls.models.CreateModelVersion.future(request) for _ in range(400)]
@@ -210,7 +210,7 @@ def test_stopping_answers_what_waits(server: Server, calls: Calls) -> None:
         if error is None:
             answered.append(future.result().number)
         else:
-            # Cancelled are those that gRPC had not handed to the server when it ended: they had no effect.
+            # Calls that gRPC had not passed to the server yet are cancelled, and have no effect.
             assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}, error
     assert len(answered) > 100
     server.start()
@@ -220,7 +220,7 @@ def test_stopping_answers_what_waits(server: Server, calls: Calls) -> None:
 
 
 def test_a_stopping_server_says_so_to_health_checks(server: Server) -> None:
-    """Whoever watches the server's health hears that it goes away before it is gone."""
+    """A health watcher receives NOT_SERVING before the server ends."""
     with grpc.insecure_channel(server.address) as channel:
         stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(stream).status == health_pb2.HealthCheckResponse.SERVING
@@ -231,8 +231,8 @@ def test_a_stopping_server_says_so_to_health_checks(server: Server) -> None:
             stopped.result()
 
 
-def test_a_full_line_refuses_at_once(tmp_path: Path) -> None:
-    """More writes than may wait are refused with when to try again, and those that wait are made."""
+def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
+    """Writes beyond --max-waiting are refused with a time to retry, and the queued ones are executed."""
     with (
         Server(tmp_path / "tallymark.db", ["--max-waiting", "1"]) as server,
         grpc.insecure_channel(server.address) as channel,
@@ -259,6 +259,6 @@ def test_logs_are_structured(tmp_path: Path) -> None:
 
 
 def test_a_busy_port_of_another_program_is_refused(tmp_path: Path) -> None:
-    """Any listener on the port stands in the way, not only another Tallymark."""
+    """A port that any other program listens on is refused."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         refused_with(serve(tmp_path, "--listen", f"127.0.0.1:{other.getsockname()[1]}"), "--listen")

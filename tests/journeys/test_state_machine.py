@@ -1,4 +1,4 @@
-"""A plain model of the registry's rules against a real server, over random sequences of commands.
+"""A reference model of the registry's rules compared with a real server, for random sequences of commands.
 
 `make soak` runs the same with many more examples.
 """
@@ -17,7 +17,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from journeys.plain_rules import Plain, RefusedError, Version
+from journeys.plain_rules import ReferenceModel, RefusedError, Version
 
 from tallymark.testing import Server
 from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2, run_registry_pb2
@@ -34,7 +34,7 @@ REFERENCES = st.sampled_from(
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """Asks the model and the server the same, and compares every answer and the whole state."""
+    """Sends each command to the reference model and to the server, and compares every answer and the whole state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.server.start()
         self.channel = grpc.insecure_channel(self.server.address)
         self.calls = Calls(self.channel)
-        self.plain = Plain()
+        self.reference_model = ReferenceModel()
         self.attempts = 0
         self.revision = self.restarted_at = 0
         self.answered: list[tuple[Callable[[], Any], Any]] = []
@@ -59,8 +59,8 @@ class RegistryMachine(RuleBasedStateMachine):
         self.attempts += 1
         return f"attempt-{self.attempts}"
 
-    def same(self, expect: Callable[[], Any], ask: Callable[[], Any], *, repeatable: bool = True) -> Any:
-        """What the server answers, which must be refused exactly when the model refuses, for the same reason."""
+    def compare(self, expect: Callable[[], Any], ask: Callable[[], Any], *, repeatable: bool = True) -> Any:
+        """Return the server's answer. Check that it is a refusal if the model refuses, with the same reason."""
         try:
             expected = expect()
         except RefusedError as refusal:
@@ -82,7 +82,9 @@ class RegistryMachine(RuleBasedStateMachine):
         assert {key: value.number for key, value in found.metadata.items()} == expected.metadata
         assert found.series == expected.series
         assert found.run == (f"{PROJECT}/runs/{expected.run}" if expected.run else "")
-        state = f"RUN_STATE_{self.plain.runs[expected.run].upper()}" if expected.run else "RUN_STATE_UNSPECIFIED"
+        state = (
+            f"RUN_STATE_{self.reference_model.runs[expected.run].upper()}" if expected.run else "RUN_STATE_UNSPECIFIED"
+        )
         assert found.run_state == model_pb2.RunState.Value(state)
 
     def check_model(self, found: model_pb2.Model, last_number: int, there: list[Version]) -> None:
@@ -96,17 +98,19 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(model=MODELS)
     def create_model(self, model: str) -> None:
         attempt = self.request_id()
-        self.same(lambda: self.plain.create_model(model), lambda: self.calls.create_model(model, attempt))
+        self.compare(lambda: self.reference_model.create_model(model), lambda: self.calls.create_model(model, attempt))
 
     @rule(model=MODELS, name=NAMES)
     def create_version(self, model: str, name: str) -> None:
         attempt = self.request_id()
-        self.same(lambda: self.plain.create(model, name), lambda: self.calls.create_version(model, name, attempt))
+        self.compare(
+            lambda: self.reference_model.create(model, name), lambda: self.calls.create_version(model, name, attempt)
+        )
 
     @rule(run=RUNS)
     def start_run(self, run: str) -> None:
         attempt = self.request_id()
-        self.plain.runs.setdefault(run, "running")
+        self.reference_model.runs.setdefault(run, "running")
         self.calls.start_run(run, request_id=attempt)
 
     @rule(run=RUNS, state=st.sampled_from(["succeeded", "failed"]))
@@ -115,14 +119,14 @@ class RegistryMachine(RuleBasedStateMachine):
         request = run_registry_pb2.FinishRunRequest(
             name=f"{PROJECT}/runs/{run}", state=value, request_id=self.request_id()
         )
-        self.same(lambda: self.plain.finish_run(run, state), lambda: self.calls.runs.FinishRun(request))
+        self.compare(lambda: self.reference_model.finish_run(run, state), lambda: self.calls.runs.FinishRun(request))
 
     @rule(model=MODELS, reference=st.just("") | REFERENCES, run=st.just("") | RUNS)
     def ensure(self, model: str, reference: str, run: str) -> None:
         attempt = self.request_id()
         expected: list[tuple[Version, bool]] = []
-        answer = self.same(
-            lambda: expected.append(self.plain.ensure(model, reference, run)),
+        answer = self.compare(
+            lambda: expected.append(self.reference_model.ensure(model, reference, run)),
             lambda: self.calls.ensure(model, reference, run, attempt),
         )
         if answer is not None:
@@ -137,24 +141,24 @@ class RegistryMachine(RuleBasedStateMachine):
     def set_stage(self, model: str, reference: str, stage: str, force: bool, allowed: bool, reason: str) -> None:
         value = model_pb2.Stage.Value(f"STAGE_{stage.upper()}")
         fields = {"force": force, "allow_unfinished_run": allowed, "reason": reason, "request_id": self.request_id()}
-        self.same(
-            lambda: self.plain.set_stage(model, reference, stage, force, allowed, reason),
+        self.compare(
+            lambda: self.reference_model.set_stage(model, reference, stage, force, allowed, reason),
             lambda: self.calls.set_stage(model, reference, value, **fields),
         )
 
     @rule(model=MODELS, reference=REFERENCES, alias=ALIASES, expected=st.none() | st.integers(0, 3))
     def set_alias(self, model: str, reference: str, alias: str, expected: int | None) -> None:
         attempt = self.request_id()
-        self.same(
-            lambda: self.plain.set_alias(model, reference, alias, expected),
+        self.compare(
+            lambda: self.reference_model.set_alias(model, reference, alias, expected),
             lambda: self.calls.set_alias(model, reference, alias, expected_number=expected, request_id=attempt),
         )
 
     @rule(model=MODELS, alias=ALIASES)
     def delete_alias(self, model: str, alias: str) -> None:
         attempt = self.request_id()
-        self.same(
-            lambda: self.plain.delete_alias(model, alias),
+        self.compare(
+            lambda: self.reference_model.delete_alias(model, alias),
             lambda: self.calls.delete_alias(model, alias, request_id=attempt),
         )
 
@@ -163,8 +167,9 @@ class RegistryMachine(RuleBasedStateMachine):
         request = model_registry_pb2.DeleteModelVersionRequest(
             name=f"{PROJECT}/models/{model}/versions/{reference}", force=force, request_id=self.request_id()
         )
-        self.same(
-            lambda: self.plain.delete(model, reference, force), lambda: self.calls.models.DeleteModelVersion(request)
+        self.compare(
+            lambda: self.reference_model.delete(model, reference, force),
+            lambda: self.calls.models.DeleteModelVersion(request),
         )
 
     @rule(model=MODELS, reference=REFERENCES)
@@ -172,8 +177,9 @@ class RegistryMachine(RuleBasedStateMachine):
         request = model_registry_pb2.UndeleteModelVersionRequest(
             name=f"{PROJECT}/models/{model}/versions/{reference}", request_id=self.request_id()
         )
-        self.same(
-            lambda: self.plain.undelete(model, reference), lambda: self.calls.models.UndeleteModelVersion(request)
+        self.compare(
+            lambda: self.reference_model.undelete(model, reference),
+            lambda: self.calls.models.UndeleteModelVersion(request),
         )
 
     @rule(model=MODELS, reference=REFERENCES)
@@ -181,7 +187,9 @@ class RegistryMachine(RuleBasedStateMachine):
         request = model_registry_pb2.PurgeModelVersionRequest(
             name=f"{PROJECT}/models/{model}/versions/{reference}", request_id=self.request_id()
         )
-        self.same(lambda: self.plain.purge(model, reference), lambda: self.calls.models.PurgeModelVersion(request))
+        self.compare(
+            lambda: self.reference_model.purge(model, reference), lambda: self.calls.models.PurgeModelVersion(request)
+        )
 
     @rule(model=MODELS, reference=REFERENCES, name=NAMES)
     def rename_version(self, model: str, reference: str, name: str) -> None:
@@ -192,8 +200,9 @@ class RegistryMachine(RuleBasedStateMachine):
             update_mask=FieldMask(paths=["version_name"]),
             request_id=self.request_id(),
         )
-        self.same(
-            lambda: self.plain.rename(model, reference, name), lambda: self.calls.models.UpdateModelVersion(request)
+        self.compare(
+            lambda: self.reference_model.rename(model, reference, name),
+            lambda: self.calls.models.UpdateModelVersion(request),
         )
 
     @rule(
@@ -211,17 +220,18 @@ class RegistryMachine(RuleBasedStateMachine):
             request.metadata[key].number = value
         else:
             request.points.add(key=key, value=value, step=step)
-        self.same(
-            lambda: self.plain.log(model, reference, key, value, step), lambda: self.calls.models.LogMetadata(request)
+        self.compare(
+            lambda: self.reference_model.log(model, reference, key, value, step),
+            lambda: self.calls.models.LogMetadata(request),
         )
 
     @rule(model=MODELS, reference=REFERENCES)
     def get_version(self, model: str, reference: str) -> None:
-        self.same(lambda: self.plain.find(model, reference), lambda: self.calls.version(model, reference))
+        self.compare(lambda: self.reference_model.find(model, reference), lambda: self.calls.version(model, reference))
 
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
-        """An attempt that had an effect is answered again as it was, and has no effect again."""
+        """A repeated request gets its first answer, and has no effect."""
         if self.answered:
             ask, answer = data.draw(st.sampled_from(self.answered))
             revision = self.calls.events()[-1].revision
@@ -230,8 +240,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(model=MODELS, count=st.integers(2, 12), named=st.booleans())
     def create_at_once(self, model: str, count: int, named: bool) -> None:
-        """Many at once are as if they came one after the other: one of each name, and numbers without a gap."""
-        if model not in self.plain.models:
+        """Concurrent creates have unique names, and numbers without a gap."""
+        if model not in self.reference_model.models:
             return
         requests = [
             model_registry_pb2.CreateModelVersionRequest(
@@ -248,21 +258,21 @@ class RegistryMachine(RuleBasedStateMachine):
         assert set(refused) <= {"VERSION_NAME_TAKEN"}
         for version in created:
             name = "" if version.version_name.isdigit() else version.version_name
-            self.check(version, self.plain.create(model, name))
+            self.check(version, self.reference_model.create(model, name))
         assert len(created) + len(refused) == count
 
-    # Starting takes as long as all else together, and a file that nobody has changed since shows nothing new.
+    # A restart takes as long as all else together, so it is skipped when nothing has changed since the last one.
     @precondition(lambda self: self.revision != self.restarted_at)
     @rule()
     def restart(self) -> None:
-        """Whatever was is there again after a crash."""
+        """After a crash the server has the same state."""
         self.restarted_at = self.revision
         self.server.kill()
         self.server.start()
 
     @invariant()
-    def the_server_holds_what_the_model_holds(self) -> None:
-        for model, versions in self.plain.models.items():
+    def the_server_has_the_state_of_the_model(self) -> None:
+        for model, versions in self.reference_model.models.items():
             there = [version for version in versions if not version.deleted]
             self.check_model(self.calls.model(model), len(versions), there)
             found = self.calls.versions(model, page_size=7)
@@ -270,15 +280,15 @@ class RegistryMachine(RuleBasedStateMachine):
                 self.check(message, expected)
 
     @invariant()
-    def the_log_tells_the_same(self) -> None:
-        """Revisions have no gap, and the last event of each version shows it as it is."""
+    def the_log_has_the_state_of_the_model(self) -> None:
+        """Revisions have no gap, and the last event of each version has its current state."""
         events = self.calls.events()
         assert [event.revision for event in events] == list(range(1, len(events) + 1))
         self.revision = len(events)
         latest: dict[str, event_pb2.Event] = {
             event.model_version.name: event for event in events if event.WhichOneof("resource") == "model_version"
         }
-        for model, versions in self.plain.models.items():
+        for model, versions in self.reference_model.models.items():
             for version in versions:
                 event = latest[f"{PROJECT}/models/{model}/versions/{version.number}"]
                 self.check(event.model_version, version)
@@ -286,7 +296,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
 budget = int(os.environ.get("TALLYMARK_TEST_EXAMPLES", "12"))
 TestRegistry = RegistryMachine.TestCase
-TestRegistry.__doc__ = "The server answers as the plain model does, and holds what it holds, whatever is asked."
+TestRegistry.__doc__ = "The server answers as the reference model does, and has the same state, for random commands."
 TestRegistry.settings = settings(
     max_examples=budget, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
