@@ -17,7 +17,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from journeys.plain_rules import ReferenceModel, RefusedError, Version
+from journeys.reference_model import ReferenceModel, RefusedError, Version
 
 from tallymark.testing import Server
 from tallymark.v1 import event_pb2, model_pb2, model_registry_pb2, run_registry_pb2
