@@ -1,4 +1,4 @@
-"""The clock by which events are stamped: what it takes for a jump, and when it gives the time again."""
+"""The clock that stamps events: which changes count as a jump, and when it returns the time again."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Machine:
         return GuardedClock(newest, LIMIT, lambda: self.wall, lambda: self.steady)
 
 
-def test_time_passes_however_long() -> None:
-    """A machine that was suspended or idle for years has no clock that jumped."""
+def test_a_long_pause_is_no_jump() -> None:
+    """The clock of a machine that was suspended or idle for years has not jumped."""
     machine = Machine()
     clock = machine.clock(NOW - LIMIT)
     for days in (0, 1, 400, 4000):
@@ -38,7 +38,7 @@ def test_time_passes_however_long() -> None:
 
 
 def test_a_jump_ahead_is_refused_until_it_is_taken_back() -> None:
-    """While the clock is too far ahead nothing gets its time; the time that should be is estimated meanwhile."""
+    """While the clock is too far ahead, reading it raises ClockJumped, and the true time is estimated."""
     machine = Machine()
     clock = machine.clock()
     machine.wall += 400 * LIMIT
@@ -52,8 +52,8 @@ def test_a_jump_ahead_is_refused_until_it_is_taken_back() -> None:
     assert clock() == machine.wall
 
 
-def test_small_steps_and_steps_back_are_taken() -> None:
-    """What keeps clocks in step with each other, and a clock that is set back, stops nobody."""
+def test_small_steps_and_steps_back_are_accepted() -> None:
+    """Small corrections, and a clock that is set back, are no jumps."""
     machine = Machine()
     clock = machine.clock()
     for step in (LIMIT, -LIMIT, LIMIT, LIMIT, -400 * LIMIT, LIMIT):
@@ -65,7 +65,7 @@ def test_small_steps_and_steps_back_are_taken() -> None:
 
 
 def test_a_clock_that_was_behind_is_set_right() -> None:
-    """A machine that starts in 1970 and is set right later records on: its clock was behind the newest event before."""
+    """A clock that starts in 1970 may be corrected, since it was behind the newest event."""
     machine = Machine(wall=0)
     clock = machine.clock(newest=NOW)
     assert clock() == 0
@@ -78,7 +78,7 @@ def test_a_clock_that_was_behind_is_set_right() -> None:
 
 
 def test_a_clock_a_little_behind_the_newest_event_is_no_excuse() -> None:
-    """A clock that is behind by no more than clocks differ is not taken for a wrong one."""
+    """A clock that is only a little behind the newest event may not jump."""
     machine = Machine()
     clock = machine.clock(newest=NOW + LEEWAY)
     machine.wall += LIMIT + 1

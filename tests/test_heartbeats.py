@@ -1,4 +1,4 @@
-"""Deadlines of runs: who is awaited, and how a run that falls silent is recorded as lost, on a real file."""
+"""Deadlines of runs: which runs must send heartbeats, and how a silent run is recorded as lost, on a real file."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Service:
         self.heartbeats = Heartbeats(storage, self.writer, lambda: self.now)
 
     async def start(self, run: str, awaited: int = SECOND) -> Run:
-        """Start a run, of which heartbeats are awaited."""
+        """Start a run that must send heartbeats."""
         started = await self.writer.execute(replace(start_run(run), heartbeat_timeout=awaited))
         self.heartbeats.expect("default", started.run)
         return started.run
 
     async def lost(self, run: str) -> Run:
-        """The run, once it is lost."""
+        """Wait until the run is lost, and return it."""
         async with asyncio.timeout(DEADLINE):
             while True:
                 rung = self.bell.listen("default")
@@ -72,7 +72,7 @@ async def served(path: Path) -> AsyncIterator[Service]:
 
 
 async def test_the_end_of_a_lost_run_is_its_last_heartbeat(tmp_path: Path) -> None:
-    """It ends when it was last heard of, not when its silence was noticed."""
+    """A lost run ends at its last heartbeat, not when its silence was noticed."""
     async with served(tmp_path) as service:
         await service.start("r1")
         service.now = 5 * SECOND
@@ -100,7 +100,7 @@ async def test_a_lost_run_does_not_end_before_what_was_recorded_in_it(tmp_path: 
 
 
 async def test_a_run_that_was_heard_of_before_a_restart_ends_with_its_last_trace(tmp_path: Path) -> None:
-    """After a restart the log alone tells when a run was alive: its start, or its last step."""
+    """After a restart, a lost run ends at its last event in the log: its start, or its last step."""
     async with served(tmp_path) as service:
         await service.start("r1")
         service.now = 3 * SECOND
@@ -113,7 +113,7 @@ async def test_a_run_that_was_heard_of_before_a_restart_ends_with_its_last_trace
 async def test_thousands_of_open_runs_are_awaited_after_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are read in pages and lost a few at a time, so that the line goes on taking others in."""
+    """Open runs are read in pages and lost a few at a time, so that other commands are not delayed."""
     monkeypatch.setattr(heartbeats, "READ_BATCH", 7)
     monkeypatch.setattr(heartbeats, "MAX_CONCURRENT", 5)
     runs = [f"r{number:03}" for number in range(50)]
@@ -128,7 +128,7 @@ async def test_thousands_of_open_runs_are_awaited_after_a_restart(
 async def test_a_service_that_stood_still_gives_everybody_that_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whose heartbeats may lie unread since the service itself slept is not lost for that."""
+    """After a pause of the service itself, every deadline starts again, since heartbeats may be unread."""
     clock = asyncio.get_running_loop().time
     slept = 0.0
     monkeypatch.setattr(heartbeats, "_now", lambda: clock() + slept)
@@ -142,7 +142,7 @@ async def test_a_service_that_stood_still_gives_everybody_that_time(
 
 
 async def test_a_loss_that_could_not_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the line takes nothing more the run stays awaited, and is lost once the line goes on."""
+    """While the queue is full the run keeps its deadline, and it is lost once the queue accepts commands."""
     refused = 0
 
     async def overloaded(self: Writer, command: Any) -> Any:
