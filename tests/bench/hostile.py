@@ -27,6 +27,9 @@ from tallymark.testing import Server
 from tallymark.v1 import model_registry_pb2
 
 MAX_ADDED_LATENCY_MS = 100.0
+# Of attacks that start thousands of calls at once, as a fleet that reconnects does. Calls are started one after the
+# other, in some 0.07 ms each, and a server that refused more of them would refuse the fleet too.
+MAX_ADDED_LATENCY_MS_OF_FLOODS, FLOODS = 250.0, ("idle watches", "rapid reset")
 MAX_MEMORY_MB = 256
 MAX_STOP_SECONDS = 12.0
 # How long gets are measured before the attack, in seconds, and the pause between two gets.
@@ -37,6 +40,7 @@ PAUSE = 0.01
 class Found(NamedTuple):
     """Slowest get before and during an attack in ms, peak memory in MB, seconds to stop, and the attack's output."""
 
+    attack: str
     alone: float
     attacked: float
     memory: int
@@ -46,9 +50,9 @@ class Found(NamedTuple):
     def exceeded_limits(self) -> list[str]:
         """Return a sentence for each limit that was exceeded."""
         exceeded = []
-        if self.attacked - self.alone > MAX_ADDED_LATENCY_MS:
-            added = self.attacked - self.alone
-            exceeded.append(f"the slowest get took {added:.0f} ms longer, the limit is {MAX_ADDED_LATENCY_MS:.0f}")
+        limit = MAX_ADDED_LATENCY_MS_OF_FLOODS if self.attack in FLOODS else MAX_ADDED_LATENCY_MS
+        if (added := self.attacked - self.alone) > limit:
+            exceeded.append(f"the slowest get took {added:.0f} ms longer, the limit is {limit:.0f}")
         if self.memory > MAX_MEMORY_MB:
             exceeded.append(f"the server used {self.memory} MB, the limit is {MAX_MEMORY_MB}")
         if self.stop > MAX_STOP_SECONDS:
@@ -117,7 +121,7 @@ def measure(name: str, seconds: float) -> Found:
             server.stop()
             stop = time.monotonic() - begun
             outcome = attack.communicate()[0].strip()
-    return Found(alone, attacked, memory, stop, outcome)
+    return Found(name, alone, attacked, memory, stop, outcome)
 
 
 def main() -> None:

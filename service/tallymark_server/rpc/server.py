@@ -45,13 +45,12 @@ OPTIONS = (
     # A peer that has vanished is noticed within a minute, also while it only watches.
     ("grpc.keepalive_time_ms", 40_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # Calls of one connection; clients queue further ones, or open another connection. It also bounds calls that are
-    # started and cancelled at once.
-    ("grpc.max_concurrent_streams", 350),
-    # Calls that have arrived and not started yet, each of which delays the next one by some 0.05 ms. Beyond the first
-    # number some get UNAVAILABLE, beyond the second all do, so that clients try again.
-    ("grpc.server.max_pending_requests", 300),
-    ("grpc.server.max_pending_requests_hard_limit", 600),
+    # Calls of one connection; clients queue further ones, or open another connection.
+    ("grpc.max_concurrent_streams", 2_000),
+    # Calls that have arrived and not started yet, each of which delays the next one by some 0.07 ms. gRPC refuses some
+    # beyond the first number and all beyond the second: a fleet of 1,000 clients may reconnect at the same time.
+    ("grpc.server.max_pending_requests", 1_000),
+    ("grpc.server.max_pending_requests_hard_limit", 1_500),
     # gRPC would decompress a message of any size; the decoder does so within the method's bound. The bits of the mask
     # are the algorithms: none, and gzip.
     ("grpc.per_message_decompression", 0),
