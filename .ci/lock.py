@@ -2,7 +2,7 @@
 
     python .ci/lock.py [--upgrade | --check] [--root FOLDER]
 
-A pin that still fits stays as it is, unless --upgrade asks for the newest versions. The check needs no network.
+A pin that still fits is kept; --upgrade takes the newest versions instead. The check needs no network.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from wording import COVERED, files, problems
 
 def test_a_word_is_found_in_comments_and_docstrings_only() -> None:
     """Names and texts of the program may have any word."""
-    text = '"""Tells what it does."""\ntold = "asked"  # it stands here\n'
+    text = '"""Tells what `tell` does."""\ntold = "asked"  # it stands here\n'
     assert [(number, word) for number, word, _ in problems(text)] == [(2, "stands"), (1, "Tells")]
 
 

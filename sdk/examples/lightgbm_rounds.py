@@ -1,8 +1,8 @@
 """Log what LightGBM measures in each round of boosting, and keep the trees.
 
-A callback of LightGBM is called after each round with what was measured. `log_metric` only writes it down: the registry
-is told in the background, so that the training does not wait. Keras, Lightning, XGBoost and transformers have callbacks
-of the same kind.
+A callback of LightGBM is called after each round with what was measured. `log_metric` only writes it to a file, and the
+file is sent in the background, so that the training does not wait. Keras, Lightning, XGBoost and transformers have
+callbacks of the same kind.
 
 It prints:
 

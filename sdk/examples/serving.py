@@ -4,8 +4,8 @@
     uvicorn serving:app               # or: python serving.py
     curl 'http://127.0.0.1:8000/iris?sepal_length=6.3&sepal_width=3.3&petal_length=6&petal_width=2.5'
 
-The registry tells the service of each promotion, so nothing is polled and nothing is restarted. While the next version
-loads, and if it cannot be loaded, the one before answers.
+The registry reports each promotion to the service, so nothing is polled or restarted. While the next version loads, and
+if it cannot be loaded, the one before answers.
 """
 
 from contextlib import asynccontextmanager

@@ -79,7 +79,7 @@ class Server:
 
     @property
     def log_file(self) -> Path:
-        """The file to which it logs."""
+        """The server's log file."""
         return self.db.with_suffix(".log")
 
     def start(self) -> None:

@@ -164,7 +164,7 @@ def up(
         else:
             click.echo("it is running already", err=True)
     _show(printer, [running.row()])
-    # Programs cannot call an address that stands for all interfaces.
+    # Programs cannot call an address that means all interfaces.
     if running.address != target().settings().url and not running.address.startswith(("0.0.0.0:", "[::]:")):
         click.echo(f"to have programs and commands call it: export TALLYMARK_URL={running.address}", err=True)
 

@@ -20,7 +20,7 @@ from tallymark.settings import Settings, adjusted
 if TYPE_CHECKING:
     from tallymark.client.blocking import Client
 
-# The exit codes of errors: that of the first class of which the error is an instance.
+# The exit codes of errors: the first class that matches decides.
 _EXIT_CODES: tuple[tuple[type[errors.TallymarkError], int], ...] = (
     (errors.InvalidArgument, 2),
     (errors.NotFound, 4),
@@ -57,7 +57,7 @@ class Target(NamedTuple):
 
 def fail(error: errors.TallymarkError) -> NoReturn:
     """End the command with the error's message in one line, and the exit code for its class."""
-    # Messages name arguments of Python functions, in place of which the command line has options.
+    # Messages name arguments of Python functions; the command line has options instead.
     message = re.sub(r"(?:(call) )?tallymark\.configure\((\w+)=\.\.\.\)", _option_for_setting, str(error))
     for argument, option in _OPTIONS_FOR_ARGUMENTS:
         message = message.replace(argument, option)

@@ -17,7 +17,7 @@ _BATCH = 500
 # Columns that are never cut.
 _NEVER_CUT = frozenset({"KIND", "STAGE", "STATE", "RUN_STATE"})
 _GAP = 2
-# The least width to which a cell is cut, if its title is not wider.
+# No cell is cut to less than this width, or than its title.
 _MIN_WIDTH = 7
 
 

@@ -200,7 +200,7 @@ class AsyncClient:
         Args:
             name: The model's name.
             show_deleted: Return it even if it is deleted.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             ModelNotFound: No model has that name, or it is deleted.
@@ -223,7 +223,7 @@ class AsyncClient:
             filter: A condition that items must meet, as in https://aip.dev/160.
             order_by: Fields to sort by, such as `update_time desc`.
             show_deleted: Include deleted models.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             InvalidFilter: The filter cannot be parsed.
@@ -429,7 +429,7 @@ class AsyncClient:
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
             show_deleted: Return it even if it is deleted.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             ModelNotFound: No model has that name.
@@ -457,7 +457,7 @@ class AsyncClient:
             filter: A condition that versions must meet, such as `stage = "staging" AND metadata.auc > 0.9`.
             order_by: Fields to sort by, such as `metadata.auc desc`.
             show_deleted: Include deleted versions.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             ModelNotFound: No model has that name.
@@ -646,7 +646,7 @@ class AsyncClient:
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
             alias: The alias, such as `champion`.
-            expected_number: Make the change only if the alias points at this number now; 0 stands for no version.
+            expected_number: Make the change only if the alias points at this number now; 0 means no version.
             reason: Why, for the log.
 
         Returns:
@@ -668,7 +668,7 @@ class AsyncClient:
         Args:
             model: The model's name.
             alias: The alias, such as `champion`.
-            expected_number: Make the change only if the alias points at this number now; 0 stands for no version.
+            expected_number: Make the change only if the alias points at this number now; 0 means no version.
             reason: Why, for the log.
 
         Returns:
@@ -717,7 +717,7 @@ class AsyncClient:
             model: Return only events about this model.
             kinds: Return only events of these kinds (`Event.kind`).
             stages: Of moves between stages, return only those into or out of these.
-            log_id: The id of the log to which the revision belongs.
+            log_id: The id of the log that has the revision.
 
         Raises:
             RevisionInFuture: The log does not reach that revision.
@@ -749,7 +749,7 @@ class AsyncClient:
             model: Return only events about this model.
             kinds: Return only events of these kinds (`Event.kind`).
             stages: Of moves between stages, return only those into or out of these.
-            log_id: The id of the log to which the revision belongs.
+            log_id: The id of the log that has the revision.
             on_lost: Called with the error whenever the connection is lost; the next message means that it is back.
 
         Raises:
@@ -824,7 +824,7 @@ class AsyncClient:
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
             keys: The metrics; none for all.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             VersionNotFound: The model has no such version.
@@ -901,7 +901,7 @@ class AsyncClient:
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
             name: `classifier` for the newest of that name, or `classifier@2`.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             ArtifactNotFound: The version has no such artifact.
@@ -920,7 +920,7 @@ class AsyncClient:
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
             filter: A condition that items must meet, as in https://aip.dev/160.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             VersionNotFound: The model has no such version.
@@ -947,7 +947,7 @@ class AsyncClient:
             run: The id of the run with which to begin, instead.
             direction: `upstream`, `downstream` or `both`.
             depth: The number of edges to follow.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             VersionNotFound: The model has no such version.
@@ -1054,7 +1054,7 @@ class AsyncClient:
 
         Args:
             run: The run's id.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             RunNotFound: There is no such run.
@@ -1077,7 +1077,7 @@ class AsyncClient:
             version: Return only runs that made or used this version.
             filter: A condition that items must meet, as in https://aip.dev/160.
             order_by: Fields to sort by, such as `end_time desc`.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             InvalidFilter: The filter cannot be parsed.
@@ -1141,7 +1141,7 @@ class AsyncClient:
 
         Args:
             run: The run's id.
-            at: The revision or time as of which to read; None reads the present state.
+            at: Read the state at this revision or time; None reads the present state.
 
         Raises:
             RunNotFound: There is no such run.

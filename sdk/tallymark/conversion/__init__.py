@@ -35,4 +35,4 @@ vocabulary   the types that a conversion and the converters share
 secrecy      classify names and types whose values are secrets
 redaction    replace secrets in texts
 problems     the recording problems of a run
-"""  # noqa: E501 - the table is read as it stands
+"""  # noqa: E501 - lines of the table are not wrapped

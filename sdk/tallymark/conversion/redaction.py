@@ -18,7 +18,7 @@ from tallymark.conversion.secrecy import Secrecy, secrecy_of
 REDACTED = "[redacted]"
 MAX_ARGUMENT = 1_000
 MAX_COMMAND = 10_000
-# The length of a prefix by which a long secret is recognised in the texts of errors.
+# A long secret is recognised in the texts of errors by a prefix of this length.
 PREFIX_LENGTH = 6
 
 

@@ -73,7 +73,7 @@ class Delivery:
         self._refused: dict[int, str] = {}
         self._internal_errors = 0
         self._full_versions = FullVersions(client, claimed.header.project)
-        # The uploads for which a problem says that they wait for their store.
+        # The uploads that wait for their store, and have a problem that says so.
         self._waiting: set[bytes] = set()
         self._read_to = 0
         self._records: list[Record] = []
@@ -193,7 +193,7 @@ class Delivery:
             self._deliver_whole(batch, version)
 
     def _deliver_to_full(self, batch: list[Record], version: str) -> None:
-        """Deliver the points, and the metadata for which the version has room."""
+        """Deliver the points, and as much of the metadata as the version has room for."""
         points = [each for each in batch if each.kind == Kind.POINT]
         if points:
             self._deliver_whole(points, version)

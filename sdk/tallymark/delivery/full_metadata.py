@@ -32,7 +32,7 @@ class FullVersions:
                 self._smallest[number] = (size, str(error))
 
     def without_room(self, number: int, version: str, facts: Mapping[str, Value]) -> dict[str, str]:
-        """Return the keys for which the version has no room, with the reason.
+        """Return the keys that the version has no room for, with the reason.
 
         These are new keys that are at least as large as one that was refused.
         """

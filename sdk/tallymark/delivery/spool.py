@@ -39,7 +39,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a journal: its run, the process that writes it, and the registry to which it goes.
+    """The header of a journal: its run, the process that writes it, and the registry that will receive it.
 
     `run` is empty for records outside runs. `owned` is True if the process started the run, and so finishes it. `start`
     is the start of the run, `created` that of the journal, both in microseconds. `model` and `version` are the

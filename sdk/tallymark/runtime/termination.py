@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # The seconds that ending the runs may take: fewer than any orchestrator waits before it kills.
 GRACE = 2.0
-# The seconds for which the main thread is blocked at a time, and for which it runs in between to release a lock.
+# The main thread is blocked for so many seconds at a time, and then runs for so many to release a lock.
 BLOCKED_SECONDS = 0.1
 RELEASED_SECONDS = 0.01
 

@@ -1,11 +1,11 @@
-"""Serve the version to which a reference points, and switch to the next one when that changes.
+"""Serve the version that a reference points to, and switch to the next one when that changes.
 
     from tallymark.serving import follow
 
     with follow("churn@production", on_change=load) as served:
         version, model = served.current
 
-A reference is a stage, an alias, a version name or `latest`. `on_change` is called with the version to which it points,
+A reference is a stage, an alias, a version name or `latest`. `on_change` is called with the version that it points to,
 and again whenever it points to another one. When `on_change` returns, its result becomes `current`; until then, and if
 it raises, the version before stays in service. The registry streams changes, so nothing is polled. `afollow` does the
 same for asyncio.

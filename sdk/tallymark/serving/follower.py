@@ -248,7 +248,7 @@ class Follower(Generic[T]):
         return True
 
     def _set_error(self, error: BaseException | None) -> None:
-        """Set and log the error because of which `current` may be outdated; None clears it."""
+        """Set and log the error that may have left `current` outdated; None clears it."""
         with self._state:
             before, self.error = self.error, error
             self._state.notify_all()

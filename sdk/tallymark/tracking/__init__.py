@@ -1,7 +1,7 @@
 """Models, runs and steps: resolve a `Model` to a version, and record what a program does with it.
 
 model_spec            the arguments of a `Model`
-version_cache         the versions to which a `Model` was resolved
+version_cache         the versions that a `Model` was resolved to
 context               the run, step and model of the code that runs now
 resolution            the version that a `Model` means in a run or outside runs
 recorder              record the events of one run

@@ -1,4 +1,4 @@
-"""The run, step and model to which the code that runs now belongs.
+"""The run, step and model of the code that runs now.
 
 A `ContextVar` holds them, so that they are right in nested calls and in asyncio. A new thread has an empty context. It
 belongs to the open run of its process if there is exactly one; while several are open, the thread needs `bind`. A
@@ -131,7 +131,7 @@ def error_text(error: BaseException) -> str:
 
 
 class Frame(NamedTuple):
-    """The run, the model in force, and the step to which code belongs; the step is empty in the pipeline itself.
+    """The run, step and model of some code; the step is empty in the pipeline itself.
 
     `substitutions` were given with the model, in addition to those of the run.
     """

@@ -1,4 +1,4 @@
-"""The run and the model to which the code that runs now belongs."""
+"""The run and the model of the code that runs now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heartbeats of the runs that this process has started, by which the registry notices when a run is lost.
+"""Heartbeats of the runs that this process has started; when they stop, the registry knows that a run is lost.
 
 One thread sends the heartbeats of all runs, and ends with the last run. A heartbeat that cannot be sent is skipped,
 because the next one replaces it.

@@ -102,7 +102,7 @@ class Model(ModelArtifacts, ModelSpec):
     ) -> ModelVersion:
         """Create the version, and its model if that does not exist.
 
-        Without a `version`, each call outside runs creates the next version, to which the object then refers; in a run
+        Without a `version`, each call outside runs creates the next version, and the object then refers to it; in a run
         the result is the run's one automatic version. A version that exists already is returned unchanged.
 
         Args:
@@ -263,7 +263,7 @@ class Model(ModelArtifacts, ModelSpec):
 
         Args:
             alias: The alias.
-            expected_number: The number of the version to which the alias must point before, 0 for none.
+            expected_number: Make the change only if the alias points at this number now; 0 means no version.
             reason: The reason, for the history.
 
         Returns:

@@ -59,7 +59,7 @@ class ModelSpec:
 
 
 def version_cache_of(model: ModelSpec) -> VersionCache:
-    """Return the versions to which the model was resolved."""
+    """Return the versions that the model was resolved to."""
     return model._version_cache  # noqa: SLF001 - users should not see it among what a model has
 
 

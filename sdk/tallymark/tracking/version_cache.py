@@ -1,4 +1,4 @@
-"""The versions to which a `Model` was resolved, and the templates in its name and version."""
+"""The versions that a `Model` was resolved to, and the templates in its name and version."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EndedRun(NamedTuple):
 
 
 class VersionCache:
-    """The versions to which one `Model` object was resolved, by run, and by registry outside runs.
+    """The versions that one `Model` object was resolved to, by run, and by registry outside runs.
 
     `versions` is ordered by last use, because the last use decides what the object means outside runs. Thread-safe;
     pickled and copied with the object.

@@ -152,7 +152,7 @@ class VersionActions:
 
         Args:
             alias: The alias, such as `champion`.
-            expected_number: Make the change only if the alias points at this number now; 0 stands for no version.
+            expected_number: Make the change only if the alias points at this number now; 0 means no version.
             reason: Why, for the log.
 
         Returns:

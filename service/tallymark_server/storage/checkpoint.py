@@ -1,6 +1,6 @@
-"""A checkpoint: where each log stood once, in a small file that is kept elsewhere.
+"""A checkpoint: the revision and the hash of each log at some time, in a small file that is kept elsewhere.
 
-A log that was rewritten, and is consistent in itself, has another hash at the revision that the checkpoint tells.
+A log that was rewritten, and is consistent in itself, has another hash at the checkpoint's revision.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _HASH = re.compile(rf"{FORMAT}:[0-9a-f]{{64}}")
 
 
 class NotACheckpointError(Exception):
-    """The file is not one that `write` has written; the message says what is wrong."""
+    """Raised for a file that `write` has not written; the message says what is wrong."""
 
 
 class Mark(NamedTuple):
-    """Where a project's log stood. `hash` is that of its last event then, as `shown`; empty if there was none."""
+    """The end of a project's log at some time. `hash` is that of its last event, as text; empty if there was none."""
 
     log_id: str
     revision: int
@@ -34,7 +34,7 @@ class Mark(NamedTuple):
 
 
 def shown(last_hash: bytes) -> str:
-    """Return a hash as it stands in a checkpoint: after the format of the log, in hexadecimal; empty for none."""
+    """Return a hash as a checkpoint writes it: after the format of the log, in hexadecimal; empty for none."""
     return f"{FORMAT}:{last_hash.hex()}" if last_hash else ""
 
 
@@ -51,14 +51,14 @@ def wrong_hash(text: str, revision: int) -> str | None:
 
 
 def write(path: Path, marks: dict[str, Mark]) -> None:
-    """Write the marks of the projects to a new file; CannotPlaceError."""
+    """Write the marks of the projects to a new file. Raises CannotPlaceError."""
     told = {"checkpoint": FORMAT, "projects": {project: mark._asdict() for project, mark in marks.items()}}
     with placed(path) as partial:
         partial.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def read(path: Path) -> dict[str, Mark]:
-    """The marks of the projects; NotACheckpointError."""
+    """Return the marks of the projects. Raises NotACheckpointError."""
     try:
         told = json.loads(path.read_text())
         form, projects = told["checkpoint"], told["projects"]

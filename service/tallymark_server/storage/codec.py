@@ -1,7 +1,7 @@
 """Images as JSON: what an event keeps of a resource. A field that has its default is left out.
 
 What a projection knows better is left out too, and comes back as an argument: a model's last number and the name of the
-model to which the resource belongs.
+resource's model.
 """
 
 from __future__ import annotations

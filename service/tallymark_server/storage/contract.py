@@ -1,14 +1,14 @@
 """What every storage engine promises.
 
 Order      Each project has one log. Revisions go 1, 2, 3, … without a gap; no event's time is before the last one's.
-Atomicity  What `append` is given is there after the commit as a whole, or not at all.
+Atomicity  What `append` receives is stored by the commit as a whole, or not at all.
 Durability When `write` returns, its changes survive the loss of power.
 Isolation  `load` sees every commit before it; nothing changes between the `load` and the commit of one `write`.
 Reading    A read sees one committed state, the newest, and never waits for a writer.
 Text       Compares and sorts by Unicode code point.
-Failure    Whatever the engine raises when it cannot work now arrives as StorageUnavailable, and has had no effect, or
-           has had its whole effect though the answer is lost; the same request_id tells which.
-Damage     What is found to be damaged arrives as DataDamaged, and never as something else than was recorded.
+Failure    When the engine cannot work now, StorageUnavailable is raised. The change had no effect, or its whole effect
+           although the result is lost; repeating it with the same request_id shows which.
+Damage     Damaged data raises DataDamaged, and is never returned as something else than was recorded.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ T = TypeVar("T")
 
 
 class CannotOpenError(Exception):
-    """The storage cannot be opened; the message says why, and what to do next."""
+    """Raised when the storage cannot be opened; the message says why, and what to do next."""
 
 
 class TooMuchError(Exception):
-    """More must be loaded than a brief write can take; nothing was changed."""
+    """Raised when a write must load more than a brief one may; nothing was changed."""
 
 
 class Awaited(NamedTuple):
-    """A running run of which heartbeats are awaited, for how long, and when it was heard of last, in microseconds."""
+    """A running run with a heartbeat timeout, and the time of its last heartbeat, in microseconds."""
 
     project: str
     run: str
@@ -49,16 +49,16 @@ class Awaited(NamedTuple):
 
 
 class Head(Struct, frozen=True):
-    """Where a project's log stands."""
+    """The end of a project's log."""
 
     log_id: str
     revision: int
 
 
 class Page(Struct, Generic[T], frozen=True):
-    """Some of the things asked for, and where the log stood when they were read.
+    """A page of results, and the end of the log when they were read.
 
-    There may be fewer than were asked for, and never none though there are some: what is large comes in several pages.
+    It may have fewer results than requested, because large ones come in several pages, but is empty only at the end.
     """
 
     head: Head
@@ -68,7 +68,7 @@ class Page(Struct, Generic[T], frozen=True):
 class Listed(Page[T], frozen=True):
     """A page of a list, the revision that it shows, and the sort keys after which the next begins, None after the last.
 
-    It may hold none though there are more: of how many a filter is put to for one page is bounded.
+    It may be empty before the end of the list: the filter is evaluated for a bounded number of items for one page.
     """
 
     at: int
@@ -76,7 +76,7 @@ class Listed(Page[T], frozen=True):
 
 
 class Scope(Struct, frozen=True, kw_only=True):
-    """Whose events are meant: of all, of a model with its versions, or of one version; of some kinds, or of any.
+    """A selection of events: all, those of a model with its versions, or those of one version; of some kinds or any.
 
     After the revision `after`, in order; or, newest first, before the revision `before` (None: from the last).
     """
@@ -101,14 +101,14 @@ class Node(Struct, frozen=True):
 
 
 class Edge(Struct, frozen=True):
-    """That the target came directly from the source."""
+    """An edge of the lineage: the target came directly from the source."""
 
     source: NodeKey
     target: NodeKey
 
 
 class Direction(enum.Flag):
-    """Which way lineage is followed from its start."""
+    """The direction in which lineage is followed from its start."""
 
     UPSTREAM = enum.auto()
     DOWNSTREAM = enum.auto()
@@ -116,7 +116,7 @@ class Direction(enum.Flag):
 
 
 class Lineage(Struct, frozen=True):
-    """What came from what; `truncated` if there is more."""
+    """The nodes and edges of a lineage; `truncated` if there are more."""
 
     nodes: list[Node]
     edges: list[Edge]
@@ -131,9 +131,9 @@ class Problem(NamedTuple):
 
 
 class Proof(Struct, frozen=True):
-    """Where the log stood when it was proved, and what is wrong: how many things, and the first of them.
+    """The result of verifying a log: its end at that time, the number of problems, and the first of them.
 
-    `erased` is from how many events content was erased, and `erased_by` the first of the events that did it.
+    `erased` is the number of events whose content was erased, and `erased_by` the first of the events that erased it.
     """
 
     events: int
@@ -145,7 +145,7 @@ class Proof(Struct, frozen=True):
 
 
 class Piece(Struct, frozen=True):
-    """Bytes of an export, and the revision to which it has come with the lines that they are part of."""
+    """Bytes of an export, and the revision that it has reached with the lines of these bytes."""
 
     lines: bytes
     revision: int
@@ -155,11 +155,11 @@ class Writing(Protocol):
     """The open transaction of one write."""
 
     async def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
-        """Return everything of the project that the keys ask for; a key whose resource does not exist has None.
+        """Return everything of the project that the keys name; a key whose resource does not exist has None.
 
-        A pointer comes with the version at which it points, a run with the version of its pipeline, and a receipt with
-        everything that its request was answered with, as it was then. A project that does not exist comes with an empty
-        log of a new id, and exists once an event is appended. Raises TooMuchError when runs of `keys.made` have created
+        A pointer comes with the version that it points at, a run with the version of its pipeline, and a receipt with
+        everything that its request returned, as it was then. A project that does not exist comes with an empty log of a
+        new id, and exists once an event is appended. Raises TooMuchError when runs of `keys.made` have created
         more than `most` versions.
         """
         ...
@@ -167,43 +167,43 @@ class Writing(Protocol):
     async def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
         """Append events to the log of the state's project, update the projection, and add receipts by request_id.
 
-        Receipts without events are no part of the log, and expire, the oldest first: all of them after a day, and
-        sooner, but not within ten minutes, when there are very many.
+        Receipts without events are not part of the log, and expire, the oldest first: all of them after a day, or
+        sooner when there are very many, but not within ten minutes.
         """
         ...
 
 
 class Snapshot(Protocol):
-    """One committed state. What its methods are given and raise is as of those of `Storage`."""
+    """One committed state. Its methods have the arguments and errors of those of `Storage`."""
 
     def head(self, project: str) -> Head:
-        """Where the project's log stands."""
+        """Return the end of the project's log."""
         ...
 
     def revision_at(self, project: str, time: int) -> int:
-        """The last revision at or before the time, 0 if there is none."""
+        """Return the last revision at or before the time, 0 if there is none."""
         ...
 
     def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
-        """The model of that name, deleted or not, with its holders; now, a purged one too."""
+        """Return the model of that name, deleted or not, with its holders; without `at`, also a purged one."""
         ...
 
     def renamed(self, project: str, old_name: str) -> str | None:
-        """What the model that was last called so is called now."""
+        """Return the present name of the model that last had the old name."""
         ...
 
     def models(self, project: str, query: Query) -> Listed[Model]:
-        """A page of the project's models, each with its holders."""
+        """Return a page of the project's models, each with its holders."""
         ...
 
     def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
-        """The version that the reference means, deleted or not; of a deleted model only if that is asked for."""
+        """Return the version that the reference means, deleted or not; of a deleted model only with `of_deleted`."""
         ...
 
     def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
-        """A page of the model's versions."""
+        """Return a page of the model's versions."""
         ...
 
     def points(
@@ -216,33 +216,33 @@ class Snapshot(Protocol):
         *,
         at: int | None = None,
     ) -> Page[Point]:
-        """Points of these metrics of the version (none: of all), by metric and step, after that metric and step."""
+        """Return points of these metrics (none: of all) of the version, by metric and step, after those in `after`."""
         ...
 
     def artifact(
         self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
     ) -> Artifact | None:
-        """The artifact of that name of the version: of that ordinal, or the newest. None if it was unlinked."""
+        """Return the version's artifact of that name: of that ordinal, or the newest. None if it was unlinked."""
         ...
 
     def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
-        """A page of the version's artifacts, without unlinked ones."""
+        """Return a page of the version's artifacts, without unlinked ones."""
         ...
 
     def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
-        """The run of that id."""
+        """Return the run of that id."""
         ...
 
     def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
-        """A page of the project's runs, or of those that made or used a version."""
+        """Return a page of the project's runs, or of those that made or used a version."""
         ...
 
     def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Listed[RunStep]:
-        """Steps of the run in the order in which they were started, started after that revision."""
+        """Return steps of the run that were started after that revision, in the order of their starts."""
         ...
 
     def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
-        """Events of what the scope names; if there is none among very many, also what of it is still to be read."""
+        """Return events of the scope; if none is found among very many, also the part of the scope left to read."""
         ...
 
     def lineage(
@@ -255,7 +255,7 @@ class Snapshot(Protocol):
         *,
         at: int | None = None,
     ) -> Page[Lineage]:
-        """Return what came from what, around the start, at most so many edges away and so many nodes.
+        """Return the lineage of the start, at most so many edges away and so many nodes.
 
         Versions are without description, metadata and series, runs without command, parameters and recording problems.
         """
@@ -263,10 +263,10 @@ class Snapshot(Protocol):
 
 
 class Reads(Protocol):
-    """What is read of the log of every project, and of the tables that are its projection.
+    """Reads of the log of every project, and of the tables that are its projection.
 
-    Every method that is given a project raises ProjectNotFound. `at` is a revision: what is read is as it was then;
-    None is now. What was purged is found by `events`, `history` and `export` alone; a purged model also by `model`.
+    Every method with a project raises ProjectNotFound. `at` is the revision of the state to read; None is the present
+    one. Only `events`, `history` and `export` return what was purged; `model` returns a purged model too.
     """
 
     async def project(self, name: str) -> Project:
@@ -278,36 +278,36 @@ class Reads(Protocol):
         ...
 
     async def head(self, project: str) -> Head:
-        """Where the project's log stands."""
+        """Return the end of the project's log."""
         ...
 
     async def revision_at(self, project: str, time: int) -> int:
-        """The last revision at or before the time, 0 if there is none."""
+        """Return the last revision at or before the time, 0 if there is none."""
         ...
 
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
-        """The model of that name, deleted or not, with its holders; now, a purged one too."""
+        """Return the model of that name, deleted or not, with its holders; without `at`, also a purged one."""
         ...
 
     async def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
-        """The version that the reference means, deleted or not; of a deleted model only if that is asked for."""
+        """Return the version that the reference means, deleted or not; of a deleted model only with `of_deleted`."""
         ...
 
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
-        """The run of that id."""
+        """Return the run of that id."""
         ...
 
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
-        """Events after that revision, in order."""
+        """Return events after that revision, in order."""
         ...
 
     async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:
-        """Return what was asked of one committed state, the newest; what the question raises arrives as it is.
+        """Call the question with one committed state, the newest, and return its result. Raises its errors unchanged.
 
-        The question touches nothing but its argument. It may be asked in another thread, unless it is brief: a few
-        steps through indexes.
+        The question uses nothing but its argument. It may be called in another thread, unless it is brief: a few steps
+        through indexes.
         """
         ...
 
@@ -316,7 +316,7 @@ class Storage(Reads, Protocol):
     """The log of every project, and the tables that are its projection; each read sees the newest committed state."""
 
     def line(self, project: str) -> str:
-        """Return the line in which the project's changes wait.
+        """Return the name of the line in which the project's changes wait.
 
         Projects of one line share transactions. Lines do not wait for each other.
         """
@@ -345,7 +345,7 @@ class Storage(Reads, Protocol):
         ...
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
-        """A page of the project's models, each with its holders."""
+        """Return a page of the project's models, each with its holders."""
         ...
 
     async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
@@ -353,18 +353,18 @@ class Storage(Reads, Protocol):
         ...
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:
-        """What is wrong with the project's log and tables, and whether the log begins as the mark tells.
+        """Verify the project's log and tables, and that the log has the mark's hash at the mark's revision.
 
-        Nothing is told of other projects. The proof is made outside this process, so that reads and writes go on. One
-        is made at a time: others wait, and Overloaded is raised when too many wait. Cancelling it ends it.
+        Nothing is reported about other projects. Another process verifies, so that reads and writes go on. One project
+        is verified at a time: others wait, and Overloaded is raised when too many wait. Cancelling the call ends it.
         """
         ...
 
     def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
-        """The project's log up to the revision `at`, which has happened, as lines that `import` takes.
+        """Yield the project's log up to the revision `at`, which exists, as lines that `import` reads.
 
-        Pieces are bounded, and read when they are asked for; the same revision gives the same bytes, whatever is
-        written meanwhile, and no transaction lives from one piece to the next. Overloaded when too many are under way;
-        a broken log ends it with DataDamaged.
+        Pieces are bounded, and each is read when it is requested. The same revision gives the same bytes, whatever is
+        written meanwhile, and no transaction spans two pieces. Raises Overloaded when too many exports are under way,
+        and DataDamaged if the log is broken.
         """
         ...

@@ -1,4 +1,4 @@
-"""Texts by which things are found in an index: bounded in length, and in order by their bytes in every engine."""
+"""The keys of indexes: texts that are bounded in length, and ordered by their bytes in every engine."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Page(NamedTuple, Generic[T]):
 
 
 class Cursor(NamedTuple):
-    """The position of a watch: a revision, None for the present one, and the log to which it belongs."""
+    """The position of a watch: a revision, None for the present one, and the log that has it."""
 
     revision: int | None = None
     log_id: str = ""

@@ -42,9 +42,9 @@ _OF_A_PROJECT: dict[Kind, Callable[[str], Resource]] = {Kind.PROJECT_CREATED: de
 OF_MODELS = tuple(kind for kind in Kind if kind.startswith("model_"))
 # What changes a run after its start, in the order of the index `changes_of_runs`.
 RUN_CHANGES = (Kind.RUN_FINISHED, Kind.RUN_LOST, Kind.RUN_RESUMED, Kind.RECORDING_PROBLEMS_REPORTED)
-# What is not the image of the version to which the event belongs.
+# Events whose image is not that of their version.
 BESIDE_VERSIONS = (*OF_MODELS, *_OF_A_RUN, *_OF_A_VERSION, *_OF_A_PROJECT)
-# Of these there are as many as there are changes; events of all other kinds are found by their kind.
+# There are as many events of these kinds as changes; an index by kind finds all others.
 COMMON = frozenset({Kind.VERSION_CREATED, Kind.METADATA_LOGGED, Kind.METRICS_LOGGED})
 
 

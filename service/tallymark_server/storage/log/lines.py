@@ -1,6 +1,6 @@
 """The lines of an export: JSON objects, one a line, the same bytes for the same log.
 
-{"project": NAME, "log_id": ..., "revision": N, "format": 2}      begins a project, of which N events follow
+{"project": NAME, "log_id": ..., "revision": N, "format": 2}      begins a project; its N events follow
 {"revision": ..., "kind": ..., ..., "image": {...}, "salt": ..., "hash": ...}
                                                                   an event, with every column of the log, and with
                                                                   "erased" if content of it was erased: a list of the
@@ -48,7 +48,7 @@ def event_line(row: Row, seal: Seal) -> bytes:
     """The line of an event's row."""
     *columns, image = row
     told = _encoder.encode(dict(zip(COLUMNS, columns, strict=False)))
-    # An image is told as an object, for those who read; as text, if the object would not give the same text again.
+    # An image is written as an object, for readers; as text, if the object would not give the same text again.
     shown = image if _encoder.encode(json.loads(image)) == image else _encoder.encode(image)
     marks = [(at, digest.hex()) for at, digest in seal.marks]
     erased = f'"erased":{_encoder.encode(marks)},' if marks else ""

@@ -33,12 +33,12 @@ history         the events of a project, a model or a version, of some kinds or 
 as_of           models and versions as they were
 answer_images   things as requests were answered with them, also what was purged since
 integrity_check checks tables and indexes when the file is opened
-event_integrity whether an event is as it was recorded, asked whenever it is read
+event_integrity checks, whenever an event is read, that it is as it was recorded
 images          where in the log the image of a thing as of a revision lies
 
 Proving:
 erase           overwrites content in the log, in the tables and in the bytes of the file
-erasures        which events erased content of which others, and the proof of it
+erasures        which events erased content of other events, and the proof of it
 verification    proves that tables and log agree, and that the log was not changed
 verify_worker   has one project proved by a process beside the server
 verify_worker_process that process

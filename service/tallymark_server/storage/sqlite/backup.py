@@ -52,9 +52,9 @@ def _schema(path: Path) -> int:
 
 
 def backup(path: Path, to: Path, tell: Callable[[int, int], None]) -> dict[str, int]:
-    """Copy the file to a new one, and give back the revision of each project in the copy.
+    """Copy the file to a new one, and return the revision of each project in the copy.
 
-    `tell` is called with the pages that are done and those that there are. CannotOpenError, CannotPlaceError.
+    `tell` is called with the number of copied pages and of all pages. Raises CannotOpenError and CannotPlaceError.
     """
     # The copy shows one committed state, since the source is read in one transaction; without it, the backup would
     # start anew with every commit of the server.

@@ -1,4 +1,4 @@
-"""What a batch has decided: events, receipts, and where the log stands, each in one statement."""
+"""Writes what a batch has decided: events, receipts, and the end of the log, each in one statement."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection
 
 
 def read_only_uri(path: Path) -> str:
-    """By which a file is opened to read it, also in a folder in which nothing can be written; CannotOpenError."""
+    """Return the URI that opens a file read-only, even in a folder that cannot be written. Raises CannotOpenError."""
     path = path.absolute()
     wal, journal, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal", "-shm"))
     if os.access(path.resolve().parent, os.W_OK) or index.exists():

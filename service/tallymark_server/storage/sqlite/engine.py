@@ -62,7 +62,7 @@ _ENVIRONMENT_ERRORS = {
     sqlite3.SQLITE_NOMEM,
 }
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
-# Damage for which SQLite has no code: invalid UTF-8, invalid JSON, and columns of another type.
+# Damage that has no code in SQLite: invalid UTF-8, invalid JSON, and columns of another type.
 _DAMAGE_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "user-defined function raised exception")
 
 

@@ -57,7 +57,7 @@ UNION SELECT revision FROM events INDEXED BY kinds_of_models
 WHERE project = :project AND model = :model AND kind = '{Kind.ERASED}' AND {none_of("kind", sorted(COMMON))}
     AND number = 0
 """
-# Of anybody there may be an event anywhere: no index has actors.
+# Any event may be by the actor: no index has actors.
 _OF_ACTORS = """
 SELECT revision FROM events WHERE project = :project AND (
     actor IN (SELECT value FROM json_each(:actors))
@@ -78,7 +78,7 @@ UPDATE events SET actor = new.actor, reason = new.reason, previous_name = new.pr
     salt = new.salt, digest = new.digest, erased = :at
 FROM temp.rewritten AS new WHERE events.project = :project AND events.revision = new.revision
 """
-# The fingerprint of a request that had what is erased is of it: whoever guesses it could check the guess.
+# A request's fingerprint is computed from the erased content too: whoever guesses the content could check the guess.
 _FORGET_FINGERPRINTS = """
 UPDATE receipts SET fingerprint = x'' WHERE project = :project AND EXISTS (
     SELECT 1 FROM temp.rewritten WHERE revision BETWEEN receipts.first_revision AND receipts.last_revision
@@ -102,13 +102,13 @@ WHERE project = :project AND kind = 'model_renamed' ORDER BY revision
 
 
 def look(connection: sqlite3.Connection, project: int, state: State, what: Erasing) -> None:
-    """Prepare what every event becomes that has something of what is to be erased, and tell the state what there is."""
+    """Prepare the new rows of every event that has content to erase, and record in the state what was found."""
     connection.execute("DROP TABLE IF EXISTS temp.rewritten")
     connection.execute(_TABLE)
     try:
         subject = subject_of(state, what)
     except RegistryError:
-        # It is decided in its turn, unless the request was answered before.
+        # The command is decided in its turn, unless the request was answered before.
         return
     eraser = Eraser(subject, what, state.revision + 1)
     contents, digest = 0, hashlib.sha256()
@@ -162,7 +162,7 @@ def scrub(connection: sqlite3.Connection) -> None:
 
 
 def scrub_if_possible(connection: sqlite3.Connection, path: Path) -> None:
-    """Write the file anew if that was cut short after an erasure; where there is no room for it, go on without."""
+    """Write the file anew if that was interrupted after an erasure; continue without it if the disk has no room."""
     if must_scrub(connection):
         try:
             scrub(connection)
@@ -171,12 +171,12 @@ def scrub_if_possible(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def must_scrub(connection: sqlite3.Connection) -> bool:
-    """Whether something was erased, and the file was not written anew since."""
+    """Return whether something was erased, and the file was not written anew since."""
     return connection.execute("SELECT 1 FROM unscrubbed LIMIT 1").fetchone() is not None
 
 
 def _found(connection: sqlite3.Connection, project: int, subject: Subject, what: Erasing) -> Iterator[Event]:
-    """Every event that may have something of what is to be erased."""
+    """Yield every event that may have content to erase."""
     given: dict[str, Any] = {"project": project, "model": subject.model_id, "number": subject.number}
     if subject.run is not None:
         sql, given["run"] = OF_RUN, subject.run
@@ -191,7 +191,7 @@ def _found(connection: sqlite3.Connection, project: int, subject: Subject, what:
 
 
 def _rewritten(eraser: Eraser, found: Iterable[Event]) -> Iterator[Event]:
-    """Those of the events that change, as they become."""
+    """Yield those of the events that change, with their new content."""
     for event in found:
         after = eraser.rewritten(event)
         if after != event:
@@ -199,7 +199,7 @@ def _rewritten(eraser: Eraser, found: Iterable[Event]) -> Iterator[Event]:
 
 
 def _sealed(event: Event, salt: bytes) -> tuple[Any, ...]:
-    """The row of `rewritten`. No digest covers which model and number an event bears."""
+    """Return the row of `rewritten`. No digest covers the model and the number of an event."""
     image = encode(event.image)
     digest = digest_of(salt, row_of(event, 0, 0, image))
     return event.revision, event.actor, event.reason, event.previous_name, image, salt, digest
@@ -210,7 +210,7 @@ def _json(values: Sequence[str]) -> str:
 
 
 def _in_version(connection: sqlite3.Connection, given: dict[str, int], heads: set[str], keys: list[str]) -> None:
-    """Bring the tables to what is left of a version."""
+    """Update the tables to what is left of a version."""
     if heads & {"metadata", "tags"}:
         for (image,) in connection.execute(_OWN_IMAGE, given).fetchall():
             run_immediately(replace_facts(SqliteSession(connection), given["project"], decode_version(image, "")))

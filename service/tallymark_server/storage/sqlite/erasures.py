@@ -1,4 +1,4 @@
-"""Which events erased content of which others, and what the digest of the content was before."""
+"""Erasures: which events erased content of other events, and the digests of the content before."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CASE WHEN events.erased = 0 THEN NULL ELSE (
 ) END
 """
 
-# What each event erased, in its order, and the digest of what it left: that which the next erasure found, or that of
-# now.
+# What each event erased, in its order, and the digest of the content that it left: the one that the next erasure found,
+# or the present one.
 _LEFT = """
 SELECT erasures.erased_at, erasures.revision, coalesce(
     lead(erasures.previous_digest) OVER (PARTITION BY erasures.revision ORDER BY erasures.erased_at), events.digest
@@ -42,13 +42,13 @@ ERASED_SINCE = "SELECT max(erased_at) FROM erasures WHERE project = ? AND erased
 
 
 def erased(connection: sqlite3.Connection, schema: str, project: int) -> tuple[int, list[int]]:
-    """Return from how many events of the project content was erased, and by which events."""
+    """Return the number of events of the project whose content was erased, and the events that erased it."""
     ((count,),) = connection.execute(_COUNT.format(schema=schema), (project,))
     return count, [revision for (revision,) in connection.execute(_BY.format(schema=schema), (project,))]
 
 
 def erasure_problems(connection: sqlite3.Connection, schema: str, project: int, name: str) -> Iterator[Problem]:
-    """Yield every erasure that no event of the log stands for, or that left something else than the event says."""
+    """Yield every erasure that no event of the log records, or that left something else than the event says."""
     said: dict[int, tuple[int, str]] = {}
     for revision, image in connection.execute(_ERASING.format(schema=schema), (project,)):
         try:

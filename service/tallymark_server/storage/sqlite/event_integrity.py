@@ -1,4 +1,4 @@
-"""Whether an event is as it was recorded, asked whenever its image is read: a disk may give back something else.
+"""Checks, whenever the image of an event is read, that it is as it was recorded: a disk may return something else.
 
 A statement selects `WHOLE` instead of the image. It gives the image, or, if the event is not what its digest and its
 hash cover, a text that no image is, which `codec` refuses as DataDamaged.
@@ -24,7 +24,7 @@ def whole(table: str) -> str:
 
 
 WHOLE = whole("events")
-# Of an event of which nothing but the image is read. Half the price, for what is read most.
+# The same for statements that read only the image: half the cost, for the most frequent reads.
 WHOLE_IMAGE = """whole_image(events.revision, events.salt, events.digest,
     events.actor, events.reason, events.alias, events.previous_name, events.image
 )"""

@@ -1,4 +1,4 @@
-"""An export piece by piece, each read when it is asked for, for callers who may be slow and may leave.
+"""An export piece by piece, each read when it is requested, for callers that may be slow and may leave.
 
 Events up to a revision never change, and so each piece reads its own; the export ends when content is erased meanwhile.
 Receipts are not kept in the order of the log, so those of the export are copied first, in that order, to a table of its
@@ -24,9 +24,9 @@ from tallymark_server.storage.sqlite.reader import HEAD
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 
 T = TypeVar("T")
-# How many at a time: each has a connection with a thread and a file of its own.
+# The exports at a time: each has a connection with a thread and a file of its own.
 MAX_EXPORTS = 8
-# How many read at the same time: their threads take turns at the interpreter, and the event loop waits for all of them.
+# The exports that read at the same time: their threads share the interpreter, and the event loop waits for all of them.
 MAX_READING = 2
 # Few events to a piece, since the thread that reads them and the event loop take turns at the interpreter.
 MAX_EVENTS = 200
@@ -59,7 +59,7 @@ class Exports:
         self._reading = asyncio.Semaphore(MAX_READING)
 
     async def pieces(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
-        """The pieces of the project's log up to the revision; Overloaded, DataDamaged."""
+        """Yield the pieces of the project's log up to the revision. Raises Overloaded and DataDamaged."""
         if self._under_way >= MAX_EXPORTS:
             raise Overloaded(self._under_way, "exports are under way")
         self._under_way += 1
@@ -76,7 +76,7 @@ class Exports:
             self._under_way -= 1
 
     async def _in_turn(self, connection: ThreadedConnection, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what the work gives, then pause as long: the thread shares the interpreter with the loop."""
+        """Return the result of the work after a pause as long as it took: the thread shares the interpreter."""
         clock = asyncio.get_running_loop().time
         async with self._reading:
             begun = clock()
@@ -116,7 +116,7 @@ class _Export:
         events, _ = cut(connection.execute(EVENTS, limits), MAX_EVENTS, COLUMNS.index("image"))
         lines = [] if self._begun else [self._exporter.begin()]
         if events or not self._begun:
-            # The first piece asks for receipts of revisions below 1 too, so that they are found to be wrong.
+            # The first piece includes receipts of revisions below 1, so that they are found to be wrong.
             receipts = connection.execute(_RECEIPTS, (after if self._begun else _BEFORE_ALL, after + len(events)))
             lines += self._exporter.lines_for(events, receipts.fetchall())
             self._begun = True

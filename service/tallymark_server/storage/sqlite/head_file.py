@@ -38,27 +38,27 @@ _log = structlog.get_logger()
 
 
 class Heads(NamedTuple):
-    """Where each project's log ends, and the schema of the database, on which the hashes depend."""
+    """The end of each project's log, and the schema of the database, because the hashes depend on it."""
 
     schema: int
     marks: dict[str, Mark]
 
 
 def head_file(database: Path) -> Path:
-    """The file beside the database in which its heads are kept."""
+    """Return the path of the file beside the database that keeps its heads."""
     database = database.resolve()
     return database.with_name(database.name + "-head")
 
 
 def heads_of(connection: sqlite3.Connection) -> Heads:
-    """The heads of what is committed."""
+    """Return the heads of what is committed."""
     (schema,) = connection.execute("PRAGMA user_version").fetchone()
     rows = connection.execute(_HEADS).fetchall()
     return Heads(schema, {name: Mark(log_id, revision, hash_.hex()) for name, log_id, revision, hash_ in rows})
 
 
 def read(database: Path) -> Heads | None:
-    """The heads that were kept; None if there are none, or if their file cannot be read."""
+    """Return the heads that were kept; None if there are none, or if their file cannot be read."""
     path = head_file(database)
     try:
         kept = json.loads(path.read_bytes())
@@ -99,7 +99,7 @@ def write(database: Path, heads: Heads) -> None:
 
 
 def renew(database: Path) -> None:
-    """Keep the heads of a database that no server holds; CannotOpenError."""
+    """Keep the heads of a database that no server holds. Raises CannotOpenError."""
     try:
         with closing(connector(database.resolve(), read_only=True)()) as connection:
             write(database, heads_of(connection))
@@ -108,13 +108,16 @@ def renew(database: Path) -> None:
 
 
 def losses(database: Path, kept: Heads | None) -> list[str]:
-    """What the database has lost of what was kept, a clause for each project; CannotOpenError, sqlite3.Error."""
+    """Return what the database has lost since the heads were kept, a clause for each project.
+
+    Raises CannotOpenError and sqlite3.Error.
+    """
     with _compared(database, kept) as found:
         return found
 
 
 def warnings(database: Path, kept: Heads | None) -> list[str]:
-    """Return a sentence for each project of which the database lacks changes; none if that cannot be read."""
+    """Return a sentence for each project whose changes the database lacks; none if that cannot be read."""
     try:
         return [f"{database} lacks changes that were acknowledged: {clause}" for clause in losses(database, kept)]
     except (CannotOpenError, sqlite3.Error):

@@ -34,7 +34,7 @@ HELD_BY_NAME = f"""
 SELECT models.name, {HELD} FROM json_each(:asked) AS asked
 CROSS JOIN models ON models.project = :project AND models.name = asked.value
 """
-# What is asked as of the past: each model with the highest number that was given by then.
+# The models to read as of a revision, each with the highest number that was assigned by then.
 _ASKED = """
 (SELECT json_extract(value, '$[0]') AS model, json_extract(value, '$[1]') AS last_number FROM json_each(:asked))
 AS asked
@@ -111,7 +111,7 @@ def holders_now(connection: sqlite3.Connection, project: int, models: Iterable[i
 def holders_at(
     connection: sqlite3.Connection, project: int, last_numbers: Mapping[int, int], at: int
 ) -> dict[int, Holders]:
-    """Return who held the places of models then, each model with the highest number that was given by then."""
+    """Return the holders of models as of a revision, given each model's highest number that was assigned by then."""
     given = {"project": project, "asked": json.dumps(list(last_numbers.items())), "at": at}
     found = {model: holders_of(row) for model, *row in connection.execute(HELD_AT, given)}
     for model, alias, number in connection.execute(ALIASES_AT, given):

@@ -37,9 +37,9 @@ Sql = tuple[str, list[object]]
 def candidates(
     connection: sqlite3.Connection, project: int, model: int, condition: Condition | None, behind: tuple[int, int]
 ) -> Sql | None:
-    """Return a SELECT of all numbers for which the condition can be true; None if they are too many, or not known.
+    """Return a SELECT of all numbers that can meet the condition; None if they are too many, or not known.
 
-    `behind` are the revision as of which the condition is put, and the newest.
+    `behind` has the revision that the condition is evaluated at, and the newest.
     """
     at, newest = behind
     if condition is None or newest - at > MAX_BEHIND:
@@ -62,7 +62,7 @@ def leading(connection: sqlite3.Connection, project: int, model: int, query: Que
         return None
     by_fact, by_number = query.order
     of_fact = (project, model, f"metadata.{by_fact.key}")
-    # Their keys do not tell how these compare.
+    # The order of such facts does not follow from their keys.
     if connection.execute(f"{_FACTS} AND value = '{NOT_COMPARABLE}' LIMIT 1", of_fact).fetchone():
         return None
     missing, value, number = query.after or (0, None, None)
@@ -123,7 +123,7 @@ def _in_order(
 
 
 def _ways(condition: Condition, project: int, model: int) -> Iterator[Sql]:
-    """Yield each SELECT that finds everything for which the condition can be true."""
+    """Yield each SELECT that finds everything that can meet the condition."""
     match condition:
         case Comparison():
             if (way := _way(condition)) is not None:

@@ -1,4 +1,4 @@
-"""What came from what: from runs, versions and artifacts to the next ones, a few statements for each distance."""
+"""Lineage: the way from runs, versions and artifacts to the next ones, with a few statements for each distance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_VERSIONS = "{table}.project = :project AND {table}.model = asked.first AND {
 
 
 class Way(NamedTuple):
-    """A step from one kind of thing to another; `found` comes from what is asked if it goes downstream."""
+    """A step from one kind of thing to another; `found` comes from the start of the step if it goes downstream."""
 
     start: str
     end: str
@@ -86,7 +86,7 @@ FROM {_ASKED} AS asked
 CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first AND runs.start_revision <= :at
 {image_as_of("runs", RUN_AS_OF)}
 """
-# Any of the links tells what an artifact is, by its beginning.
+# The first event of any link describes the artifact.
 ARTIFACTS = f"""
 SELECT asked.first, 0, {WHOLE}, {NAME_AS_OF} FROM {_ASKED} AS asked
 CROSS JOIN events ON events.project = :project AND events.revision = (
@@ -94,7 +94,7 @@ CROSS JOIN events ON events.project = :project AND events.revision = (
     WHERE artifacts.project = :project AND artifacts.identity = asked.first AND {linked_as_of("artifacts")} LIMIT 1
 )
 """
-# Of up to so many things there are images in memory at once.
+# The images that are in memory at once.
 _READ_AT_ONCE = 50
 _READ: dict[str, tuple[str, Callable[[str, str], Found]]] = {
     "version": (VERSIONS, decode_version),
@@ -104,20 +104,20 @@ _READ: dict[str, tuple[str, Callable[[str, str], Found]]] = {
 
 
 class Asked(NamedTuple):
-    """Of which project it is asked, as of which revision."""
+    """The connection, project and revision that a lineage is read from."""
 
     connection: sqlite3.Connection
     project: int
     at: int
 
     def rows(self, sql: str, keys: list[tuple[str | int, int]], **given: int) -> sqlite3.Cursor:
-        """What the statement finds from these keys."""
+        """Return what the statement finds from these keys."""
         names = {"project": self.project, "at": self.at, "keys": json.dumps(keys, ensure_ascii=False)}
         return self.connection.execute(sql, {**names, **given})
 
 
 def lineage(asked: Asked, start: Key, direction: Direction, depth: int, limit: int) -> Lineage:
-    """Return what is found from the start in that direction, up to so many edges away, and so many.
+    """Return what is found from the start in that direction, at most so many edges away and so many nodes.
 
     The two directions are followed each by itself: what else came from the same source is neither.
     """
@@ -162,7 +162,7 @@ def _steps(asked: Asked, frontier: list[Key], limit: int, *, downstream: bool) -
 
 
 def _resources(asked: Asked, keys: list[Key]) -> tuple[dict[Key, Found], bool]:
-    """Return what the keys mean, as many as a client can receive, the first first, and whether some are left out."""
+    """Return the things of the keys in their order, as many as a client can receive, and whether some are left out."""
     resources: dict[Key, Found] = {}
     size = 0
     # The nearest are found first.

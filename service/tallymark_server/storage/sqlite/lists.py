@@ -36,7 +36,7 @@ from tallymark_server.storage.sqlite.images import (
 from tallymark_server.storage.sqlite.index_candidates import candidates, leading
 from tallymark_server.storage.sqlite.rows import one_of
 
-# What was purged since, though it may have been made again, is not there.
+# Leaves out what was purged since, even if it was created again.
 _PURGED = f"""
 (json_extract(events.image, '$.purged') IS NOT NULL OR EXISTS (
     SELECT 1 FROM events AS past INDEXED BY changes_of_models
@@ -53,7 +53,7 @@ _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 MAX_PAGE_SIZE = 700_000
 
 
-# To how many a filter is put for one page when none can be looked up: a reader must not keep the others waiting.
+# The items that a filter is evaluated for, for one page, without an index: a reader must not keep the others waiting.
 MAX_LOOKED_AT = 10_000
 
 
@@ -70,7 +70,7 @@ class Page(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """How things are walked when a condition is put to one after the other: FROM …, and by which column."""
+    """How things are walked when a condition is evaluated for each of them: FROM …, and the column of the order."""
 
     way: str
     bound: list[object]
@@ -132,7 +132,7 @@ def models_page(connection: sqlite3.Connection, project: int, at: int, query: Qu
     FROM models {join}
     WHERE models.project = ? AND models.deleted < 2 AND (models.deleted <= ? OR models.revision > ?) AND {_THERE}
     """
-    # The index tells the order of names only as they are now.
+    # The index has the order of the present names only.
     columns = MODEL_COLUMNS if renamed_since else {**MODEL_COLUMNS, "name": "models.name"}
     is_newest = connection.execute("SELECT revision <= ? FROM projects WHERE id = ?", (at, project)).fetchone()[0]
     of_project: Part = (source, [*bound, project, deleted, at, deleted])
@@ -200,7 +200,7 @@ def _walked(
     query: Query,
     walk: Walk,
 ) -> Page:
-    """A page for which the condition is put to one thing after the other, by the column in which they are walked."""
+    """Return a page by evaluating the condition for one thing after the other, in the order of the walk's column."""
     if query.condition is None or len(query.order) > 1:
         return _page(connection, selected, source, columns, query)
     way, bound, column = walk
@@ -229,7 +229,7 @@ def _page(
 
 
 def cut(rows: Iterable[tuple[Any, ...]], limit: int, image: int) -> tuple[list[tuple[Any, ...]], bool]:
-    """As many rows as a page has, of which the one column is the image, and whether there are more."""
+    """Return as many rows as fit into a page, and whether there are more; `image` is the column of the image."""
     kept: list[tuple[Any, ...]] = []
     size = 0
     for row in rows:
@@ -248,7 +248,7 @@ def size_of(text: str) -> int:
 def page_statement(
     selected: str | Part, source: Part, columns: dict[str, str], query: Query
 ) -> tuple[str, list[object]]:
-    """The one statement of a page."""
+    """Return a page from its one statement."""
     what, what_bound = (selected, []) if isinstance(selected, str) else selected
     keys = sort_keys(query.order, columns)
     named = ", ".join(f"{term} AS k{place}" for place, (term, _, _) in enumerate(keys))

@@ -1,4 +1,4 @@
-"""Tells logs as lines, while a server writes to them or not."""
+"""Writes logs as lines, while a server writes to them or not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDER BY last_revision, request_id
 
 
 class CannotExportError(Exception):
-    """What is asked for cannot be exported; the message says why."""
+    """Raised when the requested logs cannot be exported; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Project:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The lines of an export, and how many events they will tell."""
+    """The lines of an export, and the number of events that they will have."""
 
     events: int
     lines: Iterator[bytes]

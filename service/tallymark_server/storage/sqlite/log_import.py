@@ -37,7 +37,8 @@ class CannotImportError(Exception):
 def import_log(path: Path, source: BinaryIO, tell: Callable[[int], None]) -> dict[str, int]:
     """Import all projects of an export, and return the revision of each.
 
-    `tell` is called with the number of bytes of each line. Raises CannotOpenError, CannotPlaceError, CannotImportError.
+    `tell` is called with the number of bytes of each line. Raises CannotOpenError, CannotPlaceError and
+    CannotImportError.
     """
     with changed(path) as connection:
         importer = LogImporter(_Tables(connection))

@@ -87,7 +87,7 @@ def _transaction(file: Path, path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def revision_of(connection: sqlite3.Connection, project: str) -> int | None:
-    """Where the project's log stands, None if there is no such project."""
+    """Return the last revision of the project's log, None if there is no such project."""
     row = connection.execute(_REVISION, (project,)).fetchone()
     return None if row is None else int(row[0])
 

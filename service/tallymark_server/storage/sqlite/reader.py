@@ -103,7 +103,7 @@ class Reading(Snapshot):
         self._ids: dict[str, int] = {}
 
     def head(self, project: str) -> Head:
-        """Where the project's log stands."""
+        """Return the end of the project's log."""
         row = self.connection.execute(HEAD, (project,)).fetchone()
         if row is None:
             raise ProjectNotFound(project)
@@ -246,7 +246,7 @@ class Reading(Snapshot):
         return Listed(head, [decode_run(*row) for row in page.rows], at, page.next)
 
     def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
-        """Running runs of which heartbeats are awaited, after that one."""
+        """Return running runs with a heartbeat timeout, after that one."""
         return [Awaited(*row) for row in self.connection.execute(AWAITED_RUNS, (*after, limit))]
 
     def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Listed[RunStep]:
@@ -316,5 +316,5 @@ def _project(name: str, log_id: str, image: str | None) -> Project:
 
 
 def _revision(at: int | None) -> int:
-    """The revision as of which to read: for now, one after all."""
+    """Return the revision to read at: for the present state, one after all."""
     return AFTER_ALL if at is None else at

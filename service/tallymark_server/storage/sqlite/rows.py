@@ -1,4 +1,4 @@
-"""Columns and kinds of events, as they stand in statements."""
+"""Columns and kinds of events, as text for statements."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ RAW_EVENT = _EVENT.format("events.image")
 
 
 def listed(kinds: Iterable[str]) -> str:
-    """Kinds as they stand in a statement."""
+    """Return kinds as text for a statement."""
     return ", ".join(f"'{kind}'" for kind in kinds)
 
 
 def one_of(column: str, kinds: Iterable[str]) -> str:
-    """That the column is one of these, as it stands in an index of some kinds, which is used only then."""
+    """Return the condition that the column is one of these, with the exact text of an index of these kinds.
+
+    SQLite uses a partial index only for the text of its own condition.
+    """
     joined = " OR ".join(f"{column} = '{kind}'" for kind in kinds)
     return f"({joined})"
 
 
 def none_of(column: str, kinds: Iterable[str]) -> str:
-    """That the column is none of these, as it stands in an index of the other kinds, which is used only then."""
+    """Return the condition that the column is none of these, with the exact text of an index of the other kinds."""
     return " AND ".join(f"{column} <> '{kind}'" for kind in kinds)

@@ -20,15 +20,15 @@ from tallymark_server.storage.sqlite.event_integrity import WHOLE, WHOLE_IMAGE, 
 from tallymark_server.storage.sqlite.holders import HELD_BY_NAME, holders_of
 from tallymark_server.storage.sqlite.receipts import load_receipts
 
-# CROSS JOIN keeps the order of the tables: from what is asked for, by keys, to what is found. Left to itself, the
-# planner of a small file walks through whole tables, and keeps walking when they have grown.
+# CROSS JOIN keeps the order of the tables: from the requested keys to what is found. Without it, the planner of a small
+# file scans whole tables, and still does when they have grown.
 _ONE = "(SELECT :model AS model, :value AS value)"
 _MANY = "(SELECT json_extract(value, '$[0]') AS model, json_extract(value, '$[1]') AS value FROM json_each(:pairs))"
 _VERSION = "CROSS JOIN versions ON versions.project = :project AND versions.model = models.id AND versions"
 _POINTS = {
     By.NUMBER: f"{_VERSION}.number = asked.value",
     By.NAME: f"{_VERSION}.name = asked.value",
-    # The planner uses a partial index only when its own condition stands in the query.
+    # The planner uses a partial index only when its own condition is in the query.
     By.STAGE: f"{_VERSION}.stage = asked.value AND versions.stage IN ('staging', 'production')",
     By.ALIAS: "CROSS JOIN aliases ON aliases.project = :project AND aliases.model = models.id"
     f" AND aliases.alias = asked.value {_VERSION}.number = aliases.number",
@@ -158,14 +158,14 @@ def load(connection: sqlite3.Connection, project: str, keys: Keys, most: int | N
 
 
 def new_log_id() -> str:
-    """Return an id by which no other log is known."""
+    """Return an id that no other log has."""
     return secrets.token_hex(8)
 
 
 def pointed(
     connection: sqlite3.Connection, project: int, model: str, reference: Reference, *, of_deleted: bool
 ) -> tuple[ModelVersion | None, int]:
-    """Return the version that the reference means, of a deleted model too if that is asked for, and its image's size.
+    """Return the version that the reference means, with `of_deleted` also of a deleted model, and its image's size.
 
     The size is in characters of JSON.
     """
@@ -179,7 +179,7 @@ def pointed(
 def _found(
     connection: sqlite3.Connection, sql: str, project: int, pairs: Iterable[tuple[str, str | int]]
 ) -> Iterable[tuple[str | int, ModelVersion]]:
-    """The values asked for, each with the version at which it points; nothing for those that point nowhere."""
+    """Yield the values of the pairs, each with the version that it points at; nothing for those that point nowhere."""
     given = {"project": project, "pairs": _json(pairs), "deleted": 1}
     for model, value, image, *key in connection.execute(sql, given):
         yield value, that(decode_version(image, model), key)

@@ -56,10 +56,10 @@ _EARLY_EVENTS = f"SELECT revision FROM found.events WHERE project = ? AND revisi
 
 @dataclass
 class FileProof:
-    """What was looked at. `marks` tells where each project's log stands, by which the log can be known again.
+    """What was verified. `marks` has the end of each project's log, with the hash that identifies the log later.
 
-    `erased` says for each project from how many events content was erased, and by which events; `lost` which of the
-    problems are changes that the file lacks.
+    `erased` has, for each project, the number of events whose content was erased, and the events that erased it; `lost`
+    has the problems that are changes that the file lacks.
     """
 
     events: int
@@ -181,7 +181,7 @@ def _project_problems(
         yield Problem(f"project {project.name}, revision {revision}", "it belongs to no log")
     before = -1
     while before < replay.revision < project.revision:
-        # As long as a transaction reads, the server can put away nothing of what it has written since.
+        # While a transaction reads, the server cannot move what it has written since out of the write-ahead log.
         scratch.execute("BEGIN")
         before = replay.revision
         yield from _event_problems(scratch, project, replay, mark)

@@ -21,7 +21,7 @@ _PROGRAM = "tallymark_server.storage.sqlite.verify_worker_process"
 
 
 class Order(Struct):
-    """What is to be proved, of a file that is told beside it: its name need not be text."""
+    """What to verify. The file is passed beside it, because its name need not be text."""
 
     project: str
     mark: Mark | None

@@ -1,6 +1,6 @@
 """The program that proves a project beside the server: its arguments are the file and the order, its output the answer.
 
-It ends as soon as its input ends: then whoever asked has left, or the server is gone, for whatever reason.
+It ends as soon as its input ends: then the caller has left, or the server is gone, for whatever reason.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     try:
         answer = Answer(verify_project(file, order.project, order.mark, MAX_PROBLEMS, MAX_TEXT))
     except CannotOpenError as error:
-        # It may tell the file's name.
+        # The message may have the file's name.
         answer = Answer(problem=str(error).encode(errors="backslashreplace").decode())
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     sys.stdout.buffer.flush()
