@@ -64,7 +64,7 @@ class Bell:
 
 
 class Progress(Struct, frozen=True):
-    """Events, possibly none, and the revision up to which the log has been read."""
+    """Events, possibly none, and the revision that the log has been read up to."""
 
     log_id: str
     revision: int
@@ -94,7 +94,7 @@ class Interest(Struct, frozen=True, kw_only=True):
 
 
 def _model_of(image: Resource) -> int:
-    """Return the id of the model that the resource is, or to which it belongs, 0 for none."""
+    """Return the id of the resource's model, or of the resource if it is a model; 0 for none."""
     match image:
         case Model():
             return image.id
@@ -115,7 +115,7 @@ async def watch(
     """Yield every event that the reader wants, once and in order, without end.
 
     The first message has the revision at which the watch begins. After `heartbeat` seconds without a wanted event, a
-    message has the revision up to which the log has been read. Raises LogReplaced, RevisionInFuture or ProjectNotFound,
+    message has the revision that the log has been read up to. Raises LogReplaced, RevisionInFuture or ProjectNotFound,
     and Stopping when the server stops.
     """
     head = await storage.head(project)

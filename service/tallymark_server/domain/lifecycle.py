@@ -67,7 +67,7 @@ def undelete_model(state: State, command: c.UndeleteModel, recorder: EventRecord
 
 
 def purge_model(state: State, command: c.PurgeModel, recorder: EventRecorder) -> Model:
-    """Purge a model, of which only the last number stays. Return the model."""
+    """Purge a model; only its last number stays. Return the model."""
     model = _deleted_model(state, command.model)
     return _write(recorder, Kind.MODEL_PURGED, recorder.changed_model(model, purged=True), command.reason)
 
@@ -121,7 +121,7 @@ def undelete_version(state: State, command: c.UndeleteVersion, recorder: EventRe
 
 
 def purge_version(state: State, command: c.PurgeVersion, recorder: EventRecorder) -> ModelVersion:
-    """Purge a version, of which only the number and the name stay. Return the version."""
+    """Purge a version; only its number and its name stay. Return the version."""
     version = state.any_version(command.model, command.reference)
     if version.delete_time is None:
         raise VersionNotDeleted(state.project, version.model, version.number)

@@ -42,7 +42,7 @@ class ArtifactType(enum.StrEnum):
 
 
 class ArtifactRole(enum.StrEnum):
-    """Whether the run of the version made the artifact or used it."""
+    """Whether the run of the version created the artifact or used it."""
 
     MADE = "made"
     USED = "used"
@@ -79,7 +79,7 @@ class ModelCard(Struct, frozen=True, omit_defaults=True):
 
 
 class Holders(Struct, frozen=True, kw_only=True):
-    """The numbers of the versions to which the references of a model lead, 0 for none; never deleted ones."""
+    """The numbers of the versions that the references of a model point at, 0 for none; never deleted ones."""
 
     latest: int = 0
     production: int = 0

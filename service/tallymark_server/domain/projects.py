@@ -1,4 +1,4 @@
-"""The rule for creating projects, each of which begins with the first event of its own log."""
+"""The rule for creating projects. The first event of a project's log creates it."""
 
 from __future__ import annotations
 

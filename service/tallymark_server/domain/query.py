@@ -110,7 +110,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class Comparison(Struct, frozen=True):
-    """A field, or a fact in it by its key, compared with a value. In text, `*` stands for any characters.
+    """A field, or a fact in it by its key, compared with a value. In text, `*` matches any characters.
 
     A fact may be compared with None, which is the value of a fact that is null.
     """

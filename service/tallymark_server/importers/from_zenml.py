@@ -219,7 +219,7 @@ class _Finder:
         return fit_tags([text(tag, "name") for tag in tags if tag], self._report, where)
 
     def _linked(self, table: str, identity: str, where: str) -> Row | None:
-        """Return the row to which something refers; None, and a line in the report, if it is missing."""
+        """Return the row that something refers to; None, and a line in the report, if it is missing."""
         row = self._by_id[table].get(identity)
         if row is None:
             self._report.lost(where, f"refers to {table} {str(identity)[:40]!r}, which is not there")

@@ -1,6 +1,6 @@
 """A server of MLflow 1.x, 2.x or 3.x, read over its REST API.
 
-It is read without MLflow's client: newer clients add filters to their requests, to which older servers return nothing.
+It is read without MLflow's client, because newer clients add filters that make older servers return nothing.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     # Calls of one connection; clients queue further ones, or open another connection.
     ("grpc.max_concurrent_streams", 2_000),
-    # Calls that have arrived and not started yet, each of which delays the next one by some 0.07 ms. gRPC refuses some
-    # beyond the first number and all beyond the second: a fleet of 1,000 clients may reconnect at the same time.
+    # Calls that have arrived and not started yet. gRPC refuses some beyond the first number and all beyond the second.
+    # A fleet of 1,000 clients may reconnect at the same time, and each call delays the next one by some 0.07 ms.
     ("grpc.server.max_pending_requests", 1_000),
     ("grpc.server.max_pending_requests_hard_limit", 1_500),
     # gRPC would decompress a message of any size; the decoder does so within the method's bound. The bits of the mask

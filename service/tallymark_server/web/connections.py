@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 # In seconds; a connection on which no request head arrives within it is closed.
 HEAD_DEADLINE = 10.0
-# In seconds; an answer of which nothing is read for this long is dropped. It is in memory until then.
+# In seconds; an answer is dropped if nothing of it is read for this long. It is in memory until then.
 READ_DEADLINE = 30.0
 # All answers that are not read, in bytes. Above it, the largest of those that wait for longer than MIN_UNREAD_AGE, in
 # seconds, are dropped.

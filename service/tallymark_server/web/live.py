@@ -138,7 +138,7 @@ class Live:
         return follower
 
     def revision(self, project: str) -> int | None:
-        """Return the revision up to which changes were reported, None if no page follows the project."""
+        """Return the revision that changes were reported up to, None if no page follows the project."""
         follower = self._followers.get(project)
         return follower.revision if follower and not follower.ended else None
 

@@ -34,8 +34,8 @@ HEADERS = {
 class Safety:
     """Middleware that refuses requests of other sites, and adds security headers to every response.
 
-    `names` are the host names, beside addresses and localhost, by which this server may be called, and `origins` those
-    of other sites whose pages may call methods.
+    `names` are the host names of this server, beside addresses and localhost, and `origins` those of other sites whose
+    pages may call methods.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str] = (), origins: Iterable[str] = ()) -> None:

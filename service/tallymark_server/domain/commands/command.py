@@ -50,7 +50,7 @@ class Keys(Struct):
 
 
 class Command(Struct, Generic[T_co], frozen=True, kw_only=True):
-    """A requested change, whose answer is a `T_co`. `fingerprint` tells requests with the same request_id apart."""
+    """A requested change, whose result is a `T_co`. `fingerprint` distinguishes requests with the same request_id."""
 
     # True if the state must be reloaded after this command, because its events do not show every change.
     reload_after: ClassVar[bool] = False

@@ -18,8 +18,8 @@ RegistryError
 ├── DataLoss             DataDamaged
 └── Internal             Incident
 
-Each leaf has a reason, which is API (`protos/tallymark/v1/error.proto`), and metadata by which a program can act.
-Messages are for people: they say what is wrong and what to do next.
+Each leaf has a reason, which is API (`protos/tallymark/v1/error.proto`), and metadata for programs. Messages are for
+people: they say what is wrong and what to do next.
 """
 
 from tallymark_server.domain.errors.arguments import (

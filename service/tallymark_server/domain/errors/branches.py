@@ -23,7 +23,7 @@ class RegistryError(Exception):
 
 
 class InvalidArgument(RegistryError):
-    """The request can never be fulfilled as it stands."""
+    """The request can never be fulfilled without a change."""
 
 
 class NotFound(RegistryError):

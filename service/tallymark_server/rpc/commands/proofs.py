@@ -17,7 +17,7 @@ def proof(request: event_log_pb2.VerifyRequest) -> tuple[str, Mark | None]:
 
 
 def export(request: event_log_pb2.ExportRequest) -> tuple[str, int | None]:
-    """Return the project to export, and the revision up to which. Raises InvalidField."""
+    """Return the project to export, and the last revision of the export. Raises InvalidField."""
     project = names.project(request.parent, "parent")
     if not request.HasField("read_revision"):
         return project, None

@@ -20,7 +20,7 @@ STAGES = {stage.value: stage for stage in (Stage.PRODUCTION, Stage.STAGING, Stag
 
 
 async def show_stage(request: PageRequest, form: Form | None) -> dict[str, Any]:
-    """Return the variables of the form: the stages to which the version can move, and their holders."""
+    """Return the variables of the form: the stages that the version can move to, and their holders."""
     facts = await form_context.facts(request, f"Move No. {request.number} of {request.model}")
     to = form.text("to") if form else request.text("to")
     goal = to if to in STAGES else Stage.PRODUCTION.value
