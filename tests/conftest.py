@@ -59,7 +59,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def registry_env(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """Return the same server, set as the one to which the SDK of this process records."""
+    """Return the same server, set as the one that the SDK of this process records to."""
     monkeypatch.setenv("TALLYMARK_URL", server.address)
     return server
 

@@ -213,7 +213,7 @@ async def test_a_run_of_very_many_versions_ends_outside_the_loop(tmp_path: Path)
             seen.append(brief)
             return write(work, brief=brief)
 
-        service.storage.write = watched  # type: ignore[method-assign]  # to see how it is asked
+        service.storage.write = watched  # type: ignore[method-assign]  # to see how it is called
         finish = c.FinishRun(
             **{**ATTEMPT, "request_id": "finish", "fingerprint": b"f"}, run="r1", state=RunState.FAILED
         )

@@ -76,7 +76,7 @@ MAPPED = [
     ),
 ]
 
-# What stands beside the dot-folders in the topmost folder, and nothing else does.
+# The topmost folder has these and the dot-folders, and nothing else.
 TOP = {"LICENSE", "Makefile", "README.md", "docs", "protos", "pyproject.toml", "sdk", "service", "tests"}
 
 
@@ -285,7 +285,7 @@ def recipes() -> dict[str, list[str]]:
 
 
 def test_make_tells_every_command() -> None:
-    """`make` alone tells each command of the Makefile and what it does."""
+    """`make` alone prints each command of the Makefile and what it does."""
     told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^  make ([\w-]+) +\S", told, re.MULTILINE) == list(recipes())
 

@@ -97,7 +97,7 @@ async def test_no_more_callers_are_expected_than_fit_in_the_queue() -> None:
 
 
 class ManyLines:
-    """Stands for an engine that has a line for each project, does work twice, and waits inside of it.
+    """An engine for tests that has a line for each project, does work twice, and waits inside of it.
 
     Loading from the project `slow` waits until `opened`. `batches` has how many commands each write has answered.
     """

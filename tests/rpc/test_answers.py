@@ -1,4 +1,4 @@
-"""Every answer is bounded: a client with the limits of gRPC receives it, and what is left out can be asked for."""
+"""Every response is bounded: a client with the limits of gRPC receives it, and can request what is left out."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_events_are_cut_so_that_clients_can_receive_them(large: Calls) -> None:
 
 
 def test_lineage_has_no_metadata(calls: Calls) -> None:
-    """What a run made is told without what makes it large, so that many nodes are one small answer."""
+    """Lineage returns versions and runs without their large fields, so that many nodes are one small response."""
     calls.start_run("train", ModelConfig(model="seed"))
     for number in range(30):
         new = ModelVersion(description=TEXT, metadata={"a": NUMBERS}, tags=["kept"])
@@ -107,7 +107,7 @@ def test_lineage_has_no_metadata(calls: Calls) -> None:
 
 
 def test_lineage_is_cut_where_clients_could_not_receive_it(calls: Calls) -> None:
-    """Nodes that are large all the same are told as far as they fit, the nearest first, and that there are more."""
+    """Nodes that are large all the same are returned as far as they fit, the nearest first, with `truncated` set."""
     calls.create_model("base")
     tags = sorted(f"{number:02}" + "x" * 250 for number in range(100))
     calls.start_run("train")

@@ -80,7 +80,7 @@ def test_a_name_has_several_versions(calls: Calls) -> None:
 
 
 def test_artifacts_are_listed_by_filter_in_the_order_of_linking(calls: Calls) -> None:
-    """Every field can be asked for, and pages hold each artifact once."""
+    """Filters accept every field, and pages hold each artifact once."""
     link(calls, "train", type=ARTIFACT_TYPE_DATA, role=ARTIFACT_ROLE_USED, uri="s3://data/train")
     link(calls, "classifier", type=ARTIFACT_TYPE_MODEL, format="skops", size_bytes=2000)
     link(calls, "a report", uri="file:///tmp/report.html")
@@ -118,7 +118,7 @@ def test_a_link_follows_the_reference_at_its_turn(calls: Calls) -> None:
 
 
 def test_what_is_missing_is_not_found(calls: Calls) -> None:
-    """An artifact, version or run that is not there is told, and nothing is linked."""
+    """A missing artifact, version or run is reported as not found, and nothing is linked."""
     for name in (f"{VERSION}/artifacts/none", f"{VERSION}/artifacts/none@4"):
         with refused("ARTIFACT_NOT_FOUND", grpc.StatusCode.NOT_FOUND) as refusal:
             calls.models.GetArtifact(GetArtifactRequest(name=name))
@@ -155,7 +155,7 @@ def test_a_bad_artifact_is_refused(calls: Calls, fields: dict[str, object]) -> N
 
 
 def test_a_repeated_link_has_one_effect(calls: Calls) -> None:
-    """The same request_id gets the same link, also after it was taken away."""
+    """The same request_id returns the same link, even after it was removed."""
     first = link(calls, request_id="one")
     calls.models.UnlinkArtifact(UnlinkArtifactRequest(name=first.name))
     assert link(calls, request_id="one") == first

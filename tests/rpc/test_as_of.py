@@ -296,7 +296,7 @@ def paged(calls: Calls, **fields: object) -> list[Event]:
 
 
 def test_a_version_tells_who_moved_it_when_and_why(server: Server) -> None:
-    """Its transitions are told from the first on, each with actor, reason, time, and the stages it left and entered."""
+    """All transitions are returned, each with actor, reason, time, and the stages that the version left and entered."""
     steps = [("ana", STAGE_STAGING, "to try"), ("bo", STAGE_PRODUCTION, "better"), ("cy", STAGE_ARCHIVED, "done")]
     with grpc.insecure_channel(server.address) as channel:
         calls = Calls(channel)

@@ -226,7 +226,7 @@ def test_json_has_no_longer_text_than_any_field_takes(standing: Server) -> None:
 
 
 def test_what_is_as_large_as_it_may_be_is_taken(calls: Calls) -> None:
-    """The bounds themselves are within the bounds: a full description, full tags, and a thousand keys asked for."""
+    """Values exactly at a bound are accepted: a full description, full tags, and a request for a thousand keys."""
     calls.create_model("churn", description="x" * 65_535, tags=[f"{number:03}" for number in range(100)])
     made = calls.create_version("churn", description="é" * 32_767, tags=[f"{number:03}" for number in range(100)])
     assert len(made.tags) == 100

@@ -21,7 +21,7 @@ def test_no_version_outside_a_run_is_a_new_one_each_time(calls: Calls) -> None:
 
 
 def test_a_run_has_one_automatic_version_of_a_model(calls: Calls) -> None:
-    """Whoever asks within a run gets the run's one version; another run, or another model, has another."""
+    """Every call within a run returns the run's one version; another run, or another model, has another."""
     for run in ("r1", "r2"):
         calls.start_run(run)
     first = calls.ensure("churn", run="r1")
@@ -90,7 +90,7 @@ def test_a_config_describes_what_it_creates_and_changes_nothing_else(calls: Call
 
 
 def test_a_dry_run_of_ensure_changes_nothing(calls: Calls) -> None:
-    """validate_only tells the number that would be given, and gives it to nobody."""
+    """validate_only returns the number that would be assigned, and assigns none."""
     config = model_pb2.ModelConfig(model="churn", version="a")
     request = model_registry_pb2.EnsureModelVersionRequest(parent=PROJECT, config=config, validate_only=True)
     assert calls.models.EnsureModelVersion(request).model_version.number == 1

@@ -92,7 +92,7 @@ FILTERS = {
 
 @pytest.mark.parametrize("text", FILTERS)
 def test_a_filter_lists_what_it_says(calls: Calls, text: str) -> None:
-    """Each kind of field, comparison and connection lists exactly the versions of which it is true, over pages."""
+    """Each kind of field, comparison and connection lists exactly the versions that meet it, over pages."""
     assert found(calls, text) == FILTERS[text]
 
 
@@ -160,7 +160,7 @@ def test_a_word_that_no_run_and_no_artifact_can_have_is_refused(calls: Calls) ->
 
 
 def test_an_order_by_a_key_of_metadata_says_how_it_is_written(calls: Calls) -> None:
-    """Who orders by `auc` is told of `metadata.auc`."""
+    """The error for an order by `auc` suggests `metadata.auc`."""
     with refused("INVALID_FILTER", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
         calls.models.ListModelVersions(ListModelVersionsRequest(parent=f"{PROJECT}/models/churn", order_by="auc desc"))
     assert (refusal.metadata["field"], "metadata.auc" in refusal.message) == ("order_by", True)
@@ -186,7 +186,7 @@ def test_a_filter_cannot_inject(calls: Calls, server: Server, text: str) -> None
 
 
 def test_a_page_token_belongs_to_its_filter(calls: Calls) -> None:
-    """A page of another filter cannot be asked for by mistake."""
+    """A page token is refused with another filter."""
     parent = f"{PROJECT}/models/churn"
     first = calls.models.ListModelVersions(ListModelVersionsRequest(parent=parent, filter="number > 1", page_size=2))
     with refused("INVALID_PAGE_TOKEN", grpc.StatusCode.INVALID_ARGUMENT):

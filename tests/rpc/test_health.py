@@ -1,4 +1,4 @@
-"""Health: told to everybody who asks or watches, whatever others do, within the bounds of all calls."""
+"""Health: reported to every caller and watcher, whatever others do, within the bounds of all calls."""
 
 from __future__ import annotations
 

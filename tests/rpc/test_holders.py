@@ -1,4 +1,4 @@
-"""Every answer that has a model tells who holds its places; an event does not."""
+"""Every response that has a model has its holders; an event has none."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def history(calls: Calls) -> list[Places]:
 
 
 def test_holders_are_right_now_and_as_of_any_revision_and_time(calls: Calls, history: list[Places]) -> None:
-    """GetModel and ListModels tell the same; a version that is deleted holds nothing."""
+    """GetModel and ListModels return the same holders; a deleted version holds nothing."""
     assert places(calls.model("churn")) == history[-1] == (2, 2, 0, {})
     events = calls.events()
     assert len(events) == len(history)

@@ -120,7 +120,7 @@ def test_a_rename_obeys_the_rule_of_names(calls: Calls, name: str, reason: str) 
 
 
 def test_a_renamed_model_keeps_its_line(calls: Calls) -> None:
-    """Versions, numbers and history go along, and the old name tells the new one."""
+    """A renamed model keeps its versions, numbers and history, and the error for its old name has the new one."""
     assert rename(calls, "churn", "retention").name == f"{PROJECT}/models/retention"
     for ask in (
         lambda: calls.model("churn"),
@@ -150,7 +150,7 @@ def test_a_name_that_was_left_is_free(calls: Calls) -> None:
 
 
 def test_a_deleted_model_is_hidden_and_comes_back_as_it_was(calls: Calls) -> None:
-    """Deleted, a model is found only by who asks for deleted ones; its name stays taken; undeleted it is whole."""
+    """A deleted model is returned only with `show_deleted`; its name stays taken; undeleting restores all of it."""
     calls.set_alias("churn", 2, "champion")
     deleted = delete(calls, reason="old")
     assert deleted.HasField("delete_time")
@@ -259,7 +259,7 @@ def test_a_version_comes_back_without_what_it_held(calls: Calls) -> None:
 
 
 def test_a_run_whose_version_is_deleted_gets_another(calls: Calls) -> None:
-    """Asked again, the run gets the next number, and the deleted one can still come back."""
+    """The next call of the run creates the next number, and the deleted version can still be undeleted."""
     calls.start_run("r1", model_pb2.ModelConfig(model="churn"))
     delete_version(calls, 4)
     assert calls.ensure("churn", run="r1").model_version.number == 5
@@ -268,7 +268,7 @@ def test_a_run_whose_version_is_deleted_gets_another(calls: Calls) -> None:
 
 
 def test_metadata_keys_are_removed(calls: Calls) -> None:
-    """Keys are set and taken away in one step; the same key not both."""
+    """One call sets some keys and removes others; the same key in both is refused."""
     calls.log_metadata("churn", 1, a=MetadataValue(number=1), b=MetadataValue(number=2))
     request = LogMetadataRequest(
         name=f"{CHURN}/versions/1", metadata={"c": MetadataValue(flag=True)}, delete_keys=["a", "missing"]

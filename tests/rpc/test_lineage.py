@@ -139,7 +139,7 @@ def test_a_repeated_use_is_answered_as_the_first(calls: Calls) -> None:
 
 
 def test_a_bad_start_is_refused(calls: Calls) -> None:
-    """What is not there is not found, and what is neither version nor run is told."""
+    """A missing start is not found, and a start that is neither version nor run is refused."""
     for start, reason, code in (
         ("models/base/versions/9", "VERSION_NOT_FOUND", grpc.StatusCode.NOT_FOUND),
         ("runs/none", "RUN_NOT_FOUND", grpc.StatusCode.NOT_FOUND),
@@ -152,7 +152,7 @@ def test_a_bad_start_is_refused(calls: Calls) -> None:
 
 
 def test_a_wide_lineage_ends(calls: Calls) -> None:
-    """What half of the world came from is told as far as it fits, and that there is more."""
+    """The lineage of a source of very many versions is returned as far as it fits, with `truncated` set."""
     calls.create_model("wide")
     request = BatchCreateModelVersionsRequest(parent=f"{PROJECT}/models/wide", model_versions=[ModelVersion()] * 1000)
     calls.models.BatchCreateModelVersions(request)

@@ -33,7 +33,7 @@ def watch(calls: Calls, **fields: object) -> Iterator[WatchResponse]:
 
 
 def test_every_change_is_an_event_and_revisions_have_no_gap(calls: Calls) -> None:
-    """The log tells what happened in its order, each event with the resource as it became."""
+    """The log has every change in order, each event with the resource after the change."""
     calls.create_model("churn")
     version = calls.create_version("churn")
     promoted = calls.set_stage("churn", 1, STAGE_PRODUCTION)
@@ -66,7 +66,7 @@ def test_a_watch_tells_what_was_and_what_comes(calls: Calls) -> None:
 
 
 def test_a_watch_from_now_on_begins_where_its_first_message_says(calls: Calls) -> None:
-    """Without a revision, the first message tells from where on events are told."""
+    """Without a revision, the first message has the revision after which events follow."""
     calls.create_model("churn")
     stream = watch(calls)
     first = next(stream)
@@ -86,7 +86,7 @@ def test_a_silent_watch_gets_heartbeats(tmp_path) -> None:
 
 
 def test_a_watch_gets_heartbeats_while_other_events_happen(tmp_path) -> None:
-    """A reader of few events is told how far the log has come while nothing but others happens, without a pause."""
+    """A watcher receives the position of the log while only events that it does not want happen without a pause."""
     with (
         Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,
         grpc.insecure_channel(server.address) as channel,
@@ -113,7 +113,7 @@ def test_a_watch_gets_heartbeats_while_other_events_happen(tmp_path) -> None:
 
 
 def test_a_cursor_from_the_future_is_refused(calls: Calls) -> None:
-    """A revision that has not happened is told from an empty page, with where the log stands."""
+    """A revision beyond the log is refused with the last revision, not answered with an empty page."""
     calls.create_model("churn")
     for call in (
         lambda: next(watch(calls, after_revision=9)),
@@ -131,7 +131,7 @@ def test_a_cursor_before_the_beginning_is_refused(calls: Calls) -> None:
 
 
 def test_no_cursor_is_too_old(calls: Calls) -> None:
-    """The log is kept from its first event on, also of what was purged: who was away for ever is told everything."""
+    """The log is kept from its first event on, also of what was purged: any revision can be resumed from."""
     calls.create_model("churn")
     calls.create_version("churn")
     calls.models.DeleteModel(DeleteModelRequest(name=f"{PROJECT}/models/churn"))
@@ -143,7 +143,7 @@ def test_no_cursor_is_too_old(calls: Calls) -> None:
 
 
 def test_a_cursor_of_another_log_is_refused(calls: Calls) -> None:
-    """Who resumes on a registry that was replaced is told so, not given other events."""
+    """Resuming on a registry that was replaced raises LogReplaced, and returns no events of the other log."""
     log_id = next(watch(calls)).log_id
     assert next(watch(calls, after_revision=0, log_id=log_id)).log_id == log_id
     with refused("LOG_REPLACED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
@@ -185,7 +185,7 @@ def test_a_watch_may_ask_for_some_events_only(calls: Calls) -> None:
 
 
 def test_a_watch_may_ask_for_some_stages_only(calls: Calls) -> None:
-    """What comes into one of the stages, or leaves it, is told, whoever moved it; nothing else is."""
+    """A watch of stages receives every move into or out of them, whoever made it, and nothing else."""
     calls.create_model("churn")
     for stage in (STAGE_PRODUCTION, STAGE_STAGING):
         calls.set_stage("churn", calls.create_version("churn").number, stage)
@@ -210,7 +210,7 @@ def test_a_watch_may_ask_for_some_stages_only(calls: Calls) -> None:
 
 @pytest.mark.parametrize("readers", [50])
 def test_readers_do_not_disturb_each_other(calls: Calls, readers: int) -> None:
-    """Of many watchers each is told everything, also by the side of one that does not read."""
+    """Each of many watchers receives every event, even beside one that does not read."""
     calls.create_model("churn")
     idle = watch(calls, after_revision=0)
     streams = [watch(calls, after_revision=0) for _ in range(readers)]

@@ -1,4 +1,4 @@
-"""Runs whose process is gone: heartbeats, loss, resumption, and what is told of it as of the past."""
+"""Runs whose process is gone: heartbeats, loss, resumption, and reads of these as of the past."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def kinds(calls: Calls) -> list[str]:
 
 
 def states_of(calls: Calls, run_state: str) -> list[int]:
-    """The numbers of the versions of which the filter by run_state is true."""
+    """Return the numbers of the versions that a filter by run_state finds."""
     request = ListModelVersionsRequest(parent=f"{PROJECT}/models/churn", filter=f"run_state = {run_state}")
     return [version.number for version in calls.models.ListModelVersions(request, timeout=DEADLINE).model_versions]
 

@@ -86,7 +86,7 @@ def test_ten_thousand_points_blow_up_nothing(calls: Calls, server: Server) -> No
 
 
 def test_a_key_is_removed_with_its_points(calls: Calls) -> None:
-    """Deleting the key, or setting it by hand, ends the series; the log tells it."""
+    """Deleting the key, or setting it by hand, ends the series; the log has an event for it."""
     log(calls, point("loss", 1, 0.5), point("auc", 1, 0.9))
     assert log(calls, delete_keys=["loss"]).series == {"auc": 1}
     version = log(calls, metadata={"auc": MetadataValue(number=1)})

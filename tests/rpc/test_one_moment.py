@@ -1,4 +1,4 @@
-"""No answer combines two moments: while models and holders come and go, only what was so at some moment is told."""
+"""Every response is one committed state: while models and holders come and go, no response combines two states."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_model_that_comes_and_goes_is_there_as_a_whole_or_not_at_all(server: S
 def test_what_the_holder_has_is_read_of_one_holder(server: Server) -> None:
     """Of two versions that pass production on, each holder has its own artifact, point and run, and no other's.
 
-    What a version has is linked just before it enters production, and is taken away after it has left.
+    A version's artifacts are linked just before it enters production, and unlinked after it has left.
     """
     with grpc.insecure_channel(server.address) as channel:
         calls = Calls(channel)
@@ -76,7 +76,7 @@ def test_what_the_holder_has_is_read_of_one_holder(server: Server) -> None:
 
 
 def prepared(calls: Calls) -> None:
-    """A version in production that has one of everything that can be asked of it."""
+    """Create a version in production that has one of everything that can be read of a version."""
     calls.start_run("r1", model_pb2.ModelConfig(model="churn"))
     calls.finish_run("r1", model_pb2.RUN_STATE_SUCCEEDED)
     calls.set_stage("churn", 1, STAGE_PRODUCTION)

@@ -43,7 +43,7 @@ def events(calls: Calls, name: str) -> list[event_pb2.Event]:
 
 
 def test_a_created_project_is_used_at_once(calls: Calls) -> None:
-    """It tells who created it and when, its log begins with that, and models are created in it."""
+    """A created project has its creator and time, its log begins with its creation, and models are created in it."""
     project = create(calls, "lab")
     assert (project.name, project.creator) == ("projects/lab", "ana")
     assert project == get(calls, "lab")
@@ -101,7 +101,7 @@ def test_a_repeated_request_creates_one_project(calls: Calls, server: Server) ->
 
 
 def test_of_many_who_create_the_same_project_one_does(calls: Calls) -> None:
-    """However many ask at once, there is one project, and the others are told that it is there."""
+    """Of many concurrent requests one creates the project, and the others are refused because it exists."""
 
     def attempt(number: int) -> str:
         try:
@@ -131,7 +131,7 @@ def test_all_projects_are_listed_in_pages(calls: Calls) -> None:
 
 
 def test_a_project_is_watched_from_its_creation(calls: Calls) -> None:
-    """Before it is there nobody can watch it; afterwards a watch tells its creation, and then what happens in it."""
+    """A watch fails before the project exists; afterwards it returns the creation and then every change."""
     request = event_log_pb2.WatchRequest(parent="projects/lab", after_revision=0)
     with refused("PROJECT_NOT_FOUND"):
         next(calls.log.Watch(request, timeout=DEADLINE))

@@ -18,7 +18,7 @@ def churn(calls: Calls) -> None:
 
 @pytest.mark.parametrize(("stage", "word"), [(STAGE_PRODUCTION, "production"), (STAGE_STAGING, "staging")])
 def test_an_exclusive_stage_has_one_holder(calls: Calls, stage: model_pb2.Stage.ValueType, word: str) -> None:
-    """Who would enter an occupied stage is told by whom it is held; with force, the holder goes to the archive."""
+    """Entering an occupied stage is refused with the name of its holder; with force, the holder is archived."""
     calls.set_stage("churn", 1, stage)
     with refused("STAGE_OCCUPIED", grpc.StatusCode.FAILED_PRECONDITION) as refusal:
         calls.set_stage("churn", 2, stage)
@@ -62,7 +62,7 @@ def test_a_swap_records_its_events_in_order(calls: Calls) -> None:
 
 
 def test_a_stale_etag_is_refused(calls: Calls) -> None:
-    """Who promotes a version as it was read is told when it was changed since."""
+    """Promoting with the etag of an earlier read is refused when the version was changed since."""
     read = calls.version("churn", "1")
     changed = calls.set_alias("churn", 1, "champion")
     with refused("ETAG_MISMATCH", grpc.StatusCode.ABORTED) as refusal:
@@ -145,7 +145,7 @@ def test_an_alias_moves_only_from_where_it_is_expected(calls: Calls) -> None:
 
 
 def test_a_deleted_alias_points_nowhere(calls: Calls) -> None:
-    """An alias that was taken away is not found, and not deleted twice."""
+    """A deleted alias is not found, and not deleted twice."""
     calls.set_alias("churn", 1, "champion")
     assert list(calls.delete_alias("churn", "champion").aliases) == []
     with refused("ALIAS_NOT_FOUND", grpc.StatusCode.NOT_FOUND):

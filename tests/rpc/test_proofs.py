@@ -81,7 +81,7 @@ def both(tmp_path: Path):
 
 
 def test_a_proof_over_grpc_is_that_of_the_file(both) -> None:
-    """What the server tells of a project is what `tallymark verify` tells of it."""
+    """Verify returns for a project what `tallymark verify` reports for it."""
     server, calls = both
     found = proof(calls)
     mark = verify(server.db).marks["default"]
@@ -110,7 +110,7 @@ def test_verify_reports_what_was_tampered_with(both, script: str, words: str) ->
 
 
 def test_verify_reports_no_other_project(both) -> None:
-    """Neither a proof nor an export tells anything that another project has, sound or broken."""
+    """Neither a proof nor an export has anything of another project, sound or broken."""
     server, calls = both
     assert b"secret" not in export(calls)
     corrupt(server.db, "UPDATE models SET name = 'spoilt' WHERE project = 2; DELETE FROM events WHERE project = 2")
@@ -130,7 +130,7 @@ def test_verify_reports_the_first_of_many_problems(both) -> None:
 
 
 def test_a_rewritten_log_is_found_by_a_checkpoint(both) -> None:
-    """Who has kept what an earlier proof told is told that the log no longer begins so, however consistent it is."""
+    """A mark that an earlier proof returned is refused by a rewritten log, however consistent that is."""
     server, calls = both
     kept = proof(calls).checkpoint
     calls.create_version("churn")
@@ -279,7 +279,7 @@ def test_a_proof_that_cannot_be_meant_is_refused(calls: Calls, fields: dict[str,
 
 
 def test_an_export_of_what_is_not_there_is_refused(calls: Calls) -> None:
-    """There is no revision below one, nor one that has not happened; the future is told with where the log stands."""
+    """Revisions below 1 and beyond the log are refused; the error for the latter has the last revision."""
     for revision in (0, -1):
         with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
             export(calls, read_revision=revision)

@@ -50,7 +50,7 @@ def found(calls: Calls, filter: str, order_by: str = "number") -> list[int]:  # 
 
 
 def test_a_run_says_when_it_began_and_with_which_command(calls: Calls) -> None:
-    """The program's own times, its command line and its timeout are kept, found by filters, and told in the log."""
+    """The program's own times, its command line and its timeout are stored, found by filters, and in the log."""
     began, ended = Timestamp(seconds=1_000), Timestamp(seconds=2_000, nanos=5_000)
     run = start(calls, start_time=began, command="train.py --lr 0.1", heartbeat_timeout=Duration(seconds=90))
     assert (run.start_time, run.command, run.heartbeat_timeout) == (began, "train.py --lr 0.1", Duration(seconds=90))
@@ -74,7 +74,7 @@ def test_a_run_says_when_it_began_and_with_which_command(calls: Calls) -> None:
 
 
 def test_a_wrong_clock_does_not_lose_the_end(calls: Calls) -> None:
-    """An end before the start is kept as the start, one that is to come as it is told; what is no time is refused."""
+    """An end before the start is stored as the start; a time that is out of range is refused."""
     start(calls, start_time=Timestamp(seconds=2_000))
     far = run_registry_pb2.FinishRunRequest(name=RUN, state=RUN_STATE_FAILED, end_time=Timestamp(seconds=2**50))
     with refused("INVALID_FIELD") as refusal:
@@ -85,7 +85,7 @@ def test_a_wrong_clock_does_not_lose_the_end(calls: Calls) -> None:
 
 
 def test_long_texts_of_a_run_are_cut(calls: Calls) -> None:
-    """A command line is cut at 65,535 bytes, what is told of a problem at 1,000 characters, between characters."""
+    """A command line is cut at 65,535 bytes, the text of a problem at 1,000 characters, between characters."""
     assert start(calls, command="é" * 40_000).command == "é" * 32_767
     (problem,) = report(calls, RecordingProblem(subject="é" * 1001, problem="x" * 5000, count=1)).recording_problems
     assert (problem.subject, problem.problem) == ("é" * 1000, "x" * 1000)

@@ -197,7 +197,7 @@ def test_a_step_starts_and_finishes_once(calls: Calls) -> None:
 
 
 def test_runs_are_filtered_and_ordered(calls: Calls) -> None:
-    """Every field can be asked for, parameters by their key; runs that go on end last."""
+    """Filters accept every field, and parameters by their key; running runs are last in the order by end."""
     for run, rate in (("a", 0.1), ("b", 0.3), ("c", 0.2)):
         parameters = {"lr": model_pb2.MetadataValue(number=rate)}
         told = run_pb2.Run(pipeline="training", host=f"gpu-{run}", parameters=parameters)

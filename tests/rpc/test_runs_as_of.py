@@ -50,7 +50,7 @@ def ask(calls: Calls, request: Message) -> Any:
 
 
 def answer(calls: Calls, request: Message) -> object:
-    """What was answered, or the reason for which it was refused."""
+    """Return the response, or the reason of the refusal."""
     try:
         return ask(calls, request)
     except grpc.RpcError as error:
@@ -150,7 +150,7 @@ def test_what_is_asked_as_of_a_revision_is_answered_as_it_was_then(calls: Calls)
 
 
 def test_a_time_means_the_last_revision_until_then(calls: Calls) -> None:
-    """What is asked as of the time of an event is answered as of its revision, or as of the last of that time."""
+    """A read as of the time of an event returns the state at its revision, or at the last revision of that time."""
     for happens in story(calls):
         happens()
     told = calls.events()

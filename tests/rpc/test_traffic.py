@@ -101,7 +101,7 @@ async def test_requests_that_do_not_arrive_give_way_to_those_that_do() -> None:
 
 
 async def test_a_request_that_does_not_arrive_ends() -> None:
-    """A call of which half a message comes does not last for ever, though nobody wants its place."""
+    """A call that sends only half a message ends, even if nobody wants its place."""
     traffic = Traffic(arrival_deadline=0.1)
     async with listening(traffic) as address:
         half = await Streams.open(address)
@@ -162,7 +162,7 @@ async def test_answers_that_are_not_read_leave_room_for_those_that_are() -> None
 
 
 async def test_a_stream_that_is_not_read_gives_up_its_place() -> None:
-    """An export of which nothing is read ends after the deadline, and so does what it holds."""
+    """An export that nobody reads ends after the deadline, and releases what it holds."""
     exports = Exports()
     async with listening(Traffic(read_deadline=0.1), exports) as address:
         unread = [await Streams.open(address) for _ in range(8)]
@@ -173,7 +173,7 @@ async def test_a_stream_that_is_not_read_gives_up_its_place() -> None:
 
 
 async def test_calls_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call too many is told to come again, and one that ends makes room."""
+    """A call beyond the bound is refused with a request to retry, and a call that ends makes room."""
     monkeypatch.setattr(bounds, "MAX_CALLS", 2)
     traffic = Traffic()
     async with listening(traffic) as address:

@@ -61,7 +61,7 @@ def test_a_version_is_found_by_number_name_and_latest(calls: Calls) -> None:
 def test_a_missing_version_says_what_is_missing(
     calls: Calls, reference: str, reason: str, key: str, value: str
 ) -> None:
-    """Number, name, stage and alias that hold no version are told apart; a missing model is said to be missing."""
+    """A number, name, stage or alias without a version has its own reason, and so has a missing model."""
     with refused(reason, grpc.StatusCode.NOT_FOUND) as refusal:
         calls.version("churn", reference)
     assert refusal.metadata == {"project": "default", "model": "churn", key: value}
@@ -81,7 +81,7 @@ def test_versions_are_listed_from_the_newest_over_pages(calls: Calls) -> None:
 
 
 def test_a_list_of_a_missing_model_is_refused(calls: Calls) -> None:
-    """No model is told from no versions."""
+    """A missing model is an error, a model without versions an empty list."""
     assert calls.versions("churn") == []
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         calls.versions("other")

@@ -23,7 +23,7 @@ Stream = grpc.aio.UnaryStreamCall[WatchRequest, WatchResponse]
 
 
 async def revisions_of(stream: Stream, last: int) -> list[int]:
-    """The revisions that the stream tells, up to the last."""
+    """Return the revisions that the stream sends, up to the last."""
     found: list[int] = []
     while not found or found[-1] < last:
         found += [event.revision for event in (await stream.read()).events]
@@ -31,7 +31,7 @@ async def revisions_of(stream: Stream, last: int) -> list[int]:
 
 
 async def test_a_thousand_watchers_receive_every_event(server: Server, calls: Calls) -> None:
-    """Each of a thousand who watch at once is told each event once and in order, while the log grows."""
+    """Each of a thousand concurrent watchers receives each event once and in order, while the log grows."""
     calls.create_model("churn")
     async with grpc.aio.insecure_channel(server.address) as channel:
         streams = [EventLogStub(channel).Watch(WatchRequest(parent=PROJECT, after_revision=0)) for _ in range(MANY)]
@@ -46,7 +46,7 @@ async def test_a_thousand_watchers_receive_every_event(server: Server, calls: Ca
 
 
 def test_a_slow_reader_holds_up_nobody_and_misses_nothing(calls: Calls) -> None:
-    """While one reads a message for every thirty writes, of which each is large, all are written, and all are told."""
+    """While one watcher reads a message for every thirty large writes, all are written, and all are sent."""
     calls.create_model("churn")
     stream = calls.log.Watch(WatchRequest(parent=PROJECT, after_revision=0), timeout=60)
     told: list[int] = []

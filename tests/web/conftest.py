@@ -58,7 +58,7 @@ def calls(server: Server) -> Iterator[Calls]:
 
 @pytest.fixture
 def contexts(browser: Browser, server: Server) -> Iterator[Any]:
-    """Makes pages of browsers with the settings that are asked for."""
+    """Yield a function that opens pages of browsers with the requested settings."""
     made = []
 
     def make(**settings: Any) -> Page:

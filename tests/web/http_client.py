@@ -53,7 +53,7 @@ def connected(url: str) -> Iterator[HTTPConnection]:
 
 
 def ask(url: str, path: str, method: str = "GET", body: Any = b"", **headers: str) -> Answer:
-    """The answer to one request; `_` in the name of a header stands for `-`."""
+    """Return the response to one request; `_` in the name of a header means `-`."""
     with connected(url) as connection:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body=body, headers=named)
@@ -164,7 +164,7 @@ def traced(calls: Calls) -> None:
 
 @contextmanager
 def held_open(url: str, path: str, many: int) -> Iterator[None]:
-    """So many streams at once, of which whatever comes is read and thrown away by a thread."""
+    """Hold so many streams open; a thread reads and discards what they send."""
     host = urlsplit(url).netloc
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
     name, _, port = host.partition(":")

@@ -30,7 +30,7 @@ def viewer(request: pytest.FixtureRequest, calls: Calls) -> Page:
 
 @pytest.fixture(params=["lenient", "plain"])
 def refused(request: pytest.FixtureRequest, calls: Calls) -> Page:
-    """As the viewer, on whose console refusals may be told."""
+    """Return the viewer, whose console may have refusals."""
     furnished(calls)
     found: Page = request.getfixturevalue(request.param)
     return found
@@ -47,7 +47,7 @@ def give_reason(viewer: Page, reason: str) -> None:
 
 
 def press(viewer: Page, name: str) -> None:
-    """Send the form, and wait until what was done is told."""
+    """Send the form, and wait until the page shows what was done."""
     viewer.get_by_role("button", name=name).click()
     expect(viewer.locator(".toast")).to_be_visible()
 
@@ -136,7 +136,7 @@ def test_archiving(viewer: Page, calls: Calls) -> None:
 
 
 def test_an_alias_is_moved_knowingly(viewer: Page, calls: Calls) -> None:
-    """A new alias is pointed at once; one that points elsewhere only after the form has told from where."""
+    """A new alias is set at once; one that points at another version only after the form has shown that version."""
     viewer.goto(f"{CHURN}/versions/7")
     choose(viewer, "Aliases")
     viewer.get_by_label("Alias that points here").fill("champion")
@@ -151,7 +151,7 @@ def test_an_alias_is_moved_knowingly(viewer: Page, calls: Calls) -> None:
 
 
 def test_an_alias_is_deleted(viewer: Page, calls: Calls) -> None:
-    """Each alias of a version can be taken away."""
+    """Each alias of a version can be deleted."""
     viewer.goto(f"{CHURN}/versions/5")
     choose(viewer, "Aliases")
     press(viewer, "Take champion away")
@@ -229,7 +229,7 @@ def test_a_model_is_deleted_and_brought_back(viewer: Page, calls: Calls) -> None
 def test_a_stale_page_is_refused_and_shows_what_changed(
     request: pytest.FixtureRequest, calls: Calls, browser_of: str
 ) -> None:
-    """A form that was opened before somebody's change does nothing, tells the change, and can be sent again."""
+    """A form that was opened before somebody's change does nothing, shows the change, and can be sent again."""
     furnished(calls)
     lenient: Page = request.getfixturevalue(browser_of)
     lenient.goto(f"{CHURN}/versions/5")
@@ -307,7 +307,7 @@ def test_a_form_sent_twice_has_its_effect_once(server: Server, calls: Calls) -> 
 
 @pytest.mark.parametrize("fields", [{"to": "heaven"}, {}, {"to": "production", "reason": "x" * 70_000}])
 def test_bad_forms_are_refused_in_a_sentence(server: Server, calls: Calls, fields: dict[str, str]) -> None:
-    """What no form of ours sends is refused, and told."""
+    """Fields that no form of ours sends are refused in a sentence."""
     furnished(calls)
     answer = ask(server.dashboard, f"{CHURN}/versions/5/stage", "POST", urlencode(fields), content_type=FORM)
     assert answer.status == 400
@@ -334,7 +334,7 @@ def test_the_actor_is_the_name_in_the_settings(page: Page, calls: Calls) -> None
 
 
 def test_the_command_line_offers_what_the_page_does(server: Server, calls: Calls) -> None:
-    """A change over gRPC and one in the browser are told alike in the log."""
+    """A change over gRPC and the same one in the browser have the same events in the log."""
     furnished(calls)
     request = model_registry_pb2.SetStageRequest(
         name="projects/default/models/churn/versions/7", stage=STAGING, force=True, reason="same"

@@ -73,7 +73,7 @@ def test_a_damaged_or_endless_gzip_is_refused(standing: Server, body: bytes, tol
 
 
 def test_another_compression_is_refused_with_what_is_taken(standing: Server) -> None:
-    """A client that compresses otherwise is told by which compression it can go on."""
+    """The refusal of another compression names those that are accepted."""
     answer = ask(standing.dashboard, GET_MODEL, "POST", b"x", content_type=JSON, content_encoding="br")
     assert "gzip" in refused(answer, 501, "unimplemented", "UNSUPPORTED_CALL")
     assert answer.headers["accept-encoding"] == "gzip"
@@ -116,7 +116,7 @@ def test_a_timeout_that_is_none_is_refused(standing: Server, given: str) -> None
 
 
 def test_another_version_of_the_protocol_is_refused(standing: Server) -> None:
-    """A client of a protocol that is not spoken here is told so."""
+    """A client with another version of the protocol is refused."""
     request = {"name": f"{PROJECT}/models/churn"}
     assert call(standing.dashboard, "ModelRegistry/GetModel", request, connect_protocol_version="1").status == 200
     answer = call(standing.dashboard, "ModelRegistry/GetModel", request, connect_protocol_version="9")
@@ -256,7 +256,7 @@ def test_a_refused_stream_says_why_at_its_end(
     "body", [b"", b"\0\0\0", envelope(b"{}") + b"x", envelope(b"{}") * 2, envelope(b"{}")[:-1], envelope(b"{}", 2)]
 )
 def test_a_request_that_is_no_envelope_is_refused(standing: Server, body: bytes) -> None:
-    """A stream is asked for by one whole envelope; anything else is refused, and no incident."""
+    """A request for a stream is one whole envelope; anything else is refused, and no incident."""
     answer = ask(standing.dashboard, "/tallymark.v1.EventLog/Watch", "POST", body, content_type=CONNECT)
     assert b'"invalid_argument"' in answer.body
     assert "incident" not in standing.log_file.read_text()

@@ -10,7 +10,7 @@ SECRET = "hunter2-s3cr3t"
 
 
 def test_pages_show_marks_and_the_event(server: Server) -> None:
-    """No page has what was erased; the log's page says who erased what of which thing, and marks each event."""
+    """No page has what was erased; the log's page says who erased what in each thing, and marks each event."""
     with Client(server.address) as client, Client(server.address, actor=SECRET) as careless:
         client.create_model("churn", description=SECRET)
         client.create_version("churn", description=SECRET, metadata={"key": SECRET})

@@ -17,7 +17,7 @@ from tallymark_server.web.coalescing import RequestCoalescer
 
 
 class Log:
-    """A log of which the test decides when it grows, in place of the registry's."""
+    """A log in place of the registry's, which grows when the test says so."""
 
     def __init__(self) -> None:
         self.told: asyncio.Queue[Progress | None] = asyncio.Queue()
@@ -39,7 +39,7 @@ class Log:
 
 
 async def test_many_pages_are_one_reader_of_the_log() -> None:
-    """However many pages are open, the log is read once, and all of them are told."""
+    """However many pages are open, the log is read once, and its changes are reported to all of them."""
     log = Log()
     live = Live(log)
     streams = [live.stream("default", "", None) for _ in range(300)]
@@ -83,7 +83,7 @@ async def test_a_page_that_missed_too_much_is_told_to_reload() -> None:
 
 
 async def test_streams_end_with_the_service() -> None:
-    """When the log is told no more, every stream ends."""
+    """When the reader of the log is closed, every stream ends."""
     log = Log()
     live = Live(log)
     each = live.stream("default", "", None)
@@ -114,7 +114,7 @@ async def test_what_many_ask_for_at_once_is_made_once() -> None:
 
 
 async def test_a_page_is_never_older_than_the_revision_that_it_has_seen() -> None:
-    """A page may have what was made for another one since it was told of a change, and nothing from before."""
+    """A page shares only responses that were made after the last change that was reported to it."""
     coalescer: RequestCoalescer[int] = RequestCoalescer()
     made: list[int] = []
 

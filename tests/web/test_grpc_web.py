@@ -27,7 +27,7 @@ ALLOWED = "https://app.example"
 
 @pytest.mark.parametrize("kind", ["application/grpc-web", WEB, "application/grpc-web-text", WEB_TEXT])
 def test_a_call_by_grpc_web_is_answered(standing: Server, kind: str) -> None:
-    """A method answers to gRPC-Web with its message and the trailers, in base64 for who asks in base64."""
+    """A method responds to gRPC-Web with its message and the trailers, in base64 if the request is in base64."""
     text = "text" in kind
     body = envelope(CHURN.SerializeToString())
     answer = ask(
@@ -119,7 +119,7 @@ def preflight(url: str, origin: str, path: str = f"/tallymark.v1.{GET_MODEL}") -
 
 
 def test_pages_of_an_allowed_site_may_call(shared: Server) -> None:
-    """A browser that asks for a page of an allowed site is told yes, and lets the page read answers and refusals."""
+    """A preflight request from an allowed site is accepted, and its pages can read responses and refusals."""
     for origin in (ALLOWED, "http://localhost"):
         asked = preflight(shared.dashboard, origin)
         assert (asked.status, asked.headers["access-control-allow-origin"]) == (200, origin)
@@ -136,7 +136,7 @@ def test_pages_of_an_allowed_site_may_call(shared: Server) -> None:
     "origin", ["https://evil.example", "http://app.example", f"{ALLOWED}:8443", "null", f"{ALLOWED}.evil.example"]
 )
 def test_pages_of_no_other_site_may_call(shared: Server, origin: str) -> None:
-    """Any other site is told no, whatever it asks, and its calls are not made."""
+    """A preflight request from any other site is refused, and its calls are not made."""
     asked = preflight(shared.dashboard, origin)
     answer = call(shared.dashboard, "ModelRegistry/ListModels", {"parent": PROJECT}, origin=origin)
     _, trailers = by_grpc_web(shared.dashboard, GET_MODEL, CHURN, origin=origin)

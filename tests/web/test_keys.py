@@ -82,7 +82,7 @@ def test_every_key_is_listed(page: Page, calls: Calls) -> None:
 
 
 def test_lines_to_copy_are_about_this_very_object(page: Page, server: Server, calls: Calls) -> None:
-    """Python, command line, grpcurl and curl are told for the version that is shown, at this server's addresses."""
+    """The lines for Python, the command line, grpcurl and curl have the shown version and this server's addresses."""
     furnished(calls)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{CHURN}/versions/5")
@@ -102,7 +102,7 @@ def test_lines_to_copy_are_about_this_very_object(page: Page, server: Server, ca
 
 
 def test_lines_to_copy_work(page: Page, calls: Calls) -> None:
-    """What is copied runs as it stands, in a shell and in Python, also for names that a shell would read otherwise."""
+    """What is copied runs unchanged, in a shell and in Python, also for names with characters special to a shell."""
     path = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for name in ("churn", "x '$(touch y)' \"`z`"):
         calls.create_model(name)
@@ -119,7 +119,7 @@ def test_lines_to_copy_work(page: Page, calls: Calls) -> None:
 
 
 def test_the_line_for_grpcurl_is_a_call(page: Page, calls: Calls) -> None:
-    """What is copied for grpcurl is one command with a body, an address and a method, and asks for what is shown."""
+    """What is copied for grpcurl is one command with a body, an address and a method, and requests what is shown."""
     furnished(calls)
     page.goto(f"{CHURN}/versions/5")
     line = str(page.locator(".copy code").nth(2).text_content())

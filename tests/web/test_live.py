@@ -51,7 +51,7 @@ def test_what_the_viewer_chose_stays(page: Page, calls: Calls) -> None:
 
 
 def test_a_later_page_stays_and_tells_of_now(page: Page, calls: Calls) -> None:
-    """On a later page the rows stay where they are while versions come, and each tells how it stands now."""
+    """On a later page the rows keep their places while versions are created, and each shows its present state."""
     furnished(calls, versions=30)
     page.goto(CHURN)
     page.get_by_role("link", name="Next page").click()
@@ -85,7 +85,7 @@ def test_a_later_page_of_models_tells_of_now(page: Page, calls: Calls) -> None:
 
 
 def test_the_list_of_models_follows_its_filter(page: Page, calls: Calls) -> None:
-    """A model that comes into what the viewer asked for appears, and one that does not stays away."""
+    """A new model appears if it meets the viewer's filter, and not otherwise."""
     furnished(calls)
     page.goto("/?q=tags:growth")
     expect(page.locator(".live")).to_have_text("live")
@@ -112,11 +112,11 @@ def test_a_version_and_the_past_follow_the_log(page: Page, calls: Calls) -> None
 
 
 def test_changes_of_another_model_are_not_reported(server: Server, calls: Calls) -> None:
-    """The stream of a model tells of that model alone, and of what happened, never of its content."""
+    """The stream of a model reports changes of that model alone, and never their content."""
     furnished(calls)
     calls.create_model("fraud")
     with stream(server.dashboard, "/live?model=churn") as told:
-        # The stream has begun when it tells the first thing, so something must happen until then.
+        # The stream has begun when its first report arrives, so something must happen until then.
         calls.create_version("fraud", "secret")
         made = calls.create_version("churn", "1.99", description="secret")
         event = next(told)
@@ -131,7 +131,7 @@ def test_changes_of_another_model_are_not_reported(server: Server, calls: Calls)
 
 
 def test_a_stream_goes_on_where_it_was_left(server: Server, calls: Calls) -> None:
-    """Who comes back with the last id it heard is told what happened since, once."""
+    """A stream that resumes with the last id that it received reports what happened since, once."""
     calls.create_model("churn")
     with stream(server.dashboard, "/live") as told:
         calls.create_version("churn")
@@ -171,7 +171,7 @@ def test_a_restart_loses_nothing(lenient: Page, server: Server, calls: Calls) ->
 
 
 def test_shared_answers_are_each_viewers_own(server: Server, calls: Calls) -> None:
-    """While pages are open, each that asks anew gets what it would get alone: at its address, compressed or not."""
+    """While pages are open, each reload returns what it would return alone: at its address, compressed or not."""
     furnished(calls)
     port = urlsplit(server.dashboard).port
     fragment = {"hx_request": "true", "tallymark_told": "1"}
@@ -190,7 +190,7 @@ def test_shared_answers_are_each_viewers_own(server: Server, calls: Calls) -> No
 
 
 def test_settings_are_shown_to_the_browser_that_keeps_them(server: Server) -> None:
-    """While pages are open, whoever asks for the settings sees its own name, never that of who asked before."""
+    """While pages are open, the settings show each viewer's own name, never that of the viewer before."""
     with held_open(server.dashboard, "/live", 1):
         for name in ("ana", "ben"):
             settings = ask(server.dashboard, "/settings", hx_request="true", cookie=f"tallymark_actor={name}")
@@ -227,7 +227,7 @@ def test_many_open_pages_do_not_slow_down_creating(server: Server, calls: Calls)
 
 
 def test_rows_do_not_move_under_the_mouse(page: Page, calls: Calls) -> None:
-    """While somebody points at the activity, what is new waits, is counted, and comes when it is asked for."""
+    """While somebody points at the activity, new events wait, are counted, and appear on a click."""
     furnished(calls)
     page.goto("/activity")
     expect(page.locator(".live")).to_have_text("live")
@@ -242,7 +242,7 @@ def test_rows_do_not_move_under_the_mouse(page: Page, calls: Calls) -> None:
 
 
 def test_quick_filters(page: Page, calls: Calls) -> None:
-    """What is asked for often is one click away."""
+    """Frequent filters are one click away."""
     furnished(calls)
     calls.start_run("r", model_pb2.ModelConfig(model="churn"))
     page.goto("/models/churn")

@@ -29,7 +29,7 @@ async def opened(dashboard: str) -> tuple[asyncio.StreamReader, asyncio.StreamWr
 
 
 async def told(reader: asyncio.StreamReader, last: int) -> None:
-    """Read on until the stream tells of that version."""
+    """Read until the stream reports that version."""
     async for line in reader:
         if line.startswith(b"data: ") and json.loads(line.removeprefix(b"data: "))["number"] == last:
             return

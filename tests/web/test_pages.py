@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_what_stands_where_is_seen_at_once(page: Page, calls: Calls) -> None:
-    """The list tells of each model its latest number and who is in production and in staging."""
+    """The list shows each model's latest number and its versions in production and in staging."""
     furnished(calls)
     page.goto("/")
     row = page.locator("tr", has_text="churn")
@@ -55,7 +55,7 @@ def test_numbers_stand_point_below_point(page: Page, calls: Calls) -> None:
 
 
 def test_a_model_shows_its_numbers_as_tallies(page: Page, calls: Calls) -> None:
-    """Each number is a stroke, in fives; who is in production stands out, and a deleted one is a dotted line."""
+    """Each number is a stroke, in fives; the version in production is emphasized, and a deleted one is dotted."""
     furnished(calls)
     page.goto(CHURN)
     strokes = page.locator(".tally path:not(.hit)")
@@ -68,7 +68,7 @@ def test_a_model_shows_its_numbers_as_tallies(page: Page, calls: Calls) -> None:
 
 
 def test_aliases_of_old_versions_are_shown(page: Page, calls: Calls) -> None:
-    """Every alias is told, also one that points far behind the versions that are drawn and listed."""
+    """Every alias is shown, also one that points far behind the versions that are drawn and listed."""
     furnished(calls)
     calls.set_alias("churn", 1, "baseline")
     batch = model_registry_pb2.BatchCreateModelVersionsRequest(
@@ -80,7 +80,7 @@ def test_aliases_of_old_versions_are_shown(page: Page, calls: Calls) -> None:
 
 
 def test_versions_are_found_ordered_and_paged(page: Page, calls: Calls) -> None:
-    """A search is a number, a word or a filter; the order is by number or metric; all of it stands in the address."""
+    """A search is a number, a word or a filter; the order is by number or metric; all of it is in the address."""
     furnished(calls, versions=30)
     numbers = page.locator(".versions th .no")
     page.goto(f"{CHURN}?q=7")
@@ -100,7 +100,7 @@ def test_versions_are_found_ordered_and_paged(page: Page, calls: Calls) -> None:
 
 
 def test_a_filter_is_applied_while_it_is_written(page: Page, calls: Calls) -> None:
-    """What is written into the filter is found without sending it, and stands in the address, to be passed on."""
+    """A filter is applied as it is typed, without sending a form, and is in the address, to be shared."""
     furnished(calls)
     page.goto(CHURN)
     page.keyboard.press("f")
@@ -192,7 +192,7 @@ def test_the_version_in_production_is_shown_for_any_time(server: Server, calls: 
 
 
 def test_history_and_activity_tell_what_happened(page: Page, calls: Calls) -> None:
-    """Each event of a version is told with who and why, the newest first; the activity can be narrowed down."""
+    """Each event of a version is shown with its actor and reason, the newest first; the activity can be filtered."""
     furnished(calls)
     page.goto(f"{CHURN}/versions/3?tab=history")
     told = page.locator(".events li")

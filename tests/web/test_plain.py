@@ -1,4 +1,4 @@
-"""The pages in a browser without JavaScript, and what of them stands in their address."""
+"""The pages in a browser without JavaScript, and the state that is in their address."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_comparing_needs_no_script(plain: Page, calls: Calls) -> None:
 
 
 def test_the_past_and_the_settings_need_no_script(plain: Page, calls: Calls) -> None:
-    """The time is asked for, the activity narrowed down and the settings kept by forms alone."""
+    """The time is chosen, the activity filtered and the settings saved by forms alone."""
     furnished(calls)
     plain.goto(CHURN)
     plain.get_by_label("Time, UTC").fill("2001-01-01T00:00")
@@ -141,7 +141,7 @@ def test_the_json_of_an_address_is_what_its_page_shows(
 
 
 def test_the_json_of_each_page_has_its_facts(server: Server, calls: Calls) -> None:
-    """The JSON of a page tells what the page tells: who stands where, what differs, what happened, what is set."""
+    """The JSON of a page has what the page shows: the holders, the differences, the events and the settings."""
     furnished(calls)
 
     def told(path: str, **headers: str) -> Any:
@@ -161,7 +161,7 @@ def test_the_json_of_each_page_has_its_facts(server: Server, calls: Calls) -> No
 
 
 def test_the_activity_is_found_far_back(server: Server, calls: Calls) -> None:
-    """What is asked of one model and of one kind is found at once, however much has happened elsewhere since."""
+    """The activity of one model and one kind is found at once, however much has happened elsewhere since."""
     calls.create_model("old", tags=["x"])
     calls.create_version("old")
     calls.set_alias("old", 1, "champion", reason="long ago")

@@ -24,7 +24,7 @@ def text_of(server: Server, path: str) -> str:
 
 
 def test_the_activity_tells_how_a_run_went(server: Server, calls: Calls) -> None:
-    """That it was lost, went on, had problems and ended stands there in words, with what that means for its version."""
+    """The activity says that a run was lost, resumed, had problems and ended, with what that means for its version."""
     run = Run(pipeline="training", heartbeat_timeout=Duration(seconds=1))
     request = run_registry_pb2.StartRunRequest(
         parent=PROJECT, run_id="train", run=run, config=ModelConfig(model="churn")
@@ -57,7 +57,7 @@ def test_the_activity_tells_how_a_run_went(server: Server, calls: Calls) -> None
 
 
 def test_null_and_large_numbers_are_shown_as_they_are(server: Server, calls: Calls) -> None:
-    """A version's page, its list and the comparison show null and every digit, and tell null from what is missing."""
+    """A version's page, its list and the comparison show null and every digit, and distinguish null from missing."""
     calls.create_model("churn")
     large, null = MetadataValue(integer=2**53 + 1), MetadataValue(null=NULL_VALUE)
     calls.create_version("churn", metadata={"depth": null, "id": large, "mixed": number(0.5)})

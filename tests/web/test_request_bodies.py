@@ -65,7 +65,7 @@ def test_a_get_has_no_body(standing: Server, path: str, header: bytes) -> None:
 
 
 def test_a_request_for_a_stream_is_kept_no_longer_than_it_is_read(standing: Server) -> None:
-    """Watches that were asked for by requests as long as may be leave the room for requests to others."""
+    """Watches with requests of the largest size leave the room for requests to other calls."""
     request = json.dumps({"parent": "projects/default", "afterRevision": 0}).encode()
     body = envelope(request + b" " * (MAX_BODY - 5 - len(request)))
     with ExitStack() as open_connections:

@@ -23,7 +23,7 @@ FAILED, SUCCEEDED, PRODUCTION = model_pb2.RUN_STATE_FAILED, model_pb2.RUN_STATE_
 
 
 def report(calls: Calls, run: str, subject: str, problem: str, count: int) -> None:
-    """Tell that something of the run could not be recorded."""
+    """Report that something of the run could not be recorded."""
     told = run_pb2.RecordingProblem(subject=subject, problem=problem, count=count)
     request = run_registry_pb2.ReportRecordingProblemsRequest(name=f"{PROJECT}/runs/{run}", problems=[told])
     calls.runs.ReportRecordingProblems(request)
@@ -78,7 +78,7 @@ def test_a_run_tells_its_whole_story(server: Server, calls: Calls) -> None:
 
 
 def test_a_run_shows_where_its_artifacts_are(server: Server, calls: Calls) -> None:
-    """What a run linked is told with it, apart by whether it was made or used, and not what others linked."""
+    """A run's page lists the artifacts that it linked, created ones apart from used ones, and no others."""
     start(calls, "r")
     for name, role, run in (
         ("weights", artifact_pb2.ARTIFACT_ROLE_MADE, "r"),
@@ -120,7 +120,7 @@ def test_a_run_has_a_page(page: Page, calls: Calls) -> None:
 
 
 def test_a_run_follows_the_log(page: Page, calls: Calls) -> None:
-    """Its page changes as its steps begin and end, and when it ends; of other runs it is not told."""
+    """A run's page changes as its steps begin and end, and when it ends, but not with other runs."""
     calls.create_model("churn")
     start(calls, "r")
     page.goto("/runs/r")
@@ -136,7 +136,7 @@ def test_a_run_follows_the_log(page: Page, calls: Calls) -> None:
 
 
 def test_a_stream_of_a_run_tells_of_that_run_alone(server: Server, calls: Calls) -> None:
-    """Steps, versions and the end of the run are told, and nothing of another run."""
+    """The stream reports the steps, versions and end of the run, and nothing of another run."""
     start(calls, "r")
     with stream(server.dashboard, "/live?run=r") as told:
         calls.start_run("other")

@@ -329,7 +329,7 @@ def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
     ],
 )
 def test_descriptions_can_do_nothing(text: str) -> None:
-    """Of Markdown only text, lists, tables and plain links are left, and a link tells nothing of where it stands."""
+    """Only text, lists, tables and plain links of Markdown are kept, and links have no other attributes."""
     html = prose(text)
     found = set(re.findall(r"<([a-z0-9]+)", html))
     assert found <= {"p", "a", "em"}

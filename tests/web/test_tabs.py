@@ -29,7 +29,7 @@ def _registry(calls: Calls) -> None:
 
 
 def test_artifacts_are_listed(page: Page) -> None:
-    """Each artifact is told with what it is, how large, where, and with its fingerprint, in the order of linking."""
+    """Each artifact is shown with its type, size, place and fingerprint, in the order of linking."""
     page.goto(f"{MADE}?tab=artifacts")
     rows = page.locator(".artifacts tbody tr")
     expect(rows).to_have_count(2)
@@ -128,7 +128,7 @@ def test_lineage_is_a_table_too(page: Page) -> None:
 
 
 def test_the_steps_of_the_run_are_shown(page: Page) -> None:
-    """The overview tells each step of the run that made the version, how it ended, and what went wrong."""
+    """The overview shows each step of the run that created the version, how it ended, and what went wrong."""
     page.goto(MADE)
     steps = page.locator(".steps li")
     expect(steps).to_have_count(2)
@@ -140,7 +140,7 @@ def test_the_steps_of_the_run_are_shown(page: Page) -> None:
 
 
 def test_metadata_of_every_type_is_shown(page: Page, calls: Calls) -> None:
-    """Each key stands with its value as a person reads it, and with its type."""
+    """Each key is shown with its value in a readable form, and with its type."""
     values = {
         "flag": model_pb2.MetadataValue(flag=True),
         "list": model_pb2.MetadataValue(list={"values": [{"number": 1}, {"text": "a"}]}),
@@ -226,7 +226,7 @@ def test_artifacts_schema_and_parameters_are_compared(page: Page, calls: Calls) 
 
 
 def test_the_version_in_production_is_known_after_any_number_of_moves(server: Server, calls: Calls) -> None:
-    """However often other versions were moved since, who was in production is told, and since when."""
+    """However often other versions were moved since, the page shows the version in production, and since when."""
     for at in range(1001):
         calls.set_stage("churn", 4, model_pb2.STAGE_ARCHIVED if at % 2 else model_pb2.STAGE_STAGING)
         calls.set_stage("churn", 6, model_pb2.STAGE_ARCHIVED if at % 2 else model_pb2.STAGE_NONE)
