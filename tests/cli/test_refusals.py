@@ -184,7 +184,7 @@ def test_without_a_terminal_yes_is_required(
 
 
 def test_purge_asks_for_confirmation(run: Any, on_terminal: Any, churn: Client) -> None:
-    """A purge asks for confirmation, and says that it is for good."""
+    """A purge requires a confirmation, and says that it cannot be undone."""
     churn.delete_model("churn", force=True)
     assert run("model", "purge", "churn").exit_code == 2
     code, shown = on_terminal("model", "purge", "churn", typed="y\n")

@@ -32,7 +32,7 @@ def cache_key(folder: Path) -> list[str]:
 def generate(folder: Path, path: Path, **environment: str) -> None:
     """Generate code in the folder as its buf.gen.yaml says, with the plugins in `path`."""
     shutil.copytree(ROOT / "protos/tallymark", folder / "protos/tallymark", dirs_exist_ok=True)
-    # Error details are messages of google.rpc, for which some clients need generated code.
+    # Error details are messages of google.rpc; some clients need generated code for them.
     details = Path(google.rpc.__path__[0]) / "error_details.proto"
     (folder / "protos/google/rpc").mkdir(parents=True, exist_ok=True)
     shutil.copy(details, folder / "protos/google/rpc")

@@ -87,7 +87,7 @@ class Checker:
             yield f"{operation}: {problem}, between revisions {low} and {high}: {first}"
 
     def _window(self, operation: Operation) -> tuple[int, int]:
-        """Return the first and the last revision as of which the operation can have been decided."""
+        """Return the first and the last revision that the operation can have been decided at."""
         known = bisect_left(self._ends, operation.begin)
         later = bisect_right(self._begins, operation.end)
         low = self._known[known - 1] if known else 0

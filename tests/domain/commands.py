@@ -54,7 +54,7 @@ def purge_model(name: str = CHURN, **fields: Any) -> c.PurgeModel:
     return c.PurgeModel(**ATTEMPT, model=name, **fields)
 
 
-# Versions. A version is asked for by its number, or as the last segment of its resource name: `@production`, `=1.0`.
+# Versions. A version is referred to by its number, or by the last segment of its resource name: `@production`, `=1.0`.
 
 
 def create_version(name: str | None = None, *, model: str = CHURN, **fields: Any) -> c.CreateVersions:

@@ -166,7 +166,7 @@ def _as_it_is(history: History, outcome: Outcome) -> object:
 
 
 def _check_that_it_holds(evolved: State, loaded: State) -> None:
-    """What is loaded is in the state that has evolved; it may hold more than was asked for."""
+    """Check that what was loaded is in the evolved state, which may hold more than was loaded."""
     for name in set(loaded.__struct_fields__) - {"answered"}:
         of_one, of_other = getattr(evolved, name), getattr(loaded, name)
         if name == "models":

@@ -107,7 +107,7 @@ def everything() -> Keys:
 
 @st.composite
 def _batches(draw: st.DrawFn) -> list[list[AnyCommand]]:
-    """Some batches of commands, some of which repeat the request_id of one before them, for the same or for another."""
+    """Draw batches of commands. Some repeat the request_id of an earlier one, for the same command or for another."""
     known: dict[str, AnyCommand] = {}
     batches = [list(BEGINNING)]
     for commands in draw(st.lists(st.lists(_command, min_size=1, max_size=8), min_size=1, max_size=4)):

@@ -48,13 +48,13 @@ def test_an_alias_moves_to_another_version() -> None:
 
 
 def test_an_alias_that_points_there_already_is_not_set_again() -> None:
-    """To set an alias where it is makes no event, however the version is asked for."""
+    """Setting an alias where it is already creates no event, whatever the reference to the version."""
     given(*SET).when(set_alias(1, "champion")).then()
     given(*SET).when(set_alias("@champion", "champion")).then()
 
 
 def test_an_alias_may_follow_another_reference() -> None:
-    """The version is asked for by stage, by another alias, by name, or as the latest."""
+    """An alias is set by a reference to the version: its stage, another alias, its name, or `latest`."""
     project = given(*SET, stage_changed(2, Stage.NONE, Stage.PRODUCTION), version_created(3, "a"))
     for reference, number in {"@production": 2, "@champion": 1, "=a": 3, "latest": 3}.items():
         project.when(set_alias(reference, "canary")).then(alias_set(number, "canary"))

@@ -117,7 +117,7 @@ def card_fields(card: ModelCard) -> dict[str, str]:
 
 
 def test_a_run_is_bounded_as_a_whole() -> None:
-    """All that is told of it at its start together."""
+    """The bound of a run covers all of its texts at its start together."""
     given().when(start_run("r", pipeline=LONG, host=LONG, user=LONG, commit=LONG, url=LONG)).refused(
         ValueTooLarge, field="run", limit="262144"
     )

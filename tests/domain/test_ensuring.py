@@ -72,7 +72,7 @@ def test_a_version_that_is_there_is_found(version: str, number: int) -> None:
 
 @SHAPES
 def test_a_run_says_once_what_it_uses(version: str, number: int) -> None:
-    """In a run, a version that is asked for in any way is used by it, from the step that asked first."""
+    """A run uses a version by any reference, from the first step that requests it."""
     project = given(*FULL).when(ensure(version, run="train", step="fit")).then(version_used(number, step="fit"))
     project.when(ensure(version, run="train", step="score")).then()
     project.when(ensure(str(number), run="train")).then()
@@ -137,7 +137,7 @@ def test_the_card_of_a_model_that_is_there_stays() -> None:
 
 
 def test_without_a_run_each_request_is_a_new_version() -> None:
-    """A model without a version means the next number, each time that it is asked for."""
+    """A model without a version means the next number, at each request."""
     project = given(model_created())
     for number in (1, 2, 3):
         project = project.when(ensure()).then(version_created(number))
@@ -187,7 +187,7 @@ def test_a_deleted_version_is_not_given(version: str) -> None:
 @pytest.mark.parametrize("happened", [(), (version_created(1),)])
 @pytest.mark.parametrize("version", ["", "a", "1", "latest", "production", "@champion"])
 def test_a_deleted_model_gives_no_version(version: str, happened: tuple[Happened, ...]) -> None:
-    """Whatever is asked for, a deleted model must be undeleted first."""
+    """Whatever the reference, a deleted model must be undeleted first."""
     given(model_created(), *happened, model_deleted()).when(ensure(version)).refused(ModelDeleted, model="churn")
 
 

@@ -107,7 +107,7 @@ def test_steps_go_with_their_run() -> None:
 
 
 def test_an_actor_is_erased_wherever_it_stands() -> None:
-    """As who asked and as who created, and also where the actor erases itself; others stay."""
+    """An actor is erased as the actor of events and as creator, even by the actor itself; other actors stay."""
     eraser = Eraser(Subject(), Erasing(paths=("actors.ana",)), 9)
     assert eraser.rewritten(event(version())) == replace(
         event(replace(version(), creator="erased-9")), actor="erased-9"
@@ -128,7 +128,7 @@ values = st.recursive(
     st.dictionaries(st.text("ab.", min_size=1, max_size=3), values, max_size=4), st.text("ab.", min_size=1, max_size=4)
 )
 def test_nothing_else_is_touched(metadata: dict[str, Any], key: str) -> None:
-    """Whatever the path, what tells a version from others stays, and erasing again changes nothing."""
+    """Whatever the path, what identifies a version stays, and erasing again changes nothing."""
     before = event(version(metadata=metadata, stage=Stage.STAGING))
     eraser = Eraser(VERSION, Erasing(paths=(f"metadata.{key}",)), 9)
     after = eraser.rewritten(before)

@@ -103,7 +103,7 @@ def test_a_model_is_renamed_with_all_that_it_has() -> None:
 
 
 def test_a_renamed_model_says_what_it_is_called() -> None:
-    """Who asks by the old name is refused with the name of now, until another model has the old name."""
+    """The old name is refused with the present name, until another model has the old name."""
     project = given(*TWO, model_renamed("churn", "fraud"), model_renamed("fraud", "risk"))
     for old in ("churn", "fraud"):
         project.when(create_version(model=old)).refused(ModelNotFound, model=old, renamed_to="risk")

@@ -88,7 +88,7 @@ def test_what_is_so_already_makes_no_event() -> None:
 
 
 def test_keys_are_deleted() -> None:
-    """Keys to delete are taken away, together with what is set."""
+    """One command deletes some keys and sets others."""
     project = given(*VERSION)
     project.when(log_metadata(1, {"rows": 1.0}, delete_keys=frozenset({"note", "other"}))).then(
         metadata_logged(1, {"auc": 0.9, "rows": 1.0})

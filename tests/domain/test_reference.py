@@ -1,4 +1,4 @@
-"""How versions are asked for."""
+"""References to versions, as text."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from tallymark_server.domain.reference import LATEST, By, aliased, in_stage, nam
     ],
 )
 def test_a_segment_means_one_thing(segment: str, reference: object) -> None:
-    """Number, latest, stage, alias and name are told apart by how they are written."""
+    """Number, latest, stage, alias and name are distinguished by how they are written."""
     assert parse(segment) == reference
 
 
@@ -34,7 +34,7 @@ def test_a_segment_that_means_nothing_is_refused(segment: str) -> None:
 
 
 def test_a_refused_word_is_answered_with_its_right_spelling() -> None:
-    """Who forgets the mark is told which one it takes."""
+    """The refusal of a word without its mark suggests the right mark."""
     with pytest.raises(InvalidField, match="did you mean =1.0.5"):
         parse("1.0.5")
     with pytest.raises(InvalidField, match="did you mean @production"):

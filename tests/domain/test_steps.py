@@ -44,7 +44,7 @@ def test_a_step_starts_in_its_run() -> None:
 
 @pytest.mark.parametrize("version", [1, "latest"])
 def test_a_step_names_the_version_in_force(version: int | str) -> None:
-    """However the version is asked for, the step keeps its number."""
+    """Whatever the reference to the version, the step keeps its number."""
     given(*RUN).when(start_step(version=("churn", meant(version)))).then(step_started(model="churn", number=1))
 
 

@@ -27,7 +27,7 @@ def tallymark(*words: str | Path, cwd: Path | None = None) -> subprocess.Complet
 
 
 def imported(db: Path, *words: str | Path) -> list[str]:
-    """What the import told of what is not kept; it came to its end, left nothing else, and what it made is proved."""
+    """Import, and return the reported losses. The import succeeds, leaves no other file, and its result is verified."""
     with TemporaryDirectory() as here:
         done = tallymark(*words, "--db", db, cwd=Path(here))
         assert done.returncode == 0, done.stderr
@@ -49,6 +49,6 @@ def refused(words: str, *command: str | Path, cwd: Path | None = None) -> None:
 
 @contextmanager
 def served(db: Path) -> Iterator[Client]:
-    """The file, served and asked."""
+    """Serve the file, and yield a client of it."""
     with Server(db) as server, Client(server.address) as client:
         yield client

@@ -107,7 +107,7 @@ def fill(client: Any) -> None:
 
 
 def told(client: Any) -> dict[str, Any]:
-    """Models with their versions, as MLflow's client tells them."""
+    """Return the models with their versions, as MLflow's client returns them."""
     from mlflow.exceptions import MlflowException
 
     models: dict[str, Any] = {}
@@ -130,7 +130,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     from mlflow import MlflowClient, set_tracking_uri
 
-    # By this MLflow finds the logged model of a version, whatever its client was told.
+    # MLflow finds the logged model of a version by this, whatever its client received.
     set_tracking_uri(sys.argv[1])
     mlflow = MlflowClient()
     fill(mlflow)

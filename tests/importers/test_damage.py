@@ -89,7 +89,7 @@ def changed(path: Path, table: str, column: str, value: Any) -> Iterator[bool]:
 
 @contextmanager
 def without_a_row(path: Path, table: str) -> Iterator[None]:
-    """The store without one row of the table, to which others refer."""
+    """Remove one row of the table, which other rows refer to, during the block."""
     backup = path.with_suffix(".whole")
     shutil.copy(path, backup)
     with closing(sqlite3.connect(path)) as database, database:

@@ -23,7 +23,7 @@ from tallymark.errors import NotFound
 
 @dataclass
 class Live:
-    """A server with a registry in it, and what MLflow tells of that."""
+    """A server with a registry in it, and what MLflow returns of that."""
 
     uri: str
     database: Path
@@ -77,7 +77,7 @@ def test_times_are_those_of_mlflow(mlflow: Live, registry: Client) -> None:
 
 
 def test_texts_and_tags_are_kept(registry: Client) -> None:
-    """A tag with a value is metadata, one without is a label, and one that is called like a metric stands beside it."""
+    """A tag with a value is metadata, one without is a label, and one with the name of a metric is kept beside it."""
     model, version = registry.get_model("churn"), registry.get_version("churn/1")
     assert (model.description, model.tags, model.metadata) == ("who leaves", ("gold",), {"team": "growth"})
     assert (version.description, version.tags, version.metadata["tag.auc"]) == ("one", ("ok",), "told")
@@ -86,7 +86,7 @@ def test_texts_and_tags_are_kept(registry: Client) -> None:
 
 
 def test_the_run_comes_with_its_parameters_and_its_metrics(mlflow: Live, registry: Client) -> None:
-    """A version has the series of the run that made it, with the times of the points, and the run is told as it was."""
+    """A version has the series of the run that created it, with the times of the points; the run is imported too."""
     version = registry.get_version("churn/1")
     assert version.run == mlflow.told["churn"]["versions"]["1"]["run"]
     points = [(point.key, point.step, point.value, point.time) for point in registry.list_metrics("churn/1", "auc")]

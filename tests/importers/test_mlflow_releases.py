@@ -95,7 +95,7 @@ def check(client: Client, left: Left, *, deleted_at_the_end: bool) -> None:
 
 
 def test_a_server_of_each_release_is_imported(left: Left, tmp_path: Path) -> None:
-    """Over HTTP everything arrives, prompts are known as prompts, and what the server does not tell has a line."""
+    """Over HTTP everything is imported, prompts as prompts, and what the server does not return has a line."""
     lines = imported(tmp_path / "t.db", "import-mlflow", left.uri)
     assert any("numbers that were deleted at the end" in line for line in lines)
     has_prompts = left.release in ("2.22.1", "3.0.1")

@@ -113,7 +113,7 @@ def test_metadata_has_every_value_that_it_ever_had(zenml: Path, tmp_path: Path) 
 
 
 def test_runs_and_artifacts_come_with_their_versions(zenml: Path, tmp_path: Path) -> None:
-    """A run that made a version, one that failed, and one that used a version are told as such, and what they made."""
+    """Runs that created a version, failed, or used a version are imported as such, with what they created."""
     db = tmp_path / "tallymark.db"
     imported(db, "import-zenml", zenml)
     told = {row[0]: row[1:] for row in rows(zenml, "SELECT id, start_time, end_time FROM pipeline_run")}
@@ -134,7 +134,7 @@ def test_runs_and_artifacts_come_with_their_versions(zenml: Path, tmp_path: Path
 
 
 def test_what_cannot_be_kept_is_reported(zenml: Path, tmp_path: Path) -> None:
-    """Each thing that is not as it was is a line; --dry-run only tells, and with --strict nothing is imported."""
+    """Each change has a line in the report; --dry-run only reports, and with --strict nothing is imported."""
     db = tmp_path / "tallymark.db"
     dry = tallymark("import-zenml", zenml, "--db", db, "--dry-run")
     assert (dry.returncode, db.exists()) == (0, False)
@@ -154,7 +154,7 @@ def test_what_cannot_be_kept_is_reported(zenml: Path, tmp_path: Path) -> None:
 
 
 def test_values_that_have_no_place_here_are_reported(zenml: Path, tmp_path: Path) -> None:
-    """What is too long, too large, of an unknown stage or no JSON becomes something near, and is told."""
+    """A value that is too long, too large, of an unknown stage or no JSON is replaced by a close one, and reported."""
     change(
         zenml,
         "UPDATE model SET description = hex(zeroblob(40000)) WHERE name = 'empty'",
@@ -201,7 +201,7 @@ def test_a_source_that_is_no_zenml_is_refused(zenml: Path, tmp_path: Path) -> No
 
 
 def test_a_damaged_page_is_found_before_anything_is_imported(zenml: Path, tmp_path: Path) -> None:
-    """A file of the right length whose pages were written over is told to be damaged."""
+    """A file of the right length whose pages were overwritten is reported as damaged."""
     raw = bytearray(zenml.read_bytes())
     ((page,),) = rows(zenml, "SELECT rootpage FROM sqlite_schema WHERE name = 'model_version'")
     raw[(page - 1) * 4096 : page * 4096] = b"\x7f" * 4096
@@ -211,7 +211,7 @@ def test_a_damaged_page_is_found_before_anything_is_imported(zenml: Path, tmp_pa
 
 
 def test_one_project_of_several_is_named(zenml: Path, tmp_path: Path) -> None:
-    """Of several projects with models one must be named, and one that is not there is told with those that are."""
+    """Of several projects with models one must be named; the error for a missing one lists those that exist."""
     other = uuid.uuid4().hex
     change(
         zenml,
@@ -228,7 +228,7 @@ def test_one_project_of_several_is_named(zenml: Path, tmp_path: Path) -> None:
 
 
 def test_a_project_with_events_is_left_alone(zenml: Path, tmp_path: Path) -> None:
-    """Nothing is told before what was told already, and no server is disturbed: another project takes it."""
+    """An import never goes before existing events, and disturbs no server: it goes into another project."""
     db = tmp_path / "tallymark.db"
     with served(db) as client:
         client.create_model("churn")

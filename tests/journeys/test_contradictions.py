@@ -101,7 +101,7 @@ def test_what_can_have_been_is_no_problem(operation: Operation) -> None:
     "operation",
     [
         get(36, 39, version(2, 1)),  # stale: everybody knew that it is in production
-        get(36, 39, version(4, 4)),  # what nobody has asked for yet
+        get(36, 39, version(4, 4)),  # what nobody has requested yet
         get(36, 39, MISSING, "@production"),  # of no moment
         get(36, 39, Refusal("INVALID_FIELD")),  # nothing was wrong with it
         get(36, 39, version(3, 4)),  # of two moments
@@ -123,7 +123,7 @@ def test_an_answer_that_was_so_at_no_moment_is_found(operation: Operation) -> No
 
 
 def test_a_doubled_effect_is_found() -> None:
-    """An event that belongs to no request, and an effect of what nobody asked."""
+    """An event that belongs to no request is found, and so is an effect that nobody requested."""
     again = event(6, "version_created", 3, **of_version(6, 3, 6))
     assert any("effect of no request" in problem for problem in problems(lines=[*LINES, again]))
     assert any("never asked" in problem for problem in problems(lines=[*LINES, again, receipt("x", 6, 6)]))
@@ -138,7 +138,7 @@ def test_an_answer_that_changes_is_found() -> None:
 
 
 def test_a_refused_request_that_was_done_is_found() -> None:
-    """Who is told that nothing was done must not find it done."""
+    """A change that was refused and done all the same is a contradiction."""
     asked = writes()
     asked[4].answers = [(55, Refusal("MODEL_NOT_FOUND", (("model", "churn"),)))]
     assert any("refused and had an effect" in problem for problem in problems(asked=asked))

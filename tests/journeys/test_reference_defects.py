@@ -78,7 +78,7 @@ def test_digits_always_mean_a_number(client: Client) -> None:
 
 
 def test_promotion_is_decided_in_one_line(client: Client) -> None:
-    """64 at once leave one holder; every loser is told who it is; each transition is told in order, with its reason."""
+    """64 concurrent promotions leave one holder; each refusal names it; the log has each transition with its reason."""
     client.create_model("m")
     client.create_versions("m", [NewVersion()] * 64)
 
@@ -119,7 +119,7 @@ def test_promotion_is_decided_in_one_line(client: Client) -> None:
 
 
 def test_a_rollback_is_one_command(client: Client) -> None:
-    """The version that was in production before comes back, by what the log tells."""
+    """A rollback brings back the version that was in production before, as the log has it."""
     client.create_model("m")
     client.create_versions("m", [NewVersion()] * 2)
     for number in (1, 2):
@@ -187,7 +187,7 @@ def test_a_failed_lookup_creates_nothing(client: Client) -> None:
 
 
 def test_the_documented_templates_work(client: Client) -> None:
-    """`{date}`, `{time}` and substitutions are filled in, the same for all of a run; what is unknown is told."""
+    """`{date}`, `{time}` and substitutions are filled in, the same for all of a run; an unknown one is an error."""
 
     @pipeline(model=Model("{kind}-model", "run-{date}-{time}"), substitutions={"kind": "nightly"})
     def training() -> tuple[str, str]:

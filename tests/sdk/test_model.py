@@ -143,7 +143,7 @@ def test_after_a_run_a_model_has_the_number_of_the_run() -> None:
 
 
 def test_a_model_used_in_many_runs_does_not_grow(client: Client) -> None:
-    """Old runs leave the cache, but not the version to which an object refers."""
+    """Old runs leave the cache, but the version that an object refers to stays."""
     outside, unused = Model("other"), Model("third")
     numbers = outside.number, unused.number
     model = Model("churn")

@@ -1,4 +1,4 @@
-"""The version to which a `Model` object refers outside, in and after runs, and which attributes create one."""
+"""The version that a `Model` object refers to outside, in and after runs, and which attributes create one."""
 
 import logging
 import pickle
@@ -26,7 +26,7 @@ def client(registry_env: Server) -> Client:
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test in a folder of its own, to which artifacts are saved."""
+    """Run each test in a folder of its own, where artifacts are saved."""
     monkeypatch.chdir(tmp_path)
 
 

@@ -326,7 +326,7 @@ def test_a_run_may_span_the_cells_of_a_notebook(client: Client) -> None:
 
 
 def test_in_cells_a_number_is_that_of_the_last_run(client: Client) -> None:
-    """Reading the number between trainings does not change the version to which the object refers."""
+    """Reading the number between trainings does not change the version that the object refers to."""
     model, found = Model("nb"), []
 
     @pipeline(model=model)

@@ -19,7 +19,7 @@ from tallymark.testing import Server
 
 @pytest.fixture
 def version(registry_env: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelVersion:
-    """A version to which anything can be linked, for a user whose store is the folder `mine`."""
+    """Return a version without links, for a user whose store is the folder `mine`."""
     monkeypatch.setenv("TALLYMARK_STORE", str(tmp_path / "mine"))
     monkeypatch.delenv("TALLYMARK_TRUSTED_STORES", raising=False)
     (tmp_path / "mine").mkdir()

@@ -66,7 +66,7 @@ changes = st.one_of(
 
 
 async def everything(storage: Storage, at: int | None) -> dict[str, str]:
-    """All that the storage tells of a project, as text, since a point may be not a number."""
+    """Return everything that the storage has of a project, as text, since a point may be not a number."""
 
     def query(order: Order) -> Query:
         return Query(limit=100, order=(order,), at=at, deleted=True)
@@ -124,7 +124,7 @@ async def test_the_past_is_as_it_was(asked: list[Any], tmp_path_factory: pytest.
 async def test_events_that_are_far_apart_are_found(
     newest_first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However few of the events looked at for a page are of the kinds asked for, the pages together hold them all."""
+    """However few of the events that a page looks at are of the requested kinds, the pages together hold them all."""
     monkeypatch.setattr(history, "MAX_LOOKED_AT", 3)
     fact = c.LogMetadata(**ATTEMPT, model="churn", reference=numbered(1), metadata={"a": 1.0})
     many = [create_versions(None, None, None, None)] * 3

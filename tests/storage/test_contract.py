@@ -112,7 +112,7 @@ async def test_a_failed_write_leaves_nothing(storage: Storage, brief: bool) -> N
 
 
 async def test_a_version_is_as_the_last_write_left_it(storage: Storage) -> None:
-    """Who asks again after a write, also for a model that was renamed, is told what is there now."""
+    """A read after a write, also of a model that was renamed, returns the new state."""
     await write(storage, create_model(), create_versions("a"))
     called = named("a")
     for change in (
@@ -151,7 +151,7 @@ async def test_what_was_written_is_there_after_opening_again(open_storage: Open)
 
 
 async def test_projects_have_logs_of_their_own(storage: Storage) -> None:
-    """What happens in one project is not seen in another, and their logs are told apart."""
+    """What happens in one project is not seen in another, and their logs have different ids."""
     await write(storage, create_model(), create_model(project="other"), create_versions(None, project="other"))
     heads = [await storage.head(project) for project in ("default", "other")]
     assert [head.revision for head in heads] == [1, 2]
@@ -175,7 +175,7 @@ async def test_text_is_sorted_by_code_point(storage: Storage) -> None:
 
 
 async def test_missing_is_told_from_unknown(storage: Storage) -> None:
-    """`load` gives None for each key that is missing, and nothing for a key that was not asked for."""
+    """`load` returns None for each key that is missing, and nothing for a key that was not requested."""
     keys = Keys(
         receipts={"one"},
         models={"churn"},

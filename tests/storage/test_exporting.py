@@ -120,7 +120,7 @@ async def test_a_project_without_events_is_taken_over(file: Path, tmp_path: Path
 
 
 def test_a_line_is_for_people_too(file: Path) -> None:
-    """A project's line tells its name and where it stands; an event's line what the resource became, as an object."""
+    """A project's line has its name and last revision; an event's line has the resource after it, as an object."""
     first, second, *_ = map(json.loads, lines_of(file))
     assert (first["project"], first["revision"], first["format"]) == ("default", 47, 2)
     assert (second["kind"], second["actor"], second["image"]["name"]) == ("model_created", "ana", "churn")
@@ -226,7 +226,7 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_export_is_refused(file: Path, tmp_path: Path, name: str) -> None:
-    """What was cut, lost, moved, edited or never ours is told with its line, and no file comes to be."""
+    """What was cut, lost, moved, edited or never ours is reported with its line, and no file is created."""
     damage, expected = DAMAGES[name]
     copy = tmp_path / "new" / "copy.db"
     copy.parent.mkdir()
@@ -258,7 +258,7 @@ async def test_a_project_with_events_is_not_written_over(file: Path, tmp_path: P
 
 
 async def test_a_served_file_is_exported_and_not_imported_into(file: Path) -> None:
-    """An export needs no lock, and tells what was committed; an import waits for nobody and says who holds the file."""
+    """An export needs no lock, and has what was committed; an import does not wait, and says who holds the file."""
     told = lines_of(file)
     async with open_sqlite(file, ("default",)) as storage:
         assert lines_of(file) == told
@@ -269,7 +269,7 @@ async def test_a_served_file_is_exported_and_not_imported_into(file: Path) -> No
 
 
 async def test_a_broken_log_is_not_exported(file: Path) -> None:
-    """What could not be imported again is not told in the first place."""
+    """A log that could not be imported again is not exported."""
     for script in ("UPDATE events SET actor = 'eve' WHERE revision = 30", "DELETE FROM events WHERE revision = 47"):
         with closing(sqlite3.connect(file)) as database:
             database.executescript(script)
@@ -278,7 +278,7 @@ async def test_a_broken_log_is_not_exported(file: Path) -> None:
 
 
 def test_what_is_not_there_cannot_be_exported(file: Path, tmp_path: Path) -> None:
-    """Projects, revisions and files that are missing are told as such."""
+    """Missing projects, revisions and files are reported as missing."""
     with pytest.raises(CannotExportError, match="no project nobody"):
         lines_of(file, "nobody")
     with pytest.raises(CannotExportError, match="revision 48 is not yet there: project default is at 47"):

@@ -31,7 +31,7 @@ anything = st.one_of(
 
 
 def computed(events: list[Event], at: int) -> dict[int, Holders]:
-    """Who held the places of each model by its id after that revision, told by the images of its versions alone.
+    """Return the holders of each model by its id after that revision, from the images of its versions alone.
 
     What was purged later holds nothing, as it can be read no more.
     """
@@ -55,7 +55,7 @@ def computed(events: list[Event], at: int) -> dict[int, Holders]:
 
 
 async def told(storage: Storage, at: int | None) -> dict[int, Holders | None]:
-    """The holders that a list of all models tells, which are those that each of them tells alone."""
+    """Return the holders that a list of all models has, which are those that each model has alone."""
     page = await storage.models("default", Query(limit=100, order=(BY_NAME,), at=at, deleted=True))
     for model in page.items:
         assert await storage.model("default", model.name, at=at) == model
@@ -138,7 +138,7 @@ async def test_events_and_images_know_nothing_of_holders(storage: Storage) -> No
 
 
 def test_who_creates_versions_does_not_load_holders() -> None:
-    """Only a command that is answered with a model, and not with a new one, asks for them."""
+    """Only commands that return a model that existed before load its holders."""
     keys = c.Keys()
     for command in (create_versions(None), create_model(), ensure(run="r1"), start_run("r1")):
         command.add_required_keys(keys)
@@ -148,7 +148,7 @@ def test_who_creates_versions_does_not_load_holders() -> None:
 
 
 async def test_many_aliases_that_moved_often_are_told(storage: Storage) -> None:
-    """Each alias is told once, at the version at which it pointed then, however often it moved."""
+    """Each alias is returned once, with the version that it pointed at then, however often it moved."""
     await write(storage, create_model(), create_versions(None, None, None))
     moves = [
         c.SetAlias(**ATTEMPT, model="churn", reference=numbered(1 + place % 3), alias=f"a{place % 7}")

@@ -214,7 +214,7 @@ def _thousand(rows: list[dict[str, Any]]) -> c.CreateVersions:
 
 
 def pages_once(path: Path, text: str, order: str) -> list[int]:
-    """The first page of ten; what a search looks at is told by that it goes on."""
+    """Return the first page of ten items; whether the list goes on shows how much a search has looked at."""
     connection = connector(path, read_only=True)()
     by = parse_order(order, VERSION_FIELDS, BY_NUMBER)
     query = Query(limit=10, order=by, condition=parse(text, VERSION_FIELDS))

@@ -254,7 +254,7 @@ async def test_versions_that_were_renamed_are_found_by_what_they_have(tmp_path: 
 
 
 async def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:
-    """A file with a newer schema is told as such, and left as it is."""
+    """A file with a newer schema is refused as such, and not changed."""
     path = tmp_path / "tallymark.db"
     async with open_sqlite(path, ("default",)) as storage:
         await write(storage, create_model())

@@ -1,4 +1,4 @@
-"""How SQLite finds what is asked for: by keys, so that no answer takes longer when the tables grow."""
+"""How SQLite finds what is requested: by keys, so that no request takes longer when the tables grow."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def steps_of(connection: sqlite3.Connection, sql: str, given: object) -> list[st
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_statement_walks_through_no_table(connection: sqlite3.Connection, name: str) -> None:
-    """Each table is searched by more of its key than the project; only what is asked for is gone through."""
+    """Each table is searched by more of its key than the project; only the requested rows are scanned."""
     sql = STATEMENTS[name].format("TRUE")
     steps = steps_of(connection, sql, dict.fromkeys(re.findall(r":(\w+)", sql), "[]") or [1] * sql.count("?"))
 
@@ -66,7 +66,7 @@ def test_a_statement_walks_through_no_table(connection: sqlite3.Connection, name
 
 
 class Told:
-    """Stands where a connection is used, and gives the plan of each statement instead of its rows."""
+    """A connection that returns the plan of each statement instead of its rows."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

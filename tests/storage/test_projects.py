@@ -153,14 +153,14 @@ async def test_a_log_that_begins_with_its_project_is_proved_copied_and_imported(
 
 
 def test_a_log_of_another_project_is_refused(file: Path, tmp_path: Path) -> None:
-    """A log that says of which project it is cannot be imported under another name, which its hashes would allow."""
+    """A log that names its project cannot be imported under another name, which its hashes would allow."""
     lines = lines_of(file, "lab")
     with pytest.raises(CannotImportError, match="line 2: .* it creates project lab with the log"):
         take_in(tmp_path / "copy.db", changed(lines, 1, b'"project":"lab"', b'"project":"den"'))
 
 
 def test_a_creation_of_another_project_is_found(file: Path) -> None:
-    """The proof tells of a project that is called otherwise than its log says."""
+    """The proof reports a project whose name is not the one in its log."""
     with closing(sqlite3.connect(file)) as database:
         database.execute("UPDATE projects SET name = 'den' WHERE name = 'lab'")
         database.commit()

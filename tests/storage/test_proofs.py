@@ -39,7 +39,7 @@ async def told(export: AsyncIterator[Piece]) -> bytes:
 
 
 async def test_a_proof_is_of_one_project(storage: Storage) -> None:
-    """It tells how many events its log has and where it stands, whatever another project has."""
+    """A proof has the number of events and the end of the project's log, whatever another project has."""
     await written(storage)
     await write(storage, create_model(project="other"))
     proof = await storage.verify("default", None)
@@ -52,7 +52,7 @@ async def test_a_proof_is_of_one_project(storage: Storage) -> None:
 
 
 async def test_a_proof_holds_the_log_to_a_mark(storage: Storage) -> None:
-    """A log that has grown since begins as the mark tells; one with another hash, id or length does not."""
+    """A log that has grown since agrees with the mark; one with another hash, id or length does not."""
     await write(storage, create_model())
     mark = (await storage.verify("default", None)).mark
     await write(storage, create_versions(None))
@@ -63,7 +63,7 @@ async def test_a_proof_holds_the_log_to_a_mark(storage: Storage) -> None:
 
 
 async def test_a_file_of_any_name_is_proved(tmp_path: Path) -> None:
-    """A name that is no text, as other systems have them, hinders neither the proof nor the refusal that tells it."""
+    """A name that is no text, as other systems have them, prevents neither the proof nor the refusal that names it."""
     path = tmp_path / os.fsdecode(b"caf\xe9.db")
     async with open_sqlite(path, ("default",)) as storage:
         await write(storage, create_model())
@@ -75,7 +75,7 @@ async def test_a_file_of_any_name_is_proved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "event of no project"])
 def test_tampering_is_found_in_the_project_alone(file: Path, name: str) -> None:
-    """Each change that was not made through the line is told, as in the proof of a whole file, to its project."""
+    """Each change that was not made by the writer is reported for its project, as in the proof of a whole file."""
     script, expected = CORRUPTIONS[name]
     with closing(sqlite3.connect(file)) as database:
         database.executescript(script)
@@ -87,7 +87,7 @@ def test_tampering_is_found_in_the_project_alone(file: Path, name: str) -> None:
 
 @pytest.mark.parametrize("damage", ["pages", "text"])
 def test_what_cannot_be_read_is_a_problem(file: Path, damage: str) -> None:
-    """A file whose pages are spoilt, or whose text is none, is told to be so, and not that it cannot be proved now."""
+    """A file with damaged pages or invalid text is reported as damaged, and not as temporarily unavailable."""
     if damage == "text":
         with closing(sqlite3.connect(file)) as database, database:
             database.execute("UPDATE events SET actor = CAST(x'ff' AS TEXT) WHERE revision = 5")

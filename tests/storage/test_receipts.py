@@ -32,7 +32,7 @@ def asked(request_id: str, **attempt: Any) -> c.CreateVersions:
 
 
 async def test_a_refusal_is_remembered_for_a_day(storage: Storage) -> None:
-    """Until then it stands whatever has changed; afterwards the request is decided anew, and is remembered for ever."""
+    """Until then the refusal is returned whatever has changed; afterwards the request is decided anew, and kept."""
     (first,) = await write(storage, asked("one"), now=BEGIN)
     assert isinstance(first, ModelNotFound)
     await write(storage, create_model(), now=BEGIN)
@@ -83,7 +83,7 @@ async def test_what_a_missing_project_was_asked_is_remembered(storage: Storage) 
 
 
 async def test_of_very_many_the_oldest_are_forgotten_but_no_young_ones(storage: Storage) -> None:
-    """Each answer stands for ten minutes; of older ones, so many are kept as are worth keeping."""
+    """Each answer is kept for ten minutes, and of older ones a bounded number."""
     step = 10_000
     await write(storage, asked("old"), now=BEGIN)
     for begin in range(0, MANY_ANSWERS, step):

@@ -92,7 +92,7 @@ async def file(open_storage: Open, tmp_path: Path) -> Path:
 
 
 def test_a_sound_file_is_proved(file: Path) -> None:
-    """After every kind of change the tables are what the log tells, and each project's last hash is told."""
+    """After every kind of change the tables agree with the log, and the proof has each project's last hash."""
     proof = verify(file)
     assert proof.problems == []
     assert proof.events == 48
@@ -100,7 +100,7 @@ def test_a_sound_file_is_proved(file: Path) -> None:
 
 
 async def test_the_last_hash_tells_one_log_from_another(file: Path, open_storage: Open) -> None:
-    """The same hash comes again as long as nothing changed, and another for the log to which something came."""
+    """The last hash stays the same while nothing changes, and is another for a log that has grown."""
     first = verify(file).marks
     async with open_storage() as storage:
         assert verify(file).marks == first
@@ -196,7 +196,7 @@ CORRUPTIONS = {
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_tampering_is_found(file: Path, name: str) -> None:
-    """Each change that was not made through the line is told, with where it is."""
+    """Each change that was not made by the writer is reported with its place."""
     script, expected = CORRUPTIONS[name]
     database = sqlite3.connect(file)
     database.executescript(script)

@@ -18,7 +18,7 @@ def version(number: int) -> ModelVersion:
 
 
 def test_small_versions_are_kept_by_the_thousand() -> None:
-    """Thousands of versions without metadata are known at once, each by what was asked for."""
+    """The cache holds thousands of versions without metadata, each by the reference that was read."""
     known = VersionCache()
     for number in range(5000):
         known.keep(asked(number), version(number), 250)

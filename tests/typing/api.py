@@ -1,6 +1,6 @@
 """How the public API is typed: what passes, and what must not.
 
-Checked by mypy --strict, to which an ignore that ignores nothing is an error.
+Checked by mypy --strict, which reports an ignore that ignores nothing as an error.
 """
 
 from __future__ import annotations

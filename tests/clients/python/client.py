@@ -55,7 +55,7 @@ def digest(lines: list[bytes]) -> str:
 
 
 def failure(call: Callable[[], object]) -> ConnectError:
-    """The error by which the call is refused."""
+    """Return the error that the call raises."""
     try:
         call()
     except ConnectError as error:
@@ -88,7 +88,7 @@ class Requests:
 
 
 def watched(stream: Iterator[Any], count: int) -> tuple[list[int], str]:
-    """The revisions of the first events, and the log to which they belong."""
+    """Return the revisions of the first events, and the id of their log."""
     revisions: list[int] = []
     with closing(stream):
         for message in stream:
