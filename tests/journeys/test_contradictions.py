@@ -126,7 +126,7 @@ def test_a_doubled_effect_is_found() -> None:
     """An event that belongs to no request is found, and so is an effect that nobody requested."""
     again = event(6, "version_created", 3, **of_version(6, 3, 6))
     assert any("effect of no request" in problem for problem in problems(lines=[*LINES, again]))
-    assert any("never asked" in problem for problem in problems(lines=[*LINES, again, receipt("x", 6, 6)]))
+    assert any("was never sent" in problem for problem in problems(lines=[*LINES, again, receipt("x", 6, 6)]))
 
 
 def test_an_answer_that_changes_is_found() -> None:
@@ -134,14 +134,14 @@ def test_an_answer_that_changes_is_found() -> None:
     for answer in (version(4, 4), MISSING):
         asked = writes()
         asked[2].answers.append((60, answer))
-        assert any("it was answered" in problem for problem in problems(asked=asked))
+        assert any("it got different answers" in problem for problem in problems(asked=asked))
 
 
 def test_a_refused_request_that_was_done_is_found() -> None:
     """A change that was refused and done all the same is a contradiction."""
     asked = writes()
     asked[4].answers = [(55, Refusal("MODEL_NOT_FOUND", (("model", "churn"),)))]
-    assert any("refused and had an effect" in problem for problem in problems(asked=asked))
+    assert any("refused, but has an effect" in problem for problem in problems(asked=asked))
 
 
 def test_effects_against_the_order_of_time_are_found() -> None:
