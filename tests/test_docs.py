@@ -30,7 +30,7 @@ def make(target: str, *variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documentation, built without a warning."""
+    """Build the documentation without a warning, and return its folder."""
     folder = tmp_path_factory.mktemp("site")
     done = make("docs", f"SITE={folder}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,7 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ids(page: Path) -> set[str]:
-    """What links to the page can name."""
+    """Return the anchors of the page."""
     return set(re.findall(r'\bid="([^"]+)"', page.read_text()))
 
 

@@ -1,4 +1,4 @@
-"""The texts for people: each link leads somewhere, and each test that they name exists."""
+"""The documents: each link leads somewhere, and each test that they name exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOCUMENTS = documents()
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_each_link_leads_to_a_file_and_an_anchor_that_exist(document: str) -> None:
-    """A reader who follows a link inside the repository arrives at the file, and at the heading in it."""
+    """Each link inside the repository names a file that exists, and a heading in it."""
     assert broken(document) == []
 
 
@@ -39,7 +39,7 @@ def promises() -> list[list[str]]:
 
 
 def test_each_promise_names_a_test_that_exists() -> None:
-    """Whoever reads a promise finds the file, and in it the function, that shows it."""
+    """Each promise names a file that exists, and a function in it, that tests it."""
     assert len(promises()) > 40
     assert [] not in promises()
     for named in (test for tests in promises() for test in tests):

@@ -1,4 +1,4 @@
-"""The house: promises about the code itself, which no reader should have to check."""
+"""The house rules: promises about the code itself, which no reader should have to check."""
 
 import ast
 import inspect
@@ -37,12 +37,12 @@ LARGER: dict[str, str] = {
 # Names that say nothing of what a module is about, so that everything ends up in it.
 EMPTY_NAMES = {"base", "common", "core", "helper", "helpers", "manager", "misc", "shared", "util", "utils"}
 
-# Words that have a home: the folders, the pattern, and the only files or folders in which it may stand.
+# Words that have a home: the folders, the pattern, and the only files or folders that may have it.
 HOMES = {
     "SQL": (
         ["sdk", "service"],
         r"""["'(\s](SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX)|PRAGMA|BEGIN IMMEDIATE)\s""",
-        # The tables of another registry are no business of our storage.
+        # The importers read the tables of other registries; these are not part of our storage.
         ["service/tallymark_server/storage/", "service/tallymark_server/importers/"],
     ),
     "opening a database": (
@@ -113,14 +113,14 @@ def test_modules_and_functions_are_small() -> None:
 
 
 def test_modules_are_named_by_what_they_are_about() -> None:
-    """No module or folder has a name under which anything could be put."""
+    """No module or folder has a name that fits anything."""
     paths = python_files("sdk", "service", "protos", "docs", "tests")
     assert {path for path in map(place, paths) if EMPTY_NAMES & set(re.split(r"[/._]", path))} == set()
 
 
 @pytest.mark.parametrize("room", MAPPED)
 def test_the_map_of_a_room_shows_everything_in_it(room: str) -> None:
-    """Where a package begins with a map of its modules, none is missing from it, so that a stranger finds each."""
+    """The docstring of a package lists all of its modules, so that a stranger finds each."""
     package = ROOT / room
     map_ = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
     names = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
@@ -131,7 +131,7 @@ def test_the_map_of_a_room_shows_everything_in_it(room: str) -> None:
 
 @pytest.mark.parametrize("what", HOMES)
 def test_what_has_a_home_is_found_nowhere_else(what: str) -> None:
-    """Who looks for the SQL, the status codes or the messages has one place to look."""
+    """SQL, status codes and messages each have one place in the code."""
     folders, pattern, homes = HOMES[what]
     found = {place(path) for path in python_files(*folders) if re.search(pattern, path.read_text())}
     assert {path for path in found if not path.startswith(tuple(homes))} == set()
@@ -139,7 +139,7 @@ def test_what_has_a_home_is_found_nowhere_else(what: str) -> None:
 
 
 def test_the_domain_needs_the_standard_library_and_records() -> None:
-    """The rules can be read, tested and moved alone; what they speak of are records of msgspec."""
+    """The domain imports only the standard library, msgspec and tables of precis_i18n, so that it is tested alone."""
     outside = set()
     for path in python_files("service/tallymark_server/domain"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -152,7 +152,7 @@ def test_the_domain_needs_the_standard_library_and_records() -> None:
 
 
 def test_the_sdk_knows_three_doors_of_the_service() -> None:
-    """The command finds what serves, works on files and imports by their names, and names nothing behind them."""
+    """The command line imports three modules of the service: for serving, for files and for imports."""
     texts = [path.read_text() for path in python_files("sdk")]
     named = {name for text in texts for name in re.findall(r"[\"'](tallymark_server\.\w[\w.]*)[\"']", text)}
     doors = ("serve_command", "offline_commands", "import_commands")
@@ -224,7 +224,7 @@ def test_the_contract_fits_the_width_of_the_code() -> None:
 
 
 def leaves(module: ModuleType, root: type[Exception]) -> dict[str, list[tuple[str, str]]]:
-    """The error classes of the module, each with the branch on which it grows, by their reason."""
+    """Return the error classes of the module by their reason, each with its branch."""
     found: dict[str, list[tuple[str, str]]] = {}
     for kind in vars(module).values():
         if isinstance(kind, type) and issubclass(kind, root) and vars(kind).get("reason"):
@@ -247,7 +247,7 @@ def test_what_the_service_raises_the_sdk_raises() -> None:
 
 
 def promised(reason: str) -> tuple[str, set[str]]:
-    """The status code and the keys that the comment in the contract promises for the reason."""
+    """Return the status code and the keys that the comment in the contract promises for the reason."""
     contract = (ROOT / "protos/tallymark/v1/error.proto").read_text()
     found = re.search(rf"((?:  //.*\n)+)  ERROR_REASON_{reason} =", contract)
     assert found
@@ -268,7 +268,7 @@ def test_an_error_is_what_the_contract_says_of_it(reason: str) -> None:
 
 
 def test_the_public_door_is_in_order() -> None:
-    """`tallymark.__all__` is sorted, each name in it is there, and each says what it is."""
+    """`tallymark.__all__` is sorted, and each name in it exists and has a docstring."""
     names = tallymark.__all__
     assert names == sorted(names)
     undescribed = {

@@ -176,7 +176,7 @@ def defect(name: str) -> Defect:
 
 
 async def test_a_defect_fails_one_command_of_a_batch_alone() -> None:
-    """Others in the batch are answered as if they had come alone, refusals too, and each effect is committed once."""
+    """Other commands in the batch get the result that they would get alone, and each effect is committed once."""
     service = Service()
     calls = [service.call(each) for each in (create_model("a"), defect("b"), create_model("a"), create_model("c"))]
     await asyncio.sleep(0)
@@ -190,7 +190,7 @@ async def test_a_defect_fails_one_command_of_a_batch_alone() -> None:
 
 
 async def test_more_commands_than_may_wait_are_refused() -> None:
-    """The capacity is that of all lines together; what waits already is not affected."""
+    """The capacity is that of all lines together; commands that wait already are not affected."""
     service = Service(capacity=2)
     calls = [service.call(create_model("a")), service.call(create_model("b", project="slow"))]
     await asyncio.sleep(0)
@@ -204,7 +204,7 @@ async def test_more_commands_than_may_wait_are_refused() -> None:
 
 
 async def test_a_writer_that_stops_answers_what_waits() -> None:
-    """Commands in every line are decided and answered; one that comes later is refused, and counted."""
+    """A writer that stops decides and answers the commands in every line; a later one is refused, and counted."""
     service = Service()
     calls = [service.call(create_model("a")), service.call(create_model("b", project="slow"))]
     await asyncio.sleep(0)
@@ -220,7 +220,7 @@ async def test_a_writer_that_stops_answers_what_waits() -> None:
 
 
 async def test_a_caller_that_leaves_changes_nothing() -> None:
-    """Its command is decided in its place, and the others get their own answers."""
+    """The command of a caller that leaves is decided in its place, and the others get their own results."""
     service = Service()
     calls = [service.call(create_model(name)) for name in ("a", "b", "c")]
     await asyncio.sleep(0)

@@ -22,7 +22,7 @@ COUNT = 10
 
 @pytest.fixture
 def large(calls: Calls) -> Calls:
-    """Models, versions, a run of every size that is allowed, and its steps."""
+    """Create models, versions, a run and its steps, all of the largest size that is allowed."""
     for number in range(COUNT):
         calls.create_model(f"model{number:02}", description=TEXT, metadata={"a": NUMBERS})
     for _ in range(COUNT):
@@ -38,7 +38,7 @@ def large(calls: Calls) -> Calls:
 
 
 def pages(call: object, request: Message, field: str) -> list[list[Message]]:
-    """The items of each page."""
+    """Yield the items of each page."""
     found = []
     while True:
         reply = call(request, timeout=DEADLINE)
@@ -50,7 +50,7 @@ def pages(call: object, request: Message, field: str) -> list[list[Message]]:
 
 
 def test_every_list_is_cut_so_that_clients_can_receive_it(large: Calls) -> None:
-    """A page of what is as large as it may be comes in several, each less than 4 MiB, and none is lost."""
+    """A list of the largest resources comes in several pages, each less than 4 MiB, and no item is lost."""
     lists = (
         (large.models.ListModels, ListModelsRequest(parent=PROJECT, page_size=1000), "models"),
         (
@@ -69,7 +69,7 @@ def test_every_list_is_cut_so_that_clients_can_receive_it(large: Calls) -> None:
 
 
 def test_events_are_cut_so_that_clients_can_receive_them(large: Calls) -> None:
-    """Listing and watching from the first event on, no message is larger than clients take, and every event comes."""
+    """Listing and watching from the first event on return every event, and no message is larger than clients accept."""
     last = large.events(after=0)[-1].revision
     seen = 0
     while seen < 4 * COUNT:

@@ -64,7 +64,7 @@ def test_an_artifact_keeps_what_it_was_linked_with(calls: Calls) -> None:
 
 
 def test_a_name_has_several_versions(calls: Calls) -> None:
-    """Each link of a name has its ordinal, never reused; without one the newest is meant; links repeat not."""
+    """Each link of a name has its ordinal, which is never reused; a name without one means the newest link."""
     first = link(calls)
     assert (first.type, first.role) == (ARTIFACT_TYPE_DATA, ARTIFACT_ROLE_MADE)
     assert link(calls) == first
@@ -96,7 +96,7 @@ def test_artifacts_are_listed_by_filter_in_the_order_of_linking(calls: Calls) ->
 
 
 def test_a_link_follows_the_reference_at_its_turn(calls: Calls) -> None:
-    """Stages and aliases say which version is meant, also right after they moved."""
+    """A link to a stage or an alias is added to the version that holds it then, even right after it moved."""
     calls.create_version("churn")
     calls.set_stage("churn", 2, STAGE_PRODUCTION)
     futures = [
@@ -163,7 +163,7 @@ def test_a_repeated_link_has_one_effect(calls: Calls) -> None:
 
 
 def test_a_purged_version_is_gone_with_its_artifacts(calls: Calls) -> None:
-    """Purging puts a deleted version away: not found, not listed, its number and name never given again."""
+    """A purged version is neither found nor listed, and its number and name are never assigned again."""
     link(calls)
     calls.create_version("churn", "gold")
     for number in (1, 2):

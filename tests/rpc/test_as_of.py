@@ -66,7 +66,7 @@ def rename_version(calls: Calls, number: int, name: str) -> None:
 
 
 def test_a_version_is_read_as_it_was_by_every_reference(calls: Calls) -> None:
-    """By number, latest, stage, alias and name, a read as of a revision gives what a read gave then."""
+    """By number, latest, stage, alias and name, a read as of a revision returns what a read returned then."""
     calls.create_model("churn")
     steps: list[Callable[[], object]] = [
         lambda: calls.create_version("churn", "gold"),
@@ -96,7 +96,7 @@ def test_a_version_is_read_as_it_was_by_every_reference(calls: Calls) -> None:
 
 
 def answer(ask: Callable[[], object]) -> object:
-    """What was answered, or the status with which it was refused."""
+    """Return the response, or the status of the refusal."""
     try:
         return ask()
     except grpc.RpcError as error:
@@ -119,7 +119,7 @@ def test_a_time_means_the_last_revision_until_then(calls: Calls) -> None:
 
 
 def test_a_model_is_read_as_it_was_under_the_name_it_had(calls: Calls) -> None:
-    """A renamed and deleted model is found in the past by its old name, with its last number of then."""
+    """A renamed and deleted model is found in the past by its old name, with its last number at that time."""
     calls.create_model("churn", description="first")
     calls.create_version("churn")
     then = revision(calls)
@@ -138,7 +138,7 @@ def test_a_model_is_read_as_it_was_under_the_name_it_had(calls: Calls) -> None:
 
 
 def test_a_model_that_was_purged_since_is_not_read(calls: Calls) -> None:
-    """Nor is it listed, though the name has another model's line by now."""
+    """A purged model is neither read nor listed in the past, even if a new model has its name by now."""
     calls.create_model("churn", description="secret")
     calls.create_version("churn")
     calls.models.DeleteModel(DeleteModelRequest(name=CHURN))
@@ -237,7 +237,7 @@ def test_an_order_lists_what_has_no_such_fact_last(calls: Calls) -> None:
     ],
 )
 def test_a_bad_order_says_where_and_what_was_expected(calls: Calls, text: str, position: int, expected: str) -> None:
-    """As of a filter: position and expectation."""
+    """The error for a bad order has the position and the expectation, as that for a filter."""
     calls.create_model("churn")
     with refused("INVALID_FILTER", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
         next(pages(calls, order_by=text))
@@ -250,7 +250,7 @@ def history(calls: Calls, **fields: object) -> list[Event]:
 
 
 def test_a_history_is_of_one_model_or_version(calls: Calls) -> None:
-    """Of a model with its versions, or of one version; of some kinds; from the first on, or the newest first."""
+    """A history is of a model with its versions, or of one version; of some kinds; oldest or newest first."""
     for model in ("churn", "fraud"):
         calls.create_model(model)
         calls.create_version(model)
@@ -268,7 +268,7 @@ def test_a_history_is_of_one_model_or_version(calls: Calls) -> None:
 
 
 def test_events_of_some_kinds_come_in_their_order_page_by_page(calls: Calls) -> None:
-    """Of the project, a model or a version: both ways, in pages of any size, what a reader of the log would pick."""
+    """Pages of any size, in both orders, have the events that a reader of the log would select."""
     calls.create_model("churn")
     for _ in range(3):
         calls.create_version("churn")
@@ -313,7 +313,7 @@ def test_a_version_tells_who_moved_it_when_and_why(server: Server) -> None:
 
 
 def test_a_history_must_be_asked_for_rightly(calls: Calls) -> None:
-    """Cursors that contradict each other, another project and what is not there are refused."""
+    """Contradicting cursors, another project and missing resources are refused."""
     calls.create_model("churn")
     for fields in (
         {"newest_first": True, "after_revision": 1},

@@ -1,4 +1,4 @@
-"""Every request is bounded: what is sent in whatever field is answered in time, by a status that names the bound."""
+"""Every request is bounded: any value in any field is answered in time, with a status that names the bound."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tallymark_server.domain.errors import ValueTooLarge
 from tallymark_server.rpc.bounds import Bounds
 from tallymark_server.rpc.bounds import MAX_BATCH, MAX_CHANGE, MAX_CUT, MAX_READ
 
-# Statuses of requests that were understood: the value was legal, or what it names is not there.
+# Statuses of requests that were understood: the value was legal, or the resource that it names does not exist.
 UNDERSTOOD = {"OK", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED"}
-# Of these fields, longer text is cut.
+# Longer texts of these fields are cut.
 CUT = {"error", "command", "subject", "problem"}
-# What no request may take, on whatever machine; the bench of hostile requests measures what it does take.
+# The seconds that no request may take, on any machine; the bench of hostile requests measures the real ones.
 PATIENCE = 30.0
 # Large enough for any bound of a field, and small enough for any method.
 SIZE = 260_000
@@ -63,15 +63,15 @@ def channel(standing: Server) -> Iterator[grpc.Channel]:
 
 
 def names(attack: Attack) -> set[str]:
-    """What a refusal may call the attacked field: by its name, or that of the facts in which it lies."""
-    # Of a mask, the mask is named.
+    """Return the names that a refusal may give to the attacked field: its own, or that of the facts around it."""
+    # For a field of a mask, the mask is named.
     inner = {"value", "list", "text", "uri"} | ({"paths"} if len(attack.path) > 1 else set())
     found = {field.name for field in attack.path} - inner
     return {"request", "metadata", *found} if attack.path[-1].name in ("value", "list", "text", "uri") else found
 
 
 def check_named(attack: Attack, details: Mapping[str, str], message: str) -> None:
-    """The refusal names the field that is attacked, or the whole request, and says its bound if it is too large."""
+    """Check that the refusal names the attacked field, or the whole request, and its bound if it is too large."""
     field = details.get("field", "")
     named = set(re.split(r"[\[ ]", field)[0].split("."))
     assert named & {*names(attack), "request"}, (attack.kind, attack.field, field, message)
@@ -79,7 +79,7 @@ def check_named(attack: Attack, details: Mapping[str, str], message: str) -> Non
 
 
 def over_grpc(channel: grpc.Channel, attack: Attack) -> tuple[str, dict[str, str], str]:
-    """The status of the answer, what the reason says in words for programs, and the message."""
+    """Return the status of the response, the metadata of the reason, and the message."""
     try:
         if attack.method.server_streaming:
             next(channel.unary_stream(attack.url)(attack.data(), timeout=DEADLINE))
@@ -93,7 +93,7 @@ def over_grpc(channel: grpc.Channel, attack: Attack) -> tuple[str, dict[str, str
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_a_hostile_field_is_refused_by_its_name(channel: grpc.Channel, method: MethodDescriptor) -> None:
-    """The longest text, marks, nulls, the longest list and the deepest nesting, in each field, over gRPC."""
+    """Long texts, marks, nulls, long lists and deep nesting in any field are refused over gRPC with its name."""
     seen = 0
     for attack in attacks(method, SIZE):
         started = time.monotonic()
@@ -113,7 +113,7 @@ def test_a_hostile_field_is_refused_by_its_name(channel: grpc.Channel, method: M
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_a_hostile_field_is_refused_over_http_too(standing: Server, method: MethodDescriptor) -> None:
-    """The same in JSON, which takes longer to parse, over one connection that stays open."""
+    """The same values in JSON, which takes longer to parse, are refused over one connection that stays open."""
     if method.server_streaming:
         return
     with connected(standing.dashboard) as connection:
@@ -170,7 +170,7 @@ def test_a_request_is_refused_as_a_whole_by_its_length(channel: grpc.Channel, me
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_refusal_says_the_bound(calls: Calls, field: str, limit: int, request_: Message) -> None:
-    """Which field has how many entries or bytes too many, and how many it takes, as keys of the reason too."""
+    """A refusal has the field, its size and its bound, in the message and as keys of the reason."""
     if request_ is big:
         facts = big.model_version.metadata["flags"].list
         facts.values.extend([MetadataValue(flag=True)] * 21_846)
@@ -183,7 +183,7 @@ def test_a_refusal_says_the_bound(calls: Calls, field: str, limit: int, request_
 
 
 def test_a_compressed_request_is_read(standing: Server) -> None:
-    """A client that compresses with gzip is answered as others are, whether its request is short or long."""
+    """A request that is compressed with gzip, short or long, has the response of the same plain request."""
     with grpc.insecure_channel(standing.address, compression=grpc.Compression.Gzip) as channel:
         made = Calls(channel)
         made.create_model("compressed", description="x" * 65_535, metadata={"a": MetadataValue(text="x" * 30_000)})
@@ -194,7 +194,7 @@ def test_a_compressed_request_is_read(standing: Server) -> None:
 
 @pytest.mark.parametrize("size", [MAX_CHANGE + 1, 100_000_000])
 def test_a_compressed_request_is_bounded_by_what_it_becomes(standing: Server, size: int) -> None:
-    """100 kB that are 100 MB are refused by the method's bound, and no more than that is ever decompressed."""
+    """100 kB that decompress to 100 MB are refused, and no more than the method's bound is ever decompressed."""
     before = peak_memory(standing)
     with (
         grpc.insecure_channel(standing.address, compression=grpc.Compression.Gzip) as channel,
@@ -206,13 +206,13 @@ def test_a_compressed_request_is_bounded_by_what_it_becomes(standing: Server, si
 
 
 def peak_memory(server: Server) -> int:
-    """The most memory that the server has ever had, in MiB."""
+    """Return the peak memory of the server, in MiB."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def test_json_has_no_longer_text_than_any_field_takes(standing: Server) -> None:
-    """A text of megabytes is refused before it is searched, wherever in the body it is, and whatever else is wrong."""
+    """A text of megabytes is refused before it is searched, anywhere in the body, whatever else is wrong."""
     for body in (
         {"parent": PROJECT, "modelId": "m", "model": {"description": "x" * (MAX_CUT + 1)}},
         {"parent": PROJECT, "modelId": "m", "model": {"x" * (MAX_CUT + 1): 1}},
@@ -251,12 +251,12 @@ def test_small_requests_do_not_add_up_to_a_large_file(server: Server, calls: Cal
 
 
 def test_the_contract_says_what_each_method_wants() -> None:
-    """Every method is attacked: one that is added must say what a plain request to it is."""
+    """Every method is attacked: whoever adds one must add a plain request to it."""
     assert {method.name for method in METHODS} == VALID_REQUESTS.keys()
 
 
 def test_a_request_without_fields_is_bounded_as_a_whole() -> None:
-    """A method whose request has no fields, such as the list of health, takes an empty request, and none too long."""
+    """A method whose request has no fields, such as the list of health, accepts an empty request, and no long one."""
     file = descriptor_pb2.FileDescriptorProto(name="nothing.proto", package="nothing", syntax="proto3")
     file.message_type.add(name="Nothing")
     service = file.service.add(name="Service")

@@ -8,7 +8,7 @@ from tallymark.v1 import model_pb2, model_registry_pb2
 
 
 def test_a_name_is_got_or_created(calls: Calls) -> None:
-    """The first to ask for a name creates the model and the version; the others get it."""
+    """The first call with a name creates the model and the version; later calls return it."""
     first, second = calls.ensure("churn", "1.0.5"), calls.ensure("churn", "1.0.5")
     assert (first.created, first.model_version.number) == (True, 1)
     assert (second.created, second.model_version) == (False, first.model_version)
@@ -35,7 +35,7 @@ def test_a_run_has_one_automatic_version_of_a_model(calls: Calls) -> None:
 
 
 def test_digits_stages_and_aliases_are_looked_up(calls: Calls) -> None:
-    """A number, a stage, an alias and `latest` give the version that holds them, and create none."""
+    """A number, a stage, an alias and `latest` return the version that holds them, and create none."""
     calls.ensure("churn", "a")
     calls.ensure("churn", "b")
     calls.set_stage("churn", 1, model_pb2.STAGE_PRODUCTION)
@@ -47,7 +47,7 @@ def test_digits_stages_and_aliases_are_looked_up(calls: Calls) -> None:
 
 @pytest.mark.parametrize("version", ["7", "latest", "production", "@champion"])
 def test_a_failed_lookup_creates_nothing_not_even_the_model(calls: Calls, version: str) -> None:
-    """Where there is no model, asking for a number, stage or alias leaves none behind."""
+    """A call with the number, stage or alias of a missing model does not create the model."""
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         calls.ensure("churn", version)
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
@@ -63,7 +63,7 @@ def test_a_name_is_never_a_prefix(calls: Calls) -> None:
 
 
 def test_an_unknown_run_is_refused(calls: Calls) -> None:
-    """A version cannot be made for a run that was never started."""
+    """A version cannot be created for a run that was never started."""
     with refused("RUN_NOT_FOUND", grpc.StatusCode.NOT_FOUND) as refusal:
         calls.ensure("churn", run="r1")
     assert refusal.metadata == {"project": "default", "run": "r1"}

@@ -1,4 +1,4 @@
-"""What is refused, and how: every refusal is a clean status with a reason."""
+"""Refusals: every one is a clean status with a reason."""
 
 import grpc
 import pytest
@@ -49,7 +49,7 @@ def test_a_bad_resource_name_is_refused_with_its_form(calls: Calls, parent: str)
 
 
 def test_an_unknown_project_is_not_found(calls: Calls) -> None:
-    """Reading, listing, writing and watching in a project that is not there all say so."""
+    """Reading, listing, writing and watching in a missing project are refused with PROJECT_NOT_FOUND."""
     other = "projects/other"
     attempts = (
         lambda: calls.models.CreateModel(model_registry_pb2.CreateModelRequest(parent=other, model_id="churn")),
@@ -101,7 +101,7 @@ def test_a_request_of_the_wrong_type_is_refused(calls: Calls) -> None:
 
 
 def test_a_message_beyond_the_limit_is_refused(calls: Calls) -> None:
-    """A message of more than four mebibytes is not taken, and the connection goes on."""
+    """A message of more than four mebibytes is refused, and the connection stays open."""
     with pytest.raises(grpc.RpcError) as caught:
         calls.create_model("x" * 5_000_000)
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -116,7 +116,7 @@ def test_an_unknown_method_is_unimplemented(calls: Calls) -> None:
 
 
 def test_an_actor_that_cannot_be_shown_is_refused(calls: Calls) -> None:
-    """Whoever calls has a name of 1 to 255 characters, none of them invisible, as UTF-8 that is percent-encoded."""
+    """An actor has 1 to 255 characters, none of them invisible, as UTF-8 that is percent-encoded."""
     for actor in ("", "x" * 256, "a%0Ab", "%FF", "Zo%EB"):
         with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
             request = model_registry_pb2.CreateModelRequest(parent=PROJECT, model_id="churn")
@@ -133,7 +133,7 @@ def test_a_request_id_is_visible_ascii(calls: Calls, request_id: str) -> None:
 
 
 def test_health_is_reported_for_the_server_and_each_service(calls: Calls) -> None:
-    """The standard health service says that all of it serves."""
+    """The standard health service reports that the server and each service serve."""
     stub = health_pb2_grpc.HealthStub(calls.channel)
     for name in (
         "",

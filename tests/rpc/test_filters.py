@@ -16,7 +16,7 @@ from tallymark.v1.run_registry_pb2 import ListRunsRequest
 
 @pytest.fixture(autouse=True)
 def churn(calls: Calls) -> None:
-    """Five versions that differ in everything."""
+    """Create five versions that differ in everything."""
     calls.create_model("churn", description="who leaves", license="MIT", tags=["growth"])
     calls.create_model("fraud", description="who cheats", tags=["risk", "eu"])
     facts = {"auc": MetadataValue(number=0.9), "fast": MetadataValue(flag=True), "it's": MetadataValue(text='a"b')}
@@ -33,7 +33,7 @@ def churn(calls: Calls) -> None:
 
 
 def found(calls: Calls, text: str, page_size: int = 2) -> list[int]:
-    """The numbers of the versions that the filter lists, over all pages, from the lowest."""
+    """Return the numbers of the versions that the filter lists, over all pages, from the lowest."""
     numbers: list[int] = []
     token = ""
     while True:
@@ -97,7 +97,7 @@ def test_a_filter_lists_what_it_says(calls: Calls, text: str) -> None:
 
 
 def test_models_are_filtered_too(calls: Calls) -> None:
-    """Name, texts, tags and times of models."""
+    """Models are filtered by name, texts, tags and times."""
     for text, names in (
         ('name = "c*"', ["churn"]),
         ("tags:risk OR license = MIT", ["churn", "fraud"]),
@@ -132,7 +132,7 @@ def test_models_are_filtered_too(calls: Calls) -> None:
     ],
 )
 def test_a_bad_filter_says_where_and_what_was_expected(calls: Calls, text: str, position: int, expected: str) -> None:
-    """Position from 1, and expectation, for programs and in the sentence."""
+    """The error for a bad filter has the position, from 1, and the expectation, as metadata and in the message."""
     with refused("INVALID_FILTER", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
         found(calls, text)
     assert refusal.metadata["field"] == "filter"
@@ -177,7 +177,7 @@ def test_an_order_by_a_key_of_metadata_says_how_it_is_written(calls: Calls) -> N
     ],
 )
 def test_a_filter_cannot_inject(calls: Calls, server: Server, text: str) -> None:
-    """Values and keys are parameters: what looks like SQL is text that nothing is called."""
+    """Values and keys are parameters of statements: what looks like SQL is text that matches nothing."""
     assert found(calls, text) == []
     assert len(found(calls, "")) == 5
     database = sqlite3.connect(server.db)
@@ -194,7 +194,7 @@ def test_a_page_token_belongs_to_its_filter(calls: Calls) -> None:
 
 
 def test_nesting_and_length_have_limits(calls: Calls) -> None:
-    """What is too long is refused, and deep nesting does no harm."""
+    """A filter that is too long is refused, and deep nesting does no harm."""
     with refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT):
         found(calls, "number = 1 " * 1000)
     assert found(calls, "(" * 50 + "number = 1" + ")" * 50) == [1]

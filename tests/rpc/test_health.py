@@ -29,7 +29,7 @@ REQUEST = health_pb2.HealthCheckRequest()
 
 
 def heard_to_the_end(server: Server, leaves: int = 0, heard: Callable[[], object] = bool) -> None:
-    """Watch the health of the server until it says that it goes away, though others leave before, and see it gone.
+    """Watch the health of the server until it reports that it stops, while other watchers leave, and wait for its end.
 
     `heard` is called in between.
     """
@@ -49,12 +49,12 @@ def heard_to_the_end(server: Server, leaves: int = 0, heard: Callable[[], object
 
 
 async def test_a_watch_that_is_not_read_holds_up_no_other(tmp_path: Path) -> None:
-    """Others hear the health, and that the server goes away, while one reads nothing."""
+    """While one watcher reads nothing, others receive the health, and that the server stops."""
     with Server(tmp_path / "tallymark.db") as server:
         unread = await Streams.open(server.address)
         for _ in range(3):
             await unread.call(WATCH, REQUEST.SerializeToString())
-        # What still watches at the end has the grace, which need not pass.
+        # Watches that are open at the end have a grace period, which need not pass.
         leave = partial(asyncio.get_running_loop().call_soon_threadsafe, unread.close)
         await asyncio.to_thread(heard_to_the_end, server, heard=leave)
 
@@ -66,7 +66,7 @@ def test_a_watch_gets_the_end_after_another_watch_has_left(tmp_path: Path) -> No
 
 
 async def test_an_unknown_service_is_reported_as_the_protocol_requires(tmp_path: Path) -> None:
-    """A check of it is refused, and a watch of it goes on and says that it is unknown."""
+    """A check of an unknown service is refused, and a watch of it stays open and reports that it is unknown."""
     unknown = health_pb2.HealthCheckRequest(service="unknown")
     async with (
         running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,
@@ -100,7 +100,7 @@ async def test_watches_of_health_are_counted_among_all_calls(tmp_path: Path, mon
 
 
 async def test_few_streams_of_reflection_are_open_at_a_time(tmp_path: Path) -> None:
-    """One too many is refused, and one that ends makes room."""
+    """A stream beyond the bound is refused, and one that ends makes room."""
     question = reflection_pb2.ServerReflectionRequest(list_services="")
     async with (
         running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,

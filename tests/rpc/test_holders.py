@@ -19,7 +19,7 @@ def places(model: model_pb2.Model) -> Places:
 
 @pytest.fixture
 def history(calls: Calls) -> list[Places]:
-    """What was true of the model after each revision, from the first on."""
+    """Return the holders of the model after each revision, from the first on."""
     told: list[Places] = []
 
     def then(latest: int = 0, production: int = 0, staging: int = 0, **aliases: int) -> None:
@@ -78,7 +78,7 @@ def test_pages_show_the_holders_of_their_revision(calls: Calls, history: list[Pl
 
 
 def test_changes_of_a_model_are_answered_with_its_holders(calls: Calls, history: list[Places]) -> None:
-    """Update, rename, delete and undelete answer with the model as GetModel would; a purged model has no holders."""
+    """Update, rename, delete and undelete return the model as GetModel does; a purged model has no holders."""
     models, gone = calls.models, f"{PROJECT}/models/gone"
 
     def ask(method: str, request: Message) -> Places:
@@ -99,7 +99,7 @@ def test_changes_of_a_model_are_answered_with_its_holders(calls: Calls, history:
 
 
 def test_an_event_has_no_holders(calls: Calls, history: list[Places]) -> None:
-    """The model in an event is what the event made of it, and other events change who holds its places."""
+    """The model in an event has no holders, because other events change them."""
     calls.models.UpdateModel(
         model_registry_pb2.UpdateModelRequest(
             model=model_pb2.Model(name=CHURN, license="MIT"), update_mask=FieldMask(paths=["license"])

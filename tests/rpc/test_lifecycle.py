@@ -1,4 +1,4 @@
-"""Rewriting, renaming, deleting and bringing back, over gRPC."""
+"""Updating, renaming, deleting, undeleting and purging over gRPC."""
 
 import grpc
 import pytest
@@ -28,7 +28,7 @@ CHURN = f"{PROJECT}/models/churn"
 
 @pytest.fixture(autouse=True)
 def churn(calls: Calls) -> None:
-    """A model of three versions, the second of them named."""
+    """Create a model of three versions, the second of them named."""
     calls.create_model("churn", description="d", license="MIT", tags=["a"])
     for name in ("", "rc", ""):
         calls.create_version("churn", name)
@@ -62,7 +62,7 @@ def rename(calls: Calls, name: str, new_name: str, **fields: object) -> model_pb
 
 
 def test_fields_in_the_mask_change_and_may_be_cleared(calls: Calls) -> None:
-    """The mask says which fields become what the request says, empty too; the others stay."""
+    """The fields in the mask get the values of the request, empty ones too; the others stay."""
     changed = update(calls, "description", "license", "tags", license="BSD", tags=["b"])
     assert (changed.description, changed.license, list(changed.tags)) == ("", "BSD", ["b"])
     assert changed == calls.model("churn")
@@ -72,7 +72,7 @@ def test_fields_in_the_mask_change_and_may_be_cleared(calls: Calls) -> None:
 
 @pytest.mark.parametrize("paths", [(), ("name",), ("last_number",), ("nonsense",)])
 def test_a_mask_names_fields_that_can_change(calls: Calls, paths: tuple[str, ...]) -> None:
-    """No field, and fields that nobody may set, are refused with those that can be changed."""
+    """An empty mask, and fields that cannot be set, are refused with the fields that can be."""
     for change in (update, lambda calls, *paths: update_version(calls, 1, *paths)):
         with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
             change(calls, *paths)
@@ -81,7 +81,7 @@ def test_a_mask_names_fields_that_can_change(calls: Calls, paths: tuple[str, ...
 
 
 def test_a_change_of_what_was_read_before_is_refused(calls: Calls) -> None:
-    """With an etag, nobody's change is overwritten."""
+    """With an etag, a change that was made since the read is not overwritten."""
     read = calls.model("churn")
     update(calls, "ethics", ethics="e", etag=read.etag)
     for change in (
@@ -95,7 +95,7 @@ def test_a_change_of_what_was_read_before_is_refused(calls: Calls) -> None:
 
 
 def test_a_version_is_rewritten_and_renamed(calls: Calls) -> None:
-    """Name, description and tags change; a name is free when it was left, and numbers stay."""
+    """The name, description and tags of a version change; its old name is free again, and its number stays."""
     renamed = update_version(calls, 2, "version_name", "description", version_name="final", description="d")
     assert (renamed.number, renamed.version_name, renamed.description) == (2, "final", "d")
     assert calls.version("churn", "=final").number == 2
@@ -112,7 +112,7 @@ def test_a_version_is_rewritten_and_renamed(calls: Calls) -> None:
     ("name", "reason"), [("rc", "VERSION_NAME_TAKEN"), ("7", "RESERVED_NAME"), ("a/b", "INVALID_NAME")]
 )
 def test_a_rename_obeys_the_rule_of_names(calls: Calls, name: str, reason: str) -> None:
-    """A name that is taken, or could not be given at creation, cannot be given later; numbering goes on untouched."""
+    """A rename to a name that is taken or invalid is refused, and does not affect the numbering."""
     with refused(reason):
         update_version(calls, 1, "version_name", version_name=name)
     assert calls.version("churn", "1").version_name == "1"
@@ -142,7 +142,7 @@ def test_a_renamed_model_keeps_its_line(calls: Calls) -> None:
 
 
 def test_a_name_that_was_left_is_free(calls: Calls) -> None:
-    """Another model may take it, and is found by it."""
+    """Another model may take the old name of a renamed model, and is found by it."""
     rename(calls, "churn", "retention")
     assert calls.create_model("churn").last_number == 0
     with refused("MODEL_EXISTS", grpc.StatusCode.ALREADY_EXISTS):
@@ -187,7 +187,7 @@ def test_a_deleted_model_is_hidden_and_comes_back_as_it_was(calls: Calls) -> Non
 
 
 def test_a_purged_and_recreated_model_continues_its_line(calls: Calls) -> None:
-    """No number is given twice: the new model's first version has the number after the old one's last."""
+    """No number is assigned twice: the new model's first version has the number after the old one's last."""
     with refused("MODEL_NOT_DELETED"):
         calls.models.PurgeModel(PurgeModelRequest(name=CHURN))
     calls.set_stage("churn", 1, STAGE_PRODUCTION)
@@ -218,7 +218,7 @@ def test_a_model_in_production_is_not_deleted_by_mistake(calls: Calls) -> None:
 
 
 def test_a_deleted_version_keeps_its_number_and_name(calls: Calls) -> None:
-    """Its place in the line stays taken, the highest number too; `latest` is the highest that is there."""
+    """The number and the name of a deleted version stay taken; `latest` is the highest version that is not deleted."""
     delete_version(calls, 3)
     delete_version(calls, 2)
     assert calls.version("churn", "latest").number == 1
@@ -247,7 +247,7 @@ def test_a_deleted_version_keeps_its_number_and_name(calls: Calls) -> None:
 
 
 def test_a_version_comes_back_without_what_it_held(calls: Calls) -> None:
-    """Deleting takes a version out of its stage, and its aliases away; undeleting gives neither back."""
+    """Deleting a version removes its stage and its aliases; undeleting restores neither."""
     calls.set_stage("churn", 2, STAGE_PRODUCTION)
     calls.set_alias("churn", 2, "champion")
     delete_version(calls, 2, force=True)
@@ -280,7 +280,7 @@ def test_metadata_keys_are_removed(calls: Calls) -> None:
 
 
 def test_changes_in_one_moment_see_each_other(calls: Calls) -> None:
-    """Renames, deletions and creations sent at once are as if they came one after the other."""
+    """Concurrent renames, deletions and creations have the results of some order of them."""
     create = calls.models.CreateModelVersion
     from tallymark.v1.model_registry_pb2 import CreateModelVersionRequest
 

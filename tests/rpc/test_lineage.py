@@ -1,4 +1,4 @@
-"""What came from what."""
+"""Lineage over gRPC."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -71,7 +71,7 @@ WEIGHTS = "sha256:" + "0a" * 32
 
 
 def test_upstream_is_what_a_version_came_from(calls: Calls) -> None:
-    """The run that made it, what that run used, what it was made from, and what those came from."""
+    """Upstream of a version are the run that created it, what that run used, and what these came from."""
     reply = ask(calls, "models/tuned/versions/1", LINEAGE_DIRECTION_UPSTREAM)
     assert nodes(reply) == {"tuned/1": 0, "runs/tune": 1, WEIGHTS: 1, "base/1": 2, "runs/train": 3, "s3://data": 3}
     assert edges(reply) == {
@@ -83,7 +83,7 @@ def test_upstream_is_what_a_version_came_from(calls: Calls) -> None:
 
 
 def test_downstream_is_what_came_from_it(calls: Calls) -> None:
-    """What used a version, and what was made of it; the same bytes are one thing, wherever they lie."""
+    """Downstream of a version are its users and what they created; the same bytes are one artifact at any address."""
     reply = ask(calls, "models/base/versions/@production", LINEAGE_DIRECTION_DOWNSTREAM)
     assert nodes(reply) == {"base/1": 0, "runs/tune": 1, WEIGHTS: 1, "tuned/1": 2, "runs/check": 3}
     reply = ask(calls, "runs/train", LINEAGE_DIRECTION_DOWNSTREAM, depth=1)
@@ -91,13 +91,13 @@ def test_downstream_is_what_came_from_it(calls: Calls) -> None:
 
 
 def test_both_ways_do_not_turn_around(calls: Calls) -> None:
-    """What else came from the same data is neither up- nor downstream."""
+    """Other results of the same data are neither upstream nor downstream."""
     found = nodes(ask(calls, "models/base/versions/1"))
     assert found.keys() == {"base/1", "runs/train", "s3://data", "runs/tune", WEIGHTS, "tuned/1", "runs/check"}
 
 
 def test_an_unlinked_artifact_links_nothing(calls: Calls) -> None:
-    """Taking a link away takes its edge away."""
+    """Removing a link removes its edge."""
     name = f"{PROJECT}/models/tuned/versions/1/artifacts/start"
     calls.models.UnlinkArtifact(UnlinkArtifactRequest(name=name))
     assert WEIGHTS not in nodes(ask(calls, "models/tuned/versions/1", LINEAGE_DIRECTION_UPSTREAM, depth=1))
@@ -110,14 +110,14 @@ def runs_of(calls: Calls, version: str) -> list[str]:
 
 
 def test_runs_are_found_by_what_they_made_and_used(calls: Calls) -> None:
-    """Which runs made a version, and which used it, the last started first."""
+    """Runs are listed by the version that they created or used, the last started first."""
     assert runs_of(calls, "base/1") == ["tune", "train"]
     assert runs_of(calls, "tuned/1") == ["check", "tune"]
     assert runs_of(calls, "other/1") == []
 
 
 def test_a_use_is_recorded_once(calls: Calls) -> None:
-    """Asking again for a version in the same run writes nothing; its own version is not used but made."""
+    """A second use of a version in the same run writes no event; a run does not use the version that it created."""
     uses = [event for event in calls.events() if event.kind == EVENT_KIND_VERSION_USED]
     assert [(short(event.version_use.run), short(event.version_use.model_version)) for event in uses] == [
         ("runs/tune", "base/1"), ("runs/check", "tuned/1"),
@@ -130,7 +130,7 @@ def test_a_use_is_recorded_once(calls: Calls) -> None:
 
 
 def test_a_repeated_use_is_answered_as_the_first(calls: Calls) -> None:
-    """The same request_id gets the version that was used then, though the stage has moved."""
+    """The same request_id returns the version that was used then, even if the stage has moved."""
     first = calls.ensure("base", "production", run="check", request_id="one")
     calls.create_version("base")
     calls.set_stage("base", 2, STAGE_PRODUCTION, force=True)

@@ -21,7 +21,7 @@ from tallymark.v1.model_registry_pb2 import (
 
 
 def events_of(stream: Iterator[WatchResponse], count: int) -> list[event_pb2.Event]:
-    """The next so many events of the stream."""
+    """Return the next `count` events of the stream."""
     found: list[event_pb2.Event] = []
     while len(found) < count:
         found.extend(next(stream).events)
@@ -76,7 +76,7 @@ def test_a_watch_from_now_on_begins_where_its_first_message_says(calls: Calls) -
 
 
 def test_a_silent_watch_gets_heartbeats(tmp_path) -> None:
-    """An idle stream moves its reader's cursor every so often, without events."""
+    """An idle stream regularly sends its position without events."""
     with (
         Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,
         grpc.insecure_channel(server.address) as channel,
@@ -125,7 +125,7 @@ def test_a_cursor_from_the_future_is_refused(calls: Calls) -> None:
 
 
 def test_a_cursor_before_the_beginning_is_refused(calls: Calls) -> None:
-    """There is no revision below zero."""
+    """A revision below zero is refused."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
         next(watch(calls, after_revision=-1))
 
@@ -165,7 +165,7 @@ def test_a_stopping_server_ends_its_watches(calls: Calls, server: Server) -> Non
 
 
 def test_a_watch_may_ask_for_some_events_only(calls: Calls) -> None:
-    """Those of one model, by whatever name it goes, and those of some kinds; the cursor moves over the others."""
+    """A watch of a model, by its present name, or of some kinds receives no other events; its position passes them."""
     for model in ("churn", "fraud"):
         calls.create_model(model)
         calls.create_version(model)

@@ -25,12 +25,12 @@ from tallymark.v1.model_registry_pb2 import GetModelVersionRequest, ListModelVer
 from tallymark.v1.run_pb2 import Run
 
 SECOND = Duration(seconds=1)
-# Within which a busy machine answers some calls.
+# In seconds; even a busy machine answers some calls within it.
 LONGER = Duration(seconds=4)
 
 
 def start(calls: Calls, run: str, timeout: Duration | None = SECOND) -> run_registry_pb2.StartRunResponse:
-    """Start a run that makes a version of `churn`."""
+    """Start a run that creates a version of `churn`."""
     told = Run(pipeline="training", heartbeat_timeout=timeout)
     request = run_registry_pb2.StartRunRequest(
         parent=PROJECT, run_id=run, run=told, config=ModelConfig(model="churn"), request_id=f"start-{run}"
@@ -68,7 +68,7 @@ def version_at(calls: Calls, number: int, revision: int) -> RunState.ValueType:
 
 
 def test_a_run_without_heartbeats_is_lost_and_goes_on_with_the_next(calls: Calls) -> None:
-    """Loss and resumption are events, with those of the run's versions, and each moment is read as it was then."""
+    """Loss and resumption have events for the run and its versions, and reads as of the past return them."""
     made = start(calls, "train", LONGER).model_version
     assert made.run_state == RUN_STATE_RUNNING
     lost(calls, "train")
@@ -90,7 +90,7 @@ def test_a_run_without_heartbeats_is_lost_and_goes_on_with_the_next(calls: Calls
 
 
 def test_a_run_that_is_heard_of_in_time_goes_on(calls: Calls) -> None:
-    """As long as heartbeats arrive nothing is written of them, while a run beside it is lost."""
+    """A run with heartbeats stays running, and they write no events, while another run is lost."""
     start(calls, "alive", LONGER)
     start(calls, "dead")
 
@@ -125,7 +125,7 @@ def test_a_run_that_sends_no_heartbeats_is_never_awaited(calls: Calls) -> None:
     "timeout", [Duration(), Duration(nanos=999_999_999), Duration(seconds=30 * 86_400 + 1)], ids=repr
 )
 def test_a_timeout_has_bounds(calls: Calls, timeout: Duration) -> None:
-    """A heartbeat_timeout is at least 1 second and at most 30 days, and both of these are taken."""
+    """A heartbeat_timeout is at least 1 second and at most 30 days, and both of these are accepted."""
     with refused("INVALID_FIELD") as refusal:
         start(calls, "train", timeout)
     assert refusal.metadata["field"] == "run.heartbeat_timeout"
@@ -134,7 +134,7 @@ def test_a_timeout_has_bounds(calls: Calls, timeout: Duration) -> None:
 
 
 def test_joining_a_lost_run_returns_that_it_is_lost(calls: Calls) -> None:
-    """A start of the same id finds the run, and gives what it says of heartbeats no new meaning."""
+    """A start with the same id returns the lost run, and does not change its heartbeat_timeout."""
     start(calls, "train", LONGER)
     lost(calls, "train")
     again = calls.start_run("train")

@@ -60,7 +60,7 @@ def test_points_become_a_series_and_a_last_value(calls: Calls) -> None:
 
 
 def test_a_point_has_its_time(calls: Calls) -> None:
-    """When it was measured, or, where that is not said, when it was logged; NaN and infinities are kept."""
+    """A point has the time of its measurement, or else of its logging; NaN and infinities are kept."""
     measured = Timestamp(seconds=1_700_000_000)
     log(calls, MetricPoint(key="loss", step=0, value=math.nan, time=measured), point("loss", 1, math.inf))
     first, second = calls.models.ListMetricPoints(ListMetricPointsRequest(parent=VERSION), timeout=DEADLINE).points
@@ -119,7 +119,7 @@ def test_a_key_is_removed_with_its_points(calls: Calls) -> None:
     ids=["no key", "negative step", "too many", "set and deleted", "set and measured", "no time"],
 )
 def test_a_bad_point_is_refused(calls: Calls, request_: LogMetadataRequest, reason: str) -> None:
-    """What cannot be a point is refused with what it should be, and nothing of the request is kept."""
+    """An invalid point is refused with the expectation, and nothing of the request is stored."""
     before = calls.events()
     with refused(reason, grpc.StatusCode.INVALID_ARGUMENT):
         calls.models.LogMetadata(request_, timeout=DEADLINE)
@@ -127,7 +127,7 @@ def test_a_bad_point_is_refused(calls: Calls, request_: LogMetadataRequest, reas
 
 
 def test_a_repeated_log_has_one_effect(calls: Calls) -> None:
-    """The same request_id is answered with the same version, and logs no second time."""
+    """The same request_id returns the same version, and does not log twice."""
     first = log(calls, point("loss", 1, 0.5), request_id="one")
     assert log(calls, point("loss", 1, 0.5), request_id="one") == first
     assert len(calls.events()) == 4

@@ -7,7 +7,7 @@ from tallymark.v1 import model_registry_pb2
 
 
 def test_a_model_is_read_as_it_was_created(calls: Calls) -> None:
-    """Every field that people write comes back, and the registry adds who, when and at which revision."""
+    """Every field of a request is returned, and the registry adds the creator, the time and the revision."""
     texts = ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
     written = {name: f"the {name}" for name in texts}
     created = calls.create_model("churn", tags=["growth", "eu", "growth"], **written)
@@ -59,7 +59,7 @@ def test_models_are_listed_by_name_over_pages(calls: Calls) -> None:
 
 
 def test_a_page_token_serves_the_list_that_gave_it(calls: Calls) -> None:
-    """A token of another list, or one made up, is refused."""
+    """A token of another list, or an invented one, is refused."""
     for name in ("a", "b"):
         calls.create_model(name)
     token = calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent=PROJECT, page_size=1)).next_page_token
@@ -71,14 +71,14 @@ def test_a_page_token_serves_the_list_that_gave_it(calls: Calls) -> None:
 
 
 def test_the_caller_is_recorded_as_actor(calls: Calls) -> None:
-    """The creator is who the header `tallymark-actor` says, in any script."""
+    """The creator is the name in the header `tallymark-actor`, in any script."""
     request = model_registry_pb2.CreateModelRequest(parent=PROJECT, model_id="churn")
     created = calls.models.CreateModel(request, metadata=(("tallymark-actor", "Zo%C3%AB@lab"),))
     assert created.creator == "Zoë@lab"
 
 
 def test_a_dry_run_changes_nothing(calls: Calls) -> None:
-    """validate_only says what would be, and leaves no model and no revision."""
+    """validate_only returns the model that would be created, and creates no model and no revision."""
     request = model_registry_pb2.CreateModelRequest(
         parent=PROJECT, model_id="churn", validate_only=True, request_id="one"
     )

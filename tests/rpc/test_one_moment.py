@@ -27,13 +27,13 @@ from tallymark.v1.model_pb2 import STAGE_PRODUCTION
 MODEL = f"{PROJECT}/models/churn"
 PRODUCTION = f"{MODEL}/versions/@production"
 READERS = 12
-# For how long the readers ask, in seconds; `make soak` takes longer.
+# For how many seconds the readers read; `make soak` takes longer.
 SECONDS = float(os.environ.get("TALLYMARK_TEST_RACE", "2"))
 OK = "OK"
 
 
 def test_a_model_that_comes_and_goes_is_there_as_a_whole_or_not_at_all(server: Server) -> None:
-    """Its version in production is found, or the model is not; never is it said that nobody is in production."""
+    """A read returns the version in production, or MODEL_NOT_FOUND, but never that production is empty."""
     with grpc.insecure_channel(server.address) as channel:
         calls = Calls(channel)
         prepared(calls)
@@ -52,7 +52,7 @@ def test_a_model_that_comes_and_goes_is_there_as_a_whole_or_not_at_all(server: S
 
 
 def test_what_the_holder_has_is_read_of_one_holder(server: Server) -> None:
-    """Of two versions that pass production on, each holder has its own artifact, point and run, and no other's.
+    """While two versions alternate in production, a read returns the artifact, point and run of one of them only.
 
     A version's artifacts are linked just before it enters production, and unlinked after it has left.
     """
@@ -95,7 +95,7 @@ def link(calls: Calls, number: int) -> None:
 
 
 def questions() -> dict[str, Callable[[Calls], Any]]:
-    """Each question about the version in production, which raises IndexError if something that must be is missing."""
+    """Return each read of the version in production; it raises IndexError if something that must exist is missing."""
     m = model_registry_pb2
     by_method: dict[str, tuple[Any, Callable[[Any], Any]]] = {
         "GetModel": (m.GetModelRequest(name=MODEL), lambda reply: reply.production_number),
@@ -124,7 +124,7 @@ def questions() -> dict[str, Callable[[Calls], Any]]:
 def raced(
     server: Server, change: Callable[[], None], questions: dict[str, Callable[[Calls], Any]]
 ) -> dict[str, Counter[str]]:
-    """What the questions were answered with by many readers while changes went on."""
+    """Return the results of each question, from many readers while changes go on."""
     found = {name: Counter[str]() for name in questions}
     ended, failures = threading.Event(), list[BaseException]()
 

@@ -24,7 +24,7 @@ def get(calls: Calls, name: str) -> project_pb2.Project:
 
 
 def listed(calls: Calls, page_size: int = 0) -> list[str]:
-    """The names of all projects, over all pages."""
+    """Return the names of all projects, over all pages."""
     names: list[str] = []
     token = ""
     while True:
@@ -59,7 +59,7 @@ def test_a_created_project_is_used_at_once(calls: Calls) -> None:
 
 
 def test_a_project_of_the_operator_has_no_creation(tmp_path: Path) -> None:
-    """`serve --project` makes a project that is as any other, but for the event of its creation."""
+    """`serve --project` creates a project like any other, but without an event of its creation."""
     with (
         Server(tmp_path / "tallymark.db", ["--project", "lab"]) as server,
         grpc.insecure_channel(server.address) as channel,
@@ -75,7 +75,7 @@ def test_a_project_of_the_operator_has_no_creation(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_a_project_is_refused(calls: Calls) -> None:
-    """A name that breaks the rule is refused with its field, one that is taken by its reason, one that is not there."""
+    """An invalid name is refused with its field, and a taken name and a missing project with their reasons."""
     for name in ("", "Lab", "1lab", "a/b", "a b", "é", "x" * 64):
         with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
             create(calls, name)
@@ -89,7 +89,7 @@ def test_what_cannot_be_a_project_is_refused(calls: Calls) -> None:
 
 
 def test_a_repeated_request_creates_one_project(calls: Calls, server: Server) -> None:
-    """The same request id gives the same answer, also after a restart; with another name it makes another project."""
+    """The same request id returns the same project, even after a restart; with another name it creates another one."""
     first = create(calls, "lab", "one")
     assert create(calls, "lab", "one") == first
     server.restart()
@@ -117,14 +117,14 @@ def test_of_many_who_create_the_same_project_one_does(calls: Calls) -> None:
 
 
 def test_all_projects_are_listed_in_pages(calls: Calls) -> None:
-    """By name in code point order, each once, however few a page has; a token of another list is refused."""
+    """Pages of any size have each project once, by name in code point order; a token of another list is refused."""
     for number in range(7):
         create(calls, f"lab-{number}")
     expected = ["projects/default", *(f"projects/lab-{number}" for number in range(7))]
     assert listed(calls) == listed(calls, 3) == listed(calls, 1) == expected
     models = calls.models.ListModels(model_registry_pb2.ListModelsRequest(parent="projects/default", page_size=1))
     assert models.next_page_token == ""
-    # The last is a token of this list but for half a character in it.
+    # The last is a token of this list, with half a character in it.
     for token in ("x", "WyJhIiwgbnVsbCwgImIiXQ", make_token("projects", None, ("\ud800",))):
         with refused("INVALID_PAGE_TOKEN", grpc.StatusCode.INVALID_ARGUMENT):
             calls.models.ListProjects(project_pb2.ListProjectsRequest(page_token=token), timeout=DEADLINE)
@@ -153,7 +153,7 @@ def test_a_project_is_watched_from_its_creation(calls: Calls) -> None:
 
 
 def test_a_watch_of_one_model_does_not_tell_the_creation_of_its_project(calls: Calls) -> None:
-    """The creation belongs to no model."""
+    """A watch of a model does not receive the creation of its project."""
     create(calls, "lab")
     calls.models.CreateModel(model_registry_pb2.CreateModelRequest(parent="projects/lab", model_id="churn"))
     request = event_log_pb2.WatchRequest(parent="projects/lab", after_revision=0, model="projects/lab/models/churn")
@@ -164,7 +164,7 @@ def test_a_watch_of_one_model_does_not_tell_the_creation_of_its_project(calls: C
 
 @pytest.mark.parametrize("name", ["lab", "default"])
 def test_a_service_proves_and_exports_a_created_project(calls: Calls, name: str) -> None:
-    """Verify and Export of a project answer as for any other."""
+    """Verify and Export accept a created project as any other."""
     create(calls, "lab")
     proof = calls.log.Verify(event_log_pb2.VerifyRequest(parent=f"projects/{name}"), timeout=DEADLINE)
     assert (proof.problem_count, proof.events) == (0, 1 if name == "lab" else 0)

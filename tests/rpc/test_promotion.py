@@ -10,7 +10,7 @@ from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_NONE, STAGE_PRODUCTION,
 
 @pytest.fixture(autouse=True)
 def churn(calls: Calls) -> None:
-    """A model of three versions."""
+    """Create a model of three versions."""
     calls.create_model("churn")
     for _ in range(3):
         calls.create_version("churn")
@@ -30,7 +30,7 @@ def test_an_exclusive_stage_has_one_holder(calls: Calls, stage: model_pb2.Stage.
 
 @pytest.mark.parametrize("stage", [STAGE_ARCHIVED, STAGE_NONE])
 def test_other_stages_hold_any_number(calls: Calls, stage: model_pb2.Stage.ValueType) -> None:
-    """The archive and no stage at all are shared."""
+    """Any number of versions are archived or without a stage."""
     for number in (1, 2, 3):
         calls.set_stage("churn", number, STAGE_STAGING, force=True)
         assert calls.set_stage("churn", number, stage).stage == stage
@@ -46,7 +46,7 @@ def test_a_stage_that_was_left_is_free(calls: Calls) -> None:
 
 
 def test_a_swap_records_its_events_in_order(calls: Calls) -> None:
-    """The log has the holder leave before the other enters, each with stage before, stage after and reason."""
+    """In the log the holder leaves before the other enters, each with the stages before and after and the reason."""
     calls.set_stage("churn", 1, STAGE_PRODUCTION)
     seen = calls.events()[-1].revision
     calls.set_stage("churn", 2, STAGE_PRODUCTION, force=True, reason="better")
@@ -72,13 +72,13 @@ def test_a_stale_etag_is_refused(calls: Calls) -> None:
 
 
 def test_entering_the_same_stage_again_is_no_event(calls: Calls) -> None:
-    """What is so already is answered, and not written down again."""
+    """Moving a version to the stage that it has returns it, and writes no event."""
     first = calls.set_stage("churn", 1, STAGE_PRODUCTION)
     assert calls.set_stage("churn", 1, STAGE_PRODUCTION) == first
 
 
 def test_a_dry_run_of_a_promotion_changes_nothing(calls: Calls) -> None:
-    """validate_only shows the version as it would be, and refuses what would be refused."""
+    """validate_only returns the version as it would be, and refuses what would be refused."""
     assert calls.set_stage("churn", 1, STAGE_PRODUCTION, validate_only=True).stage == STAGE_PRODUCTION
     assert calls.version("churn", "1").stage == STAGE_NONE
     calls.set_stage("churn", 2, STAGE_PRODUCTION)
@@ -107,13 +107,13 @@ def test_a_version_replaces_only_the_holder_that_is_expected(calls: Calls) -> No
 
 @pytest.mark.parametrize("stage", [0, 17])
 def test_an_unknown_stage_is_refused(calls: Calls, stage: int) -> None:
-    """No stage, and one that a newer contract may know, are refused."""
+    """An unspecified stage, and one of a newer contract, are refused."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
         calls.set_stage("churn", 1, stage)  # type: ignore[arg-type]
 
 
 def test_an_alias_points_at_one_version_and_moves(calls: Calls) -> None:
-    """Pointing an alias elsewhere takes it away from where it was."""
+    """Setting an alias on a version removes it from the version that had it."""
     assert list(calls.set_alias("churn", 1, "champion").aliases) == ["champion"]
     moved = calls.set_alias("churn", 2, "champion")
     assert list(moved.aliases) == ["champion"]
@@ -156,13 +156,13 @@ def test_a_deleted_alias_points_nowhere(calls: Calls) -> None:
 
 @pytest.mark.parametrize("alias", ["production", "Latest", "7"])
 def test_an_alias_is_no_stage_word_and_no_number(calls: Calls, alias: str) -> None:
-    """`@` is never ambiguous."""
+    """An alias cannot be a stage or a number, so `@` is never ambiguous."""
     with refused("RESERVED_NAME", grpc.StatusCode.INVALID_ARGUMENT):
         calls.set_alias("churn", 1, alias)
 
 
 def test_a_promotion_of_a_missing_version_is_refused(calls: Calls) -> None:
-    """A version that is not there enters no stage and gets no alias."""
+    """A missing version enters no stage and gets no alias."""
     with refused("VERSION_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         calls.set_stage("churn", 9, STAGE_PRODUCTION)
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):

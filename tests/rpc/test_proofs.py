@@ -41,7 +41,7 @@ def file_export(path: Path, at: int | None = None, project: str = "default") -> 
 
 
 def batch(calls: Calls, count: int, description: str = "") -> None:
-    """So many versions more of the model `churn`, which exists, in batches of 500."""
+    """Create so many more versions of the model `churn`, which exists, in batches of 500."""
     versions = [ModelVersion(description=description)] * 500
     for start in range(0, count, 500):
         request = BatchCreateModelVersionsRequest(
@@ -51,7 +51,7 @@ def batch(calls: Calls, count: int, description: str = "") -> None:
 
 
 def until(true: Callable[[], bool], calls: Calls) -> None:
-    """Go on asking the server until it is true."""
+    """Call the server until the condition is true."""
     end = time.monotonic() + DEADLINE
     while not true():
         assert time.monotonic() < end
@@ -65,7 +65,7 @@ def corrupt(path: Path, script: str) -> None:
 
 @pytest.fixture
 def both(tmp_path: Path):
-    """A server with the projects `default` and `other`, each with a model of two versions, and calls to it."""
+    """Yield a server with the projects `default` and `other`, each with a model of two versions, and calls to it."""
     with (
         Server(tmp_path / "tallymark.db", ["--project", "other"]) as server,
         grpc.insecure_channel(server.address) as channel,
@@ -100,7 +100,7 @@ def test_a_proof_over_grpc_is_that_of_the_file(both) -> None:
     ],
 )
 def test_verify_reports_what_was_tampered_with(both, script: str, words: str) -> None:
-    """A change that was not made through the line is found while the server goes on."""
+    """A change that was not made by the writer is found while the server goes on."""
     server, calls = both
     corrupt(server.db, script)
     found = proof(calls)
@@ -119,7 +119,7 @@ def test_verify_reports_no_other_project(both) -> None:
 
 
 def test_verify_reports_the_first_of_many_problems(both) -> None:
-    """The reply stays small, and says how many things are wrong."""
+    """The response stays small, and has the number of all problems."""
     server, calls = both
     batch(calls, 500)
     corrupt(server.db, f"UPDATE events SET actor = '{'x' * 5000}' WHERE project = 1; DELETE FROM versions")
@@ -152,7 +152,7 @@ def test_a_rewritten_log_is_found_by_a_checkpoint(both) -> None:
 
 
 def test_an_export_over_grpc_has_the_bytes_of_the_files(both) -> None:
-    """Each revision is exported as `tallymark export` does it, also while others write, and says how far it is."""
+    """Each revision is exported as by `tallymark export`, even while others write, and messages have a revision."""
     server, calls = both
     for at in (1, 2, 3, None):
         asked = {} if at is None else {"read_revision": at}
@@ -169,7 +169,7 @@ def test_an_export_over_grpc_has_the_bytes_of_the_files(both) -> None:
 
 
 def test_a_large_event_is_exported_in_messages_that_clients_take(both) -> None:
-    """A line that is larger than a message goes on in the next."""
+    """A line that is larger than a message continues in the next one."""
     server, calls = both
     card = ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
     calls.create_model("large", **dict.fromkeys(card, "\x01" * 30_000))
@@ -180,7 +180,7 @@ def test_a_large_event_is_exported_in_messages_that_clients_take(both) -> None:
 
 
 def test_a_broken_log_is_not_exported(both) -> None:
-    """What could not be imported again ends with a status that says where to look."""
+    """The export of a log that could not be imported again ends with a status that says what to do."""
     server, calls = both
     corrupt(server.db, "UPDATE events SET actor = 'eve' WHERE project = 1 AND revision = 2")
     with refused("DATA_DAMAGED", grpc.StatusCode.DATA_LOSS) as refusal:
@@ -189,7 +189,7 @@ def test_a_broken_log_is_not_exported(both) -> None:
 
 
 def children_of(server: Server) -> list[str]:
-    """The processes that its threads have started."""
+    """Return the child processes of the server."""
     found: list[str] = []
     for task in Path(f"/proc/{server.pid}/task").iterdir():
         with suppress(FileNotFoundError):
@@ -198,7 +198,7 @@ def children_of(server: Server) -> list[str]:
 
 
 def test_a_proof_ends_when_its_caller_leaves_and_when_the_server_stops(both) -> None:
-    """Nothing goes on for nobody: not for who has left, not for a server that stops, nor for one that was killed."""
+    """A proof ends when its caller leaves, when the server stops, and when the server is killed."""
     server, calls = both
     batch(calls, 20_000)
     request = VerifyRequest(parent=PROJECT)
@@ -228,7 +228,7 @@ def threads_of(server: Server) -> int:
 
 
 def test_an_export_ends_when_its_caller_leaves(both) -> None:
-    """Who leaves in the middle, or does not read, leaves nothing behind, and many may do so."""
+    """Many callers that leave in the middle of an export, or do not read it, leave nothing open."""
     server, calls = both
     batch(calls, 5000, "x" * 1000)
     before = threads_of(server)
@@ -241,7 +241,7 @@ def test_an_export_ends_when_its_caller_leaves(both) -> None:
 
 
 def test_slow_exports_are_bounded(both) -> None:
-    """More than a few who do not read are refused at once, and others are served meanwhile."""
+    """While eight exports are not read, a further one is refused at once, and other calls are served."""
     _, calls = both
     batch(calls, 5000, "x" * 1000)
     slow = [calls.log.Export(ExportRequest(parent=PROJECT), timeout=DEADLINE) for _ in range(8)]
@@ -272,7 +272,7 @@ def test_slow_exports_are_bounded(both) -> None:
     ],
 )
 def test_a_proof_that_cannot_be_meant_is_refused(calls: Calls, fields: dict[str, object], field: str) -> None:
-    """The refusal names the field."""
+    """The refusal of an invalid mark names the field."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
         proof(calls, **fields)
     assert refusal.metadata["field"] == field

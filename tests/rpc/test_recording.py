@@ -1,4 +1,4 @@
-"""What programs record of runs, and the kinds of values that are kept of them and of versions."""
+"""What programs record of runs, and the kinds of values of runs and of versions."""
 
 from __future__ import annotations
 
@@ -128,13 +128,13 @@ def test_a_report_of_nothing_is_refused(calls: Calls, problems: list[RecordingPr
 
 
 def test_a_problem_of_a_run_that_is_not_there_is_refused(calls: Calls) -> None:
-    """Problems are kept on a run, which must have been started."""
+    """Recording problems belong to a run, which must have been started."""
     with refused("RUN_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         report(calls, RecordingProblem(subject="a", problem="b", count=1))
 
 
 def test_a_repeated_end_is_answered_as_the_first(calls: Calls) -> None:
-    """The same request_id gives the run as it was finished then, though it made versions and has changed since."""
+    """The same request_id returns the run as it was finished then, even if it has changed since."""
     calls.start_run("train", ModelConfig(model="churn"))
     end = run_registry_pb2.FinishRunRequest(name=RUN, state=RUN_STATE_SUCCEEDED, request_id="end")
     first = calls.runs.FinishRun(end, timeout=DEADLINE)
@@ -145,7 +145,7 @@ def test_a_repeated_end_is_answered_as_the_first(calls: Calls) -> None:
 
 
 def test_null_is_a_value_of_its_own_kind(calls: Calls) -> None:
-    """A key without a value is kept in metadata and parameters, also in lists and maps; one that is missing differs."""
+    """Null is stored in metadata and parameters, also in lists and maps, and differs from a missing key."""
     inner = {
         "list": MetadataValue(list=MetadataList(values=[NULL])),
         "map": MetadataValue(map=MetadataMap(values={"a": NULL})),
@@ -176,7 +176,7 @@ def test_null_is_a_value_of_its_own_kind(calls: Calls) -> None:
 
 
 def test_large_whole_numbers_are_kept_to_the_last_digit(calls: Calls) -> None:
-    """What a double does not keep is an integer, compared and ordered exactly; every other number is a number."""
+    """Whole numbers beyond the precision of a double are stored, compared and ordered exactly."""
     calls.create_model("churn")
     for number in (LARGE, LARGE + 2, -LARGE, 2**63 - 1):
         made = calls.create_version("churn", metadata={"id": MetadataValue(integer=number)})
@@ -207,7 +207,7 @@ def test_large_whole_numbers_are_kept_to_the_last_digit(calls: Calls) -> None:
 
 
 def test_only_a_run_that_succeeded_promotes_without_a_word(calls: Calls) -> None:
-    """The refusal names the run and its state; with a reason the version goes in, and a dry run says the same."""
+    """The refusal, also of a dry run, names the run and its state; allow_unfinished_run requires a reason."""
     calls.start_run("train", ModelConfig(model="churn"))
     calls.finish_run("train", RUN_STATE_FAILED, "out of memory")
     for trial in (True, False):
@@ -227,7 +227,7 @@ def test_only_a_run_that_succeeded_promotes_without_a_word(calls: Calls) -> None
 
 
 def test_a_deleted_version_keeps_up_with_its_run(calls: Calls) -> None:
-    """What is deleted while its run goes on is brought back with how the run ended; what is purged is left in peace."""
+    """A version that is undeleted has the outcome of its run, which ended meanwhile; a purged one does not change."""
     for model in ("churn", "gone", "renamed"):
         calls.start_run("train", ModelConfig(model=model))
     for model in ("churn", "gone"):

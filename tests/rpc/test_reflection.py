@@ -1,4 +1,4 @@
-"""Reflection: tools that have no protos find every service, method and value by asking the server."""
+"""Reflection: tools without protos find every service, method and value through the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ V1, V1ALPHA = "grpc.reflection.v1", "grpc.reflection.v1alpha"
 
 
 def ask(calls: Calls, version: str, **asked: str) -> pb.ServerReflectionResponse:
-    """The answer to one question of that version of the protocol; both have the same messages on the wire."""
+    """Return the response to one request in that version of the protocol; both have the same messages on the wire."""
     method = calls.channel.stream_stream(
         f"/{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=pb.ServerReflectionRequest.SerializeToString,
@@ -23,7 +23,7 @@ def ask(calls: Calls, version: str, **asked: str) -> pb.ServerReflectionResponse
 
 @pytest.mark.parametrize("version", [V1, V1ALPHA])
 def test_reflection_names_every_service(calls: Calls, version: str) -> None:
-    """A client without the protos hears of each service, by the newer and by the older protocol."""
+    """A client without the protos can list each service, by the newer and by the older protocol."""
     answer = ask(calls, version, list_services="")
     found = {service.name for service in answer.list_services_response.service}
     assert found == {
@@ -48,7 +48,7 @@ def test_reflection_names_every_service(calls: Calls, version: str) -> None:
     ],
 )
 def test_a_symbol_is_found_with_its_file(calls: Calls, version: str, symbol: str, file: str) -> None:
-    """A service, a method, a value and a field are found by their full names, as grpcurl and ghz ask for them."""
+    """A service, a method, a value and a field are found by their full names, as grpcurl and ghz request them."""
     answer = ask(calls, version, file_containing_symbol=symbol)
     files = [
         FileDescriptorProto.FromString(data).name for data in answer.file_descriptor_response.file_descriptor_proto
@@ -60,5 +60,5 @@ def test_a_symbol_is_found_with_its_file(calls: Calls, version: str, symbol: str
     "symbol", ["tallymark.v1.ModelRegistry.Nothing", "tallymark.v1.Nothing.GetModel", "nothing", ""]
 )
 def test_a_symbol_that_is_not_there_is_not_found(calls: Calls, symbol: str) -> None:
-    """An unknown name is answered as such, and the stream goes on."""
+    """An unknown name is reported as not found, and the stream stays open."""
     assert ask(calls, V1, file_containing_symbol=symbol).error_response.error_code == 5

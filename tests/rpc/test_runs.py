@@ -13,7 +13,7 @@ def config(version: str = "") -> model_pb2.ModelConfig:
 
 
 def test_a_run_is_started_with_its_version(calls: Calls) -> None:
-    """The version that the pipeline's model means is created in the same step as the run."""
+    """StartRun creates the version that the pipeline's model means together with the run."""
     started = calls.start_run("r1", config())
     assert started.created
     assert started.run == calls.run("r1")
@@ -36,7 +36,7 @@ def test_a_refused_run_leaves_nothing(calls: Calls) -> None:
 
 
 def test_a_run_started_before_is_joined(calls: Calls) -> None:
-    """Whoever starts a run of the same id joins it, and gets the version that the config means in it."""
+    """StartRun with the id of a running run joins it, and returns the version that the config means in it."""
     first = calls.start_run("r1", config())
     joined = calls.start_run("r1", config(), pipeline="other")
     assert (joined.created, joined.run, joined.model_version) == (False, first.run, first.model_version)
@@ -48,7 +48,7 @@ def test_a_run_started_before_is_joined(calls: Calls) -> None:
 
 @pytest.mark.parametrize("version", ["", "rc"])
 def test_a_repeated_start_is_answered_as_the_first(calls: Calls, version: str) -> None:
-    """The same request_id gets the same run and version, and still hears that it started the run."""
+    """The same request_id returns the same run and version, and again that it started the run."""
     first = calls.start_run("r1", config(version), request_id="one")
     assert calls.start_run("r1", config(version), request_id="one") == first
     joined = calls.start_run("r1", config("late"), request_id="two")
@@ -56,7 +56,7 @@ def test_a_repeated_start_is_answered_as_the_first(calls: Calls, version: str) -
 
 
 def test_a_run_finishes_once(calls: Calls) -> None:
-    """The outcome stays; saying the same again is no error, saying another is."""
+    """A run keeps its outcome: finishing it again with the same one is no error, with another one it is."""
     calls.start_run("r1", config())
     finished = calls.finish_run("r1", RUN_STATE_FAILED, "step fit: ValueError: no data")
     assert (finished.state, finished.error) == (RUN_STATE_FAILED, "step fit: ValueError: no data")
@@ -68,7 +68,7 @@ def test_a_run_finishes_once(calls: Calls) -> None:
 
 
 def test_a_failed_run_keeps_its_version(calls: Calls) -> None:
-    """What a run has made outlives its failure."""
+    """The version of a failed run is kept."""
     made = calls.start_run("r1", config()).model_version
     calls.finish_run("r1", RUN_STATE_FAILED, "out of memory")
     kept = calls.version("churn", "1")
@@ -141,7 +141,7 @@ def finish_step(calls: Calls, step: str, state: model_pb2.RunState.ValueType, er
 
 
 def test_a_run_tells_where_and_with_what_it_ran(calls: Calls) -> None:
-    """Parameters, commit, host, user and the orchestrator's address come back as they were given."""
+    """Parameters, commit, host, user and the orchestrator's address are returned as they were recorded."""
     run = run_pb2.Run(
         pipeline="training", host="gpu-1", user="ana", commit="a81f3c9-dirty", url="https://ci/1",
         parameters={"lr": model_pb2.MetadataValue(number=0.1)},
@@ -177,7 +177,7 @@ def test_steps_are_recorded_with_their_outcome(calls: Calls) -> None:
 
 
 def test_a_step_starts_and_finishes_once(calls: Calls) -> None:
-    """Saying the same again changes nothing; another outcome, or a step or run that is not there, is refused."""
+    """A repeated start or finish changes nothing; another outcome, and a missing step or run, are refused."""
     calls.start_run("r1")
     first = start_step(calls, "s1", display_name="fit", request_id="one")
     assert start_step(calls, "s1", display_name="else") == first

@@ -103,7 +103,7 @@ def rename(calls: Calls, old: str, new: str) -> None:
 
 
 def story(calls: Calls) -> Iterator[Callable[[], object]]:
-    """Everything that changes runs, steps, artifacts, metrics, and who made and used what."""
+    """Yield one change after the other, as functions to call, of runs, steps, artifacts, metrics and lineage."""
     yield lambda: calls.start_run("train", ModelConfig(model="churn"))
     yield lambda: step(calls, "fit")
     yield lambda: link(calls, "churn/1", "data", "s3://a", ARTIFACT_ROLE_USED)
@@ -137,7 +137,7 @@ def story(calls: Calls) -> Iterator[Callable[[], object]]:
 
 
 def test_what_is_asked_as_of_a_revision_is_answered_as_it_was_then(calls: Calls) -> None:
-    """Every get, list and lineage, by every reference, gives after all that happened since what it gave at the time."""
+    """Every get, list and lineage, by every reference, as of a revision returns what it returned then."""
     seen: dict[int, dict[str, object]] = {}
     for happens in story(calls):
         happens()
@@ -175,7 +175,7 @@ def test_a_revision_that_never_was_is_refused_by_each(calls: Calls, at: int, rea
 
 
 def test_pages_show_one_revision_while_runs_go_on(calls: Calls) -> None:
-    """What is started, measured, unlinked and ended between two pages changes nothing on the second."""
+    """Changes between two pages are not seen on the second page."""
     lists = ("runs", "runs of a version", "steps", "artifacts", "points")
     happening = list(story(calls))
     for happens in happening[:6]:
@@ -199,7 +199,7 @@ def test_pages_show_one_revision_while_runs_go_on(calls: Calls) -> None:
 
 
 def test_pages_stay_with_the_version_with_which_they_began(calls: Calls) -> None:
-    """When a version is no longer the latest, is deleted, or its model is renamed, later pages are of that version."""
+    """Later pages are of the same version, even if it is no longer the latest, is deleted, or its model is renamed."""
     calls.start_run("train", ModelConfig(model="churn"))
     calls.start_run("tune")
     calls.ensure("churn", "1", run="tune")
@@ -228,7 +228,7 @@ def things(page: Any) -> list[object]:
 
 
 def test_every_get_and_list_can_be_asked_as_of_the_past() -> None:
-    """The contract has read_revision and read_time in each request that gets or lists, but for the log itself."""
+    """Each request that gets or lists has read_revision and read_time in the contract, except those for the log."""
     files = (artifact_pb2, lineage_pb2, metric_pb2, model_registry_pb2, run_registry_pb2, event_log_pb2)
     asked = [message for file in files for message in file.DESCRIPTOR.message_types_by_name.values()]
     reads = {each.name: each for each in asked if each.name.startswith(("Get", "List", "Query"))}

@@ -1,4 +1,4 @@
-"""Calls that make no progress: they hold little, give way to others, and end."""
+"""Calls that make no progress: they hold little memory, give way to others, and end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def ask(address: str, size: int = 0) -> int:
 
 
 async def refusal_or_none(address: str, size: int) -> str | None:
-    """Return why an answer of so many megabytes is refused, None if it comes."""
+    """Return why an answer of so many megabytes is refused, None if it arrives."""
     try:
         assert await ask(address, size) == size * len(MEGABYTE)
     except grpc.aio.AioRpcError as error:
@@ -80,14 +80,14 @@ async def refusal_or_none(address: str, size: int) -> str | None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so."""
+    """Wait until the condition is true."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what it waits for happens in gRPC
             await asyncio.sleep(0)
 
 
 async def test_requests_that_do_not_arrive_give_way_to_those_that_do() -> None:
-    """However many requests are half sent, another is answered, and those that were in its way are refused."""
+    """A whole request is answered among many that are half sent, and those that took its place are refused."""
     traffic = Traffic()
     async with listening(traffic) as address:
         halves = []
@@ -112,7 +112,7 @@ async def test_a_request_that_does_not_arrive_ends() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 async def test_an_answer_that_is_not_read_ends_with_its_connection(host: str) -> None:
-    """What it held is free after the deadline, and the connection is closed, since gRPC keeps the answer until then."""
+    """An unread answer is freed after the deadline with its connection, since gRPC keeps the answer until then."""
     traffic = Traffic(read_deadline=0.1)
     async with listening(traffic, host=host) as address:
         unread = await Streams.open(address)
@@ -122,7 +122,7 @@ async def test_an_answer_that_is_not_read_ends_with_its_connection(host: str) ->
 
 
 async def test_many_connections_are_hung_up_at_once() -> None:
-    """Those of the peers that are named end, however many, and others go on."""
+    """Any number of connections of the given peers are closed, and others stay open."""
     there: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,7 +145,7 @@ async def test_many_connections_are_hung_up_at_once() -> None:
 
 
 async def test_answers_that_are_not_read_leave_room_for_those_that_are() -> None:
-    """They are refused when they would exceed the bound together, and the oldest gives way to another caller."""
+    """Unread answers are refused when they exceed the bound together, and the oldest gives way to another caller."""
     traffic = Traffic()
     async with listening(traffic) as address:
         request = event_log_pb2.ListEventsRequest(page_size=3).SerializeToString()
@@ -190,7 +190,7 @@ async def test_calls_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_short_calls_do_not_wait_for_streams_that_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many streams that come at once only a few begin at a time, and a call that came after them is answered."""
+    """Of many new streams only a few begin at a time, and a short call that arrives after them is answered."""
     monkeypatch.setattr(bounds, "STREAM_INTERVAL", 3600.0)
     traffic, exports = Traffic(), Exports()
     async with listening(traffic, exports) as address:
@@ -204,7 +204,7 @@ async def test_short_calls_do_not_wait_for_streams_that_begin(monkeypatch: pytes
 
 
 async def test_streams_that_wait_begin_when_it_is_their_turn() -> None:
-    """However many come at once, all of them are answered."""
+    """All of many streams that arrive together are answered."""
     traffic, exports = Traffic(), Exports()
     async with listening(traffic, exports) as address:
         unread = [await Streams.open(address) for _ in range(3)]

@@ -15,7 +15,7 @@ def churn(calls: Calls) -> None:
 
 
 def test_versions_are_numbered_from_one_named_or_not(calls: Calls) -> None:
-    """Each version gets the next number, and an unnamed one is called by it."""
+    """Each version gets the next number, and an unnamed one has it as its name."""
     created = [calls.create_version("churn", name) for name in ("", "1.0.5", "", "rc")]
     assert [version.number for version in created] == [1, 2, 3, 4]
     assert [version.version_name for version in created] == ["1", "1.0.5", "3", "rc"]
@@ -32,7 +32,7 @@ def test_a_refused_create_consumes_no_number(calls: Calls) -> None:
 
 
 def test_a_version_needs_its_model(calls: Calls) -> None:
-    """CreateModelVersion does not make up a model."""
+    """CreateModelVersion does not create a model."""
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         calls.create_version("other")
     with refused("MODEL_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
@@ -40,7 +40,7 @@ def test_a_version_needs_its_model(calls: Calls) -> None:
 
 
 def test_a_version_is_found_by_number_name_and_latest(calls: Calls) -> None:
-    """All references to a version give the same version."""
+    """All references to a version return the same version."""
     calls.create_version("churn")
     created = calls.create_version("churn", "1.0.5", description="second", tags=["b", "a"])
     for reference in ("2", "=1.0.5", "latest"):
@@ -105,7 +105,7 @@ def test_a_batch_is_numbered_in_its_order(calls: Calls) -> None:
 
 @pytest.mark.parametrize("names", [("x", "a"), ("x", "y", "x")])
 def test_a_batch_is_made_whole_or_not_at_all(calls: Calls, names: tuple[str, ...]) -> None:
-    """One name that is taken, before or within the batch, refuses all of it."""
+    """A batch with a name that is taken, before or within it, is refused as a whole."""
     calls.create_version("churn", "a")
     with refused("VERSION_NAME_TAKEN", grpc.StatusCode.ALREADY_EXISTS):
         batch(calls, *names)
@@ -120,7 +120,7 @@ def test_a_batch_has_a_size(calls: Calls) -> None:
 
 
 def test_metadata_keeps_its_types(calls: Calls) -> None:
-    """Every kind of value comes back as it went in, not-a-number and infinity too."""
+    """Every kind of value is returned as it was set, NaN and infinities too."""
     metadata = {
         "number": MetadataValue(number=0.1),
         "whole": MetadataValue(number=3),
@@ -143,7 +143,7 @@ def test_metadata_keeps_its_types(calls: Calls) -> None:
 
 @pytest.mark.parametrize("of_maps", [False, True])
 def test_metadata_is_not_nested_without_end(calls: Calls, of_maps: bool) -> None:
-    """What lies so deep that no client could read it in an event is refused; the deepest that is kept can be read."""
+    """Nesting that no client could read in an event is refused; the deepest that is accepted can be read."""
     calls.create_version("churn")
 
     def nested(depth: int) -> MetadataValue:
@@ -173,7 +173,7 @@ def test_metadata_is_set_by_key(calls: Calls) -> None:
 
 
 def test_metadata_has_a_size(calls: Calls) -> None:
-    """What would make the whole too large is refused, and what was there stays."""
+    """A change that makes the metadata too large is refused, and the metadata stays as it was."""
     calls.create_version("churn", metadata={"a": MetadataValue(text="x" * 40_000)})
     with refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
         calls.log_metadata("churn", 1, b=MetadataValue(text="x" * 40_000))
@@ -190,7 +190,7 @@ def test_a_metadata_key_can_be_shown(calls: Calls, key: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "nanos"), [(10**15, 0), (-(10**12), 0), (0, -1)])
 def test_a_metadata_time_is_one_that_clients_can_read(calls: Calls, seconds: int, nanos: int) -> None:
-    """A time outside the years 1 to 9999 would break every reader, and is refused."""
+    """A time outside the years 1 to 9999 is refused, because readers fail on it."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
         calls.create_version("churn", metadata={"at": MetadataValue(time=Timestamp(seconds=seconds, nanos=nanos))})
 

@@ -1,4 +1,4 @@
-"""Those who watch: very many, very slow, crashed and back again."""
+"""Watchers: very many, very slow ones, and those that resume."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_slow_reader_holds_up_nobody_and_misses_nothing(calls: Calls) -> None:
 
 
 def test_a_late_watcher_gets_messages_within_the_limit_of_clients(calls: Calls) -> None:
-    """However much has happened, and however large it is, no message is larger than clients take by default."""
+    """However many and large the events are, no message is larger than clients accept by default."""
     calls.create_model("churn")
     for _ in range(150):
         calls.create_version("churn", metadata={"big": BIG})

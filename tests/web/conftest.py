@@ -23,9 +23,9 @@ HERE = ROOT / "tests/web"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window. While it runs there can be no asynchronous test."""
+    """Yield Chromium without a window. Asynchronous tests cannot run while it is open."""
     with sync_playwright() as playwright:
-        # As root there is no sandbox; what is loaded is our own server.
+        # Chromium has no sandbox as root; it loads only our own server.
         running = playwright.chromium.launch(
             executable_path=program(*PROGRAMS, packages=PACKAGES), args=["--no-sandbox"]
         )
@@ -35,14 +35,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server on a fresh file, with its dashboard."""
+    """Yield a server on a fresh file, with its dashboard."""
     with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for tests that leave it as it is, with an empty model `churn`."""
+    """Yield a server for tests that do not change it, with an empty model `churn`."""
     with Server(tmp_path_factory.mktemp("standing") / "tallymark.db", http="127.0.0.1:0") as running:
         with grpc.insecure_channel(running.address) as channel:
             Calls(channel).create_model("churn")
@@ -51,7 +51,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def calls(server: Server) -> Iterator[Calls]:
-    """Calls to the server over one channel."""
+    """Yield calls to the server over one channel."""
     with grpc.insecure_channel(server.address) as channel:
         yield Calls(channel)
 
@@ -72,7 +72,7 @@ def contexts(browser: Browser, server: Server) -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page of a fresh browser, in which nothing may go wrong: no error on the console, nothing from elsewhere."""
+    """Yield a page of a fresh browser; the test fails on an error on its console and on a request to another host."""
     context = browser.new_context(base_url=server.dashboard)
     opened = context.new_page()
     wrong: list[str] = []
@@ -88,7 +88,7 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
 
 @pytest.fixture
 def lenient(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page that may complain: that the server is away, or that it refuses."""
+    """Yield a page whose console may have errors: that the server is away, or that it refuses."""
     context = browser.new_context(base_url=server.dashboard)
     yield context.new_page()
     context.close()
@@ -96,7 +96,7 @@ def lenient(browser: Browser, server: Server) -> Iterator[Page]:
 
 @pytest.fixture
 def plain(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page of a browser without JavaScript."""
+    """Yield a page of a browser without JavaScript."""
     context = browser.new_context(base_url=server.dashboard, java_script_enabled=False)
     yield context.new_page()
     context.close()
@@ -104,6 +104,6 @@ def plain(browser: Browser, server: Server) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def npm() -> Iterator[tuple[list[Path], Path]]:
-    """The command `node`, and the folder with the packages of these tests."""
+    """Return the command `node`, and the folder with the packages of these tests."""
     with packages(HERE, "web_modules") as found:
         yield found

@@ -31,7 +31,7 @@ def envelopes(body: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def streamed(url: str, method: str, request: dict[str, Any], **headers: str) -> tuple[list[Any], dict[str, Any]]:
-    """The messages of a stream of Connect as JSON, and what ended it."""
+    """Return the messages of a stream of Connect as JSON, and its last envelope."""
     body = envelope(json.dumps(request).encode())
     headers = {"content_type": "application/connect+json", **headers}
     answer = ask(url, f"/tallymark.v1.{method}", "POST", body, **headers)
@@ -42,7 +42,7 @@ def streamed(url: str, method: str, request: dict[str, Any], **headers: str) -> 
 
 
 def by_grpc_web(url: str, method: str, request: Message, **headers: str) -> tuple[list[bytes], dict[str, str]]:
-    """The messages of a call by gRPC-Web, and its trailers."""
+    """Return the messages of a call by gRPC-Web, and its trailers."""
     kind = headers.setdefault("content_type", WEB)
     body = envelope(request.SerializeToString())
     body = base64.b64encode(body) if kind == WEB_TEXT else body
@@ -63,12 +63,12 @@ def grpc_web(answer: Answer) -> tuple[list[bytes], dict[str, str]]:
 
 
 def info_of(details: list[dict[str, str]]) -> ErrorInfo:
-    """The reason that an error of Connect carries."""
+    """Return the reason in an error of Connect."""
     [found] = [detail["value"] for detail in details if detail["type"] == "google.rpc.ErrorInfo"]
     return ErrorInfo.FromString(base64.b64decode(found + "=" * (-len(found) % 4)))
 
 
 def status_of(trailers: dict[str, str]) -> Status:
-    """The status that the trailers of gRPC-Web carry."""
+    """Return the status in the trailers of gRPC-Web."""
     found = trailers["grpc-status-details-bin"]
     return Status.FromString(base64.b64decode(found + "=" * (-len(found) % 4)))

@@ -22,12 +22,12 @@ TIMEOUT = 120
 FORM = "application/x-www-form-urlencoded"
 HOSTILE = """<script>document.title = "stolen"</script><img src=x onerror="alert(1)">"'{{ 7 * 7 }}&amp;"""
 DATA, WEIGHTS = f"sha256:{'d' * 64}", f"sha256:{'e' * 64}"
-# What a name can hold of it: it has no `/ @ = :`.
+# The part of it that a name can have: without `/ @ = :`.
 HOSTILE_NAME = """<b onclick>"'&lt;{{ 7 * 7 }}.."""
 
 
 class Answer:
-    """What came back."""
+    """A response."""
 
     def __init__(self, response: HTTPResponse) -> None:
         self.status = response.status
@@ -61,14 +61,14 @@ def ask(url: str, path: str, method: str = "GET", body: Any = b"", **headers: st
 
 
 def call(url: str, method: str, request: dict[str, Any], **headers: str) -> Answer:
-    """The answer of a method of the contract, as JSON."""
+    """Return the response of a method of the contract, as JSON."""
     headers = {"content_type": "application/json", **headers}
     return ask(url, f"/tallymark.v1.{method}", "POST", json.dumps(request), **headers)
 
 
 @contextmanager
 def stream(url: str, path: str, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
-    """The events of a stream, each with its `id` when it has one."""
+    """Yield the events of a stream, each with its `id` when it has one."""
     with connected(url) as connection:
         connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -92,7 +92,7 @@ def number(value: float) -> model_pb2.MetadataValue:
 
 
 def furnished(calls: Calls, versions: int = 12) -> None:
-    """The model `churn` with that many versions: 3 is in production, 4 in staging, and 5 is `champion`."""
+    """Create the model `churn` with so many versions: 3 is in production, 4 in staging, and 5 is `champion`."""
     calls.create_model("churn", description="Who will **leave**", tags=["growth"])
     for index in range(1, versions + 1):
         name = f"1.{index}.0" if index % 5 == 0 else ""
@@ -113,14 +113,14 @@ def link(calls: Calls, model: str, version: str | int, name: str, **fields: Any)
 
 
 def measure(calls: Calls, model: str, version: str | int, key: str, values: Sequence[float]) -> None:
-    """The values as points of the metric, at steps 0, 10, 20 ..."""
+    """Log the values as points of the metric, at steps 0, 10, 20 ..."""
     points = [metric_pb2.MetricPoint(key=key, step=10 * at, value=value) for at, value in enumerate(values)]
     name = f"{PROJECT}/models/{model}/versions/{version}"
     calls.models.LogMetadata(model_registry_pb2.LogMetadataRequest(name=name, points=points))
 
 
 def take_step(calls: Calls, run: str, step: str, state: model_pb2.RunState.ValueType, error: str = "") -> None:
-    """A step of the run, of that name, from its start to its end."""
+    """Start and finish a step of the run, with that name."""
     identity = re.sub(r"[^a-z]", "-", step)[:99]
     calls.runs.StartStep(
         run_registry_pb2.StartStepRequest(
@@ -132,7 +132,7 @@ def take_step(calls: Calls, run: str, step: str, state: model_pb2.RunState.Value
 
 
 def traced(calls: Calls) -> None:
-    """More of `churn`: a run made its next version of `features` No. 1, with steps, artifacts and a metric by step."""
+    """Add to `churn` a version that a run created from `features` No. 1, with steps, artifacts and a metric by step."""
     calls.create_model("features")
     calls.create_version("features", "w46")
     link(

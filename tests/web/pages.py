@@ -1,4 +1,4 @@
-"""Every page of the dashboard by its address, as the tests furnish the registry, and what can be opened over pages."""
+"""Every page of the dashboard by its address, for the registry that the tests create, and what opens over pages."""
 
 from __future__ import annotations
 

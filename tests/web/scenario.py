@@ -1,4 +1,4 @@
-"""A registry as it looks after some weeks of work, for the pictures of the README and for who looks at the pages.
+"""A registry as it looks after some weeks of work, for the pictures of the README and for looking at the pages.
 
 Three people and a nightly job work on four models. `churn` has a long line, with metrics by step, artifacts and runs;
 `features` is what `churn` was made from.
@@ -39,7 +39,7 @@ WORDS = (
 
 
 class As:
-    """Says with each call who makes it."""
+    """Adds the actor to each call."""
 
     def __init__(self) -> None:
         self.who = "ana"
@@ -66,7 +66,7 @@ def digest(of: int) -> str:
 
 
 def furnish(channel: grpc.Channel) -> None:
-    """Put all of it into the registry."""
+    """Create the scenario in the registry."""
     speaker = As()
     calls = Calls(speaker(channel))
     speaker.who = "kim"

@@ -22,7 +22,7 @@ PRODUCTION, STAGING, ARCHIVED = model_pb2.STAGE_PRODUCTION, model_pb2.STAGE_STAG
 
 @pytest.fixture(params=["page", "plain"])
 def viewer(request: pytest.FixtureRequest, calls: Calls) -> Page:
-    """A page with JavaScript, and one without, before a furnished registry."""
+    """Return a page with JavaScript, then one without, of a registry with models."""
     furnished(calls)
     found: Page = request.getfixturevalue(request.param)
     return found
@@ -53,7 +53,7 @@ def press(viewer: Page, name: str) -> None:
 
 
 def test_promoting_tells_before_what_it_does(viewer: Page, calls: Calls) -> None:
-    """The form says who leaves and how their metrics differ; then the version is there, and the log knows why."""
+    """The form shows which version leaves and how the metrics differ; the promotion is in the log with its reason."""
     viewer.goto(f"{CHURN}/versions/5")
     viewer.get_by_role("link", name="Promote").click()
     expect(viewer.get_by_label("production")).to_be_checked()
@@ -70,7 +70,7 @@ def test_promoting_tells_before_what_it_does(viewer: Page, calls: Calls) -> None
 
 
 def test_a_promotion_is_undone(viewer: Page, calls: Calls) -> None:
-    """Right after a promotion the way back is offered, and brings the one before back."""
+    """A promotion can be undone right after it, which brings the version before back."""
     viewer.goto(f"{CHURN}/versions/5/stage?to=production")
     press(viewer, "Move No. 5")
     viewer.get_by_role("link", name="Undo").click()
@@ -82,7 +82,7 @@ def test_a_promotion_is_undone(viewer: Page, calls: Calls) -> None:
 
 
 def test_rolling_back(viewer: Page, calls: Calls) -> None:
-    """From the model's page the version that was in production before comes back."""
+    """A rollback on the model's page brings the version back that was in production before."""
     viewer.goto(CHURN)
     viewer.get_by_role("link", name="Roll back").click()
     expect(viewer.locator("form.form")).to_contain_text("No. 3 leaves for the archive")
@@ -94,14 +94,14 @@ def test_rolling_back(viewer: Page, calls: Calls) -> None:
 
 
 def fail(calls: Calls) -> int:
-    """Let a run make a version of the model and fail; the version's number."""
+    """Create a version of the model in a run, let the run fail, and return the version's number."""
     number = calls.start_run("bad", model_pb2.ModelConfig(model="churn")).model_version.number
     calls.finish_run("bad", model_pb2.RUN_STATE_FAILED, "out of memory")
     return number
 
 
 def test_a_version_of_a_failed_run_is_promoted_on_purpose_only(refused: Page, calls: Calls) -> None:
-    """The form says that the run failed, and wants both the permission and a reason; what was entered stays."""
+    """The form says that the run failed, and requires the permission and a reason; what was entered stays."""
     number = fail(calls)
     refused.goto(f"{CHURN}/versions/{number}/stage?to=production")
     expect(refused.get_by_role("note")).to_contain_text(f"The run bad, which made No. {number}, failed.")
@@ -128,7 +128,7 @@ def test_a_version_of_a_failed_run_is_promoted_on_purpose_only(refused: Page, ca
 
 
 def test_archiving(viewer: Page, calls: Calls) -> None:
-    """A version is put into the archive from its menu."""
+    """A version is archived from its menu."""
     viewer.goto(f"{CHURN}/versions/4")
     choose(viewer, "Archive")
     press(viewer, "Move No. 4")
@@ -170,7 +170,7 @@ def test_tags_are_edited(viewer: Page, calls: Calls, where: str) -> None:
 
 
 def test_a_version_is_described(viewer: Page, calls: Calls) -> None:
-    """What is written as Markdown is kept as written, and shown laid out."""
+    """A description in Markdown is stored as written, and shown formatted."""
     viewer.goto(f"{CHURN}/versions/5")
     choose(viewer, "Description")
     viewer.get_by_label("Description").fill("Trained on **all** of\n\n- 2025")
@@ -191,7 +191,7 @@ def test_a_model_is_described(viewer: Page, calls: Calls) -> None:
 
 
 def test_a_version_is_deleted_and_brought_back(viewer: Page, calls: Calls) -> None:
-    """A deleted version is no longer found, its page says so, and brings it back."""
+    """A deleted version is not found; its page says so, and undeletes it."""
     viewer.goto(f"{CHURN}/versions/7")
     choose(viewer, "Delete")
     give_reason(viewer, "leaked labels")
@@ -204,7 +204,7 @@ def test_a_version_is_deleted_and_brought_back(viewer: Page, calls: Calls) -> No
 
 
 def test_what_is_in_production_is_deleted_on_purpose_only(viewer: Page, calls: Calls) -> None:
-    """A version in production is not deleted unless that is said in so many words."""
+    """A version in production is deleted only after an explicit confirmation."""
     viewer.context.clear_cookies()
     viewer.goto(f"{CHURN}/versions/3/delete")
     viewer.get_by_label("delete it all the same").check()
@@ -246,7 +246,7 @@ def test_a_stale_page_is_refused_and_shows_what_changed(
 
 @pytest.mark.parametrize("emptied", [True, False])
 def test_a_swap_with_somebody_else_than_was_shown_is_refused(lenient: Page, calls: Calls, emptied: bool) -> None:
-    """Who promotes over No. 3 does not thereby throw out No. 6, which came into production meanwhile."""
+    """A promotion over No. 3 does not archive No. 6, which entered production meanwhile."""
     furnished(calls)
     if emptied:
         calls.set_stage("churn", 3, ARCHIVED)
@@ -260,7 +260,7 @@ def test_a_swap_with_somebody_else_than_was_shown_is_refused(lenient: Page, call
 
 
 def test_of_promotions_over_the_same_version_one_is_done(server: Server, calls: Calls) -> None:
-    """Six who have all been shown No. 3 in production, at the same moment: none throws out whom it was not shown."""
+    """Of six concurrent promotions whose forms showed No. 3 in production one is done, and five are refused."""
     furnished(calls)
     numbers = (1, 2, 6, 7, 8, 9)
 
@@ -293,7 +293,7 @@ def test_a_form_is_about_the_model_that_is_shown(plain: Page, calls: Calls, name
 
 
 def test_a_form_sent_twice_has_its_effect_once(server: Server, calls: Calls) -> None:
-    """The second of two clicks gets the answer of the first."""
+    """The second of two clicks gets the response of the first."""
     furnished(calls)
     form = urlencode({"tags": "once", "etag": calls.version("churn", "5").etag, "request_id": "web-1"})
     path = f"{CHURN}/versions/5/tags"
@@ -317,7 +317,7 @@ def test_bad_forms_are_refused_in_a_sentence(server: Server, calls: Calls, field
 
 @pytest.mark.parametrize("body", [b"\xff=\xff", b"&".join(b"a=1" for _ in range(500))])
 def test_bodies_that_are_no_form_are_refused(server: Server, calls: Calls, body: bytes) -> None:
-    """Bytes that no browser sends get a clean answer."""
+    """Bytes that no browser sends are refused without an incident."""
     furnished(calls)
     assert ask(server.dashboard, f"{CHURN}/tags", "POST", body, content_type=FORM).status == 400
 

@@ -29,7 +29,7 @@ MIB = 1024 * 1024
 
 
 def refused(answer: Answer, status: int, code: str, reason: str) -> str:
-    """The sentence of a refusal, which has this status, this code and this reason."""
+    """Check the status, the code and the reason of a refusal, and return its sentence."""
     assert (answer.status, answer.headers["content-type"]) == (status, JSON), answer.text
     assert (answer.json["code"], info_of(answer.json["details"]).reason) == (code, reason)
     assert info_of(answer.json["details"]).domain == "tallymark.dev"
@@ -37,7 +37,7 @@ def refused(answer: Answer, status: int, code: str, reason: str) -> str:
 
 
 def test_a_compressed_request_is_taken(server: Server, calls: Calls) -> None:
-    """A request as gzip, JSON or protobuf, small or large, has the effect of the same request as it is."""
+    """A request in gzip, JSON or protobuf, small or large, has the effect of the same plain request."""
     calls.create_model("churn")
     text = json.dumps({"parent": f"{PROJECT}/models/churn", "modelVersion": {"description": "x" * 60_000}})
     large = json.dumps({"parent": f"{PROJECT}/models/churn", "modelVersion": {"tags": ["t" * 255] * 100}})
@@ -66,7 +66,7 @@ def test_a_compressed_request_is_taken(server: Server, calls: Calls) -> None:
     ids=["bomb", "cut", "many", "plain", "empty"],
 )
 def test_a_damaged_or_endless_gzip_is_refused(standing: Server, body: bytes, told: str) -> None:
-    """What is no gzip, or holds more than 4 MiB, is refused before it takes memory or time."""
+    """Invalid gzip, and gzip of more than 4 MiB, is refused before it takes memory or time."""
     answer = ask(standing.dashboard, GET_MODEL, "POST", body, content_type=JSON, content_encoding="gzip")
     reason = "VALUE_TOO_LARGE" if "decompressed" in told else "INVALID_FIELD"
     assert told in refused(answer, 400, "invalid_argument", reason)
@@ -84,7 +84,7 @@ def test_another_compression_is_refused_with_what_is_taken(standing: Server) -> 
     [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("gzip; q=0.0", False), ("identity", False)],
 )
 def test_a_large_answer_is_compressed_when_it_may_be(server: Server, calls: Calls, accepted: str, packed: bool) -> None:
-    """Who takes gzip gets it, unless the answer is short; who does not, gets the answer as it is."""
+    """A client that accepts gzip receives it, unless the response is short; others receive a plain response."""
     calls.create_model("churn", description="x" * 5000)
     body = json.dumps({"name": f"{PROJECT}/models/churn"})
     answer = ask(server.dashboard, GET_MODEL, "POST", body, content_type=JSON, accept_encoding=accepted)
@@ -98,7 +98,7 @@ def test_a_large_answer_is_compressed_when_it_may_be(server: Server, calls: Call
 
 
 def test_the_work_ends_with_the_time_that_the_caller_gave(server: Server, calls: Calls) -> None:
-    """After Connect-Timeout-Ms the caller hears that the time has passed, and nothing goes on for it."""
+    """After Connect-Timeout-Ms the call fails with DEADLINE_EXCEEDED, and its work ends."""
     calls.create_model("churn")
     request = {"parent": PROJECT}
     for given in ("1", "0"):
@@ -110,7 +110,7 @@ def test_the_work_ends_with_the_time_that_the_caller_gave(server: Server, calls:
 
 @pytest.mark.parametrize("given", ["", "x", "-1", "+1", "1.5", "1e3", "1_0", "12345678901", " 1 1"])
 def test_a_timeout_that_is_none_is_refused(standing: Server, given: str) -> None:
-    """A value that is no number of milliseconds is refused, and not taken for endless."""
+    """A value that is no number of milliseconds is refused, and does not mean no timeout."""
     answer = call(standing.dashboard, "ModelRegistry/GetModel", {}, connect_timeout_ms=given)
     assert "connect-timeout-ms" in refused(answer, 400, "invalid_argument", "INVALID_FIELD")
 
@@ -128,7 +128,7 @@ def got(url: str, method: str = "ModelRegistry/GetModel", **query: str) -> Answe
 
 
 def test_what_only_reads_can_be_asked_by_get(standing: Server) -> None:
-    """A read answers to GET as to POST: as JSON, as protobuf in base64 with or without padding, and compressed."""
+    """A read responds to GET as to POST: as JSON, as protobuf in base64 with or without padding, and compressed."""
     text = json.dumps({"name": f"{PROJECT}/models/churn"})
     asked = model_registry_pb2.GetModelRequest(name=f"{PROJECT}/models/churn").SerializeToString()
     posted = call(standing.dashboard, "ModelRegistry/GetModel", json.loads(text))
@@ -160,12 +160,12 @@ def test_what_only_reads_can_be_asked_by_get(standing: Server) -> None:
     ],
 )
 def test_a_get_that_says_too_little_is_refused(standing: Server, query: dict[str, str]) -> None:
-    """Half a request in an address is refused with what is missing or wrong."""
+    """A GET with an incomplete request is refused with what is missing or wrong."""
     refused(got(standing.dashboard, **query), 400, "invalid_argument", "INVALID_FIELD")
 
 
 def test_nothing_is_changed_by_get(server: Server, calls: Calls) -> None:
-    """A method that changes something, and a stream, answer to POST alone, and say so."""
+    """Methods that change something, and streams, accept only POST, and say so."""
     message = json.dumps({"parent": PROJECT, "modelId": "churn"})
     for method in ("ModelRegistry/CreateModel", "EventLog/Watch", "EventLog/Export"):
         answer = got(server.dashboard, method, connect="v1", encoding="json", message=message)
@@ -175,7 +175,7 @@ def test_nothing_is_changed_by_get(server: Server, calls: Calls) -> None:
 
 
 def test_every_refusal_is_an_error_of_connect(standing: Server) -> None:
-    """Whatever part of the server refuses a call, the client gets a code, a sentence and a reason, and no page."""
+    """Whatever part of the server refuses a call, the client receives a code, a sentence and a reason, and no page."""
     url = standing.dashboard
     unsupported = ("unimplemented", "UNSUPPORTED_CALL")
     foreign = ("permission_denied", "FOREIGN_ORIGIN")
@@ -198,7 +198,7 @@ def test_every_refusal_is_an_error_of_connect(standing: Server) -> None:
 
 @pytest.mark.parametrize("accepted", ["", "gzip"])
 def test_a_stream_is_answered_in_envelopes(server: Server, calls: Calls, accepted: str) -> None:
-    """Export over Connect gives what it gives over gRPC, compressed for who takes that, and ends well."""
+    """Export over Connect returns what it returns over gRPC, compressed if the client accepts that, and ends well."""
     calls.create_model("churn")
     batch(calls, 1000)
     messages, end = streamed(server.dashboard, "EventLog/Export", {"parent": PROJECT}, connect_accept_encoding=accepted)
@@ -207,7 +207,7 @@ def test_a_stream_is_answered_in_envelopes(server: Server, calls: Calls, accepte
 
 
 def test_a_stream_can_be_asked_for_as_protobuf_and_compressed(server: Server, calls: Calls) -> None:
-    """A request in a compressed envelope is taken, and answered in the format in which it came."""
+    """A request in a compressed envelope is accepted, and has a response in its own format."""
     calls.create_model("churn")
     request = event_log_pb2.ExportRequest(parent=PROJECT).SerializeToString()
     headers = {"content_type": "application/connect+proto", "connect_content_encoding": "gzip"}
@@ -220,7 +220,7 @@ def test_a_stream_can_be_asked_for_as_protobuf_and_compressed(server: Server, ca
 
 
 def test_a_watch_ends_with_the_time_that_the_caller_gave(server: Server, calls: Calls) -> None:
-    """A watch over Connect gives the events, and at the end of the caller's time the reason why it ends."""
+    """A watch over Connect returns the events, and ends with the reason at the caller's deadline."""
     calls.create_model("churn")
     request = {"parent": PROJECT, "afterRevision": "0"}
     # A busy server may need more of the time to begin.
@@ -246,7 +246,7 @@ def test_a_watch_ends_with_the_time_that_the_caller_gave(server: Server, calls: 
 def test_a_refused_stream_says_why_at_its_end(
     standing: Server, method: str, request_: dict[str, Any], code: str, reason: str
 ) -> None:
-    """A stream that is refused ends with the error, where clients look for it."""
+    """A stream that is refused ends with the error in its last envelope, where clients read it."""
     messages, end = streamed(standing.dashboard, method, request_)
     assert messages == []
     assert (end["error"]["code"], info_of(end["error"]["details"]).reason) == (code, reason)
@@ -263,7 +263,7 @@ def test_a_request_that_is_no_envelope_is_refused(standing: Server, body: bytes)
 
 
 def test_a_stream_goes_as_fast_as_its_reader_and_ends_when_that_leaves(server: Server, calls: Calls) -> None:
-    """Exports that nobody reads wait, and what they hold is free as soon as their callers are gone."""
+    """Exports that nobody reads wait, and release what they hold as soon as their callers leave."""
     calls.create_model("churn")
     batch(calls, 20_000, "x" * 500)
     address = urlsplit(server.dashboard)
@@ -295,7 +295,7 @@ def test_a_stream_goes_as_fast_as_its_reader_and_ends_when_that_leaves(server: S
 
 
 def test_a_watch_of_who_has_left_ends(server: Server, calls: Calls) -> None:
-    """A caller that leaves its watch leaves nothing open in the server."""
+    """A watch whose caller has left leaves nothing open in the server."""
     calls.create_model("churn")
     body = envelope(json.dumps({"parent": PROJECT, "afterRevision": "0"}).encode())
     for _ in range(20):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_curl_gets_what_grpc_gets(server: Server, calls: Calls) -> None:
-    """A call as JSON has the effect and the answer of the same call over gRPC, and its caller is recorded."""
+    """A call as JSON has the effect and the response of the same call over gRPC, and its actor is recorded."""
     created = call(
         server.dashboard,
         "ModelRegistry/CreateModel",
@@ -32,7 +32,7 @@ def test_curl_gets_what_grpc_gets(server: Server, calls: Calls) -> None:
 
 
 def test_curl_itself_calls(server: Server, calls: Calls) -> None:
-    """The real curl creates a version and reads it, and a refusal is a failure to it, with the reason in the body."""
+    """The real curl creates a version and reads it, and fails on a refusal, with the reason in the body."""
     calls.create_model("churn")
     program_ = program("curl", packages=("curl",))
 
@@ -60,7 +60,7 @@ def test_curl_itself_calls(server: Server, calls: Calls) -> None:
 
 
 def test_protobuf_is_taken_too(server: Server, calls: Calls) -> None:
-    """The same path takes and gives the messages in their binary form."""
+    """The same path accepts and returns the messages in their binary form."""
     calls.create_model("churn")
     request = model_registry_pb2.CreateModelVersionRequest(parent="projects/default/models/churn")
     answer = ask(
@@ -102,7 +102,7 @@ def test_refusals_are_those_of_the_protocol(
     "body", [b"", b"{", b"[]", b'{"name": 7}', b"\xff", b'{"name": "\\ud800"}', b'{"keys": "\\ud800"}', b"[" * 100_000]
 )
 def test_no_body_is_an_incident(standing: Server, body: bytes) -> None:
-    """Whatever is sent as JSON is answered or refused cleanly."""
+    """No JSON in a request causes an incident."""
     answer = ask(
         standing.dashboard,
         "/tallymark.v1.ModelRegistry/ListMetricPoints",
@@ -114,7 +114,7 @@ def test_no_body_is_an_incident(standing: Server, body: bytes) -> None:
 
 
 def test_forms_of_other_sites_cannot_call(standing: Server) -> None:
-    """The types that a form of any site can send without asking are not taken."""
+    """The content types that a form of any site can send without a preflight request are refused."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         answer = ask(standing.dashboard, "/tallymark.v1.ModelRegistry/GetModel", "POST", "{}", content_type=kind)
         assert answer.status == 415
@@ -122,7 +122,7 @@ def test_forms_of_other_sites_cannot_call(standing: Server) -> None:
 
 
 def test_every_method_of_the_contract_is_there(standing: Server) -> None:
-    """No method is served over gRPC alone, but for streams."""
+    """Every method is served over HTTP too, except streams."""
     modules = (model_registry_pb2, run_registry_pb2, event_log_pb2)
     services = [service for module in modules for service in module.DESCRIPTOR.services_by_name.values()]
     methods = [method for service in services for method in service.methods if not method.server_streaming]
@@ -142,7 +142,7 @@ def test_every_method_of_the_contract_is_there(standing: Server) -> None:
 
 
 def test_a_call_ends_when_its_caller_leaves(server: Server, calls: Calls) -> None:
-    """What takes long is not done for nobody, as over gRPC."""
+    """A call ends when its caller leaves, as over gRPC."""
     calls.create_model("churn")
     batch(calls, 20_000)
     with connected(server.dashboard) as connection:

@@ -1,4 +1,4 @@
-"""Connections over HTTP that say nothing: they end by themselves, and those that are used go on."""
+"""Silent connections over HTTP: they are closed, and those that are used stay open."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def listening(
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhost: 127", HEAD, HEAD + b"GET / HTT"])
 async def test_a_connection_that_says_no_more_is_closed(sent: bytes) -> None:
-    """Silence, half a head, and either of these after a request: the server closes, though the caller does not."""
+    """The server closes connections that send nothing, or half a head, at first or after a request."""
     async with listening() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
@@ -83,7 +83,7 @@ async def test_a_connection_that_says_no_more_is_closed(sent: bytes) -> None:
 
 
 async def test_an_answer_that_takes_long_is_not_cut_off() -> None:
-    """A stream that is slower than the deadline arrives whole."""
+    """A stream that takes longer than the deadline arrives as a whole."""
     async with listening() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD.replace(b"/ ", b"/drip ", 1))
@@ -95,7 +95,7 @@ async def test_an_answer_that_takes_long_is_not_cut_off() -> None:
 
 @pytest.mark.parametrize("bounds", [{"deadline": DEADLINE}, {"max_bytes": 1}])
 async def test_answers_that_are_not_read_are_given_up(bounds: dict[str, float]) -> None:
-    """Neither for long nor for many callers does the server keep what nobody reads."""
+    """Responses that nobody reads are dropped after a while, and sooner when there are many."""
     state = ServerState()
     async with listening(state, **bounds) as port:
         callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
@@ -110,7 +110,7 @@ async def test_answers_that_are_not_read_are_given_up(bounds: dict[str, float]) 
 
 
 async def test_a_page_that_is_not_read_holds_up_no_other() -> None:
-    """As many connections as pages are made at a time ask for more than they read, and others are answered."""
+    """While many connections request pages and do not read them, other requests are answered."""
     app = site()
     async with listening(app=app, deadline=600) as port:
         with ExitStack() as callers:
@@ -128,7 +128,7 @@ async def test_a_page_that_is_not_read_holds_up_no_other() -> None:
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("HEAD", "/"), ("GET", "/models/live")])
 async def test_few_pages_are_made_at_a_time(method: str, path: str) -> None:
-    """The next begins when one is done; streams, which last, do not hold up pages."""
+    """A bounded number of pages are rendered at a time, and streams do not count."""
     begun: list[str] = []
     go_on = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What was erased, in the dashboard: marks instead of it, and the event that says so."""
+"""Erased content in the dashboard: marks instead of it, and the event that records the erasure."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ async def test_many_pages_are_one_reader_of_the_log() -> None:
 
 
 async def test_no_more_pages_are_open_than_may_be() -> None:
-    """The page beyond the bound is refused, and has room when another is closed."""
+    """A page beyond the bound is refused, and one that is closed makes room."""
     live = Live(Log())
     with ExitStack() as pages:
         for _ in range(MAX_VIEWERS - 1):
@@ -68,7 +68,7 @@ async def test_no_more_pages_are_open_than_may_be() -> None:
 
 
 async def test_a_page_that_missed_too_much_is_told_to_reload() -> None:
-    """A page that is far behind costs no memory: it hears one word instead of all that it missed."""
+    """A page that is far behind takes no memory: it receives one message to reload instead of all changes."""
     log = Log()
     live = Live(log)
     slow = live.stream("default", "0.log", None)
@@ -94,7 +94,7 @@ async def test_streams_end_with_the_service() -> None:
 
 
 async def test_what_many_ask_for_at_once_is_made_once() -> None:
-    """Pages that ask for the same part at the same revision get one answer, also when the first of them goes away."""
+    """Pages that request the same part at the same revision share one response, even if the first of them leaves."""
     coalescer: RequestCoalescer[int] = RequestCoalescer()
     made: list[int] = []
     ready = asyncio.Event()

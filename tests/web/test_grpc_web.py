@@ -44,7 +44,7 @@ def test_a_call_by_grpc_web_is_answered(standing: Server, kind: str) -> None:
 
 
 def test_a_body_of_several_padded_parts_is_one_body(standing: Server) -> None:
-    """A client that encodes piece by piece is understood, and what is no base64 is refused."""
+    """A body that is encoded piece by piece is accepted, and invalid base64 is refused."""
     body = envelope(CHURN.SerializeToString())
     pieces = b"".join(base64.b64encode(body[start : start + 4]) for start in range(0, len(body), 4))
     for sent, status in ((pieces, "0"), (b"!!!", "3"), (b"=" * 1000, "3"), (b"AAAA " * 1000, "3")):
@@ -72,7 +72,7 @@ def test_a_refusal_is_in_the_trailers(
 
 
 def test_a_watch_by_grpc_web_gives_the_events_and_ends_in_time(server: Server, calls: Calls) -> None:
-    """A watch gives each event once, and with the caller's time its status ends it."""
+    """A watch returns each event once, and ends with a status at the caller's deadline."""
     calls.create_model("churn")
     request = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0)
     for kind in (WEB, WEB_TEXT):
@@ -88,13 +88,13 @@ def test_a_watch_by_grpc_web_gives_the_events_and_ends_in_time(server: Server, c
 
 @pytest.mark.parametrize("given", ["", "1", "S", "-1S", "123456789S", "1s", "1.5S"])
 def test_a_timeout_that_is_none_is_refused(standing: Server, given: str) -> None:
-    """A value that is no time is refused, and not taken for endless."""
+    """A value that is no time is refused, and does not mean no timeout."""
     _, trailers = by_grpc_web(standing.dashboard, GET_MODEL, CHURN, grpc_timeout=given)
     assert trailers["grpc-status"] == str(grpc.StatusCode.INVALID_ARGUMENT.value[0])
 
 
 def test_messages_are_compressed_both_ways(server: Server, calls: Calls) -> None:
-    """A compressed message is taken, and a large answer is compressed for who takes that."""
+    """A compressed message is accepted, and a large response is compressed if the client accepts that."""
     calls.create_model("churn", description="x" * 5000)
     body = envelope(gzip.compress(CHURN.SerializeToString()), PACKED)
     path, headers = f"/tallymark.v1.{GET_MODEL}", {"content_type": WEB, "grpc_encoding": "gzip"}
@@ -107,7 +107,7 @@ def test_messages_are_compressed_both_ways(server: Server, calls: Calls) -> None
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that the pages of one other site may call."""
+    """Yield a server that the pages of one other site may call."""
     options = ["--http-origin", ALLOWED, "--http-origin", "HTTP://Localhost:80"]
     with Server(tmp_path_factory.mktemp("shared") / "t.db", options, http="127.0.0.1:0") as running:
         yield running
@@ -146,7 +146,7 @@ def test_pages_of_no_other_site_may_call(shared: Server, origin: str) -> None:
 
 
 def test_other_sites_do_not_even_read(shared: Server) -> None:
-    """An image or a link on a page of another site cannot begin a proof that takes long; who types an address may."""
+    """An image or a link on a page of another site cannot start a proof; a typed address can."""
     path = "/tallymark.v1.EventLog/Verify?encoding=json&message=%7B%22parent%22%3A%22projects%2Fdefault%22%7D"
     for site, status in (("cross-site", 403), ("same-site", 403), ("none", 200), ("same-origin", 200)):
         assert ask(shared.dashboard, path, sec_fetch_site=site).status == status
@@ -170,18 +170,18 @@ def test_an_allowed_site_may_call_and_no_more(shared: Server) -> None:
      "https://*.example", "https://me@app.example", "https://app.example:port", "https://app.example?x", "https://ä.example"],
 )  # fmt: skip
 def test_a_site_is_named_by_its_origin(text: str) -> None:
-    """What is no origin, or names every site, is refused when the server starts."""
+    """An invalid origin, and one that means every site, are refused when the server starts."""
     with pytest.raises(InvalidSettingError, match="not the origin of a site"):
         parse_origin(text)
 
 
 def test_origins_are_compared_as_browsers_write_them() -> None:
-    """Capitals and the port that a scheme has anyway make no other site."""
+    """Capitals and the default port of a scheme do not make another origin."""
     assert parse_origin("HTTPS://App.Example:443") == "https://app.example"
     assert parse_origin("http://[::1]:3000") == "http://[::1]:3000"
 
 
 def test_the_server_says_what_is_no_origin(tmp_path: Path) -> None:
-    """A server that is started for every site does not start, and says what to name."""
+    """A server with an origin that means every site does not start, and says what to write."""
     with pytest.raises(Exception, match="not the origin of a site"), Server(tmp_path / "t.db", ["--http-origin", "*"]):
         pass

@@ -1,4 +1,4 @@
-"""What experts do without the mouse: keys, and lines to copy for exactly what is shown."""
+"""The keyboard, and lines to copy for exactly what is shown."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_keys_are_letters_where_something_is_written(page: Page, calls: Calls) -
 
 
 def test_every_key_is_listed(page: Page, calls: Calls) -> None:
-    """The list of keys has each key that a page answers to."""
+    """The list of keys has each key that a page uses."""
     furnished(calls)
     told: set[str] = set()
     answered: set[str] = set()
@@ -123,7 +123,7 @@ def test_the_line_for_grpcurl_is_a_call(page: Page, calls: Calls) -> None:
     furnished(calls)
     page.goto(f"{CHURN}/versions/5")
     line = str(page.locator(".copy code").nth(2).text_content())
-    # A shell reads it as it would be read for grpcurl itself.
+    # A shell splits it as it would for grpcurl itself.
     words = subprocess.run(
         ["sh", "-c", re.sub(r"^grpcurl", r"printf '%s\\n'", line)], capture_output=True, text=True, check=True
     ).stdout.splitlines()

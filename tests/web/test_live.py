@@ -1,4 +1,4 @@
-"""Open pages follow the log: at once, as the viewer has them, through a restart, and however many there are."""
+"""Open pages follow the log: at once, with the viewer's choices, through a restart, and in large numbers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_later_page_stays_and_tells_of_now(page: Page, calls: Calls) -> None:
 
 
 def test_a_later_page_of_models_tells_of_now(page: Page, calls: Calls) -> None:
-    """So it is in the list of models: who is on a later page is seen as it is now, and stays there."""
+    """On a later page of the list of models each model shows its present state, and keeps its place."""
     for at in range(1, 28):
         calls.create_model(f"m{at:02}")
     page.goto("/")
@@ -144,7 +144,7 @@ def test_a_stream_goes_on_where_it_was_left(server: Server, calls: Calls) -> Non
 
 
 def test_a_restart_loses_nothing(lenient: Page, server: Server, calls: Calls) -> None:
-    """A page that was open while the server was away shows what it missed, and goes on following."""
+    """A page that was open while the server was away shows what it missed, and follows the log again."""
     furnished(calls)
     page = lenient
     page.goto(CHURN)
@@ -198,7 +198,7 @@ def test_settings_are_shown_to_the_browser_that_keeps_them(server: Server) -> No
 
 
 def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:
-    """Streams that are open do not hold up the end of the server."""
+    """Open streams do not delay the end of the server."""
     with Server(tmp_path / "tallymark.db", http="127.0.0.1:0") as server, ExitStack() as stack:
         for _ in range(20):
             told = stack.enter_context(stream(server.dashboard, "/live?after=99"))
@@ -207,12 +207,12 @@ def test_a_server_with_open_pages_stops(tmp_path: Path) -> None:
 
 
 def test_a_project_that_is_not_there_has_no_stream(server: Server) -> None:
-    """A stream is opened of what is served, and of nothing else."""
+    """A stream of a missing project is refused."""
     assert ask(server.dashboard, "/projects/nope/live").status == 404
 
 
 def test_many_open_pages_do_not_slow_down_creating(server: Server, calls: Calls) -> None:
-    """With 500 pages open, creates are as many a second as without, but for a generous part of them."""
+    """With 500 pages open, the rate of creates stays within a generous part of the rate without."""
     calls.create_model("churn")
     body = model_registry_pb2.CreateModelVersionRequest(parent=f"{PROJECT}/models/churn").SerializeToString()
     create = "/tallymark.v1.ModelRegistry/CreateModelVersion"

@@ -19,7 +19,7 @@ VERSIONS = 20
 
 
 async def opened(dashboard: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The stream that an open page of the model follows."""
+    """Open the stream that an open page of the model follows."""
     host = urlsplit(dashboard)
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
     writer.write(f"GET /live?model=churn HTTP/1.1\r\nHost: {host.netloc}\r\n\r\n".encode())
@@ -37,7 +37,7 @@ async def told(reader: asyncio.StreamReader, last: int) -> None:
 
 
 async def test_five_hundred_open_pages_get_every_change_and_delay_nobody(server: Server, calls: Calls) -> None:
-    """With 500 pages open versions are created one after the other, and every page hears of the last."""
+    """While versions are created with 500 pages open, the stream of every page reports the last version."""
     calls.create_model("churn")
     async with AsyncExitStack() as stack:
         readers = []

@@ -36,7 +36,7 @@ def test_what_stands_where_is_seen_at_once(page: Page, calls: Calls) -> None:
 
 
 def test_many_tags_are_counted(page: Page, calls: Calls) -> None:
-    """A model with more tags than a row has room for shows the first of them, and how many there are beside."""
+    """A model with more tags than a row has room for shows the first of them, and the number of the others."""
     calls.create_model("churn", tags=[f"t{at}" for at in range(9)])
     page.goto("/")
     expect(page.locator("tbody .chip.tag")).to_have_count(4)
@@ -45,7 +45,7 @@ def test_many_tags_are_counted(page: Page, calls: Calls) -> None:
 
 
 def test_numbers_stand_point_below_point(page: Page, calls: Calls) -> None:
-    """In the column of a metric all numbers have as many decimals as the longest; what is no number is as it is."""
+    """In the column of a metric all numbers have as many decimals as the longest; other values are not changed."""
     calls.create_model("churn")
     for value in (0.5, 0.9125, 3, 1e-9):
         calls.create_version("churn", metadata={"auc": number(value)})
@@ -139,7 +139,7 @@ def test_the_search_of_every_page_knows_short_references(page: Page, calls: Call
 
 
 def test_a_version_tells_why_it_has_its_number(page: Page, calls: Calls) -> None:
-    """A named version, an automatic one of a run, and the first of a line each say how they came to their number."""
+    """The page of a version says why it has its number: by a name, by a run, or as the first one."""
     furnished(calls)
     calls.start_run("train-1122", model_pb2.ModelConfig(model="churn"), pipeline="nightly")
     for number_, words in (
@@ -179,12 +179,12 @@ def test_versions_are_compared(page: Page, calls: Calls) -> None:
 
 
 def test_the_version_in_production_is_shown_for_any_time(server: Server, calls: Calls) -> None:
-    """The holder of production is found for the time of each event that changed it, and nobody before the first."""
+    """The version in production is shown for the time of each event that changed it, and none before the first."""
     furnished(calls)
     moves = [event for event in calls.events() if event.model_version.stage == model_pb2.STAGE_PRODUCTION]
     for event, holder in zip(moves, (2, 3), strict=True):
         told = ask(server.dashboard, f"{CHURN}/at.json?time={event.time.ToJsonString()}").json
-        # Both moves may have been decided at the same microsecond; then the later one is what stood.
+        # Both moves may have been decided at the same microsecond; then the later one counts.
         assert told["production"]["number"] in {holder, 3}
     before = ask(server.dashboard, f"{CHURN}/at.json?time=2001-01-01T00:00").json
     assert before["production"] is None
@@ -212,7 +212,7 @@ def test_an_address_cut_short_leads_to_the_list(server: Server) -> None:
 
 
 def test_every_page_is_json_too(server: Server, calls: Calls) -> None:
-    """The same address with `.json` gives what the page shows, in the JSON of the contract."""
+    """The same address with `.json` returns what the page shows, in the JSON of the contract."""
     furnished(calls)
     traced(calls)
     for name, address in PAGES.items():
@@ -238,7 +238,7 @@ def test_a_version_is_found_by_every_way_to_name_it(server: Server, calls: Calls
 
 
 def test_every_name_has_an_address(page: Page, calls: Calls) -> None:
-    """A model is reached by its link whatever it is called, also where browsers would read the name otherwise."""
+    """The link of a model works whatever its name, even if a browser would rewrite it in an address."""
     names = ["...", "x.json", "x~", "a b?c#d", "100%", "模型", "versions", "+", "~"]
     for name in names:
         calls.create_model(name)
@@ -273,7 +273,7 @@ def test_projects_are_apart(tmp_path: Path, browser: Browser) -> None:
 
 
 def test_settings_are_kept(page: Page) -> None:
-    """The colours that a viewer chooses hold on every page, as does the name."""
+    """The colours and the name that a viewer sets apply to every page."""
     page.goto("/settings")
     page.get_by_label("dark", exact=True).check()
     page.get_by_label("Your name").fill("ana lovelace")
@@ -285,14 +285,14 @@ def test_settings_are_kept(page: Page) -> None:
 
 
 def run(lines: str) -> str:
-    """What the lines print when somebody copies them into Python."""
+    """Run the lines in Python, and return what they print."""
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_an_empty_registry_says_how_to_begin(page: Page) -> None:
-    """Where there is nothing yet, lines to copy make the first version, and it appears without a reload."""
+    """An empty registry shows lines to copy that create the first version, and it appears without a reload."""
     page.goto("/")
     expect(page.locator(".live")).to_have_text("live")
     assert run(str(page.locator("pre").first.text_content())) == "1\n"
@@ -301,7 +301,7 @@ def test_an_empty_registry_says_how_to_begin(page: Page) -> None:
 
 
 def test_an_empty_model_says_how_to_begin(page: Page, calls: Calls) -> None:
-    """Where a model has no version yet, lines to copy make its No. 1, and it appears without a reload."""
+    """An empty model shows lines to copy that create its No. 1, and it appears without a reload."""
     name = 'it\'s "mine"'
     calls.create_model(name)
     page.goto("/")

@@ -45,7 +45,7 @@ def test_search_and_filters_need_no_script(plain: Page, calls: Calls) -> None:
 
 
 def test_comparing_needs_no_script(plain: Page, calls: Calls) -> None:
-    """Rows are ticked and compared, and what is the same is left out, by forms alone."""
+    """Rows are selected and compared, and equal values are left out, by forms alone."""
     furnished(calls)
     plain.goto(CHURN)
     for each in (3, 5):
@@ -75,7 +75,7 @@ def test_the_past_and_the_settings_need_no_script(plain: Page, calls: Calls) -> 
 
 
 def test_every_tab_is_a_link(plain: Page, calls: Calls) -> None:
-    """The parts of a version are read without JavaScript, each at an address of its own."""
+    """Each tab of a version has an address of its own, and is read without JavaScript."""
     furnished(calls)
     traced(calls)
     plain.goto(f"{CHURN}/versions/13")
@@ -93,7 +93,7 @@ def test_every_tab_is_a_link(plain: Page, calls: Calls) -> None:
 
 
 def test_the_address_says_what_is_shown(page: Page, calls: Calls) -> None:
-    """Search, order, metric, page and tab stand in the address: who opens it elsewhere sees the very same."""
+    """Search, order, metric, page and tab are in the address, which shows the same in another browser."""
     furnished(calls, versions=60)
     calls.log_metadata("churn", 7, loss=number(0.5))
     page.goto(f"{CHURN}?q=metadata.auc+%3E+0.71&sort=-metric&metric=auc&size=25")
@@ -109,7 +109,7 @@ def test_the_address_says_what_is_shown(page: Page, calls: Calls) -> None:
 
 
 def test_each_event_has_an_address(page: Page, calls: Calls) -> None:
-    """The number beside an event of the activity leads to an address at which it is found for ever."""
+    """The number beside an event of the activity leads to a permanent address of the event."""
     furnished(calls)
     page.goto("/activity?kind=alias_set")
     page.locator(".events .rev").click()
@@ -132,7 +132,7 @@ def test_each_event_has_an_address(page: Page, calls: Calls) -> None:
 def test_the_json_of_an_address_is_what_its_page_shows(
     server: Server, page: Page, calls: Calls, query: str, expected: list[int]
 ) -> None:
-    """With the same question in the address, the JSON has the same versions in the same order as the page."""
+    """With the same parameters in the address, the JSON has the same versions in the same order as the page."""
     furnished(calls)
     told = ask(server.dashboard, f"{CHURN}.json{query}").json
     assert [each["number"] for each in told["modelVersions"]] == expected

@@ -20,7 +20,7 @@ def create(server: Server, *names: str) -> None:
 
 
 def test_with_one_project_there_is_nothing_to_choose(page: Page, server: Server, calls: Calls) -> None:
-    """Neither the header nor the start page speaks of projects until there is a second one."""
+    """Neither the header nor the start page mentions projects until there is a second one."""
     calls.create_model("churn")
     page.goto("/")
     expect(page.locator(".projects")).to_have_count(0)
@@ -74,7 +74,7 @@ def test_the_start_page_shows_the_projects(page: Page, server: Server, calls: Ca
 
 
 def test_the_menu_fits_a_phone(contexts: Any, server: Server) -> None:
-    """However long the names are, nobody must scroll sideways to choose one."""
+    """The menu does not scroll sideways on a phone, however long the names are."""
     create(server, "p" * 63)
     page = contexts(viewport={"width": 360, "height": 700})
     page.goto("/")
@@ -87,7 +87,7 @@ def test_the_menu_fits_a_phone(contexts: Any, server: Server) -> None:
 
 
 def test_all_projects_are_listed(page: Page, server: Server) -> None:
-    """However many there are: in pages, as JSON too, and the menu leads there."""
+    """All projects are listed in pages, as JSON too, and the menu leads there."""
     create(server, *(f"lab-{at:02}" for at in range(30)))
     page.goto("/projects/lab-29/")
     page.locator("details.projects summary").click()
@@ -103,7 +103,7 @@ def test_all_projects_are_listed(page: Page, server: Server) -> None:
 
 @pytest.mark.parametrize("viewer", ["lenient", "plain"])
 def test_a_project_is_created(request: pytest.FixtureRequest, server: Server, viewer: str) -> None:
-    """A form creates it and leads to it; a name that is taken or cannot be one is refused and shown again."""
+    """A form creates a project and leads to it; a taken or invalid name is refused and shown again."""
     page: Page = request.getfixturevalue(viewer)
     page.goto("/projects")
     field = page.get_by_label("Name, of a-z")
@@ -131,7 +131,7 @@ def test_a_created_project_is_followed(page: Page, server: Server) -> None:
 
 
 def test_a_form_of_another_site_creates_no_project(server: Server) -> None:
-    """What another site sends is refused, as for every other form."""
+    """A form of another site is refused, and creates no project."""
     form = "application/x-www-form-urlencoded"
     answer = ask(server.dashboard, "/projects", "POST", "name=lab", content_type=form, origin="http://evil.example")
     assert answer.status == 403

@@ -1,4 +1,4 @@
-"""That everybody can read every page: in both colours, at every width, on a slow line, without a complaint."""
+"""Everybody can read every page: in both colours, at every width, on a slow connection, without errors."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="session")
 def rules(npm: tuple[list[Path], Path]) -> str:
-    """The program that knows the rules of accessibility."""
+    """Return the program that checks the rules of accessibility."""
     return (npm[1] / "node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_can_be_read_by_everybody(contexts: Any, calls: Calls, rules: str, scheme: str) -> None:
-    """No page breaks a rule of accessibility that can be checked, in light and in dark, and none complains."""
+    """No page breaks a rule of accessibility that can be checked, in light and in dark, or logs an error."""
     furnished(calls)
     traced(calls)
-    # The rules are put into the page from outside, which its own policy would not let in.
+    # The program is added to the page from outside, because the page's own policy would not load it.
     page = contexts(color_scheme=scheme, bypass_csp=True)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -42,7 +42,7 @@ def test_every_page_can_be_read_by_everybody(contexts: Any, calls: Calls, rules:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_is_seldom_seen_can_be_read_by_everybody(contexts: Any, calls: Calls, rules: str, scheme: str) -> None:
-    """Open dialogs and menus, refusals, what is deleted and what is empty break no rule of accessibility either."""
+    """Open dialogs and menus, refusals, deleted resources and empty pages break no rule of accessibility either."""
     seldom(calls)
     page = contexts(color_scheme=scheme, bypass_csp=True)
     wrong: list[str] = []
@@ -87,7 +87,7 @@ def test_no_page_complains(page: Page, calls: Calls) -> None:
 
 @pytest.mark.parametrize("width", [360, 820, 1400])
 def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, width: int) -> None:
-    """Nobody must scroll sideways to read a page, on a phone or at a desk, however long the names are."""
+    """No page scrolls sideways, on a phone or at a desk, however long the names are."""
     furnished(calls)
     traced(calls)
     calls.models.CreateProject(project_pb2.CreateProjectRequest(project_id="p" * 63))
@@ -122,7 +122,7 @@ def test_no_page_is_wider_than_the_window(contexts: Any, calls: Calls, width: in
 
 
 def test_the_first_page_is_light(contexts: Any, calls: Calls) -> None:
-    """A browser that knows nothing of the dashboard yet loads less than 80 kB for its first page, sizes unpacked."""
+    """A browser with an empty cache loads less than 80 kB, uncompressed, for its first page."""
     furnished(calls)
     page = contexts()
     sizes = []
@@ -134,7 +134,7 @@ def test_the_first_page_is_light(contexts: Any, calls: Calls) -> None:
 
 @pytest.mark.parametrize("path", ["/", CHURN, f"{CHURN}/versions/120?tab=history"])
 def test_a_full_page_is_light(contexts: Any, calls: Calls, path: str) -> None:
-    """Also with as many rows, strokes and points as a page has, 80 kB come over the wire for it and all it needs."""
+    """A page with the most rows, strokes and points, and all that it loads, takes at most 80 kB on the wire."""
     furnished(calls, versions=120)
     for at in range(30):
         calls.create_model(f"model {at}", tags=["growth", f"team={at}"])

@@ -17,7 +17,7 @@ from web.http_client import ask, number
 
 
 def text_of(server: Server, path: str) -> str:
-    """What a person reads on the page."""
+    """Return the text that a person reads on the page."""
     answer = ask(server.dashboard, path)
     assert answer.status == 200
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.text))

@@ -1,4 +1,4 @@
-"""Bodies of requests over HTTP: each is bounded in size, time and memory, whatever it says of itself."""
+"""Bodies of requests over HTTP: each is bounded in size, time and memory, whatever its headers declare."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON = b"content-type: application/json"
 
 
 def status_of(url: str, headers: Iterable[bytes], chunks: Iterable[bytes] = (), begin: str = f"POST {METHOD}") -> int:
-    """Send a request as it is written here, and return the status of the answer; 0 if the server cuts it off."""
+    """Send the bytes of a request, and return the status of the response; 0 if the server closes the connection."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as sent:
         sent.sendall(b"\r\n".join([f"{begin} HTTP/1.1\r\nhost: 127.0.0.1".encode(), *headers, b"", b""]))
@@ -43,7 +43,7 @@ def chunked(data: bytes, times: int) -> Iterable[bytes]:
 
 
 def test_a_chunked_request_is_answered_like_any_other(standing: Server) -> None:
-    """A client that sends in chunks, as Connect's for Node.js does, gets the method's answer."""
+    """A client that sends in chunks, as Connect's for Node.js does, receives the method's response."""
     body = b'{"parent": "projects/default", "modelId": "in chunks"}'
     assert status_of(standing.dashboard, [JSON, b"transfer-encoding: chunked"], chunked(body, 1)) == 200
 
@@ -58,7 +58,7 @@ def test_a_chunked_request_is_cut_off_at_the_bound(standing: Server) -> None:
 @pytest.mark.parametrize("path", ["/tallymark.v1.ModelRegistry/GetModel?encoding=json&message=%7B%7D", "/"])
 @pytest.mark.parametrize("header", [b"transfer-encoding: chunked", b"content-length: 9"])
 def test_a_get_has_no_body(standing: Server, path: str, header: bytes) -> None:
-    """A GET that comes with a body is refused before any of it is read, however long it is."""
+    """A GET with a body is refused before any of it is read, however long it is."""
     flood = chunked(b"x" * 2**20, 200)
     assert status_of(standing.dashboard, [header], flood, f"GET {path}") in (400, 0)
     assert status_of(standing.dashboard, [b"content-length: 0"], begin="GET /") == 200
@@ -72,14 +72,14 @@ def test_a_request_for_a_stream_is_kept_no_longer_than_it_is_read(standing: Serv
         for _ in range(MAX_BODIES // MAX_BODY + 1):
             watch = open_connections.enter_context(connected(standing.dashboard))
             watch.request("POST", "/tallymark.v1.EventLog/Watch", body, {"content-type": "application/connect+json"})
-            # A message, so it goes on.
+            # A message means that the watch has begun.
             assert watch.getresponse().read(1) == b"\0"
         found = call(standing.dashboard, "ModelRegistry/GetModel", {"name": "projects/default/models/churn"})
     assert found.status == 200
 
 
 async def test_small_requests_are_taken_while_large_ones_are_half_sent() -> None:
-    """Those who send by halves as much as may be there keep a large request out, and no small one."""
+    """Half-sent requests that fill the bound together keep out a large request, but no small one."""
     answered: list[int] = []
     held = asyncio.Event()
 
@@ -144,7 +144,7 @@ def test_a_caller_that_leaves_in_the_middle_is_no_incident(standing: Server) -> 
 
 
 async def test_others_have_their_turn_while_a_long_form_is_read() -> None:
-    """A form as large as may be, all of it escaped, does not hold the server until it is read."""
+    """A form of the largest size, all of it escaped, does not block the server while it is parsed."""
     body = b"description=" + b"%41" * ((MAX_BODY - 12) // 3)
 
     async def receive() -> Message:
@@ -165,7 +165,7 @@ async def test_others_have_their_turn_while_a_long_form_is_read() -> None:
 
 
 async def test_a_body_that_does_not_arrive_is_given_up() -> None:
-    """After the deadline the caller hears why, and what the request held is free again."""
+    """After the deadline the request is refused with the reason, and what it held is free again."""
     sent: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,7 +30,7 @@ def report(calls: Calls, run: str, subject: str, problem: str, count: int) -> No
 
 
 def start(calls: Calls, run: str, **fields: Any) -> None:
-    """Start a run that makes the next version of churn."""
+    """Start a run that creates the next version of churn."""
     request = run_registry_pb2.StartRunRequest(
         parent=PROJECT, run_id=run, run=run_pb2.Run(pipeline="training", **fields), config=CONFIG
     )
@@ -38,12 +38,12 @@ def start(calls: Calls, run: str, **fields: Any) -> None:
 
 
 def unfinished(calls: Calls) -> None:
-    """Number 1 of churn is of a run that succeeded, 2 of one that failed, 3 of a lost one and 4 of a running one."""
+    """Create numbers 1 to 4 of churn, in a run that succeeded, one that failed, a lost one and a running one."""
     for run in ("good", "bad"):
         start(calls, run)
         calls.finish_run(run, SUCCEEDED if run == "good" else FAILED, "" if run == "good" else "out of memory")
     start(calls, "gone", heartbeat_timeout=Duration(seconds=1))
-    # A heartbeat that never comes is noticed by the service on its own.
+    # The service notices a missing heartbeat by itself.
     changes = event_log_pb2.WatchRequest(parent=PROJECT, after_revision=0, kinds=[event_pb2.EVENT_KIND_RUN_LOST])
     watch = calls.log.Watch(changes, timeout=DEADLINE)
     assert next(event for told in watch for event in told.events).run.name.endswith("/gone")
@@ -52,7 +52,7 @@ def unfinished(calls: Calls) -> None:
 
 
 def test_a_run_tells_its_whole_story(server: Server, calls: Calls) -> None:
-    """As JSON: the run with its problems, its steps, and the versions and artifacts that it made and used."""
+    """The JSON has the run with its problems, its steps, and the versions and artifacts that it created and used."""
     furnished(calls)
     traced(calls)
     report(calls, "train-7", "metric 'loss'", "not a number", 3)
@@ -100,7 +100,7 @@ def test_a_run_shows_where_its_artifacts_are(server: Server, calls: Calls) -> No
 
 
 def test_a_run_has_a_page(page: Page, calls: Calls) -> None:
-    """Its state, error, losses, parameters, steps, and links to what it made and used."""
+    """The page of a run has its state, error, losses, parameters, steps, and links to what it created and used."""
     furnished(calls)
     traced(calls)
     report(calls, "train-7", "metric 'loss'", "not a number", 1203)
@@ -148,7 +148,7 @@ def test_a_stream_of_a_run_tells_of_that_run_alone(server: Server, calls: Calls)
 
 @pytest.mark.parametrize("viewer", ["lenient", "plain"])
 def test_runs_are_listed_found_and_opened(request: pytest.FixtureRequest, calls: Calls, viewer: str) -> None:
-    """The last started first, with and without JavaScript: found by words, filters and links, in pages."""
+    """Runs are listed in pages, the last started first, and found by words, filters and links, without a script too."""
     page: Page = request.getfixturevalue(viewer)
     for at in range(27):
         calls.start_run(f"run-{at:02}", pipeline="nightly" if at % 2 else "training")
@@ -172,7 +172,7 @@ def test_runs_are_listed_found_and_opened(request: pytest.FixtureRequest, calls:
 
 
 def test_the_list_of_runs_follows_the_log(page: Page, calls: Calls) -> None:
-    """A run that is started appears, and its end is seen, without a reload."""
+    """A run that is started appears, and its end is shown, without a reload."""
     page.goto("/runs")
     expect(page.locator("#page")).to_contain_text("No run yet")
     expect(page.locator(".live")).to_have_text("live")
@@ -183,7 +183,7 @@ def test_the_list_of_runs_follows_the_log(page: Page, calls: Calls) -> None:
 
 
 def test_how_a_run_ended_is_seen_wherever_versions_are(page: Page, calls: Calls) -> None:
-    """Failed, lost and running are words, each with a mark of its own, so that nobody needs the colours."""
+    """Failed, lost and running are shown as words, each with a mark of its own, so that nobody needs the colours."""
     unfinished(calls)
     page.goto(CHURN)
     states = page.locator(".versions tbody tr .state")
@@ -210,7 +210,7 @@ def test_how_a_run_ended_is_seen_wherever_versions_are(page: Page, calls: Calls)
 
 
 def test_every_run_id_is_a_link(page: Page, calls: Calls) -> None:
-    """It leads to the run from models, versions, lineages, comparisons and the activity alike."""
+    """Every run id in models, versions, lineages, comparisons and the activity is a link to the run."""
     furnished(calls)
     traced(calls)
     calls.start_run("r2", CONFIG)
@@ -241,7 +241,7 @@ def test_every_run_id_is_a_link(page: Page, calls: Calls) -> None:
 def test_what_did_not_succeed_is_promoted_on_purpose_only(
     request: pytest.FixtureRequest, calls: Calls, viewer: str
 ) -> None:
-    """The form says how the run ended, refuses at first, and takes a ticked box together with a reason."""
+    """The form says how the run ended, and requires a ticked box and a reason."""
     page: Page = request.getfixturevalue(viewer)
     start(calls, "bad")
     calls.log_metadata("churn", 1, auc=number(0.5))
@@ -264,7 +264,7 @@ def test_what_did_not_succeed_is_promoted_on_purpose_only(
 
 
 def test_a_rollback_promotes_nothing_that_was_not_in_production(server: Server, calls: Calls) -> None:
-    """A form of a rollback that names another version than the last one in production is held to the rule of runs."""
+    """A rollback to another version than the last one in production is refused if its run did not succeed."""
     start(calls, "good")
     calls.finish_run("good", SUCCEEDED)
     start(calls, "bad")

@@ -1,6 +1,6 @@
 """The pictures of the README, taken of a registry as it looks after some weeks of work.
 
-They are kept only when TALLYMARK_TEST_PICTURES names a folder: `make screenshots`.
+They are saved only when TALLYMARK_TEST_PICTURES names a folder: `make screenshots`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PICTURES = "tests/web/pictures"
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_readme_shows_what_is_there(browser: Browser, server: Server, tmp_path: Path, scheme: str) -> None:
-    """A model's page with its whole story fits into a picture that a README can carry, in light and in dark."""
+    """A model's page with all its parts fits into a small picture for the README, in light and in dark."""
     with grpc.insecure_channel(server.address) as channel:
         furnish(channel)
     folder = ROOT / os.environ.get("TALLYMARK_TEST_PICTURES", tmp_path)
@@ -43,7 +43,7 @@ def test_the_readme_shows_what_is_there(browser: Browser, server: Server, tmp_pa
 
 
 def test_the_readme_has_both_pictures() -> None:
-    """The README's pictures exist, are small, and are chosen by the reader's colours."""
+    """The README's pictures exist, are small, and follow the reader's colour scheme."""
     text = (ROOT / "README.md").read_text()
     assert "prefers-color-scheme: dark" in text
     for scheme in ("light", "dark"):

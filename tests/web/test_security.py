@@ -1,4 +1,4 @@
-"""What other sites and hostile contents can do to the dashboard: nothing."""
+"""Other sites and hostile contents can do nothing to the dashboard."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHURN = "/models/churn"
 
 
 def test_every_answer_carries_the_policy(standing: Server) -> None:
-    """Pages, files, refusals and calls alike forbid scripts, styles, frames and forms of anybody else."""
+    """Every page, file, refusal and response of a call forbids scripts, styles, frames and forms of other sites."""
     for path in ("/", "/models.json", "/static/tallymark.css", "/nothing", "/models/nobody"):
         policy = ask(standing.dashboard, path).headers["content-security-policy"]
         directives = dict(part.strip().partition(" ")[::2] for part in policy.split(";"))
@@ -37,7 +37,7 @@ def test_every_answer_carries_the_policy(standing: Server) -> None:
     "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", "", "localhost.evil", "[", "a@b"]
 )
 def test_other_names_are_refused(standing: Server, host: str) -> None:
-    """A name that somebody else owns and points here gets nothing."""
+    """A request to a host name of somebody else that resolves to this server is refused."""
     for path in ("/", f"{CHURN}.json", "/live", "/static/tallymark.js"):
         assert ask(standing.dashboard, path, host=host).status in (400, 421)
     own = {"host": host, "origin": f"http://{host}"}
@@ -50,12 +50,12 @@ def test_other_names_are_refused(standing: Server, host: str) -> None:
     "host", ["localhost", "localhost:99", "127.0.0.1", "[::1]:8080", "10.1.2.3", "churn.localhost"]
 )
 def test_own_names_are_answered(standing: Server, host: str) -> None:
-    """Addresses and localhost are nobody else's."""
+    """Requests to addresses and to localhost are answered."""
     assert ask(standing.dashboard, "/", host=host).status == 200
 
 
 def test_the_operator_names_the_server(tmp_path: Path) -> None:
-    """By --http-name a server behind a name of its own answers to it."""
+    """A server answers requests to the host name of --http-name."""
     with Server(tmp_path / "t.db", ["--http-name", "registry.corp"], http="127.0.0.1:0") as server:
         assert ask(server.dashboard, "/", host="registry.corp").status == 200
         assert ask(server.dashboard, "/", host="registry.corp.evil").status == 421
@@ -73,7 +73,7 @@ def test_the_operator_names_the_server(tmp_path: Path) -> None:
     ],
 )
 def test_changes_from_other_sites_are_refused(server: Server, calls: Calls, headers: dict[str, str]) -> None:
-    """A form or a script of another site changes nothing, whatever it says of itself."""
+    """A form or a script of another site changes nothing, whatever headers it sends."""
     calls.create_model("churn")
     own = server.dashboard.rstrip("/")
     headers = {name: own if value == "same" else value for name, value in headers.items()}
@@ -85,7 +85,7 @@ def test_changes_from_other_sites_are_refused(server: Server, calls: Calls, head
 
 @pytest.mark.parametrize("path", ["/", "/live", "/models.json"])
 def test_other_sites_lead_people_here_and_embed_nothing(standing: Server, path: str) -> None:
-    """A page of another site makes this server work only when somebody follows its link, and shows nothing of it."""
+    """A page of another site can link to this server, but neither embed it nor load anything from it."""
     visit = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     if path != "/live":
         assert ask(standing.dashboard, path, sec_fetch_site="cross-site", **visit).status == 200
@@ -95,7 +95,7 @@ def test_other_sites_lead_people_here_and_embed_nothing(standing: Server, path: 
 
 
 def test_own_pages_and_programs_may_change(server: Server, calls: Calls) -> None:
-    """A page of this server may, and so may a program that is no browser."""
+    """Pages of this server, and programs that are no browsers, can make changes."""
     calls.create_model("churn")
     for headers in ({"sec_fetch_site": "same-origin"}, {"origin": server.dashboard.rstrip("/")}, {}):
         assert ask(server.dashboard, f"{CHURN}/delete", "POST", "", content_type=FORM, **headers).status == 303
@@ -103,7 +103,7 @@ def test_own_pages_and_programs_may_change(server: Server, calls: Calls) -> None
 
 
 def test_a_huge_request_is_refused(standing: Server) -> None:
-    """More than 4 MiB is not even read."""
+    """A request of more than 4 MiB is refused before it is read."""
     for length, status in ((str(4 * 1024 * 1024 + 1), 413), ("9" * 18, 413), ("x", 400)):
         answer = ask(standing.dashboard, f"{CHURN}/tags", "POST", content_type=FORM, content_length=length)
         assert answer.status == status
@@ -122,7 +122,7 @@ def test_a_huge_request_is_refused(standing: Server) -> None:
     ],
 )
 def test_hostile_addresses_get_clean_answers(standing: Server, path: str) -> None:
-    """No address gives a file that is not meant to be given, or an incident."""
+    """No address returns a file that is not public, or causes an incident."""
     assert ask(standing.dashboard, path).status in (400, 404, 414)
     assert "incident" not in standing.log_file.read_text()
 
@@ -130,7 +130,7 @@ def test_hostile_addresses_get_clean_answers(standing: Server, path: str) -> Non
 @pytest.mark.parametrize("path", [f"{CHURN}/tags", f"{CHURN}/describe", "/settings"])
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
 def test_only_forms_are_taken_as_forms(server: Server, calls: Calls, path: str, kind: str) -> None:
-    """A body of another type, or a form without its fields, changes nothing: it is not taken for an emptied form."""
+    """A body of another type, or a form without its fields, changes nothing: it does not mean empty fields."""
     calls.create_model("churn", description="kept", tags=["kept"])
     for body, content_type in ((b"tags=&description=", kind), (b"{}", kind), (b"unknown=1", FORM)):
         assert ask(server.dashboard, path, "POST", body, content_type=content_type).status == 400
@@ -139,7 +139,7 @@ def test_only_forms_are_taken_as_forms(server: Server, calls: Calls, path: str, 
 
 @pytest.mark.parametrize("what", ["stage", "tags", "describe", "delete", "aliases"])
 def test_numbers_that_no_version_has_are_refused(standing: Server, what: str) -> None:
-    """A number beyond all that can be given is refused as any other that is missing, not an incident."""
+    """A number beyond every possible one is refused like any other missing number, and is no incident."""
     for number_, status in (("0", 400), ("7", 404), ("9" * 9, 404), ("9" * 25, 400)):
         path = f"{CHURN}/versions/{number_}/{what}"
         assert ask(standing.dashboard, path).status == status
@@ -147,7 +147,7 @@ def test_numbers_that_no_version_has_are_refused(standing: Server, what: str) ->
 
 
 def test_pages_tell_which_methods_they_have(standing: Server) -> None:
-    """A page is read and a form is sent; any other method is refused with those that there are."""
+    """Pages accept GET and forms POST; any other method is refused with those that are accepted."""
     for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE"):
         answer = ask(standing.dashboard, CHURN, method, content_length="0")
         assert (answer.status, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
@@ -177,7 +177,7 @@ CARD = ("description", "license", "audience", "use_cases", "limitations", "trade
 
 
 def infest(calls: Calls, name: str) -> None:
-    """A model of that name, with hostile text wherever somebody can write."""
+    """Create a model of that name, with hostile text in every field that can be set."""
     calls.models.CreateModel(
         model_registry_pb2.CreateModelRequest(
             parent="projects/default",
@@ -211,7 +211,7 @@ def infest(calls: Calls, name: str) -> None:
 
 
 def _infest_run(calls: Calls, name: str, facts: dict[str, model_pb2.MetadataValue]) -> None:
-    """What a run and its artifacts can hold of it."""
+    """Create a run and artifacts with hostile text in every field that can have it."""
     measure(calls, name, 2, HOSTILE + "by step", [0.5, float("nan"), 1e308])
     for uri in (HOSTILE, "javascript:alert(1)"):
         link(calls, name, 2, name, uri=uri, format=HOSTILE, digest="sha256:" + "0" * 64, size_bytes=2**63 - 1)
@@ -236,7 +236,7 @@ def _infest_run(calls: Calls, name: str, facts: dict[str, model_pb2.MetadataValu
 
 
 def test_hostile_addresses_stay_text(lenient: Page, server: Server, calls: Calls) -> None:
-    """Markup in an address is shown as it was written, or refused, and never becomes part of the page."""
+    """Markup in an address is shown as text, or refused, and never becomes part of the page."""
     furnished(calls)
     page = lenient
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
@@ -272,7 +272,7 @@ def test_hostile_addresses_stay_text(lenient: Page, server: Server, calls: Calls
 
 @pytest.mark.parametrize("what", ["stage", "aliases", "tags", "describe", "delete"])
 def test_a_refused_form_shows_hostile_text_as_it_was_written(server: Server, calls: Calls, what: str) -> None:
-    """What was entered into a form that is refused comes back as text."""
+    """The contents of a refused form are shown again as text."""
     furnished(calls)
     fields = ("reason", "alias", "tags", "description", "to", "etag", "request_id", "points", "remove")
     form = urlencode({**dict.fromkeys(fields, HOSTILE), "to": "production", "etag": "r1"})
@@ -283,7 +283,7 @@ def test_a_refused_form_shows_hostile_text_as_it_was_written(server: Server, cal
 
 
 def test_json_is_never_read_as_a_page(server: Server, calls: Calls) -> None:
-    """What is answered as JSON or as a file says what it is, and forbids browsers to guess otherwise."""
+    """JSON and files have their content type, and a header that forbids browsers to guess another."""
     infest(calls, HOSTILE_NAME)
     for path in (
         "/models.json",
@@ -296,7 +296,7 @@ def test_json_is_never_read_as_a_page(server: Server, calls: Calls) -> None:
 
 
 def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
-    """Markup in every field that somebody else can write is shown as it was written, on every page that shows it."""
+    """Markup in every field that can be set is shown as text, on every page that shows it."""
     infest(calls, HOSTILE_NAME)
     page.goto("/")
     page.locator("[data-open]").click()
@@ -309,7 +309,7 @@ def test_hostile_contents_stay_text(page: Page, calls: Calls) -> None:
         assert page.locator(ALIVE).count() == 0, path
         assert "{{ 7 * 7 }}" in page.locator("#page").inner_text() or path.endswith(("raw", "metrics")), path
     expect(page.locator(".prose").first).to_contain_text('document.title = "stolen"')
-    # What comes by the stream is no exception.
+    # The same holds for what arrives by the stream.
     expect(page.locator(".live")).to_have_text("live")
     calls.create_version(HOSTILE_NAME, HOSTILE_NAME + "4")
     expect(page.locator("#v4")).to_contain_text("<b onclick>")
@@ -338,7 +338,7 @@ def test_descriptions_can_do_nothing(text: str) -> None:
 
 
 def test_descriptions_are_laid_out() -> None:
-    """Emphasis, lists, code, tables and links of a description are what they look like."""
+    """Emphasis, lists, code, tables and links in a description are rendered."""
     html = prose("# One\n\n- *a*\n- `b`\n\n| x |\n|---|\n| 1 |\n\n[c](https://example.com)")
     for part in (
         "<h3>One</h3>",
@@ -352,7 +352,7 @@ def test_descriptions_are_laid_out() -> None:
 
 
 def test_a_program_watching_is_not_disturbed_by_hostile_cursors(server: Server, calls: Calls) -> None:
-    """A cursor that nobody was given leads to a fresh look, never to an incident."""
+    """An invented cursor never causes an incident."""
     furnished(calls)
     for cursor in ("9" * 30, "-1", "x", "1.other", "%00"):
         answer = ask(server.dashboard, f"/live?after={cursor}&model=nobody")
@@ -362,7 +362,7 @@ def test_a_program_watching_is_not_disturbed_by_hostile_cursors(server: Server, 
 
 
 def test_vendored_files_are_what_they_were() -> None:
-    """What others wrote is as they published it, with its licence, and listed in the manifest."""
+    """Vendored files are as they were published, have their licences, and are listed in the manifest."""
     vendor = STATIC / "vendor"
     listed = dict(reversed(line.split()) for line in (vendor / "SHA256SUMS").read_text().splitlines())
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in vendor.iterdir()}
@@ -371,7 +371,7 @@ def test_vendored_files_are_what_they_were() -> None:
 
 
 def test_nothing_of_ours_asks_for_what_the_policy_forbids() -> None:
-    """No template has a style or a script within it, and nothing is named that lies on another host."""
+    """No template has an inline style or script, or refers to another host."""
     templates = STATIC.parent / "templates"
     texts = {
         path.name: path.read_text()

@@ -1,4 +1,4 @@
-"""What a version's page shows of where it came from and what it left behind, in a real browser."""
+"""The tabs of a version's page: artifacts, metrics, lineage and more, in a real browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tallymark.v1 import artifact_pb2, model_pb2
 pytestmark = pytest.mark.timeout(600)
 
 CHURN = "/models/churn"
-# The version that `traced` makes.
+# The version that `traced` creates.
 MADE = f"{CHURN}/versions/13"
 
 
@@ -40,7 +40,7 @@ def test_artifacts_are_listed(page: Page) -> None:
 
 
 def test_a_digest_is_copied_as_a_whole(browser: Browser, server: Server) -> None:
-    """What is shown cut is copied whole: an artifact's address and its digest."""
+    """An artifact's address and digest are shown shortened, and copied as a whole."""
     with browser.new_context(base_url=server.dashboard, permissions=["clipboard-read", "clipboard-write"]) as context:
         page = context.new_page()
         page.goto(f"{MADE}?tab=artifacts")
@@ -51,14 +51,14 @@ def test_a_digest_is_copied_as_a_whole(browser: Browser, server: Server) -> None
 
 
 def test_an_artifact_linked_again_is_distinguished(page: Page, calls: Calls) -> None:
-    """A second link of a name is shown with its place among them."""
+    """A second link of a name is shown with its ordinal."""
     link(calls, "churn", 13, "classifier", uri="s3://models/7-again.skops")
     page.goto(f"{MADE}?tab=artifacts")
     expect(page.locator(".artifacts tbody th")).to_have_text(["customers", "classifier", "classifier@2"])
 
 
 def test_many_artifacts_are_paged(page: Page, calls: Calls) -> None:
-    """More artifacts than a page holds are a click away, all of them and each once."""
+    """More artifacts than fit into a page are shown in pages, each once."""
     for at in range(30):
         link(calls, "churn", 5, f"shard-{at:02}", uri=f"s3://shards/{at}", role=artifact_pb2.ARTIFACT_ROLE_USED)
     page.goto(f"{CHURN}/versions/5?tab=artifacts")
@@ -69,7 +69,7 @@ def test_many_artifacts_are_paged(page: Page, calls: Calls) -> None:
 
 
 def test_metrics_by_step_are_drawn_over_those_of_production(page: Page) -> None:
-    """The curve of a metric has a stroke to each point, and behind it the curve of what is in production."""
+    """The curve of a metric has each point, and behind it is the curve of the version in production."""
     page.goto(f"{MADE}?tab=metrics")
     expect(page.get_by_role("heading", name="loss by step")).to_be_visible()
     assert page.locator(".own").get_attribute("d").count("L") == 2  # type: ignore[union-attr]
@@ -80,7 +80,7 @@ def test_metrics_by_step_are_drawn_over_those_of_production(page: Page) -> None:
 
 
 def test_what_cannot_be_drawn_is_a_gap(page: Page, calls: Calls) -> None:
-    """A value that is no finite number leaves a gap, a single one is a dot, and none at all is said."""
+    """A value that is no finite number leaves a gap, a single value is a dot, and a chart without values says so."""
     nan = float("nan")
     for key, values in (
         ("gap", [1, 2, nan, 3, 4]),
@@ -101,7 +101,7 @@ def test_what_cannot_be_drawn_is_a_gap(page: Page, calls: Calls) -> None:
 
 
 def test_lineage_is_drawn_from_the_sources_to_the_right(page: Page) -> None:
-    """The picture has the version marked, what it came from on its left, what came from it on its right, and arrows."""
+    """The graph has the version emphasized, its sources on the left, its results on the right, and arrows."""
     page.goto(f"{MADE}?tab=lineage")
     places = {
         box.locator("text").first.text_content(): float(box.locator("rect").get_attribute("x") or "nan")
@@ -115,7 +115,7 @@ def test_lineage_is_drawn_from_the_sources_to_the_right(page: Page) -> None:
 
 
 def test_lineage_is_a_table_too(page: Page) -> None:
-    """Who cannot see the picture reads what came from what, and which runs made or used the version."""
+    """A table beside the graph has the edges, and the runs that created or used the version."""
     page.goto(f"{MADE}?tab=lineage")
     row = page.locator(".traced tbody tr").filter(has=page.get_by_role("link", name="churn No. 13"))
     expect(row).to_contain_text("training, customers")
@@ -174,7 +174,7 @@ def test_the_raw_version_is_the_message(page: Page, calls: Calls) -> None:
 
 
 def test_a_version_shows_its_place_in_the_line(page: Page) -> None:
-    """Every page of a version has the strokes around it with its own one marked, and leads to its neighbours."""
+    """Every page of a version has the strokes of its neighbours with its own one emphasized, and links to them."""
     page.goto(f"{CHURN}/versions/5?tab=history")
     marked = page.locator(".tally a:has(.here)")
     expect(marked).to_have_count(1)
@@ -186,7 +186,7 @@ def test_a_version_shows_its_place_in_the_line(page: Page) -> None:
 
 
 def test_each_tab_is_json_too(server: Server) -> None:
-    """The JSON of a tab is the version, and with it what the tab shows, in the messages of the contract."""
+    """The JSON of a tab has the version and what the tab shows, in the messages of the contract."""
     told = {
         tab: ask(server.dashboard, f"{MADE}.json?tab={tab}").json
         for tab in ("metrics", "artifacts", "lineage", "history")
@@ -200,7 +200,7 @@ def test_each_tab_is_json_too(server: Server) -> None:
 
 
 def test_artifacts_schema_and_parameters_are_compared(page: Page, calls: Calls) -> None:
-    """Beside numbers and metadata, a comparison has the schema, the parameters, and artifacts by their fingerprints."""
+    """A comparison has the schema, the parameters, and the artifacts by their fingerprints."""
     for at in (5, 6):
         link(calls, "churn", at, "customers", uri=f"s3://elsewhere/{at}", digest=DATA)
         link(calls, "churn", at, "classifier", uri="s3://same", digest=f"sha256:{at}{'0' * 63}")
@@ -235,7 +235,7 @@ def test_the_version_in_production_is_known_after_any_number_of_moves(server: Se
 
 
 def test_all_versions_that_were_in_production_are_listed(page: Page) -> None:
-    """With the answer for a time comes the line of all that were in production, each with its own permalink."""
+    """The page for a time also lists all versions that were in production, each with its own permalink."""
     page.goto(f"{CHURN}/at")
     expect(page.locator(".held tbody th")).to_have_text(["3", "2"])
     expect(page.locator(".held tbody tr").first).to_contain_text("until now")
