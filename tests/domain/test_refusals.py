@@ -9,7 +9,7 @@ import pytest
 
 from tallymark_server.domain import errors
 from tallymark_server.domain.errors import RegistryError, remembered
-from tallymark_server.domain.errors.branches import MESSAGE_BYTES, VALUE_BYTES
+from tallymark_server.domain.errors import MESSAGE_BYTES, VALUE_BYTES
 
 LEAVES = [each for each in vars(errors).values() if inspect.isclass(each) and hasattr(each, "reason")]
 # The longest name that there may be, and text that nobody should see as it is.

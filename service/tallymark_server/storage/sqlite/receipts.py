@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from tallymark_server.domain.errors import remembered
-from tallymark_server.domain.errors.service import MAX_REMEMBERED_ANSWERS
+from tallymark_server.domain.errors import MAX_REMEMBERED_ANSWERS, remembered
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Holders, Model, ModelVersion, Resource, Run, VersionUse
 from tallymark_server.domain.state import REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST, Receipt, State

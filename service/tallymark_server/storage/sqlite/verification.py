@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tallymark_server.domain.errors.branches import fitting
+from tallymark_server.domain.errors import fitting
 from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.log.replay import Replay
