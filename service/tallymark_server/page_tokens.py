@@ -25,12 +25,12 @@ def page_size(asked: int) -> int:
 
 
 def make_token(scope: str, at: int | None, keys: tuple[SortKey, ...]) -> str:
-    """The token for what follows these sort keys in the list of that scope, as of that revision."""
+    """Return the token for the page after these sort keys in the list of that scope, as of that revision."""
     return base64.urlsafe_b64encode(json.dumps([_mark(scope), at, *keys]).encode()).decode().rstrip("=")
 
 
 def parse_token(token: str, scope: str, kinds: tuple[type, ...]) -> tuple[int | None, tuple[SortKey, ...]]:
-    """The revision and the sort keys, of these kinds, of the token; InvalidPageToken."""
+    """Return the revision and the sort keys, of these kinds, of the token. Raises InvalidPageToken."""
     of, at, keys = _parts(token)
     if of != _mark(scope) or len(keys) != len(kinds) or not all(map(_is_key, keys, kinds)):
         raise InvalidPageToken
@@ -38,13 +38,13 @@ def parse_token(token: str, scope: str, kinds: tuple[type, ...]) -> tuple[int | 
 
 
 def revision_of(token: str) -> int | None:
-    """The revision that the pages of the token's list show, whatever list it is; InvalidPageToken."""
+    """Return the revision that the pages of the token's list show, whatever list it is. Raises InvalidPageToken."""
     _, at, _ = _parts(token)
     return at
 
 
 def _parts(token: str) -> tuple[str, int | None, list[SortKey]]:
-    """The mark of the list, the revision, and the sort keys, which may be of any kind; InvalidPageToken."""
+    """Return the mark of the list, the revision, and the sort keys of any kind. Raises InvalidPageToken."""
     if len(token) > MAX_TOKEN:
         raise InvalidPageToken
     try:
@@ -69,5 +69,5 @@ def _is_text(key: object) -> bool:
 
 
 def _mark(scope: str) -> str:
-    """A short text for the list that a token belongs to, however long its filter."""
+    """Return a short text for the list that a token belongs to, however long its filter."""
     return hashlib.sha256(scope.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""The only room that speaks SQL. `contract` says what is promised; each engine keeps it in a room of its own."""
+"""The only package with SQL. `contract` says what an engine promises; each engine has a package of its own."""

@@ -1,4 +1,4 @@
-"""Files that come to be as a whole, or not at all."""
+"""Files that are created as a whole, or not at all."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# What SQLite and our lock put beside a database.
+# The files of SQLite and of our lock beside a database.
 _BESIDE = ("", "-journal", "-wal", "-shm", ".lock")
 
 
 class CannotPlaceError(Exception):
-    """A file cannot be made under its name; the message says why, and what to do next."""
+    """Raised when a file cannot be created under its name; the message says why, and what to do next."""
 
 
 def create_private(path: Path) -> None:
-    """Make an empty file that its owner alone can read and write; one that is there stays as it is, with its mode."""
+    """Create an empty file that only its owner can read and write; one that exists is not changed, nor is its mode."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 @contextmanager
 def placed(path: Path) -> Iterator[Path]:
-    """A path in the same folder at which to make the file: it gets its name when it is whole and on the disk.
+    """Yield a path in the same folder for writing the file. It gets its name when it is whole and on the disk.
 
-    Its owner alone can read it: what people record is for them to show.
-    An error leaves nothing behind, and a file that is there already is never overwritten: CannotPlaceError.
+    Only its owner can read it, since only the people who recorded something decide who sees it. An error leaves nothing
+    behind, and a file that exists is never overwritten. Raises CannotPlaceError.
     """
     if not path.parent.is_dir():
         raise CannotPlaceError(f"there is no folder {path.parent}; make it, or name another file")
@@ -49,7 +49,7 @@ def placed(path: Path) -> Iterator[Path]:
 
 def _name(partial: Path, path: Path) -> None:
     try:
-        # Unlike a rename, a link never takes the place of what somebody else has put there meanwhile.
+        # Unlike a rename, a link never replaces a file that was created meanwhile.
         path.hardlink_to(partial)
     except FileExistsError:
         raise CannotPlaceError(f"{path} has come to be meanwhile, and is not overwritten; name another file") from None

@@ -1,4 +1,4 @@
-"""Images as JSON: what an event keeps of a resource. A field that has its default is left out.
+"""Images as JSON: the state of a resource in an event. A field that has its default is left out.
 
 What a projection knows better is left out too, and comes back as an argument: a model's last number and the name of the
 resource's model.
@@ -41,13 +41,13 @@ from tallymark_server.domain.model import (
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# What is read in the place of an image that is not what was recorded begins with this, and ends with its revision.
+# The text that is read in place of a damaged image begins with this, and ends with the revision.
 DAMAGED = "damaged "
 _encoder = msgspec.json.Encoder()
 
 
 def _of_whole(decode: Callable[P, T]) -> Callable[P, T]:
-    """Let what cannot be decoded be damage: an image of something else, for instance."""
+    """Raise DataDamaged for an image that cannot be decoded, such as that of another kind of resource."""
 
     @wraps(decode)
     def decoded(*given: P.args, **named: P.kwargs) -> T:
@@ -60,7 +60,7 @@ def _of_whole(decode: Callable[P, T]) -> Callable[P, T]:
 
 
 def encode(image: Resource) -> str:
-    """The image as JSON text."""
+    """Return the image as JSON text."""
     match image:
         case ModelVersion():
             kept: Any = replace(image, model="")
@@ -86,7 +86,7 @@ def encode(image: Resource) -> str:
 
 @_of_whole
 def decode_model(text: str, last_number: int) -> Model:
-    """The model whose image the text is."""
+    """Return the model whose image the text is."""
     raw = _decode(text)
     raw["card"] = ModelCard(**_typed(raw.get("card", {})))
     return Model(**raw, last_number=last_number)
@@ -94,13 +94,13 @@ def decode_model(text: str, last_number: int) -> Model:
 
 @_of_whole
 def decode_version(text: str, model: str) -> ModelVersion:
-    """The version whose image the text is."""
+    """Return the version whose image the text is."""
     return ModelVersion(**_typed(_decode(text), stage=Stage, run_state=RunState), model=model)
 
 
 @_of_whole
 def decode_run(text: str, model: str | None) -> Run:
-    """The run whose image the text is."""
+    """Return the run whose image the text is."""
     raw = _typed(_decode(text), state=RunState)
     problems = tuple(RecordingProblem(**problem) for problem in raw.pop("recording_problems", ()))
     return Run(**raw, recording_problems=problems, model=model)
@@ -108,19 +108,19 @@ def decode_run(text: str, model: str | None) -> Run:
 
 @_of_whole
 def decode_step(text: str, model: str | None) -> RunStep:
-    """The step whose image the text is."""
+    """Return the step whose image the text is."""
     return RunStep(**_typed(_decode(text), state=RunState), model=model)
 
 
 @_of_whole
 def decode_artifact(text: str, model: str) -> Artifact:
-    """The artifact whose image the text is."""
+    """Return the artifact whose image the text is."""
     return Artifact(**_typed(_decode(text), type=ArtifactType, role=ArtifactRole), model=model)
 
 
 @_of_whole
 def decode_use(text: str, model: str) -> VersionUse:
-    """The use whose image the text is."""
+    """Return the use whose image the text is."""
     return VersionUse(**_decode(text), model=model)
 
 
@@ -139,7 +139,7 @@ def decode_project(text: str) -> Project:
 
 @_of_whole
 def decode_metric_change(text: str, model: str) -> MetricChange:
-    """The points whose image the text is."""
+    """Return the points whose image the text is."""
     raw = _decode(text)
     points = tuple(Point(key, step, _number(value), time) for key, step, value, time in raw.pop("points", ()))
     return MetricChange(**_typed(raw), points=points, model=model)
@@ -160,7 +160,7 @@ def _plain(facts: Mapping[str, Value]) -> dict[str, object]:
 
 
 def _typed(raw: dict[str, Any], **enums: type[StrEnum]) -> dict[str, Any]:
-    """The fields of an image with the types that JSON does not know."""
+    """Return the fields of an image with the types that JSON does not have."""
     for name in ("tags", "aliases", "deleted_keys"):
         if name in raw:
             raw[name] = tuple(raw[name])
@@ -178,7 +178,7 @@ def _encode_value(value: Value) -> object:
         case bool() | str() | None:
             return value
         case int():
-            # As text: readers in other languages would take a number for a double, and round it.
+            # As text: readers in other languages would read a number as a double, and round it.
             return {"integer": str(value)}
         case float():
             return value if math.isfinite(value) else {"number": str(value)}

@@ -46,7 +46,7 @@ class Addresses:
         return Addresses(project)
 
     def models(self, **values: object) -> str:
-        """The page of all models."""
+        """Return the address of the page of all models."""
         return f"{self.root}/{query(**values)}"
 
     def model(self, name: str, what: str = "", **values: object) -> str:

@@ -14,7 +14,7 @@ _PROOF = len(lines.COLUMNS)
 
 
 class BrokenLogError(Exception):
-    """An event is missing, or does not follow from the one before it; the message says where."""
+    """Raised when an event is missing, or does not follow from the one before it; the message says where."""
 
 
 class LogExporter:

@@ -1,4 +1,4 @@
-"""Takes a log in from lines: replays it by the rules of the log, into whatever engine the target writes to."""
+"""Imports a log from lines: replays it by the rules of the log, into the engine that the target writes to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ProjectTarget(Protocol):
     """The tables of a project that is imported."""
 
     def project_event(self, event: Event) -> None:
-        """Bring the tables to the state after the event. Raise ImpossibleEventError if they do not allow it."""
+        """Update the tables to the state after the event. Raise ImpossibleEventError if they do not allow it."""
         ...
 
     def add_events(self, events: Sequence[tuple[Row, Seal]]) -> None:
@@ -84,7 +84,7 @@ class _Project:
         return Seal(raw["salt"], digest_of(raw["salt"], row), raw["hash"], raw["erased"])
 
     def _sealed_anew(self, row: Row, raw: dict[str, Any]) -> Seal:
-        """Return the seal of the event in this format, if it has the hash of the format before; LineError."""
+        """Return the seal of the event in this format, if it has the hash of the format before. Raises LineError."""
         self._old_hash = chained_by_format_1(self._old_hash, self.log_id, row)
         if raw["hash"] != self._old_hash or raw["salt"] is not None or raw["erased"]:
             where = f"project {self.name}, revision {row.revision}"

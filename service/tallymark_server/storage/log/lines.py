@@ -20,7 +20,7 @@ from typing import Any
 from tallymark_server.storage.log.chain import FORMAT, Row
 from tallymark_server.storage.log.seals import ErasureMark, Seal
 
-# No event is as large; what is no export of ours may be one endless line.
+# No event is as large; a file that is no export may be one endless line.
 MAX_LINE = 1 << 26
 
 COLUMNS = Row._fields
@@ -36,16 +36,16 @@ _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class LineError(Exception):
-    """What is wrong with a line."""
+    """Raised for a wrong line; the message says what is wrong."""
 
 
 def project_line(name: str, log_id: str, revision: int) -> bytes:
-    """The line that begins a project."""
+    """Return the line that begins a project."""
     return _line({"project": name, "log_id": log_id, "revision": revision, "format": FORMAT})
 
 
 def event_line(row: Row, seal: Seal) -> bytes:
-    """The line of an event's row."""
+    """Return the line of an event's row."""
     *columns, image = row
     told = _encoder.encode(dict(zip(COLUMNS, columns, strict=False)))
     # An image is written as an object, for readers; as text, if the object would not give the same text again.
@@ -57,17 +57,17 @@ def event_line(row: Row, seal: Seal) -> bytes:
 
 
 def receipt_line(request_id: str, fingerprint: bytes, first: int, last: int) -> bytes:
-    """The line of what a request has done."""
+    """Return the line of what a request has done."""
     return _line(dict(zip(RECEIPT, (request_id, fingerprint.hex(), first, last), strict=True)))
 
 
 def end_line(lines: int, digest: str) -> bytes:
-    """The last line."""
+    """Return the last line."""
     return _line({"end": lines, "sha256": digest})
 
 
 def parsed(line: bytes) -> dict[str, Any]:
-    """What the line says, with the types of its columns; LineError."""
+    """Return the contents of the line, with the types of its columns. Raises LineError."""
     if not line.endswith(b"\n"):
         raise LineError("it is cut off")
     try:

@@ -15,11 +15,11 @@ from tallymark_server.storage.log.seals import Seal
 
 
 class ImpossibleEventError(Exception):
-    """An event cannot have happened after the events before it; the message says why."""
+    """Raised when an event cannot have happened after the events before it; the message says why."""
 
 
 class Replay:
-    """What the events of one project's log have come to so far.
+    """The state after the events of one project's log that were replayed so far.
 
     Args:
         name: what people call the project

@@ -1,4 +1,4 @@
-"""What proves an event beside its content, and how content that was erased is accounted for."""
+"""The proof of an event beside its content, and of content that was erased."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ErasureMark(NamedTuple):
-    """Which event erased content of an event, and the digest of the content before."""
+    """The event that erased content of another one, and the digest of the content before."""
 
     erased_at: int
     previous_digest: bytes

@@ -1,4 +1,4 @@
-"""What versions are found by: their tags, and their facts by `metadata.KEY`."""
+"""The facts that versions are found by: their tags, and their metadata by `metadata.KEY`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tallymark_server.storage.sql.session import Session
 from tallymark_server.storage.sql.tables import FACTS
 
 TAGS = "tags"
-# A text is found by its beginning.
+# The index has the beginning of a text.
 MAX_TEXT = 255
 
 
@@ -41,7 +41,7 @@ def _facts(version: ModelVersion) -> Iterator[tuple[str, str]]:
 
 
 def looked_up(value: Value) -> str | float | int:
-    """Return what a fact of that value is found by; an empty text if it cannot be compared."""
+    """Return the key of the index for a fact of that value; an empty text if it cannot be compared."""
     match value:
         case bool():
             return float(value)

@@ -41,13 +41,13 @@ _OF_VERSION = ("project", "model", "number")
 _SERIES = (*_OF_VERSION, "metric")
 _POINT = (*_SERIES, "step")
 _LINK = (*_OF_VERSION, "artifact", "ordinal")
-# What a purged version leaves, and what a purged model leaves.
+# The columns that are left of a purged version and of a purged model.
 _ABOUT_VERSIONS = (ARTIFACTS, POINTS, PAST_POINTS, RUN_VERSIONS, FACTS)
 _ABOUT_MODELS = (VERSIONS, ALIASES, *_ABOUT_VERSIONS)
 
 
 async def project_events(session: Session, project: int, events: Sequence[Event]) -> None:
-    """Bring the tables to the state after the events.
+    """Update the tables to the state after the events.
 
     New versions wait until the end of their stretch, so that a batch of creates is one statement. Anything else is done
     in its place, since unique indexes need stages and aliases to move in the order of the events.
@@ -168,7 +168,7 @@ def _value(value: float) -> float | None:
 
 
 def _awaited(run: Run) -> int | None:
-    """Return for how long a heartbeat of the run is awaited, None for not."""
+    """Return the heartbeat timeout of the run, None if no heartbeat is awaited."""
     return run.heartbeat_timeout if run.state is RunState.RUNNING else None
 
 

@@ -1,4 +1,4 @@
-"""Things as requests were answered with them at a revision, from the log alone, also what was purged since."""
+"""Resources as requests returned them at a revision, from the log alone, even if they were purged since."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ ORDER BY pointed.alias
 
 
 class Then:
-    """One project as requests were answered with it at a revision."""
+    """One project as requests returned its resources at a revision."""
 
     def __init__(self, connection: sqlite3.Connection, project: int, at: int) -> None:
         self._connection = connection
@@ -82,23 +82,23 @@ class Then:
         self._at = at
 
     def version(self, model: int, number: int, name: str) -> ModelVersion:
-        """Return the version, which is there then, of the model of that id and name."""
+        """Return the version, which existed then, of the model of that id and name."""
         (image,) = self._row(VERSION_THEN, model=model, number=number, since=0)
         return decode_version(image, name)
 
     def run(self, run_id: str) -> Run:
-        """Return the run, which is there then."""
+        """Return the run, which existed then."""
         return decode_run(*self._row(RUN_THEN, run=run_id))
 
     def image(self, revision: int) -> Resource:
-        """Return the thing that had the image of that revision then."""
+        """Return the resource that had the image of that revision then."""
         image = event_of(self._row(IMAGE_OF, revision=revision)).image
         if not isinstance(image, Model):
             return image
         return replace(image, last_number=last_number(self._connection, self._project, image.id, self._at))
 
     def holders(self, model: Model) -> Holders:
-        """Return who held the places of the model."""
+        """Return the holders of the model."""
         given = {"model": model.id, "since": model.create_revision, "last": model.last_number}
         latest = self._rows(LATEST_THEN, **given)
         production = self._rows(IN_STAGE_THEN, **given, stage="production")

@@ -44,7 +44,7 @@ WHERE project = ? AND model = ? AND number = ? AND revision <= ? AND kind NOT IN
 ORDER BY revision DESC LIMIT 1
 """
 PURGED = "SELECT 1 FROM versions WHERE project = ? AND model = ? AND number = ? AND deleted < 2"
-# What is deleted, and has not been changed since, was deleted then, and is passed over without a look into the log.
+# A version that is deleted, and has not been changed since, was deleted then, and is skipped without reading the log.
 MAY_HAVE_BEEN_LATEST = """
 SELECT number FROM versions
 WHERE project = ? AND model = ? AND number <= ? AND deleted < 2 AND (deleted = 0 OR revision > ?) ORDER BY number DESC
@@ -74,7 +74,7 @@ class Past:
         self._at = at
 
     def model(self, name: str) -> Model | None:
-        """The model that was called so."""
+        """Return the model that had the name."""
         found = [*self._rows(MODEL_NOW, name), *self._rows(MODELS_RENAMED, name)]
         for (model_id,) in dict.fromkeys(found):
             for (image,) in self._rows(MODEL_AT, model_id, self._at):
@@ -84,7 +84,7 @@ class Past:
         return None
 
     def version(self, model: Model, reference: Reference) -> ModelVersion | None:
-        """The version of the model that the reference meant."""
+        """Return the version of the model that the reference meant."""
         value = reference.value
         match reference.by:
             case By.NUMBER:
@@ -129,7 +129,7 @@ class Past:
 
 
 def last_number(connection: sqlite3.Connection, project: int, model: int, at: int) -> int:
-    """The highest number given by then, searched by halves: numbers are given in the order of revisions."""
+    """Return the highest number by then, by binary search: numbers are assigned in the order of revisions."""
     (highest,) = connection.execute(LAST_NUMBER, (project, model)).fetchone()
     lowest = 0
     while lowest < highest:
@@ -140,7 +140,7 @@ def last_number(connection: sqlite3.Connection, project: int, model: int, at: in
 
 
 def revision_at(connection: sqlite3.Connection, project: int, newest: int, time: int) -> int:
-    """The last revision at or before the time, 0 if there is none: times never decrease along the log."""
+    """Return the last revision at or before the time, 0 if there is none: times never decrease along the log."""
     lowest, highest = 0, newest
     while lowest < highest:
         middle = (lowest + highest + 1) // 2

@@ -20,7 +20,7 @@ _HEADS = "SELECT name, revision FROM projects ORDER BY name"
 
 @contextmanager
 def of_this_schema(path: Path) -> Iterator[Path]:
-    """The file, or, if it was written by an earlier release, a copy of it that is migrated and then removed.
+    """Yield the file, or a migrated copy if an earlier release wrote it; the copy is removed afterwards.
 
     Raises CannotOpenError, also if its log cannot be proved on the way.
     """
@@ -62,7 +62,7 @@ def backup(path: Path, to: Path, tell: Callable[[int, int], None]) -> dict[str, 
         try:
             with closing(connector(partial.absolute(), read_only=False)()) as copy:
                 source.backup(copy, pages=_PAGES_AT_ONCE, progress=lambda _, left, pages: tell(pages - left, pages))
-                # Whatever reads the copy, if only to prove it, needs no file beside it.
+                # Reading the copy, even to verify it, needs no file beside it.
                 copy.execute("PRAGMA journal_mode = DELETE")
                 return dict(copy.execute(_HEADS).fetchall())
         except sqlite3.OperationalError as error:

@@ -28,7 +28,7 @@ def append(
     events: Sequence[Event],
     receipts: Sequence[tuple[str, Receipt]],
 ) -> None:
-    """Add the events, with what they make true, and what requests were answered with."""
+    """Add the events with their changes of the tables, and the receipts of requests."""
     project = log.project
     if events:
         if project is None:

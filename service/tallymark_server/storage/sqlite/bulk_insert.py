@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 
-# How many rows a statement has, the most first. The interpreter is handed over at each statement's step: one row each,
-# a busy writer would spend as much on these hand-overs as on the rows. Few sizes, so that all stay compiled.
+# The numbers of rows of a statement, the largest first. Each step of a statement releases the interpreter: with one row
+# each, a busy writer would spend as much on that as on the rows. Few sizes, so that all stay compiled.
 _SIZES = (64, 16, 4, 1)
 
 

@@ -1,4 +1,4 @@
-"""Connects to a file, which is made for its owner alone when it is not there."""
+"""Connects to a file, which is created for its owner alone if it does not exist."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
 def connector(path: Path, *, read_only: bool) -> Callable[[], sqlite3.Connection]:
-    """What connects to the file."""
+    """Return a function that connects to the file."""
 
     def connect() -> sqlite3.Connection:
         if not read_only:
-            # What SQLite makes beside it gets the same mode. If the folder is wrong, SQLite says how.
+            # The files that SQLite creates beside it get the same mode. If the folder is wrong, SQLite says how.
             with suppress(OSError):
                 create_private(path)
         connection = sqlite3.connect(
@@ -55,7 +55,7 @@ def read_only_uri(path: Path) -> str:
 
 
 def unreadable(path: Path, error: sqlite3.DatabaseError) -> CannotOpenError:
-    """What to say of a file that cannot be read: only a damaged one is mended by a backup."""
+    """Return the message for a file that cannot be read: only for a damaged one it suggests a backup."""
     damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGED
     advice = "restore a backup" if damaged else "make sure that the file and its folder can be read"
     return CannotOpenError(f"cannot read {path}: {error}; {advice}")

@@ -51,7 +51,7 @@ T = TypeVar("T")
 Work = Callable[[Writing], Coroutine[Any, Any, T]]
 _log = structlog.get_logger()
 
-# What the environment causes, and no defect of ours; the low byte of SQLite's result code.
+# Errors of the environment, not defects of ours, by the low byte of SQLite's result code.
 _ENVIRONMENT_ERRORS = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -232,7 +232,10 @@ class SqliteStorage:
 
 @asynccontextmanager
 async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[SqliteStorage]:
-    """The storage on that file, made if it is not there, with at least these projects; CannotOpenError."""
+    """Yield the storage on that file, created if it does not exist, with at least these projects.
+
+    Raises CannotOpenError.
+    """
     path = real_file(path)
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive(path))
@@ -256,7 +259,7 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
 
 
 def real_file(path: Path) -> Path:
-    """The one path of the file, whatever links lead to it, so that its lock is one; CannotOpenError."""
+    """Return the real path of the file, so that all links to it share one lock. Raises CannotOpenError."""
     path = path.absolute().resolve()
     if not path.parent.is_dir():
         raise CannotOpenError(f"there is no folder {path.parent}; make it, or name another file with --db")
@@ -271,12 +274,12 @@ def _connect(path: Path, *, read_only: bool) -> ThreadedConnection:
 
 
 def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[str]) -> None:
-    """Bring the file to what the contract needs, with at least these projects; CannotOpenError."""
+    """Prepare the file for the promises of the contract, with at least these projects. Raises CannotOpenError."""
     migrate(connection, str(path))
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit is on the disk before it is answered.
     connection.execute("PRAGMA synchronous = FULL")
-    # A write-ahead log that has grown past this is cut when it is begun anew.
+    # A write-ahead log that is larger than this is cut when SQLite restarts it.
     connection.execute(f"PRAGMA journal_size_limit = {LONGEST:d}")
     add_projects(connection, projects)
     scrub_if_possible(connection, path)
@@ -284,7 +287,7 @@ def prepare(connection: sqlite3.Connection, *, path: Path, projects: Sequence[st
 
 
 def add_projects(connection: sqlite3.Connection, projects: Sequence[str]) -> None:
-    """Make those of the projects that are not there."""
+    """Create those of the projects that do not exist."""
     connection.executemany(
         "INSERT INTO projects (name, log_id) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
         [(name, new_log_id()) for name in projects],
@@ -360,7 +363,7 @@ class _TranslateErrors:
     __slots__ = ("damage",)
 
     def __init__(self) -> None:
-        # What is known to be wrong with the tables; then nothing that they say is to be trusted.
+        # The damage of the tables that is known; after that none of their contents can be trusted.
         self.damage = ""
 
     def __enter__(self) -> None:

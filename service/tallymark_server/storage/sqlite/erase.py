@@ -143,9 +143,9 @@ def overwrite(connection: sqlite3.Connection, project: int, erasure: Erasure, pa
 
 
 def scrub(connection: sqlite3.Connection) -> None:
-    """Write the file anew, so that nothing that was overwritten is left in its free space or beside it.
+    """Rewrite the file, so that nothing that was overwritten is left in its free space or beside it.
 
-    StorageUnavailable when a reader of an older state does not end soon; what is erased is gone from every answer.
+    Raises StorageUnavailable when a reader of an older state does not end soon; no response has what was erased.
     """
     connection.execute("PRAGMA busy_timeout = 5000")
     try:
@@ -162,7 +162,7 @@ def scrub(connection: sqlite3.Connection) -> None:
 
 
 def scrub_if_possible(connection: sqlite3.Connection, path: Path) -> None:
-    """Write the file anew if that was interrupted after an erasure; continue without it if the disk has no room."""
+    """Rewrite the file if that was interrupted after an erasure; continue without it if the disk has no room."""
     if must_scrub(connection):
         try:
             scrub(connection)
@@ -171,7 +171,7 @@ def scrub_if_possible(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def must_scrub(connection: sqlite3.Connection) -> bool:
-    """Return whether something was erased, and the file was not written anew since."""
+    """Return whether something was erased, and the file was not rewritten since."""
     return connection.execute("SELECT 1 FROM unscrubbed LIMIT 1").fetchone() is not None
 
 

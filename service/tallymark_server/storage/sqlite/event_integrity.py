@@ -1,7 +1,7 @@
 """Checks, whenever the image of an event is read, that it is as it was recorded: a disk may return something else.
 
-A statement selects `WHOLE` instead of the image. It gives the image, or, if the event is not what its digest and its
-hash cover, a text that no image is, which `codec` refuses as DataDamaged.
+A statement selects `WHOLE` instead of the image. It returns the image, or, if the event does not agree with its digest
+and its hash, a text that is no image, which `codec` refuses as DataDamaged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WHOLE_IMAGE = """whole_image(events.revision, events.salt, events.digest,
 
 
 def add_whole(connection: sqlite3.Connection) -> None:
-    """Give the connection the function that statements call."""
+    """Register the function that statements call."""
     connection.create_function("whole", len(Row._fields) + 6, _whole, deterministic=True)
     connection.create_function("whole_image", 8, _whole_image, deterministic=True)
 

@@ -30,7 +30,7 @@ MAX_EXPORTS = 8
 MAX_READING = 2
 # Few events to a piece, since the thread that reads them and the event loop take turns at the interpreter.
 MAX_EVENTS = 200
-# What is larger than this is cut, since a message of gRPC may not be as large as a few events.
+# Larger pieces are cut, because a few events can be larger than a message of gRPC.
 MAX_PIECE = 512 * 1024
 
 _TABLE = """
@@ -70,7 +70,7 @@ class Exports:
                     for start in range(0, len(piece), MAX_PIECE):
                         yield Piece(piece[start : start + MAX_PIECE], export.exported)
         except BrokenLogError as error:
-            # What is exported must be what can be imported again.
+            # Only a log that can be imported again is exported.
             raise DataDamaged(f"the log is broken {error}, and Verify reports all that is wrong") from None
         finally:
             self._under_way -= 1
@@ -104,7 +104,7 @@ class _Export:
         return self._exporter.exported
 
     def next(self, connection: sqlite3.Connection) -> bytes:
-        """The next lines, none at the end."""
+        """Return the next lines, none at the end."""
         if self._ended:
             return b""
         after = self.exported

@@ -1,4 +1,4 @@
-"""Lets one process at a time hold the file: two writers on one file would each give out the same numbers."""
+"""Lets one process at a time hold the file: two writers on one file would each assign the same numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tallymark_server.storage.contract import CannotOpenError
 
 @contextmanager
 def exclusive(database: Path) -> Iterator[None]:
-    """Hold the file, until the process ends at the latest; CannotOpenError if another process holds it.
+    """Hold the file, until the process ends at the latest. Raises CannotOpenError if another process holds it.
 
     The lock is on a file beside it: closing any handle on the database itself would drop SQLite's own locks.
     """
@@ -51,7 +51,7 @@ def holder(database: Path) -> int | None:
         return None
     try:
         pid = int(os.pread(handle, 32, 0) or b"0")
-        # Only a lock that somebody living may hold is tried: while it is, a server could not start.
+        # Only the lock of a living process is tried: during the attempt a server could not start.
         if pid <= 0 or not _lives(pid):
             return None
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -75,7 +75,7 @@ def _lives(pid: int) -> bool:
 
 
 def check_one_name(database: Path) -> None:
-    """CannotOpenError if the file has other names: what is written under one of them is not seen under another."""
+    """Raise CannotOpenError if the file has other names: changes under one of them are not seen under another."""
     with suppress(FileNotFoundError):
         if (names := database.stat().st_nlink) > 1:
             raise CannotOpenError(

@@ -49,9 +49,9 @@ RUN_COLUMNS = {
     "parameters": "$.parameters",
     **{field: _image(field) for field in ("pipeline", "error", "commit", "host", "user", "url", "command", "creator")},
     "create_time": _image("create_time", "0"),
-    # When the program did not say, the registry's time is the best that is known.
+    # Without a time from the program, the registry's time is the best one.
     "start_time": _image("start_time", "json_extract(events.image, '$.create_time')"),
-    # What goes on ends later than everything that has ended.
+    # A running run sorts after every run that has ended.
     "end_time": _image("end_time", str(2**62)),
 }
 ARTIFACT_COLUMNS = {
@@ -79,12 +79,12 @@ Sql = tuple[str, list[object]]
 
 
 def where(condition: Condition | None, columns: dict[str, str]) -> Sql:
-    """The condition as a term to follow WHERE …, with its parameters; what is always true for no condition."""
+    """Return the condition as a term to follow WHERE …, with its parameters; without a condition, one that is true."""
     return ("TRUE", []) if condition is None else _term(condition, columns)
 
 
 def sort_keys(orders: tuple[Order, ...], columns: dict[str, str]) -> list[tuple[str, list[object], bool]]:
-    """What to sort by: each a term with its parameters, and whether it descends. A fact that is missing comes last."""
+    """Return the terms to sort by, each with its parameters, and whether it descends. Missing facts come last."""
     keys: list[tuple[str, list[object], bool]] = []
     for order in orders:
         column = columns[order.field]
@@ -131,7 +131,7 @@ def _comparison(comparison: Comparison, column: str) -> Sql:
 
 
 def _fact(comparison: Comparison) -> Sql:
-    """A fact compared with a value of its own type: another type is neither equal, nor unequal, nor before or after."""
+    """Return the comparison of a fact with a value of its own type: no comparison with another type is true."""
     comparator, value = comparison.comparator, comparison.value
     if comparator is Comparator.HAS and value == "*":
         return "TRUE", []

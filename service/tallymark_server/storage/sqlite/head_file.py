@@ -1,7 +1,7 @@
 """Keeps beside the database where each log ends, so that a log that has lost its end is noticed at the next start.
 
-SQLite takes a write-ahead log that is missing, cut or damaged for one that ends earlier. The server would go on from
-there, and give numbers again that it has given before. The head is read from what is committed, and a commit is durable
+SQLite treats a write-ahead log that is missing, cut or damaged as one that ends earlier. The server would continue from
+there, and assign numbers again. The head is read from what is committed, and a commit is durable
 before it can be read, so the head never claims what the database does not have.
 """
 
@@ -126,7 +126,7 @@ def warnings(database: Path, kept: Heads | None) -> list[str]:
 
 @contextmanager
 def intact(database: Path) -> Iterator[None]:
-    """Begin to read the database, with nothing lost; CannotOpenError says what is lost. Nothing is written.
+    """Begin to read the database if nothing is lost. Nothing is written. Raises CannotOpenError with what is lost.
 
     The write-ahead log, if there is one, is read once for all who open the database meanwhile.
     """
@@ -137,9 +137,9 @@ def intact(database: Path) -> Iterator[None]:
 
 
 def accept(database: Path, agree: Callable[[list[str]], None]) -> bool:
-    """Forget what the database has lost, and say whether it had lost anything. `agree` is given what, and may raise.
+    """Accept what the database has lost, and return whether it had lost anything.
 
-    Raises CannotOpenError, sqlite3.Error.
+    `agree` is called with the losses, and may raise. Raises CannotOpenError and sqlite3.Error.
     """
     with exclusive(database):
         if not (lost := losses(database, read(database))):
@@ -153,7 +153,7 @@ def accept(database: Path, agree: Callable[[list[str]], None]) -> bool:
 
 
 def refusal(database: Path, lost: list[str]) -> str:
-    """What to say of a database that has lost changes."""
+    """Return the message for a database that has lost changes."""
     return (
         f"{database} lacks changes that were acknowledged: {'; '.join(lost)}. Either the file beside it,"
         f" {database.name}-wal, was lost or damaged, or the database was replaced by an older one. Put back what was"
@@ -164,7 +164,7 @@ def refusal(database: Path, lost: list[str]) -> str:
 
 @contextmanager
 def _compared(database: Path, kept: Heads | None) -> Iterator[list[str]]:
-    """What is lost, and a connection that stays open meanwhile."""
+    """Yield what is lost, and a connection that stays open during the block."""
     marks = {} if kept is None else {project: mark for project, mark in kept.marks.items() if mark.revision}
     if kept is None or not marks:
         yield []
@@ -174,7 +174,7 @@ def _compared(database: Path, kept: Heads | None) -> Iterator[list[str]]:
             with closing(connector(database.resolve(), read_only=True)()) as connection:
                 yield _lost(connection, kept.schema, marks)
             return
-    # SQLite would delete the write-ahead log of an empty database: it is not even looked at.
+    # SQLite would delete the write-ahead log of an empty database, so the database is not opened.
     what = "is empty" if database.exists() else "is missing"
     yield [f"the file {what}, and had {mark.revision:,} in project {project}" for project, mark in marks.items()]
 
@@ -196,7 +196,7 @@ def _lost(connection: sqlite3.Connection, schema: int, marks: dict[str, Mark]) -
 
 
 def _lost_of(connection: sqlite3.Connection, project: str, mark: Mark, *, same: bool) -> str:
-    """What a project has lost; nothing if it goes on from the mark. The hash is compared within the same schema."""
+    """Return what a project has lost, nothing if its log has the mark. Hashes are compared within the same schema."""
     row = connection.execute(_HEAD, (project,)).fetchone()
     if row is None:
         return f"project {project} is missing, and had {mark.revision:,}"

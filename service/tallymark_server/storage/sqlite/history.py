@@ -24,7 +24,7 @@ AFTER_ALL = 2**63 - 1
 def history_page(
     connection: sqlite3.Connection, project: int, scope: Scope, limit: int
 ) -> tuple[list[Any], Scope | None]:
-    """Events of the scope as rows; if there is none among very many, also what of it is still to be read."""
+    """Return events of the scope as rows; if none is found among very many, also the part of the scope left to read."""
     end = _end(connection, project, scope)
     rows, _ = cut(_events(connection, project, scope, limit, end), limit, IMAGE)
     if rows or end is None:
@@ -41,7 +41,7 @@ def _events(connection: sqlite3.Connection, project: int, scope: Scope, limit: i
 
 
 def _end(connection: sqlite3.Connection, project: int, scope: Scope) -> int | None:
-    """Up to where to look for kinds that no index has; None for all the way."""
+    """Return the revision up to where events are searched for kinds without an index; None for the whole log."""
     if not scope.kinds & COMMON:
         return None
     row = connection.execute(*end_statement(project, scope, MAX_LOOKED_AT)).fetchone()
@@ -49,13 +49,13 @@ def _end(connection: sqlite3.Connection, project: int, scope: Scope) -> int | No
 
 
 def history_statement(project: int, scope: Scope, limit: int, end: int | None = None) -> tuple[str, list[object]]:
-    """The statement that reads the events of a scope, up to a revision if one is given, with its parameters."""
+    """Return the statement that reads the events of a scope, up to a revision if one is given, with its parameters."""
     terms, bound = ["events.project = ?"], list[object]([project])
     if scope.model_id is not None:
         terms.append("events.model = ?")
         bound.append(scope.model_id)
     if scope.number is not None:
-        # A model's events bear its last number, and are not the version's.
+        # Events of a model have its last number, but are not events of that version.
         terms.append(f"events.number = ? AND events.kind NOT IN ({', '.join('?' * len(OF_MODELS))})")
         bound += [scope.number, *OF_MODELS]
     if scope.kinds:
@@ -70,7 +70,7 @@ def history_statement(project: int, scope: Scope, limit: int, end: int | None = 
 
 
 def end_statement(project: int, scope: Scope, count: int) -> tuple[str, list[object]]:
-    """The statement that finds the last of so many events, of any kinds, of the project, the model or the version."""
+    """Return the statement for the last of so many events, of any kinds, of the project, the model or the version."""
     way, order, cursor = _way(scope)
     named = {"project": project, "model": scope.model_id, "number": scope.number}
     owner = {key: value for key, value in named.items() if value is not None}
@@ -80,9 +80,9 @@ def end_statement(project: int, scope: Scope, count: int) -> tuple[str, list[obj
 
 
 def kinds_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[object]]:
-    """The statement that finds the revisions of a scope of kinds that are not common, with its parameters.
+    """Return the statement that finds the revisions of a scope of rare kinds, with its parameters.
 
-    The first few of each kind, and of all these the first few: however many events there are of other kinds.
+    It reads the first few of each kind, and of these the first few, however many events of other kinds exist.
     """
     way, order, cursor = _way(scope)
     keys, bound, index = ["project"], list[object]([project]), "kinds_of_projects"
@@ -105,7 +105,7 @@ def kinds_statement(project: int, scope: Scope, limit: int) -> tuple[str, list[o
 
 
 def _way(scope: Scope) -> tuple[str, str, int]:
-    """How revisions of the scope compare with the cursor, how they are ordered, and the cursor."""
+    """Return the comparison of the scope's revisions with the cursor, their order, and the cursor."""
     if scope.newest_first:
         return "<", " DESC", AFTER_ALL if scope.before is None else scope.before
     return ">", "", scope.after

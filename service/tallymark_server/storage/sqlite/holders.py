@@ -39,12 +39,12 @@ _ASKED = """
 (SELECT json_extract(value, '$[0]') AS model, json_extract(value, '$[1]') AS last_number FROM json_each(:asked))
 AS asked
 """
-# The image as of the revision of a row of `versions`; of what has not changed since, the newest.
+# The image as of the revision of a row of `versions`; the newest image if it has not changed since.
 _IMAGE_AS_OF = f"""
 (SELECT image FROM events WHERE events.project = versions.project AND events.revision =
     CASE WHEN versions.revision <= :at THEN versions.revision ELSE ({VERSION_AS_OF}) END)
 """
-# What is deleted, and has not been changed since, was deleted then, and is passed over without a look into the log.
+# A version that is deleted, and has not been changed since, was deleted then, and is skipped without reading the log.
 _LATEST_AT = f"""
 (SELECT number FROM versions
     WHERE versions.project = :project AND versions.model = asked.model AND versions.number <= asked.last_number

@@ -1,4 +1,4 @@
-"""Where in the log the image of a thing as of a revision lies, as parts of statements."""
+"""Parts of statements that find the image of a resource as of a revision in the log."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NAME_AS_OF = f"""(
 
 
 def image_as_of(table: str, older: str) -> str:
-    """The join with the event that has the image as of the revision: the newest, or else the older one."""
+    """Return the join with the event that has the image as of the revision: the newest, or else the older one."""
     return f"""
     CROSS JOIN events ON events.project = {table}.project AND events.revision =
         CASE WHEN {table}.revision <= :at THEN {table}.revision ELSE ({older.format(table)}) END
@@ -50,10 +50,10 @@ def image_as_of(table: str, older: str) -> str:
 
 
 def linked_as_of(table: str) -> str:
-    """That an artifact was linked, and not unlinked, as of the revision."""
+    """Return the condition that an artifact was linked, and not unlinked, as of the revision."""
     return f"{table}.start_revision <= :at AND ({table}.unlinked = 0 OR {table}.revision > :at)"
 
 
 def placed(sql: str, at: int) -> Part:
-    """The part for a statement whose parameters go by their places."""
+    """Return the part for a statement with positional parameters."""
     return sql.replace(":at", "?"), [at] * sql.count(":at")

@@ -1,7 +1,7 @@
-"""Checks tables and indexes when the file is opened: an index that lacks a row makes what is there look missing.
+"""Checks tables and indexes when the file is opened: with an index that lacks a row, rows look missing that exist.
 
-A small file is checked before it is served, which takes some milliseconds; a larger one beside those who are served,
-and once it is known to be damaged, nothing is answered from it any more.
+A small file is checked before it is served, which takes some milliseconds; a larger one while it is served, and once it
+is known to be damaged, all reads of it fail.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import structlog
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.connection import connector
 
-# How large a file is checked before it is served, in bytes.
+# Files up to this size, in bytes, are checked before they are served.
 SMALL = 1024 * 1024
-# Those who are served come first.
+# Requests have precedence over the check.
 _NICENESS = 10
 _ADVICE = (
     "restore a backup, or run `tallymark export` and import that into a new file, which makes tables and indexes anew"

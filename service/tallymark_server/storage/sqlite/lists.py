@@ -78,12 +78,12 @@ class Walk(NamedTuple):
 
 
 def _event(table: str, as_of: str, at: int) -> Part:
-    """The join with the event that has the image as of the revision."""
+    """Return the join with the event that has the image as of the revision."""
     return placed(image_as_of(table, as_of), at)
 
 
 def versions_page(connection: sqlite3.Connection, project: int, model: int, at: int, newest: int, query: Query) -> Page:
-    """Images of the model's versions as of a revision; `newest` is the log's."""
+    """Return a page of images of the model's versions as of a revision; `newest` is the log's."""
     table, bound, made = "versions", list[object](), list[object]()
     if at >= newest:
         # Nothing has changed since: what is there now is what is shown, and the index has no other.
@@ -125,7 +125,7 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
 
 
 def models_page(connection: sqlite3.Connection, project: int, at: int, query: Query, *, renamed_since: bool) -> Page:
-    """Images of the project's models, each with its last number."""
+    """Return a page of images of the project's models, each with its last number."""
     join, bound = _event("models", MODEL_AS_OF, at)
     deleted = int(query.deleted)
     source = f"""
@@ -150,7 +150,7 @@ def models_page(connection: sqlite3.Connection, project: int, at: int, query: Qu
 def runs_page(
     connection: sqlite3.Connection, project: int, at: int, query: Query, version: tuple[int, int] | None
 ) -> Page:
-    """Images of the project's runs, or of those that made or used a version; each with the name of its model."""
+    """Return a page of images of the project's runs, or of a version's, each with the name of its model."""
     join, bound = _event("runs", RUN_AS_OF, at)
     columns = {**RUN_COLUMNS, "start_revision": "runs.start_revision"}
     selected, name_bound = placed(NAME_AS_OF, at)
@@ -169,7 +169,7 @@ def runs_page(
 
 
 def _begun(query: Query, at: int) -> Part:
-    """That a run had begun by then.
+    """Return the condition that a run had begun by then.
 
     A later page of the order of starts, descending, begins below a run that had: then it is true of all, and SQLite,
     which searches by only one of two such bounds, is given the better one.
@@ -183,7 +183,7 @@ def _begun(query: Query, at: int) -> Part:
 def artifacts_page(
     connection: sqlite3.Connection, project: int, model: int, number: int, at: int, query: Query
 ) -> Page:
-    """Images of the version's artifacts as of a revision."""
+    """Return a page of images of the version's artifacts as of a revision."""
     join, bound = _event("artifacts", AS_BEGUN, at)
     linked, linked_bound = placed(linked_as_of("artifacts"), at)
     source = f"FROM artifacts {join} WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ?"
@@ -248,7 +248,7 @@ def size_of(text: str) -> int:
 def page_statement(
     selected: str | Part, source: Part, columns: dict[str, str], query: Query
 ) -> tuple[str, list[object]]:
-    """Return a page from its one statement."""
+    """Return the one statement of a page."""
     what, what_bound = (selected, []) if isinstance(selected, str) else selected
     keys = sort_keys(query.order, columns)
     named = ", ".join(f"{term} AS k{place}" for place, (term, _, _) in enumerate(keys))
@@ -261,7 +261,7 @@ def page_statement(
 
 
 def _after(descending: list[bool], keys: tuple[object, ...]) -> tuple[str, list[object]]:
-    """What comes after the item of those keys."""
+    """Return the condition for the items after the item of those keys."""
     if not keys:
         return "TRUE", []
     terms: list[str] = []

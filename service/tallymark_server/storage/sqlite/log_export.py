@@ -53,7 +53,7 @@ class Export:
 def exported(path: Path, project: str | None, at: int | datetime | None) -> Iterator[Export]:
     """Yield all logs of a file, or a project's, up to a revision, up to a time, or as they are.
 
-    Raises CannotOpenError, CannotExportError.
+    Raises CannotOpenError and CannotExportError.
     """
     with found(path) as connection:
         projects = [_Project(*row) for row in connection.execute(_PROJECTS)]

@@ -31,7 +31,7 @@ _HEAD = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ?
 
 
 class CannotImportError(Exception):
-    """The lines are not those of an export, or their projects are there already; the message says which and why."""
+    """Raised when lines are not those of an export, or their projects exist already; the message says which and why."""
 
 
 def import_log(path: Path, source: BinaryIO, tell: Callable[[int], None]) -> dict[str, int]:

@@ -20,7 +20,7 @@ _REVISION = "SELECT revision FROM projects WHERE name = ?"
 
 @contextmanager
 def found(path: Path, *, of_any_schema: bool = False) -> Iterator[sqlite3.Connection]:
-    """One committed state of a file of ours, also while a server writes to it; CannotOpenError."""
+    """Yield one committed state of a file, even while a server writes to it. Raises CannotOpenError."""
     if not path.is_file():
         raise CannotOpenError(f"there is no file {path}; name one with --db")
     check_one_name(path)
@@ -43,7 +43,7 @@ def _check(connection: sqlite3.Connection, path: Path, *, of_any_schema: bool) -
 
 
 def check_schema(connection: sqlite3.Connection, path: Path, *, of_any_schema: bool = False) -> None:
-    """CannotOpenError if the file's tables are not those that this program knows."""
+    """Raise CannotOpenError if the file's tables are not those that this program knows."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if of_any_schema:
         return
@@ -56,9 +56,9 @@ def check_schema(connection: sqlite3.Connection, path: Path, *, of_any_schema: b
 
 @contextmanager
 def changed(path: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction on a file that no server holds, or on one that is made: done as a whole, or not at all.
+    """Yield one transaction on a file that no server holds, or on a new one: done as a whole, or not at all.
 
-    CannotOpenError, CannotPlaceError.
+    Raises CannotOpenError and CannotPlaceError.
     """
     path = real_file(path)
     with exclusive(path):
@@ -94,7 +94,7 @@ def revision_of(connection: sqlite3.Connection, project: str) -> int | None:
 
 @contextmanager
 def writing(path: Path, project: str) -> Iterator[Writing]:
-    """One transaction of the one writer, for a project without events; CannotOpenError."""
+    """Yield one transaction of the one writer, for a project without events. Raises CannotOpenError."""
     with changed(path) as connection:
         add_projects(connection, (project,))
         revision = revision_of(connection, project)

@@ -1,4 +1,4 @@
-"""The questions: each a few statements on a read-only connection, which see one committed state."""
+"""Reads: each is a few statements on a read-only connection, which see one committed state."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ ORDER BY metric, step LIMIT :limit
 
 
 class Reading(Snapshot):
-    """The questions to one file."""
+    """The reads of one file."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -116,7 +116,7 @@ class Reading(Snapshot):
         return int(newest)
 
     def project(self, name: str) -> Project:
-        """Return the project of that name; ProjectNotFound."""
+        """Return the project of that name. Raises ProjectNotFound."""
         row = self.connection.execute(PROJECT_OF_NAME, (name,)).fetchone()
         if row is None:
             raise ProjectNotFound(name)
@@ -127,7 +127,7 @@ class Reading(Snapshot):
         return [_project(*row) for row in self.connection.execute(PROJECTS_AFTER, (after, limit))]
 
     def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
-        """The model of that name, with its holders."""
+        """Return the model of that name, with its holders."""
         if at is not None:
             found = Past(self.connection, self._id(project), at).model(name)
             return None if found is None else self._with_holders(project, [found], at)[0]
@@ -135,18 +135,18 @@ class Reading(Snapshot):
         return None if row is None else replace(decode_model(*row[:2]), holders=holders_of(row[2:]))
 
     def renamed(self, project: str, old_name: str) -> str | None:
-        """What a model that was called so is called now."""
+        """Return the present name of the model that last had the old name."""
         given = {"project": self._id(project), "asked": json.dumps([old_name])}
         row = self.connection.execute(RENAMED, given).fetchone()
         return None if row is None else str(row[1])
 
     def revision_at(self, project: str, time: int) -> int:
-        """The last revision at or before the time."""
+        """Return the last revision at or before the time."""
         newest = self.head(project).revision
         return revision_at(self.connection, self._id(project), newest, time)
 
     def models(self, project: str, query: Query) -> Listed[Model]:
-        """A page of models."""
+        """Return a page of models."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         since = self.connection.execute(RENAMED_SINCE, (self._id(project), at)).fetchone()
@@ -166,7 +166,7 @@ class Reading(Snapshot):
     def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
-        """The version that the reference means."""
+        """Return the version that the reference means."""
         if at is None:
             return self.version_now(project, model, reference, of_deleted=of_deleted)[0]
         past = Past(self.connection, self._id(project), at)
@@ -176,7 +176,7 @@ class Reading(Snapshot):
         return past.version(found, reference)
 
     def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
-        """A page of versions of the model."""
+        """Return a page of versions of the model."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         page = versions_page(self.connection, self._id(project), model.id, at, head.revision, query)
@@ -192,7 +192,7 @@ class Reading(Snapshot):
         *,
         at: int | None = None,
     ) -> Page[Point]:
-        """Points of the version's metrics."""
+        """Return points of the version's metrics."""
         chosen = "metric IN (SELECT value FROM json_each(:keys))" if keys else "TRUE"
         given = {
             "project": self._id(project),
@@ -211,7 +211,7 @@ class Reading(Snapshot):
     def artifact(
         self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
     ) -> Artifact | None:
-        """The artifact of that name."""
+        """Return the artifact of that name."""
         given = {
             "project": self._id(project),
             "model": version.model_id,
@@ -224,7 +224,7 @@ class Reading(Snapshot):
         return None if row is None else decode_artifact(row[0], version.model)
 
     def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
-        """A page of the version's artifacts."""
+        """Return a page of the version's artifacts."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         page = artifacts_page(self.connection, self._id(project), version.model_id, version.number, at, query)
@@ -232,13 +232,13 @@ class Reading(Snapshot):
         return Listed(head, items, at, page.next)
 
     def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
-        """The run of that id."""
+        """Return the run of that id."""
         given = {"project": self._id(project), "run": run_id, "at": _revision(at)}
         row = self.connection.execute(RUN_OF_ID, given).fetchone()
         return None if row is None else decode_run(*row)
 
     def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
-        """A page of runs."""
+        """Return a page of runs."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         linked = None if version is None else (version.model_id, version.number)
@@ -250,7 +250,7 @@ class Reading(Snapshot):
         return [Awaited(*row) for row in self.connection.execute(AWAITED_RUNS, (*after, limit))]
 
     def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Listed[RunStep]:
-        """A page of the run's steps."""
+        """Return a page of the run's steps."""
         head = self.head(project)
         given = {"project": self._id(project), "run": run_id, "after": after, "at": _revision(at), "limit": limit}
         rows, more = cut(self.connection.execute(STEPS_AFTER, given), limit, 0)
@@ -258,12 +258,12 @@ class Reading(Snapshot):
         return Listed(head, steps, head.revision if at is None else at, (steps[-1].create_revision,) if more else None)
 
     def events(self, project: str, after: int, limit: int) -> Page[Event]:
-        """Events after that revision, in order."""
+        """Return events after that revision, in order."""
         rows, _ = cut(self.connection.execute(EVENTS_AFTER, (self._id(project), after, limit)), limit, IMAGE)
         return Page(self.head(project), [event_of(row) for row in rows])
 
     def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
-        """Events of what the scope names; if there is none among very many, also what of it is still to be read."""
+        """Return events of the scope; if none is found among very many, also the part of the scope left to read."""
         head = self.head(project)
         rows, left = history_page(self.connection, self._id(project), scope, limit)
         return Page(head, [event_of(row) for row in rows]), left
@@ -278,7 +278,7 @@ class Reading(Snapshot):
         *,
         at: int | None = None,
     ) -> Page[Lineage]:
-        """What came from what, around the start."""
+        """Return the lineage of the start."""
         key: NodeKey = ("run", start.id, 0) if isinstance(start, Run) else ("version", start.model_id, start.number)
         asked = Asked(self.connection, self._id(project), _revision(at))
         return Page(self.head(project), [lineage(asked, key, direction, depth, limit)])
@@ -292,7 +292,7 @@ class Reading(Snapshot):
         return [replace(model, holders=found[model.id]) for model in models]
 
     def _id(self, project: str) -> int:
-        # Projects never go away.
+        # Projects are never removed.
         if project not in self._ids:
             self.head(project)
         return self._ids[project]

@@ -1,4 +1,4 @@
-"""What requests were answered with: receipts of their effects, and for some time answers without effect."""
+"""Receipts of requests: of those that had an effect, and for some time of those without."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tallymark_server.storage.log.event_rows import event_of
 from tallymark_server.storage.sqlite.answer_images import EVENT_THEN, Then
 from tallymark_server.storage.sqlite.bulk_insert import insert
 
-# How many answers without effect a project keeps beyond those that it must keep.
+# The number of answers without effect that a project keeps beyond those that it must keep.
 MANY_ANSWERS = 100_000
 # Of the oldest answers, so many more are looked at than were added: what is to be forgotten never piles up.
 _MORE = 16
-# The project of those that are not there.
+# The id for answers about projects that do not exist.
 NOWHERE = 0
 RECEIPTS = f"""
 SELECT receipts.request_id, receipts.fingerprint, {EVENT_THEN.replace(":at", "receipts.last_revision")}

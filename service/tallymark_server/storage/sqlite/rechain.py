@@ -16,7 +16,7 @@ _SEAL = "UPDATE events SET salt = ?, digest = ?, hash = ? WHERE project = ? AND 
 def rechain(connection: sqlite3.Connection) -> None:
     """Chain the events of every project anew, over salted digests of their contents.
 
-    ValueError if one does not follow from the one before it: a log that was changed must not look sound afterwards.
+    Raises ValueError if one does not follow from the one before it: a log that was changed must not look sound later.
     """
     for project, name, log_id in connection.execute("SELECT id, name, log_id FROM projects ORDER BY id").fetchall():
         last_hash = _rechain(connection, project, name, log_id)

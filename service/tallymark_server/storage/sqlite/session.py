@@ -45,7 +45,7 @@ class SqliteSession(Session):
 
 
 def project_one(connection: sqlite3.Connection, project: int, event: Event) -> None:
-    """Bring the tables to the state after one event of a replay. Raise ImpossibleEventError if they do not allow it."""
+    """Update the tables to the state after one replayed event. Raise ImpossibleEventError if they do not allow it."""
     try:
         run_immediately(project_events(SqliteSession(connection), project, [event]))
     except sqlite3.IntegrityError as error:

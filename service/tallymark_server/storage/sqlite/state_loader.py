@@ -1,4 +1,4 @@
-"""What a batch must know, in one statement for each kind of question however many ask it."""
+"""Loads the state that a batch needs, in one statement for each kind of key, however many keys there are."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Log(NamedTuple):
 
 
 def load(connection: sqlite3.Connection, project: str, keys: Keys, most: int | None = None) -> tuple[Log, State]:
-    """The project's log, and everything of it that the keys ask for; TooMuchError."""
+    """Return the project's log, and everything of the project that the keys name. Raises TooMuchError."""
     row = connection.execute(PROJECT, (project,)).fetchone()
     if row is None:
         state = State(project, new_log_id(), 0, 0, 0, is_new=True)
@@ -186,7 +186,7 @@ def _found(
 
 
 def that(version: ModelVersion, key: list[int]) -> ModelVersion:
-    """Return the version if it is that of the row which says where in the log it is. Raises DataDamaged."""
+    """Return the version if it is the one of its row in the tables. Raises DataDamaged."""
     if [version.model_id, version.number] != key:
         raise DataDamaged(f"revision {version.mod_revision:,} is of another version", version.mod_revision)
     return version

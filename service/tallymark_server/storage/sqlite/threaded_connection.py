@@ -20,7 +20,7 @@ class ThreadedConnection(aiosqlite.Connection):
         return self._conn
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What the work gives, done in the connection's thread."""
+        """Do the work in the connection's thread, and return its result."""
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # private - and so untyped
         return result
 

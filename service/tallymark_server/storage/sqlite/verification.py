@@ -1,4 +1,4 @@
-"""Proves a file: replays the log into fresh tables, compares them with the file's, and follows the chain of hashes."""
+"""Verifies a file: replays the log into fresh tables, compares them with the file's, and checks the chain of hashes."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ class _Project(NamedTuple):
 
 
 def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> FileProof:
-    """The proof of a file, also while a server writes to it, and that its logs begin as they were; CannotOpenError.
+    """Verify a file and the marks of a checkpoint, even while a server writes to it. Raises CannotOpenError.
 
-    Of an earlier release's file it is the proof of a migrated copy: migrating follows the chain of hashes, too.
+    For the file of an earlier release a migrated copy is verified: the migration follows the chain of hashes too.
     """
     # Read first: meanwhile a server may write on.
     kept = head_file.read(path)
@@ -95,7 +95,10 @@ def verify(path: Path, checkpoint: Mapping[str, Mark] | None = None) -> FileProo
 
 
 def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest: int) -> Proof:
-    """The proof of one project of a file that is served, with so many problems of so many bytes; CannotOpenError."""
+    """Return the proof of one project of a served file, with so many problems of so many bytes.
+
+    Raises CannotOpenError.
+    """
     with _beside(path) as scratch:
         project = _project(scratch, name)
         replay = Replay(project.name, project.log_id, partial(project_one, scratch, project.id))
@@ -109,11 +112,11 @@ def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest:
 
 
 def _readable(problems: Iterator[Problem]) -> Iterator[Problem]:
-    """The problems, and as the last that the file cannot be read any further, if it is so damaged."""
+    """Yield the problems, and as the last one that the file cannot be read further, if it is so damaged."""
     try:
         yield from problems
     except sqlite3.DatabaseError as error:
-        # Text that is no text has no code; what else has another code is the world's, and passes.
+        # Invalid text has no code; errors with another code are of the environment, and are raised.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
@@ -122,7 +125,7 @@ def _readable(problems: Iterator[Problem]) -> Iterator[Problem]:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[sqlite3.Connection]:
-    """Fresh tables, and beside them those of the file as `found`; CannotOpenError."""
+    """Yield a connection with fresh tables, and those of the file as `found`. Raises CannotOpenError."""
     if not path.is_file():
         raise CannotOpenError(f"there is no file {path}; name one with --db")
     check_one_name(path)
@@ -175,7 +178,7 @@ def _project(scratch: sqlite3.Connection, name: str) -> _Project:
 def _project_problems(
     scratch: sqlite3.Connection, project: _Project, replay: Replay, mark: Mark | None
 ) -> Iterator[Problem]:
-    """Everything that is wrong with the project, and with the file in which it is."""
+    """Yield everything that is wrong with the project, and with its file."""
     yield from _file_problems(scratch)
     for (revision,) in scratch.execute(_EARLY_EVENTS, (project.id,)).fetchall():
         yield Problem(f"project {project.name}, revision {revision}", "it belongs to no log")
@@ -195,7 +198,7 @@ def _project_problems(
 
 
 def _file_problems(scratch: sqlite3.Connection) -> Iterator[Problem]:
-    """What is wrong with the pages, the indexes and the tables as such."""
+    """Yield what is wrong with the pages, the indexes and the tables as such."""
     for (text,) in scratch.execute(f"PRAGMA found.integrity_check({_SHOWN})"):
         if text != "ok":
             yield Problem("file", text.replace("\n", " "))
@@ -205,7 +208,7 @@ def _file_problems(scratch: sqlite3.Connection) -> Iterator[Problem]:
 
 
 def _stray_events(scratch: sqlite3.Connection) -> Iterator[Problem]:
-    """Events that belong to no log."""
+    """Yield events that belong to no log."""
     known = {project for (project,) in scratch.execute("SELECT id FROM found.projects")}
     project = -sys.maxsize - 1
     while row := scratch.execute(_FIRST_EVENTS, (project,)).fetchone():
@@ -217,7 +220,7 @@ def _stray_events(scratch: sqlite3.Connection) -> Iterator[Problem]:
 def _log_problems(
     scratch: sqlite3.Connection, project: _Project, replay: Replay, mark: Mark | None
 ) -> Iterator[Problem]:
-    """Everything that is wrong with the log, in its order."""
+    """Yield everything that is wrong with the log, in its order."""
     where = f"project {project.name}"
     if mark and mark.log_id != project.log_id:
         yield Problem(where, f"it is another log than that of the checkpoint: {project.log_id}, not {mark.log_id}")
@@ -236,7 +239,7 @@ def _log_problems(
 def _event_problems(
     scratch: sqlite3.Connection, project: _Project, replay: Replay, mark: Mark | None
 ) -> Iterator[Problem]:
-    """Everything that is wrong with the next events of the log, in its order."""
+    """Yield everything that is wrong with the next events of the log, in its order."""
     rows = scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall()
     for salt, digest, found_hash, marks, model, *columns in rows:
         yield from replay.event(columns, model, Seal(salt, digest, found_hash, parse_marks(marks)))

@@ -1,4 +1,4 @@
-"""Has a project proved by a process beside the server: a proof takes minutes of a processor, and the line goes on."""
+"""Verifies a project in a process beside the server: it takes minutes of a processor, and writes go on meanwhile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tallymark_server.domain.errors import Overloaded, StorageUnavailable
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Proof
 
-# How many may wait for their turn.
+# The number of callers that may wait for their turn.
 MAX_WAITING = 8
 _PROGRAM = "tallymark_server.storage.sqlite.verify_worker_process"
 
@@ -43,7 +43,7 @@ class Prover:
         self._waiting = 0
 
     async def prove(self, project: str, mark: Mark | None) -> Proof:
-        """The proof of the project; Overloaded, StorageUnavailable."""
+        """Return the proof of the project. Raises Overloaded and StorageUnavailable."""
         if self._waiting > MAX_WAITING:
             raise Overloaded(self._waiting, "proofs are waiting")
         self._waiting += 1

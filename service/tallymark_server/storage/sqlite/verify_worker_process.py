@@ -1,4 +1,4 @@
-"""The program that proves a project beside the server: its arguments are the file and the order, its output the answer.
+"""The program that verifies a project beside the server. It reads the file and the order, and prints the result.
 
 It ends as soon as its input ends: then the caller has left, or the server is gone, for whatever reason.
 """
@@ -18,15 +18,15 @@ from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.verification import verify_project
 from tallymark_server.storage.sqlite.verify_worker import Answer, Order
 
-# Of a file that is wrong all over, this much is enough.
+# The bounds of a report, for a file with very many problems.
 MAX_PROBLEMS = 100
 MAX_TEXT = 1000
-# Those who serve come first.
+# The server has precedence.
 NICENESS = 10
 
 
 def main() -> None:
-    """Prove what the order says."""
+    """Verify what the order says."""
     # Ctrl-C is for the server, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
