@@ -119,11 +119,21 @@ def paths(message: Descriptor, before: Path = ()) -> Iterator[Path]:
             if field.is_repeated or _is_value(field):
                 yield path
             if not _is_value(field) and field.message_type not in {each.containing_type for each in path}:
-                yield from paths(field.message_type, path)
+                yield from paths(_message_of(field), path)
             elif _is_value(field):
-                yield from ((*path, fact) for fact in field.message_type.fields if fact.name in ("text", "uri", "list"))
+                yield from ((*path, fact) for fact in _message_of(field).fields if fact.name in ("text", "uri", "list"))
         elif field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES) or field.is_repeated:
             yield path
+
+
+def _message_of(field: FieldDescriptor) -> Descriptor:
+    """Return the type of a field whose values are messages."""
+    assert field.message_type is not None
+    return field.message_type
+
+
+def _is_mask(field: FieldDescriptor) -> bool:
+    return field.containing_type is not None and field.containing_type.name == "FieldMask"
 
 
 def _is_value(field: FieldDescriptor) -> bool:
@@ -157,7 +167,7 @@ def _text(number: int, text: Callable[[], str]) -> bytes:
 
 def _json_text(field: FieldDescriptor, text: Callable[[], str]) -> bytes:
     value = json.dumps(text(), ensure_ascii=False).encode()
-    return b"[%s]" % value if field.is_repeated and field.containing_type.name != "FieldMask" else value
+    return b"[%s]" % value if field.is_repeated and not _is_mask(field) else value
 
 
 def _is_map(field: FieldDescriptor) -> bool:
@@ -180,9 +190,9 @@ def _map_entries(number: int, room: int) -> bytes:
 
 def _json_entries(field: FieldDescriptor, room: int) -> bytes:
     if _is_map(field):
-        value = b"{}" if field.message_type.fields_by_name["value"].message_type else b"1"
+        value = b"{}" if _message_of(field).fields_by_name["value"].message_type else b"1"
         return b"{%s}" % b",".join(b'"%x":%s' % (number, value) for number in range(room // 11))
-    if field.containing_type.name == "FieldMask":
+    if _is_mask(field):
         return b'"%s"' % b",".join([b"a"] * (room // 2))
     entry = b'""'
     if field.message_type is not None:
@@ -232,7 +242,7 @@ def _put(message: dict[str, Any], path: Path, placeholder: str) -> None:
     """Set the field at the path to a placeholder for the attack."""
     field, *rest = path
     name = field.json_name
-    if not rest or field.message_type.name == "FieldMask":
+    if not rest or _message_of(field).name == "FieldMask":
         message[name] = placeholder
         return
     inner: dict[str, Any] = {}
@@ -240,7 +250,7 @@ def _put(message: dict[str, Any], path: Path, placeholder: str) -> None:
         after = rest[1:]
         if rest[0].name == "key":
             inner = {
-                placeholder: 1 if field.message_type.fields_by_name["value"].message_type is None else {"number": 1}
+                placeholder: 1 if _message_of(field).fields_by_name["value"].message_type is None else {"number": 1}
             }
         elif after:
             inner["k"] = {}

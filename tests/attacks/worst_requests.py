@@ -30,7 +30,8 @@ async def worst_requests(target: Target) -> str:
 
         async def send(attack: Attack) -> None:
             try:
-                await channel.unary_unary(attack.url)(attack.data(), timeout=DEADLINE)
+                call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(attack.url)
+                await call(attack.data(), timeout=DEADLINE)
                 outcomes["OK"] += 1
             except grpc.aio.AioRpcError as error:
                 outcomes[error.code().name] += 1
