@@ -30,7 +30,9 @@ class FileContent:
     def after_loss(self, choose: random.Random | None) -> bytes:
         """Return the content after a loss of power: what was synced and, with `choose`, some of the other writes."""
         left = bytearray(self.synced)
-        for step in self.pending if choose else ():
+        if choose is None:
+            return bytes(left)
+        for step in self.pending:
             if choose.random() < 0.7:
                 apply(left, step, torn=choose if choose.random() < 0.5 else None)
         return bytes(left)
@@ -46,25 +48,27 @@ class Disk:
 
     def do(self, step: Step) -> None:
         """Apply the effect of a system call."""
+        if step.what == "sendmsg":
+            return
+        path = step.path
+        assert path is not None, f"a {step.what} without its file"
         match step.what:
             case "openat":
-                if step.path not in self._current:
-                    self._name(step.path, FileContent())
+                if path not in self._current:
+                    self._name(path, FileContent())
             case "unlink":
-                self._name(step.path, None)
+                self._name(path, None)
             case "rename":
                 old = Path(step.data.decode())
-                self._name(step.path, self._current[old])
+                self._name(path, self._current[old])
                 self._name(old, None)
-            case "sendmsg":
-                pass
-            case "sync" if step.path in self._current:
-                self._current[step.path].sync()
+            case "sync" if path in self._current:
+                self._current[path].sync()
             case "sync":  # the folder
                 self._names = self._current.copy()
                 self._name_changes.clear()
             case "pwrite64" | "ftruncate":
-                self._current[step.path].pending.append(step)
+                self._current[path].pending.append(step)
 
     def _name(self, path: Path, content: FileContent | None) -> None:
         self._name_changes.append((path, content))
