@@ -41,13 +41,13 @@ QUIET = {
 def make(folder: Path, release: str) -> None:
     """Install the release into a new environment."""
     venv.create(folder, with_pip=True)
-    command = [folder / "bin/pip", "install", "--quiet", f"mlflow-skinny=={release}", *RELEASES[release]]
+    command = [str(folder / "bin/pip"), "install", "--quiet", f"mlflow-skinny=={release}", *RELEASES[release]]
     subprocess.run(command, check=True)
 
 
 def run(python: Path, uri: str) -> None:
     """Fill the store at the URI, by the MLflow of that Python."""
-    command = [python, "-W", "ignore", __file__, uri]
+    command = [str(python), "-W", "ignore", __file__, uri]
     environment = {**os.environ, **QUIET}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def run(python: Path, uri: str) -> None:
 @contextmanager
 def server(python: Path, folder: Path, port: int) -> Iterator[str]:
     """The URI of a server of that Python's MLflow, on `mlflow.db` in the folder."""
-    command = [
+    command: list[str | Path] = [
         *(python.with_name("mlflow"), "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         *("--default-artifact-root", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "1"),
@@ -103,8 +103,8 @@ def fill(client: Any, mlflow: Any) -> None:
         client.create_model_version("churn", f"s3://bucket/{number}", run_id=run_id, description=f"the {number}.")
     client.set_model_version_tag("churn", "1", "auc", "told")
     client.transition_model_version_stage("churn", "2", "Staging")
-    for number in ("3", "5", "6"):
-        client.delete_model_version("churn", number)
+    for deleted in ("3", "5", "6"):
+        client.delete_model_version("churn", deleted)
     if hasattr(client, "set_registered_model_alias"):
         client.set_registered_model_alias("churn", "champion", "1")
         client.set_registered_model_alias("churn", "production", "4")

@@ -102,8 +102,8 @@ def fill(client: Any) -> None:
     client.log_metric(client.create_run(experiment).info.run_id, "acc", 0.9, step=2, model_id=logged.model_id)
     client.create_registered_model("net")
     client.create_model_version("net", f"models:/{logged.model_id}", model_id=logged.model_id)
-    for number in range(MANY):
-        client.create_registered_model(f"many-{number}")
+    for at in range(MANY):
+        client.create_registered_model(f"many-{at}")
 
 
 def told(client: Any) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def test_an_import_that_is_stopped_has_done_nothing(
 def test_a_terminal_is_shown_the_progress(zenml: Path, tmp_path: Path) -> None:
     """Who waits sees what is read and what is imported, up to the end; where there is no terminal nothing is shown."""
     terminal, end = pty.openpty()
-    command = [PROGRAM, "import-zenml", zenml, "--db", tmp_path / "tallymark.db"]
+    command: list[str | Path] = [PROGRAM, "import-zenml", zenml, "--db", tmp_path / "tallymark.db"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, check=False, timeout=60, env=ENVIRONMENT)
     os.close(end)
     shown = b""
