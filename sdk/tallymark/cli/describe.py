@@ -133,7 +133,7 @@ def _no_lineage() -> Any:
 
 
 def run_of(client: Client, name: str, at: int | datetime | None) -> Any:
-    """Return a run with its steps and the versions that it made and used. Raises RunNotFound."""
+    """Return a run with its steps and the versions that it created and used. Raises RunNotFound."""
     from tallymark.cli.descriptions import RunDescription
     from tallymark.types.resources import ModelVersion
 

@@ -333,7 +333,7 @@ class Client:
         return self.run_call(calls.undelete_model(self._project, name, reason))
 
     def purge_model(self, name: str, *, reason: str = "") -> ModelInfo:
-        """Remove a deleted model and its versions for good. Their numbers are never given again.
+        """Remove a deleted model and its versions for good. Their numbers are never assigned again.
 
         Args:
             name: The model's name.
@@ -575,7 +575,7 @@ class Client:
             VersionNotFound: The model has no such version.
             StageOccupied: Another version holds the stage, and `force` is False.
             StageMoved: Another version holds the stage than `expected_number` says.
-            RunNotSucceeded: The run that made the version has not succeeded.
+            RunNotSucceeded: The run that created the version has not succeeded.
             EtagMismatch: The version was changed since its etag was read.
         """
         call = calls.set_stage(
@@ -833,7 +833,7 @@ class Client:
         run: str | None = None,
         step: str = "",
     ) -> ArtifactInfo:
-        """Link an artifact that is kept elsewhere to a version that made or used it.
+        """Link an artifact that is kept elsewhere to a version that created or used it.
 
         A link that exists already is returned as it is.
 
@@ -846,7 +846,7 @@ class Client:
             size: Its size in bytes; 0 if unknown.
             format: How its bytes are read, such as `json` or `skops`.
             role: `made` or `used`.
-            run: The id of the run that made or used it.
+            run: The id of the run that created or used it.
             step: The id of the run's step.
 
         Returns:
@@ -1060,7 +1060,7 @@ class Client:
         Every page shows the same state: that in which the list was begun, or that of `at`.
 
         Args:
-            version: Return only runs that made or used this version.
+            version: Return only runs that created or used this version.
             filter: A condition that items must meet, as in https://aip.dev/160.
             order_by: Fields to sort by, such as `end_time desc`.
             at: Read the state at this revision or time; None reads the present state.

@@ -2,7 +2,7 @@
 
 A `ContextVar` holds them, so that they are right in nested calls and in asyncio. A new thread has an empty context. It
 belongs to the open run of its process if there is exactly one; while several are open, the thread needs `bind`. A
-process started by fork takes_over the context of its parent. A process started by spawn, and any other child process,
+process started by fork takes over the context of its parent. A process started by spawn, and any other child process,
 reads the run from the environment variable TALLYMARK_RUN_ID, which is set while exactly one run is open.
 """
 

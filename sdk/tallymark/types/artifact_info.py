@@ -10,7 +10,7 @@ from tallymark.types.enums import ArtifactRole, ArtifactType
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ArtifactInfo:
-    """An artifact, kept elsewhere, that a version made or used: the `ordinal`-th of its name.
+    """An artifact, kept elsewhere, that a version created or used: the `ordinal`-th of its name.
 
     `digest` is `sha256:` and 64 hexadecimal digits, or empty; `size` is in bytes, 0 if unknown; `format` says how to
     read its bytes.

@@ -25,7 +25,7 @@ class ArtifactType(enum.StrEnum):
 
 
 class ArtifactRole(enum.StrEnum):
-    """Whether a version made an artifact or used it."""
+    """Whether a version created an artifact or used it."""
 
     MADE = "made"
     USED = "used"

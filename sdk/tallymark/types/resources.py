@@ -102,8 +102,8 @@ class ModelInfo:
 class ModelVersion(VersionActions):
     """A version of a model.
 
-    `name` is its explicit name, or its number as text. `run` is the id of the run that made it, and `run_state` the
-    state of that run; both are None for a version made outside of runs. `automatic` marks the one version that was
+    `name` is its explicit name, or its number as text. `run` is the id of the run that created it, and `run_state` the
+    state of that run; both are None for a version created outside of runs. `automatic` marks the one version that was
     created automatically for the run and model. `series` maps each metric with points to its highest step.
     """
 

@@ -64,7 +64,7 @@ class VersionActions:
 
     @property
     def artifacts(self) -> list[ArtifactInfo]:
-        """The artifacts that the version made and used, read now, in the order in which they were linked."""
+        """The artifacts that the version created and used, read now, in the order in which they were linked."""
         return [] if current().disabled else self._opened().list_artifacts()
 
     def load(
@@ -139,7 +139,7 @@ class VersionActions:
         Raises:
             VersionNotFound: The version was deleted or purged.
             StageOccupied: Another version holds the stage, and `force` is False.
-            RunNotSucceeded: The run that made the version has not succeeded.
+            RunNotSucceeded: The run that created the version has not succeeded.
         """
         if current().disabled:
             return self._changed(stage=stage_of(stage))

@@ -1,4 +1,4 @@
-"""The rules for updating, renaming, deleting, undeleting and purging. A number is never given again."""
+"""The rules for updating, renaming, deleting, undeleting and purging. A number is never assigned again."""
 
 from __future__ import annotations
 

@@ -110,8 +110,8 @@ class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ModelVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A version of a model. `name` is the explicit name, None when the version is called by its number.
 
-    `series` are the metrics that have points, each with its highest step. `run_state` is the state of the run that made
-    the version, None when it was made outside a run.
+    `series` are the metrics that have points, each with its highest step. `run_state` is the state of the run that
+    created the version, None when it was created outside a run.
     """
 
     model_id: int

@@ -234,7 +234,7 @@ class Snapshot(Protocol):
         ...
 
     def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
-        """Return a page of the project's runs, or of those that made or used a version."""
+        """Return a page of the project's runs, or of those that created or used a version."""
         ...
 
     def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Listed[RunStep]:

@@ -57,7 +57,7 @@ class RunCommand(Command[Run], frozen=True, kw_only=True):
 
 
 class RunStateCommand(RunCommand, frozen=True, kw_only=True):
-    """A change to the state of a run, and with it to the run state of every version that the run made."""
+    """A change to the state of a run, and with it to the run state of every version that the run created."""
 
     def add_required_keys(self, keys: Keys) -> None:
         RunCommand.add_required_keys(self, keys)

@@ -69,7 +69,7 @@ class SetStage(VersionCommand, frozen=True, kw_only=True):
     """Move a version to another stage. With `force` the holder of the stage goes to the archive.
 
     `expected` is the number of the version that must hold the stage now, 0 for no version, None for any. With
-    `allow_unfinished_run` and a reason, the run that made the version need not have succeeded.
+    `allow_unfinished_run` and a reason, the run that created the version need not have succeeded.
     """
 
     stage: Stage

@@ -51,7 +51,7 @@ class ImportTarget(Protocol):
         ...
 
     def begin(self, project: str, log_id: str) -> ProjectTarget:
-        """Create the project, or give the one without events this log."""
+        """Create the project with this log, or set the log of the one without events."""
         ...
 
 

@@ -11,7 +11,7 @@ Rows = Sequence[Sequence[object]]
 
 
 class Session(Protocol):
-    """The tables of one transaction. Columns are named by constants of the program, and values are given apart.
+    """The tables of one transaction. Columns are named by constants of the program, and values are bound.
 
     Changes take effect in their order. An engine over a network may send them together; only
     `patch_if_found` has to wait for an answer.

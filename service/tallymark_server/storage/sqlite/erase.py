@@ -36,7 +36,7 @@ CROSS JOIN events ON events.project = :project AND events.revision = found.revis
 LEFT JOIN models ON models.project = events.project AND models.id = events.model
 ORDER BY events.revision
 """
-# Erasing events of a run are found by their kind; those of versions and models bear their numbers.
+# Erasing events of a run are found by their kind; those of versions and models have their numbers.
 OF_RUN = f"""
 SELECT start_revision AS revision FROM runs WHERE project = :project AND id = :run
 UNION SELECT revision FROM events INDEXED BY changes_of_runs

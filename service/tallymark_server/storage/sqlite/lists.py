@@ -1,6 +1,6 @@
 """Pages of lists: one statement each, by the keys of the last item, as of one revision.
 
-What has changed since that revision is read as it was: its newest image up to then. What was made since is not there.
+What has changed since that revision is read as it was: its newest image up to then. What was created since is left out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _OWN = f"{WHOLE}, versions.model, versions.number"
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
 # In bytes of JSON: with the default limit of 4 MiB a client must be able to receive any page. A message may have three
-# times the bytes of its image, and two thousand for the names of its model and of whoever made it.
+# times the bytes of its image, and two thousand for the names of its model and of its creator.
 MAX_PAGE_SIZE = 700_000
 
 
@@ -86,17 +86,17 @@ def versions_page(connection: sqlite3.Connection, project: int, model: int, at: 
     """Return a page of images of the model's versions as of a revision; `newest` is the log's."""
     table, bound, made = "versions", list[object](), list[object]()
     if at >= newest:
-        # Nothing has changed since: what is there now is what is shown, and the index has no other.
+        # Nothing has changed since: the present state is shown, and the index has no other.
         join = "CROSS JOIN events ON events.project = versions.project AND events.revision = versions.revision"
         there, there_bound = ("TRUE" if query.deleted else "versions.deleted = 0"), []
         table = "versions" if query.deleted else "versions INDEXED BY live_versions"
     else:
         join, bound = _event("versions", VERSION_AS_OF, at)
-        # A version that is deleted now, and has not been changed since, is passed over without a look at its image.
+        # A version that is deleted now, and has not been changed since, is skipped without reading its image.
         there = f"(versions.deleted <= ? OR versions.revision > ?) AND {_THERE}"
         there_bound = [int(query.deleted), at, int(query.deleted)]
-        # And one that has been made since is not even that. A page further down has a bound of its own, and SQLite
-        # would go by one of the two.
+        # Versions that were created since are excluded by their numbers. A later page has a bound of its own, and
+        # SQLite would use only one of the two.
         if not (query.after and query.order[0].descending and query.order[0].field == "number"):
             last = last_number(connection, project, model, at)
             made.append(last)
@@ -172,7 +172,7 @@ def _begun(query: Query, at: int) -> Part:
     """Return the condition that a run had begun by then.
 
     A later page of the order of starts, descending, begins below a run that had: then it is true of all, and SQLite,
-    which searches by only one of two such bounds, is given the better one.
+    which searches by only one of two such bounds, uses the better one.
     """
     own = query.order[0]
     if query.after and own.descending and own.field == "start_revision":

@@ -48,7 +48,7 @@ def import_log(path: Path, source: BinaryIO, tell: Callable[[int], None]) -> dic
             except LineError as error:
                 raise CannotImportError(f"line {number}: {error}; nothing was imported") from None
             except (sqlite3.IntegrityError, ValueError, TypeError, OverflowError) as error:
-                # An export that somebody has made up may hold whatever its hashes allow.
+                # An invented export may have anything that its hashes allow.
                 raise CannotImportError(f"line {number}: {error}; nothing was imported") from None
             tell(len(line))
         if not importer.ended:
@@ -90,7 +90,7 @@ class _ProjectTables:
 
 
 class _Tables:
-    """The tables of the file into which projects are imported."""
+    """The tables of the file that projects are imported into."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Brings a file's tables to the state this program knows: forward only, each step whole or not at all."""
+"""Migrates a file's tables to the schema of this program: forward only, each step as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ APPLICATION_ID = 0x746D726B
 # What SQL alone cannot do: done after the step of that number, in its transaction. The states of runs belong to step 7,
 # but are events, and events are appended in the format of step 8.
 _AFTERWARDS = {8: (rechain, add_run_states)}
-# Files of an earlier schema get other hashes when they are migrated, with salts that no second migration gives again.
+# Files of an earlier schema get other hashes when they are migrated, with random salts.
 SCHEMA_OF_THESE_HASHES = 8
 
 

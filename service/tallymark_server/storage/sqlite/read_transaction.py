@@ -22,7 +22,7 @@ MAX_OPEN = 2
 
 
 class ReadTransaction:
-    """The reads of the contract, answered in one open transaction. `translate_errors` translates errors of SQLite."""
+    """The reads of the contract in one open transaction. `translate_errors` translates errors of SQLite."""
 
     def __init__(self, connection: ThreadedConnection, translate_errors: AbstractContextManager[None]) -> None:
         self._connection = connection
@@ -84,7 +84,7 @@ class ReadTransactions:
             try:
                 yield ReadTransaction(connection, self._translate_errors)
             finally:
-                # Also when the caller is cancelled: the connection runs what it is given in turn.
+                # Even when the caller is cancelled: the connection runs its work in order.
                 await asyncio.shield(connection.run(_end))
                 self._idle.append(connection)
 

@@ -18,7 +18,7 @@ from tallymark_server.storage.sqlite.bulk_insert import insert
 
 # The number of answers without effect that a project keeps beyond those that it must keep.
 MANY_ANSWERS = 100_000
-# Of the oldest answers, so many more are looked at than were added: what is to be forgotten never piles up.
+# So many more of the oldest answers are looked at than were added, so that outdated ones never pile up.
 _MORE = 16
 # The id for answers about projects that do not exist.
 NOWHERE = 0
@@ -44,12 +44,12 @@ SELECT (SELECT ordinal FROM answers WHERE project = :project ORDER BY ordinal LI
 OLDEST = "SELECT ordinal, time FROM answers WHERE project = ? ORDER BY ordinal LIMIT ?"
 FORGET = "DELETE FROM answers WHERE project = ? AND ordinal <= ?"
 FORGET_ALL = "DELETE FROM answers WHERE project = ?"
-# What was answered so long ago that it was forgotten may be answered anew.
+# A request whose answer was removed long ago may be answered anew.
 _ANSWER = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def load_receipts(connection: sqlite3.Connection, project: int | None, ids: set[str], state: State) -> None:
-    """Load what the request ids were answered with, in a project that is there or, if it is None, is not."""
+    """Load the receipts of the request ids, in a project that exists or, if it is None, does not."""
     state.receipts.update(dict.fromkeys(ids))
     asked = msgspec.json.encode(list(ids)).decode()
     place = NOWHERE if project is None else project
@@ -65,12 +65,12 @@ def load_receipts(connection: sqlite3.Connection, project: int | None, ids: set[
 
 
 def forget_answers(connection: sqlite3.Connection, project: int) -> None:
-    """Forget every answer without effect of the project: what they say may be about anything that is in it."""
+    """Remove every answer without effect of the project: they may have any content of it."""
     connection.execute(FORGET_ALL, (project,))
 
 
 def keep_receipts(connection: sqlite3.Connection, project: int, given: Iterable[tuple[str, Receipt]]) -> None:
-    """Keep what requests were answered with that had an effect."""
+    """Add the receipts of requests that had an effect."""
     rows = [
         (project, request_id, receipt.fingerprint, receipt.events[0].revision, receipt.events[-1].revision)
         for request_id, receipt in given
@@ -82,7 +82,7 @@ def keep_receipts(connection: sqlite3.Connection, project: int, given: Iterable[
 def keep_answers(
     connection: sqlite3.Connection, project: int | None, state: State, given: Iterable[tuple[str, Receipt]]
 ) -> None:
-    """Keep what requests were answered with that had no effect, and forget older answers that need not be kept."""
+    """Add the receipts of requests that had no effect, and remove older ones that need not be kept."""
     answers = [(request_id, receipt) for request_id, receipt in given if not receipt.events]
     if not answers:
         return
@@ -103,7 +103,7 @@ def keep_answers(
 
 
 def _forget_oldest(connection: sqlite3.Connection, place: int, now: int, excess: int, most: int) -> None:
-    """Forget those of the oldest `most` answers that are too old, and `excess` of those that are not young."""
+    """Remove those of the oldest `most` answers that are too old, and `excess` of those that are not young."""
     last = None
     for count, (ordinal, time) in enumerate(connection.execute(OLDEST, (place, most))):
         age = now - time
@@ -143,7 +143,7 @@ def _load_effects(connection: sqlite3.Connection, project: int, asked: str, stat
 
 
 def _beside(then: Then, events: Sequence[Event]) -> Iterable[Resource]:
-    """Yield what a version was ensured or a run was started or joined with, unless it is in the events."""
+    """Yield the resources in the answer of ensuring a version, or starting or joining a run, that no event has."""
     match last := events[-1].image:
         case VersionUse():
             yield then.run(last.run)
@@ -157,10 +157,10 @@ def _beside(then: Then, events: Sequence[Event]) -> Iterable[Resource]:
 
 
 def _held_after(then: Then, event: Event) -> Holders | None:
-    """Return who held the places of the event's model when it had happened, None if the event is of no model."""
+    """Return the holders of the event's model right after the event, None if the event is of no model."""
     if not isinstance(event.image, Model):
         return None
-    # One that is new, or gone for good, is answered without.
+    # The answer has none for a model that is new or purged.
     return Holders() if event.kind in (Kind.MODEL_CREATED, Kind.MODEL_PURGED) else then.holders(event.image)
 
 

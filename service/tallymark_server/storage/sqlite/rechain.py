@@ -1,4 +1,4 @@
-"""Gives the logs of earlier releases their salts and digests, and the hashes that cover these."""
+"""Adds salts and digests to the logs of earlier releases, and the hashes that cover these."""
 
 from __future__ import annotations
 

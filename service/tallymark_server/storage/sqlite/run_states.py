@@ -1,4 +1,4 @@
-"""Gives versions the state of the run that made them, by events at the end of their log.
+"""Sets the state of the run that created a version, by events at the end of the log.
 
 Those of earlier releases have none; that of an export as of a revision at which a run had just ended is of before.
 """
@@ -37,7 +37,7 @@ ORDER BY run_versions.run, run_versions.model, run_versions.number LIMIT {_STRET
 
 
 def add_run_states(connection: sqlite3.Connection) -> None:
-    """Append an event for each version that was made in a run and has not that run's state, in all projects."""
+    """Append an event for each version that was created in a run and lacks that run's state, in all projects."""
     for (project,) in connection.execute("SELECT id FROM projects ORDER BY id").fetchall():
         for versions in _without_state(connection, project):
             state, log = _head(connection, project)

@@ -1,7 +1,7 @@
-"""Moves what was written last from the write-ahead log into the database when nobody writes, and shortens a long log.
+"""Moves the write-ahead log into the database when there are no writes, and truncates a long log.
 
-SQLite begins its write-ahead log anew only when nobody reads from it. While somebody always does, it grows, and it
-keeps its size for as long as the file is open.
+SQLite restarts its write-ahead log only when no read uses it. While one always does, the log grows, and it keeps its
+size for as long as the file is open.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import structlog
 
 from tallymark_server.storage.sqlite.connection import connector
 
-# After so many seconds without a change nobody is kept waiting.
+# After so many seconds without a change the work delays no caller.
 IDLE = 5.0
-# In bytes. Up to where SQLite begins a log anew by itself, its file is kept: a commit takes longer if it has to grow.
+# In bytes. Up to the size at which SQLite restarts a log, its file is kept: a commit takes longer if it has to grow.
 USUAL = 4 * 1024 * 1024 + 512 * 1024
-# A longer log is made small also while there are changes.
+# A longer log is truncated even while there are changes.
 LONGEST = 16 * 1024 * 1024
 # A change waits no longer than this for it, in milliseconds.
 _PATIENCE = 100
@@ -30,9 +30,9 @@ _log = structlog.get_logger()
 
 
 class Shrinker:
-    """Makes the write-ahead log of a database small.
+    """Keeps the write-ahead log of a database small.
 
-    `run` does work in the thread in which pages are read: meanwhile nobody reads pages.
+    `run` does work in the thread that reads pages, so that no page is read meanwhile.
     """
 
     def __init__(self, database: Path, run: Callable[[Callable[[sqlite3.Connection], bool]], Awaitable[bool]]) -> None:
@@ -43,7 +43,7 @@ class Shrinker:
         self._ended = asyncio.Event()
 
     def note_change(self) -> None:
-        """Look at the log some time later."""
+        """Have the log checked some time later."""
         self._changed.set()
 
     @asynccontextmanager
@@ -77,7 +77,7 @@ class Shrinker:
             _log.warning("the write-ahead log cannot be made smaller now", problem=str(error))
             done = False
         if not done:
-            # Somebody reads from it: tried again.
+            # A read uses the log, so this is tried again.
             self._changed.set()
 
     def _length(self) -> int:
@@ -87,9 +87,9 @@ class Shrinker:
 
 
 def _moved(database: Path, mode: str, _: sqlite3.Connection) -> bool:
-    """Return whether all of the log is in the database now, and the log begins anew, in this mode of a checkpoint."""
+    """Run a checkpoint in this mode. Return whether all of the log is in the database now, and the log restarts."""
     with closing(connector(database, read_only=False)()) as connection:
-        # First what keeps nobody from writing.
+        # First the part that does not block writes.
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE:d}")
         ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
