@@ -135,7 +135,7 @@ def version_created(number: int, name: str | None = None, *, model: str = CHURN,
 
     def happen(at: Moment) -> Event:
         owner = at.model(model)
-        place = {"model_id": owner.id, "model": model, "number": number}
+        place: dict[str, Any] = {"model_id": owner.id, "model": model, "number": number}
         version = ModelVersion(**place, name=name, **fields, **at.born(), update_time=at.time)
         return at.event(Kind.VERSION_CREATED, version)
 
@@ -144,7 +144,7 @@ def version_created(number: int, name: str | None = None, *, model: str = CHURN,
 
 def version_made(number: int, name: str | None = None, *, run: str = TRAIN, **fields: Any) -> Happened:
     """A version that a run made: its one automatic version of the model, or one by name."""
-    made = {"run_state": RunState.RUNNING, "automatic": name is None, **fields}
+    made: dict[str, Any] = {"run_state": RunState.RUNNING, "automatic": name is None, **fields}
     return version_created(number, name, run=run, **made)
 
 

@@ -141,8 +141,10 @@ def _as_it_is(history: History, outcome: Outcome) -> object:
     """The answer, with each resource in it as it is at the end of the history."""
     match outcome:
         case Model():
+            model = history.model(outcome.name)
+            assert model is not None
             # Nothing holds the places of a purged model.
-            return replace(history.model(outcome.name), holders=history.holders(outcome.name))
+            return replace(model, holders=history.holders(outcome.name))
         case ModelVersion():
             return history.version(outcome.model, outcome.number)
         case Run():
@@ -150,8 +152,9 @@ def _as_it_is(history: History, outcome: Outcome) -> object:
         case RunStep():
             return history.step(outcome.run, outcome.id)
         case Artifact():
-            version = history.version(outcome.model, outcome.number)
-            return history.links(version, outcome.name)[outcome.ordinal - 1]
+            owner = history.version(outcome.model, outcome.number)
+            assert owner is not None
+            return history.links(owner, outcome.name)[outcome.ordinal - 1]
         case Project():
             return history.events[0].image
         case Erasure():

@@ -157,8 +157,9 @@ class History:
 
     def _by_name(self, image: T) -> T:
         """The image by the name that its model has now."""
-        of_model = not isinstance(image, Model | Project) and image.model
-        return replace(image, model=self.models[image.model_id].name) if of_model else image
+        if isinstance(image, Model | Project) or not image.model:
+            return image
+        return replace(image, model=self.models[image.model_id].name)
 
     # What storage gives the domain.
 

@@ -47,7 +47,7 @@ def _versions(build: Any, *given: Any, **fields: Any) -> st.SearchStrategy[AnyCo
     return st.builds(build, _segment, *given, model=_model, **fields)
 
 
-_command: st.SearchStrategy[Any] = st.one_of(
+_command: st.SearchStrategy[AnyCommand] = st.one_of(
     st.builds(ask.create_model, _model),
     st.builds(lambda model, text: ask.update_model(model, description=text), _model, _name),
     st.builds(ask.rename_model, _model, _model),
@@ -109,7 +109,7 @@ def everything() -> Keys:
 def _batches(draw: st.DrawFn) -> list[list[AnyCommand]]:
     """Draw batches of commands. Some repeat the request_id of an earlier one, for the same command or for another."""
     known: dict[str, AnyCommand] = {}
-    batches = [list(BEGINNING)]
+    batches: list[list[AnyCommand]] = [list(BEGINNING)]
     for commands in draw(st.lists(st.lists(_command, min_size=1, max_size=8), min_size=1, max_size=4)):
         batches.append([])
         for command in commands:
@@ -123,7 +123,7 @@ def _batches(draw: st.DrawFn) -> list[list[AnyCommand]]:
     return batches
 
 
-BEGINNING = (
+BEGINNING: tuple[AnyCommand, ...] = (
     ask.create_model(),
     ask.create_model("fraud"),
     ask.create_versions(None, "rc"),

@@ -63,7 +63,9 @@ def test_an_alias_may_follow_another_reference() -> None:
 def test_a_version_has_any_number_of_aliases() -> None:
     """The aliases of a version are kept in order, and each moves for itself."""
     project = given(*SET, alias_set(1, "canary"))
-    assert project.history.version("churn", 1).aliases == ("canary", "champion")
+    version = project.history.version("churn", 1)
+    assert version is not None
+    assert version.aliases == ("canary", "champion")
     project.when(set_alias(2, "canary")).then(alias_deleted(1, "canary"), alias_set(2, "canary", previous=1))
 
 

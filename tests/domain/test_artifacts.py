@@ -39,7 +39,7 @@ TWICE = (*LINKED, artifact_linked(1, "weights", 2, "s3://b"))
 
 def test_an_artifact_is_linked() -> None:
     """The link is kept as it is described, with the run and the step that made it."""
-    fields = {"digest": "sha256:1", "size": 5, "format": "onnx", "run": "train", "step": "fit"}
+    fields: dict[str, Any] = {"digest": "sha256:1", "size": 5, "format": "onnx", "run": "train", "step": "fit"}
     project = given(*VERSION, run_started()).when(link(1, "weights", "s3://a", type=ArtifactType.DATA, **fields))
     project.then(artifact_linked(1, "weights", 1, "s3://a", type=ArtifactType.DATA, **fields))
 

@@ -31,6 +31,7 @@ from domain.commands import (
     update_model,
     update_version,
 )
+from msgspec.structs import replace
 
 from tallymark_server.domain import capacity
 from tallymark_server.domain.errors import LimitReached, ValueTooLarge
@@ -104,9 +105,7 @@ def test_what_was_larger_before_may_change_and_not_grow() -> None:
 def test_a_model_is_bounded_as_a_whole() -> None:
     """All that is written about it together."""
     card = ModelCard(description=LONG, license=LONG, audience=LONG, use_cases=LONG)
-    given().when(create_model(card=ModelCard(**{**card_fields(card), "ethics": LONG}))).refused(
-        ValueTooLarge, field="model", limit="262144"
-    )
+    given().when(create_model(card=replace(card, ethics=LONG))).refused(ValueTooLarge, field="model", limit="262144")
     large = given(model_created(**card_fields(card)))
     large.when(update_model(ethics=LONG)).refused(LimitReached, field="model")
     large.when(update_model(license="MIT")).then(model_updated(license="MIT"))

@@ -48,7 +48,7 @@ def test_an_erasure_says_what_it_was_and_never_the_key() -> None:
 def test_only_what_is_named_is_erased() -> None:
     """Events of other versions, and those of the model itself, are none of the version's."""
     given(*VERSION).when(erase("metadata.ssn", **OF_ONE)).then(erased("metadata.*", contents=1, reason="law", **ONE))
-    of_model = {"model_id": 1, "model": "churn"}
+    of_model: dict[str, Any] = {"model_id": 1, "model": "churn"}
     given(*VERSION).when(erase("license", model="churn")).then(erased("license", contents=1, reason="law", **of_model))
 
 

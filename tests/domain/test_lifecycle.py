@@ -65,7 +65,7 @@ TWO = (model_created(), version_created(1), version_created(2))
 
 def test_a_model_is_created_with_its_card() -> None:
     """What people write about a model is there from its first event on."""
-    card = {"description": "who leaves", "license": "MIT", "tags": ("telco",)}
+    card: dict[str, Any] = {"description": "who leaves", "license": "MIT", "tags": ("telco",)}
     given().when(create_model(card=ModelCard(**card))).then(model_created(**card))
 
 
@@ -199,8 +199,8 @@ def test_a_recreated_model_begins_empty() -> None:
 
 def test_a_version_is_described() -> None:
     """Description and tags are written over those before; the event has the version as it is then."""
-    project = given(*TWO).when(update_version(1, description="good", tags=("x",)))
-    project = project.then(version_updated(1, description="good", tags=("x",)))
+    described = given(*TWO).when(update_version(1, description="good", tags=("x",)))
+    project = described.then(version_updated(1, description="good", tags=("x",)))
     project.when(update_version(1, tags=())).then(version_updated(1, tags=()))
 
 

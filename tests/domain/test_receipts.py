@@ -54,7 +54,7 @@ from tallymark_server.domain.errors import (
 from tallymark_server.domain.model import RunState, Stage
 from tallymark_server.domain.state import REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST
 
-ONE = {"request_id": "one", "fingerprint": b"1"}
+ONE: dict[str, Any] = {"request_id": "one", "fingerprint": b"1"}
 SUCCEEDED = RunState.SUCCEEDED
 VERSION = (model_created(), version_created(1), run_started())
 

@@ -11,7 +11,11 @@ from tallymark_server.domain import errors
 from tallymark_server.domain.errors import RegistryError, remembered
 from tallymark_server.domain.errors import MESSAGE_BYTES, VALUE_BYTES
 
-LEAVES = [each for each in vars(errors).values() if inspect.isclass(each) and hasattr(each, "reason")]
+LEAVES = [
+    each
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, RegistryError) and hasattr(each, "reason")
+]
 # The longest name that there may be, and text that nobody should see as it is.
 LONGEST, HOSTILE = "😀" * 255, "a\x00\u202e\nb" * 1000
 

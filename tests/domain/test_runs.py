@@ -41,7 +41,7 @@ ENDS: dict[RunState, tuple[Happened, ...]] = {
 def test_a_run_starts() -> None:
     """A run starts as it is described, running and without an end."""
     where = {"host": "h", "user": "u", "commit": "c", "url": "https://ci", "command": "train.py"}
-    fields = {**where, "parameters": {"depth": 3.0}, "start_time": 5, "heartbeat_timeout": 60 * SECOND}
+    fields: dict[str, Any] = {**where, "parameters": {"depth": 3.0}, "start_time": 5, "heartbeat_timeout": 60 * SECOND}
     started = given().when(start_run(**fields))
     started.then(run_started(**fields))
     assert (started.answer.created, started.answer.run.state, started.answer.version) == (True, RUNNING, None)
@@ -218,8 +218,8 @@ def test_what_a_program_counts_together_takes_no_place() -> None:
     """Problems that a program has counted together itself are counted with the others that are, beside 100 of one."""
     kept = [RecordingProblem(f"metric {n}", "lost", 1) for n in range(MAX_PROBLEMS - 1)]
     more = RecordingProblem("more", "other problems", 3)
-    project = given(run_started(), problems_reported(more, *kept)).when(report_problems(METRIC))
-    project = project.then(problems_reported(more, *kept, METRIC))
+    reported = given(run_started(), problems_reported(more, *kept)).when(report_problems(METRIC))
+    project = reported.then(problems_reported(more, *kept, METRIC))
     again = RecordingProblem("more", "other problems", 4)
     project.when(report_problems(FILE)).then(problems_reported(again, *kept, METRIC))
 

@@ -179,7 +179,7 @@ def test_the_run_is_refused_before_the_stage_is() -> None:
     """Who must say two things hears of the run first; once both are said, the version goes in."""
     project = given(model_created(), version_created(1), stage_changed(1, NONE, PRODUCTION), run_started())
     project = project.and_then(version_made(2))
-    allowed = {"allow_unfinished_run": True, "reason": "good"}
+    allowed: dict[str, Any] = {"allow_unfinished_run": True, "reason": "good"}
     project.when(set_stage(2, PRODUCTION, force=True)).refused(RunNotSucceeded, number=2)
     project.when(set_stage(2, PRODUCTION, **allowed)).refused(StageOccupied, number=1)
     project.when(set_stage(2, PRODUCTION, force=True, **allowed)).then(

@@ -36,7 +36,7 @@ RUN = (model_created(), version_created(1), run_started())
 
 def test_a_step_starts_in_its_run() -> None:
     """A step starts as it is described, running and without an end."""
-    fields = {"name": "Fit", "parameters": {"depth": 3.0}, "start_time": 5}
+    fields: dict[str, Any] = {"name": "Fit", "parameters": {"depth": 3.0}, "start_time": 5}
     started = given(*RUN).when(start_step(**fields))
     started.then(step_started(**fields))
     assert (started.answer.state, started.answer.end_time) == (RunState.RUNNING, None)

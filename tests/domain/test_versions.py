@@ -18,6 +18,7 @@ from domain.events import (
 from domain.history import SECOND
 from domain.commands import create_model, create_version, create_versions, ensure
 
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.errors import (
     ModelDeleted,
     ModelExists,
@@ -79,7 +80,7 @@ def test_a_batch_is_created_whole_or_not_at_all(names: tuple[str | None, ...], n
         (ensure("production"), StageEmpty),
     ],
 )
-def test_a_refused_request_uses_up_no_number(command: object, error: type[RegistryError]) -> None:
+def test_a_refused_request_uses_up_no_number(command: AnyCommand, error: type[RegistryError]) -> None:
     """The next version gets the number after the last one that was created, whatever was refused in between."""
     project = given(model_created(), version_created(1, "a"))
     project.when(command).refused(error)
