@@ -1,4 +1,4 @@
-"""Trainings that start processes: `python -m sdk.forking_programs fork|spawn|forkserver|pool` prints the id of the run.
+"""Trainings that start processes: `python -m sdk.forking_programs METHOD [problem]` prints the id of the run.
 
 They are programs of their own, because gRPC does not support a fork while other threads use it, as those of tests may.
 """
@@ -6,10 +6,13 @@ They are programs of their own, because gRPC does not support a fork while other
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
-from tallymark import Model, current_run, log_metric, pipeline, step
+from tallymark import Model, current_run, log_metadata, log_metric, pipeline, step
 from tallymark.delivery import sender
 
 
@@ -47,15 +50,47 @@ def with_pool(pool: ProcessPoolExecutor) -> str:
     return current_run()
 
 
-def main(method: str) -> str:
-    """Run one of the trainings, and return the id of its run."""
+def leave_out() -> None:
+    """Log a value that cannot be recorded."""
+    log_metadata({"made in a worker": object()})
+
+
+@pipeline(model=Model("churn"))
+def with_problem(method: str) -> str:
+    """Log a value that cannot be recorded, and have another process do the same."""
+    log_metadata({"made before": object()})
+    process = multiprocessing.get_context(method).Process(target=leave_out)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    return current_run()
+
+
+def main(method: str, what: str = "") -> str:
+    """Run one of the trainings, and return the id of its run. `method` is a start method, or `pool`."""
     # No call runs while processes are started, however long that takes.
     sender.BATCH_DELAY = 5.0
+    if what == "problem":
+        return with_problem(method)
     if method != "pool":
         return with_processes(method)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
         return with_pool(pool)
 
 
+def run_program(*arguments: str) -> str:
+    """Run one of the trainings as a program, and return the id of its run."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sdk.forking_programs", *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 if __name__ == "__main__":
-    sys.stdout.write(main(sys.argv[1]))
+    sys.stdout.write(main(*sys.argv[1:]))

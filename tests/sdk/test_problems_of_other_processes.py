@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 import tallymark
-from tallymark import Client, Model, current_run, log_metadata, pipeline
+from sdk.forking_programs import run_program
+
+from tallymark import Client, Model
 from tallymark.testing import Server
 
 
@@ -20,25 +21,10 @@ def client(registry_env: Server) -> Iterator[Client]:
         yield made
 
 
-def leave_out() -> None:
-    """Log a value that cannot be recorded, in a process that is started within a run."""
-    log_metadata({"made in a worker": object()})
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_problems_of_another_process_are_reported_once(client: Client, method: str) -> None:
     """They are reported though it recorded nothing else; earlier problems of the run are not counted again."""
-
-    @pipeline(model=Model("churn"))
-    def training() -> str:
-        log_metadata({"made before": object()})
-        process = multiprocessing.get_context(method).Process(target=leave_out)
-        process.start()
-        process.join(60)
-        assert process.exitcode == 0
-        return current_run()
-
-    problems = client.get_run(training()).recording_problems
+    problems = client.get_run(run_program(method, "problem")).recording_problems
     assert {problem.subject: problem.count for problem in problems} == {
         "metadata 'made before'": 1,
         "metadata 'made in a worker'": 1,

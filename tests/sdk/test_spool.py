@@ -17,6 +17,8 @@ from tallymark import Client, Model, log_metric, pipeline
 from tallymark.delivery import sender
 from tallymark.delivery import spool as spooling
 from tallymark.tracking.context import context_frame
+from sdk.forking_programs import run_program
+
 from tallymark.testing import Server
 from tallymark.types.enums import RunState
 
@@ -27,24 +29,10 @@ def client(registry_env: Server) -> Iterator[Client]:
         yield made
 
 
-def trained(method: str) -> str:
-    """Return the id of a run of a program that starts processes."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sdk.forking_programs", method],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_of_a_run_record_in_journals_of_their_own(client: Client, method: str, spool: Path) -> None:
     """However they were started, and though they run no `atexit` handlers, the run ends with all their records."""
-    run = trained(method)
+    run = run_program(method)
     assert client.get_run(run).state is RunState.SUCCEEDED
     assert [point.step for point in client.list_metrics("churn", "loss")] == [*range(150), 1000]
     wait_until(lambda: not list(spool.rglob("*.journal")))
@@ -52,7 +40,7 @@ def test_processes_of_a_run_record_in_journals_of_their_own(client: Client, meth
 
 def test_the_end_of_a_run_follows_the_records_of_its_workers(client: Client) -> None:
     """That includes workers that stay alive, such as those of a pool."""
-    run = trained("pool")
+    run = run_program("pool")
     assert [each.state for each in client.list_steps(run)] == [RunState.SUCCEEDED] * 20
     kinds = [event.kind for event in client.list_events()]
     assert kinds.count("step_finished") == 20
