@@ -127,6 +127,16 @@ class Calls:
         return list(self.log.ListEvents(request, timeout=DEADLINE).events)
 
 
+def unary_bytes(channel: grpc.Channel, method: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
+    """Return the method of that path, which takes and returns messages as bytes."""
+    return channel.unary_unary(method)
+
+
+def stream_bytes(channel: grpc.Channel, method: str) -> grpc.UnaryStreamMultiCallable[bytes, bytes]:
+    """Return the streaming method of that path, which takes and returns messages as bytes."""
+    return channel.unary_stream(method)
+
+
 class Refusal:
     """The status of a refused call: its code, its message and its ErrorInfo."""
 
@@ -134,6 +144,10 @@ class Refusal:
     message: str
     info: ErrorInfo
     status: Status
+
+    @property
+    def reason(self) -> str:
+        return str(self.info.reason)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from grpc_calls import DEADLINE, PROJECT, Calls
-from google.protobuf.message import Message
 
 from tallymark.v1.event_log_pb2 import ListEventsRequest, WatchRequest
 from tallymark.v1.lineage_pb2 import QueryLineageRequest
@@ -18,6 +20,8 @@ LARGEST = 4 * 1024 * 1024
 NUMBERS = MetadataValue(list=MetadataList(values=[MetadataValue(number=1)] * 16_000))
 TEXT = "é" * 30_000
 COUNT = 10
+
+ListRequest = ListModelsRequest | ListModelVersionsRequest | ListRunsRequest | ListStepsRequest
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def large(calls: Calls) -> Calls:
     return calls
 
 
-def pages(call: object, request: Message, field: str) -> list[list[Message]]:
+def pages(call: Callable[..., Any], request: ListRequest, field: str) -> list[list[Any]]:
     """Yield the items of each page."""
     found = []
     while True:
@@ -51,7 +55,7 @@ def pages(call: object, request: Message, field: str) -> list[list[Message]]:
 
 def test_every_list_is_cut_so_that_clients_can_receive_it(large: Calls) -> None:
     """A list of the largest resources comes in several pages, each less than 4 MiB, and no item is lost."""
-    lists = (
+    lists: tuple[tuple[Callable[..., Any], ListRequest, str], ...] = (
         (large.models.ListModels, ListModelsRequest(parent=PROJECT, page_size=1000), "models"),
         (
             large.models.ListModelVersions,
@@ -95,8 +99,8 @@ def test_lineage_has_no_metadata(calls: Calls) -> None:
     for number in range(30):
         new = ModelVersion(description=TEXT, metadata={"a": NUMBERS}, tags=["kept"])
         calls.create_model(f"m{number}")
-        request = BatchCreateModelVersionsRequest(parent=f"{PROJECT}/models/m{number}", model_versions=[new])
-        calls.models.BatchCreateModelVersions(request, timeout=DEADLINE)
+        batch = BatchCreateModelVersionsRequest(parent=f"{PROJECT}/models/m{number}", model_versions=[new])
+        calls.models.BatchCreateModelVersions(batch, timeout=DEADLINE)
         calls.ensure(f"m{number}", "1", run="train")
     request = QueryLineageRequest(name=f"{PROJECT}/runs/train", depth=1)
     reply = calls.models.QueryLineage(request, timeout=DEADLINE)

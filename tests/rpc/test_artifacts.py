@@ -1,5 +1,7 @@
 """Artifacts of versions over gRPC."""
 
+from typing import Any
+
 import grpc
 import pytest
 from grpc_calls import DEADLINE, PROJECT, Calls, refused
@@ -29,7 +31,7 @@ def churn(calls: Calls) -> None:
 
 
 def link(
-    calls: Calls, name: str = "classifier", parent: str = VERSION, request_id: str = "", **fields: object
+    calls: Calls, name: str = "classifier", parent: str = VERSION, request_id: str = "", **fields: Any
 ) -> Artifact:
     artifact = Artifact(**{"uri": "s3://models/1", **fields})
     request = LinkArtifactRequest(parent=parent, artifact_id=name, artifact=artifact, request_id=request_id)
@@ -148,7 +150,7 @@ def test_what_is_missing_is_not_found(calls: Calls) -> None:
         {"name": "a@b"},
     ],
 )
-def test_a_bad_artifact_is_refused(calls: Calls, fields: dict[str, object]) -> None:
+def test_a_bad_artifact_is_refused(calls: Calls, fields: dict[str, Any]) -> None:
     """What cannot be an artifact is refused with what it should be."""
     with refused("INVALID_NAME" if "name" in fields else "INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
         link(calls, **fields)

@@ -1,10 +1,13 @@
 """Reads as of the past, orders, and pages that show one revision."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import grpc
 import pytest
 from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallymark.testing import Server
@@ -39,7 +42,7 @@ def get(calls: Calls, reference: str, revision: int, model: str = "churn") -> mo
     return calls.models.GetModelVersion(request, timeout=DEADLINE)
 
 
-def pages(calls: Calls, **fields: object) -> Iterator[list[model_pb2.ModelVersion]]:
+def pages(calls: Calls, **fields: Any) -> Iterator[list[model_pb2.ModelVersion]]:
     token = ""
     while True:
         request = ListModelVersionsRequest(**{"parent": CHURN, "page_size": 2, **fields}, page_token=token)
@@ -61,7 +64,7 @@ def revision(calls: Calls) -> int:
 def rename_version(calls: Calls, number: int, name: str) -> None:
     version = model_pb2.ModelVersion(name=f"{CHURN}/versions/{number}", version_name=name)
     calls.models.UpdateModelVersion(
-        UpdateModelVersionRequest(model_version=version, update_mask={"paths": ["version_name"]})
+        UpdateModelVersionRequest(model_version=version, update_mask=FieldMask(paths=["version_name"]))
     )
 
 
@@ -88,11 +91,11 @@ def test_a_version_is_read_as_it_was_by_every_reference(calls: Calls) -> None:
     for step in steps:
         step()
         seen[revision(calls)] = {
-            reference: answer(lambda ref=reference: calls.version("churn", ref)) for reference in references
+            reference: answer(partial(calls.version, "churn", reference)) for reference in references
         }
     for at, answers in seen.items():
         for reference, expected in answers.items():
-            assert answer(lambda at=at, ref=reference: get(calls, ref, at)) == expected, (at, reference)
+            assert answer(partial(get, calls, reference, at)) == expected, (at, reference)
 
 
 def answer(ask: Callable[[], object]) -> object:
@@ -245,7 +248,7 @@ def test_a_bad_order_says_where_and_what_was_expected(calls: Calls, text: str, p
     assert expected in refusal.metadata["expected"]
 
 
-def history(calls: Calls, **fields: object) -> list[Event]:
+def history(calls: Calls, **fields: Any) -> list[Event]:
     return list(calls.log.ListEvents(ListEventsRequest(parent=PROJECT, **fields), timeout=DEADLINE).events)
 
 
@@ -287,7 +290,7 @@ def test_events_of_some_kinds_come_in_their_order_page_by_page(calls: Calls) -> 
                 assert backwards == wanted[::-1], (kinds, name)
 
 
-def paged(calls: Calls, **fields: object) -> list[Event]:
+def paged(calls: Calls, **fields: Any) -> list[Event]:
     found: list[Event] = []
     while page := history(calls, **fields):
         found += page
@@ -304,7 +307,7 @@ def test_a_version_tells_who_moved_it_when_and_why(server: Server) -> None:
         calls.create_version("churn")
         for actor, stage, why in steps:
             request = SetStageRequest(name=f"{CHURN}/versions/1", stage=stage, reason=why)
-            calls.models.SetStage(request, metadata=[("tallymark-actor", actor)], timeout=DEADLINE)
+            calls.models.SetStage(request, metadata=(("tallymark-actor", actor),), timeout=DEADLINE)
         for name in (f"{CHURN}/versions/1", CHURN):
             moves = history(calls, name=name, kinds=[EVENT_KIND_STAGE_CHANGED])
             assert [(move.actor, move.model_version.stage, move.reason) for move in moves] == steps
@@ -334,10 +337,10 @@ def test_fields_of_models_and_versions_can_be_cleared(calls: Calls) -> None:
     assert calls.create_model("churn", metadata=fact).metadata["owner"].text == "ana"
     calls.create_version("churn", metadata=fact)
     model = model_pb2.Model(name=CHURN)
-    request = model_registry_pb2.UpdateModelRequest(model=model, update_mask={"paths": ["metadata"]})
+    request = model_registry_pb2.UpdateModelRequest(model=model, update_mask=FieldMask(paths=["metadata"]))
     assert calls.models.UpdateModel(request).metadata == {}
     version = model_pb2.ModelVersion(name=f"{CHURN}/versions/1", metadata={"n": MetadataValue(number=1)})
-    update = UpdateModelVersionRequest(model_version=version, update_mask={"paths": ["metadata"]})
+    update = UpdateModelVersionRequest(model_version=version, update_mask=FieldMask(paths=["metadata"]))
     assert calls.models.UpdateModelVersion(update).metadata == version.metadata
     assert [
         model.name

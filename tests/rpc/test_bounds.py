@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from attacks.requests import METHODS, MODEL, RUN, VERSION, VALID_REQUESTS, Attack, attacks
-from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused, stream_bytes, unary_bytes
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
@@ -20,6 +20,7 @@ from web.http_client import Answer, call, connected
 
 from tallymark.testing import Server
 from tallymark.v1.event_log_pb2 import ListEventsRequest
+from tallymark.v1.event_pb2 import EVENT_KIND_MODEL_CREATED
 from tallymark.v1.metric_pb2 import ListMetricPointsRequest, MetricPoint
 from tallymark.v1.model_pb2 import MetadataValue, ModelVersion
 from tallymark.v1.model_registry_pb2 import (
@@ -82,12 +83,12 @@ def over_grpc(channel: grpc.Channel, attack: Attack) -> tuple[str, dict[str, str
     """Return the status of the response, the metadata of the reason, and the message."""
     try:
         if attack.method.server_streaming:
-            next(channel.unary_stream(attack.url)(attack.data(), timeout=DEADLINE))
+            next(stream_bytes(channel, attack.url)(attack.data(), timeout=DEADLINE))
         else:
-            channel.unary_unary(attack.url)(attack.data(), timeout=DEADLINE)
+            unary_bytes(channel, attack.url)(attack.data(), timeout=DEADLINE)
     except grpc.RpcError as error:
         refusal = refusal_of(error)
-        return refusal.code.name, {"reason": refusal.info.reason, **refusal.metadata}, refusal.message
+        return refusal.code.name, {"reason": refusal.reason, **refusal.metadata}, refusal.message
     return "OK", {}, ""
 
 
@@ -155,7 +156,7 @@ def test_a_request_is_refused_as_a_whole_by_its_length(channel: grpc.Channel, me
     ("field", "limit", "request_"),
     [
         ("keys", 1000, ListMetricPointsRequest(parent=VERSION, keys=[""] * 1001)),
-        ("kinds", 1000, ListEventsRequest(parent=PROJECT, kinds=[1] * 1001)),
+        ("kinds", 1000, ListEventsRequest(parent=PROJECT, kinds=[EVENT_KIND_MODEL_CREATED] * 1001)),
         ("delete_keys", 1000, LogMetadataRequest(name=VERSION, delete_keys=[""] * 1001)),
         ("problems", 1000, ReportRecordingProblemsRequest(name=RUN, problems=[RecordingProblem()] * 1001)),
         ("points", 1000, LogMetadataRequest(name=VERSION, points=[MetricPoint()] * 1001)),
@@ -177,7 +178,7 @@ def test_a_refusal_says_the_bound(calls: Calls, field: str, limit: int, request_
     method = next(each for each in METHODS if each.input_type.full_name == request_.DESCRIPTOR.full_name)
     path = f"/{method.containing_service.full_name}/{method.name}"
     with refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
-        calls.channel.unary_unary(path)(request_.SerializeToString(), timeout=DEADLINE)
+        unary_bytes(calls.channel, path)(request_.SerializeToString(), timeout=DEADLINE)
     assert refusal.metadata == {"field": field, "limit": str(limit)}
     assert f"takes at most {limit:,}" in refusal.message
 
@@ -200,7 +201,7 @@ def test_a_compressed_request_is_bounded_by_what_it_becomes(standing: Server, si
         grpc.insecure_channel(standing.address, compression=grpc.Compression.Gzip) as channel,
         refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT) as refusal,
     ):
-        channel.unary_unary("/tallymark.v1.ModelRegistry/CreateModel")(bytes(size), timeout=DEADLINE)
+        unary_bytes(channel, "/tallymark.v1.ModelRegistry/CreateModel")(bytes(size), timeout=DEADLINE)
     assert int(refusal.metadata["limit"]) == MAX_CHANGE
     assert peak_memory(standing) - before < 32
 

@@ -2,7 +2,8 @@
 
 import grpc
 import pytest
-from grpc_calls import PROJECT, Calls, refused
+from grpc_calls import PROJECT, Calls, refused, stream_bytes, unary_bytes
+from google.protobuf.descriptor import MethodDescriptor
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -67,7 +68,7 @@ def test_an_unknown_project_is_not_found(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_bytes_that_are_no_message_are_refused(calls: Calls, method) -> None:
+def test_bytes_that_are_no_message_are_refused(calls: Calls, method: MethodDescriptor) -> None:
     """A truncated message, and text that is not UTF-8, are malformed requests to every method."""
     text = next(field for field in method.input_type.fields if field.type == field.TYPE_STRING)
     tag = bytes([text.number << 3 | 2])
@@ -75,29 +76,29 @@ def test_bytes_that_are_no_message_are_refused(calls: Calls, method) -> None:
         path = f"/{method.containing_service.full_name}/{method.name}"
         with refused("MALFORMED_REQUEST", grpc.StatusCode.INVALID_ARGUMENT):
             if method.server_streaming:
-                next(calls.channel.unary_stream(path)(data))
+                next(stream_bytes(calls.channel, path)(data))
             else:
-                calls.channel.unary_unary(path)(data)
+                unary_bytes(calls.channel, path)(data)
 
 
 @pytest.mark.parametrize(
     "method", [method for method in METHODS if method.name != "ListProjects"], ids=lambda method: method.name
 )
-def test_an_empty_request_is_refused_with_a_field(calls: Calls, method) -> None:
+def test_an_empty_request_is_refused_with_a_field(calls: Calls, method: MethodDescriptor) -> None:
     """Every method says which field it misses; only the projects are listed without one."""
     path = f"/{method.containing_service.full_name}/{method.name}"
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
         if method.server_streaming:
-            next(calls.channel.unary_stream(path)(b""))
+            next(stream_bytes(calls.channel, path)(b""))
         else:
-            calls.channel.unary_unary(path)(b"")
+            unary_bytes(calls.channel, path)(b"")
     assert refusal.metadata["field"].rsplit(".", 1)[-1] in {"name", "parent", "project_id"}
 
 
 def test_a_request_of_the_wrong_type_is_refused(calls: Calls) -> None:
     """A number where text belongs does not pass as text."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
-        calls.channel.unary_unary("/tallymark.v1.ModelRegistry/GetModel")(b"\x08\x07")
+        unary_bytes(calls.channel, "/tallymark.v1.ModelRegistry/GetModel")(b"\x08\x07")
 
 
 def test_a_message_beyond_the_limit_is_refused(calls: Calls) -> None:
@@ -111,7 +112,7 @@ def test_a_message_beyond_the_limit_is_refused(calls: Calls) -> None:
 def test_an_unknown_method_is_unimplemented(calls: Calls) -> None:
     """A method that is not in the contract is not served."""
     with pytest.raises(grpc.RpcError) as caught:
-        calls.channel.unary_unary("/tallymark.v1.ModelRegistry/DropEverything")(b"")
+        unary_bytes(calls.channel, "/tallymark.v1.ModelRegistry/DropEverything")(b"")
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 

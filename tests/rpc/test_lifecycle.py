@@ -1,5 +1,9 @@
 """Updating, renaming, deleting, undeleting and purging over gRPC."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import grpc
 import pytest
 from grpc_calls import PROJECT, Calls, refused
@@ -34,28 +38,28 @@ def churn(calls: Calls) -> None:
         calls.create_version("churn", name)
 
 
-def update(calls: Calls, *paths: str, **fields: object) -> model_pb2.Model:
+def update(calls: Calls, *paths: str, **fields: Any) -> model_pb2.Model:
     return calls.models.UpdateModel(
         UpdateModelRequest(model=model_pb2.Model(name=CHURN, **fields), update_mask=FieldMask(paths=paths))
     )
 
 
-def update_version(calls: Calls, number: int, *paths: str, **fields: object) -> model_pb2.ModelVersion:
+def update_version(calls: Calls, number: int, *paths: str, **fields: Any) -> model_pb2.ModelVersion:
     version = model_pb2.ModelVersion(name=f"{CHURN}/versions/{number}", **fields)
     return calls.models.UpdateModelVersion(
         UpdateModelVersionRequest(model_version=version, update_mask=FieldMask(paths=paths))
     )
 
 
-def delete(calls: Calls, **fields: object) -> model_pb2.Model:
+def delete(calls: Calls, **fields: Any) -> model_pb2.Model:
     return calls.models.DeleteModel(DeleteModelRequest(name=CHURN, **fields))
 
 
-def delete_version(calls: Calls, number: int, **fields: object) -> model_pb2.ModelVersion:
+def delete_version(calls: Calls, number: int, **fields: Any) -> model_pb2.ModelVersion:
     return calls.models.DeleteModelVersion(DeleteModelVersionRequest(name=f"{CHURN}/versions/{number}", **fields))
 
 
-def rename(calls: Calls, name: str, new_name: str, **fields: object) -> model_pb2.Model:
+def rename(calls: Calls, name: str, new_name: str, **fields: Any) -> model_pb2.Model:
     return calls.models.RenameModel(
         RenameModelRequest(name=f"{PROJECT}/models/{name}", new_model_id=new_name, **fields)
     )
@@ -73,9 +77,9 @@ def test_fields_in_the_mask_change_and_may_be_cleared(calls: Calls) -> None:
 @pytest.mark.parametrize("paths", [(), ("name",), ("last_number",), ("nonsense",)])
 def test_a_mask_names_fields_that_can_change(calls: Calls, paths: tuple[str, ...]) -> None:
     """An empty mask, and fields that cannot be set, are refused with the fields that can be."""
-    for change in (update, lambda calls, *paths: update_version(calls, 1, *paths)):
+    for change in (partial(update, calls), partial(update_version, calls, 1)):
         with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
-            change(calls, *paths)
+            change(*paths)
         assert refusal.metadata["field"] == "update_mask"
         assert "description" in refusal.message
 
@@ -84,11 +88,12 @@ def test_a_change_of_what_was_read_before_is_refused(calls: Calls) -> None:
     """With an etag, a change that was made since the read is not overwritten."""
     read = calls.model("churn")
     update(calls, "ethics", ethics="e", etag=read.etag)
-    for change in (
+    changes: tuple[Callable[[], model_pb2.Model], ...] = (
         lambda: update(calls, "ethics", ethics="f", etag=read.etag),
         lambda: rename(calls, "churn", "other", etag=read.etag),
         lambda: delete(calls, etag=read.etag),
-    ):
+    )
+    for change in changes:
         with refused("ETAG_MISMATCH", grpc.StatusCode.ABORTED):
             change()
     assert calls.model("churn").ethics == "e"
@@ -284,7 +289,7 @@ def test_changes_in_one_moment_see_each_other(calls: Calls) -> None:
     create = calls.models.CreateModelVersion
     from tallymark.v1.model_registry_pb2 import CreateModelVersionRequest
 
-    futures = []
+    futures: list[grpc.Future[model_pb2.Model] | grpc.Future[model_pb2.ModelVersion]] = []
     for turn in range(20):
         old, new = ("churn", "other") if turn % 2 == 0 else ("other", "churn")
         futures.append(

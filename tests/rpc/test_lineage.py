@@ -7,6 +7,7 @@ import pytest
 from grpc_calls import DEADLINE, PROJECT, Calls, refused
 
 from tallymark.v1.artifact_pb2 import (
+    ARTIFACT_ROLE_UNSPECIFIED,
     ARTIFACT_ROLE_USED,
     Artifact,
     ArtifactRole,
@@ -16,6 +17,7 @@ from tallymark.v1.artifact_pb2 import (
 from tallymark.v1.event_pb2 import EVENT_KIND_VERSION_USED
 from tallymark.v1.lineage_pb2 import (
     LINEAGE_DIRECTION_DOWNSTREAM,
+    LINEAGE_DIRECTION_UNSPECIFIED,
     LINEAGE_DIRECTION_UPSTREAM,
     LineageDirection,
     QueryLineageRequest,
@@ -26,7 +28,14 @@ from tallymark.v1.model_registry_pb2 import BatchCreateModelVersionsRequest
 from tallymark.v1.run_registry_pb2 import ListRunsRequest
 
 
-def link(calls: Calls, version: str, name: str, uri: str, role: ArtifactRole.ValueType = 0, digest: str = "") -> None:
+def link(
+    calls: Calls,
+    version: str,
+    name: str,
+    uri: str,
+    role: ArtifactRole.ValueType = ARTIFACT_ROLE_UNSPECIFIED,
+    digest: str = "",
+) -> None:
     artifact = Artifact(uri=uri, role=role, digest=digest)
     parent = f"{PROJECT}/models/{version.replace('/', '/versions/')}"
     request = LinkArtifactRequest(parent=parent, artifact_id=name, artifact=artifact)
@@ -50,7 +59,9 @@ def story(calls: Calls) -> None:
     link(calls, "other/1", "data", "s3://data", ARTIFACT_ROLE_USED)
 
 
-def ask(calls: Calls, start: str, direction: LineageDirection.ValueType = 0, depth: int = 0) -> QueryLineageResponse:
+def ask(
+    calls: Calls, start: str, direction: LineageDirection.ValueType = LINEAGE_DIRECTION_UNSPECIFIED, depth: int = 0
+) -> QueryLineageResponse:
     request = QueryLineageRequest(name=f"{PROJECT}/{start}", direction=direction, depth=depth)
     return calls.models.QueryLineage(request, timeout=DEADLINE)
 
@@ -148,7 +159,7 @@ def test_a_bad_start_is_refused(calls: Calls) -> None:
         with refused(reason, code):
             ask(calls, start)
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
-        ask(calls, "runs/train", 9)
+        ask(calls, "runs/train", LineageDirection.ValueType(9))
 
 
 def test_a_wide_lineage_ends(calls: Calls) -> None:

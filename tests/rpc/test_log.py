@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -28,7 +30,7 @@ def events_of(stream: Iterator[WatchResponse], count: int) -> list[event_pb2.Eve
     return found
 
 
-def watch(calls: Calls, **fields: object) -> Iterator[WatchResponse]:
+def watch(calls: Calls, **fields: Any) -> Iterator[WatchResponse]:
     return calls.log.Watch(WatchRequest(parent=PROJECT, **fields), timeout=60)
 
 
@@ -75,7 +77,7 @@ def test_a_watch_from_now_on_begins_where_its_first_message_says(calls: Calls) -
     assert [event.revision for event in events_of(stream, 1)] == [2]
 
 
-def test_a_silent_watch_gets_heartbeats(tmp_path) -> None:
+def test_a_silent_watch_gets_heartbeats(tmp_path: Path) -> None:
     """An idle stream regularly sends its position without events."""
     with (
         Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,
@@ -85,7 +87,7 @@ def test_a_silent_watch_gets_heartbeats(tmp_path) -> None:
         assert [(message.revision, len(message.events)) for message in (next(stream), next(stream))] == [(0, 0)] * 2
 
 
-def test_a_watch_gets_heartbeats_while_other_events_happen(tmp_path) -> None:
+def test_a_watch_gets_heartbeats_while_other_events_happen(tmp_path: Path) -> None:
     """A watcher receives the position of the log while only events that it does not want happen without a pause."""
     with (
         Server(tmp_path / "tallymark.db", ["--heartbeat", "0.1"]) as server,

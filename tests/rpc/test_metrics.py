@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+from typing import Any
 
 import grpc
 import pytest
@@ -23,7 +24,7 @@ def churn(calls: Calls) -> None:
     calls.create_version("churn")
 
 
-def log(calls: Calls, *points: MetricPoint, **fields: object) -> ModelVersion:
+def log(calls: Calls, *points: MetricPoint, **fields: Any) -> ModelVersion:
     return calls.models.LogMetadata(LogMetadataRequest(name=VERSION, points=points, **fields), timeout=DEADLINE)
 
 
@@ -90,7 +91,7 @@ def test_a_key_is_removed_with_its_points(calls: Calls) -> None:
     log(calls, point("loss", 1, 0.5), point("auc", 1, 0.9))
     assert log(calls, delete_keys=["loss"]).series == {"auc": 1}
     version = log(calls, metadata={"auc": MetadataValue(number=1)})
-    assert (version.series, version.metadata["auc"].number) == ({}, 1)
+    assert (dict(version.series), version.metadata["auc"].number) == ({}, 1)
     assert points(calls) == []
     change, told = calls.events()[-2:]
     assert (change.kind, told.kind) == (EVENT_KIND_METRICS_LOGGED, EVENT_KIND_METADATA_LOGGED)

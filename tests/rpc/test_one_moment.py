@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -135,7 +136,7 @@ def raced(
                 while not ended.is_set():
                     place += 1
                     name = names[place % len(names)]
-                    found[name][answered(lambda name=name: questions[name](calls))] += 1
+                    found[name][answered(partial(questions[name], calls))] += 1
         except BaseException as failure:  # noqa: BLE001 - shown by the test
             failures.append(failure)
 
@@ -153,7 +154,7 @@ def answered(question: Callable[[], Any]) -> str:
     try:
         assert question()
     except grpc.RpcError as error:
-        return refusal_of(error).info.reason
+        return refusal_of(error).reason
     return OK
 
 

@@ -107,7 +107,7 @@ def test_of_many_who_create_the_same_project_one_does(calls: Calls) -> None:
         try:
             return create(calls, "lab", actor=f"caller-{number}").creator
         except grpc.RpcError as error:
-            return refusal_of(error).info.reason
+            return refusal_of(error).reason
 
     with ThreadPoolExecutor(16) as pool:
         answers = sorted(pool.map(attempt, range(64)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -26,11 +27,11 @@ from tallymark_server.storage.sqlite.verification import verify
 DEADLINE = 60
 
 
-def proof(calls: Calls, **fields: object) -> VerifyResponse:
+def proof(calls: Calls, **fields: Any) -> VerifyResponse:
     return calls.log.Verify(VerifyRequest(**{"parent": PROJECT, **fields}), timeout=DEADLINE)
 
 
-def export(calls: Calls, **fields: object) -> bytes:
+def export(calls: Calls, **fields: Any) -> bytes:
     request = ExportRequest(**{"parent": PROJECT, **fields})
     return b"".join(message.lines for message in calls.log.Export(request, timeout=DEADLINE))
 
@@ -64,7 +65,7 @@ def corrupt(path: Path, script: str) -> None:
 
 
 @pytest.fixture
-def both(tmp_path: Path):
+def both(tmp_path: Path) -> Iterator[tuple[Server, Calls]]:
     """Yield a server with the projects `default` and `other`, each with a model of two versions, and calls to it."""
     with (
         Server(tmp_path / "tallymark.db", ["--project", "other"]) as server,
@@ -80,7 +81,7 @@ def both(tmp_path: Path):
         yield server, calls
 
 
-def test_a_proof_over_grpc_is_that_of_the_file(both) -> None:
+def test_a_proof_over_grpc_is_that_of_the_file(both: tuple[Server, Calls]) -> None:
     """Verify returns for a project what `tallymark verify` reports for it."""
     server, calls = both
     found = proof(calls)
@@ -99,7 +100,7 @@ def test_a_proof_over_grpc_is_that_of_the_file(both) -> None:
         ("DROP INDEX stage_holders", "index stage_holders"),
     ],
 )
-def test_verify_reports_what_was_tampered_with(both, script: str, words: str) -> None:
+def test_verify_reports_what_was_tampered_with(both: tuple[Server, Calls], script: str, words: str) -> None:
     """A change that was not made by the writer is found while the server goes on."""
     server, calls = both
     corrupt(server.db, script)
@@ -109,7 +110,7 @@ def test_verify_reports_what_was_tampered_with(both, script: str, words: str) ->
     assert calls.model("churn").name
 
 
-def test_verify_reports_no_other_project(both) -> None:
+def test_verify_reports_no_other_project(both: tuple[Server, Calls]) -> None:
     """Neither a proof nor an export has anything of another project, sound or broken."""
     server, calls = both
     assert b"secret" not in export(calls)
@@ -118,7 +119,7 @@ def test_verify_reports_no_other_project(both) -> None:
     assert proof(calls, parent="projects/other").problem_count > 0
 
 
-def test_verify_reports_the_first_of_many_problems(both) -> None:
+def test_verify_reports_the_first_of_many_problems(both: tuple[Server, Calls]) -> None:
     """The response stays small, and has the number of all problems."""
     server, calls = both
     batch(calls, 500)
@@ -129,7 +130,7 @@ def test_verify_reports_the_first_of_many_problems(both) -> None:
     assert found.ByteSize() < 200_000
 
 
-def test_a_rewritten_log_is_found_by_a_checkpoint(both) -> None:
+def test_a_rewritten_log_is_found_by_a_checkpoint(both: tuple[Server, Calls]) -> None:
     """A mark that an earlier proof returned is refused by a rewritten log, however consistent that is."""
     server, calls = both
     kept = proof(calls).checkpoint
@@ -151,7 +152,7 @@ def test_a_rewritten_log_is_found_by_a_checkpoint(both) -> None:
         assert problem.what == "up to here it is not what the checkpoint has seen"
 
 
-def test_an_export_over_grpc_has_the_bytes_of_the_files(both) -> None:
+def test_an_export_over_grpc_has_the_bytes_of_the_files(both: tuple[Server, Calls]) -> None:
     """Each revision is exported as by `tallymark export`, even while others write, and messages have a revision."""
     server, calls = both
     for at in (1, 2, 3, None):
@@ -168,7 +169,7 @@ def test_an_export_over_grpc_has_the_bytes_of_the_files(both) -> None:
     assert messages[-1].revision == 1503
 
 
-def test_a_large_event_is_exported_in_messages_that_clients_take(both) -> None:
+def test_a_large_event_is_exported_in_messages_that_clients_take(both: tuple[Server, Calls]) -> None:
     """A line that is larger than a message continues in the next one."""
     server, calls = both
     card = ("description", "license", "audience", "use_cases", "limitations", "trade_offs", "ethics")
@@ -179,7 +180,7 @@ def test_a_large_event_is_exported_in_messages_that_clients_take(both) -> None:
     assert b"".join(pieces) == file_export(server.db)
 
 
-def test_a_broken_log_is_not_exported(both) -> None:
+def test_a_broken_log_is_not_exported(both: tuple[Server, Calls]) -> None:
     """The export of a log that could not be imported again ends with a status that says what to do."""
     server, calls = both
     corrupt(server.db, "UPDATE events SET actor = 'eve' WHERE project = 1 AND revision = 2")
@@ -197,7 +198,7 @@ def children_of(server: Server) -> list[str]:
     return found
 
 
-def test_a_proof_ends_when_its_caller_leaves_and_when_the_server_stops(both) -> None:
+def test_a_proof_ends_when_its_caller_leaves_and_when_the_server_stops(both: tuple[Server, Calls]) -> None:
     """A proof ends when its caller leaves, when the server stops, and when the server is killed."""
     server, calls = both
     batch(calls, 20_000)
@@ -227,7 +228,7 @@ def threads_of(server: Server) -> int:
     return len(list(Path(f"/proc/{server.pid}/task").iterdir()))
 
 
-def test_an_export_ends_when_its_caller_leaves(both) -> None:
+def test_an_export_ends_when_its_caller_leaves(both: tuple[Server, Calls]) -> None:
     """Many callers that leave in the middle of an export, or do not read it, leave nothing open."""
     server, calls = both
     batch(calls, 5000, "x" * 1000)
@@ -240,7 +241,7 @@ def test_an_export_ends_when_its_caller_leaves(both) -> None:
         until(lambda: threads_of(server) <= before, calls)
 
 
-def test_slow_exports_are_bounded(both) -> None:
+def test_slow_exports_are_bounded(both: tuple[Server, Calls]) -> None:
     """While eight exports are not read, a further one is refused at once, and other calls are served."""
     _, calls = both
     batch(calls, 5000, "x" * 1000)

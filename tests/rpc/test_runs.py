@@ -1,5 +1,7 @@
 """Runs over gRPC."""
 
+from typing import Any
+
 import grpc
 import pytest
 from grpc_calls import PROJECT, Calls, refused
@@ -128,7 +130,7 @@ def steps(calls: Calls, run: str, page_size: int = 2) -> list[run_pb2.RunStep]:
             return found
 
 
-def start_step(calls: Calls, step: str, run: str = "r1", request_id: str = "", **fields: object) -> run_pb2.RunStep:
+def start_step(calls: Calls, step: str, run: str = "r1", request_id: str = "", **fields: Any) -> run_pb2.RunStep:
     request = run_registry_pb2.StartStepRequest(
         parent=f"{PROJECT}/runs/{run}", step_id=step, step=run_pb2.RunStep(**fields), request_id=request_id
     )
@@ -205,7 +207,7 @@ def test_runs_are_filtered_and_ordered(calls: Calls) -> None:
     calls.finish_run("b", RUN_STATE_SUCCEEDED)
     calls.finish_run("a", RUN_STATE_FAILED, "lost")
 
-    def found(**fields: object) -> str:
+    def found(**fields: Any) -> str:
         request = run_registry_pb2.ListRunsRequest(parent=PROJECT, **fields)
         return "".join(run.name[-1] for run in calls.runs.ListRuns(request).runs)
 

@@ -21,21 +21,21 @@ from tallymark.v1.run_pb2 import RecordingProblem, RunStep
 from tallymark.v1.run_registry_pb2 import GetRunRequest, ListRunsRequest, ListStepsRequest
 
 VERSION = f"{PROJECT}/models/churn/versions/1"
-MOST = {"page_size": 1000}
+MOST = 1000
 QUESTIONS: dict[str, Message] = {
     "run": GetRunRequest(name=f"{PROJECT}/runs/train"),
-    "runs": ListRunsRequest(parent=PROJECT, **MOST),
-    "runs that go on": ListRunsRequest(parent=PROJECT, filter="state = running", order_by="pipeline", **MOST),
-    "runs of a version": ListRunsRequest(parent=PROJECT, model_version=VERSION, **MOST),
-    "steps": ListStepsRequest(parent=f"{PROJECT}/runs/train", **MOST),
+    "runs": ListRunsRequest(parent=PROJECT, page_size=MOST),
+    "runs that go on": ListRunsRequest(parent=PROJECT, filter="state = running", order_by="pipeline", page_size=MOST),
+    "runs of a version": ListRunsRequest(parent=PROJECT, model_version=VERSION, page_size=MOST),
+    "steps": ListStepsRequest(parent=f"{PROJECT}/runs/train", page_size=MOST),
     "artifact": artifact_pb2.GetArtifactRequest(name=f"{VERSION}/artifacts/data"),
     "first artifact": artifact_pb2.GetArtifactRequest(name=f"{VERSION}/artifacts/data@1"),
     "artifact of whoever serves": artifact_pb2.GetArtifactRequest(
         name=f"{PROJECT}/models/churn/versions/@production/artifacts/weights"
     ),
-    "artifacts": artifact_pb2.ListArtifactsRequest(parent=VERSION, filter="uri:s3", **MOST),
-    "points": ListMetricPointsRequest(parent=VERSION, **MOST),
-    "points of a metric": ListMetricPointsRequest(parent=VERSION, keys=["loss"], **MOST),
+    "artifacts": artifact_pb2.ListArtifactsRequest(parent=VERSION, filter="uri:s3", page_size=MOST),
+    "points": ListMetricPointsRequest(parent=VERSION, page_size=MOST),
+    "points of a metric": ListMetricPointsRequest(parent=VERSION, keys=["loss"], page_size=MOST),
     "lineage": QueryLineageRequest(name=VERSION),
     "lineage of what serves": QueryLineageRequest(name=f"{PROJECT}/models/churn/versions/@production", depth=9),
     "lineage of a run": QueryLineageRequest(name=f"{PROJECT}/runs/train"),
@@ -57,7 +57,7 @@ def answer(calls: Calls, request: Message) -> object:
         return refusal_of(error).info.reason
 
 
-def as_of(request: Any, **moment: object) -> Any:
+def as_of(request: Any, **moment: Any) -> Any:
     copy = type(request)()
     copy.CopyFrom(request)
     copy.MergeFrom(type(request)(**moment))

@@ -75,7 +75,7 @@ async def refusal_or_none(address: str, size: int) -> str | None:
     try:
         assert await ask(address, size) == size * len(MEGABYTE)
     except grpc.aio.AioRpcError as error:
-        return refusal_of(error).info.reason
+        return refusal_of(error).reason
     return None
 
 

@@ -22,11 +22,17 @@ PARENT = f"{PROJECT}/models/churn"
 Stream = grpc.aio.UnaryStreamCall[WatchRequest, WatchResponse]
 
 
+async def received(stream: Stream) -> WatchResponse:
+    message = await stream.read()
+    assert isinstance(message, WatchResponse)
+    return message
+
+
 async def revisions_of(stream: Stream, last: int) -> list[int]:
     """Return the revisions that the stream sends, up to the last."""
     found: list[int] = []
     while not found or found[-1] < last:
-        found += [event.revision for event in (await stream.read()).events]
+        found += [event.revision for event in (await received(stream)).events]
     return found
 
 
@@ -36,7 +42,7 @@ async def test_a_thousand_watchers_receive_every_event(server: Server, calls: Ca
     async with grpc.aio.insecure_channel(server.address) as channel:
         streams = [EventLogStub(channel).Watch(WatchRequest(parent=PROJECT, after_revision=0)) for _ in range(MANY)]
         for stream in streams:
-            assert (await stream.read()).revision == 0
+            assert (await received(stream)).revision == 0
         told = [asyncio.create_task(revisions_of(stream, 21)) for stream in streams]
         models = ModelRegistryStub(channel)
         for _ in range(20):
