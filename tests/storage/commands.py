@@ -6,6 +6,7 @@ from operator import methodcaller
 from typing import Any
 
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.query import Kind, Order, Query
 from tallymark_server.domain.model import Model, ModelCard, ModelVersion
 from tallymark_server.domain.reference import named
@@ -15,9 +16,18 @@ from tallymark_server.writer import Answer, decide_batch
 ATTEMPT: dict[str, Any] = {"project": "default", "actor": "ana"}
 
 
-async def write(storage: Storage, *commands: Any, now: int = 1_000_000) -> list[Answer]:
+async def write(storage: Storage, *commands: AnyCommand, now: int = 1_000_000) -> list[Answer]:
     """The answers to one batch of commands."""
     return await storage.write(lambda writing: decide_batch(writing, commands, lambda: now), brief=True)
+
+
+def numbers_of(*answers: Answer) -> list[int]:
+    """Return the numbers of the versions that were created."""
+    numbers: list[int] = []
+    for answer in answers:
+        assert isinstance(answer, tuple), answer
+        numbers += [version.number for version in answer]
+    return numbers
 
 
 async def models_of(storage: Storage, after: str = "", limit: int = 100) -> list[Model]:

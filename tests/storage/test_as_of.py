@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from storage.commands import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.query import Kind, Order, Query
-from tallymark_server.domain.model import ArtifactRole, ArtifactType, Model, Point, RunState, Stage
+from tallymark_server.domain.model import ArtifactRole, ArtifactType, Model, Point, Project, RunState, Stage
 from tallymark_server.domain.reference import LATEST, Reference, aliased, in_stage, named, numbered
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.events import Kind as EventKind
@@ -83,6 +84,7 @@ async def everything(storage: Storage, at: int | None) -> dict[str, str]:
             found[f"around {run_id}"] = (
                 await storage.read(methodcaller("lineage", "default", run, both, 9, 100, at=at))
             ).items
+    series: tuple[list[str], ...] = ([], ["a"])
     for model in found["models"]:
         versions = (await storage.read(methodcaller("versions", "default", model, query(BY_NUMBER)))).items
         found[f"versions of {model.name}"] = versions
@@ -96,7 +98,7 @@ async def everything(storage: Storage, at: int | None) -> dict[str, str]:
             ]
             told += [
                 (await storage.read(methodcaller("points", "default", version, keys, ("", -1), 100, at=at))).items
-                for keys in ([], "a")
+                for keys in series
             ]
             told += [(await storage.read(methodcaller("runs", "default", query(BY_START), version))).items]
             told += (
@@ -108,9 +110,9 @@ async def everything(storage: Storage, at: int | None) -> dict[str, str]:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(changes, min_size=20, max_size=60))
-async def test_the_past_is_as_it_was(asked: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_the_past_is_as_it_was(asked: list[AnyCommand], tmp_path_factory: pytest.TempPathFactory) -> None:
     """After any changes, everything as of each revision is what it was when that was the last one."""
-    start = [create_model(), create_versions("a", None), start_run("r1")]
+    start: list[AnyCommand] = [create_model(), create_versions("a", None), start_run("r1")]
     async with open_sqlite(tmp_path_factory.mktemp("past") / "any.db", ("default",)) as storage:
         seen: dict[int, dict[str, str]] = {}
         for place, command in enumerate([*start, *asked]):
@@ -128,7 +130,8 @@ async def test_events_that_are_far_apart_are_found(
     monkeypatch.setattr(history, "MAX_LOOKED_AT", 3)
     fact = c.LogMetadata(**ATTEMPT, model="churn", reference=numbered(1), metadata={"a": 1.0})
     many = [create_versions(None, None, None, None)] * 3
-    asked = [create_model(), create_model("fraud"), *many, fact, *many, create_versions(None, model="fraud"), *many]
+    other = create_versions(None, model="fraud")
+    asked: list[AnyCommand] = [create_model(), create_model("fraud"), *many, fact, *many, other, *many]
     async with open_sqlite(tmp_path / "far.db", ("default",)) as storage:
         await write(storage, *asked, replace(fact, metadata={"a": 2.0}), *many)
         told = (await storage.events("default", 0, 100)).items
@@ -141,6 +144,7 @@ async def test_events_that_are_far_apart_are_found(
 
 def _is_of(event: Event, scope: Scope) -> bool:
     image = event.image
+    assert not isinstance(image, Project), "the project was there before its first event"
     about = (image.id, None) if isinstance(image, Model) else (image.model_id, image.number)
     return event.kind in scope.kinds and scope.model_id in (None, about[0]) and scope.number in (None, about[1])
 

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from storage.conftest import Open
-from storage.commands import ATTEMPT, create_model, create_versions, ensure, models_of, start_run, versions_of, write
+from storage.commands import (
+    ATTEMPT,
+    create_model,
+    create_versions,
+    ensure,
+    models_of,
+    numbers_of,
+    start_run,
+    versions_of,
+    write,
+)
 
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.commands import Keys
@@ -32,10 +42,6 @@ from tallymark_server.domain.model import (
 from tallymark_server.domain.reference import LATEST, aliased, in_stage, named, numbered
 from tallymark_server.storage.codec import decode_model, decode_run, decode_version, encode
 from tallymark_server.storage.contract import Direction, Storage, TooMuchError, Writing
-
-
-def numbers_of(answers: list[Any]) -> list[int]:
-    return [version.number for answer in answers for version in answer]
 
 
 async def test_a_batch_sees_what_its_earlier_commands_did(storage: Storage) -> None:
@@ -107,7 +113,7 @@ async def test_a_failed_write_leaves_nothing(storage: Storage, brief: bool) -> N
 
     with pytest.raises(ZeroDivisionError):
         await storage.write(work, brief=brief)
-    assert numbers_of(await write(storage, create_versions(None))) == [1]
+    assert numbers_of(*await write(storage, create_versions(None))) == [1]
     assert (await storage.head("default")).revision == 2
 
 
@@ -147,7 +153,7 @@ async def test_what_was_written_is_there_after_opening_again(open_storage: Open)
         )
     assert again[0] == first[1]
     assert isinstance(again[1], RequestIdReused)
-    assert numbers_of([again[2]]) == [2]
+    assert numbers_of(again[2]) == [2]
 
 
 async def test_projects_have_logs_of_their_own(storage: Storage) -> None:
@@ -162,7 +168,7 @@ async def test_projects_have_logs_of_their_own(storage: Storage) -> None:
             await read
     answers = await write(storage, create_model(project="none"), create_versions(None))
     assert isinstance(answers[0], ProjectNotFound)
-    assert numbers_of([answers[1]]) == [1]
+    assert numbers_of(answers[1]) == [1]
 
 
 async def test_text_is_sorted_by_code_point(storage: Storage) -> None:

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storage.conftest import Open
-from storage.commands import ATTEMPT, create_model, create_versions, ensure, start_run, versions_of, write
+from storage.commands import ATTEMPT, create_model, create_versions, ensure, numbers_of, start_run, versions_of, write
 from storage.test_verification import file
 
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.errors import RequestIdReused
 from tallymark_server.domain.model import Point, RunState, Stage, Time, Uri
 from tallymark_server.domain.reference import LATEST, in_stage
@@ -66,9 +67,9 @@ async def test_an_imported_log_goes_on(file: Path, tmp_path: Path) -> None:
             create_versions("else", request_id="two", fingerprint=b"3"),
             create_versions(None, model="retention"),
         )
-    assert [version.number for version in versions] == [1, 2, 3]
+    assert numbers_of(versions) == [1, 2, 3]
     assert isinstance(other, RequestIdReused)
-    assert [version.number for version in new] == [7]
+    assert numbers_of(new) == [7]
     assert verify(copy).problems == []
 
 
@@ -160,7 +161,7 @@ changes = st.one_of(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(changes, max_size=60), data=st.data())
 async def test_any_log_is_the_same_after_export_and_import(
-    asked: list[Any], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    asked: list[AnyCommand], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever has happened, with whatever texts and values: export, import and export give the same bytes."""
     folder = tmp_path_factory.mktemp("any")
@@ -305,4 +306,6 @@ async def test_a_value_that_is_no_number_comes_back(open_storage: Open, tmp_path
         version = await storage.version("default", "churn", in_stage(Stage.PRODUCTION))
     assert version is not None
     assert version.metadata["worst"] == math.inf
-    assert math.isnan(version.metadata["least"])
+    least = version.metadata["least"]
+    assert isinstance(least, float)
+    assert math.isnan(least)

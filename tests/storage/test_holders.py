@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +12,7 @@ from storage.commands import ATTEMPT, create_model, create_versions, ensure, sta
 from storage.test_as_of import BY_NAME, changes, chosen, models
 
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.query import Query
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Holders, Model, ModelVersion, Stage
@@ -65,7 +65,7 @@ async def told(storage: Storage, at: int | None) -> dict[int, Holders | None]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(anything, min_size=20, max_size=60))
 async def test_holders_are_those_that_the_versions_tell(
-    asked: list[Any], tmp_path_factory: pytest.TempPathFactory
+    asked: list[AnyCommand], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """After any changes, the holders as of each revision are those of the images of versions up to it; what a change
     of a model is answered with is the model as it is then; and one batch of all changes has the same answers."""
@@ -91,14 +91,14 @@ async def test_a_repeated_request_tells_the_holders_of_then(open_storage: Open) 
     """Whatever has moved since, in the same batch or in a later one, the answer is the first one."""
     update = c.UpdateModel(**ATTEMPT, model="churn", changes={"license": "MIT"}, request_id="one", fingerprint=b"1")
     create = create_model(request_id="zero", fingerprint=b"0")
-    before = [
+    before: list[AnyCommand] = [
         create,
         create_versions(None, None),
         c.SetStage(**ATTEMPT, model="churn", reference=numbered(1), stage=Stage.PRODUCTION),
         c.SetAlias(**ATTEMPT, model="churn", reference=numbered(1), alias="champion"),
         update,
     ]
-    since = [
+    since: list[AnyCommand] = [
         c.SetStage(**ATTEMPT, model="churn", reference=numbered(2), stage=Stage.PRODUCTION, force=True),
         c.DeleteAlias(**ATTEMPT, model="churn", reference=aliased("champion")),
         create_versions(None),

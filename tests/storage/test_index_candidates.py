@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from storage.commands import ATTEMPT, create_model, write
 
 from tallymark_server.storage.sqlite import index_candidates, lists
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.query import VERSION_FIELDS, Kind, Order, Query
-from tallymark_server.domain.model import Model, Stage, Uri
+from tallymark_server.domain.model import Model, Stage, Uri, Value
 from tallymark_server.domain.reference import numbered
 from tallymark_server.filters import parse, parse_order
 from tallymark_server.storage.sqlite.engine import open_sqlite
@@ -63,7 +65,7 @@ def pages(path: Path, text: str, limit: int, *, order: str = "", **how: Any) -> 
     return found
 
 
-async def filled(path: Path, rows: list[dict[str, Any]], *more: Any) -> None:
+async def filled(path: Path, rows: list[dict[str, Any]], *more: AnyCommand) -> None:
     """A file with these versions of one model, and what is done to them after."""
     async with open_sqlite(path, ("default",)) as storage:
         await write(storage, create_model())
@@ -115,7 +117,8 @@ async def test_an_order_by_a_fact_is_the_same_from_its_index(
 ) -> None:
     """Page by page, versions come in the same order whether a fact's index leads to them or all of them are sorted."""
     path = tmp_path / "tallymark.db"
-    more = [{"metadata": {"auc": 0.5, "note": "good"}}, {"metadata": {"auc": float("-1")}}, {"metadata": {"auc": True}}]
+    facts: list[dict[str, Value]] = [{"auc": 0.5, "note": "good"}, {"auc": float("-1")}, {"auc": True}]
+    more = [{"metadata": each} for each in facts]
     one: dict[str, Any] = {**ATTEMPT, "model": "churn"}
     await filled(path, [*ROWS, *more, *ROWS[3:]], c.DeleteVersion(**one, reference=numbered(6)))
     order = f"metadata.{order}"
@@ -154,7 +157,7 @@ async def test_a_page_costs_the_same_among_many(tmp_path: Path, text: str, order
         path = tmp_path / f"{count}.db"
         rows = [{"metadata": {"auc": number % 1000 / 1000}} for number in range(1000)]
         await filled(path, rows, *[_thousand(rows)] * (count // 1000 - 1))
-        steps.append(_steps(lambda path=path: pages_once(path, text, order)))
+        steps.append(_steps(partial(pages_once, path, text, order)))
     assert steps[1] <= steps[0] * 1.2
 
 
@@ -168,7 +171,7 @@ async def test_a_rare_version_is_found_at_the_same_cost_among_many(tmp_path: Pat
         rows[3] = {"name": "odd", "tags": ("rare",), "metadata": {"auc": 0.95}}
         promoted = c.SetStage(**ATTEMPT, model="churn", reference=numbered(4), stage=Stage.PRODUCTION)
         await filled(path, rows, promoted)
-        steps.append(_steps(lambda path=path: numbers(path, text)))
+        steps.append(_steps(partial(numbers, path, text)))
     assert steps[1] <= steps[0] * 1.2
 
 
@@ -205,7 +208,7 @@ async def test_a_page_begins_behind_many_deleted(tmp_path: Path) -> None:
         deleted = [c.DeleteVersion(**ATTEMPT, model="churn", reference=numbered(n)) for n in range(3, 3 + count)]
         await filled(path, [{}] * (2 + count), *deleted)
         assert numbers(path, "") == [2, 1]
-        steps.append(_steps(lambda path=path: numbers(path, "")))
+        steps.append(_steps(partial(numbers, path, "")))
     assert steps[1] <= steps[0] * 1.2
 
 

@@ -120,7 +120,7 @@ def before_keys(path: Path) -> list[tuple[object, ...]]:
         file.executescript(table[begin : table.index(";", begin)])
         file.execute("CREATE INDEX facts_of_versions ON facts (project, model, number)")
         for number_, facts in enumerate(FACTS, 1):
-            rows = [("tags", "eu"), ("tags", "ü" * 60)]
+            rows: list[tuple[str, str | float]] = [("tags", "eu"), ("tags", "ü" * 60)]
             rows += [(f"metadata.{key}", looked_up(value)) for key, value in facts.items()]
             file.executemany("INSERT INTO facts VALUES (1, 1, ?, ?, ?)", [(*row, number_) for row in rows])
         file.executemany("UPDATE artifacts SET identity = ? WHERE number = ?", [(LONG, 1), (LONG, 2), (LONG + "y", 4)])

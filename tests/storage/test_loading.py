@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from domain.strategies import batches, everything
 from domain.fixtures import NOW, told
@@ -30,7 +32,7 @@ async def test_what_is_loaded_is_what_the_log_says(
 
     async with open_sqlite(tmp_path_factory.mktemp("loading") / "tallymark.db", (PROJECT,)) as storage:
         for batch in batches:
-            answers, state = await storage.write(lambda writing, batch=batch: decided(writing, batch))
+            answers, state = await storage.write(partial(decided, batch=batch))
             expected, loaded = await decided(history, batch)
             assert list(map(told, answers)) == list(map(told, expected))
             for field in set(loaded.__struct_fields__) - {"log_id", "receipts"}:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
-from storage.commands import ATTEMPT, create_model, create_versions, ensure, start_run, write
+from storage.commands import ATTEMPT, create_model, create_versions, ensure, numbers_of, start_run, write
 
 from tallymark.cli import main
 from tallymark_server.domain import commands as c
@@ -68,7 +68,7 @@ async def test_a_file_of_an_earlier_release_goes_on(old_file: Path) -> None:
         (lineage,) = (await storage.read(methodcaller("lineage", "default", made, Direction.UPSTREAM, 1, 10))).items
         assert [node.key[1] for node in lineage.nodes] == [1, "r1"]
         (answer,) = await write(storage, create_versions(None, model="retention"))
-        assert [version.number for version in answer] == [5]
+        assert numbers_of(answer) == [5]
         early = await storage.version("default", "churn", in_stage(Stage.PRODUCTION), at=12)
         assert early is not None
     proof = verify(old_file)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import cast
 
 import pytest
 
@@ -16,6 +17,8 @@ from tallymark_server.storage.contract import Scope
 from tallymark_server.storage.sqlite import history, holders, lineage, lists
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.event_integrity import add_whole
+
+Given = Sequence[object] | Mapping[str, object]
 
 STATEMENTS = {
     **{f"one by {by.value}": sql for by, sql in state_loader.POINTED_ONE.items()},
@@ -45,7 +48,7 @@ def _of_what_is_asked(step: str) -> bool:
     return "VIRTUAL TABLE" in step or step in ("SCAN CONSTANT ROW", "SCAN asked", "SCAN known")
 
 
-def steps_of(connection: sqlite3.Connection, sql: str, given: object) -> list[str]:
+def steps_of(connection: sqlite3.Connection, sql: str, given: Given) -> list[str]:
     """The plan's steps; those that look into tables must search them by more of their key than the project."""
     steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
     tables = [step for step in steps if step.startswith(("SCAN", "SEARCH")) and not _of_what_is_asked(step)]
@@ -72,11 +75,13 @@ class Told:
         self._connection = connection
         self.plans: list[list[str]] = []
 
-    def execute(self, sql: str, given: object) -> sqlite3.Cursor:
+    def execute(self, sql: str, given: Given) -> sqlite3.Cursor:
         self.plans.append([row[3] for row in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)])
         return self._connection.execute(sql, given)
 
-    def create_function(self, name: str, arguments: int, function: Callable[..., object]) -> None:
+    def create_function(
+        self, name: str, arguments: int, function: Callable[..., str | bytes | int | float | None]
+    ) -> None:
         self._connection.create_function(name, arguments, function)
 
 
@@ -86,16 +91,17 @@ def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connectio
     connection.execute("INSERT INTO projects (id, name, log_id) VALUES (1, 'default', 'x')")
     connection.execute("INSERT INTO models VALUES (1, 1, 'm', 3, 0, 1)")
     told = Told(connection)
+    proxy = cast("sqlite3.Connection", told)  # as much of it as the lists use
     number = Order("number", Kind.NUMBER, descending=True)
     start = Order("start_revision", Kind.NUMBER)
     at_number, at_name = ((7,), ("m",)) if deep else ((), ())
-    lists.versions_page(told, 1, 1, 9, 9 + deep, Query(limit=5, order=(number,), after=at_number))
+    lists.versions_page(proxy, 1, 1, 9, 9 + deep, Query(limit=5, order=(number,), after=at_number))
     by_name = Query(limit=5, order=(Order("name", Kind.TEXT),), after=at_name)
-    lists.models_page(told, 1, 9, by_name, renamed_since=False)
+    lists.models_page(proxy, 1, 9, by_name, renamed_since=False)
     connection.execute("UPDATE projects SET revision = 10")
-    lists.models_page(told, 1, 9, by_name, renamed_since=False)
-    lists.runs_page(told, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
-    lists.artifacts_page(told, 1, 1, 1, 9, Query(limit=5, order=(start,), after=at_number))
+    lists.models_page(proxy, 1, 9, by_name, renamed_since=False)
+    lists.runs_page(proxy, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
+    lists.artifacts_page(proxy, 1, 1, 1, 9, Query(limit=5, order=(start,), after=at_number))
     pages = [plan for plan in told.plans if len(plan) > 1]
     assert len(pages) == 5
     for plan in pages:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from storage.conftest import Open
-from storage.commands import ATTEMPT, create_model, create_versions, write
+from storage.commands import ATTEMPT, create_model, create_versions, numbers_of, write
 from storage.test_exporting import changed, lines_of, take_in
 
 from tallymark_server.domain import commands as c
@@ -35,7 +35,7 @@ async def test_a_project_begins_with_its_creation(storage: Storage) -> None:
     )
     assert isinstance(created, Project)
     assert (created.name, created.creator, created.create_time) == ("lab", "ana", 1_000_000)
-    assert [version.number for version in versions] == [1]
+    assert numbers_of(versions) == [1]
     page = await storage.events("lab", 0, 10)
     assert [event.kind for event in page.items] == [Kind.PROJECT_CREATED, Kind.MODEL_CREATED, Kind.VERSION_CREATED]
     assert page.items[0].image == created == await storage.project("lab")

@@ -18,7 +18,7 @@ from tallymark_server.domain.errors import (
     RegistryError,
     remembered,
 )
-from tallymark_server.domain.model import Stage
+from tallymark_server.domain.model import Model, Stage
 from tallymark_server.domain.reference import numbered
 from tallymark_server.domain.state import REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST
 from tallymark_server.storage.contract import Storage
@@ -66,6 +66,8 @@ async def test_what_changed_nothing_tells_nothing_of_what_came_after_it(open_sto
     async with open_storage() as storage:
         await write(storage, create_model(), create_versions(None), update)
         first, _ = await write(storage, again, create_versions(None))
+        assert isinstance(first, Model)
+        assert first.holders is not None
         assert first.holders.latest == 1
     async with open_storage() as storage:
         assert await write(storage, again) == [first]

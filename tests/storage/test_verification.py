@@ -15,6 +15,7 @@ from storage.conftest import Open
 from storage.commands import ATTEMPT, create_model, create_versions, ensure, start_run, write
 
 from tallymark_server.domain import commands as c
+from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.model import ArtifactRole, ArtifactType, Point, RecordingProblem, RunState, Stage
 from tallymark_server.domain.reference import named, numbered
 from tallymark_server.storage.sqlite.verification import verify
@@ -32,7 +33,7 @@ def link(name: str, uri: str, role: ArtifactRole = ArtifactRole.MADE) -> c.LinkA
 PRODUCTION: dict[str, Any] = {"stage": Stage.PRODUCTION, "force": True}
 
 
-def first_half() -> list[Any]:
+def first_half() -> list[AnyCommand]:
     """What could happen in the first release."""
     return [
         create_model(request_id="one", fingerprint=b"1"),
@@ -56,7 +57,7 @@ def first_half() -> list[Any]:
     ]
 
 
-def second_half() -> list[Any]:
+def second_half() -> list[AnyCommand]:
     """What can happen since."""
     return [
         start_run("r2"),
@@ -206,7 +207,7 @@ def test_tampering_is_found(file: Path, name: str) -> None:
 
 
 def run_verify(path: Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("tallymark"), "verify", "--db", path]
+    command: list[str | Path] = [Path(sys.executable).with_name("tallymark"), "verify", "--db", path]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
