@@ -88,7 +88,8 @@ def test_a_link_to_a_heading_that_is_gone_stops_the_build(site: Path, tmp_path: 
     shutil.copytree(PAGES, tmp_path / "pages")
     with (tmp_path / "pages/index.md").open("a") as index:
         index.write("\n[gone](sdk.md#a-heading-that-is-gone)\n")
-    command = [ROOT / ".cache/docs/bin/sphinx-build", "-c", "docs", "-d", tmp_path / "state", "--fail-on-warning"]
+    program, state = ROOT / ".cache/docs/bin/sphinx-build", tmp_path / "state"
+    command: list[str | Path] = [program, "-c", "docs", "-d", state, "--fail-on-warning"]
     path = os.pathsep.join(str(ROOT / folder) for folder in ("sdk", "docs"))
     done = subprocess.run(
         [*command, tmp_path / "pages", tmp_path / "site"],

@@ -15,7 +15,7 @@ from storage.commands import ATTEMPT, ensure, start_run
 from tallymark_server import heartbeats
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.errors import Overloaded
-from tallymark_server.domain.model import Run, RunState
+from tallymark_server.domain.model import ModelVersion, Run, RunState
 from tallymark_server.domain.reference import numbered
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.registry import Registry
@@ -206,7 +206,7 @@ async def test_a_run_of_very_many_versions_ends_outside_the_loop(tmp_path: Path)
     async with served(tmp_path) as service:
         await service.start("r1", 3600 * SECOND)
         await asyncio.gather(*(service.writer.execute(ensure(f"v{number}", run="r1")) for number in range(count)))
-        brief = []
+        brief: list[bool] = []
         write = service.storage.write
 
         def watched(work: Any, *, brief: bool = False, seen: list[bool] = brief) -> Any:
@@ -223,5 +223,6 @@ async def test_a_run_of_very_many_versions_ends_outside_the_loop(tmp_path: Path)
         assert brief == [True, False] * 2
         head = await service.storage.head("default")
         changed = (await service.storage.events("default", head.revision - count, 1000)).items
-        assert {event.image.run_state for event in changed} == {RunState.FAILED}
-        assert len(changed) == count
+        versions = [event.image for event in changed if isinstance(event.image, ModelVersion)]
+        assert {version.run_state for version in versions} == {RunState.FAILED}
+        assert len(versions) == len(changed) == count

@@ -35,7 +35,7 @@ class Environment:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment outside of the repository, and wait for it."""
-        command = [self.bin / program, *arguments]
+        command: list[str | Path] = [self.bin / program, *arguments]
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TALLYMARK_"))}
         return subprocess.run(command, cwd=self.bin, env=plain, capture_output=True, text=True, check=False)
 
