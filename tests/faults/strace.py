@@ -109,7 +109,9 @@ def steps_of(trace: str) -> Iterator[Step]:
     """Yield the successful calls of a trace, and join those that strace split in two lines."""
     unfinished: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(trace.splitlines()):
-        thread, text = _LINE.fullmatch(line).groups()  # type: ignore[union-attr]
+        found = _LINE.fullmatch(line)
+        assert found, line
+        thread, text = found.groups()
         begun = number
         if text.endswith("<unfinished ...>"):
             unfinished[thread] = text.removesuffix("<unfinished ...>"), number
