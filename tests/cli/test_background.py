@@ -132,5 +132,6 @@ def test_sighup_stops_serve_gracefully(here: Path) -> None:
         os.kill(server.pid, signal.SIGHUP)
         assert server._process is not None
         assert server._process.wait(30) == 0
+        assert server._process.stdout is not None
         server._process.stdout.close()
     assert "stopped" in server.log_file.read_text().splitlines()[-1]

@@ -112,7 +112,9 @@ def test_an_unwritable_store_delays_only_its_artifact(
         assert "is kept: " in done.stderr
         assert str(blocked) in done.stderr
     assert client.get_version("second/1").metadata == {"loss": 0.5}
-    ran = client.get_run(client.get_version("first/1").run)
+    run_id = client.get_version("first/1").run
+    assert run_id is not None
+    ran = client.get_run(run_id)
     assert ran.state is RunState.SUCCEEDED
     (problem,) = ran.recording_problems
     assert (problem.subject, problem.count) == ("artifact 'scores'", 1)
