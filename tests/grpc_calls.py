@@ -154,7 +154,7 @@ class Refusal:
         return dict(self.info.metadata)
 
 
-def refusal_of(error: grpc.RpcError) -> Refusal:
+def refusal_of(error: Exception | None) -> Refusal:
     """Return the refusal in an error. Fail if the error has no reason of Tallymark."""
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     refusal = Refusal()

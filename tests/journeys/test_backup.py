@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -71,6 +71,11 @@ def event_lines(path: Path) -> list[bytes]:
         return [line for line in export.lines if b'"kind"' in line]
 
 
+def appending_to(progress: list[tuple[int, int]]) -> Callable[[int, int], None]:
+    """Return a function that appends how many pages are copied, and of how many."""
+    return lambda done, pages: progress.append((done, pages))
+
+
 def test_a_backup_during_writes_is_a_consistent_prefix_of_the_log(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,11 +86,7 @@ def test_a_backup_during_writes_is_a_consistent_prefix_of_the_log(
     with written_to(server):
         for copy in copies:
             progress: list[tuple[int, int]] = []
-            heads.append(
-                backup(server.db, copy, lambda done, pages, progress=progress: progress.append((done, pages)))[
-                    "default"
-                ]
-            )
+            heads.append(backup(server.db, copy, appending_to(progress))["default"])
             assert len(progress) > 1
             assert progress == sorted(progress), "the backup started again"
             assert progress[-1][0] == progress[-1][1]
@@ -280,7 +281,7 @@ def test_a_missing_project_is_found_by_a_checkpoint(server: Server, tmp_path: Pa
 def test_an_export_to_a_full_device_reports_one_error(server: Server, calls: Calls) -> None:
     """When standard output cannot be written, the command fails with one sentence."""
     calls.create_model("churn")
-    command = [PROGRAM, "export", "--db", server.db, "--to", "-"]
+    command: list[str | Path] = [PROGRAM, "export", "--db", server.db, "--to", "-"]
     with Path("/dev/full").open("wb") as full:
         run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
     assert run.returncode == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -33,7 +33,7 @@ class Clock:
 
 
 @asynccontextmanager
-async def serving(db: Path, clock: Clock) -> AsyncIterator[Callable[[Callable[[Calls], T]], T]]:
+async def serving(db: Path, clock: Clock) -> AsyncIterator[Callable[[Callable[[Calls], T]], Awaitable[T]]]:
     """Run a server with that clock, and yield a function that makes calls to it."""
     async with running(Settings(db=db, port=0), clock) as server:
         with grpc.insecure_channel(server.address) as channel:

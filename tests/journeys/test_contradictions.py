@@ -11,6 +11,7 @@ from consistency.checker import Checker
 from consistency.history import Operation, Refusal
 from consistency.expected import PROJECT, Log
 from tallymark.v1 import model_pb2, model_registry_pb2, run_registry_pb2
+from tallymark.v1.model_pb2 import STAGE_ARCHIVED, STAGE_PRODUCTION
 
 m = model_registry_pb2
 MODEL = f"{PROJECT}/models/churn"
@@ -48,12 +49,12 @@ LINES = [
 ]
 
 
-def version(revision: int, stage: model_pb2.Stage.ValueType, number: int = 1) -> model_pb2.ModelVersion:
+def version(revision: int, stage: int, number: int = 1) -> model_pb2.ModelVersion:
     return model_pb2.ModelVersion(
         name=f"{MODEL}/versions/{number}",
         number=number,
         version_name=str(number),
-        stage=stage,
+        stage=model_pb2.Stage.ValueType(stage),
         mod_revision=revision,
         etag=f"r{revision}",
     )
@@ -67,11 +68,13 @@ def get(begin: float, end: float, answer: Any, reference: str = "1") -> Operatio
 def writes() -> list[Operation]:
     """The requests of the log, one after the other: each begins at ten times its revision, and takes five seconds."""
     model = model_pb2.Model(name=MODEL, mod_revision=1)
-    archive = m.SetStageRequest(name=FIRST, stage=model_pb2.STAGE_ARCHIVED, request_id="d")
+    archive = m.SetStageRequest(name=FIRST, stage=STAGE_ARCHIVED, request_id="d")
     return [
         Operation("CreateModel", m.CreateModelRequest(model_id="churn", request_id="a"), 10, [(15, model)]),
         Operation("CreateModelVersion", m.CreateModelVersionRequest(request_id="b"), 20, [(25, version(2, 1))]),
-        Operation("SetStage", m.SetStageRequest(name=FIRST, stage=3, request_id="c"), 30, [(35, version(3, 3))]),
+        Operation(
+            "SetStage", m.SetStageRequest(name=FIRST, stage=STAGE_PRODUCTION, request_id="c"), 30, [(35, version(3, 3))]
+        ),
         Operation("SetStage", archive, 40, [(45, version(4, 4))]),
         Operation("CreateModelVersion", m.CreateModelVersionRequest(request_id="e"), 50, [(55, version(5, 1, 2))]),
     ]

@@ -123,7 +123,11 @@ async def test_what_was_acknowledged_survives_the_loss_of_power(
 ) -> None:
     """Whichever unsynced writes survive, the file is sound and has all acknowledged changes."""
     steps, tokens = server_trace
-    begun = [step for step in steps if step.what == "pwrite64" and step.path.name.endswith("-wal") and not step.offset]
+    begun = [
+        step
+        for step in steps
+        if step.what == "pwrite64" and step.path and step.path.name.endswith("-wal") and not step.offset
+    ]
     assert len(begun) > 1, "the write-ahead log was never begun anew"
     answered = acknowledged(steps, tokens)
     for moment, left in losses(steps, LOSSES):

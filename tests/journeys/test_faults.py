@@ -18,7 +18,7 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused
+from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused, stream_bytes, unary_bytes
 from google.protobuf.message_factory import GetMessageClass
 from storage.commands import create_model, create_versions, write
 
@@ -170,7 +170,12 @@ def filled(message: Any, choose: random.Random, depth: int = 0) -> Any:
             inner = getattr(message, field.name)
             filled(inner.add() if field.is_repeated else inner, choose, depth + 1)
         else:
-            kinds = {str: TEXTS, int: NUMBERS, float: [0.5, float("nan"), float("inf")], bool: [True]}
+            kinds: dict[type, list[Any]] = {
+                str: TEXTS,
+                int: NUMBERS,
+                float: [0.5, float("nan"), float("inf")],
+                bool: [True],
+            }
             kind = int if field.enum_type else str if field.is_repeated else type(field.default_value)
             value = choose.choice(kinds[kind])
             if field.is_repeated:
@@ -207,11 +212,11 @@ def test_hostile_requests_get_clean_answers(server: Server, calls: Calls, seed: 
         path = f"/{method.containing_service.full_name}/{method.name}"
         try:
             if method.server_streaming:
-                stream = calls.channel.unary_stream(path)(bytes(data), timeout=30)
+                stream = stream_bytes(calls.channel, path)(bytes(data), timeout=30)
                 next(stream)
                 stream.cancel()
             else:
-                calls.channel.unary_unary(path)(bytes(data), timeout=30)
+                unary_bytes(calls.channel, path)(bytes(data), timeout=30)
             outcomes["OK"] += 1
         except grpc.RpcError as error:
             outcomes[refusal_of(error).info.reason] += 1

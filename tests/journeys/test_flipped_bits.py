@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -64,12 +65,10 @@ def reads() -> dict[str, Callable[[Calls], object]]:
         "models": lambda calls: calls.models.ListModels(requests.ListModelsRequest(parent=PROJECT)),
     }
     for model in MODELS:
-        found[model] = lambda calls, model=model: calls.model(model)
-        found[f"versions of {model}"] = lambda calls, model=model: calls.versions(model)
+        found[model] = partial(Calls.model, model=model)
+        found[f"versions of {model}"] = partial(Calls.versions, model=model)
         for reference in ("latest", "@production", "@staging", "@champion", *map(str, range(1, VERSIONS + 1))):
-            found[f"{model}/{reference}"] = lambda calls, model=model, reference=reference: calls.version(
-                model, reference
-            )
+            found[f"{model}/{reference}"] = partial(Calls.version, model=model, reference=reference)
     return found
 
 

@@ -126,7 +126,7 @@ def test_connections_are_closed_at_the_maximum_age(tmp_path: Path) -> None:
     """With --max-connection-age a client reconnects, as load balancers need it, and no call fails."""
     with Server(tmp_path / "t.db", ["--max-connection-age", "1"]) as server, Client(server.address) as client:
         client.create_model("churn")
-        seen = set()
+        seen: set[str] = set()
         while len(seen) < 2:
             assert client.get_model("churn").name == "churn"
             seen |= _peers(server)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,10 @@ def test_the_undisturbed_training_records_what_it_says(undisturbed: tuple[Traini
     assert training.spooled() == []
 
 
+def has_more_points(server: Server, known: int) -> bool:
+    return points_in(server) > known
+
+
 def killed_twice(training: Training, server: Server, proxy: OutageProxy, *, while_sending: bool) -> None:
     """Go on to the eighth phase, and kill the training twice on the way.
 
@@ -191,7 +196,7 @@ def killed_twice(training: Training, server: Server, proxy: OutageProxy, *, whil
         if phase == 6 and while_sending:
             known = points_in(server)
             proxy.restore()
-            wait_until(lambda known=known: points_in(server) > known)
+            wait_until(partial(has_more_points, server, known))
             training.kill()
             proxy.cut()
         else:

@@ -1,5 +1,7 @@
 """A request_id has one effect and always the same answer."""
 
+from collections.abc import Callable
+
 import grpc
 import pytest
 from grpc_calls import PROJECT, Calls, refused
@@ -31,7 +33,7 @@ def test_every_kind_of_change_is_repeated_without_effect(calls: Calls) -> None:
     calls.create_model("churn")
     calls.create_version("churn")
     calls.create_version("churn")
-    changes = [
+    changes: list[Callable[[], object]] = [
         lambda: calls.ensure("churn", "a", request_id="1"),
         lambda: calls.ensure("churn", request_id="2"),
         lambda: calls.set_stage("churn", 1, STAGE_PRODUCTION, request_id="3"),

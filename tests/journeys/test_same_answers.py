@@ -169,10 +169,10 @@ def of_updates() -> Iterator[StoryRequest]:
     stale.CopyFrom(update)
     stale.model.etag = "r1"
     yield StoryRequest("UpdateModel", "ETAG_MISMATCH", stale)
-    update = m.UpdateModelVersionRequest(model_version=model_pb2.ModelVersion(name=v(2), version_name="c"))
-    update.update_mask.paths.append("version_name")
-    yield StoryRequest("UpdateModelVersion", EFFECT, update)
-    yield StoryRequest("UpdateModelVersion", NOTHING, update)
+    naming = m.UpdateModelVersionRequest(model_version=model_pb2.ModelVersion(name=v(2), version_name="c"))
+    naming.update_mask.paths.append("version_name")
+    yield StoryRequest("UpdateModelVersion", EFFECT, naming)
+    yield StoryRequest("UpdateModelVersion", NOTHING, naming)
 
 
 def of_facts() -> Iterator[StoryRequest]:
@@ -230,25 +230,25 @@ def rename_of(name: str) -> model_registry_pb2.UpdateModelVersionRequest:
 
 
 def call_of(calls: Calls, method: str) -> Callable[..., Any]:
-    return getattr(calls.models if hasattr(calls.models, method) else calls.runs, method)
+    found: Callable[..., Any] = getattr(calls.models if hasattr(calls.models, method) else calls.runs, method)
+    return found
 
 
 def answer_of(calls: Calls, asked: StoryRequest) -> Message | tuple[Any, ...]:
     """Return the reply, or the content of the refusal."""
     try:
-        return call_of(calls, asked.method)(asked.request, timeout=DEADLINE)
+        reply: Message = call_of(calls, asked.method)(asked.request, timeout=DEADLINE)
     except grpc.RpcError as error:
         refusal = refusal_of(error)
-        return refusal.code, refusal.info.reason, refusal.message, refusal.metadata
+        return refusal.code, refusal.reason, refusal.message, refusal.metadata
+    return reply
 
 
 def heads(calls: Calls) -> tuple[int, int]:
     """Return the revisions of the two projects, 0 for one that does not exist."""
-    return tuple(
-        0 if isinstance(found, tuple) else found.revision
-        for parent in (PROJECT, "projects/lab")
-        if (found := listed(calls, parent))
-    )
+    replies = [listed(calls, parent) for parent in (PROJECT, "projects/lab")]
+    default, lab = (0 if isinstance(reply, tuple) else reply.revision for reply in replies)
+    return default, lab
 
 
 def listed(calls: Calls, parent: str) -> Any:
@@ -262,7 +262,7 @@ def outcome_of(calls: Calls, asked: StoryRequest) -> str:
     before = heads(calls)
     asked.answer = answer_of(calls, asked)
     if isinstance(asked.answer, tuple):
-        return asked.answer[1]
+        return str(asked.answer[1])
     return NOTHING if heads(calls) == before else EFFECT
 
 

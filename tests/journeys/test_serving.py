@@ -211,6 +211,7 @@ def test_a_stopping_server_answers_queued_writes(server: Server, calls: Calls) -
             answered.append(future.result().number)
         else:
             # Calls that gRPC had not passed to the server yet are cancelled, and have no effect.
+            assert isinstance(error, grpc.Call)
             assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}, error
     assert len(answered) > 100
     server.start()
