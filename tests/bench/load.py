@@ -108,7 +108,7 @@ async def _call(address: str, method: str, bodies: list[bytes], first: int, call
     """
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_unary(method)
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
 
         async def caller(place: int) -> None:
             for turn in range(place, place + calls):

@@ -18,6 +18,7 @@ from tallymark import Client, errors
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2, model_registry_pb2
 from tallymark.v1.error_pb2 import ErrorReason
+from tallymark.v1.model_pb2 import STAGE_PRODUCTION
 from tallymark.v1.model_registry_pb2 import ListModelVersionsRequest
 from tallymark_server.rpc.server import OPTIONS
 
@@ -46,7 +47,7 @@ def test_the_curl_commands_work(shared_server: Server, shared_calls: Calls) -> N
     """Both curl commands of the guide return resources of the server."""
     shared_calls.create_model("churn")
     shared_calls.create_version("churn")
-    shared_calls.set_stage("churn", 1, 3)
+    shared_calls.set_stage("churn", 1, STAGE_PRODUCTION)
     program("curl", packages=("curl",))
     [script] = [block.text for block in BLOCKS if block.language == "sh" and block.text.startswith("curl")]
     script = script.replace("http://127.0.0.1:8080/", shared_server.dashboard).replace("curl ", "curl --silent --fail ")

@@ -94,7 +94,7 @@ async def test_an_answer_that_takes_long_is_not_cut_off() -> None:
 
 
 @pytest.mark.parametrize("bounds", [{"deadline": DEADLINE}, {"max_bytes": 1}])
-async def test_answers_that_are_not_read_are_given_up(bounds: dict[str, float]) -> None:
+async def test_answers_that_are_not_read_are_given_up(bounds: dict[str, Any]) -> None:
     """Responses that nobody reads are dropped after a while, and sooner when there are many."""
     state = ServerState()
     async with listening(state, **bounds) as port:

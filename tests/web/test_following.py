@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
 
 from tallymark_server.domain.errors import Overloaded, Stopping
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model
+from tallymark_server.registry import Registry
 from tallymark_server.watch import Interest, Progress
 from tallymark_server.web.live import KEPT_CHANGES, MAX_VIEWERS, Live
 from tallymark_server.web.coalescing import RequestCoalescer
@@ -41,7 +43,7 @@ class Log:
 async def test_many_pages_are_one_reader_of_the_log() -> None:
     """However many pages are open, the log is read once, and its changes are reported to all of them."""
     log = Log()
-    live = Live(log)
+    live = Live(cast(Registry, log))
     streams = [live.stream("default", "", None) for _ in range(300)]
     for each in streams:
         assert await anext(each) == "retry: 300\n\n"
@@ -56,7 +58,7 @@ async def test_many_pages_are_one_reader_of_the_log() -> None:
 
 async def test_no_more_pages_are_open_than_may_be() -> None:
     """A page beyond the bound is refused, and one that is closed makes room."""
-    live = Live(Log())
+    live = Live(cast(Registry, Log()))
     with ExitStack() as pages:
         for _ in range(MAX_VIEWERS - 1):
             pages.enter_context(live.viewing())
@@ -70,7 +72,7 @@ async def test_no_more_pages_are_open_than_may_be() -> None:
 async def test_a_page_that_missed_too_much_is_told_to_reload() -> None:
     """A page that is far behind takes no memory: it receives one message to reload instead of all changes."""
     log = Log()
-    live = Live(log)
+    live = Live(cast(Registry, log))
     slow = live.stream("default", "0.log", None)
     await anext(slow)
     log.grow(*range(1, 2 * KEPT_CHANGES))
@@ -85,7 +87,7 @@ async def test_a_page_that_missed_too_much_is_told_to_reload() -> None:
 async def test_streams_end_with_the_service() -> None:
     """When the reader of the log is closed, every stream ends."""
     log = Log()
-    live = Live(log)
+    live = Live(cast(Registry, log))
     each = live.stream("default", "", None)
     await anext(each)
     log.told.put_nowait(None)

@@ -12,6 +12,7 @@ import pytest
 from web.http_client import ask, furnished, held_open, number, stream
 from bench.load import run
 from grpc_calls import PROJECT, Calls
+from google.protobuf.field_mask_pb2 import FieldMask
 from playwright.sync_api import Page, expect
 
 from tallymark.testing import Server
@@ -78,7 +79,7 @@ def test_a_later_page_of_models_tells_of_now(page: Page, calls: Calls) -> None:
     calls.create_version("m27")
     expect(page.locator("tr", has_text="m27").locator(".latest .no")).to_have_text("1")
     request = model_registry_pb2.UpdateModelRequest(
-        model=model_pb2.Model(name=f"{PROJECT}/models/m26", tags=["fresh"]), update_mask={"paths": ["tags"]}
+        model=model_pb2.Model(name=f"{PROJECT}/models/m26", tags=["fresh"]), update_mask=FieldMask(paths=["tags"])
     )
     calls.models.UpdateModel(request)
     expect(page.locator("tr", has_text="m26")).to_contain_text("fresh")

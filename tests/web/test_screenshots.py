@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import grpc
 import pytest
@@ -23,7 +24,9 @@ PICTURES = "tests/web/pictures"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_readme_shows_what_is_there(browser: Browser, server: Server, tmp_path: Path, scheme: str) -> None:
+def test_the_readme_shows_what_is_there(
+    browser: Browser, server: Server, tmp_path: Path, scheme: Literal["light", "dark"]
+) -> None:
     """A model's page with all its parts fits into a small picture for the README, in light and in dark."""
     with grpc.insecure_channel(server.address) as channel:
         furnish(channel)
@@ -32,7 +35,7 @@ def test_the_readme_shows_what_is_there(browser: Browser, server: Server, tmp_pa
     with browser.new_context(
         base_url=server.dashboard,
         color_scheme=scheme,
-        viewport={"width": 1180, "height": 832},  # type: ignore[arg-type]
+        viewport={"width": 1180, "height": 832},
     ) as context:
         page = context.new_page()
         page.goto("/models/churn")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from web.http_client import FORM, HOSTILE, HOSTILE_NAME, ask, call, furnished, link, measure, number, take_step
 from grpc_calls import PROJECT, Calls
+from google.protobuf.field_mask_pb2 import FieldMask
 from playwright.sync_api import Page, expect
 
 from cached_folders import ROOT
@@ -134,7 +136,7 @@ def test_only_forms_are_taken_as_forms(server: Server, calls: Calls, path: str, 
     calls.create_model("churn", description="kept", tags=["kept"])
     for body, content_type in ((b"tags=&description=", kind), (b"{}", kind), (b"unknown=1", FORM)):
         assert ask(server.dashboard, path, "POST", body, content_type=content_type).status == 400
-    assert (calls.model("churn").description, calls.model("churn").tags) == ("kept", ["kept"])
+    assert (calls.model("churn").description, list(calls.model("churn").tags)) == ("kept", ["kept"])
 
 
 @pytest.mark.parametrize("what", ["stage", "tags", "describe", "delete", "aliases"])
@@ -178,20 +180,24 @@ CARD = ("description", "license", "audience", "use_cases", "limitations", "trade
 
 def infest(calls: Calls, name: str) -> None:
     """Create a model of that name, with hostile text in every field that can be set."""
+    card: dict[str, Any] = dict.fromkeys(CARD, HOSTILE)
     calls.models.CreateModel(
         model_registry_pb2.CreateModelRequest(
             parent="projects/default",
             model_id=name,
-            model=model_pb2.Model(**dict.fromkeys(CARD, HOSTILE), tags=[HOSTILE]),
+            model=model_pb2.Model(**card, tags=[HOSTILE]),
         ),
         metadata=(("tallymark-actor", quote(HOSTILE)),),
+    )
+    hostile = model_pb2.MetadataList(
+        values=[model_pb2.MetadataValue(text=HOSTILE), model_pb2.MetadataValue(uri=HOSTILE)]
     )
     facts = {
         HOSTILE: model_pb2.MetadataValue(text=HOSTILE),
         "auc<b>": number(0.5),
         "uri": model_pb2.MetadataValue(uri="javascript:alert(1)"),
         "nested": model_pb2.MetadataValue(
-            map={"values": {HOSTILE: {"list": {"values": [{"text": HOSTILE}, {"uri": HOSTILE}]}}}}
+            map=model_pb2.MetadataMap(values={HOSTILE: model_pb2.MetadataValue(list=hostile)})
         ),
     }
     for version in (name, name + "2"):
@@ -204,7 +210,7 @@ def infest(calls: Calls, name: str) -> None:
             model_version=model_pb2.ModelVersion(
                 name=f"{PROJECT}/models/{name}/versions/2", version_name=name + "renamed"
             ),
-            update_mask={"paths": ["version_name"]},
+            update_mask=FieldMask(paths=["version_name"]),
         ),
         metadata=(("tallymark-actor", quote(HOSTILE)),),
     )
@@ -364,7 +370,8 @@ def test_a_program_watching_is_not_disturbed_by_hostile_cursors(server: Server, 
 def test_vendored_files_are_what_they_were() -> None:
     """Vendored files are as they were published, have their licences, and are listed in the manifest."""
     vendor = STATIC / "vendor"
-    listed = dict(reversed(line.split()) for line in (vendor / "SHA256SUMS").read_text().splitlines())
+    lines = (vendor / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in map(str.split, lines)}
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in vendor.iterdir()}
     assert {name: digest for name, digest in found.items() if name != "SHA256SUMS"} == listed
     assert "Zero-Clause BSD" in (vendor / "htmx.LICENSE.txt").read_text()

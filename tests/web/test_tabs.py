@@ -6,10 +6,11 @@ import json
 import re
 
 import pytest
-from web.http_client import DATA, WEIGHTS, ask, furnished, link, measure, traced
+from web.http_client import DATA, WEIGHTS, ask, furnished, link, measure, number, traced
 from web.scenario import text
 from grpc_calls import PROJECT, Calls
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
 from playwright.sync_api import Browser, Page, expect
 
 from tallymark.testing import Server
@@ -143,10 +144,10 @@ def test_metadata_of_every_type_is_shown(page: Page, calls: Calls) -> None:
     """Each key is shown with its value in a readable form, and with its type."""
     values = {
         "flag": model_pb2.MetadataValue(flag=True),
-        "list": model_pb2.MetadataValue(list={"values": [{"number": 1}, {"text": "a"}]}),
+        "list": model_pb2.MetadataValue(list=model_pb2.MetadataList(values=[number(1), text("a")])),
         "report": model_pb2.MetadataValue(uri="https://example.com/r"),
         "rows": model_pb2.MetadataValue(number=2_031_000),
-        "when": model_pb2.MetadataValue(time={"seconds": 1_700_000_000}),
+        "when": model_pb2.MetadataValue(time=Timestamp(seconds=1_700_000_000)),
         "who": text("ana"),
     }
     calls.log_metadata("churn", 7, **values)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -158,7 +158,7 @@ class Live:
         finally:
             self.viewers -= 1
 
-    async def stream(self, project: str, cursor: str, model_id: int | None, run: str = "") -> AsyncIterator[str]:
+    async def stream(self, project: str, cursor: str, model_id: int | None, run: str = "") -> AsyncGenerator[str, None]:
         """Send events after the cursor, `REVISION` or `REVISION.LOG`, of a model or of a run if one is named."""
         follower = await self.follower(project)
         yield "retry: 300\n\n"
