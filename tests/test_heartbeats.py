@@ -191,7 +191,7 @@ async def test_a_run_whose_finisher_left_is_awaited_no_longer(tmp_path: Path) ->
             begun.set()
             return await execute(command)
 
-        service.writer.execute = noticed  # type: ignore[method-assign]  # - to see when it is in line
+        service.writer.execute = noticed  # type: ignore[method-assign]  # to see when it is in line
         caller = asyncio.create_task(registry.finish_run(c.FinishRun(**ATTEMPT, run="r1", state=RunState.FAILED)))
         await begun.wait()
         caller.cancel()
@@ -213,7 +213,7 @@ async def test_a_run_of_very_many_versions_ends_outside_the_loop(tmp_path: Path)
             seen.append(brief)
             return write(work, brief=brief)
 
-        service.storage.write = watched  # type: ignore[method-assign]  # - to see how it is called
+        service.storage.write = watched  # type: ignore[method-assign]  # to see how it is called
         finish = c.FinishRun(
             **{**ATTEMPT, "request_id": "finish", "fingerprint": b"f"}, run="r1", state=RunState.FAILED
         )

@@ -8,6 +8,7 @@ import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2
 
@@ -249,7 +250,7 @@ async def idle_sockets(target: Target) -> str:
     halves = {target.grpc: (b"", b"PRI * HTTP/2.0\r\n"), target.http: (b"", b"GET / HTTP/1.1\r\nho")}
     for address, beginnings in halves.items():
         for beginning in beginnings:
-            await _repeat(350, lambda address=address, lines=beginning: target.raw(address, lines))  # type: ignore[misc]  # a lambda - with its values
+            await _repeat(350, partial(target.raw, address, beginning))
     return "1,400 connected"
 
 
