@@ -42,6 +42,11 @@ class ReadAt(Struct, frozen=True):
     revision: int | None = None
     time: int | None = None
 
+    @property
+    def scope(self) -> str:
+        """The text by which page tokens know it, the same in every release."""
+        return f"at {self.revision} {self.time}"
+
 
 NOW = ReadAt()
 
@@ -136,7 +141,7 @@ class SnapshotReader:
         """Return points of the version's metrics, by metric and step. Raises RevisionInFuture."""
         at = self.revision(page_read_at(token, read_at))
         version = self.version(meant, at=at)
-        scope = f"points of {self._project}/{version.model}/{version.number} {sorted(keys)} {read_at}"
+        scope = f"points of {self._project}/{version.model}/{version.number} {sorted(keys)} {read_at.scope}"
         key, step = parse_token(token, scope, (str, int))[1] if token else ("", -1)
         limit = page_size(size)
         after = (str(key), int(step or 0))
@@ -170,7 +175,7 @@ class SnapshotReader:
     def steps(self, run_id: str, size: int, token: str, read_at: ReadAt) -> Listing[RunStep]:
         """Return the run's steps in the order of their starts. Raises RunNotFound or RevisionInFuture."""
         self.run(run_id, self.revision(read_at))
-        scope = f"steps of {self._project} {run_id} {read_at}"
+        scope = f"steps of {self._project} {run_id} {read_at.scope}"
         at = self.revision(page_read_at(token, read_at))
         (after,) = parse_token(token, scope, (int,))[1] if token else (0,)
         return _listing(self._snapshot.steps(self._project, run_id, int(after or 0), page_size(size), at=at), scope)
@@ -207,7 +212,7 @@ class SnapshotReader:
 
     def _query(self, of: str, options: ListOptions, fields: Fields, own: Order) -> tuple[Query, str]:
         """Return the query of a page, and the scope of its token. All pages read at the revision of the first."""
-        scope = f"{of} where {options.filter} by {options.order_by} {options.deleted} {options.read_at}"
+        scope = f"{of} where {options.filter} by {options.order_by} {options.deleted} {options.read_at.scope}"
         condition, order = parse(options.filter, fields), parse_order(options.order_by, fields, own)
         after: tuple[SortKey, ...] = ()
         if options.page_token:
