@@ -25,7 +25,7 @@ class BlockingAdapter:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             found = method(*args, **kwargs)
-            return self.runner.run(found) if inspect.isawaitable(found) else self.items(found)
+            return self.runner.run(found) if inspect.iscoroutine(found) else self.items(found)
 
         return call
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from tallymark import Model, current_run, log_metadata, log_metric, pipeline, step
 from tallymark.delivery import sender
@@ -32,7 +33,8 @@ def work(number: int) -> int:
 @pipeline(model=Model("churn"))
 def with_processes(method: str) -> str:
     """Record from three processes, and before they are started."""
-    context = multiprocessing.get_context(method)
+    # The types of the standard library know Process only for a method that is a literal.
+    context: Any = multiprocessing.get_context(method)
     log_metric("loss", -1.0, step=1000)
     processes = [context.Process(target=in_process, args=(start,)) for start in (0, 50, 100)]
     for process in processes:
@@ -59,7 +61,9 @@ def leave_out() -> None:
 def with_problem(method: str) -> str:
     """Log a value that cannot be recorded, and have another process do the same."""
     log_metadata({"made before": object()})
-    process = multiprocessing.get_context(method).Process(target=leave_out)
+    # The types of the standard library know Process only for a method that is a literal.
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=leave_out)
     process.start()
     process.join(60)
     assert process.exitcode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+from typing import Any
 
 from tallymark import Model, current_model, current_run, log_metadata, pipeline, step
 
@@ -28,7 +29,8 @@ def report(queue: multiprocessing.Queue[tuple[str, int, int]]) -> None:
 
 @pipeline(model=model)
 def over_processes(start_method: str, count: int) -> list[tuple[str, int, int]]:
-    context = multiprocessing.get_context(start_method)
+    # The types of the standard library know Process only for a method that is a literal.
+    context: Any = multiprocessing.get_context(start_method)
     queue = context.Queue()
     processes = [context.Process(target=report, args=(queue,)) for _ in range(count)]
     for process in processes:

@@ -163,7 +163,7 @@ KEPT: dict[str, tuple[Any, Any]] = {
     "dataclass": (Config(), {"lr": 0.1, "layers": [64, 32], "since": "2026-01-31"}),
     "attrs": (Attrs(), {"lr": 0.1}),
     "msgspec": (Struct(), {"lr": 0.1}),
-    "pydantic": (Pydantic(extra=Level.HIGH), {"lr": 0.1, "extra": 3}),
+    "pydantic": (Pydantic.model_validate({"extra": Level.HIGH}), {"lr": 0.1, "extra": 3}),
     "pydantic 1": (Pydantic1(), {"lr": 0.1}),
     "class": (Trainer, f"{HERE}.Trainer"),
     "builtin class": (int, "int"),

@@ -152,7 +152,7 @@ def test_equivalent_types_are_accepted(server: Server) -> None:
         with pytest.raises(errors.InvalidField, match="a run finishes as succeeded or failed"):
             client.finish_run("r1", "done")
         with pytest.raises(TypeError, match="positional argument"):
-            client.get_model("churn", "fraud")  # type: ignore[misc]
+            client.get_model("churn", "fraud")  # type: ignore[call-arg, arg-type]
 
 
 def test_metadata_must_be_a_mapping(registry_env: Server) -> None:

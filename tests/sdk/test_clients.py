@@ -212,7 +212,7 @@ def test_a_watch_ends_when_its_client_is_closed(server: Server) -> None:
     """Closing the client in another thread ends a waiting watch, also while the server is down."""
     for away in (False, True):
         client = Client(server.address)
-        begun, seen = threading.Event(), []
+        begun, seen = threading.Event(), list[Any]()
 
         def watch(client: Client = client, begun: threading.Event = begun, seen: list[Any] = seen) -> None:
             for told in client.watch_progress():

@@ -194,7 +194,7 @@ def failed(code: grpc.StatusCode, reason: str = "", domain: str = "tallymark.dev
         def details(self) -> str:
             return "what went wrong"
 
-        def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        def trailing_metadata(self) -> Any:
             return (("grpc-status-details-bin", status.SerializeToString()),)
 
     return Failed()

@@ -1,6 +1,5 @@
 """Conversion of any value to a type of the registry, and the losses that it reports."""
 
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -145,11 +144,11 @@ class HostileMapping(dict[str, Any]):
     def items(self) -> Any:
         raise Panic
 
-    __iter__ = __len__ = keys = items  # type: ignore[assignment]
+    __iter__ = __len__ = keys = items
 
 
 class HostileClass:
-    @property
+    @property  # type: ignore[misc]  # it cannot be set - unlike that of other objects
     def __class__(self) -> Any:
         raise RuntimeError
 
@@ -205,6 +204,14 @@ def itself() -> dict[str, Any]:
     return found
 
 
+def nested(depth: int, width: int) -> Any:
+    """Return lists in lists, each with the same list so many times."""
+    found: Any = 1
+    for _ in range(depth):
+        found = [found] * width
+    return found
+
+
 HOSTILE: dict[str, Callable[[], Any]] = {
     "object": Hostile,
     "mapping": lambda: HostileMapping(a=1),
@@ -216,8 +223,8 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "number": lambda: Number(1),
     "fields": Failing,
     "key": lambda: {Text("abc"): 1, Hostile: 2},
-    "deep": lambda: functools.reduce(lambda inner, _: [inner], range(100_000), 1),
-    "wide": lambda: functools.reduce(lambda inner, _: [inner, inner, inner], range(16), 1),
+    "deep": lambda: nested(100_000, 1),
+    "wide": lambda: nested(16, 3),
     "itself": itself,
     "endless iterator": lambda: iter(int, 1),
     "no shape": type("Lazy", (), {"shape": ("?", 5), "dtype": "x"}),

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import os
 import pickle
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -86,7 +86,8 @@ def test_methods_are_steps(client: Client) -> None:
 def test_only_functions_can_be_decorated() -> None:
     """A class, an object that is not callable, and decorators in the wrong order are refused."""
     anything: Any = step
-    for wrong in (int, 3, classmethod(print), staticmethod(print)):
+    no_functions: list[Any] = [int, 3, classmethod(print), staticmethod(print)]
+    for wrong in no_functions:
         with pytest.raises(TypeError, match="@step"):
             anything(wrong)
     with pytest.raises(errors.InvalidArgument, match="model=..."):
@@ -110,7 +111,7 @@ async def test_async_steps_run_concurrently(client: Client) -> None:
 
     @pipeline(model=model)
     async def training() -> list[tuple[str, Any]]:
-        return await asyncio.gather(plain(), other(), plain(), other())
+        return list(await asyncio.gather(plain(), other(), plain(), other()))
 
     first, second = await asyncio.gather(training(), training())
     for results in (first, second):
@@ -374,7 +375,11 @@ class UnprintableError(Exception):
 
 @pytest.mark.parametrize("decorated", [step, pipeline])
 @pytest.mark.parametrize("problem", [ValueError("cannot read caf\udce9.csv"), UnprintableError()], ids=["text", "none"])
-def test_any_exception_is_re_raised_and_recorded(registry_env: Server, decorated: Any, problem: Exception) -> None:
+def test_any_exception_is_re_raised_and_recorded(
+    registry_env: Server,
+    decorated: Callable[..., Callable[[Callable[[], None]], Callable[[], None]]],
+    problem: Exception,
+) -> None:
     """The caller gets the same exception, the run has failed, and no run is open afterwards."""
 
     @decorated(model=model)

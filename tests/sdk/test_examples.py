@@ -1,5 +1,7 @@
 """The examples of the user's document, unchanged but for the import."""
 
+from typing import Any
+
 import pytest
 
 from tallymark import Client, Model, pipeline, step
@@ -51,7 +53,7 @@ def test_named_versions_have_numbers() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"version": None}])
-def test_without_a_version_each_run_gets_the_next_number(arguments: dict[str, None]) -> None:
+def test_without_a_version_each_run_gets_the_next_number(arguments: dict[str, Any]) -> None:
     """Each run without a version gets the next number."""
     model = Model(name="my_model", **arguments)
 

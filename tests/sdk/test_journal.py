@@ -27,7 +27,8 @@ def open_journal(path: Path) -> Journal:
 
 def bodies_of(journal: Journal) -> list[bytes]:
     """Return the bodies of all records, read from the beginning."""
-    found, place = [], 0
+    found: list[bytes] = []
+    place = 0
     while True:
         records, _, following = journal.read(place)
         if not records:

@@ -100,11 +100,13 @@ def test_stage_aliases_and_metadata_are_set_through_a_model(client: Client) -> N
     """They are set on the version, and read again at each access."""
     model = Model("churn", "1.0.5")
     model.log_metadata({"auc": 0.9, "fast": True})
-    assert model.stage is Stage.NONE
+    stage = model.stage
+    assert stage is Stage.NONE
     promoted = model.set_stage("production", reason="best so far")
     assert repr(promoted) == "ModelVersion(churn No.1 '1.0.5' production)"
     assert model.set_alias("champion").aliases == ("champion",)
-    assert model.stage is Stage.PRODUCTION
+    stage = model.stage
+    assert stage is Stage.PRODUCTION
     assert dict(model.info.metadata) == {"auc": 0.9, "fast": True}
     other = Model("churn")
     assert other.number == 2

@@ -245,7 +245,7 @@ def test_annotations_of_arguments_may_be_for_type_checkers_only(registry_env: Se
 
     @step(model=churn)
     def train(x: "ForCheckersOnly") -> "Annotated[list[int], local]":
-        assert local
+        assert local is not None
         return [1]
 
     assert train(1) == [1]  # type: ignore[arg-type]

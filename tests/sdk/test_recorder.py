@@ -136,7 +136,9 @@ def test_records_have_the_times_at_which_they_were_made(registry_env: Server, cl
         process.wait()
     registry_env.start()
     sync()
-    times = [point.time.timestamp() for point in client.list_metrics("churn", "loss") if point.step >= 10]
+    points = [point for point in client.list_metrics("churn", "loss") if point.step >= 10]
+    times = [point.time.timestamp() for point in points if point.time]
+    assert len(times) == len(points)
     assert times == sorted(times)
     assert begun <= times[0] <= times[-1] <= ended
 

@@ -15,8 +15,8 @@ def test_a_rollback_brings_the_version_back_that_was_there_before(client: Any) -
     for stage in (Stage.PRODUCTION, Stage.STAGING):
         with pytest.raises(errors.StageEmpty, match="promote the one you want"):
             client.rollback("churn", stage=stage)
-    for number, stage in ((4, "staging"), (1, "production"), (3, "staging"), (2, "production")):
-        client.set_stage(f"churn/{number}", stage, force=True)
+    for number, entered in ((4, "staging"), (1, "production"), (3, "staging"), (2, "production")):
+        client.set_stage(f"churn/{number}", entered, force=True)
     assert client.rollback("churn", validate_only=True).number == 1
     assert client.get_version("churn@production").number == 2
     assert (client.rollback("churn").number, client.get_version("churn/2").stage) == (1, Stage.ARCHIVED)

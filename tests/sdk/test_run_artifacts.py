@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def sync(*arguments: str) -> str:
-    command = [Path(sys.executable).with_name("tallymark"), "sync", "--no-headers", *arguments]
+    command: list[str | Path] = [Path(sys.executable).with_name("tallymark"), "sync", "--no-headers", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -121,7 +121,7 @@ class NetworkStore(LocalFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return LocalFileSystem._strip_protocol(path.removeprefix("network://"))
+        return str(LocalFileSystem._strip_protocol(path.removeprefix("network://")))
 
     def exists(self, path: str, **kwargs: object) -> bool:
         if list(Path(self._strip_protocol(path)).parents[4].glob("away")):

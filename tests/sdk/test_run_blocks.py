@@ -5,7 +5,7 @@ import contextvars
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -211,7 +211,7 @@ def test_a_block_in_a_generator_covers_its_caller(client: Client) -> None:
         with tallymark.run(model=Model("churn")) as run:
             yield run.id
 
-    def items() -> Iterator[str]:
+    def items() -> Generator[str, None, None]:
         with tallymark.run(model=Model("churn")) as run:
             yield run.id
             yield run.id

@@ -56,7 +56,9 @@ def test_a_run_has_steps_and_parameters(registry_env: Server) -> None:
     assert (first.name, first.state) == ("prepare", RunState.SUCCEEDED)
     # An integer beyond 64 bits is recorded as text.
     assert first.parameters == {"rows": 5, "shuffle": True, "frame": "object", "seed": "18446744073709551617"}
-    assert range(first.parameters["rows"])
+    rows = first.parameters["rows"]
+    assert isinstance(rows, int)
+    assert range(rows)
     assert first.model_version == own.id
     assert (second.name, second.state, second.error) == ("fit", RunState.FAILED, "ValueError: no data")
     assert second.parameters == {"rate": 0.5, "layers": [3, 2], "data": "a.csv"}
@@ -156,7 +158,7 @@ def test_a_training_continues_without_its_registry(
 def test_a_metric_without_a_step_has_no_series(registry_env: Server) -> None:
     """It is a number of the version."""
     model = Model("churn")
-    model.log_metric("auc", numpy.float32(0.5))
+    model.log_metric("auc", numpy.float32(0.5))  # type: ignore[arg-type]  # no float - but a number
     model.log_metric("loss", 2, step=7)
     assert model.metadata == {"auc": 0.5, "loss": 2}
     assert model.info.series == {"loss": 7}
@@ -177,9 +179,7 @@ def test_a_metric_without_a_step_has_no_series(registry_env: Server) -> None:
         ],
     ],
 )
-def test_a_bad_point_is_refused_where_it_is_logged(
-    registry_env: Server, key: object, value: object, at: object
-) -> None:
+def test_a_bad_point_is_refused_where_it_is_logged(registry_env: Server, key: Any, value: Any, at: Any) -> None:
     """It is not refused only when it is sent."""
     with pytest.raises(InvalidArgument, match="log_metric"):
         Model("churn").log_metric(key, value, step=at)

@@ -90,7 +90,7 @@ def test_an_unknown_host_is_reported_soon() -> None:
     with pytest.raises(errors.Unavailable) as caught:
         asyncio.run(ask())
     told.append(str(caught.value))
-    command = [Path(sys.executable).with_name("tallymark"), "--url", url, "model", "list"]
+    command: list[str | Path] = [Path(sys.executable).with_name("tallymark"), "--url", url, "model", "list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert done.returncode == 8
     told.append(done.stderr)
