@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import grpc
@@ -34,7 +35,7 @@ RARE_VERSIONS = 20
 CALLS = 100
 STARTS = 6
 WATCHERS = 1000
-ATTEMPT = {"project": "default", "actor": "bench"}
+ATTEMPT: dict[str, Any] = {"project": "default", "actor": "bench"}
 
 
 def new_version(number: int) -> c.NewVersion:
@@ -129,7 +130,7 @@ class Subject:
 
         history = event_log_pb2.ListEventsRequest(parent=PROJECT, name=parent, newest_first=True, page_size=50)
 
-        def moves(**fields: str) -> Callable[[], object]:
+        def moves(**fields: Any) -> Callable[[], object]:
             kinds = [event_pb2.EVENT_KIND_STAGE_CHANGED]
             request = event_log_pb2.ListEventsRequest(parent=PROJECT, kinds=kinds, **fields)
             return lambda: calls.log.ListEvents(request)

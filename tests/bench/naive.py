@@ -47,8 +47,8 @@ class Naive:
                 row = await cursor.fetchone()
             assert row is not None
             version.number = row[0]
-            row = (model, version.number, version.create_time.ToMicroseconds())
-            await self._connection.execute("INSERT INTO versions VALUES (?, ?, ?)", row)
+            values = (model, version.number, version.create_time.ToMicroseconds())
+            await self._connection.execute("INSERT INTO versions VALUES (?, ?, ?)", values)
             await self._connection.execute("COMMIT")
         version.name = f"{model}/versions/{version.number}"
         version.version_name = str(version.number)

@@ -37,7 +37,7 @@ class Peer(NamedTuple):
 
     name: str
     rate: Callable[[str, float], tuple[float, int]]
-    count: Callable[[], int]
+    created: Callable[[], int]
 
 
 @contextmanager
@@ -169,9 +169,9 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
                 created[peer.name] += count
                 rates[peer.name]["get"].append(peer.rate("get", seconds)[0])
         for peer in peers:
-            if peer.count() != created[peer.name]:
+            if peer.created() != created[peer.name]:
                 raise SystemExit(
-                    f"bench: {peer.name} acknowledged {created[peer.name]} creates, but has {peer.count()} versions"
+                    f"bench: {peer.name} acknowledged {created[peer.name]} creates, but has {peer.created()} versions"
                 )
     settings = f"{rounds} rounds of {seconds:g} s; all on SQLite; MLflow with one worker."
     return {"callers": CALLERS, "rates": rates, "settings": settings}

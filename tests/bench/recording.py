@@ -56,7 +56,7 @@ def _trained(name: str, rounds: int, environment: dict[str, str]) -> dict[str, A
 
 
 def _verify(client: Client, run: str, rounds: int) -> None:
-    found = {"steps": sum(1 for _ in client.list_steps(run))}
+    found: dict[str, object] = {"steps": sum(1 for _ in client.list_steps(run))}
     expected = {"steps": rounds * STEPS}
     for number in range(1, rounds + 1):
         points = [point.step for point in client.list_metrics(f"logged/{number}", "loss")]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy
 from bench import goals
 from bench.disk import COMMIT_SIZE
 from matplotlib.figure import Figure
@@ -317,7 +318,7 @@ def _plot(path: Path, by_concurrency: dict[str, Any], field: str, label: str, sc
         axes.set_yscale(scale)
         if scale == "linear":
             # From zero, with room for the legend.
-            axes.set_ylim(0, 1.45 * max(line.get_ydata().max() for line in axes.get_lines()))
+            axes.set_ylim(0, 1.45 * max(numpy.max(line.get_ydata()) for line in axes.get_lines()))
         axes.grid(visible=True, axis="y", alpha=0.3)
         axes.legend(frameon=False)
         figure.savefig(path, metadata={"Date": None})

@@ -48,7 +48,7 @@ def _script_ms(code: str, environment: dict[str, str], count: int) -> float:
 
 def _command_ms(environment: dict[str, str], count: int) -> float:
     program = Path(sys.executable).with_name("tallymark")
-    command = [program, "model", "list"]
+    command: list[str | Path] = [program, "model", "list"]
     environment = {**os.environ, **environment}
     return statistics.median(
         _timed(lambda: subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_calls import Calls
+from grpc_calls import Calls, unary_bytes
 
 from bench.disk import flush
 from bench.load import run, run_python
@@ -103,7 +103,7 @@ class _Bench:
     def _check_get(self) -> None:
         """Fail unless a get returns a version: h2load counts an error of gRPC as an answer."""
         with grpc.insecure_channel(self._server.address) as channel:
-            if not channel.unary_unary(GET)(get_body()):
+            if not unary_bytes(channel, GET)(get_body()):
                 raise SystemExit("bench: a get returned an empty answer")
 
     def models(self, concurrency: int, calls: int) -> Found:

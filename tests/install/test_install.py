@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from grpc_calls import Calls
+from grpc_calls import Calls, unary_bytes
 from virtualenvs import Environment
 from cached_folders import ROOT
 
@@ -82,7 +82,7 @@ def test_commands_of_a_missing_service_say_what_to_install(light: Environment, c
 
 def check_health(channel: grpc.Channel) -> None:
     """Check the health of the server. Only newer libraries have the method List."""
-    health = {name: channel.unary_unary(f"/grpc.health.v1.Health/{name}") for name in ("Check", "List")}
+    health = {name: unary_bytes(channel, f"/grpc.health.v1.Health/{name}") for name in ("Check", "List")}
     assert health["Check"](b"", timeout=30) == b"\x08\x01"
     try:
         assert b"tallymark.v1.ModelRegistry" in health["List"](b"", timeout=30)
@@ -92,7 +92,14 @@ def check_health(channel: grpc.Channel) -> None:
 
 def test_the_service_runs_from_the_wheel(full: Environment, tmp_path: Path) -> None:
     """With what `pip install 'tallymark[server]'` installs, the service starts, serves and stops."""
-    command = [full.bin / "tallymark", "serve", "--db", tmp_path / "tallymark.db", "--listen", "127.0.0.1:0"]
+    command: list[str | Path] = [
+        full.bin / "tallymark",
+        "serve",
+        "--db",
+        tmp_path / "tallymark.db",
+        "--listen",
+        "127.0.0.1:0",
+    ]
     command += ["--http", "127.0.0.1:0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:

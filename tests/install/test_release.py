@@ -71,7 +71,9 @@ def test_the_list_of_components_names_what_the_service_needs(tmp_path: Path, met
     )
     assert done.returncode == 0, done.stdout + done.stderr
     bom = json.loads((tmp_path / "dist/tallymark.cdx.json").read_text())
-    listed = {canonicalize_name(component["name"]): component["version"] for component in bom["components"]}
+    listed: dict[str, str] = {
+        canonicalize_name(component["name"]): component["version"] for component in bom["components"]
+    }
     extras = PROJECT["optional-dependencies"]
     needed = {Requirement(line) for line in PROJECT["dependencies"] + extras["server"] + extras["artifacts"]}
     assert {each.name for each in needed if not each.specifier.contains(listed[canonicalize_name(each.name)])} == set()
@@ -94,7 +96,7 @@ def test_pins_that_do_not_fit_are_found(tmp_path: Path, file: str, old: str, new
     """`make check` fails when the pins do not fit pyproject.toml, and names the package."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / ".ci/requirements", tmp_path / ".ci/requirements")
-    command = [sys.executable, ROOT / ".ci/lock.py", "--check", "--root", tmp_path]
+    command: list[str | Path] = [sys.executable, ROOT / ".ci/lock.py", "--check", "--root", tmp_path]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     text = (tmp_path / file).read_text()
     assert old in text
