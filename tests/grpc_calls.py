@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -28,7 +29,7 @@ class Calls:
         self.runs = RunRegistryStub(channel)
         self.log = EventLogStub(channel)
 
-    def create_model(self, model: str, request_id: str = "", **fields: object) -> model_pb2.Model:
+    def create_model(self, model: str, request_id: str = "", **fields: Any) -> model_pb2.Model:
         return self.models.CreateModel(
             model_registry_pb2.CreateModelRequest(
                 parent=PROJECT, model_id=model, model=model_pb2.Model(**fields), request_id=request_id
@@ -36,9 +37,7 @@ class Calls:
             timeout=DEADLINE,
         )
 
-    def create_version(
-        self, model: str, name: str = "", request_id: str = "", **fields: object
-    ) -> model_pb2.ModelVersion:
+    def create_version(self, model: str, name: str = "", request_id: str = "", **fields: Any) -> model_pb2.ModelVersion:
         return self.models.CreateModelVersion(
             model_registry_pb2.CreateModelVersionRequest(
                 parent=f"{PROJECT}/models/{model}",
@@ -85,18 +84,18 @@ class Calls:
                 return found
 
     def set_stage(
-        self, model: str, reference: str | int, stage: model_pb2.Stage.ValueType, **fields: object
+        self, model: str, reference: str | int, stage: model_pb2.Stage.ValueType, **fields: Any
     ) -> model_pb2.ModelVersion:
         name = f"{PROJECT}/models/{model}/versions/{reference}"
         request = model_registry_pb2.SetStageRequest(name=name, stage=stage, **fields)
         return self.models.SetStage(request, timeout=DEADLINE)
 
-    def set_alias(self, model: str, reference: str | int, alias: str, **fields: object) -> model_pb2.ModelVersion:
+    def set_alias(self, model: str, reference: str | int, alias: str, **fields: Any) -> model_pb2.ModelVersion:
         name = f"{PROJECT}/models/{model}/versions/{reference}"
         request = model_registry_pb2.SetAliasRequest(name=name, alias=alias, **fields)
         return self.models.SetAlias(request, timeout=DEADLINE)
 
-    def delete_alias(self, model: str, alias: str, **fields: object) -> model_pb2.ModelVersion:
+    def delete_alias(self, model: str, alias: str, **fields: Any) -> model_pb2.ModelVersion:
         request = model_registry_pb2.DeleteAliasRequest(parent=f"{PROJECT}/models/{model}", alias=alias, **fields)
         return self.models.DeleteAlias(request, timeout=DEADLINE)
 
