@@ -44,7 +44,7 @@ class ReadAt(Struct, frozen=True):
 
     @property
     def scope(self) -> str:
-        """The text by which page tokens know it, the same in every release."""
+        """The form in page tokens, the same in every release."""
         return f"at {self.revision} {self.time}"
 
 
