@@ -50,7 +50,7 @@ OPTIONS = (
     # Calls that have arrived and not started yet. gRPC refuses some beyond the first number and all beyond the second.
     # A fleet of 1,000 clients may reconnect at the same time, and each call delays the next one by some 0.07 ms.
     ("grpc.server.max_pending_requests", 1_000),
-    ("grpc.server.max_pending_requests_hard_limit", 1_500),
+    ("grpc.server.max_pending_requests_hard_limit", 3_000),
     # gRPC would decompress a message of any size; the decoder does so within the method's bound. The bits of the mask
     # are the algorithms: none, and gzip.
     ("grpc.per_message_decompression", 0),
