@@ -6,12 +6,12 @@ import base64
 import re
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from attacks.requests import METHODS, MODEL, RUN, VERSION, VALID_REQUESTS, Attack, attacks
+from bench.hostile import peak_memory_mb
 from grpc_calls import DEADLINE, PROJECT, Calls, refusal_of, refused, stream_bytes, unary_bytes
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -196,20 +196,14 @@ def test_a_compressed_request_is_read(standing: Server) -> None:
 @pytest.mark.parametrize("size", [MAX_CHANGE + 1, 100_000_000])
 def test_a_compressed_request_is_bounded_by_what_it_becomes(standing: Server, size: int) -> None:
     """100 kB that decompress to 100 MB are refused, and no more than the method's bound is ever decompressed."""
-    before = peak_memory(standing)
+    before = peak_memory_mb(standing)
     with (
         grpc.insecure_channel(standing.address, compression=grpc.Compression.Gzip) as channel,
         refused("VALUE_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT) as refusal,
     ):
         unary_bytes(channel, "/tallymark.v1.ModelRegistry/CreateModel")(bytes(size), timeout=DEADLINE)
     assert int(refusal.metadata["limit"]) == MAX_CHANGE
-    assert peak_memory(standing) - before < 32
-
-
-def peak_memory(server: Server) -> int:
-    """Return the peak memory of the server, in MiB."""
-    status = Path(f"/proc/{server.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+    assert peak_memory_mb(standing) - before < 32
 
 
 def test_json_has_no_longer_text_than_any_field_takes(standing: Server) -> None:
