@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import grpc
 import grpc.aio
@@ -20,6 +21,8 @@ from tallymark.testing import Server
 from tallymark_server.app import running
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.rpc import traffic
+from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.health import Health
 from tallymark_server.rpc.reflection import MAX_STREAMS
 from tallymark_server.settings import Settings
 
@@ -118,3 +121,18 @@ async def test_few_streams_of_reflection_are_open_at_a_time(tmp_path: Path) -> N
             await stream.done_writing()
             assert await stream.read() is grpc.aio.EOF
         assert (await stub.ServerReflectionInfo(iter([question])).read()).HasField("list_services_response")
+
+
+async def test_an_end_during_the_first_message_is_reported() -> None:
+    """A watch whose first message is on its way when the server begins to stop receives NOT_SERVING too."""
+    health = Health(())
+    watch = health.Watch(REQUEST, cast("Context", None))
+    assert (await anext(watch)).status == SERVING
+    health.end()
+    assert (await anext(watch)).status == NOT_SERVING
+    told = asyncio.create_task(health.told())
+    await asyncio.sleep(0)
+    assert not told.done(), "the message is not sent yet"
+    going_on = asyncio.ensure_future(anext(watch))
+    await told
+    going_on.cancel()

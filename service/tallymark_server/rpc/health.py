@@ -24,10 +24,18 @@ class Health:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(("", *names))
         self._ending = asyncio.Event()
+        self._watches = 0
+        self._told = asyncio.Event()
 
     def end(self) -> None:
         """Report from now on that the server does not serve."""
         self._ending.set()
+        if not self._watches:
+            self._told.set()
+
+    async def told(self) -> None:
+        """Wait until each watch has sent that the server does not serve."""
+        await self._told.wait()
 
     async def Check(  # noqa: N802 - the method of the service
         self, request: health_pb2.HealthCheckRequest, context: Context
@@ -51,10 +59,18 @@ class Health:
         if request.service not in self._names:
             yield _Status(status=_Status.SERVICE_UNKNOWN)
         else:
-            yield self._response()
-            if not self._ending.is_set():
-                await self._ending.wait()
+            self._watches += 1
+            try:
+                # A server that begins to stop while the first message is being sent has not said so with that one.
+                said_to_end = self._ending.is_set()
                 yield self._response()
+                if not said_to_end:
+                    await self._ending.wait()
+                    yield self._response()
+            finally:
+                self._watches -= 1
+                if self._ending.is_set() and not self._watches:
+                    self._told.set()
         await asyncio.Event().wait()
 
     def _response(self) -> health_pb2.HealthCheckResponse:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, NoReturn
 
 import grpc
@@ -123,7 +124,11 @@ class GrpcServer:
         self._health.end()
 
     async def stop(self, grace: float) -> None:
-        """Accept no more calls. Running calls have `grace` seconds to end."""
+        """Accept no more calls. Running calls have `grace` seconds to end, and health checks to hear of it."""
+        self._health.end()
+        with suppress(TimeoutError):
+            # Otherwise a busy machine could cancel a watch of the health before its last message is sent.
+            await asyncio.wait_for(self._health.told(), grace)
         await self._server.stop(grace)
         if self._path:
             local_sockets.remove(self._path)
