@@ -21,6 +21,7 @@ The packages and modules, from the inside out; each imports only those above it:
 
 v1/          the stubs, generated from the contract
 errors       the exceptions, and their hierarchy
+addresses    how the address of a service is written
 arguments    checks of arguments, whose errors name the argument
 runtime/     the interpreter, the process and the machine
 contexts     registries by name, in the user's configuration file

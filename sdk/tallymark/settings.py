@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from tallymark.addresses import DEFAULT_URL, checked_url
 from tallymark.arguments import encodable, texts
 from tallymark.errors import InvalidSetting
 from tallymark.runtime.machine import contexts_path, default_actor
 
-DEFAULT_URL = "127.0.0.1:50051"
 DEFAULT_STORE = "tallymark-artifacts"
 MODES = ("online", "offline", "disabled")
 PARAMETERS = ("on", "off")
@@ -208,32 +208,6 @@ def _default_spool(environment: Mapping[str, str]) -> str:
     home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - pathlib takes time to import
     state = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")  # noqa: PTH118 - as above
     return os.path.join(state, "tallymark", "spool")  # noqa: PTH118 - as above
-
-
-def checked_url(url: str, source: str) -> str:
-    """Return the address without surrounding spaces, and the path of a socket as an absolute one.
-
-    Raises InvalidSetting, which names the source, if it is neither HOST:PORT nor unix:PATH.
-    """
-    address = url.strip()
-    if address.startswith("unix:"):
-        path = address.removeprefix("unix:")
-        path = path.removeprefix("//") if path.startswith("///") else path
-        if not path or path.startswith("//") or not path.isprintable():
-            raise InvalidSetting(f"{source} is {url!r}, which is no path of a socket, such as unix:/run/tallymark.sock")
-        return f"unix:{os.path.abspath(path)}"  # noqa: PTH100 - pathlib takes time to import
-    host, _, port = address.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    if (
-        not bare
-        or "/" in host
-        or any(ch.isspace() or not ch.isprintable() for ch in host)
-        or not (port.isascii() and port.isdecimal())
-        or not 0 < int(port) <= 65_535
-        or (":" in bare) == (bare == host)
-    ):
-        raise InvalidSetting(f"{source} is {url!r}, which is not HOST:PORT, such as {DEFAULT_URL}, nor unix:PATH")
-    return address
 
 
 def _checked_actor(actor: str, source: str) -> str:

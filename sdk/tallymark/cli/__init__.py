@@ -38,11 +38,11 @@ from typing import Any, NamedTuple
 import click
 
 from tallymark import __version__
+from tallymark.addresses import DEFAULT_URL
 from tallymark.cli import completers
 from tallymark.cli.client_context import INTERRUPTED, Target, fail
 from tallymark.cli.output import FORMATS
 from tallymark.errors import TallymarkError
-from tallymark.settings import DEFAULT_URL
 
 
 class LazyCommand(NamedTuple):

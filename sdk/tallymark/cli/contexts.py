@@ -48,7 +48,7 @@ def _row(contexts: Contexts, name: str) -> dict[str, str]:
 def add_context(printer: Printer, name: str, url: str, project: str) -> None:
     """Add a context, or replace one of that name."""
     from tallymark import contexts
-    from tallymark.settings import checked_url
+    from tallymark.addresses import checked_url
 
     if not name.strip() or not name.isprintable():
         raise click.UsageError(f"{name!r} is not a valid name of a context")
