@@ -55,7 +55,7 @@ async def fill(path: Path, size: int) -> None:
         async def write(*commands: object) -> None:
             given = list(commands)
             await storage.write(
-                lambda writing: decide_batch(writing, given, lambda: time.time_ns() // 1000)  # type: ignore[arg-type]
+                lambda writing: decide_batch(writing, given, lambda: time.time_ns() // 1000)  # type: ignore[arg-type]  # the commands are those of the domain
             )
 
         await write(c.CreateModel(**ATTEMPT, model=LARGE_MODEL, card=ModelCard()))
@@ -90,7 +90,7 @@ class Subject:
         token = _deep_token(calls, last)
 
         def page(**fields: object) -> Callable[[], object]:
-            request = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]
+            request = model_registry_pb2.ListModelVersionsRequest(parent=parent, **fields)  # type: ignore[arg-type]  # the callers name fields of the request
             return lambda: calls.models.ListModelVersions(request)
 
         return {

@@ -86,7 +86,7 @@ def mlflow(folder: Path) -> Iterator[Peer]:
         def count() -> int:
             latest = {"name": MODEL}
             found = ask(connection, "POST", "registered-models/get-latest-versions", latest)
-            return int(found["model_versions"][0]["version"])  # type: ignore[index]
+            return int(found["model_versions"][0]["version"])  # type: ignore[index]  # the answer is JSON of a known shape
 
         yield Peer(f"MLflow {version('mlflow-skinny')}, its server over REST", partial(threaded, caller), count)
 

@@ -109,7 +109,7 @@ def test_a_version_replaces_only_the_holder_that_is_expected(calls: Calls) -> No
 def test_an_unknown_stage_is_refused(calls: Calls, stage: int) -> None:
     """An unspecified stage, and one of a newer contract, are refused."""
     with refused("INVALID_FIELD", grpc.StatusCode.INVALID_ARGUMENT):
-        calls.set_stage("churn", 1, stage)  # type: ignore[arg-type]
+        calls.set_stage("churn", 1, stage)  # type: ignore[arg-type]  # stages of a newer contract too
 
 
 def test_an_alias_points_at_one_version_and_moves(calls: Calls) -> None:

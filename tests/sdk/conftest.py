@@ -32,7 +32,7 @@ class BlockingAdapter:
     def items(self, found: AsyncIterator[Any]) -> Iterator[Any]:
         while True:
             try:
-                yield self.runner.run(anext(found))  # type: ignore[arg-type]
+                yield self.runner.run(anext(found))  # type: ignore[arg-type]  # an asynchronous iterator returns coroutines here
             except StopAsyncIteration:
                 return
 

@@ -126,7 +126,7 @@ def test_wrong_arguments_of_decorators_and_models_are_refused() -> None:
     with pytest.raises(errors.InvalidArgument, match=r"@pipeline\(model=Model\('churn'\)\)"):
         anything("churn")
     with pytest.raises(errors.InvalidArgument, match=r"@step\(model=...\) takes a Model, not an int"):
-        step(model=5)  # type: ignore[call-overload]
+        step(model=5)  # type: ignore[call-overload]  # what the types forbid
     with pytest.raises(
         errors.InvalidArgument, match=r"@pipeline\(substitutions=...\) takes a mapping, such as {'kind'"
     ):
@@ -134,25 +134,25 @@ def test_wrong_arguments_of_decorators_and_models_are_refused() -> None:
     with pytest.raises(errors.InvalidArgument, match=r"give model= too"):
         step(substitutions={"kind": "a"})
     with pytest.raises(errors.InvalidArgument, match=r"Model\(tags=...\) takes a list of texts, .* not an int"):
-        Model("churn", tags=5)  # type: ignore[arg-type]
+        Model("churn", tags=5)  # type: ignore[arg-type]  # what the types forbid
     with pytest.raises(errors.InvalidArgument, match=r"Model\(name=...\) takes text, not None"):
-        Model(None)  # type: ignore[arg-type]
+        Model(None)  # type: ignore[arg-type]  # what the types forbid
 
 
 def test_equivalent_types_are_accepted(server: Server) -> None:
     """Lists, integers and texts of any library are accepted."""
     with Client(server.address) as client:
-        created = client.create_model(numpy.str_("churn"), tags=(tag for tag in ("a", "b")))  # type: ignore[arg-type]
+        created = client.create_model(numpy.str_("churn"), tags=(tag for tag in ("a", "b")))  # type: ignore[arg-type]  # texts of numpy, and any iterable
         assert created.tags == ("a", "b")
-        version = client.create_version("churn", tags={"x"})  # type: ignore[arg-type]
+        version = client.create_version("churn", tags={"x"})  # type: ignore[arg-type]  # any iterable
         assert version.tags == ("x",)
-        client.set_alias("churn", "champion", expected_number=numpy.int64(0))  # type: ignore[arg-type]
+        client.set_alias("churn", "champion", expected_number=numpy.int64(0))  # type: ignore[arg-type]  # numbers of numpy
         with pytest.raises(errors.InvalidArgument, match="below 2147483648"):
             client.set_alias("churn", "champion", expected_number=2**31)
         with pytest.raises(errors.InvalidField, match="a run finishes as succeeded or failed"):
             client.finish_run("r1", "done")
         with pytest.raises(TypeError, match="positional argument"):
-            client.get_model("churn", "fraud")  # type: ignore[call-arg, arg-type]
+            client.get_model("churn", "fraud")  # type: ignore[call-arg, arg-type]  # what the types forbid
 
 
 def test_metadata_must_be_a_mapping(registry_env: Server) -> None:

@@ -209,7 +209,7 @@ def test_every_reason_has_an_error_class(name: str) -> None:
         raise_for(failed(grpc.StatusCode.NOT_FOUND, reason), adjusted(), 1)
     assert (caught.value.code, caught.value.metadata) == ("NOT_FOUND", {"number": "7"})
     again = caught.value.__reduce__()
-    assert repr(again[0](*again[1])) == repr(caught.value)  # type: ignore[operator,misc]
+    assert repr(again[0](*again[1])) == repr(caught.value)  # type: ignore[operator,misc]  # errors are reduced to a tuple, as pickle wants it
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ class Hostile:
     def __str__(self) -> str:
         raise RuntimeError("str")
 
-    __repr__ = __len__ = __iter__ = __bool__ = __hash__ = __eq__ = __float__ = __index__ = __str__  # type: ignore[assignment]
+    __repr__ = __len__ = __iter__ = __bool__ = __hash__ = __eq__ = __float__ = __index__ = __str__  # type: ignore[assignment]  # every method raises, whatever it should return
 
 
 class Panic(BaseException):
@@ -185,7 +185,7 @@ class Text(str):
     def __str__(self) -> str:
         raise RuntimeError
 
-    encode = __len__ = isascii = __str__  # type: ignore[assignment]
+    encode = __len__ = isascii = __str__  # type: ignore[assignment]  # every method raises, whatever it should return
 
 
 class Number(float):
@@ -265,7 +265,7 @@ class Table:
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} of the table was read")
 
-    __len__ = __iter__ = __repr__ = __getattr__  # type: ignore[assignment]
+    __len__ = __iter__ = __repr__ = __getattr__  # type: ignore[assignment]  # every method raises, whatever it should return
 
 
 def test_data_are_described_without_being_read() -> None:

@@ -50,7 +50,7 @@ def test_results_and_arguments_pass_through(registry_env: Server) -> None:
     """A decorated function gets its arguments and returns its result unchanged."""
     assert add(1, y=2) == 3
     with pytest.raises(TypeError):
-        add()  # type: ignore[call-arg]
+        add()  # type: ignore[call-arg]  # what the types forbid
 
 
 def test_methods_are_steps(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tallymark import Client, Model, run
 from tallymark.errors import InvalidSetting
-from tallymark.runtime.machine import MAX_NAME, readable
+from tallymark.runtime.machine import MAX_NAME, is_notebook, readable
 from tallymark.settings import MAX_ACTOR, adjusted
 from tallymark.testing import Server
 
@@ -69,3 +69,17 @@ def test_an_invalid_actor_is_refused() -> None:
     with pytest.raises(InvalidSetting, match="at most 255 characters"):
         adjusted(actor="x" * 256)
     assert readable("x" * 256, 255) == "x" * 255
+
+
+def test_a_shell_of_ipykernel_is_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process is a notebook if the shell that IPython names is of ipykernel or inherits from it, and else not."""
+    zmq = type("ZMQInteractiveShell", (), {"__module__": "ipykernel.zmqshell"})
+    for kind, expected in (
+        (zmq, True),
+        (type("Shell", (zmq,), {"__module__": "google.colab._shell"}), True),
+        (dict, False),
+    ):
+        monkeypatch.setattr("builtins.get_ipython", kind, raising=False)
+        assert is_notebook() is expected
+    monkeypatch.delattr("builtins.get_ipython")
+    assert not is_notebook()

@@ -119,7 +119,7 @@ def test_stage_aliases_and_metadata_are_set_through_a_model(client: Client) -> N
 
 def test_an_unknown_stage_is_refused_before_it_is_sent(client: Client) -> None:
     """The error for a misspelt stage lists the valid ones."""
-    Model("churn", "a").number  # noqa: B018
+    Model("churn", "a").number  # noqa: B018 - the access creates the version
     with pytest.raises(errors.InvalidField, match="none, staging, production, archived"):
         client.set_stage("churn/1", "prod")
 

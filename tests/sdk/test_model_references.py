@@ -230,7 +230,7 @@ def test_the_last_use_decides_the_version_of_an_object(client: Client) -> None:
     assert model.number == 2
     assert (model.create().number, model.number) == (3, 3)
     with tallymark.run(model=Model("other")), pytest.raises(errors.VersionNotFound, match="in run"):
-        model.info  # noqa: B018
+        model.info  # noqa: B018 - the access is what raises
     assert pickle.loads(pickle.dumps(model)).number == model.number == 3
 
 

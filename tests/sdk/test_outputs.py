@@ -107,7 +107,7 @@ def test_a_result_of_another_shape_is_refused(registry_env: Server) -> None:
     def returning(result: Any) -> Any:
         @step(model=churn)
         def split() -> tuple[Annotated[list[int], Artifact("train")], int]:
-            return result  # type: ignore[no-any-return]
+            return result  # type: ignore[no-any-return]  # also what does not fit the annotation
 
         return split
 
@@ -248,7 +248,7 @@ def test_annotations_of_arguments_may_be_for_type_checkers_only(registry_env: Se
         assert local is not None
         return [1]
 
-    assert train(1) == [1]  # type: ignore[arg-type]
+    assert train(1) == [1]  # type: ignore[arg-type]  # the class of the annotation does not exist
     assert churn.load("scores") == [1]
 
 

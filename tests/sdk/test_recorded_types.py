@@ -42,8 +42,8 @@ def test_every_type_is_recorded_as_documented(registry_env: Server) -> None:
         assert read(client.get_version("churn/1").metadata) == EXPECTED
         assert read(client.get_version("churn==outside").metadata) == EXPECTED
         assert read(client.get_version("churn==client").metadata) == EXPECTED
-        assert read(run.parameters["values"]) == EXPECTED  # type: ignore[arg-type]
-        assert read(next(client.list_steps(run.id)).parameters["values"]) == EXPECTED  # type: ignore[arg-type]
+        assert read(run.parameters["values"]) == EXPECTED  # type: ignore[arg-type]  # parameters are any values of JSON
+        assert read(next(client.list_steps(run.id)).parameters["values"]) == EXPECTED  # type: ignore[arg-type]  # parameters are any values of JSON
         assert client.get_version("churn/1").metadata["int that no double keeps"] == 2**53 + 1
 
 
@@ -85,11 +85,11 @@ def test_an_invalid_record_does_not_affect_others(registry_env: Server) -> None:
             log_metric("loss", 1.0, step=step_number)
         log_metric("", 1.0, step=0)
         log_metric("x" * 300, 1.0, step=0)
-        log_metric(5, 1.0)  # type: ignore[arg-type]
+        log_metric(5, 1.0)  # type: ignore[arg-type]  # what the types forbid
         log_metric("loss", 1.0, step=-1)
         for step_number in range(3, 1500):
             log_metric("loss", 1.0, step=step_number)
-        log_metadata("text")  # type: ignore[arg-type]
+        log_metadata("text")  # type: ignore[arg-type]  # what the types forbid
         log_metadata({"": 1, "auc": 0.9, "x" * 300: 1, "cv": {"model": Trainer(), "n": 1}})
         for name, (value, *_) in LOST.items():
             log_metadata({name: value, f"beside {name}": 1})
@@ -109,7 +109,7 @@ def test_an_invalid_record_does_not_affect_others(registry_env: Server) -> None:
     assert {f"beside {name}" for name in HOSTILE} <= hostile.metadata.keys()
     assert run.parameters["frame"] == "DataFrame (200000, 20)"
     assert run.parameters["trainer"] == "Trainer"
-    assert run.parameters["lost"].keys() == LOST.keys()  # type: ignore[union-attr]
+    assert run.parameters["lost"].keys() == LOST.keys()  # type: ignore[union-attr]  # parameters are any values of JSON
     subjects = {problem.subject for problem in problems}
     assert {"metadata 'cv.model'", "metric ''", "metadata", "metric 'loss'", "parameter 'lost.long text'"} <= subjects
 

@@ -46,7 +46,7 @@ def test_a_log_is_exported(client: Any, server: Server) -> None:
         next(client.export(at=5000))
 
 
-@pytest.mark.parametrize("wrong", ["x", 7, {"log_id": "x"}, Checkpoint("x", "y", "z"), Checkpoint(None, 2**70, "")])  # type: ignore[arg-type]
+@pytest.mark.parametrize("wrong", ["x", 7, {"log_id": "x"}, Checkpoint("x", "y", "z"), Checkpoint(None, 2**70, "")])  # type: ignore[arg-type]  # what the types forbid too
 def test_an_invalid_checkpoint_is_refused(client: Any, wrong: Any) -> None:
     """It is refused before any request."""
     with pytest.raises(errors.InvalidArgument, match=r"(verify\(checkpoint|Checkpoint\(\w+)=...\) takes"):

@@ -182,7 +182,7 @@ def held_open(url: str, path: str, many: int) -> Iterator[None]:
         def drain() -> None:
             while not ended.is_set():
                 for key, _ in readable.select(0.1):
-                    key.fileobj.recv(65536)  # type: ignore[union-attr]
+                    key.fileobj.recv(65536)  # type: ignore[union-attr]  # only sockets are registered
 
         thread = threading.Thread(target=drain)
         thread.start()

@@ -101,7 +101,7 @@ def test_the_address_says_what_is_shown(page: Page, calls: Calls) -> None:
     page.wait_for_url("**page=*")
     seen = numbers(page)
     assert seen == [str(each) for each in range(35, 10, -1)]
-    with page.context.browser.new_context() as elsewhere:  # type: ignore[union-attr]
+    with page.context.browser.new_context() as elsewhere:  # type: ignore[union-attr]  # the page of a fixture has a browser
         other = elsewhere.new_page()
         other.goto(page.url)
         assert numbers(other) == seen

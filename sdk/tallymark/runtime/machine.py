@@ -1,8 +1,10 @@
-"""The names of the machine and its user, as text that can be recorded, and the path of the user's contexts."""
+"""The names of the machine and its user, as text that can be recorded, the user's contexts, and notebooks."""
 
 from __future__ import annotations
 
+import builtins
 import os
+import sys
 
 # The longest name, in characters: two of them with an @ between fit into the name of an actor.
 MAX_NAME = 127
@@ -37,6 +39,14 @@ def contexts_path() -> str:
     """Return the path of the file with the contexts: in XDG_CONFIG_HOME, or else in ~/.config."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - importing pathlib takes too long
     return f"{home}/tallymark/config.toml"
+
+
+def is_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook: it was started as one, or its shell is of ipykernel."""
+    if any("ipykernel_launcher" in argument for argument in sys.orig_argv[1:4]):
+        return True
+    shell = type(getattr(builtins, "get_ipython", lambda: None)())
+    return any(base.__module__.partition(".")[0] == "ipykernel" for base in shell.__mro__)
 
 
 def readable(text: str, max_length: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tallymark.conversion.recordable import Recorded, parameters
 from tallymark.conversion.redaction import MAX_ARGUMENT, redacted_command, redacted_text
-from tallymark.runtime.machine import host_name, readable, user_name
+from tallymark.runtime.machine import host_name, is_notebook, readable, user_name
 from tallymark.settings import current
 
 # Variables of CI systems and orchestrators with the commit, and with the URL of the job.
@@ -57,10 +57,9 @@ def recorded_parameters(values: Mapping[str, object]) -> Recorded:
 
 def _command() -> str:
     """Return the command line of this process; empty in a notebook, where it is that of the kernel."""
-    arguments = sys.orig_argv
-    if any("ipykernel_launcher" in argument for argument in arguments[1:4]):
+    if is_notebook():
         return ""
-    return redacted_command(arguments).encode(errors="backslashreplace").decode()
+    return redacted_command(sys.orig_argv).encode(errors="backslashreplace").decode()
 
 
 def _commit() -> str:

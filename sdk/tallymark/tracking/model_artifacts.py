@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from tallymark.errors import ArtifactNotFound
@@ -96,7 +96,7 @@ class ModelArtifacts:
         """
         saved = self.save(name, model, format=format, type="model")
         library = type(model).__module__.partition(".")[0]
-        version = getattr(sys.modules.get(library), "__version__", "")
+        version = _version_of(library)
         self.log_metadata(
             {f"{name}_library": f"{library} {version}".strip(), f"{name}_class": type(model).__qualname__}
         )
@@ -161,3 +161,11 @@ class ModelArtifacts:
                 f"nothing is recorded (TALLYMARK_MODE=disabled), so {self!r} has no artifact {name!r}"
             )
         return self._find().load(name, format=format, trusted=trusted)
+
+
+def _version_of(library: str) -> str:
+    """Return the version of the library that a value is of, empty if it has none."""
+    try:
+        return str(getattr(import_module(library), "__version__", ""))
+    except ImportError:  # a module that a program made, such as that of a notebook or of a loaded pickle
+        return ""

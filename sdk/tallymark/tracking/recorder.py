@@ -9,7 +9,6 @@ import atexit
 import itertools
 import logging
 import os
-import sys
 import threading
 import time
 import weakref
@@ -312,10 +311,9 @@ def end_all() -> None:
 
 def _end_before_exit() -> None:
     """Register `end_all` in processes of multiprocessing, which do not run `atexit` handlers."""
-    # A worker process has imported multiprocessing; other programs should not pay for the import.
-    util = sys.modules.get("multiprocessing.util")
-    process = sys.modules.get("multiprocessing.process")
-    if util is not None and process is not None and process.parent_process() is not None:
+    from multiprocessing import process, util
+
+    if process.parent_process() is not None:
         util.Finalize(None, end_all, exitpriority=0)
 
 

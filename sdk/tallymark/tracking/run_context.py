@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from tallymark.arguments import described, mapping, text, text_mapping
 from tallymark.errors import InvalidArgument, NoCurrentModel, NoCurrentRun, Refused
+from tallymark.runtime.machine import is_notebook
 from tallymark.settings import current
 from tallymark.tracking.call_scope import CallScope, Definition, is_success
 from tallymark.tracking.context import MAX_RUN_ID, Frame, is_run_id, within
@@ -281,6 +282,6 @@ class RunContext:
 
 def _program_name() -> str:
     """Return the name of the program, for lists of runs."""
-    if "ipykernel" in sys.modules:
+    if is_notebook():
         return "notebook"
     return Path(sys.argv[0]).name if sys.argv and sys.argv[0] not in ("", "-c") else "python"

@@ -48,10 +48,6 @@ class Format(NamedTuple):
 
 def is_installed(module: str) -> bool:
     """Return whether a module can be imported, without importing it."""
-    import sys
-
-    if module in sys.modules:
-        return sys.modules[module] is not None
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):
