@@ -3,42 +3,88 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from tallymark.errors import InvalidSetting
 
 DEFAULT_URL = "127.0.0.1:50051"
 UNIX = "unix:"
+# Of an address with TLS: its scheme as it is shown, and the port of each scheme that may leave it out.
+TLS = "grpcs://"
+_PLAIN = "grpc://"
+_PORTS = {TLS: 50_051, "https://": 443}
+
+
+class Address(NamedTuple):
+    """The address of a service: `target` is HOST:PORT or unix:PATH, and `tls` whether it is reached by TLS."""
+
+    target: str
+    tls: bool = False
+
+    def __str__(self) -> str:
+        """Return the address in the one form that is shown and compared."""
+        return f"{TLS}{self.target}" if self.tls else self.target
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is a Unix socket of this machine."""
+        return self.target.startswith(UNIX)
+
+    @property
+    def host(self) -> str:
+        """The host of HOST:PORT, without brackets."""
+        return self.target.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+    @property
+    def port(self) -> int:
+        """The port of HOST:PORT."""
+        return int(self.target.rpartition(":")[2])
 
 
 def checked_url(url: str, source: str) -> str:
-    """Return the address without surrounding spaces, and the path of a socket as an absolute one.
+    """Return the setting in the one form that is shown and compared. Raises InvalidSetting, which names the source."""
+    return str(address_of(url, source))
 
-    Raises InvalidSetting, which names the source, if it is neither HOST:PORT nor unix:PATH.
+
+def address_of(text: str, source: str = "the address") -> Address:
+    """Return the address of a text without surrounding spaces, with the path of a socket as an absolute one.
+
+    Raises InvalidSetting, which names the source, unless it is HOST:PORT, grpc://HOST:PORT, unix:PATH, or with TLS
+    grpcs://HOST[:PORT] or https://HOST[:PORT].
     """
-    address = url.strip()
+    address = text.strip()
     if address.startswith(UNIX):
-        return _checked_socket(address, url, source)
-    return _checked_address(address, url, source)
+        return Address(_socket(address, text, source))
+    scheme = next((each for each in (_PLAIN, *_PORTS) if address.lower().startswith(each)), "")
+    target = address[len(scheme) :]
+    if scheme in _PORTS:
+        target = target.removesuffix("/")
+        if target.endswith("]") or ":" not in target:
+            target = f"{target}:{_PORTS[scheme]}"
+    if not _is_host_and_port(target):
+        raise InvalidSetting(
+            f"{source} is {text!r}, which is not HOST:PORT, such as {DEFAULT_URL}, nor {TLS}HOST:PORT for TLS, nor"
+            " unix:PATH"
+        )
+    return Address(target, tls=scheme in _PORTS)
 
 
-def _checked_socket(address: str, url: str, source: str) -> str:
+def _socket(address: str, text: str, source: str) -> str:
     path = address.removeprefix(UNIX)
     path = path.removeprefix("//") if path.startswith("///") else path
     if not path or path.startswith("//") or not path.isprintable():
-        raise InvalidSetting(f"{source} is {url!r}, which is no path of a socket, such as unix:/run/tallymark.sock")
-    return UNIX + os.path.abspath(path)  # noqa: PTH100 - pathlib takes time to import
+        raise InvalidSetting(f"{source} is {text!r}, which is no path of a socket, such as unix:/run/tallymark.sock")
+    return f"{UNIX}{os.path.abspath(path)}"  # noqa: PTH100 - pathlib takes time to import
 
 
-def _checked_address(address: str, url: str, source: str) -> str:
-    host, _, port = address.rpartition(":")
+def _is_host_and_port(target: str) -> bool:
+    host, _, port = target.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    if (
-        not bare
-        or "/" in host
-        or any(ch.isspace() or not ch.isprintable() for ch in host)
-        or not (port.isascii() and port.isdecimal())
-        or not 0 < int(port) <= 65_535
-        or (":" in bare) == (bare == host)
-    ):
-        raise InvalidSetting(f"{source} is {url!r}, which is not HOST:PORT, such as {DEFAULT_URL}, nor unix:PATH")
-    return address
+    return bool(
+        bare
+        and "/" not in host
+        and not any(ch.isspace() or not ch.isprintable() for ch in host)
+        and (port.isascii() and port.isdecimal())
+        and 0 < int(port) <= 65_535
+        and (":" in bare) == (bare != host)
+    )

@@ -40,6 +40,9 @@ class Settings(NamedTuple):
     spool: str = ""
     heartbeat_timeout: float = 90.0
     trusted_stores: tuple[str, ...] = ()
+    ca: str = ""
+    client_cert: str = ""
+    client_key: str = ""
 
     @property
     def offline(self) -> bool:
@@ -79,13 +82,17 @@ def configure(
     spool: str | None = None,
     heartbeat_timeout: float | None = None,
     trusted_stores: Iterable[str] | None = None,
+    ca: str | None = None,
+    client_cert: str | None = None,
+    client_key: str | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment or the context in use.
 
     None leaves a setting as it is.
 
     Args:
-        url: HOST:PORT or unix:PATH of the service (TALLYMARK_URL, by default 127.0.0.1:50051).
+        url: HOST:PORT or unix:PATH of the service, or with TLS grpcs://HOST:PORT (TALLYMARK_URL, by default
+            127.0.0.1:50051).
         project: The project whose models and runs are meant (TALLYMARK_PROJECT, by default `default`).
         mode: `online`; `offline` to keep what runs record on disk until `tallymark sync` sends it; `disabled` to
             record nothing (TALLYMARK_MODE).
@@ -101,6 +108,10 @@ def configure(
             (TALLYMARK_HEARTBEAT_TIMEOUT, by default 90).
         trusted_stores: The folders and URIs from which artifacts are loaded, beside `store`; others are refused
             (TALLYMARK_TRUSTED_STORES, separated by commas).
+        ca: A PEM file with the certificates of the authorities that may vouch for the service, in place of those that
+            this machine trusts (TALLYMARK_CA).
+        client_cert: A PEM file with the certificate that names this program to the service (TALLYMARK_CLIENT_CERT).
+        client_key: A PEM file with the key of that certificate (TALLYMARK_CLIENT_KEY).
 
     Raises:
         InvalidSetting: A setting has a value that it cannot have.
@@ -109,7 +120,7 @@ def configure(
     types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
     given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor, "store": store}
     given |= {"trusted_types": types, "parameters": parameters, "spool": spool, "heartbeat_timeout": heartbeat_timeout}
-    given["trusted_stores"] = stores
+    given |= {"trusted_stores": stores, "ca": ca, "client_cert": client_cert, "client_key": client_key}
     chosen = {name: value for name, value in given.items() if value is not None}
     _resolve({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
@@ -186,6 +197,7 @@ def _resolve(arguments: Mapping[str, str | float], environment: Mapping[str, str
         return environment.get(variable) or default, variable
 
     url, mode = checked_url(*setting("url", DEFAULT_URL)), _checked_choice(MODES, *setting("mode", "online"))
+    tls = [_checked_file(*setting(name)) for name in ("ca", "client_cert", "client_key")]
     timeout = _checked_timeout(*setting("timeout"))
     project, source = setting("project", "default")
     if "/" in project:
@@ -196,7 +208,9 @@ def _resolve(arguments: Mapping[str, str | float], environment: Mapping[str, str
     # Symbolic links are not resolved: they may point elsewhere later.
     spool = os.path.abspath(setting("spool")[0] or _default_spool(environment))  # noqa: PTH100 - pathlib has none that keeps links
     heartbeat_timeout = _checked_heartbeat_timeout(*setting("heartbeat_timeout", DEFAULT_HEARTBEAT_TIMEOUT))
-    return Settings(url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout, stores)
+    return Settings(
+        url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout, stores, *tls
+    )
 
 
 def _split_list(text: str) -> tuple[str, ...]:
@@ -208,6 +222,13 @@ def _default_spool(environment: Mapping[str, str]) -> str:
     home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - pathlib takes time to import
     state = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")  # noqa: PTH118 - as above
     return os.path.join(state, "tallymark", "spool")  # noqa: PTH118 - as above
+
+
+def _checked_file(path: str, source: str) -> str:
+    """Return the absolute path, since this process may change its folder; empty for none."""
+    if not path.isprintable():
+        raise InvalidSetting(f"{source} is {path!r}, which is no path of a file")
+    return os.path.abspath(path) if path else ""  # noqa: PTH100 - pathlib takes time to import
 
 
 def _checked_actor(actor: str, source: str) -> str:

@@ -7,6 +7,7 @@ import time
 import click
 
 from tallymark import settings
+from tallymark.addresses import address_of
 from tallymark.cli.client_context import Target, client_of, target
 from tallymark.cli.output import Printer, with_printer
 from tallymark.client.proxies import configured_proxy, proxy_of, why_direct
@@ -32,7 +33,9 @@ def _proxy_rows(url: str) -> list[dict[str, str]]:
     named = configured_proxy()
     if named is None:
         return []
-    return [_row("proxy", f"not used: {why_direct(url)}" if proxy_of(url) is None else named.url, named.variable)]
+    address = address_of(url).target
+    used = f"not used: {why_direct(address)}" if proxy_of(address) is None else named.url
+    return [_row("proxy", used, named.variable)]
 
 
 @click.command

@@ -7,6 +7,8 @@ argument_checks      checks of arguments by the annotations of methods
 channel              the connection: deadlines, retries, forks
 statuses             errors for the statuses of calls
 first_contact        diagnosis of a service that does not answer
+findings             causes that the diagnosis finds, and what to do
+tls                  TLS: what is trusted, this program's certificate, channels
 proxies              choice of a proxy between this process and a service
 messages             conversion of the contract's messages to the SDK's types and back
 metadata_messages    conversion of metadata, times and durations to messages and back

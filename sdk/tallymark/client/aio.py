@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import grpc.aio
 
+from tallymark.addresses import address_of
 from tallymark.client import calls
 from tallymark.client.argument_checks import checked
 from tallymark.client.calls import (
@@ -33,6 +34,7 @@ from tallymark.client.channel import (
     timeout_of,
 )
 from tallymark.client.first_contact import FirstContact
+from tallymark.client.tls import open_aio_channel
 from tallymark.errors import Unavailable
 from tallymark.settings import adjusted
 from tallymark.types.artifact_info import ArtifactInfo
@@ -69,7 +71,7 @@ class AsyncClient:
     `tallymark.errors`.
 
     Args:
-        url: HOST:PORT or unix:PATH of the service.
+        url: HOST:PORT or unix:PATH of the service, or grpcs://HOST:PORT.
         project: The project whose models and runs are meant.
         timeout: The seconds that a call may take.
         actor: Who is recorded as having made the changes.
@@ -1284,7 +1286,8 @@ class AsyncClient:
     async def _stub(self, service: type) -> Any:
         proxy = await self._first.choose_proxy() if self._channel is None else None
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._settings.url, options=channel_options(proxy))
+            address = address_of(self._settings.url)
+            self._channel = open_aio_channel(address, self._settings, channel_options(proxy))
         if service not in self._stubs:
             self._stubs[service] = service(self._channel)
         return self._stubs[service]

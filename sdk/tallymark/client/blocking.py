@@ -65,7 +65,7 @@ class Client:
     `tallymark.errors`.
 
     Args:
-        url: HOST:PORT or unix:PATH of the service.
+        url: HOST:PORT or unix:PATH of the service, or grpcs://HOST:PORT.
         project: The project whose models and runs are meant.
         timeout: The seconds that a call may take.
         actor: Who is recorded as having made the changes.

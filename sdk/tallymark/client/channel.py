@@ -13,11 +13,14 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from tallymark.addresses import address_of
 from tallymark.arguments import with_argument_name
 from tallymark.client.calls import Call
-from tallymark.client.first_contact import WHAT_TO_DO, FirstContact
+from tallymark.client.findings import WHAT_TO_DO
+from tallymark.client.first_contact import FirstContact
 from tallymark.client.proxies import Proxy, proxy_of
 from tallymark.client.statuses import error_of
+from tallymark.client.tls import open_channel
 from tallymark.errors import TallymarkError, Unavailable
 from tallymark.settings import Settings
 from tallymark.types.version_actions import remember_registry
@@ -147,8 +150,9 @@ class Channel:
                 # A channel opened before a fork belongs to the parent: using or closing it in the child fails.
                 _inherited_channels.append(self._open[1])
             self._stubs = {}
-            proxy = self._first.proxy = proxy_of(self._settings.url)
-            self._open = (os.getpid(), grpc.insecure_channel(self._settings.url, options=channel_options(proxy)))
+            address = address_of(self._settings.url)
+            proxy = self._first.proxy = proxy_of(address.target)
+            self._open = (os.getpid(), open_channel(address, self._settings, channel_options(proxy)))
 
     def after_fork(self) -> None:
         """Replace the lock, which another thread of the parent may have held."""

@@ -10,22 +10,23 @@ import asyncio
 import functools
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
-from tallymark.client.proxies import Proxy, configured_proxy, host_of, proxy_of
+from tallymark.addresses import Address, address_of
+from tallymark.client.findings import HOW_TO_SET, WHAT_TO_DO, Finding, failed_handshake, plain_service, tls_service
+from tallymark.client.proxies import Proxy, configured_proxy, proxy_of
+from tallymark.client.tls import client_context
 from tallymark.errors import Unavailable
-from tallymark.settings import Settings
+from tallymark.settings import Settings, current
 
 logger = logging.getLogger("tallymark")
-
-HOW_TO_SET = "set TALLYMARK_URL, or call tallymark.configure(url=...)"
-WHAT_TO_DO = f"is `tallymark serve` running there? S{HOW_TO_SET[1:]}"
 
 # The seconds without an answer before the first probe of the address, and between further probes.
 FIRST_PROBE_AFTER = 0.3
@@ -48,21 +49,15 @@ class _ProxyRefusesError(Exception):
     """A proxy refuses the connection; the text is its answer."""
 
 
-class Finding(NamedTuple):
-    """Why an address does not answer, and what to do. It is `final` if waiting cannot help."""
-
-    cause: str
-    advice: str
-    final: bool = False
-
-
-def probe(url: str) -> Finding | None:
-    """Return why the address does not answer, None if it speaks gRPC."""
-    if url.startswith("unix:"):
-        return _probe_address(socket.AF_UNIX, url.removeprefix("unix:"), PROBE_TIMEOUT, b"")
-    proxy = proxy_of(url)
-    host, port = (host_of(url), int(url.rpartition(":")[2])) if proxy is None else (proxy.host, proxy.port)
-    connect_request = b"" if proxy is None else proxy.connect_request(url)
+def probe(url: str, settings: Settings | None = None) -> Finding | None:
+    """Return why the address does not answer, None if it speaks gRPC. The settings say what TLS trusts."""
+    address = address_of(url)
+    if address.is_socket:
+        return _probe_address(socket.AF_UNIX, address.target.removeprefix("unix:"), PROBE_TIMEOUT, b"", _Plain(address))
+    proxy = proxy_of(address.target)
+    host, port = (address.host, address.port) if proxy is None else (proxy.host, proxy.port)
+    connect_request = b"" if proxy is None else proxy.connect_request(address.target)
+    spoken = _Tls(address, client_context(settings or current())) if address.tls else _Plain(address)
     deadline = time.monotonic() + PROBE_TIMEOUT
     try:
         resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -71,9 +66,9 @@ def probe(url: str) -> Finding | None:
         return finding if proxy is None else Finding(f"{finding.cause}, which is the proxy", _CORRECT_PROXY)
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in resolved))
     findings = []
-    for index, (family, address) in enumerate(addresses):
+    for index, (family, each) in enumerate(addresses):
         share = max(0.05, (deadline - time.monotonic()) / (len(addresses) - index))
-        found = _probe_address(family, address, share, connect_request)
+        found = _probe_address(family, each, share, connect_request, spoken)
         if found is None:
             return None
         findings.append(found)
@@ -89,12 +84,12 @@ def _unresolved(host: str, error: Exception) -> Finding:
     return Finding(f"no such host: {host}", f"check the name; {HOW_TO_SET}", final=True)
 
 
-def _probe_address(family: int, address: Any, seconds: float, connect_request: bytes) -> Finding | None:
+def _probe_address(family: int, address: Any, seconds: float, connect_request: bytes, spoken: _Plain) -> Finding | None:
     """Probe one address: that of the service, or, with a `connect_request`, that of a proxy."""
     deadline = time.monotonic() + seconds
     answer_to = functools.partial(_first_bytes, family, address, connect_request, deadline)
     try:
-        return _diagnose(answer_to(_PREFACE), answer_to)
+        return spoken.diagnose(answer_to)
     except _ProxyRefusesError as refusal:
         # Other statuses may pass: a gateway answers 5xx while the service is starting.
         is_final = str(refusal).startswith("4")
@@ -112,26 +107,63 @@ def _unconnected(error: OSError) -> Finding:
     return Finding(error.strerror or str(error), WHAT_TO_DO)
 
 
-def _diagnose(answer: bytes, answer_to: Callable[[bytes], bytes]) -> Finding | None:
-    """Return what an answer to a client of gRPC shows, None if it is gRPC's. Raises OSError."""
-    if len(answer) > _SETTINGS_FRAME and answer[3] == _SETTINGS_FRAME:
-        return None
-    if answer.startswith(b"HTTP/"):
-        advice = "it looks like the dashboard's port; `tallymark serve` prints the service's own (50051 by default)"
-        return Finding("it answers HTTP, not gRPC", f"{advice}; {HOW_TO_SET}", final=True)
-    if answer.startswith(_TLS_RECORDS) or answer_to(_client_hello()).startswith(_TLS_RECORDS):
-        advice = f"name the port at which the service itself listens, without TLS; {HOW_TO_SET}"
-        return Finding("it speaks TLS, which this client does not", advice, final=True)
-    if len(answer) > _SETTINGS_FRAME:
-        return Finding(f"it does not speak gRPC: it says {answer[:20]!r}", f"check the port; {HOW_TO_SET}", final=True)
-    # A forwarded port in front of a service that is starting does so, too.
-    return Finding("it accepts connections, but does not answer", WHAT_TO_DO)
+class _Plain:
+    """What an address answers to a client of gRPC without TLS."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def diagnose(self, answer_to: Callable[..., bytes]) -> Finding | None:
+        """Return what the answers show, None if they are gRPC's. Raises OSError."""
+        answer = answer_to(_PREFACE)
+        if len(answer) > _SETTINGS_FRAME and answer[3] == _SETTINGS_FRAME:
+            return None
+        if answer.startswith(b"HTTP/"):
+            advice = "it looks like the dashboard's port; `tallymark serve` prints the service's own (50051 by default)"
+            return Finding("it answers HTTP, not gRPC", f"{advice}; {HOW_TO_SET}", final=True)
+        if answer.startswith(_TLS_RECORDS) or answer_to(_client_hello()).startswith(_TLS_RECORDS):
+            return tls_service(self._address.target)
+        if len(answer) > _SETTINGS_FRAME:
+            cause = f"it does not speak gRPC: it says {answer[:20]!r}"
+            return Finding(cause, f"check the port; {HOW_TO_SET}", final=True)
+        # A forwarded port in front of a service that is starting does so, too.
+        return Finding("it accepts connections, but does not answer", WHAT_TO_DO)
 
 
-def _first_bytes(family: int, address: Any, connect_request: bytes, deadline: float, sent: bytes) -> bytes:
+class _Tls(_Plain):
+    """What an address answers to a client of gRPC with TLS."""
+
+    def __init__(self, address: Address, context: ssl.SSLContext) -> None:
+        super().__init__(address)
+        self._context = context
+
+    def diagnose(self, answer_to: Callable[..., bytes]) -> Finding | None:
+        """Return what the answers show, None if they are gRPC's within TLS. Raises OSError."""
+        shake_hands = functools.partial(self._context.wrap_socket, server_hostname=self._address.host)
+        try:
+            return super().diagnose(functools.partial(answer_to, prepare=shake_hands))
+        except ssl.SSLError as error:
+            if not isinstance(error, ssl.SSLCertVerificationError):
+                plain = super().diagnose(answer_to)
+                if plain is None:
+                    return plain_service(self._address.target)
+                if plain != tls_service(self._address.target):
+                    return plain
+            return failed_handshake(error, self._address.host)
+
+
+def _first_bytes(
+    family: int,
+    address: Any,
+    connect_request: bytes,
+    deadline: float,
+    sent: bytes,
+    prepare: Callable[[socket.socket], AbstractContextManager[socket.socket]] = nullcontext,
+) -> bytes:
     """Return the first bytes that are answered to those sent, empty for none. Raises OSError without a connection.
 
-    A `connect_request` is sent to a proxy first. Raises _ProxyRefusesError if the proxy does not connect.
+    A `connect_request` is sent to a proxy first. Raises _ProxyRefusesError if the proxy does not connect, and SSLError
+    if TLS, which `prepare` begins, fails.
     """
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(max(0.05, (deadline - time.monotonic()) / 2))
@@ -139,13 +171,16 @@ def _first_bytes(family: int, address: Any, connect_request: bytes, deadline: fl
         if connect_request:
             _open_tunnel(connection, connect_request)
         answer = b""
-        try:
-            connection.sendall(sent)
-            # Five bytes identify a frame of HTTP/2. The greeting of another protocol may be shorter.
-            while len(answer) <= _SETTINGS_FRAME and (more := connection.recv(256)):
-                answer += more
-        except OSError:
-            return answer
+        with prepare(connection) as prepared:
+            try:
+                prepared.sendall(sent)
+                # Five bytes identify a frame of HTTP/2. The greeting of another protocol may be shorter.
+                while len(answer) <= _SETTINGS_FRAME and (more := prepared.recv(256)):
+                    answer += more
+            except ssl.SSLError:
+                raise
+            except OSError:
+                return answer
         return answer
 
 
@@ -180,6 +215,7 @@ class FirstContact:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._url = settings.url
         self._probing: Future[Finding | None] | None = None
         self._is_logged = False
@@ -189,7 +225,9 @@ class FirstContact:
 
     async def choose_proxy(self) -> Proxy | None:
         """Return the proxy for the service, if any, without blocking the event loop."""
-        self.proxy = None if configured_proxy() is None else await asyncio.to_thread(proxy_of, self._url)
+        self.proxy = (
+            None if configured_proxy() is None else await asyncio.to_thread(proxy_of, address_of(self._url).target)
+        )
         return self.proxy
 
     def wait(self, call: Any, seconds: float) -> None:
@@ -248,7 +286,7 @@ class FirstContact:
         probing = self._probing
         if probing is None or probing.done():
             probing = self._probing = Future()
-            threading.Thread(target=_run_probe, args=(probing, self._url), daemon=True).start()
+            threading.Thread(target=_run_probe, args=(probing, self._settings), daemon=True).start()
         return probing
 
     def _act_on(self, finding: Finding | None, seconds: float, waited: float) -> None:
@@ -275,9 +313,9 @@ def _reason(finding: Finding | None) -> str:
     return f" - {WHAT_TO_DO}" if finding is None else f": {finding.cause} - {finding.advice}"
 
 
-def _run_probe(probing: Future[Finding | None], url: str) -> None:
+def _run_probe(probing: Future[Finding | None], settings: Settings) -> None:
     finding = None
     try:
-        finding = probe(url)
+        finding = probe(settings.url, settings)
     finally:
         probing.set_result(finding)

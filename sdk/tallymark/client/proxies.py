@@ -14,6 +14,8 @@ import threading
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from tallymark.addresses import Address
+
 # In gRPC's order: the first that is set decides, even if it is empty.
 VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 _EXEMPTIONS = ("no_grpc_proxy", "no_proxy")
@@ -57,16 +59,11 @@ def why_direct(address: str) -> str:
     """Return why the address is reached without a proxy, even if one is configured; empty if it is not."""
     if address.startswith("unix:"):
         return "the service is reached by a socket of this machine"
-    host = host_of(address)
+    host = Address(address).host
     listed = next((os.environ[name] for name in _EXEMPTIONS if name in os.environ), "")
     if any(_exempts(entry, host) for entry in map(str.strip, listed.split(",")) if entry):
         return "no_proxy exempts the host"
     return "the host is this machine or in a private network" if _is_local(host) else ""
-
-
-def host_of(address: str) -> str:
-    """Return the host of HOST:PORT, without brackets."""
-    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
 def configured_proxy() -> Proxy | None:
