@@ -20,6 +20,7 @@ from tallymark.v1 import (
     model_pb2,
     model_registry_pb2,
     project_pb2,
+    role_pb2,
     run_pb2,
     run_registry_pb2,
 )
@@ -40,6 +41,7 @@ FILES: list[FileDescriptor] = [
         model_pb2,
         model_registry_pb2,
         project_pb2,
+        role_pb2,
         run_pb2,
         run_registry_pb2,
     )

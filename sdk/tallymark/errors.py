@@ -13,8 +13,8 @@ TallymarkError
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending, ClockJumped
 │   └── DeadlineExceeded CallTimedOut
-├── Unauthenticated
-├── Forbidden            ForeignOrigin
+├── Unauthenticated      UnknownCaller
+├── Forbidden            ForeignOrigin, PermissionDenied
 ├── Unimplemented        UnsupportedCall
 ├── DataLoss             DataDamaged
 └── Internal             Incident
@@ -377,6 +377,18 @@ class ForeignOrigin(Forbidden):
     """A page of another site called, or the request named a host that is not the service's; over HTTP only."""
 
     reason = "FOREIGN_ORIGIN"
+
+
+class UnknownCaller(Unauthenticated):
+    """The call has no token, or one that is unknown, expired or revoked."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(Forbidden):
+    """The caller's role in the project is less than the call needs; `metadata` has the `role` that it needs."""
+
+    reason = "PERMISSION_DENIED"
 
 
 class UnsupportedCall(Unimplemented):

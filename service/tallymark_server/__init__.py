@@ -12,6 +12,7 @@ registry    the interface for every edge: commands go to the writer, reads to st
 filters/    filters and orders, parsed into conditions
 page_tokens the tokens of pages of lists
 watch       the signal and the loop with which readers follow the log
+access/     who calls, and what each caller may do
 rpc/        the gRPC edge: converts messages to commands, results to messages, and errors to statuses
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
 settings    the settings of an operator

@@ -146,6 +146,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED. Another version holds the stage than the request expects; number is that of the holder, 0 for none. Keys:
     project, model, stage, number.
     """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 46
+    """UNAUTHENTICATED. The service does not know who calls: the call has no token, or one that is unknown, expired or
+    revoked.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 47
+    """PERMISSION_DENIED. The caller is known, and has a lesser role than the method needs in the project; `*` stands for
+    all projects. A project that the caller may not even read is PROJECT_NOT_FOUND. Keys: caller, role, project.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -276,5 +284,13 @@ Keys: project, revision, erased_at.
 ERROR_REASON_STAGE_MOVED: ErrorReason.ValueType  # 45
 """ABORTED. Another version holds the stage than the request expects; number is that of the holder, 0 for none. Keys:
 project, model, stage, number.
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 46
+"""UNAUTHENTICATED. The service does not know who calls: the call has no token, or one that is unknown, expired or
+revoked.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 47
+"""PERMISSION_DENIED. The caller is known, and has a lesser role than the method needs in the project; `*` stands for
+all projects. A project that the caller may not even read is PROJECT_NOT_FOUND. Keys: caller, role, project.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

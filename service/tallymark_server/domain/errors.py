@@ -13,7 +13,8 @@ RegistryError
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, ClockJumped
 ├── DeadlineExceeded     CallTimedOut
-├── Forbidden            ForeignOrigin
+├── Unauthenticated      UnknownCaller
+├── Forbidden            ForeignOrigin, PermissionDenied
 ├── Unimplemented        UnsupportedCall
 ├── DataLoss             DataDamaged
 └── Internal             Incident
@@ -83,6 +84,10 @@ class Unavailable(RegistryError):
 
 class DeadlineExceeded(RegistryError):
     """The deadline of the request has passed; it may have had an effect."""
+
+
+class Unauthenticated(RegistryError):
+    """The server does not know who calls."""
 
 
 class Forbidden(RegistryError):
@@ -670,6 +675,34 @@ class ForeignOrigin(Forbidden):
 
     def __init__(self, field: str, value: str, rule: str) -> None:
         super().__init__(f"{field} is {shown(value)}: {rule}", field=field, value=shortened(value))
+
+
+class UnknownCaller(Unauthenticated):
+    """The call has no token, or one that is not valid. `problem` says which, as a clause, and quotes no secret."""
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self, problem: str = "the call has no token, and this server answers only known callers") -> None:
+        super().__init__(
+            f"{problem}; set TALLYMARK_TOKEN to a token of this server, or run `tallymark login`; an admin creates one"
+            " with `tallymark access token create`"
+        )
+
+
+class PermissionDenied(Forbidden):
+    """The caller is known, and its role is less than the request needs. `project` is `*` for all projects."""
+
+    reason = "PERMISSION_DENIED"
+
+    def __init__(self, caller: str, what: str, needed: str, project: str) -> None:
+        where = "in all projects" if project == "*" else f"in project {shown(project)}"
+        super().__init__(
+            f"{what} needs the role {needed} {where}, which {shown(caller)} does not have; ask an admin to run"
+            f" `tallymark access grant add {caller} --role {needed} --project {project}`",
+            caller=caller,
+            role=needed,
+            project=project,
+        )
 
 
 class UnsupportedCall(Unimplemented):
