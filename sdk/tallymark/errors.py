@@ -4,11 +4,12 @@ TallymarkError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
 │                        InvalidFilter, InvalidSetting
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
-│                        StepNotFound, ArtifactNotFound, NothingToErase
-├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
+│                        StepNotFound, ArtifactNotFound, NothingToErase, AccessNotFound
+├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken, AccessExists
 ├── Refused              StageOccupied, RunFinished, StepFinished, RequestIdReused, LogReplaced, ModelDeleted,
 │                        VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached, NoCurrentModel,
-│                        NoCurrentRun, AmbiguousRun, DigestMismatch, StoreNotTrusted, ErasedSince
+│                        NoCurrentRun, AmbiguousRun, DigestMismatch, StoreNotTrusted, ErasedSince, LastAdminToken,
+│                        AccessControlOff
 ├── Conflict             EtagMismatch, AliasMoved, StageMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending, ClockJumped
@@ -195,6 +196,12 @@ class ArtifactNotFound(NotFound):
     reason = "ARTIFACT_NOT_FOUND"
 
 
+class AccessNotFound(NotFound):
+    """There is no such token, service account or grant in the projects that the caller administers."""
+
+    reason = "ACCESS_NOT_FOUND"
+
+
 class StepNotFound(NotFound):
     """The run has no such step."""
 
@@ -217,6 +224,24 @@ class VersionNameTaken(AlreadyExists):
     """The name belongs to another version of the model; `metadata["number"]` is its number."""
 
     reason = "VERSION_NAME_TAKEN"
+
+
+class AccessExists(AlreadyExists):
+    """A token, a service account or another member of that name exists; `metadata["kind"]` says which."""
+
+    reason = "ACCESS_EXISTS"
+
+
+class LastAdminToken(Refused):
+    """After the change, no token would count that may do everything."""
+
+    reason = "LAST_ADMIN_TOKEN"
+
+
+class AccessControlOff(Refused):
+    """The service has no access control, so it has no tokens and grants either."""
+
+    reason = "ACCESS_CONTROL_OFF"
 
 
 class StageOccupied(Refused):

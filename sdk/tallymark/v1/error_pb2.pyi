@@ -154,6 +154,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. The caller is known, and has a lesser role than the method needs in the project; `*` stands for
     all projects. A project that the caller may not even read is PROJECT_NOT_FOUND. Keys: caller, role, project.
     """
+    ERROR_REASON_ACCESS_NOT_FOUND: _ErrorReason.ValueType  # 48
+    """NOT_FOUND. There is no such token, service account or grant in the projects that the caller administers. Keys:
+    kind, name.
+    """
+    ERROR_REASON_ACCESS_EXISTS: _ErrorReason.ValueType  # 49
+    """ALREADY_EXISTS. A token, a service account or another member has that name. Keys: kind, name."""
+    ERROR_REASON_LAST_ADMIN_TOKEN: _ErrorReason.ValueType  # 50
+    """FAILED_PRECONDITION. After the change, no token would count that may do everything."""
+    ERROR_REASON_ACCESS_CONTROL_OFF: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION. The service has no access control, so it has no tokens and grants either."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -293,4 +303,14 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 47
 """PERMISSION_DENIED. The caller is known, and has a lesser role than the method needs in the project; `*` stands for
 all projects. A project that the caller may not even read is PROJECT_NOT_FOUND. Keys: caller, role, project.
 """
+ERROR_REASON_ACCESS_NOT_FOUND: ErrorReason.ValueType  # 48
+"""NOT_FOUND. There is no such token, service account or grant in the projects that the caller administers. Keys:
+kind, name.
+"""
+ERROR_REASON_ACCESS_EXISTS: ErrorReason.ValueType  # 49
+"""ALREADY_EXISTS. A token, a service account or another member has that name. Keys: kind, name."""
+ERROR_REASON_LAST_ADMIN_TOKEN: ErrorReason.ValueType  # 50
+"""FAILED_PRECONDITION. After the change, no token would count that may do everything."""
+ERROR_REASON_ACCESS_CONTROL_OFF: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION. The service has no access control, so it has no tokens and grants either."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,4 +1,7 @@
 """Who calls, and what each caller may do.
 
 callers     a caller with its grants, what it presents to be known by, and the interface that authenticates it
+book        tokens, service accounts and grants in memory, over their store
+chain       the authenticator of a server, which picks by what a call presents
+first_token the first token of an admin
 """

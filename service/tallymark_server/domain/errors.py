@@ -4,11 +4,11 @@ RegistryError
 ├── InvalidArgument      MalformedRequest, InvalidField, InvalidName, ReservedName, ValueTooLarge, InvalidPageToken,
 │                        InvalidFilter
 ├── NotFound             ProjectNotFound, ModelNotFound, VersionNotFound, StageEmpty, AliasNotFound, RunNotFound,
-│                        StepNotFound, ArtifactNotFound, NothingToErase
-├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken
+│                        StepNotFound, ArtifactNotFound, NothingToErase, AccessNotFound
+├── AlreadyExists        ProjectExists, ModelExists, VersionNameTaken, AccessExists
 ├── Refused              StageOccupied, RunNotSucceeded, RunFinished, StepFinished, RequestIdReused, LogReplaced,
 │                        ModelDeleted, VersionDeleted, VersionInUse, ModelNotDeleted, VersionNotDeleted, LimitReached,
-│                        ErasedSince
+│                        ErasedSince, LastAdminToken, AccessControlOff
 ├── Conflict             EtagMismatch, AliasMoved, StageMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, ClockJumped
@@ -325,6 +325,20 @@ class NothingToErase(NotFound):
         )
 
 
+class AccessNotFound(NotFound):
+    """There is no such token, service account or grant. `kind` says which, in words."""
+
+    reason = "ACCESS_NOT_FOUND"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(
+            f"no {kind} {shown(name)} in the projects that you administer; list them with `tallymark access"
+            f" {kind.replace(' ', '-')} list`",
+            kind=kind,
+            name=name,
+        )
+
+
 class StepNotFound(NotFound):
     """The run has no such step."""
 
@@ -361,6 +375,15 @@ class ModelExists(AlreadyExists):
             project=project,
             model=model,
         )
+
+
+class AccessExists(AlreadyExists):
+    """A token, a service account or another member of that name exists. `kind` says which, in words."""
+
+    reason = "ACCESS_EXISTS"
+
+    def __init__(self, kind: str, name: str, remedy: str) -> None:
+        super().__init__(f"{kind} {shown(name)} exists already; {remedy}", kind=kind, name=name)
 
 
 class VersionNameTaken(AlreadyExists):
@@ -475,6 +498,30 @@ class LimitReached(Refused):
 
     def __init__(self, field: str, limit: int, what: str, remedy: str) -> None:
         super().__init__(f"{what}, and {limit:,} is the most; {remedy}", field=field, limit=limit, remedy=remedy)
+
+
+class LastAdminToken(Refused):
+    """After the change, no token would count that may do everything."""
+
+    reason = "LAST_ADMIN_TOKEN"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this would leave no token of an admin of all projects, and nobody could change access any more; create"
+            " another one first: tallymark access token create NAME --role admin --project '*'"
+        )
+
+
+class AccessControlOff(Refused):
+    """The server has no access control, so it has no tokens and grants either."""
+
+    reason = "ACCESS_CONTROL_OFF"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server has no access control: whoever reaches it may do everything; its operator stops it, runs"
+            " `tallymark access init`, and starts it again"
+        )
 
 
 class EtagMismatch(Conflict):

@@ -12,6 +12,9 @@ wal_truncation  keeps the write-ahead log small
 head_file       keeps the end of each log beside the file, so that a lost end is noticed
 engine          opens the file, and keeps the promises of the contract
 
+Access:
+access_file     tokens, grants and sessions, in a file of their own
+
 Writing:
 state_loader    loads the state that a batch needs, in a few statements
 batch_append    writes what a batch has decided, in a few statements
