@@ -32,7 +32,7 @@ class Lock(NamedTuple):
 SERVICE = ("server", "artifacts")
 LOCKS = {
     "runtime": Lock(SERVICE),
-    "dev": Lock(SERVICE, "dev"),
+    "dev": Lock((*SERVICE, "postgres"), "dev"),
     "imports": Lock(group="imports"),
     "release": Lock(group="release"),
     "docs": Lock(("artifacts",), "docs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import grpc
 import pytest
 from grpc_calls import Calls
 from hypothesis import HealthCheck, settings
+from postgres_server import QUICK, Databases, PostgresServer
 
 from tallymark.testing import Server, registry
 
@@ -48,6 +50,16 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "spool"
     monkeypatch.setenv("TALLYMARK_SPOOL", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Databases]:
+    """Start a PostgreSQL server for the tests of this process, or use the one of TALLYMARK_TEST_POSTGRES."""
+    if url := os.environ.get("TALLYMARK_TEST_POSTGRES"):
+        yield Databases(url)
+        return
+    with PostgresServer(*QUICK) as running:
+        yield Databases(running.url())
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ FORBIDDEN = r"\bsys\.modules\b"
 MAPPED = [
     *(
         f"service/tallymark_server{room}"
-        for room in ("", "/importers", "/storage/log", "/storage/sql", "/storage/sqlite", "/web")
+        for room in ("", "/importers", "/storage/log", "/storage/postgres", "/storage/sql", "/storage/sqlite", "/web")
     ),
     *sorted(
         path.parent.relative_to(ROOT).as_posix()

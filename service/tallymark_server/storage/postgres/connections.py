@@ -1,0 +1,141 @@
+"""Connects to the server, and lends connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import FloatBinaryDumper, Int8BinaryDumper
+from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
+
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.database_url import SHAPE, shown
+from tallymark_server.storage.postgres.errors import told
+
+# Of several hosts the one that takes changes; a server that has vanished is noticed in some seconds.
+_DEFAULTS: dict[str, Any] = {
+    "target_session_attrs": "read-write",
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "1",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "8000",
+    "application_name": "tallymark",
+}
+# No statement of ours reads more than a few rows by their keys, whatever the statistics of young tables suggest.
+_BY_KEY = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "join_collapse_limit": "1",
+    "from_collapse_limit": "1",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+# How long to wait for a lock, for a statement, and for the next statement of a transaction that holds locks.
+BOUNDS = {"lock_timeout": "5s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "2s"}
+# For work that takes as long as there are events: imports, proofs, changes of the schema.
+UNBOUNDED = {"lock_timeout": "5s", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+_SET = "SELECT set_config(name, value, FALSE) FROM unnest($1::text[], $2::text[]) AS setting (name, value)"
+_PREPARED = 512
+_log = structlog.get_logger()
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+def _adapters() -> AdaptersMap:
+    """Return the types of parameters: one for each type of Python, whatever the value."""
+    adapters = AdaptersMap(psycopg.adapters)
+    for kind, dumper in ((int, Int8BinaryDumper), (str, StrBinaryDumper), (bytes, BytesBinaryDumper)):
+        adapters.register_dumper(kind, dumper)
+    adapters.register_dumper(float, FloatBinaryDumper)
+    return adapters
+
+
+_ADAPTERS = _adapters()
+
+
+def check_url(url: str) -> dict[str, Any]:
+    """Return the parameters of the URL, with those that it lacks. Raises CannotOpenError."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        # The message of libpq may have the password.
+        raise CannotOpenError(
+            f"{shown(url)} is no URL of PostgreSQL: name the database with --db {SHAPE}, with % before the two"
+            " hexadecimal digits of each other character in a password"
+        ) from None
+    return {**_DEFAULTS, **given}
+
+
+async def connect(url: str, *, bounds: dict[str, str] = BOUNDS, read_only: bool = False) -> Connection:
+    """Return a new connection. Raises CannotOpenError if the URL is wrong, and psycopg.Error if it cannot be had."""
+    connection = await AsyncConnection.connect(
+        **check_url(url), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor, context=_ADAPTERS
+    )
+    connection.prepared_max = _PREPARED
+    settings = {**_BY_KEY, **bounds, "default_transaction_read_only": "on" if read_only else "off"}
+    try:
+        await connection.execute(_SET, (list(settings), list(settings.values())), prepare=False)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+class Connections:
+    """Connections of one kind, made when they are needed, each lent to one task at a time.
+
+    Args:
+        url: the database
+        most: how many there are at most; whoever needs one more waits
+        read_only: whether they refuse changes
+    """
+
+    def __init__(self, url: str, most: int, *, read_only: bool) -> None:
+        self._url = url
+        self._read_only = read_only
+        self._places = asyncio.Semaphore(most)
+        self._idle: list[Connection] = []
+        self._away = False
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Connection]:
+        """Lend a connection. One that is not as it was lent is closed afterwards. Raises psycopg.Error."""
+        async with self._places:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            try:
+                yield connection
+            finally:
+                if connection.info.transaction_status is TransactionStatus.IDLE:
+                    self._idle.append(connection)
+                else:
+                    await connection.close()
+
+    async def close(self) -> None:
+        """Close those that are not lent."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _connect(self) -> Connection:
+        try:
+            connection = await connect(self._url, read_only=self._read_only)
+        except psycopg.Error as error:
+            # Once for each outage, since every request meets it.
+            if not self._away:
+                self._away = True
+                _log.error("the database does not answer", db=shown(self._url), problem=told(error))
+            raise
+        if self._away:
+            self._away = False
+            _log.info("the database answers again", db=shown(self._url))
+        return connection
