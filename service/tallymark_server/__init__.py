@@ -4,6 +4,8 @@ The modules, in reading order:
 
 domain/     the rules, without I/O: names, numbers, stages, and what a repeated request means
 storage/    the only package with SQL: `contract` defines the storage engine, `sqlite` implements it
+observer    what the parts show of their work to metrics and traces
+availability  whether the storage takes changes
 writer      the one queue of commands: decides a batch in order, commits once, answers
 heartbeats  the deadline of each running run's next heartbeat, after which the run is lost
 snapshots   reads, each from one committed state
@@ -15,6 +17,7 @@ watch       the signal and the loop with which readers follow the log
 access/     who calls, and what each caller may do
 rpc/        the gRPC edge: converts messages to commands, results to messages, and errors to statuses
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
+operations/ metrics for Prometheus, on an address of their own, with the probes
 settings    the settings of an operator
 local_sockets  Unix sockets to listen on
 telemetry   the logs of the service, for people or for programs

@@ -11,13 +11,19 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from tallymark_server import telemetry
+from tallymark_server.availability import Availability
 from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.local_sockets import PREFIX
+from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.server import GrpcServer
 from tallymark_server.settings import Settings
@@ -25,6 +31,9 @@ from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.watch import Bell
 from tallymark_server.web.server import HttpServer
 from tallymark_server.writer import Writer
+
+if TYPE_CHECKING:
+    from tallymark_server.operations.metrics import Metrics
 
 # The storage's thread and the event loop share the interpreter: with the default of 5 ms, each statement of a busy
 # server would wait that long.
@@ -39,11 +48,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running server. `dashboard` is its address, or empty. `failed` is done when the server cannot go on."""
+    """A running server. `failed` is done when it cannot go on.
+
+    `dashboard` and `metrics` are the addresses of the dashboard and of the metrics, or empty.
+    """
 
     host: str
     port: int
     dashboard: str
+    metrics: str
     failed: asyncio.Future[None]
 
     @property
@@ -58,33 +71,76 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
 
     `wall` is the machine's clock, in microseconds since 1970. Raises CannotOpenError or CannotListenError.
     """
-    async with open_sqlite(settings.db, settings.projects) as storage:
-        bell = Bell()
+    observer, metrics = _observer(settings)
+    async with open_sqlite(settings.db, settings.projects, observer) as storage:
+        bell, availability = Bell(), Availability()
         clock = GuardedClock(await storage.newest_time(), round(settings.max_clock_jump * MICROS_PER_HOUR), wall)
-        writer = Writer(storage, bell, clock, settings.max_waiting)
+        writer = Writer(storage, bell, clock, settings.max_waiting, availability, observer)
         heartbeats = Heartbeats(storage, writer, clock.estimate)
-        registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat)
-        server = GrpcServer(registry, settings.max_connection_age, settings.grace)
-        web = HttpServer(registry, settings.http_names, settings.http_origins)
-        deciding, losing = asyncio.create_task(writer.serve()), asyncio.create_task(heartbeats.serve())
+        registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer)
+        server = GrpcServer(registry, settings.max_connection_age, settings.grace, availability, observer)
+        web = HttpServer(registry, settings.http_names, settings.http_origins, availability, observer)
+        listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
+        if metrics is not None:
+            listeners.append((_endpoint(metrics, registry, availability, writer, settings), settings.metrics))
+        deciding = asyncio.create_task(writer.serve())
+        background = [
+            asyncio.create_task(heartbeats.serve()),
+            asyncio.create_task(availability.watch_over(storage.check_writable)),
+        ]
         try:
-            dashboard = "" if settings.http is None else _url(settings.http[0], web.listen(*settings.http))
+            urls = ["" if at is None else _url(at[0], each.listen(*at)) for each, at in listeners]
             port = await server.start(settings.host, settings.port)
-            tasks = (
-                [deciding, losing, asyncio.create_task(web.serve(port or settings.host))]
-                if dashboard
-                else [deciding, losing]
-            )
-            yield Running(settings.host, port, dashboard, asyncio.ensure_future(_failed(tasks)))
+            serving = [asyncio.create_task(each.serve(port or settings.host)) for each, at in listeners if at]
+            failed = asyncio.ensure_future(_failed([deciding, *background, *serving]))
+            yield Running(settings.host, port, urls[0], f"{urls[1]}metrics" if metrics else "", failed)
             server.refuse()
         finally:
-            losing.cancel()
+            _cancel(background)
             writer.stop()
             bell.close()
-            await web.stop()
+            await _stop([listener for listener, _ in listeners])
             await asyncio.wait((deciding,))
             await _drain(writer, settings.grace)
             await server.stop(settings.grace)
+
+
+def _observer(settings: Settings) -> tuple[Observer, Metrics | None]:
+    """Return what observes the service, and the metrics if there are any."""
+    if settings.metrics is None:
+        return Observer(), None
+    from tallymark_server.operations.metrics import Metrics
+
+    metrics = Metrics(version("tallymark"))
+    return metrics, metrics
+
+
+def _endpoint(
+    metrics: Metrics, registry: Registry, availability: Availability, writer: Writer, settings: Settings
+) -> HttpServer:
+    """Return what serves the metrics."""
+    from tallymark_server.operations.endpoint import OperationsEndpoint
+    from tallymark_server.operations.figures import Figures
+
+    sizes = partial(_sizes, settings.db.resolve())
+    figures = Figures(metrics, registry, availability, lambda: writer.waiting, settings.max_waiting, sizes)
+    return OperationsEndpoint(registry, availability, metrics, figures)
+
+
+def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+async def _stop(listeners: Sequence[HttpServer]) -> None:
+    for listener in listeners:
+        await listener.stop()
+
+
+def _sizes(db: Path) -> dict[str, int]:
+    """Return the sizes of the database and of its log, in bytes."""
+    files = {"database": db, "log": db.with_name(f"{db.name}-wal")}
+    return {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
 
 
 async def _failed(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -124,10 +180,10 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def serve(settings: Settings, announce: Callable[[str, str], None]) -> None:
+async def serve(settings: Settings, announce: Callable[[str, str, str], None]) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP.
 
-    `announce` is called with the addresses of the server and of its dashboard once they accept calls.
+    `announce` is called with the addresses of the server, of its dashboard and of its metrics once they accept calls.
     """
     telemetry.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -141,11 +197,12 @@ async def serve(settings: Settings, announce: Callable[[str, str], None]) -> Non
     async with running(settings) as server:
         # All objects of this point live until the end, so the garbage collector can skip them.
         gc.freeze()
-        announce(server.address, server.dashboard)
+        announce(server.address, server.dashboard, server.metrics)
         _log.info(
             "serving",
             address=server.address,
             dashboard=server.dashboard,
+            metrics=server.metrics,
             db=str(settings.db),
             projects=settings.projects,
             pid=os.getpid(),

@@ -15,6 +15,7 @@ from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunState, RunStep
 from tallymark_server.domain.reference import Reference
 from tallymark_server.heartbeats import Heartbeats
+from tallymark_server.observer import EXPORT, VERIFICATION, Observer
 from tallymark_server.page_tokens import make_token, page_size, parse_token
 from tallymark_server.snapshots import (
     NOW,
@@ -63,7 +64,9 @@ class Registry:
         heartbeats: Heartbeats,
         heartbeat: float,
         reads: Reads | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer or Observer()
         self._storage = storage
         self._reads: Reads = storage if reads is None else reads
         self._writer = writer
@@ -78,7 +81,9 @@ class Registry:
         Changes through it are decided as usual, but its reads do not see them.
         """
         async with self._storage.at_one_moment() as reads:
-            yield Registry(self._storage, self._writer, self._bell, self._heartbeats, self._heartbeat, reads)
+            yield Registry(
+                self._storage, self._writer, self._bell, self._heartbeats, self._heartbeat, reads, self._observer
+            )
 
     async def execute(self, command: Command[T]) -> T:
         """Return the answer to the command once its effect is durable. Raises a RegistryError if it is refused."""
@@ -98,6 +103,10 @@ class Registry:
         limit = page_size(size)
         found = await self._reads.projects(str(after), limit + 1)
         return found[:limit], make_token(_PROJECTS, None, (found[limit - 1].name,)) if len(found) > limit else ""
+
+    async def newest_revision(self, project: str) -> int:
+        """Return the newest revision of the project's log. Raises ProjectNotFound."""
+        return (await self._reads.head(project)).revision
 
     async def start_run(self, command: StartRun) -> Started:
         """Start or join the run, and expect its heartbeats if it sends any. Raises a RegistryError if refused."""
@@ -238,22 +247,25 @@ class Registry:
         """Yield every event of interest, of one model if named, in order, without end. Raises ModelNotFound."""
         if model:
             interest = replace(interest, model_id=(await self.model(project, model, deleted=True)).id)
-        async for progress in watch(self._storage, self._bell, project, interest, self._heartbeat):
-            yield progress
+        with self._observer.watching(project) as position:
+            async for progress in watch(self._storage, self._bell, project, interest, self._heartbeat, position):
+                yield progress
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:
         """Return the problems of the project, and whether its log contains the mark. Raises Overloaded."""
-        return await self._bell.unless_closed(self._storage.verify(project, mark))
+        with self._observer.working(VERIFICATION):
+            return await self._bell.unless_closed(self._storage.verify(project, mark))
 
     async def export(self, project: str, revision: int | None) -> AsyncIterator[tuple[Piece, int]]:
         """Yield the log up to the revision (None: the last), and that. Raises RevisionInFuture or Overloaded."""
         head = await self._storage.head(project)
         at = head.revision if revision is None else revision
         check_past(at, head)
-        async with aclosing(self._storage.export(project, at)) as pieces:
-            async for piece in pieces:
-                self._bell.check()
-                yield piece, at
+        with self._observer.working(EXPORT):
+            async with aclosing(self._storage.export(project, at)) as pieces:
+                async for piece in pieces:
+                    self._bell.check()
+                    yield piece, at
 
     async def _read(self, project: str, read: Callable[[SnapshotReader], T], brief_at: ReadAt | None = None) -> T:
         """Return the result of the read from one committed state. It is brief if `brief_at` is now."""

@@ -57,10 +57,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     context.default_map = {**(context.default_map or {}), **settings}
 
 
-def _announce(db: Path, address: str, dashboard: str) -> None:
+def _announce(db: Path, address: str, dashboard: str, metrics: str) -> None:
     click.echo(f"tallymark serves {db} on {address}")
     if dashboard:
         click.echo(f"and its dashboard at {dashboard}")
+    if metrics:
+        click.echo(f"and its metrics at {metrics}")
 
 
 _setting = partial(click.option, show_envvar=True)
@@ -156,6 +158,13 @@ _setting = partial(click.option, show_envvar=True)
     " service is restarted.",
 )
 @_setting(
+    "--metrics",
+    metavar="ADDRESS",
+    show_default="none",
+    help="Where Prometheus may read metrics, and probes whether the service lives and is ready: HOST:PORT, or"
+    " unix:PATH. Whoever reaches it can read them. Port 0 picks a free one and prints it.",
+)
+@_setting(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -168,7 +177,13 @@ _setting = partial(click.option, show_envvar=True)
     help="Logs for people or for programs, on standard error.",
 )
 def serve(
-    listen: str, http: str, http_origins: tuple[str, ...], ui: bool, projects: tuple[str, ...], **given: Any
+    listen: str,
+    http: str,
+    http_origins: tuple[str, ...],
+    ui: bool,
+    projects: tuple[str, ...],
+    metrics: str | None,
+    **given: Any,
 ) -> None:
     """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
 
@@ -180,7 +195,13 @@ def serve(
         seen = parse_listen(http) if ui else None
         origins = tuple(parse_origin(origin) for origin in http_origins)
         settings = Settings(
-            host=host, port=port, http=seen, http_origins=origins, projects=_with_default(projects), **given
+            host=host,
+            port=port,
+            http=seen,
+            http_origins=origins,
+            projects=_with_default(projects),
+            metrics=parse_listen(metrics) if metrics else None,
+            **given,
         )
     except InvalidSettingError as error:
         raise click.BadParameter(str(error)) from None

@@ -20,7 +20,8 @@ class InvalidSettingError(Exception):
 class Settings:
     """The settings of an operator. Times are in seconds, `max_clock_jump` is in hours.
 
-    `http` is where the dashboard listens, None for no dashboard. A host may be `unix:PATH`, with port 0.
+    `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
+    `unix:PATH`, with port 0.
     `max_connection_age` is when a connection of gRPC is closed, None for never.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     grace: float = 10.0
     max_connection_age: float | None = None
     max_clock_jump: float = 24.0
+    metrics: tuple[str, int] | None = None
     log_level: str = "info"
     log_format: str = "console"
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from tallymark_server.domain.errors import LogReplaced, RevisionInFuture, Stopping
 from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import Model, ModelVersion, Project, Resource, Stage
+from tallymark_server.observer import Position
 from tallymark_server.storage.contract import Storage
 
 T = TypeVar("T")
@@ -110,13 +111,13 @@ def _stages_of(event: Event) -> set[Stage | None]:
 
 
 async def watch(
-    storage: Storage, bell: Bell, project: str, interest: Interest, heartbeat: float
+    storage: Storage, bell: Bell, project: str, interest: Interest, heartbeat: float, position: Position
 ) -> AsyncIterator[Progress]:
     """Yield every event that the reader wants, once and in order, without end.
 
     The first message has the revision at which the watch begins. After `heartbeat` seconds without a wanted event, a
-    message has the revision that the log has been read up to. Raises LogReplaced, RevisionInFuture or ProjectNotFound,
-    and Stopping when the server stops.
+    message has the revision that the log has been read up to; `position` keeps that of the last message that was sent.
+    Raises LogReplaced, RevisionInFuture or ProjectNotFound, and Stopping when the server stops.
     """
     head = await storage.head(project)
     if interest.log_id and interest.log_id != head.log_id:
@@ -125,6 +126,7 @@ async def watch(
     if cursor > head.revision:
         raise RevisionInFuture(cursor, min(1, head.revision), head.revision)
     yield Progress(head.log_id, cursor, [])
+    position.revision = cursor
     clock = asyncio.get_running_loop().time
     due = clock() + heartbeat
     while True:
@@ -139,3 +141,4 @@ async def watch(
         if wanted or clock() >= due:
             yield Progress(head.log_id, cursor, wanted)
             due = clock() + heartbeat
+        position.revision = cursor

@@ -11,21 +11,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence, Sized
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 
+from tallymark_server.availability import Availability
 from tallymark_server.domain.commands import Command, Keys
 from tallymark_server.domain.decisions import AnyCommand, Outcome, handle
 from tallymark_server.domain.errors import DataDamaged, Overloaded, RegistryError, Stopping, StorageUnavailable
 from tallymark_server.domain.events import Event
+from tallymark_server.observer import Observer
 from tallymark_server.storage.contract import Storage, TooMuchError, Writing
 from tallymark_server.watch import Bell
 
 T = TypeVar("T")
 Clock = Callable[[], int]
 Answer = Outcome | RegistryError
-Waiting = tuple[AnyCommand, asyncio.Future[Outcome]]
+# A command, its answer to come, and what the observer keeps of it.
+Waiting = tuple[AnyCommand, asyncio.Future[Outcome], Any]
 
 # A batch takes no more commands once it will write this many rows, which takes some milliseconds.
 MAX_ROWS = 512
@@ -53,8 +56,18 @@ class Writer:
     `refused_while_stopping` counts the commands that arrived after `stop`.
     """
 
-    def __init__(self, storage: Storage, bell: Bell, clock: Clock, capacity: int) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        bell: Bell,
+        clock: Clock,
+        capacity: int,
+        availability: Availability | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self._storage = storage
+        self._availability = availability or Availability()
+        self._observer = observer or Observer()
         self._bell = bell
         self._clock = clock
         self._capacity = capacity
@@ -63,6 +76,11 @@ class Writer:
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
         self.refused_while_stopping = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait in all lines."""
+        return self._waiting
 
     async def execute(self, command: Command[T]) -> T:
         """Return the answer to the command once its effect is durable. Raises a RegistryError if it is refused."""
@@ -94,24 +112,26 @@ class Writer:
             raise failed.exceptions[0] from None
 
     def _add_line(self, name: str) -> Line:
-        line = self._lines[name] = Line(self._decide_next, self._capacity)
+        line = self._lines[name] = Line(self._decide_next, self._capacity, self._observer)
         if self._tasks is not None:
             self._tasks.create_task(line.serve())
         return line
 
     async def _decide_next(self, batch: Sequence[Waiting]) -> None:
         self._waiting -= len(batch)
-        await self._decide(batch)
+        with self._observer.batch([queued for _, _, queued in batch]):
+            await self._decide(batch)
 
     async def _decide(self, batch: Sequence[Waiting]) -> None:
-        commands = [command for command, _ in batch]
+        commands = [command for command, _, _ in batch]
         try:
             answers = await self._answers(commands)
         except StorageUnavailable as error:
             await _log.aerror("storage unavailable", problem=str(error), commands=len(batch))
+            self._availability.lose(str(error))
             # The commit may have happened all the same.
             self._bell.ring({command.project for command in commands})
-            for _, answer in batch:
+            for _, answer, _ in batch:
                 _resolve_future(answer, error)
         except Exception as error:  # noqa: BLE001 - a defect must fail the command that meets it, and no other
             if len(batch) == 1:
@@ -120,9 +140,10 @@ class Writer:
             for item in batch:
                 await self._decide([item])
         else:
+            self._availability.regain()
             # Readers are woken first, so that they are not behind when a caller gets its answer.
             self._bell.ring({command.project for command in commands})
-            for (_, answer), given in zip(batch, answers, strict=True):
+            for (_, answer, _), given in zip(batch, answers, strict=True):
                 _resolve_future(answer, given)
 
     async def _answers(self, commands: Sequence[AnyCommand]) -> list[Answer]:
@@ -146,8 +167,11 @@ class Line:
     `capacity` is how many commands can wait in it.
     """
 
-    def __init__(self, decide: Callable[[Sequence[Waiting]], Awaitable[None]], capacity: int) -> None:
+    def __init__(
+        self, decide: Callable[[Sequence[Waiting]], Awaitable[None]], capacity: int, observer: Observer
+    ) -> None:
         self._decide = decide
+        self._observer = observer
         self._waiting: deque[Waiting] = deque()
         self._arrival = asyncio.Event()
         self._stopping = False
@@ -156,7 +180,7 @@ class Line:
     def add(self, command: AnyCommand) -> asyncio.Future[Outcome]:
         """Add the command to the queue, and return its answer to come."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
+        self._waiting.append((command, answer, self._observer.queued()))
         self._arrival.set()
         self._window.arrive(len(self._waiting))
         return answer

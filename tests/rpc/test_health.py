@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tallymark.testing import Server
 from tallymark_server.app import running
+from tallymark_server.availability import Availability
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.rpc import traffic
 from tallymark_server.rpc.callers import Context
@@ -125,7 +126,7 @@ async def test_few_streams_of_reflection_are_open_at_a_time(tmp_path: Path) -> N
 
 async def test_an_end_during_the_first_message_is_reported() -> None:
     """A watch whose first message is on its way when the server begins to stop receives NOT_SERVING too."""
-    health = Health(())
+    health = Health((), Availability())
     watch = health.Watch(REQUEST, cast("Context", None))
     assert (await anext(watch)).status == SERVING
     health.end()

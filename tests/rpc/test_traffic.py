@@ -15,6 +15,7 @@ from grpc_calls import refusal_of
 
 from tallymark.v1 import event_log_pb2
 from tallymark_server.domain.errors import Overloaded
+from tallymark_server.observer import CallObserver
 from tallymark_server.rpc import traffic as bounds
 from tallymark_server.rpc.server import OPTIONS, handler_of
 from tallymark_server.rpc.traffic import Traffic, close_connections
@@ -49,8 +50,8 @@ async def listening(traffic: Traffic, exports: Exports | None = None, host: str 
     """Serve the two methods."""
     server = grpc.aio.server(options=OPTIONS)
     methods = {
-        "ListEvents": handler_of(LOG.methods_by_name["ListEvents"], listed, traffic),
-        "Export": handler_of(LOG.methods_by_name["Export"], (exports or Exports()).export, traffic),
+        "ListEvents": handler_of(LOG.methods_by_name["ListEvents"], listed, traffic, CallObserver()),
+        "Export": handler_of(LOG.methods_by_name["Export"], (exports or Exports()).export, traffic, CallObserver()),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(LOG.full_name, methods),))
     port = server.add_insecure_port(f"{host}:0")

@@ -44,6 +44,16 @@ from tallymark_server.storage.codec import decode_model, decode_run, decode_vers
 from tallymark_server.storage.contract import Direction, Storage, TooMuchError, Writing
 
 
+async def test_a_check_whether_changes_can_be_committed_changes_nothing(storage: Storage) -> None:
+    """It leaves no event, and changes go on after it, also if it is made while another or a change is under way."""
+    await write(storage, create_model())
+    before = await storage.head("default")
+    await asyncio.gather(storage.check_writable(), storage.check_writable())
+    assert await storage.head("default") == before
+    await asyncio.gather(storage.check_writable(), write(storage, create_versions("a")))
+    assert (await storage.head("default")).revision == before.revision + 1
+
+
 async def test_a_batch_sees_what_its_earlier_commands_did(storage: Storage) -> None:
     """Within one batch, names are taken, numbers go on, and stages pass on, as if one command came after the other."""
     answers = await write(

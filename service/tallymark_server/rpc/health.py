@@ -11,25 +11,35 @@ from collections.abc import AsyncGenerator, Iterable
 
 from grpc_health.v1 import health_pb2
 
+from tallymark_server.availability import Availability
 from tallymark_server.rpc.callers import Context
 from tallymark_server.rpc.status import UNKNOWN_SERVICE
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _Status = health_pb2.HealthCheckResponse
+LIVENESS = "liveness"
 
 
 class Health:
-    """The health of a server and of its services, which is the same for all. The server's own name is empty."""
+    """The health of a server and of its services: whether calls make sense now. The server's own name is empty.
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(("", *names))
-        self._ending = asyncio.Event()
+    It is the same for all, since every service needs the storage. `LIVENESS` is a name of its own, which is healthy for
+    as long as this process answers: whoever restarts what is not alive must not do so while only the storage is away.
+    """
+
+    def __init__(self, names: Iterable[str], availability: Availability) -> None:
+        self._names = frozenset(("", LIVENESS, *names))
+        self._availability = availability
+        availability.listen(self._change)
+        self._ending = False
+        self._changed = asyncio.Event()
         self._watches = 0
         self._told = asyncio.Event()
 
     def end(self) -> None:
         """Report from now on that the server does not serve."""
-        self._ending.set()
+        self._ending = True
+        self._change()
         if not self._watches:
             self._told.set()
 
@@ -43,14 +53,14 @@ class Health:
         """Return the current health."""
         if request.service not in self._names:
             await context.abort(UNKNOWN_SERVICE, "there is no service of that name")
-        return self._response()
+        return self._response(request.service)
 
     async def List(  # noqa: N802 - the method of the service, which older libraries do not have
         self, _: object, context: Context
     ) -> health_pb2.HealthListResponse:
         """Return the current health of each service."""
         del context
-        return health_pb2.HealthListResponse(statuses={name: self._response() for name in sorted(self._names)})
+        return health_pb2.HealthListResponse(statuses={name: self._response(name) for name in sorted(self._names)})
 
     async def Watch(  # noqa: N802 - the method of the service
         self, request: health_pb2.HealthCheckRequest, _: Context
@@ -61,17 +71,34 @@ class Health:
         else:
             self._watches += 1
             try:
-                # A server that begins to stop while the first message is being sent has not said so with that one.
-                said_to_end = self._ending.is_set()
-                yield self._response()
-                if not said_to_end:
-                    await self._ending.wait()
-                    yield self._response()
+                async for health in self._changes(request.service):
+                    yield health
             finally:
                 self._watches -= 1
-                if self._ending.is_set() and not self._watches:
+                if self._ending and not self._watches:
                     self._told.set()
         await asyncio.Event().wait()
 
-    def _response(self) -> health_pb2.HealthCheckResponse:
-        return _Status(status=_Status.NOT_SERVING if self._ending.is_set() else _Status.SERVING)
+    async def _changes(self, name: str) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
+        """Yield the health and each change of it, until the end of the server has been sent."""
+        sent = None
+        while True:
+            changed = self._changed
+            if (status := self._status(name)) != sent:
+                sent = status
+                yield _Status(status=status)
+            elif self._ending:
+                return
+            else:
+                await changed.wait()
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _response(self, name: str) -> health_pb2.HealthCheckResponse:
+        return _Status(status=self._status(name))
+
+    def _status(self, name: str) -> health_pb2.HealthCheckResponse.ServingStatus.ValueType:
+        away = self._ending or (name != LIVENESS and self._availability.problem)
+        return _Status.NOT_SERVING if away else _Status.SERVING

@@ -16,7 +16,9 @@ from google.protobuf.message import Message
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server import local_sockets
+from tallymark_server.availability import Availability
 from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
+from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Context
 from tallymark_server.rpc.decoder import Decoder, decoder_of
@@ -25,7 +27,7 @@ from tallymark_server.rpc.health import SERVICE as HEALTH
 from tallymark_server.rpc.health import Health
 from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.run_handlers import RunRegistry
-from tallymark_server.rpc.status import code_of, details_of
+from tallymark_server.rpc.status import code_name, code_of, details_of
 from tallymark_server.rpc.traffic import AnswerLimiter, Traffic, max_connections
 
 MAX_MESSAGE = 4 * 1024 * 1024
@@ -73,7 +75,14 @@ class CannotListenError(Exception):
 class GrpcServer:
     """The registry's methods, health and reflection on one port."""
 
-    def __init__(self, registry: Registry, max_age: float | None = None, grace: float = 0) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        max_age: float | None = None,
+        grace: float = 0,
+        availability: Availability | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         """Close connections after about `max_age` seconds, with `grace` more for running calls."""
         options = [*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections())]
         if max_age is not None:
@@ -87,10 +96,10 @@ class GrpcServer:
             event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]: EventLog(registry),
         }
         names = [service.full_name for service in services]
-        self._health = services[HEALTH] = Health(names)
+        self._health = services[HEALTH] = Health(names, availability or Availability())
         traffic = Traffic()
         for service, servicer in services.items():
-            self._server.add_generic_rpc_handlers((_handlers(service, servicer, traffic),))
+            self._server.add_generic_rpc_handlers((_handlers(service, servicer, traffic, observer or Observer()),))
         add_reflection(self._server, (*names, HEALTH.full_name))
 
     async def start(self, host: str, port: int) -> int:
@@ -134,28 +143,42 @@ class GrpcServer:
             local_sockets.remove(self._path)
 
 
-def _handlers(service: ServiceDescriptor, servicer: object, traffic: Traffic) -> grpc.GenericRpcHandler:
+def _handlers(
+    service: ServiceDescriptor, servicer: object, traffic: Traffic, observer: Observer
+) -> grpc.GenericRpcHandler:
     limiter = AnswerLimiter()
     # A newer library may have further methods, which gRPC answers with UNIMPLEMENTED.
     known = [method for method in service.methods if service is not HEALTH or hasattr(servicer, method.name)]
     handlers = {
-        method.name: handler_of(method, limiter.limited(method, getattr(servicer, method.name)), traffic)
+        method.name: handler_of(
+            method,
+            limiter.limited(method, getattr(servicer, method.name)),
+            traffic,
+            observer.call(service.name, method.name, "grpc"),
+        )
         for method in known
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def handler_of(method: MethodDescriptor, handle: Any, traffic: Traffic) -> grpc.RpcMethodHandler[Any, Any]:
+def handler_of(
+    method: MethodDescriptor, handle: Any, traffic: Traffic, observer: CallObserver
+) -> grpc.RpcMethodHandler[Any, Any]:
     """Return the handler of a method. To gRPC it has a stream of requests: only that can abort a half-sent one."""
     decoder = decoder_of(method)
     kind = grpc.stream_stream_rpc_method_handler if method.server_streaming else grpc.stream_unary_rpc_method_handler
     guard = _guard_stream if method.server_streaming else _guard
-    return kind(guard(method, decoder, handle, traffic), request_deserializer=decoder.at_once, response_serializer=None)
+    guarded = guard(method, decoder, handle, traffic, observer)
+    return kind(guarded, request_deserializer=decoder.at_once, response_serializer=None)
 
 
-def _guard(method: MethodDescriptor, decoder: Decoder, handle: Unary, traffic: Traffic) -> Guarded:
+def _guard(
+    method: MethodDescriptor, decoder: Decoder, handle: Unary, traffic: Traffic, observer: CallObserver
+) -> Guarded:
     async def guarded(_: object, context: Context) -> bytes:
         request = None
+        code = CANCELLED
+        begun = observer.begin(context.invocation_metadata)
         try:
             request = await traffic.request(context)
             if type(request) is bytes:
@@ -164,19 +187,29 @@ def _guard(method: MethodDescriptor, decoder: Decoder, handle: Unary, traffic: T
                     answer = await handle(request, context)
             else:
                 answer = await handle(_present(request, method), context)
-            return traffic.answer(context, answer.SerializeToString())
+            data = traffic.answer(context, answer.SerializeToString())
+            code = OK
         except grpc.aio.BaseError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
             request = answer = None
-            return await _abort(context, method, error)
+            code = code_name(error)
+            await _abort(context, method, error)
+        else:
+            return data
+        finally:
+            observer.end(begun, code)
 
     return guarded
 
 
-def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming, traffic: Traffic) -> Guarded:
+def _guard_stream(
+    method: MethodDescriptor, decoder: Decoder, handle: Streaming, traffic: Traffic, observer: CallObserver
+) -> Guarded:
     async def guarded(_: object, context: Context) -> None:
         request = None
+        code = CANCELLED
+        begun = observer.begin(context.invocation_metadata)
         try:
             request = await traffic.request(context, paced=True)
             if type(request) is bytes:
@@ -185,11 +218,15 @@ def _guard_stream(method: MethodDescriptor, decoder: Decoder, handle: Streaming,
             async with aclosing(handle(_present(request, method), context)) as messages:
                 async for message in messages:
                     await traffic.send(context, message.SerializeToString())
+            code = OK
         except grpc.aio.BaseError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
             request = None
+            code = code_name(error)
             await _abort(context, method, error)
+        finally:
+            observer.end(begun, code)
 
     return guarded
 

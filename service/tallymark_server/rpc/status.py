@@ -40,6 +40,11 @@ def code_of(error: errors.RegistryError) -> grpc.StatusCode:
     return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
 
 
+def code_name(error: Exception) -> str:
+    """Return the name of the error's status code, which is INTERNAL unless the registry raised it."""
+    return (code_of(error) if isinstance(error, errors.RegistryError) else grpc.StatusCode.INTERNAL).name
+
+
 def details_of(error: errors.RegistryError) -> tuple[tuple[str, bytes], ...]:
     """Return the trailing metadata with the error's reason and metadata, as google.rpc.Status."""
     details: list[Message] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]

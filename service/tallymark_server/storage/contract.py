@@ -332,6 +332,10 @@ class Storage(Reads, Protocol):
         """
         ...
 
+    async def check_writable(self) -> None:
+        """Write durably, without a change to anything. Raises StorageUnavailable if no change can be committed now."""
+        ...
+
     def at_one_moment(self) -> AbstractAsyncContextManager[Reads]:
         """Yield reads that all see one committed state, the newest when the block was entered.
 

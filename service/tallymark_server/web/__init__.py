@@ -4,6 +4,7 @@ server      the listener: starts and stops with the service, and loads the rest 
 routes      the addresses of pages and forms, and the application that serves them
 addresses   the links of the dashboard, and names encoded in them
 request     a request as the pages read it, and what they return
+probes      answers of /healthz and /readyz
 security    protection from other sites: hosts, origins, and the policy that browsers enforce
 connections HTTP connections with timeouts, and the limit of concurrently rendered pages
 request_bodies request bodies, read within bounds of size, time and memory

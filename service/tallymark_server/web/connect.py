@@ -18,9 +18,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tallymark_server.domain.errors import CallTimedOut, RegistryError, UnsupportedCall
+from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.run_handlers import RunRegistry
+from tallymark_server.rpc.status import code_name
 from tallymark_server.rpc.traffic import AnswerLimiter
 from tallymark_server.web import envelopes
 from tallymark_server.web.errors import incident
@@ -29,6 +31,8 @@ from tallymark_server.web.protocols import Dialect, NotTakenError, dialect_of
 from tallymark_server.web.request_bodies import LET_GO
 
 T = TypeVar("T")
+# Where the scope of a request has the status code of the answer, which is known before the caller has it.
+_CODE = "tallymark.code"
 # In seconds; the connection of a caller that does not read the end of its answer within it is closed.
 END_TIMEOUT = 10.0
 
@@ -47,20 +51,24 @@ class Call:
 class Bridge:
     """The methods of every service, by service and name, as an ASGI application."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._methods: dict[str, tuple[MethodDescriptor, Any]] = {}
+    def __init__(self, registry: Registry, observer: Observer) -> None:
+        self._methods: dict[str, tuple[MethodDescriptor, Any, CallObserver]] = {}
         limiter = AnswerLimiter()
         for servicer in (ModelRegistry(registry), RunRegistry(registry), EventLog(registry)):
             service = Default().FindServiceByName(f"tallymark.v1.{type(servicer).__name__}")
             for method in service.methods:
                 handle = limiter.limited(method, getattr(servicer, method.name))
-                self._methods[f"/{service.full_name}/{method.name}"] = (method, handle)
+                self._methods[f"/{service.full_name}/{method.name}"] = (
+                    method,
+                    handle,
+                    observer.call(service.name, method.name, "http"),
+                )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the call with its result or an error."""
         request = Request(scope, receive)
         try:
-            method, handle = self._found(scope["path"])
+            method, handle, observer = self._found(scope["path"])
             dialect = dialect_of(request, method)
         except NotTakenError as refused:
             await refusal(scope, refused.error, refused.status, refused.headers)(scope, receive, send)
@@ -68,13 +76,17 @@ class Bridge:
         except RegistryError as error:
             await refusal(scope, error)(scope, receive, send)
             return
-        with suppress(ClientDisconnect):
-            # The whole body, with no other reference to it: see `request_bodies`.
-            body = [(await receive()).get("body", b"")]
-            answer = _enveloped if dialect.enveloped else _unary
-            await _while_there(request, answer(request, dialect, handle, body, send))
+        begun = observer.begin(request.headers.items)
+        try:
+            with suppress(ClientDisconnect):
+                # The whole body, with no other reference to it: see `request_bodies`.
+                body = [(await receive()).get("body", b"")]
+                answer = _enveloped if dialect.enveloped else _unary
+                await _while_there(request, answer(request, dialect, handle, body, send))
+        finally:
+            observer.end(begun, scope.get(_CODE, CANCELLED))
 
-    def _found(self, path: str) -> tuple[MethodDescriptor, Any]:
+    def _found(self, path: str) -> tuple[MethodDescriptor, Any, CallObserver]:
         found = self._methods.get(path)
         if found is None:
             raise UnsupportedCall("path", path, "there is no such method in protos/tallymark/v1")
@@ -98,23 +110,29 @@ async def _while_there(request: Request, work: Awaitable[None]) -> None:
 
 
 async def _unary(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+    code = OK
     try:
         message = await _in_time(dialect, _answered(request, dialect, handle, body))
         data, gzipped = await dialect.write(message)
         response = Response(data, 200, dialect.headers(gzipped=gzipped))
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
+        code = code_name(error)
         response = refusal(request.scope, _as_registry_error(dialect, error))
+    request.scope[_CODE] = code
     await response(request.scope, request.receive, send)
 
 
 async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+    code = OK
     headers = [(name.encode(), value.encode()) for name, value in dialect.headers().items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
         await _in_time(dialect, _sent(request, dialect, handle, body, send))
         end = envelopes.end_of(dialect.kind)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
+        code = code_name(error)
         end = envelopes.end_of(dialect.kind, _as_registry_error(dialect, error))
+    request.scope[_CODE] = code
     async with asyncio.timeout(END_TIMEOUT):
         await send({"type": "http.response.body", "body": end, "more_body": False})
 

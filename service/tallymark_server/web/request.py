@@ -10,9 +10,11 @@ from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 
+from tallymark_server.availability import Availability
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField, RegistryError
 from tallymark_server.domain.reference import parse
+from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.web.addresses import DEFAULT_PROJECT, Addresses, named, query
 
@@ -25,10 +27,15 @@ PAGE_SIZES = (25, 50, 100, 200)
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What every page may use: the registry, and the port or socket of gRPC, which snippets name."""
+    """What every page may use: the registry, and the port or socket of gRPC, which snippets name.
+
+    Calls over HTTP are observed, and probes answer whether the storage is available.
+    """
 
     registry: Registry
     grpc_port: int | str
+    availability: Availability
+    observer: Observer
 
 
 class Menu(NamedTuple):

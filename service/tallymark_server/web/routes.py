@@ -40,6 +40,7 @@ from tallymark_server.web.pages import (
     settings,
     version,
 )
+from tallymark_server.web.probes import Probes
 from tallymark_server.web.protocol_errors import is_call, refusal
 from tallymark_server.web.rendering import STATIC, render
 from tallymark_server.web.request import AppContext, PageHandler, PageRequest, PageResult, Redirect, View
@@ -147,8 +148,8 @@ def site(context: AppContext, live: Live, names: tuple[str, ...], origins: tuple
         exception_handlers={404: _not_found(context)},
     )
     compressed = GZipMiddleware(JsonSuffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
-    bodies = Bodies(_split(Bridge(context.registry), RenderLimiter(compressed)))
-    return Origins(Safety(bodies, names, origins), origins)
+    bodies = Bodies(_split(Bridge(context.registry, context.observer), RenderLimiter(compressed)))
+    return Probes(Origins(Safety(bodies, names, origins), origins), context.availability)
 
 
 def _split(calls: ASGIApp, pages: ASGIApp) -> ASGIApp:

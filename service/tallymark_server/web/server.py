@@ -11,25 +11,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tallymark_server import local_sockets
+from tallymark_server.availability import Availability
+from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.server import CannotListenError
 from tallymark_server.rpc.traffic import max_connections
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
     from tallymark_server.web.live import Live
 
 BACKLOG = 512
-# Imported here, since the import would delay the start of gRPC.
-_SLOW = ("uvicorn", "tallymark_server.web.connections", "tallymark_server.web.routes", "tallymark_server.web.rendering")
 
 
 class HttpServer:
     """The dashboard and the calls over HTTP on one port. Early connections wait in the backlog of the port."""
 
-    def __init__(self, registry: Registry, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> None:
+    # What messages call it, and the flag of its address.
+    what, flag, without = "the dashboard", "--http", " with --no-ui"
+    # Imported in a thread, since the import would delay the start of gRPC.
+    modules: tuple[str, ...] = (
+        "uvicorn",
+        "tallymark_server.web.connections",
+        "tallymark_server.web.routes",
+        "tallymark_server.web.rendering",
+    )
+
+    def __init__(
+        self,
+        registry: Registry,
+        names: tuple[str, ...],
+        origins: tuple[str, ...] = (),
+        availability: Availability | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self._registry = registry
+        self._availability = availability or Availability()
+        self._observer = observer or Observer()
         self._names = names
         self._origins = origins
         self._socket: socket.socket | None = None
@@ -43,7 +63,7 @@ class HttpServer:
         """Listen. Return the port: for 0, the system chooses one; a Unix socket has none. Raises CannotListenError."""
         if host.startswith(local_sockets.PREFIX):
             path = host.removeprefix(local_sockets.PREFIX)
-            self._socket = _bound(path)
+            self._socket = _bound(path, self.what, self.flag)
             self._path = path
             return 0
         shown = f"[{host}]" if ":" in host else host
@@ -52,8 +72,8 @@ class HttpServer:
             self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise CannotListenError(
-                f"the dashboard cannot listen on {shown}:{port}: {error.strerror or error}; name another port with"
-                " --http HOST:PORT (port 0 picks a free one), or do without it with --no-ui"
+                f"{self.what} cannot listen on {shown}:{port}: {error.strerror or error}; name another port with"
+                f" {self.flag} HOST:PORT (port 0 picks a free one), or do without it{self.without}"
             ) from None
         chosen: int = self._socket.getsockname()[1]
         return chosen
@@ -62,7 +82,7 @@ class HttpServer:
         """Serve until `stop`. `grpc_port` is the port or socket of gRPC."""
         self._serving = True
         try:
-            await asyncio.to_thread(_load)
+            await asyncio.to_thread(_load, self.modules)
             if not self._stopping:
                 await self._answer(grpc_port)
         finally:
@@ -73,9 +93,6 @@ class HttpServer:
         import uvicorn
 
         from tallymark_server.web.connections import PatientProtocol, Unread
-        from tallymark_server.web.live import Live
-        from tallymark_server.web.request import AppContext
-        from tallymark_server.web.routes import site
 
         class Server(uvicorn.Server):
             """A server that does not handle signals."""
@@ -89,15 +106,24 @@ class HttpServer:
 
             unread = Unread()
 
-        self._live = Live(self._registry)
         config: dict[str, Any] = {"http": Protocol, "ws": "none", "lifespan": "off", "loop": "none"}
         # Further connections get status 503, so that a flood leaves descriptors for files and for gRPC.
         limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
-        context = AppContext(self._registry, grpc_port)
-        app = site(context, self._live, self._names, self._origins)
-        self._server = Server(uvicorn.Config(app, **config, **limits, **quiet, timeout_graceful_shutdown=1))
+        self._server = Server(
+            uvicorn.Config(self.app(grpc_port), **config, **limits, **quiet, timeout_graceful_shutdown=1)
+        )
         await self._server.serve([self._taken()])
+
+    def app(self, grpc_port: int | str) -> ASGIApp:
+        """Return what is served."""
+        from tallymark_server.web.live import Live
+        from tallymark_server.web.request import AppContext
+        from tallymark_server.web.routes import site
+
+        self._live = Live(self._registry)
+        context = AppContext(self._registry, grpc_port, self._availability, self._observer)
+        return site(context, self._live, self._names, self._origins)
 
     async def stop(self) -> None:
         """Accept no more requests, and end every stream."""
@@ -118,7 +144,7 @@ class HttpServer:
         return self._socket
 
 
-def _bound(path: str) -> socket.socket:
+def _bound(path: str, what: str, flag: str) -> socket.socket:
     """Return a socket that listens on the path. Raises CannotListenError."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -127,13 +153,13 @@ def _bound(path: str) -> socket.socket:
         made.listen(BACKLOG)
     except (local_sockets.SocketTakenError, OSError) as error:
         made.close()
-        raise CannotListenError(f"the dashboard cannot listen on unix:{path}: {error} (--http)") from None
+        raise CannotListenError(f"{what} cannot listen on unix:{path}: {error} ({flag})") from None
     return made
 
 
-def _load() -> None:
+def _load(modules: tuple[str, ...]) -> None:
     # Its messages are for its own command line; errors of requests are logged by the routes.
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     logging.getLogger("uvicorn").propagate = False
-    for module in _SLOW:
+    for module in modules:
         import_module(module)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +20,7 @@ from tallymark_server.domain.model import Erasure, Model, ModelVersion, Project,
 from tallymark_server.domain.query import Query
 from tallymark_server.domain.reference import Reference
 from tallymark_server.domain.state import Receipt, State
+from tallymark_server.observer import Observer
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import (
     Awaited,
@@ -109,10 +112,13 @@ class SqliteStorage:
         pages: ThreadedConnection,
         points: sqlite3.Connection,
         note_change: Sequence[Callable[[], None]],
+        observer: Observer,
     ) -> None:
+        self._observer = observer
         self._writer = writer
         self._pages = pages
         self._points = Reading(points)
+        self._file = file
         self._prover = Prover(file)
         self._exports = Exports(partial(_connect, file, read_only=True))
         self._note_change = note_change
@@ -144,12 +150,18 @@ class SqliteStorage:
                 note()
 
     async def _write(self, work: Work[T], *, brief: bool) -> T:
+        # The observer knows by the context in which batch it commits, also in the other thread.
+        run = copy_context().run
         if not brief or not _try_begin(self._writer.connection):
-            return await self._writer.run(partial(_transact, work))
+            return await self._writer.run(lambda connection: run(_transact, work, self._observer, connection))
         transaction = Transaction(self._writer.connection)
         result = _run_work(work, transaction)
-        await self._writer.run(partial(_finish, transaction.must_scrub))
+        await self._writer.run(lambda connection: run(_finish, transaction.must_scrub, self._observer, connection))
         return result
+
+    async def check_writable(self) -> None:
+        with self._translate_errors:
+            await asyncio.to_thread(_write_the_same, self._file)
 
     async def project(self, name: str) -> Project:
         with self._translate_errors:
@@ -231,7 +243,9 @@ class SqliteStorage:
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[SqliteStorage]:
+async def open_sqlite(
+    path: Path, projects: Sequence[str], observer: Observer | None = None
+) -> AsyncIterator[SqliteStorage]:
     """Yield the storage on that file, created if it does not exist, with at least these projects.
 
     Raises CannotOpenError.
@@ -252,7 +266,8 @@ async def open_sqlite(path: Path, projects: Sequence[str]) -> AsyncIterator[Sqli
         shrinker = Shrinker(path, pages.run)
         for background in (keeper, shrinker):
             await stack.enter_async_context(background.working())
-        storage = SqliteStorage(path, writer, pages, points, (keeper.note_change, shrinker.note_change))
+        notes = (keeper.note_change, shrinker.note_change)
+        storage = SqliteStorage(path, writer, pages, points, notes, observer or Observer())
         stack.push_async_callback(storage.close)
         await stack.enter_async_context(IntegrityCheck(path, storage.distrust).working())
         yield storage
@@ -305,7 +320,7 @@ def _try_begin(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _transact(work: Work[T], connection: sqlite3.Connection) -> T:
+def _transact(work: Work[T], observer: Observer, connection: sqlite3.Connection) -> T:
     # In this thread a wait delays nobody.
     connection.execute("PRAGMA busy_timeout = 5000")
     try:
@@ -314,8 +329,17 @@ def _transact(work: Work[T], connection: sqlite3.Connection) -> T:
         connection.execute("PRAGMA busy_timeout = 0")
     transaction = Transaction(connection)
     result = _run_work(work, transaction)
-    _finish(transaction.must_scrub, connection)
+    _finish(transaction.must_scrub, observer, connection)
     return result
+
+
+def _write_the_same(file: Path) -> None:
+    """Write a page as it is, which a disk that is full or cannot be written refuses like any other change."""
+    with closing(connector(file, read_only=False)()) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {schema:d}")
+        _commit(connection)
 
 
 def _run_work(work: Work[T], transaction: Transaction) -> T:
@@ -326,9 +350,10 @@ def _run_work(work: Work[T], transaction: Transaction) -> T:
         raise
 
 
-def _finish(erased: bool, connection: sqlite3.Connection) -> None:
+def _finish(erased: bool, observer: Observer, connection: sqlite3.Connection) -> None:
     """Commit, and write the file anew if something was erased."""
-    _commit(connection)
+    with observer.commit():
+        _commit(connection)
     if erased:
         scrub(connection)
 
