@@ -6,31 +6,48 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import cast
 
 import pytest
 
-from tallymark_server.storage.sqlite import as_of, export_stream, reader, state_loader
-from tallymark_server.domain.query import Kind, Order, Query
+import tallymark_server.storage.sql
 from tallymark_server.domain.events import Kind as EventKind
+from tallymark_server.domain.query import Kind, Order, Query
 from tallymark_server.storage.contract import Scope
-from tallymark_server.storage.sqlite import history, holders, lineage, lists
-from tallymark_server.storage.sqlite.migrate import migrate
+from tallymark_server.storage.sql.statement import Statement
+from tallymark_server.storage.sqlite import export_stream, history, lineage, lists, reader
+from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.event_integrity import add_whole
+from tallymark_server.storage.sqlite.migrate import migrate
 
 Given = Sequence[object] | Mapping[str, object]
 
+
+def statements() -> Iterator[tuple[str, Statement]]:
+    """Every statement that engines share, by its name."""
+    for found in iter_modules(tallymark_server.storage.sql.__path__):
+        module = import_module(f"{tallymark_server.storage.sql.__name__}.{found.name}")
+        for name, value in vars(module).items():
+            if isinstance(value, Statement):
+                yield f"{found.name}.{name}", value
+            elif isinstance(value, dict):
+                yield from (
+                    (f"{found.name}.{name}, {key}", each) for key, each in value.items() if isinstance(each, Statement)
+                )
+
+
 STATEMENTS = {
-    **{f"one by {by.value}": sql for by, sql in state_loader.POINTED_ONE.items()},
-    **{f"many by {by.value}": sql for by, sql in state_loader.POINTED_MANY.items()},
+    **{name: statement.text(DIALECT) for name, statement in statements()},
     **{f"{way.start} to {way.end}, downstream {way.downstream}": way.sql for way in lineage.WAYS},
     **{
         f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
-        for module in (history, holders, lineage, state_loader, as_of, reader, export_stream)
+        for module in (history, lineage, reader, export_stream)
         for name, sql in vars(module).items()
         if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
         # These are parts of the others.
-        if name not in ("EVENT", "WHOLE", "WHOLE_IMAGE", "EVENT_COLUMNS", "HELD") and not name.endswith("_AS_OF")
+        if name not in ("WHOLE", "WHOLE_IMAGE", "EVENT_COLUMNS") and not name.endswith("_AS_OF")
     },
 }
 
@@ -45,7 +62,14 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def _of_what_is_asked(step: str) -> bool:
-    return "VIRTUAL TABLE" in step or step in ("SCAN CONSTANT ROW", "SCAN asked", "SCAN known")
+    return "VIRTUAL TABLE" in step or step in (
+        "SCAN CONSTANT ROW",
+        "SCAN asked",
+        "SCAN known",
+        "SCAN search",
+        "SCAN entered",
+        "SCAN pointed",
+    )
 
 
 def steps_of(connection: sqlite3.Connection, sql: str, given: Given) -> list[str]:

@@ -22,7 +22,7 @@ from tallymark_server.domain.model import Model, Stage
 from tallymark_server.domain.reference import numbered
 from tallymark_server.domain.state import REMEMBERED_AT_LEAST, REMEMBERED_AT_MOST
 from tallymark_server.storage.contract import Storage
-from tallymark_server.storage.sqlite.receipts import MANY_ANSWERS
+from tallymark_server.storage.sql.receipts import MANY_ANSWERS
 
 BEGIN = 1_000_000_000
 

@@ -78,7 +78,7 @@ def subject_numbers(image: Resource) -> tuple[int, int]:
 
 
 def event_of(row: Sequence[Any]) -> Event:
-    """Return the event of these columns: see `sqlite/rows.py`. Raise DataDamaged."""
+    """Return the event of these columns: see `sql/event_columns.py`. Raise DataDamaged."""
     revision, kind, time, actor, reason, previous_stage, alias, previous_number, previous_name = row[:9]
     number, image, model, erased_at = row[9:]
     try:

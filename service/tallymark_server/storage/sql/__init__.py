@@ -1,7 +1,25 @@
-"""What relational engines share: changes to tables, which each engine makes with statements of its own.
+"""What relational engines share: the queries, and the changes to tables, written once in the words of a dialect.
 
-tables      the tables of the projection
-session     changes to them, as an engine makes them
-projection  projects events to the tables
-facts       what versions are found by
+An engine implements `session.Session` and `dialect.Dialect`.
+
+tables          the tables, their columns and keys
+dialect         the words in which the SQL of engines differs
+statement       statements in these words
+session         reads and changes of tables, as an engine makes them
+pages           how much fits into a page
+
+Writing:
+state_loader    loads the state that a batch needs, in a few statements
+batch_append    writes what a batch has decided
+projection      projects events to the tables
+facts           what versions are found by
+receipts        the answers to requests, and how long they are kept
+
+Reading:
+event_columns   columns and kinds of events in statements
+images          finds the image of a resource as of a revision in the log
+holders         which versions hold the places of models, now or as of a revision
+last_numbers    the highest number of a model as of a revision
+as_of           models and versions as they were
+answer_images   resources as requests returned them, even if they were purged since
 """

@@ -1,21 +1,50 @@
-"""Changes to the tables of one transaction, as every relational engine can make them."""
+"""One transaction, as every relational engine can read and change its tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from tallymark_server.storage.sql.dialect import Dialect
+from tallymark_server.storage.sql.statement import Select
 from tallymark_server.storage.sql.tables import Table
 
+Row = tuple[Any, ...]
 Rows = Sequence[Sequence[object]]
 
 
-class Session(Protocol):
+class ReadSession(Protocol):
+    """What one committed state, or one transaction, has in its tables."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The words in which the engine reads statements."""
+        ...
+
+    async def fetch(self, *selects: Select) -> list[list[Row]]:
+        """Return the rows of each statement. An engine over a network sends all of them in one round trip."""
+        ...
+
+    async def fetch_page(self, select: Select, limit: int, image: int) -> tuple[list[Row], bool]:
+        """Return as many rows as fit into a page, and whether there are more.
+
+        These are `limit` rows at most, and so many that the texts in the column `image` have `MAX_PAGE_SIZE` bytes;
+        one row at least. The statement itself returns one row more than `limit` at most. Rows that do not fit are not
+        read, since they may be large.
+        """
+        ...
+
+
+class Session(ReadSession, Protocol):
     """The tables of one transaction. Columns are named by constants of the program, and values are bound.
 
-    Changes take effect in their order. An engine over a network may send them together; only
-    `patch_if_found` has to wait for an answer.
+    Changes take effect in their order, also for what is fetched later. An engine over a network may send them together;
+    only `patch_if_found` and `add_project` have to wait for an answer.
     """
+
+    async def add_project(self, name: str, log_id: str) -> int:
+        """Add a project that does not exist, with an empty log, and return its id."""
+        ...
 
     async def insert(self, table: Table, rows: Rows) -> None:
         """Insert rows that do not exist yet, with a value for each column."""

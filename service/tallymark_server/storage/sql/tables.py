@@ -1,4 +1,4 @@
-"""The tables of the projection: their columns in order, and their keys. A test compares them with those of each engine.
+"""The tables: their columns in order, and their keys. A test compares them with those of each engine.
 
 Every key begins with the project. `deleted` is 0 for what exists, 1 for what is deleted, 2 for what is purged.
 """
@@ -6,6 +6,8 @@ Every key begins with the project. `deleted` is 0 for what exists, 1 for what is
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from tallymark_server.storage.log.chain import Row
 
 _VERSION = ("project", "model", "number")
 
@@ -48,3 +50,16 @@ PROJECTION = (
     PAST_POINTS,
     FACTS,
 )
+
+PROJECTS = Table("projects", ("id", "name", "log_id", "revision", "time", "last_model_id", "hash"), key=1)
+EVENTS = Table("events", ("project", *Row._fields, "hash", "salt", "digest", "erased"), key=2)
+RECEIPTS = Table("receipts", ("project", "request_id", "fingerprint", "first_revision", "last_revision"), key=2)
+ERASURES = Table("erasures", ("project", "revision", "erased_at", "previous_digest"), key=3)
+ANSWERS = Table(
+    "answers",
+    ("project", "ordinal", "request_id", "fingerprint", "time", "revision", "images", "refusal"),
+    key=2,
+)
+
+# The log, and what is kept beside it.
+LOG = (PROJECTS, EVENTS, RECEIPTS, ERASURES, ANSWERS)

@@ -16,28 +16,21 @@ Access:
 access_file     tokens, grants and sessions, in a file of their own
 
 Writing:
-state_loader    loads the state that a batch needs, in a few statements
-batch_append    writes what a batch has decided, in a few statements
-session         changes to tables as statements
+session         reads and changes of tables as statements
+dialect         the words of SQLite in statements that engines share
 bulk_insert     many rows in few statements
-receipts        the answers to requests, and how long they are kept
 
 Reading:
 reader          the reads
 read_transaction several reads in one transaction
 version_cache   versions that were read, until the next change
-rows            columns and kinds of events in statements
 lists           pages of lists, by conditions and orders, as of one revision
 filter_sql      conditions and orders to SQL
 index_candidates finds versions for a filter in indexes, without reading each
 lineage         what came from what
-holders         which versions hold the places of models, now or as of a revision
 history         the events of a project, a model or a version, of some kinds or of all
-as_of           models and versions as they were
-answer_images   resources as requests returned them, even if they were purged since
 integrity_check checks tables and indexes when the file is opened
 event_integrity checks, whenever an event is read, that it is as it was recorded
-images          finds the image of a resource as of a revision in the log
 
 Proving:
 erase           overwrites content in the log, in the tables and in the bytes of the file

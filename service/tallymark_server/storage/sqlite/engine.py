@@ -34,7 +34,8 @@ from tallymark_server.storage.contract import (
     Writing,
 )
 from tallymark_server.storage.immediate import run_immediately
-from tallymark_server.storage.sqlite.batch_append import append
+from tallymark_server.storage.sql.batch_append import append
+from tallymark_server.storage.sql.state_loader import Log, load, new_log_id
 from tallymark_server.storage.sqlite.connection import connector
 from tallymark_server.storage.sqlite.erase import look, must_scrub, overwrite, scrub, scrub_if_possible
 from tallymark_server.storage.sqlite.export_stream import Exports
@@ -44,7 +45,7 @@ from tallymark_server.storage.sqlite.integrity_check import IntegrityCheck
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.read_transaction import ReadTransaction, ReadTransactions
 from tallymark_server.storage.sqlite.reader import Reading
-from tallymark_server.storage.sqlite.state_loader import Log, load, new_log_id
+from tallymark_server.storage.sqlite.session import SqliteSession
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 from tallymark_server.storage.sqlite.verify_worker import Prover
 from tallymark_server.storage.sqlite.version_cache import VersionCache
@@ -74,12 +75,13 @@ class Transaction(Writing):
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self._session = SqliteSession(connection)
         self._logs: dict[str, Log] = {}
         self._erasing: Erasing | None = None
         self.must_scrub = False
 
     async def load(self, project: str, keys: Keys, *, most: int | None = None) -> State:
-        log, state = load(self.connection, project, keys, most)
+        log, state = await load(self._session, project, keys, most)
         self._logs[project], self._erasing = log, keys.erasing
         if keys.erasing is not None and log.project is not None:
             # What was erased before may have been left in the file.
@@ -89,7 +91,7 @@ class Transaction(Writing):
 
     async def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
         log = self._logs[state.project]
-        append(self.connection, log, state, events, receipts)
+        await append(self._session, log, state, events, receipts)
         for event in events if self._erasing is not None else ():
             if isinstance(event.image, Erasure) and log.project is not None and self._erasing is not None:
                 overwrite(self.connection, log.project, event.image, self._erasing.paths)

@@ -23,15 +23,16 @@ from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.chain import digest_of, salts
 from tallymark_server.storage.log.event_rows import COMMON, OF_MODELS, RUN_CHANGES, event_of, row_of
 from tallymark_server.storage.log.seals import erasure_part
+from tallymark_server.storage.sql.event_columns import event_columns, listed, none_of, one_of
 from tallymark_server.storage.sql.facts import replace_facts
-from tallymark_server.storage.sqlite.receipts import forget_answers
-from tallymark_server.storage.sqlite.rows import EVENT, listed, none_of, one_of
+from tallymark_server.storage.sql.receipts import forget_answers
+from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.session import SqliteSession
 
 _STRETCH = 1000
 _log = structlog.get_logger()
 _SEARCHED = f"""
-SELECT {EVENT} FROM ({{revisions}}) AS found
+SELECT {event_columns(DIALECT)} FROM ({{revisions}}) AS found
 CROSS JOIN events ON events.project = :project AND events.revision = found.revision
 LEFT JOIN models ON models.project = events.project AND models.id = events.model
 ORDER BY events.revision
@@ -130,7 +131,7 @@ def overwrite(connection: sqlite3.Connection, project: int, erasure: Erasure, pa
     connection.execute(_MARK, given)
     connection.execute(_OVERWRITE, given)
     connection.execute(_FORGET_FINGERPRINTS, given)
-    forget_answers(connection, project)
+    run_immediately(forget_answers(SqliteSession(connection), project))
     connection.execute("DROP TABLE temp.rewritten")
     heads = {path.partition(".")[0] for path in paths}
     if erasure.run is None and erasure.number:

@@ -11,7 +11,7 @@ from tallymark_server.storage.codec import decode_erasure
 from tallymark_server.storage.contract import Problem
 from tallymark_server.storage.log.event_rows import COMMON
 from tallymark_server.storage.log.seals import erasure_part
-from tallymark_server.storage.sqlite.rows import none_of
+from tallymark_server.storage.sql.event_columns import none_of
 
 # The erasures of an event of `events`, as JSON; null for none.
 MARKS = """

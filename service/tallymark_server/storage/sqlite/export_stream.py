@@ -17,8 +17,8 @@ from tallymark_server.domain.errors import DataDamaged, ErasedSince, Overloaded
 from tallymark_server.storage.contract import Piece
 from tallymark_server.storage.log.exporter import BrokenLogError, ExportDigest, LogExporter
 from tallymark_server.storage.log.lines import COLUMNS
+from tallymark_server.storage.sql.pages import cut
 from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
-from tallymark_server.storage.sqlite.lists import cut
 from tallymark_server.storage.sqlite.log_columns import EVENT_COLUMNS, RECEIPT_COLUMNS
 from tallymark_server.storage.sqlite.reader import HEAD
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection

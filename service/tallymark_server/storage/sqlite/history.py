@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from tallymark_server.storage.contract import Scope
 from tallymark_server.storage.log.event_rows import COMMON, IMAGE, OF_MODELS
-from tallymark_server.storage.sqlite.lists import MAX_LOOKED_AT, cut
-from tallymark_server.storage.sqlite.rows import EVENT, none_of
+from tallymark_server.storage.sql.event_columns import event_columns, none_of
+from tallymark_server.storage.sql.pages import MAX_LOOKED_AT, cut
+from tallymark_server.storage.sqlite.dialect import DIALECT
 
 _EVENTS = f"""
-SELECT {EVENT} FROM events LEFT JOIN models ON models.project = events.project AND models.id = events.model
+SELECT {event_columns(DIALECT)} FROM events
+LEFT JOIN models ON models.project = events.project AND models.id = events.model
 """
 EVENT_AT = f"{_EVENTS} WHERE events.project = ? AND events.revision = ?"
 EVENTS_AFTER = f"{_EVENTS} WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT ?"

@@ -10,14 +10,16 @@ from typing import NamedTuple
 from tallymark_server.domain.model import Artifact, ModelVersion, Run
 from tallymark_server.storage.codec import decode_artifact, decode_run, decode_version
 from tallymark_server.storage.contract import Direction, Edge, Lineage, Node, NodeKey
+from tallymark_server.storage.sql.images import event_as_of, linked_as_of, name_as_of, run_as_of, version_as_of
+from tallymark_server.storage.sql.pages import MAX_PAGE_SIZE, size_of
+from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.event_integrity import WHOLE
-from tallymark_server.storage.sqlite.images import NAME_AS_OF, RUN_AS_OF, VERSION_AS_OF, image_as_of, linked_as_of
-from tallymark_server.storage.sqlite.lists import MAX_PAGE_SIZE, size_of
 
 Found = ModelVersion | Run | Artifact
 # ("version", model id, number), ("run", run id, 0) or ("artifact", key of its digest or URI, 0)
 Key = NodeKey
 
+NAME_AS_OF = name_as_of(DIALECT)
 _ASKED = "(SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS second FROM json_each(:keys))"
 _OF_VERSIONS = "{table}.project = :project AND {table}.model = asked.first AND {table}.number = asked.second"
 
@@ -78,13 +80,14 @@ VERSIONS = f"""
 SELECT versions.model, versions.number,
     json_remove({WHOLE}, '$.description', '$.metadata', '$.series'), {NAME_AS_OF}
 FROM {_ASKED} AS asked
-CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")} {image_as_of("versions", VERSION_AS_OF)}
+CROSS JOIN versions ON {_OF_VERSIONS.format(table="versions")}
+{event_as_of(DIALECT, "versions", version_as_of(DIALECT))}
 """
 RUNS = f"""
 SELECT runs.id, 0, json_remove({WHOLE}, '$.parameters', '$.recording_problems', '$.command'), {NAME_AS_OF}
 FROM {_ASKED} AS asked
 CROSS JOIN runs ON runs.project = :project AND runs.id = asked.first AND runs.start_revision <= :at
-{image_as_of("runs", RUN_AS_OF)}
+{event_as_of(DIALECT, "runs", run_as_of(DIALECT))}
 """
 # The first event of any link describes the artifact.
 ARTIFACTS = f"""

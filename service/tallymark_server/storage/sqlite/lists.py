@@ -6,13 +6,23 @@ What has changed since that revision is read as it was: its newest image up to t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 from tallymark_server.domain.query import Query
 from tallymark_server.storage.log.event_rows import OF_MODELS
-from tallymark_server.storage.sqlite.as_of import last_number
+from tallymark_server.storage.sql.event_columns import one_of
+from tallymark_server.storage.sql.images import (
+    event_as_of,
+    linked_as_of,
+    model_as_of,
+    name_as_of,
+    run_as_of,
+    version_as_of,
+)
+from tallymark_server.storage.sql.last_numbers import last_number_of_model
+from tallymark_server.storage.sql.pages import MAX_LOOKED_AT, cut
+from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.event_integrity import WHOLE
 from tallymark_server.storage.sqlite.filter_sql import (
     ARTIFACT_COLUMNS,
@@ -22,19 +32,7 @@ from tallymark_server.storage.sqlite.filter_sql import (
     sort_keys,
     where,
 )
-from tallymark_server.storage.sqlite.images import (
-    AS_BEGUN,
-    MODEL_AS_OF,
-    NAME_AS_OF,
-    RUN_AS_OF,
-    VERSION_AS_OF,
-    Part,
-    image_as_of,
-    linked_as_of,
-    placed,
-)
 from tallymark_server.storage.sqlite.index_candidates import candidates, leading
-from tallymark_server.storage.sqlite.rows import one_of
 
 # Leaves out what was purged since, even if it was created again.
 _PURGED = f"""
@@ -48,13 +46,10 @@ _PURGED = f"""
 _OWN = f"{WHOLE}, versions.model, versions.number"
 _THERE = "(? OR json_extract(events.image, '$.delete_time') IS NULL)"
 
-# In bytes of JSON: with the default limit of 4 MiB a client must be able to receive any page. A message may have three
-# times the bytes of its image, and two thousand for the names of its model and of its creator.
-MAX_PAGE_SIZE = 700_000
-
-
-# The items that a filter is evaluated for, for one page, without an index: a reader must not keep the others waiting.
-MAX_LOOKED_AT = 10_000
+Part = tuple[str, list[object]]
+VERSION_AS_OF = version_as_of(DIALECT)
+MODEL_AS_OF = model_as_of(DIALECT)
+RUN_AS_OF = run_as_of(DIALECT)
 
 
 class Page(NamedTuple):
@@ -69,6 +64,18 @@ class Page(NamedTuple):
         return self if count >= len(self.rows) else Page(self.rows[:count], self.keys[count - 1], self.keys[:count])
 
 
+def placed(sql: str, at: int) -> Part:
+    """Return the part for a statement with positional parameters."""
+    return sql.replace(":at", "?"), [at] * sql.count(":at")
+
+
+def last_number(connection: sqlite3.Connection, project: int, model: int, at: int) -> int:
+    """Return the highest number by then."""
+    select = last_number_of_model(project=project, model=model, at=at)
+    ((number,),) = connection.execute(select.text(DIALECT), select.parameters)
+    return int(number)
+
+
 class Walk(NamedTuple):
     """How things are walked when a condition is evaluated for each of them: FROM …, and the column of the order."""
 
@@ -79,7 +86,7 @@ class Walk(NamedTuple):
 
 def _event(table: str, as_of: str, at: int) -> Part:
     """Return the join with the event that has the image as of the revision."""
-    return placed(image_as_of(table, as_of), at)
+    return placed(event_as_of(DIALECT, table, as_of), at)
 
 
 def versions_page(connection: sqlite3.Connection, project: int, model: int, at: int, newest: int, query: Query) -> Page:
@@ -153,7 +160,7 @@ def runs_page(
     """Return a page of images of the project's runs, or of a version's, each with the name of its model."""
     join, bound = _event("runs", RUN_AS_OF, at)
     columns = {**RUN_COLUMNS, "start_revision": "runs.start_revision"}
-    selected, name_bound = placed(NAME_AS_OF, at)
+    selected, name_bound = placed(name_as_of(DIALECT), at)
     shown: Part = (f"{WHOLE}, {selected}", name_bound)
     if version is not None:
         source = f"""
@@ -184,7 +191,7 @@ def artifacts_page(
     connection: sqlite3.Connection, project: int, model: int, number: int, at: int, query: Query
 ) -> Page:
     """Return a page of images of the version's artifacts as of a revision."""
-    join, bound = _event("artifacts", AS_BEGUN, at)
+    join, bound = _event("artifacts", "artifacts.start_revision", at)
     linked, linked_bound = placed(linked_as_of("artifacts"), at)
     source = f"FROM artifacts {join} WHERE artifacts.project = ? AND artifacts.model = ? AND artifacts.number = ?"
     of_version = _narrowed((source, [*bound, project, model, number]), linked, linked_bound)
@@ -226,23 +233,6 @@ def _page(
     width = len(sort_keys(query.order, columns))
     keys = [row[-width:] for row in rows]
     return Page([row[:-width] for row in rows], keys[-1] if more else None, keys)
-
-
-def cut(rows: Iterable[tuple[Any, ...]], limit: int, image: int) -> tuple[list[tuple[Any, ...]], bool]:
-    """Return as many rows as fit into a page, and whether there are more; `image` is the column of the image."""
-    kept: list[tuple[Any, ...]] = []
-    size = 0
-    for row in rows:
-        size += size_of(row[image])
-        if len(kept) == limit or (kept and size > MAX_PAGE_SIZE):
-            return kept, True
-        kept.append(row)
-    return kept, False
-
-
-def size_of(text: str) -> int:
-    """Return how many bytes of UTF-8 the text has."""
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def page_statement(

@@ -24,24 +24,28 @@ from tallymark_server.storage.codec import (
     decode_version,
 )
 from tallymark_server.storage.contract import Awaited, Direction, Head, Lineage, Listed, NodeKey, Page, Scope, Snapshot
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.event_rows import IMAGE, event_of
-from tallymark_server.storage.sqlite.as_of import RENAMED_SINCE, Past, revision_at
+from tallymark_server.storage.sql.as_of import Past, revision_at
+from tallymark_server.storage.sql.holders import held, holders_at, holders_now, holders_of
+from tallymark_server.storage.sql.images import event_as_of, linked_as_of, name_as_of, run_as_of
+from tallymark_server.storage.sql.pages import MAX_PAGE_SIZE, cut, size_of
+from tallymark_server.storage.sql.state_loader import checked, load_version, models_by_old_name
+from tallymark_server.storage.sql.statement import parameter
+from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.event_integrity import WHOLE, WHOLE_IMAGE
 from tallymark_server.storage.sqlite.history import AFTER_ALL, EVENTS_AFTER, history_page
-from tallymark_server.storage.sqlite.holders import HELD, holders_at, holders_now, holders_of
-from tallymark_server.storage.sqlite.images import AS_BEGUN, NAME_AS_OF, RUN_AS_OF, image_as_of, linked_as_of
 from tallymark_server.storage.sqlite.lineage import Asked, lineage
 from tallymark_server.storage.sqlite.lists import (
-    MAX_PAGE_SIZE,
     artifacts_page,
-    cut,
     models_page,
     runs_page,
-    size_of,
     versions_page,
 )
-from tallymark_server.storage.sqlite.state_loader import RENAMED, pointed, that
+from tallymark_server.storage.sqlite.session import SqliteSession
 
+RENAMED_SINCE = "SELECT 1 FROM events WHERE project = ? AND revision > ? AND kind = 'model_renamed' LIMIT 1"
+NAME_AS_OF = name_as_of(DIALECT)
 HEAD = "SELECT id, log_id, revision FROM projects WHERE name = ?"
 NEWEST_TIME = "SELECT coalesce(max(time), 0) FROM projects"
 _PROJECTS = f"""
@@ -51,12 +55,12 @@ LEFT JOIN events ON events.project = projects.id AND events.revision = 1 AND eve
 PROJECT_OF_NAME = f"{_PROJECTS} WHERE projects.name = ?"
 PROJECTS_AFTER = f"{_PROJECTS} WHERE projects.name > ? ORDER BY projects.name LIMIT ?"
 MODEL_OF_NAME = f"""
-SELECT {WHOLE_IMAGE}, models.last_number, {HELD} FROM models
+SELECT {WHOLE_IMAGE}, models.last_number, {held(DIALECT)} FROM models
 JOIN events ON events.project = models.project AND events.revision = models.revision
 WHERE models.project = ? AND models.name = ?
 """
 RUN_OF_ID = f"""
-SELECT {WHOLE}, {NAME_AS_OF} FROM runs {image_as_of("runs", RUN_AS_OF)}
+SELECT {WHOLE}, {NAME_AS_OF} FROM runs {event_as_of(DIALECT, "runs", run_as_of(DIALECT))}
 WHERE runs.project = :project AND runs.id = :run AND runs.start_revision <= :at
 """
 # A step that was started or finished is a sign of life of its run, too.
@@ -70,13 +74,13 @@ WHERE runs.awaited IS NOT NULL AND (runs.project, runs.id) > (coalesce((SELECT i
 ORDER BY runs.project, runs.id LIMIT ?
 """
 STEPS_AFTER = f"""
-SELECT {WHOLE}, {NAME_AS_OF} FROM run_steps {image_as_of("run_steps", AS_BEGUN)}
+SELECT {WHOLE}, {NAME_AS_OF} FROM run_steps {event_as_of(DIALECT, "run_steps", "run_steps.start_revision")}
 WHERE run_steps.project = :project AND run_steps.run = :run
     AND run_steps.start_revision > :after AND run_steps.start_revision <= :at
 ORDER BY run_steps.start_revision LIMIT :limit + 1
 """
 ARTIFACT_OF_NAME = f"""
-SELECT {WHOLE} FROM artifacts {image_as_of("artifacts", AS_BEGUN)}
+SELECT {WHOLE} FROM artifacts {event_as_of(DIALECT, "artifacts", "artifacts.start_revision")}
 WHERE artifacts.project = :project AND artifacts.model = :model AND artifacts.number = :number
     AND artifacts.artifact = :name AND artifacts.ordinal = coalesce(:ordinal, artifacts.ordinal)
     AND {linked_as_of("artifacts")}
@@ -100,6 +104,7 @@ class Reading(Snapshot):
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self._session = SqliteSession(connection)
         self._ids: dict[str, int] = {}
 
     def head(self, project: str) -> Head:
@@ -129,21 +134,22 @@ class Reading(Snapshot):
     def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         """Return the model of that name, with its holders."""
         if at is not None:
-            found = Past(self.connection, self._id(project), at).model(name)
+            found = run_immediately(Past(self._session, self._id(project), at).model(name))
             return None if found is None else self._with_holders(project, [found], at)[0]
         row = self.connection.execute(MODEL_OF_NAME, (self._id(project), name)).fetchone()
         return None if row is None else replace(decode_model(*row[:2]), holders=holders_of(row[2:]))
 
     def renamed(self, project: str, old_name: str) -> str | None:
         """Return the present name of the model that last had the old name."""
-        given = {"project": self._id(project), "asked": json.dumps([old_name])}
-        row = self.connection.execute(RENAMED, given).fetchone()
-        return None if row is None else str(row[1])
+        (rows,) = run_immediately(
+            self._session.fetch(models_by_old_name(project=self._id(project), wanted=parameter([old_name])))
+        )
+        return str(rows[0][1]) if rows else None
 
     def revision_at(self, project: str, time: int) -> int:
         """Return the last revision at or before the time."""
-        newest = self.head(project).revision
-        return revision_at(self.connection, self._id(project), newest, time)
+        self.head(project)
+        return revision_of_time(self.connection, self._id(project), time)
 
     def models(self, project: str, query: Query) -> Listed[Model]:
         """Return a page of models."""
@@ -161,7 +167,7 @@ class Reading(Snapshot):
         self, project: str, model: str, reference: Reference, *, of_deleted: bool
     ) -> tuple[ModelVersion | None, int]:
         """Return the version that the reference means now, and the size of its image in characters."""
-        return pointed(self.connection, self._id(project), model, reference, of_deleted=of_deleted)
+        return run_immediately(load_version(self._session, self._id(project), model, reference, of_deleted=of_deleted))
 
     def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
@@ -169,18 +175,20 @@ class Reading(Snapshot):
         """Return the version that the reference means."""
         if at is None:
             return self.version_now(project, model, reference, of_deleted=of_deleted)[0]
-        past = Past(self.connection, self._id(project), at)
-        found = past.model(model)
+        past = Past(self._session, self._id(project), at)
+        found = run_immediately(past.model(model))
         if found is None or (found.delete_time is not None and not of_deleted):
             return None
-        return past.version(found, reference)
+        return run_immediately(past.version(found, reference))
 
     def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
         """Return a page of versions of the model."""
         head = self.head(project)
         at = head.revision if query.at is None else query.at
         page = versions_page(self.connection, self._id(project), model.id, at, head.revision, query)
-        return Listed(head, [that(decode_version(image, model.name), key) for image, *key in page.rows], at, page.next)
+        return Listed(
+            head, [checked(decode_version(image, model.name), key) for image, *key in page.rows], at, page.next
+        )
 
     def points(
         self,
@@ -285,10 +293,10 @@ class Reading(Snapshot):
 
     def _with_holders(self, project: str, models: list[Model], at: int | None) -> list[Model]:
         if at is None:
-            found = holders_now(self.connection, self._id(project), [model.id for model in models])
+            found = run_immediately(holders_now(self._session, self._id(project), [model.id for model in models]))
         else:
             last_numbers = {model.id: model.last_number for model in models}
-            found = holders_at(self.connection, self._id(project), last_numbers, at)
+            found = run_immediately(holders_at(self._session, self._id(project), last_numbers, at))
         return [replace(model, holders=found[model.id]) for model in models]
 
     def _id(self, project: str) -> int:
@@ -296,6 +304,13 @@ class Reading(Snapshot):
         if project not in self._ids:
             self.head(project)
         return self._ids[project]
+
+
+def revision_of_time(connection: sqlite3.Connection, project: int, time: int) -> int:
+    """Return the last revision at or before the time, 0 if there is none."""
+    select = revision_at(project=project, time=time)
+    ((revision,),) = connection.execute(select.text(DIALECT), select.parameters)
+    return int(revision)
 
 
 def _fitting(models: Iterable[tuple[Model, tuple[Any, ...]]]) -> int:

@@ -15,8 +15,10 @@ from tallymark_server.domain.events import Event, Kind
 from tallymark_server.domain.model import ModelVersion, RunState
 from tallymark_server.domain.state import State
 from tallymark_server.storage.codec import decode_run, decode_version
-from tallymark_server.storage.sqlite.batch_append import append
-from tallymark_server.storage.sqlite.state_loader import Log
+from tallymark_server.storage.immediate import run_immediately
+from tallymark_server.storage.sql.batch_append import append
+from tallymark_server.storage.sql.state_loader import Log
+from tallymark_server.storage.sqlite.session import SqliteSession
 
 ACTOR = "tallymark"
 REASON = "taken from the run, since the log did not say it"
@@ -43,7 +45,7 @@ def add_run_states(connection: sqlite3.Connection) -> None:
             state, log = _head(connection, project)
             events = [_event(state, place, *version) for place, version in enumerate(versions, 1)]
             state.revision = events[-1].revision
-            append(connection, log, state, events, ())
+            run_immediately(append(SqliteSession(connection), log, state, events, ()))
 
 
 def _head(connection: sqlite3.Connection, project: int) -> tuple[State, Log]:

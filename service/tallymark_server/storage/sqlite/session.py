@@ -1,4 +1,4 @@
-"""Changes to tables as statements of SQLite, which are done at once."""
+"""Reads and changes of tables as statements of SQLite, which are done at once."""
 
 from __future__ import annotations
 
@@ -9,19 +9,37 @@ from functools import cache
 from tallymark_server.domain.events import Event
 from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.replay import ImpossibleEventError
+from tallymark_server.storage.sql.pages import cut
 from tallymark_server.storage.sql.projection import project_events
-from tallymark_server.storage.sql.session import Rows, Session
+from tallymark_server.storage.sql.session import Row, Rows, Session
+from tallymark_server.storage.sql.statement import Select
 from tallymark_server.storage.sql.tables import Table
 from tallymark_server.storage.sqlite.bulk_insert import insert
+from tallymark_server.storage.sqlite.dialect import DIALECT
+
+_NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
 
 
 class SqliteSession(Session):
     """The tables of this connection. Its methods never wait."""
 
     __slots__ = ("_connection",)
+    dialect = DIALECT
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+    async def fetch(self, *selects: Select) -> list[list[Row]]:
+        execute = self._connection.execute
+        return [execute(text(DIALECT), parameters).fetchall() for text, parameters in selects]
+
+    async def fetch_page(self, select: Select, limit: int, image: int) -> tuple[list[Row], bool]:
+        # SQLite reads a row when it is fetched.
+        return cut(self._connection.execute(select.text(DIALECT), select.parameters), limit, image)
+
+    async def add_project(self, name: str, log_id: str) -> int:
+        ((project,),) = self._connection.execute(_NEW_PROJECT, (name, log_id)).fetchall()
+        return int(project)
 
     async def insert(self, table: Table, rows: Rows) -> None:
         insert(self._connection, table.name, rows)

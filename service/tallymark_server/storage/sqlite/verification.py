@@ -16,6 +16,7 @@ from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
 from tallymark_server.storage.log.replay import Replay
 from tallymark_server.storage.log.seals import Seal, parse_marks
+from tallymark_server.storage.sql.event_columns import columns_with
 from tallymark_server.storage.sql.tables import PROJECTION
 from tallymark_server.storage.sqlite import head_file
 from tallymark_server.storage.sqlite.backup import of_this_schema
@@ -24,7 +25,6 @@ from tallymark_server.storage.sqlite.erasures import MARKS, erased, erasure_prob
 from tallymark_server.storage.sqlite.file_lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline_access import check_schema
-from tallymark_server.storage.sqlite.rows import RAW_EVENT
 from tallymark_server.storage.sqlite.session import project_one
 
 _STRETCH = 1000
@@ -32,7 +32,8 @@ _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"
 # The model's name is that of the replayed table: the file's own is still to be proved.
 _EVENTS = f"""
-SELECT events.salt, events.digest, events.hash, {MARKS.format(schema="found")}, events.model, {RAW_EVENT}
+SELECT events.salt, events.digest, events.hash, {MARKS.format(schema="found")}, events.model,
+    {columns_with("events.image")}
 FROM found.events AS events
 LEFT JOIN main.models ON models.project = events.project AND models.id = events.model
 WHERE events.project = ? AND events.revision > ? ORDER BY events.revision LIMIT {_STRETCH}

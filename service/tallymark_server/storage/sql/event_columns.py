@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tallymark_server.storage.sqlite.event_integrity import WHOLE
+from tallymark_server.storage.sql.dialect import Dialect
 
-# What `event_of` reads.
-_EVENT = """
+
+def event_columns(sql: Dialect, *, model: str = "models.name") -> str:
+    """Return what `event_of` reads of a row of `events`. `model` is the name of its model, null for none."""
+    return columns_with(sql.whole("events"), model)
+
+
+def columns_with(image: str, model: str = "models.name") -> str:
+    """Return what `event_of` reads of a row of `events`, with the term for its image."""
+    return f"""
     events.revision, events.kind, events.time, events.actor, events.reason, events.previous_stage, events.alias,
-    events.previous_number, events.previous_name, events.number, {}, models.name,
+    events.previous_number, events.previous_name, events.number, {image}, {model},
     events.erased
-"""
-EVENT = _EVENT.format(WHOLE)
-# To prove the event, and to report what is wrong with it.
-RAW_EVENT = _EVENT.format("events.image")
+    """
 
 
 def listed(kinds: Iterable[str]) -> str:

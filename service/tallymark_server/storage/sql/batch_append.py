@@ -1,28 +1,25 @@
-"""Writes what a batch has decided: events, receipts, and the end of the log, each in one statement."""
+"""Writes what a batch has decided: events, receipts, and the end of the log."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.state import Receipt, State
 from tallymark_server.storage.codec import encode
-from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.chain import chained, digest_of, salts
 from tallymark_server.storage.log.event_rows import row_of, subject_numbers
 from tallymark_server.storage.sql.projection import project_events
-from tallymark_server.storage.sqlite.bulk_insert import insert
-from tallymark_server.storage.sqlite.receipts import keep_answers, keep_receipts
-from tallymark_server.storage.sqlite.session import SqliteSession
-from tallymark_server.storage.sqlite.state_loader import Log
+from tallymark_server.storage.sql.receipts import keep_answers, keep_receipts
+from tallymark_server.storage.sql.session import Session
+from tallymark_server.storage.sql.state_loader import Log
+from tallymark_server.storage.sql.tables import EVENTS, PROJECTS
 
-_NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
-_PROJECT = "UPDATE projects SET revision = ?, time = ?, last_model_id = ?, hash = ? WHERE id = ?"
+_HEAD = ("revision", "time", "last_model_id", "hash")
 
 
-def append(
-    connection: sqlite3.Connection,
+async def append(
+    session: Session,
     log: Log,
     state: State,
     events: Sequence[Event],
@@ -32,19 +29,14 @@ def append(
     project = log.project
     if events:
         if project is None:
-            project = _begin(connection, state)
+            project = await session.add_project(state.project, state.log_id)
         rows, last_hash = _event_rows(project, state.log_id, events, log.hash)
-        insert(connection, "events", rows)
-        run_immediately(project_events(SqliteSession(connection), project, events))
-        keep_receipts(connection, project, receipts)
-        connection.execute(_PROJECT, (state.revision, state.time, state.last_model_id, last_hash, project))
-    keep_answers(connection, project, state, receipts)
-
-
-def _begin(connection: sqlite3.Connection, state: State) -> int:
-    """Add the project, and return its id."""
-    ((project,),) = connection.execute(_NEW_PROJECT, (state.project, state.log_id)).fetchall()
-    return int(project)
+        await session.insert(EVENTS, rows)
+        await project_events(session, project, events)
+        await keep_receipts(session, project, receipts)
+        head = (state.revision, state.time, state.last_model_id, last_hash, project)
+        await session.patch(PROJECTS, _HEAD, ("id",), [head])
+    await keep_answers(session, project, state, receipts)
 
 
 def _event_rows(
