@@ -1,4 +1,7 @@
-"""Addresses of a service: how the setting `url` is written."""
+"""Addresses of a service: how the setting `url` is written.
+
+A service of several replicas has several addresses, separated by commas.
+"""
 
 from __future__ import annotations
 
@@ -43,18 +46,22 @@ class Address(NamedTuple):
 
 def checked_url(url: str, source: str) -> str:
     """Return the setting in the one form that is shown and compared. Raises InvalidSetting, which names the source."""
-    return str(address_of(url, source))
+    return ",".join(map(str, addresses_of(url, source)))
 
 
-def address_of(text: str, source: str = "the address") -> Address:
-    """Return the address of a text without surrounding spaces, with the path of a socket as an absolute one.
+def addresses_of(url: str, source: str = "the address") -> tuple[Address, ...]:
+    """Return each address of the service once: those of its replicas are separated by commas.
 
-    Raises InvalidSetting, which names the source, unless it is HOST:PORT, grpc://HOST:PORT, unix:PATH, or with TLS
-    grpcs://HOST[:PORT] or https://HOST[:PORT].
+    Raises InvalidSetting, which names the source, unless each is HOST:PORT, grpc://HOST:PORT, or with TLS
+    grpcs://HOST[:PORT] or https://HOST[:PORT], or the only one is unix:PATH.
     """
-    address = text.strip()
-    if address.startswith(UNIX):
-        return Address(_socket(address, text, source))
+    if url.strip().startswith(UNIX):
+        # The path may contain commas, and what listens there is one process.
+        return (Address(_socket(url.strip(), url, source)),)
+    return tuple(dict.fromkeys(_host_and_port(each.strip(), url, source) for each in url.split(",")))
+
+
+def _host_and_port(address: str, url: str, source: str) -> Address:
     scheme = next((each for each in (_PLAIN, *_PORTS) if address.lower().startswith(each)), "")
     target = address[len(scheme) :]
     if scheme in _PORTS:
@@ -62,9 +69,10 @@ def address_of(text: str, source: str = "the address") -> Address:
         if target.endswith("]") or ":" not in target:
             target = f"{target}:{_PORTS[scheme]}"
     if not _is_host_and_port(target):
+        which = f"in which {address!r}" if "," in url else "which"
         raise InvalidSetting(
-            f"{source} is {text!r}, which is not HOST:PORT, such as {DEFAULT_URL}, nor {TLS}HOST:PORT for TLS, nor"
-            " unix:PATH"
+            f"{source} is {url!r}, {which} is not HOST:PORT, such as {DEFAULT_URL}, nor {TLS}HOST:PORT for TLS, nor"
+            " unix:PATH; write the addresses of several replicas with commas between"
         )
     return Address(target, tls=scheme in _PORTS)
 

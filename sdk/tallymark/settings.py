@@ -91,8 +91,8 @@ def configure(
     None leaves a setting as it is.
 
     Args:
-        url: HOST:PORT or unix:PATH of the service, or with TLS grpcs://HOST:PORT (TALLYMARK_URL, by default
-            127.0.0.1:50051).
+        url: HOST:PORT or unix:PATH of the service, or with TLS grpcs://HOST:PORT; those of several replicas with commas
+            between (TALLYMARK_URL, by default 127.0.0.1:50051).
         project: The project whose models and runs are meant (TALLYMARK_PROJECT, by default `default`).
         mode: `online`; `offline` to keep what runs record on disk until `tallymark sync` sends it; `disabled` to
             record nothing (TALLYMARK_MODE).

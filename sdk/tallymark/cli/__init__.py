@@ -234,7 +234,8 @@ def _drop_output() -> None:
     "--url",
     metavar="HOST:PORT",
     type=str.strip,
-    help=f"The address of the service, or unix:PATH. Default: TALLYMARK_URL, else {DEFAULT_URL}.",
+    help="The address of the service, or unix:PATH, or the addresses of its replicas with commas between. Default:"
+    f" TALLYMARK_URL, else {DEFAULT_URL}.",
 )
 @click.option(
     "--project",

@@ -7,7 +7,7 @@ import time
 import click
 
 from tallymark import settings
-from tallymark.addresses import address_of
+from tallymark.addresses import addresses_of
 from tallymark.cli.client_context import Target, client_of, target
 from tallymark.cli.output import Printer, with_printer
 from tallymark.client.proxies import configured_proxy, proxy_of, why_direct
@@ -29,19 +29,34 @@ def _origin(name: str, given: Target) -> str:
 
 
 def _proxy_rows(url: str) -> list[dict[str, str]]:
-    """Return the row of the proxy that the environment names, if any, and whether it is used."""
+    """Return a row of the proxy that the environment names, if any, for each address: whether it is used."""
     named = configured_proxy()
     if named is None:
         return []
-    address = address_of(url).target
-    used = f"not used: {why_direct(address)}" if proxy_of(address) is None else named.url
-    return [_row("proxy", used, named.variable)]
+    return [
+        _row("proxy", named.url if proxy_of(target) else f"not used: {why_direct(target)}", named.variable)
+        for target, _ in addresses_of(url)
+    ]
+
+
+def _answer(in_force: settings.Settings) -> tuple[str, TallymarkError | None]:
+    """Return what the service, or one replica of it, answers, and its error."""
+    client = client_of(in_force._replace(timeout=in_force.timeout or _TIMEOUT))
+    begun = time.perf_counter()
+    try:
+        revision = client.newest_revision()
+    except TallymarkError as error:
+        return "does not answer" if isinstance(error, Unavailable) else "refuses", error
+    return f"answers in {(time.perf_counter() - begun) * 1000:.0f} ms, at revision {revision}", None
 
 
 @click.command
 @with_printer
 def doctor(printer: Printer) -> None:
-    """Show each setting with its origin, and whether the service answers."""
+    """Show each setting with its origin, and whether the service answers.
+
+    Of a service with several addresses, each replica is called, and one that answers is enough.
+    """
     given = target()
     in_force = given.settings()
     rows = [
@@ -53,13 +68,8 @@ def doctor(printer: Printer) -> None:
         for name, value in in_force._asdict().items()
     ]
     rows += _proxy_rows(in_force.url)
-    client = client_of(in_force._replace(timeout=in_force.timeout or _TIMEOUT))
-    begun = time.perf_counter()
-    try:
-        revision = client.newest_revision()
-    except TallymarkError as error:
-        state = "does not answer" if isinstance(error, Unavailable) else "refuses"
-        printer.many([*rows, _row("service", state, in_force.url)])
-        raise
-    took = (time.perf_counter() - begun) * 1000
-    printer.many([*rows, _row("service", f"answers in {took:.0f} ms, at revision {revision}", in_force.url)])
+    answers = {url: _answer(in_force._replace(url=url)) for url in map(str, addresses_of(in_force.url))}
+    printer.many([*rows, *(_row("service", said, url) for url, (said, _) in answers.items())])
+    refusals = [error for _, error in answers.values() if error is not None]
+    if len(refusals) == len(answers):
+        raise refusals[0]

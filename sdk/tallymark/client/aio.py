@@ -10,7 +10,6 @@ from typing import Any, Self, TypeVar
 
 import grpc.aio
 
-from tallymark.addresses import address_of
 from tallymark.client import calls
 from tallymark.client.argument_checks import checked
 from tallymark.client.calls import (
@@ -28,12 +27,14 @@ from tallymark.client.channel import (
     channel_options,
     delay_before_retry,
     headers_of,
+    is_refusal,
     is_unanswered,
     raise_for,
     read_reply,
     timeout_of,
 )
 from tallymark.client.first_contact import FirstContact
+from tallymark.client.replicas import Attempts, Replicas
 from tallymark.client.tls import open_aio_channel
 from tallymark.errors import Unavailable
 from tallymark.settings import adjusted
@@ -71,7 +72,7 @@ class AsyncClient:
     `tallymark.errors`.
 
     Args:
-        url: HOST:PORT or unix:PATH of the service, or grpcs://HOST:PORT.
+        url: HOST:PORT or unix:PATH of the service, or grpcs://HOST:PORT; those of several replicas with commas between.
         project: The project whose models and runs are meant.
         timeout: The seconds that a call may take.
         actor: Who is recorded as having made the changes.
@@ -93,8 +94,9 @@ class AsyncClient:
         self._settings = adjusted(url=url, project=project, timeout=timeout, actor=actor)
         self._project = self._settings.project
         self._headers = headers_of(self._settings)
-        self._channel: grpc.aio.Channel | None = None
-        self._stubs: dict[type, Any] = {}
+        self._replicas = Replicas(self._settings.url)
+        self._channels: tuple[grpc.aio.Channel, ...] = ()
+        self._stubs: dict[tuple[type, int], Any] = {}
         self._first = FirstContact(self._settings)
 
     async def __aenter__(self) -> Self:
@@ -108,10 +110,9 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connection. The next call opens another."""
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
-            self._stubs.clear()
+        channels, self._channels, self._stubs = self._channels, (), {}
+        for channel in channels:
+            await channel.close()
 
     async def create_project(self, name: str) -> Project:
         """Create a project, which has its own models, runs and log.
@@ -765,8 +766,9 @@ class AsyncClient:
         cursor = Cursor(head.revision if after_revision is None else after_revision, log_id or head.log_id)
         while True:
             call = calls.watch(self._project, cursor, watch_filter)
+            replica = self._replicas.current
             stream = await self._stream(call)
-            channel = self._channel
+            channels = self._channels
             try:
                 async for reply in stream:
                     message = read_reply(call, reply, self._settings)
@@ -774,12 +776,13 @@ class AsyncClient:
                     cursor = message.cursor
             except asyncio.CancelledError:
                 task = asyncio.current_task()
-                if self._channel is channel or (task is not None and task.cancelling()):
+                if self._channels is channels or (task is not None and task.cancelling()):
                     raise
                 # gRPC cancels the streams of a channel that is closed; the task that watches was not cancelled.
                 return
             except grpc.RpcError as error:
                 await asyncio.sleep(delay_before_retry(error, self._settings, on_lost))
+                self._replicas.leave(replica)
             finally:
                 stream.cancel()
 
@@ -1257,11 +1260,10 @@ class AsyncClient:
         Args:
             call: The call.
         """
-        method = getattr(await self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
-        pending = method(call.request, timeout=timeout, metadata=self._headers, wait_for_ready=call.waits_for_ready)
         first = self._first
         try:
+            pending = self._ask_any(call, timeout) if self._replicas.are_several else await self._ask_one(call, timeout)
             reply = await (pending if first.made else first.answer(pending, timeout))
         except grpc.RpcError as error:
             first.made = first.made or not is_unanswered(error)
@@ -1269,9 +1271,29 @@ class AsyncClient:
         first.made = True
         return read_reply(call, reply, self._settings)
 
+    async def _ask_one(self, call: Call[Any], seconds: float) -> Any:
+        method = getattr(await self._stub(call.service, 0), call.method)
+        return method(call.request, timeout=seconds, metadata=self._headers, wait_for_ready=call.waits_for_ready)
+
+    async def _ask_any(self, call: Call[Any], seconds: float) -> Any:
+        """Return the answer of the current replica, or else of the next ones."""
+        attempts = Attempts(self._replicas, seconds, is_long=not call.waits_for_ready)
+        for attempt in attempts:
+            await asyncio.sleep(attempt.pause)
+            method = getattr(await self._stub(call.service, attempt.replica), call.method)
+            try:
+                reply = await method(call.request, timeout=attempt.seconds, metadata=self._headers)
+            except grpc.RpcError as error:
+                attempts.failed(error, is_refusal=is_refusal(error))
+            else:
+                attempts.answered()
+                return reply
+        raise attempts.error
+
     async def _stream(self, call: Call[T]) -> Any:
-        method = getattr(await self._stub(call.service), call.method)
-        return method(call.request, metadata=self._headers, wait_for_ready=call.waits_for_ready)
+        method = getattr(await self._stub(call.service, self._replicas.current), call.method)
+        is_waiting = call.waits_for_ready and not self._replicas.are_several
+        return method(call.request, metadata=self._headers, wait_for_ready=is_waiting)
 
     async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
         token = ""
@@ -1283,11 +1305,15 @@ class AsyncClient:
             if not token:
                 return
 
-    async def _stub(self, service: type) -> Any:
-        proxy = await self._first.choose_proxy() if self._channel is None else None
-        if self._channel is None:
-            address = address_of(self._settings.url)
-            self._channel = open_aio_channel(address, self._settings, channel_options(proxy))
-        if service not in self._stubs:
-            self._stubs[service] = service(self._channel)
-        return self._stubs[service]
+    async def _stub(self, service: type, replica: int) -> Any:
+        proxies = await self._first.achoose_proxies() if not self._channels else []
+        if not self._channels:
+            several = self._replicas.are_several
+            self._channels = tuple(
+                open_aio_channel(address, self._settings, channel_options(proxy, are_several=several))
+                for address, proxy in zip(self._replicas.addresses, proxies, strict=True)
+            )
+        key = service, replica
+        if key not in self._stubs:
+            self._stubs[key] = service(self._channels[replica])
+        return self._stubs[key]

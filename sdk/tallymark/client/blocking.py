@@ -65,7 +65,7 @@ class Client:
     `tallymark.errors`.
 
     Args:
-        url: HOST:PORT or unix:PATH of the service, or grpcs://HOST:PORT.
+        url: HOST:PORT or unix:PATH of the service, or grpcs://HOST:PORT; those of several replicas with commas between.
         project: The project whose models and runs are meant.
         timeout: The seconds that a call may take.
         actor: Who is recorded as having made the changes.
@@ -757,6 +757,7 @@ class Client:
         cursor = Cursor(head.revision if begin.revision is None else begin.revision, begin.log_id or head.log_id)
         while not closed.is_set():
             call = calls.watch(self._project, cursor, watch_filter)
+            replica = self._channel.replicas.current
             stream = self._channel.stream(call)
             try:
                 for reply in () if closed.is_set() else stream:
@@ -766,6 +767,7 @@ class Client:
             except grpc.RpcError as error:
                 if not closed.is_set():
                     closed.wait(delay_before_retry(error, self._settings, on_lost))
+                    self._channel.replicas.leave(replica)
             finally:
                 stream.cancel()
 

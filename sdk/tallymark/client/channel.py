@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -13,12 +14,12 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from tallymark.addresses import address_of
 from tallymark.arguments import with_argument_name
 from tallymark.client.calls import Call
-from tallymark.client.findings import WHAT_TO_DO
+from tallymark.client.findings import WHAT_TO_DO, no_answer, unreachable
 from tallymark.client.first_contact import FirstContact
-from tallymark.client.proxies import Proxy, proxy_of
+from tallymark.client.proxies import Proxy
+from tallymark.client.replicas import Attempts, Replicas
 from tallymark.client.statuses import error_of
 from tallymark.client.tls import open_channel
 from tallymark.errors import TallymarkError, Unavailable
@@ -53,22 +54,33 @@ _SERVICE_CONFIG = {
     ]
 }
 OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    ("grpc.enable_retries", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # Errors have names in their trailers, where a character may take twelve bytes.
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.absolute_max_metadata_size", 128 * 1024),
 )
+_OPTIONS_OF_THE_ONLY = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.enable_retries", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+)
+_OPTIONS_OF_ONE_OF_SEVERAL = (
+    # `Attempts` repeats calls, since gRPC would repeat them at the same replica.
+    ("grpc.enable_retries", 0),
+    # A stream leaves a replica that is frozen within this time. The service permits a ping every ten seconds.
+    ("grpc.keepalive_time_ms", 12_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+)
 
 
-def channel_options(proxy: Proxy | None) -> tuple[tuple[str, Any], ...]:
-    """Return the options of a channel through the proxy, or without one."""
-    return (*OPTIONS, ("grpc.enable_http_proxy", int(proxy is not None)))
+def channel_options(proxy: Proxy | None, *, are_several: bool) -> tuple[tuple[str, Any], ...]:
+    """Return the options of a channel through the proxy, or without one, to the only replica or to one of several."""
+    by_number = _OPTIONS_OF_ONE_OF_SEVERAL if are_several else _OPTIONS_OF_THE_ONLY
+    return (*OPTIONS, *by_number, ("grpc.enable_http_proxy", int(proxy is not None)))
 
 
 def timeout_of(settings: Settings, call: Call[Any]) -> float:
@@ -82,30 +94,27 @@ def headers_of(settings: Settings) -> tuple[tuple[str, str], ...]:
 
 
 class Channel:
-    """A channel to the service, opened at the first call, and again in each child process."""
+    """The channels to the replicas of the service, opened at the first call, and again in each child process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._headers = headers_of(settings)
-        self._open: tuple[int, grpc.Channel] | None = None
-        self._stubs: dict[type, Any] = {}
+        self.replicas = Replicas(settings.url)
+        self._open: tuple[int, tuple[grpc.Channel, ...]] | None = None
+        self._stubs: dict[tuple[type, int], Any] = {}
         self._lock = threading.Lock()
         self.closing = threading.Event()
         self._first = FirstContact(settings)
 
     def call(self, call: Call[T]) -> T:
         """Send the call, and return its answer. Raises a TallymarkError."""
-        method = getattr(self._stub(call.service), call.method)
         timeout = timeout_of(self._settings, call)
-        given: dict[str, Any] = {"timeout": timeout, "metadata": self._headers, "wait_for_ready": call.waits_for_ready}
         first = self._first
         try:
-            if first.made:
-                reply = method(call.request, **given)
+            if self.replicas.are_several:
+                reply = self._ask_any(call, timeout) if first.made else self._ask_any_first(call, timeout)
             else:
-                pending = method.future(call.request, **given)
-                first.wait(pending, timeout)
-                reply = pending.result()
+                reply = self._ask_one(call, timeout)
         except grpc.RpcError as error:
             first.made = first.made or not is_unanswered(error)
             raise_for(error, self._settings, timeout, first.reason())
@@ -115,32 +124,84 @@ class Channel:
         first.made = True
         return read_reply(call, reply, self._settings)
 
+    def _ask_one(self, call: Call[Any], timeout: float) -> Any:
+        method = getattr(self._stub(call.service, 0), call.method)
+        given: dict[str, Any] = {"timeout": timeout, "metadata": self._headers, "wait_for_ready": call.waits_for_ready}
+        if self._first.made:
+            return method(call.request, **given)
+        pending = method.future(call.request, **given)
+        self._first.wait(pending, timeout)
+        return pending.result()
+
+    def _ask_any(self, call: Call[Any], timeout: float, is_wanted: Callable[[], bool] = lambda: True) -> Any:
+        """Return the answer of the current replica, or else of the next ones."""
+        attempts = Attempts(self.replicas, timeout, is_long=not call.waits_for_ready)
+        closing = self.closing
+        for attempt in attempts:
+            if attempt.pause:
+                closing.wait(attempt.pause)
+            method = getattr(self._stub(call.service, attempt.replica), call.method)
+            try:
+                reply = method(call.request, timeout=attempt.seconds, metadata=self._headers)
+            except grpc.RpcError as error:
+                if closing.is_set() or not is_wanted():
+                    raise
+                attempts.failed(error, is_refusal=is_refusal(error))
+            else:
+                attempts.answered()
+                return reply
+        raise attempts.error
+
+    def _ask_any_first(self, call: Call[Any], timeout: float) -> Any:
+        """Do as `_ask_any` in another thread, while this one finds out why there is no answer."""
+        answer: Future[Any] = Future()
+
+        def ask() -> None:
+            try:
+                reply = self._ask_any(call, timeout, lambda: not answer.cancelled())
+            except Exception as error:  # noqa: BLE001 - the thread that waits raises it
+                if answer.set_running_or_notify_cancel():
+                    answer.set_exception(error)
+            else:
+                if answer.set_running_or_notify_cancel():
+                    answer.set_result(reply)
+
+        threading.Thread(target=ask, name="tallymark first call", daemon=True).start()
+        self._first.wait(answer, timeout)
+        return answer.result()
+
     def stream(self, call: Call[T]) -> Any:
-        """Send a streaming call, and return its messages as they arrive, without a deadline."""
-        method = getattr(self._stub(call.service), call.method)
-        return method(call.request, metadata=self._headers, wait_for_ready=call.waits_for_ready)
+        """Send a streaming call, and return its messages as they arrive, without a deadline.
+
+        If it fails, `replicas.leave` makes the next one ask another replica.
+        """
+        method = getattr(self._stub(call.service, self.replicas.current), call.method)
+        is_waiting = call.waits_for_ready and not self.replicas.are_several
+        return method(call.request, metadata=self._headers, wait_for_ready=is_waiting)
 
     def close(self) -> None:
-        """Close the connection. The next call opens another."""
+        """Close the connections. The next call opens others."""
         with self._lock:
             self.closing.set()
             self.closing = threading.Event()
             opened, self._open, self._stubs = self._open, None, {}
         # Close it only now that no other thread can use it: a call in the meantime opens another.
         if opened is not None and opened[0] == os.getpid():
-            opened[1].close()
+            for channel in opened[1]:
+                channel.close()
 
-    def _stub(self, service: type) -> Any:
+    def _stub(self, service: type, replica: int) -> Any:
+        key = service, replica
         while True:
             opened = self._open
             if opened is None or opened[0] != os.getpid():
                 self._connect()
-            stub = self._stubs.get(service)
+            stub = self._stubs.get(key)
             if stub is not None:
                 return stub
             with self._lock:
                 if self._open is not None:  # else another thread has closed it meanwhile
-                    return self._stubs.setdefault(service, service(self._open[1]))
+                    return self._stubs.setdefault(key, service(self._open[1][replica]))
 
     def _connect(self) -> None:
         with self._lock:
@@ -148,11 +209,17 @@ class Channel:
                 return
             if self._open is not None:
                 # A channel opened before a fork belongs to the parent: using or closing it in the child fails.
-                _inherited_channels.append(self._open[1])
+                _inherited_channels.extend(self._open[1])
             self._stubs = {}
-            address = address_of(self._settings.url)
-            proxy = self._first.proxy = proxy_of(address.target)
-            self._open = (os.getpid(), open_channel(address, self._settings, channel_options(proxy)))
+            proxies = self._first.choose_proxies()
+            several = self.replicas.are_several
+            self._open = (
+                os.getpid(),
+                tuple(
+                    open_channel(address, self._settings, channel_options(proxy, are_several=several))
+                    for address, proxy in zip(self.replicas.addresses, proxies, strict=True)
+                ),
+            )
 
     def after_fork(self) -> None:
         """Replace the lock, which another thread of the parent may have held."""
@@ -174,9 +241,14 @@ def read_reply(call: Call[T], reply: Any, settings: Settings) -> T:
 _inherited_channels: list[grpc.Channel] = []
 
 
+def is_refusal(error: Any) -> bool:
+    """Return whether the service itself has answered the failed call."""
+    return _info_of(error) is not None
+
+
 def is_unanswered(error: Any) -> bool:
     """Return whether the call failed without an answer of the service."""
-    return error.code().name in _UNANSWERED and _info_of(error) is None
+    return error.code().name in _UNANSWERED and not is_refusal(error)
 
 
 def raise_for(error: Any, settings: Settings, timeout: float, reason: str = f" - {WHAT_TO_DO}") -> NoReturn:
@@ -209,11 +281,7 @@ def delay_before_retry(error: Any, settings: Settings, on_lost: Callable[[Unavai
 
 
 def _unreachable(code: str, settings: Settings, timeout: float, reason: str) -> TallymarkError:
-    problem = (
-        f"no answer from {settings.url} within {timeout:g} s"
-        if code == "DEADLINE_EXCEEDED"
-        else f"cannot reach {settings.url}"
-    )
+    problem = no_answer(settings.url, timeout) if code == "DEADLINE_EXCEEDED" else unreachable(settings.url)
     return Unavailable(f"{problem}{reason}", code=code)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from tallymark.addresses import Address, addresses_of
 
 HOW_TO_SET = "set TALLYMARK_URL, or call tallymark.configure(url=...)"
 WHAT_TO_DO = f"is `tallymark serve` running there? S{HOW_TO_SET[1:]}"
@@ -20,6 +23,30 @@ class Finding(NamedTuple):
     cause: str
     advice: str
     final: bool = False
+
+
+SILENT = Finding("it does not answer a connection", "is the address right, and does a firewall let it through?")
+
+
+def no_answer(url: str, seconds: float) -> str:
+    """Return the sentence that nothing at `url` has answered for so many seconds."""
+    who = f"no answer from {url}" if len(addresses_of(url)) == 1 else f"no replica answers at {url}"
+    return f"{who} within {seconds:g} s"
+
+
+def unreachable(url: str) -> str:
+    """Return the sentence that nothing at `url` can be reached."""
+    return f"cannot reach {url}" if len(addresses_of(url)) == 1 else f"no replica answers at {url}"
+
+
+def of_replicas(addresses: Sequence[Address], findings: Sequence[Finding]) -> Finding:
+    """Return one finding for the replicas at the addresses, if none answers."""
+    if len(findings) == 1:
+        return findings[0]
+    causes = "; ".join(f"{address}: {each.cause}" for address, each in zip(addresses, findings, strict=True))
+    # What may end by itself decides what to do.
+    advice = min(findings, key=lambda finding: finding.final).advice
+    return Finding(causes, advice, final=all(each.final for each in findings))
 
 
 def plain_service(address: str) -> Finding:

@@ -14,13 +14,23 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, repeat
 from typing import Any
 
-from tallymark.addresses import Address, address_of
-from tallymark.client.findings import HOW_TO_SET, WHAT_TO_DO, Finding, failed_handshake, plain_service, tls_service
+from tallymark.addresses import Address, addresses_of
+from tallymark.client.findings import (
+    HOW_TO_SET,
+    SILENT,
+    WHAT_TO_DO,
+    Finding,
+    failed_handshake,
+    of_replicas,
+    plain_service,
+    tls_service,
+    unreachable,
+)
 from tallymark.client.proxies import Proxy, configured_proxy, proxy_of
 from tallymark.client.tls import client_context
 from tallymark.errors import Unavailable
@@ -50,8 +60,17 @@ class _ProxyRefusesError(Exception):
 
 
 def probe(url: str, settings: Settings | None = None) -> Finding | None:
-    """Return why the address does not answer, None if it speaks gRPC. The settings say what TLS trusts."""
-    address = address_of(url)
+    """Return why no address of `url` answers, None if one speaks gRPC. The settings say what TLS trusts."""
+    addresses = addresses_of(url)
+    probing = [_in_thread(_probe_replica, address, settings) for address in addresses[1:]]
+    found = [_probe_replica(addresses[0], settings)]
+    wait(probing, PROBE_TIMEOUT)
+    found += [probed.result() if probed.done() else SILENT for probed in probing]
+    findings = [finding for finding in found if finding is not None]
+    return of_replicas(addresses, findings) if len(findings) == len(addresses) else None
+
+
+def _probe_replica(address: Address, settings: Settings | None) -> Finding | None:
     if address.is_socket:
         return _probe_address(socket.AF_UNIX, address.target.removeprefix("unix:"), PROBE_TIMEOUT, b"", _Plain(address))
     proxy = proxy_of(address.target)
@@ -101,7 +120,7 @@ def _probe_address(family: int, address: Any, seconds: float, connect_request: b
 
 def _unconnected(error: OSError) -> Finding:
     if isinstance(error, TimeoutError):
-        return Finding("it does not answer a connection", "is the address right, and does a firewall let it through?")
+        return SILENT
     if isinstance(error, ConnectionRefusedError):
         return Finding("nothing listens there (connection refused)", WHAT_TO_DO)
     return Finding(error.strerror or str(error), WHAT_TO_DO)
@@ -223,12 +242,15 @@ class FirstContact:
         self.proxy: Proxy | None = None
         self.finding: Finding | None = None
 
-    async def choose_proxy(self) -> Proxy | None:
-        """Return the proxy for the service, if any, without blocking the event loop."""
-        self.proxy = (
-            None if configured_proxy() is None else await asyncio.to_thread(proxy_of, address_of(self._url).target)
-        )
-        return self.proxy
+    def choose_proxies(self) -> list[Proxy | None]:
+        """Return the proxy for each address of the service, None for none."""
+        proxies = [proxy_of(address.target) for address in addresses_of(self._url)]
+        self.proxy = next((proxy for proxy in proxies if proxy is not None), None)
+        return proxies
+
+    async def achoose_proxies(self) -> list[Proxy | None]:
+        """Return `choose_proxies()`, without blocking the event loop."""
+        return self.choose_proxies() if configured_proxy() is None else await asyncio.to_thread(self.choose_proxies)
 
     def wait(self, call: Any, seconds: float) -> None:
         """Wait until a call, a future of gRPC, is done. Cancel it and raise Unavailable if it cannot succeed."""
@@ -285,19 +307,19 @@ class FirstContact:
         """Probe the address in another thread, since looking up a name cannot be interrupted."""
         probing = self._probing
         if probing is None or probing.done():
-            probing = self._probing = Future()
-            threading.Thread(target=_run_probe, args=(probing, self._settings), daemon=True).start()
+            probing = self._probing = _in_thread(probe, self._url, self._settings)
         return probing
 
     def _act_on(self, finding: Finding | None, seconds: float, waited: float) -> None:
         """Raise Unavailable for a final finding, and log any other once."""
         self.finding = finding
         if finding is not None and finding.final:
-            raise Unavailable(f"cannot reach {self._url}{self._explain(finding)}", code="UNAVAILABLE")
+            raise Unavailable(f"{unreachable(self._url)}{self._explain(finding)}", code="UNAVAILABLE")
         if not self._is_logged and seconds > LOG_AFTER and (finding is not None or waited >= LOG_AFTER):
             self._is_logged = True
             reason = self._explain(finding)
-            logger.warning("no answer from %s yet, waiting up to %g s%s", self._url, seconds, reason)
+            who = "from" if len(addresses_of(self._url)) == 1 else "of any replica at"
+            logger.warning("no answer %s %s yet, waiting up to %g s%s", who, self._url, seconds, reason)
 
     def _explain(self, finding: Finding | None) -> str:
         through = "" if self.proxy is None else f" through the proxy {self.proxy}"
@@ -313,9 +335,16 @@ def _reason(finding: Finding | None) -> str:
     return f" - {WHAT_TO_DO}" if finding is None else f": {finding.cause} - {finding.advice}"
 
 
-def _run_probe(probing: Future[Finding | None], settings: Settings) -> None:
-    finding = None
-    try:
-        finding = probe(settings.url, settings)
-    finally:
-        probing.set_result(finding)
+def _in_thread(probe_of: Callable[..., Finding | None], *given: Any) -> Future[Finding | None]:
+    """Probe in another thread, since looking up a name cannot be interrupted."""
+    found: Future[Finding | None] = Future()
+
+    def run() -> None:
+        finding = None
+        try:
+            finding = probe_of(*given)
+        finally:
+            found.set_result(finding)
+
+    threading.Thread(target=run, daemon=True).start()
+    return found
