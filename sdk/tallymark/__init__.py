@@ -25,6 +25,7 @@ addresses    how the address of a service is written
 arguments    checks of arguments, whose errors name the argument
 runtime/     the interpreter, the process and the machine
 contexts     registries by name, in the user's configuration file
+credentials  the token that this program presents to the service
 settings     settings from calls, the environment and contexts
 types/       the registry's resources as Python objects
 conversion/  conversion of Python values to metadata, without secrets

@@ -324,7 +324,7 @@ def test_doctor_shows_settings_and_whether_the_service_answers(
     monkeypatch.setenv("TALLYMARK_ACTOR", "ana")
     done = run("--timeout", "5", "doctor", "-o", "json")
     told = {row["what"]: (row["value"], row["origin"]) for row in json.loads(done.stdout)}
-    assert told.keys() == {*Settings._fields, "service"}
+    assert told.keys() == {*Settings._fields, "token", "service"}
     assert told["url"][1] == "TALLYMARK_URL"
     assert told["project"] == ("default", "default")
     assert told["timeout"] == ("5.0", "--timeout")

@@ -13,7 +13,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from tallymark import AsyncClient, Client, Model, configure, errors, settings
-from tallymark.client.channel import headers_of, raise_for
+from tallymark.client.channel import raise_for
+from tallymark.client.headers import Headers
 from tallymark.client.statuses import leaves
 from tallymark.settings import adjusted
 from tallymark.testing import Server
@@ -172,7 +173,7 @@ def test_an_argument_wins_over_configure_and_configure_over_the_environment(monk
 
 def test_the_actor_is_sent_in_ascii() -> None:
     """Any name can be sent in the header; the default is the user at the machine."""
-    assert headers_of(adjusted(actor="Zoë Ω@lab")) == (("tallymark-actor", "Zo%C3%AB %CE%A9@lab"),)
+    assert Headers(adjusted(actor="Zoë Ω@lab")).pairs() == (("tallymark-actor", "Zo%C3%AB %CE%A9@lab"),)
     assert "@" in adjusted().actor
 
 

@@ -7,6 +7,7 @@ have the commands about these; `accept`, `compare`, `completion`, `delete`, `des
 background      `up`, `status` and `stop`
 run_end         `run finish` and `run abort`
 help_command    `help`
+login           `login` and `logout`
 
 What the commands share:
 
@@ -120,6 +121,10 @@ _COMMANDS = {
             "import_zenml",
         ),
         LazyCommand("tallymark.cli.lineage", "lineage", "Show what a version came from, and what came from it."),
+        LazyCommand(
+            "tallymark.cli.login", "login", "Keep a token for the service, so that commands and programs present it."
+        ),
+        LazyCommand("tallymark.cli.login", "logout", "Forget the token for the service."),
         LazyCommand("tallymark.cli.metadata", "metadata", "Typed values by key, of versions."),
         LazyCommand("tallymark.cli.models", "model", "Models, and what people write about them."),
         LazyCommand("tallymark.cli.projects", "project", "Projects: each has its own models, runs and log."),

@@ -11,6 +11,7 @@ from tallymark.addresses import addresses_of
 from tallymark.cli.client_context import Target, client_of, target
 from tallymark.cli.output import Printer, with_printer
 from tallymark.client.proxies import configured_proxy, proxy_of, why_direct
+from tallymark.credentials import token_source
 from tallymark.errors import TallymarkError, Unavailable
 
 # The seconds to wait for the service: fewer than by default, since it is expected not to answer.
@@ -50,6 +51,12 @@ def _answer(in_force: settings.Settings) -> tuple[str, TallymarkError | None]:
     return f"answers in {(time.perf_counter() - begun) * 1000:.0f} ms, at revision {revision}", None
 
 
+def _token_row(url: str) -> dict[str, str]:
+    """Return the row of the token, which shows only where it comes from."""
+    source = token_source(url)
+    return _row("token", "set" if source else "", source or "default")
+
+
 @click.command
 @with_printer
 def doctor(printer: Printer) -> None:
@@ -67,7 +74,7 @@ def doctor(printer: Printer) -> None:
         )
         for name, value in in_force._asdict().items()
     ]
-    rows += _proxy_rows(in_force.url)
+    rows += [*_proxy_rows(in_force.url), _token_row(in_force.url)]
     answers = {url: _answer(in_force._replace(url=url)) for url in map(str, addresses_of(in_force.url))}
     printer.many([*rows, *(_row("service", said, url) for url, (said, _) in answers.items())])
     refusals = [error for _, error in answers.values() if error is not None]

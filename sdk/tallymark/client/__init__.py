@@ -6,6 +6,7 @@ aio                  `AsyncClient`
 argument_checks      checks of arguments by the annotations of methods
 channel              the connection: deadlines, retries, forks
 replicas             choice of one of the addresses of a service
+headers              the headers of calls, with the token
 statuses             errors for the statuses of calls
 first_contact        diagnosis of a service that does not answer
 findings             causes that the diagnosis finds, and what to do

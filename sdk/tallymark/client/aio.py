@@ -26,7 +26,6 @@ from tallymark.client.calls import (
 from tallymark.client.channel import (
     channel_options,
     delay_before_retry,
-    headers_of,
     is_refusal,
     is_unanswered,
     raise_for,
@@ -34,9 +33,10 @@ from tallymark.client.channel import (
     timeout_of,
 )
 from tallymark.client.first_contact import FirstContact
+from tallymark.client.headers import Headers
 from tallymark.client.replicas import Attempts, Replicas
 from tallymark.client.tls import open_aio_channel
-from tallymark.errors import Unavailable
+from tallymark.errors import Unauthenticated, Unavailable
 from tallymark.settings import adjusted
 from tallymark.types.artifact_info import ArtifactInfo
 from tallymark.types.enums import ArtifactRole, ArtifactType, RunState, Stage
@@ -93,7 +93,7 @@ class AsyncClient:
     ) -> None:
         self._settings = adjusted(url=url, project=project, timeout=timeout, actor=actor)
         self._project = self._settings.project
-        self._headers = headers_of(self._settings)
+        self._headers = Headers(self._settings)
         self._replicas = Replicas(self._settings.url)
         self._channels: tuple[grpc.aio.Channel, ...] = ()
         self._stubs: dict[tuple[type, int], Any] = {}
@@ -781,7 +781,7 @@ class AsyncClient:
                 # gRPC cancels the streams of a channel that is closed; the task that watches was not cancelled.
                 return
             except grpc.RpcError as error:
-                await asyncio.sleep(delay_before_retry(error, self._settings, on_lost))
+                await asyncio.sleep(delay_before_retry(error, self._settings, self._headers, on_lost))
                 self._replicas.leave(replica)
             finally:
                 stream.cancel()
@@ -1260,6 +1260,14 @@ class AsyncClient:
         Args:
             call: The call.
         """
+        try:
+            return await self._call(call)
+        except Unauthenticated:
+            if not self._headers.renew():
+                raise
+        return await self._call(call)
+
+    async def _call(self, call: Call[T]) -> T:
         timeout = timeout_of(self._settings, call)
         first = self._first
         try:
@@ -1273,7 +1281,9 @@ class AsyncClient:
 
     async def _ask_one(self, call: Call[Any], seconds: float) -> Any:
         method = getattr(await self._stub(call.service, 0), call.method)
-        return method(call.request, timeout=seconds, metadata=self._headers, wait_for_ready=call.waits_for_ready)
+        return method(
+            call.request, timeout=seconds, metadata=self._headers.pairs(), wait_for_ready=call.waits_for_ready
+        )
 
     async def _ask_any(self, call: Call[Any], seconds: float) -> Any:
         """Return the answer of the current replica, or else of the next ones."""
@@ -1282,7 +1292,7 @@ class AsyncClient:
             await asyncio.sleep(attempt.pause)
             method = getattr(await self._stub(call.service, attempt.replica), call.method)
             try:
-                reply = await method(call.request, timeout=attempt.seconds, metadata=self._headers)
+                reply = await method(call.request, timeout=attempt.seconds, metadata=self._headers.pairs())
             except grpc.RpcError as error:
                 attempts.failed(error, is_refusal=is_refusal(error))
             else:
@@ -1293,7 +1303,7 @@ class AsyncClient:
     async def _stream(self, call: Call[T]) -> Any:
         method = getattr(await self._stub(call.service, self._replicas.current), call.method)
         is_waiting = call.waits_for_ready and not self._replicas.are_several
-        return method(call.request, metadata=self._headers, wait_for_ready=is_waiting)
+        return method(call.request, metadata=self._headers.pairs(), wait_for_ready=is_waiting)
 
     async def _pages(self, page_of: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
         token = ""

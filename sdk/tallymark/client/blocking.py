@@ -766,7 +766,7 @@ class Client:
                     cursor = message.cursor
             except grpc.RpcError as error:
                 if not closed.is_set():
-                    closed.wait(delay_before_retry(error, self._settings, on_lost))
+                    closed.wait(delay_before_retry(error, self._settings, self._channel.headers, on_lost))
                     self._channel.replicas.leave(replica)
             finally:
                 stream.cancel()

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import quote
 
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
@@ -18,11 +17,12 @@ from tallymark.arguments import with_argument_name
 from tallymark.client.calls import Call
 from tallymark.client.findings import WHAT_TO_DO, no_answer, unreachable
 from tallymark.client.first_contact import FirstContact
+from tallymark.client.headers import Headers
 from tallymark.client.proxies import Proxy
 from tallymark.client.replicas import Attempts, Replicas
 from tallymark.client.statuses import error_of
 from tallymark.client.tls import open_channel
-from tallymark.errors import TallymarkError, Unavailable
+from tallymark.errors import TallymarkError, Unauthenticated, Unavailable
 from tallymark.settings import Settings
 from tallymark.types.version_actions import remember_registry
 
@@ -88,17 +88,12 @@ def timeout_of(settings: Settings, call: Call[Any]) -> float:
     return settings.timeout or call.default_timeout or (WRITE_TIMEOUT if call.writes else READ_TIMEOUT)
 
 
-def headers_of(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """Return the headers of every call: the actor, percent-encoded, since headers are ASCII."""
-    return (("tallymark-actor", quote(settings.actor, safe="@ ")),)
-
-
 class Channel:
     """The channels to the replicas of the service, opened at the first call, and again in each child process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._headers = headers_of(settings)
+        self.headers = Headers(settings)
         self.replicas = Replicas(settings.url)
         self._open: tuple[int, tuple[grpc.Channel, ...]] | None = None
         self._stubs: dict[tuple[type, int], Any] = {}
@@ -108,6 +103,14 @@ class Channel:
 
     def call(self, call: Call[T]) -> T:
         """Send the call, and return its answer. Raises a TallymarkError."""
+        try:
+            return self._call(call)
+        except Unauthenticated:
+            if not self.headers.renew():
+                raise
+        return self._call(call)
+
+    def _call(self, call: Call[T]) -> T:
         timeout = timeout_of(self._settings, call)
         first = self._first
         try:
@@ -126,7 +129,8 @@ class Channel:
 
     def _ask_one(self, call: Call[Any], timeout: float) -> Any:
         method = getattr(self._stub(call.service, 0), call.method)
-        given: dict[str, Any] = {"timeout": timeout, "metadata": self._headers, "wait_for_ready": call.waits_for_ready}
+        given: dict[str, Any] = {"timeout": timeout, "wait_for_ready": call.waits_for_ready}
+        given["metadata"] = self.headers.pairs()
         if self._first.made:
             return method(call.request, **given)
         pending = method.future(call.request, **given)
@@ -142,7 +146,7 @@ class Channel:
                 closing.wait(attempt.pause)
             method = getattr(self._stub(call.service, attempt.replica), call.method)
             try:
-                reply = method(call.request, timeout=attempt.seconds, metadata=self._headers)
+                reply = method(call.request, timeout=attempt.seconds, metadata=self.headers.pairs())
             except grpc.RpcError as error:
                 if closing.is_set() or not is_wanted():
                     raise
@@ -177,7 +181,7 @@ class Channel:
         """
         method = getattr(self._stub(call.service, self.replicas.current), call.method)
         is_waiting = call.waits_for_ready and not self.replicas.are_several
-        return method(call.request, metadata=self._headers, wait_for_ready=is_waiting)
+        return method(call.request, metadata=self.headers.pairs(), wait_for_ready=is_waiting)
 
     def close(self) -> None:
         """Close the connections. The next call opens others."""
@@ -266,13 +270,19 @@ def raise_for(error: Any, settings: Settings, timeout: float, reason: str = f" -
     raise error_of(code, message) from None
 
 
-def delay_before_retry(error: Any, settings: Settings, on_lost: Callable[[Unavailable], object] | None = None) -> float:
+def delay_before_retry(
+    error: Any, settings: Settings, headers: Headers, on_lost: Callable[[Unavailable], object] | None = None
+) -> float:
     """Return the seconds after which a stream may be resumed, or raise its error if it may not.
 
     `on_lost` is called with the error of a stream that may be resumed.
     """
     try:
         raise_for(error, settings, 0)
+    except Unauthenticated:
+        if not headers.renew():
+            raise
+        return 0
     except Unavailable as unavailable:
         if on_lost is not None:
             on_lost(unavailable)

@@ -1,0 +1,35 @@
+"""The headers of calls: who acts, and the token that the program presents."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from tallymark.credentials import token_for
+from tallymark.settings import Settings
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Headers:
+    """The headers of every call of a client. The token is read at the first call, and again when it is refused."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.url
+        # Percent-encoded, since headers are ASCII.
+        self._actor = ("tallymark-actor", quote(settings.actor, safe="@ "))
+        self._pairs: Pairs | None = None
+
+    def pairs(self) -> Pairs:
+        """Return the headers. Raises InvalidSetting if the token cannot be read, or must not be sent there."""
+        if self._pairs is None:
+            self._pairs = self._read()
+        return self._pairs
+
+    def renew(self) -> bool:
+        """Read the token again, and return whether it is another one: it may have been rotated."""
+        before, self._pairs = self._pairs, self._read()
+        return self._pairs != before
+
+    def _read(self) -> Pairs:
+        token = token_for(self._url)
+        return (self._actor,) if token is None else (self._actor, ("authorization", f"Bearer {token}"))
