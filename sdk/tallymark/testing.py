@@ -45,7 +45,8 @@ class Server:
     Args:
         db: Its SQLite file.
         options: Further flags of `tallymark serve`.
-        address: HOST:PORT or unix:PATH at which it listens; a port of 0 chooses one, which restarts keep.
+        address: HOST:PORT or unix:PATH at which it listens; a port of 0 chooses one, which restarts keep. With the
+            options of TLS it becomes grpcs://HOST:PORT.
         http: The address of its dashboard, whose URL is then `dashboard`; None for no dashboard.
     """
 
@@ -88,7 +89,15 @@ class Server:
         Raises:
             ServerError: It did not start.
         """
-        command = [sys.executable, "-m", "tallymark_server", "--db", str(self.db), "--listen", self.address]
+        command = [
+            sys.executable,
+            "-m",
+            "tallymark_server",
+            "--db",
+            str(self.db),
+            "--listen",
+            self.address.removeprefix("grpcs://"),
+        ]
         command += ["--no-ui"] if self._http is None else ["--http", self._http]
         try:
             log = self.log_file.open("a")

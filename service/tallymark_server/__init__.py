@@ -19,6 +19,8 @@ rpc/        the gRPC edge: converts messages to commands, results to messages, a
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
 operations/ metrics for Prometheus, on an address of their own, with the probes
 settings    the settings of an operator
+certificates the certificate of TLS, renewed without a restart
+exposure     which addresses other machines reach, and what is needed there
 local_sockets  Unix sockets to listen on
 telemetry   the logs of the service, for people or for programs
 importers/  the import of other registries, by the same rules and with their own times

@@ -20,6 +20,7 @@ import structlog
 
 from tallymark_server import telemetry
 from tallymark_server.availability import Availability
+from tallymark_server.certificates import Certificates
 from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.local_sockets import PREFIX
@@ -58,19 +59,23 @@ class Running:
     dashboard: str
     metrics: str
     failed: asyncio.Future[None]
+    tls: bool = False
 
     @property
     def address(self) -> str:
-        """HOST:PORT, or unix:PATH."""
-        return _address(self.host, self.port)
+        """HOST:PORT, with TLS grpcs://HOST:PORT, or unix:PATH."""
+        scheme = "grpcs://" if self.tls and not self.host.startswith(PREFIX) else ""
+        return scheme + _address(self.host, self.port)
 
 
 @asynccontextmanager
 async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> AsyncIterator[Running]:
     """Run the server until the context is left, then answer the commands in the queue and end the streams.
 
-    `wall` is the machine's clock, in microseconds since 1970. Raises CannotOpenError or CannotListenError.
+    `wall` is the machine's clock, in microseconds since 1970. Raises CannotOpenError, CannotListenError or
+    CertificateError.
     """
+    certificates = None if settings.tls is None else Certificates(settings.tls)
     observer, metrics = _observer(settings)
     async with open_sqlite(settings.db, settings.projects, observer) as storage:
         bell, availability = Bell(), Availability()
@@ -78,8 +83,8 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
         writer = Writer(storage, bell, clock, settings.max_waiting, availability, observer)
         heartbeats = Heartbeats(storage, writer, clock.estimate)
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer)
-        server = GrpcServer(registry, settings.max_connection_age, settings.grace, availability, observer)
-        web = HttpServer(registry, settings.http_names, settings.http_origins, availability, observer)
+        server = GrpcServer(registry, settings.max_connection_age, settings.grace, availability, observer, certificates)
+        web = HttpServer(registry, settings.http_names, settings.http_origins, availability, observer, certificates)
         listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
         if metrics is not None:
             listeners.append((_endpoint(metrics, registry, availability, writer, settings), settings.metrics))
@@ -89,11 +94,12 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
             asyncio.create_task(availability.watch_over(storage.check_writable)),
         ]
         try:
-            urls = ["" if at is None else _url(at[0], each.listen(*at)) for each, at in listeners]
+            urls = ["" if at is None else _url(at[0], each.listen(*at), each.scheme) for each, at in listeners]
             port = await server.start(settings.host, settings.port)
             serving = [asyncio.create_task(each.serve(port or settings.host)) for each, at in listeners if at]
             failed = asyncio.ensure_future(_failed([deciding, *background, *serving]))
-            yield Running(settings.host, port, urls[0], f"{urls[1]}metrics" if metrics else "", failed)
+            seen = f"{urls[1]}metrics" if metrics else ""
+            yield Running(settings.host, port, urls[0], seen, failed, certificates is not None)
             server.refuse()
         finally:
             _cancel(background)
@@ -156,11 +162,12 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _url(host: str, port: int) -> str:
+def _url(host: str, port: int, scheme: str) -> str:
     if host.startswith(PREFIX):
         return host
     # A browser on this machine reaches a server that listens everywhere.
-    return f"http://{_address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}/"  # noqa: S104 - compared
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+    return f"{scheme}://{_address(host, port)}/"
 
 
 async def _drain(writer: Writer, grace: float) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 
 import click
 
+from tallymark_server.certificates import CertificateError
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
+from tallymark_server.exposure import missing_protection
 from tallymark_server.settings import (
     DEFAULT_HTTP,
     DEFAULT_LISTEN,
@@ -22,6 +24,7 @@ from tallymark_server.settings import (
     Settings,
     parse_listen,
     parse_origin,
+    tls_files,
 )
 
 
@@ -65,6 +68,15 @@ def _announce(db: Path, address: str, dashboard: str, metrics: str) -> None:
         click.echo(f"and its metrics at {metrics}")
 
 
+def _check_exposure(settings: Settings) -> None:
+    """Refuse to listen where other machines reach a server that does not protect itself. Raises UsageError."""
+    tls, access = settings.tls is not None, settings.tls is not None and settings.tls.client_ca is not None
+    listening = [("--listen", settings.host), *([] if settings.http is None else [("--http", settings.http[0])])]
+    for option, host in listening:
+        if problem := missing_protection(option, host, tls=tls, access=access):
+            raise click.UsageError(problem)
+
+
 _setting = partial(click.option, show_envvar=True)
 
 
@@ -75,7 +87,7 @@ _setting = partial(click.option, show_envvar=True)
     is_eager=True,
     expose_value=False,
     callback=_read_config,
-    help='A TOML file with any of the settings below, named as here: listen = "0.0.0.0:50051". A flag or an'
+    help='A TOML file with any of the settings below, named as here: listen = "127.0.0.1:50052". A flag or an'
     " environment variable wins over the file.",
 )
 @_setting(
@@ -111,6 +123,28 @@ _setting = partial(click.option, show_envvar=True)
     metavar="ORIGIN",
     multiple=True,
     help="A site whose pages may call methods from browsers, such as https://app.example. No other site may.",
+)
+@_setting(
+    "--tls-cert",
+    type=click.Path(path_type=Path, dir_okay=False),
+    show_default="no TLS",
+    help="The certificate of this server with its chain, in the format PEM. Both ports then speak TLS. A new file is"
+    " used from the next connection on, without a restart.",
+)
+@_setting(
+    "--tls-key", type=click.Path(path_type=Path, dir_okay=False), help="The key of --tls-cert, without a password."
+)
+@_setting(
+    "--client-ca",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The authorities of callers, in the format PEM: only callers with a certificate of theirs may connect, and are"
+    " known by the name in it.",
+)
+@_setting(
+    "--trust-network",
+    is_flag=True,
+    help="Listen on addresses that other machines reach even without TLS or access control: everybody who can connect"
+    " may read and change everything, under any name.",
 )
 @_setting("--ui/--no-ui", default=True, help="Whether to answer browsers, and calls as JSON, at all.")
 @_setting(
@@ -183,6 +217,10 @@ def serve(
     ui: bool,
     projects: tuple[str, ...],
     metrics: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
+    trust_network: bool,
     **given: Any,
 ) -> None:
     """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
@@ -194,6 +232,7 @@ def serve(
         host, port = parse_listen(listen)
         seen = parse_listen(http) if ui else None
         origins = tuple(parse_origin(origin) for origin in http_origins)
+        tls = tls_files(tls_cert, tls_key, client_ca)
         settings = Settings(
             host=host,
             port=port,
@@ -201,10 +240,13 @@ def serve(
             http_origins=origins,
             projects=_with_default(projects),
             metrics=parse_listen(metrics) if metrics else None,
+            tls=tls,
             **given,
         )
     except InvalidSettingError as error:
         raise click.BadParameter(str(error)) from None
+    if not trust_network:
+        _check_exposure(settings)
     # gRPC's core would report a port in use a second time.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
@@ -217,5 +259,5 @@ def serve(
         ) from None
     try:
         _run(run(settings, partial(_announce, settings.db)))
-    except (CannotOpenError, CannotListenError) as error:
+    except (CannotOpenError, CannotListenError, CertificateError) as error:
         raise click.ClickException(str(error)) from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tallymark_server.certificates import TlsFiles
 from tallymark_server.local_sockets import PREFIX
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -22,7 +23,7 @@ class Settings:
 
     `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
     `unix:PATH`, with port 0.
-    `max_connection_age` is when a connection of gRPC is closed, None for never.
+    `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
     """
 
     db: Path = Path("tallymark.db")
@@ -40,6 +41,16 @@ class Settings:
     metrics: tuple[str, int] | None = None
     log_level: str = "info"
     log_format: str = "console"
+    tls: TlsFiles | None = None
+
+
+def tls_files(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
+    """Return the files of TLS, None for no TLS. Raises InvalidSettingError if some are missing."""
+    if certificate is not None and key is not None:
+        return TlsFiles(certificate, key, client_ca)
+    if certificate is key is client_ca is None:
+        return None
+    raise InvalidSettingError("TLS needs both --tls-cert and --tls-key; --client-ca comes beside them")
 
 
 def parse_listen(text: str) -> tuple[str, int]:

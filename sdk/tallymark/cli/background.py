@@ -165,7 +165,8 @@ def up(
             click.echo("it is running already", err=True)
     _show(printer, [running.row()])
     # Programs cannot call an address that means all interfaces.
-    if running.address != target().settings().url and not running.address.startswith(("0.0.0.0:", "[::]:")):
+    everywhere = running.address.removeprefix("grpcs://").startswith(("0.0.0.0:", "[::]:"))
+    if running.address != target().settings().url and not everywhere:
         click.echo(f"to have programs and commands call it: export TALLYMARK_URL={running.address}", err=True)
 
 

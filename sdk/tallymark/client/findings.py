@@ -63,17 +63,22 @@ def tls_service(address: str) -> Finding:
     return Finding("it speaks TLS, and this address asks for none", f"name it as grpcs://{address}; {HOW_TO_SET}", True)
 
 
+def refused_client() -> Finding:
+    """Return the finding for a service that does not accept this client's certificate, or that it has none."""
+    return Finding(
+        "it accepts only clients with a certificate of an authority that it knows",
+        "set TALLYMARK_CLIENT_CERT and TALLYMARK_CLIENT_KEY to yours, which must not have expired",
+        final=True,
+    )
+
+
 def failed_handshake(error: ssl.SSLError, host: str) -> Finding:
     """Return why TLS with the service fails."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _bad_certificate(error, host)
     reason = str(error.reason or error.strerror or error)
     if "ALERT" in reason and any(name in reason for name in _REFUSED_CLIENT):
-        return Finding(
-            "it accepts only clients with a certificate of an authority that it knows",
-            "set TALLYMARK_CLIENT_CERT and TALLYMARK_CLIENT_KEY to yours, which must not have expired",
-            final=True,
-        )
+        return refused_client()
     return Finding(f"TLS with it fails: {reason.lower().replace('_', ' ')}", "check its certificate and its log", True)
 
 

@@ -28,6 +28,7 @@ from tallymark.client.findings import (
     failed_handshake,
     of_replicas,
     plain_service,
+    refused_client,
     tls_service,
     unreachable,
 )
@@ -160,7 +161,16 @@ class _Tls(_Plain):
         """Return what the answers show, None if they are gRPC's within TLS. Raises OSError."""
         shake_hands = functools.partial(self._context.wrap_socket, server_hostname=self._address.host)
         try:
-            return super().diagnose(functools.partial(answer_to, prepare=shake_hands))
+            found = super().diagnose(functools.partial(answer_to, prepare=shake_hands))
+            if found is not None and not found.final:
+                # gRPC closes the connection of a client whose certificate it does not accept, without a word. Only in
+                # TLS 1.2 does it so within the handshake, which distinguishes it from a service that is starting.
+                self._context.maximum_version = ssl.TLSVersion.TLSv1_2
+                with suppress(TimeoutError):
+                    answer_to(b"", prepare=shake_hands)
+        except (ssl.SSLEOFError, ConnectionResetError):
+            refused = self._context.maximum_version == ssl.TLSVersion.TLSv1_2
+            return refused_client() if refused else super().diagnose(answer_to) or plain_service(self._address.target)
         except ssl.SSLError as error:
             if not isinstance(error, ssl.SSLCertVerificationError):
                 plain = super().diagnose(answer_to)
@@ -169,6 +179,7 @@ class _Tls(_Plain):
                 if plain != tls_service(self._address.target):
                     return plain
             return failed_handshake(error, self._address.host)
+        return found
 
 
 def _first_bytes(

@@ -13,7 +13,7 @@ from tallymark.addresses import Address
 from tallymark.errors import InvalidSetting
 from tallymark.settings import Settings
 
-# gRPC reads this variable itself, and then needs no roots from here.
+# The variable of gRPC itself for the same.
 _GRPC_ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 # Where systems keep the certificates that they trust, if OpenSSL was built with other paths.
 _BUNDLES = (
@@ -58,8 +58,8 @@ def trusted_roots(settings: Settings) -> bytes | None:
         except (ssl.SSLError, ValueError):
             raise InvalidSetting(f"TALLYMARK_CA: {settings.ca} holds no certificates in the format PEM") from None
         return roots
-    if os.environ.get(_GRPC_ROOTS):
-        return None
+    if path := os.environ.get(_GRPC_ROOTS):
+        return _read(path, _GRPC_ROOTS)
     return _system_roots()
 
 

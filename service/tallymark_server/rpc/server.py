@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server import local_sockets
 from tallymark_server.availability import Availability
+from tallymark_server.certificates import Certificate, Certificates
 from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
 from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
 from tallymark_server.registry import Registry
@@ -82,8 +83,13 @@ class GrpcServer:
         grace: float = 0,
         availability: Availability | None = None,
         observer: Observer | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
-        """Close connections after about `max_age` seconds, with `grace` more for running calls."""
+        """Close connections after about `max_age` seconds, with `grace` more for running calls.
+
+        With `certificates`, ports speak TLS.
+        """
+        self._certificates = certificates
         options = [*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections())]
         if max_age is not None:
             options.append(("grpc.max_connection_age_ms", round(max_age * 1000)))
@@ -109,7 +115,7 @@ class GrpcServer:
             return 0
         shown = f"[{host}]" if ":" in host else host
         try:
-            chosen = self._server.add_insecure_port(f"{shown}:{port}")
+            chosen = self._add_port(f"{shown}:{port}")
         except RuntimeError:
             raise CannotListenError(
                 f"cannot listen on {shown}:{port}: the port is taken, or the address is not this machine's; name"
@@ -117,6 +123,12 @@ class GrpcServer:
             ) from None
         await self._server.start()
         return chosen
+
+    def _add_port(self, address: str) -> int:
+        """Return the port. Raises RuntimeError if it cannot be used."""
+        if self._certificates is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, _credentials(self._certificates))
 
     async def _serve_at(self, path: str) -> None:
         try:
@@ -141,6 +153,28 @@ class GrpcServer:
         await self._server.stop(grace)
         if self._path:
             local_sockets.remove(self._path)
+
+
+def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """Return credentials that take the certificate in force for each connection."""
+    latest = certificates.current()
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal latest
+        before, latest = latest, certificates.current()
+        return None if latest is before else _configuration(latest)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(latest),
+        fetch,  # type: ignore[arg-type]  # the stubs - do not say that None means the same as before
+        require_client_authentication=latest.client_ca is not None,
+    )
+
+
+def _configuration(certificate: Certificate) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(certificate.key, certificate.certificate)], certificate.client_ca
+    )
 
 
 def _handlers(

@@ -10,6 +10,8 @@ from typing import ClassVar, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from tallymark_server.certificates import name_of
+
 # In seconds; a connection on which no request head arrives within it is closed.
 HEAD_DEADLINE = 10.0
 # In seconds; an answer is dropped if nothing of it is read for this long. It is in memory until then.
@@ -69,6 +71,9 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # its base - has it so
         super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None:
+            self.app_state = {**self.app_state, "certificate": name_of(connection.getpeercert())}
         # Declared as never None, but it is None before the first request.
         self._begun: RequestResponseCycle | None = self.cycle
         self._check = self.loop.call_later(self.deadline, self._close_if_silent)

@@ -281,7 +281,8 @@ def respond(request: PageRequest, answer: PageResult, **done: object) -> Respons
             address = f"{path}{JSON}{mark}{query}"
         response = RedirectResponse(address, answer.status)
         for name, value in answer.cookies.items():
-            response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax")
+            secure = request.http.url.scheme == "https"
+            response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax", secure=secure)
         return response
     headers = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie, Accept-Encoding", **answer.headers}
     if request.as_json:

@@ -29,6 +29,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+# Browsers then come by TLS only, for a year.
+STRICT = {"strict-transport-security": "max-age=31536000"}
 
 
 class Safety:
@@ -48,9 +50,9 @@ class Safety:
             self._check(scope, Headers(scope=scope))
         except ForeignOrigin as foreign:
             status = 421 if foreign.metadata["field"] == "host" else 403
-            await refusal(scope, foreign, status)(scope, receive, _with_headers(send))
+            await refusal(scope, foreign, status)(scope, receive, _with_headers(scope, send))
             return
-        await self._app(scope, receive, _with_headers(send))
+        await self._app(scope, receive, _with_headers(scope, send))
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         host = headers.get("host", "")
@@ -77,13 +79,18 @@ class Safety:
             _ = urlsplit(f"//{host}").port
         except ValueError:
             return False
-        if name in self._names or name == "localhost" or name.endswith(".localhost"):
+        if name in self._names or _is_localhost(name):
             return True
         try:
             ipaddress.ip_address(name)
         except ValueError:
             return False
         return True
+
+
+def _is_localhost(host: str) -> bool:
+    name = host.partition(":")[0]
+    return name == "localhost" or name.endswith(".localhost")
 
 
 def _same_origin(headers: Headers, host: str) -> bool:
@@ -103,11 +110,15 @@ def _is_visit(headers: Headers) -> bool:
     return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(scope: Scope, send: Send) -> Send:
+    # On localhost it would forbid this machine's other servers to speak HTTP without TLS.
+    strict = scope["scheme"] == "https" and not _is_localhost(Headers(scope=scope).get("host", ""))
+    added = {**HEADERS, **STRICT} if strict else HEADERS
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in added.items():
                 headers.setdefault(name, value)
         await send(message)
 

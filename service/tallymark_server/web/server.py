@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallymark_server import local_sockets
 from tallymark_server.availability import Availability
+from tallymark_server.certificates import Certificates
 from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.server import CannotListenError
@@ -46,18 +47,26 @@ class HttpServer:
         origins: tuple[str, ...] = (),
         availability: Availability | None = None,
         observer: Observer | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
+        """`certificates` are those of TLS, None for none."""
         self._registry = registry
         self._availability = availability or Availability()
         self._observer = observer or Observer()
         self._names = names
         self._origins = origins
+        self._certificates = certificates
         self._socket: socket.socket | None = None
         self._path = ""
         self._server: uvicorn.Server | None = None
         self._live: Live | None = None
         self._serving = self._stopping = False
         self._ended = asyncio.Event()
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its address."""
+        return "http" if self._certificates is None else "https"
 
     def listen(self, host: str, port: int) -> int:
         """Listen. Return the port: for 0, the system chooses one; a Unix socket has none. Raises CannotListenError."""
@@ -110,6 +119,9 @@ class HttpServer:
         # Further connections get status 503, so that a flood leaves descriptors for files and for gRPC.
         limits: dict[str, Any] = {"backlog": BACKLOG, "limit_concurrency": max_connections()}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "date_header": False}
+        if self._certificates is not None and not self._path:
+            tls = self._certificates.context()
+            config["ssl_context_factory"] = lambda *_: tls
         self._server = Server(
             uvicorn.Config(self.app(grpc_port), **config, **limits, **quiet, timeout_graceful_shutdown=1)
         )

@@ -12,6 +12,8 @@ from tallymark_server.web.addresses import DEFAULT_PROJECT
 from tallymark_server.web.request import PageRequest
 
 SERVICE = "tallymark.v1.ModelRegistry"
+# How an address of gRPC with TLS begins.
+TLS = "grpcs://"
 
 
 class Snippet(NamedTuple):
@@ -85,7 +87,10 @@ def _snippets(
 
 
 def _grpcurl(host: str, method: str, body: str, service: str = SERVICE) -> Snippet:
-    return Snippet("grpcurl", f"grpcurl -plaintext -d {shlex.quote(body)} \\\n    {host} {service}/{method}")
+    plain = "" if host.startswith(TLS) else "-plaintext "
+    return Snippet(
+        "grpcurl", f"grpcurl {plain}-d {shlex.quote(body)} \\\n    {host.removeprefix(TLS)} {service}/{method}"
+    )
 
 
 def _hosts(request: PageRequest) -> tuple[str, str]:
@@ -94,4 +99,6 @@ def _hosts(request: PageRequest) -> tuple[str, str]:
     if isinstance(request.context.grpc_port, str):
         return request.context.grpc_port, base
     host = urlsplit(base).hostname or "127.0.0.1"
-    return f"{f'[{host}]' if ':' in host else host}:{request.context.grpc_port}", base
+    # Both ports speak TLS, or none does.
+    scheme = TLS if request.http.url.scheme == "https" else ""
+    return f"{scheme}{f'[{host}]' if ':' in host else host}:{request.context.grpc_port}", base
