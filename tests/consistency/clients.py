@@ -1,11 +1,14 @@
-"""Clients that repeat each request until it is answered, send some twice at the same time, and cancel some."""
+"""Clients that repeat each request until it is answered, send some twice at the same time, and cancel some.
+
+Of a service with several replicas, each client calls two, and sends what it sends twice to both at the same time.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -28,14 +31,22 @@ STREAMS = {"Watch", "Export"}
 
 
 class LoadClient(threading.Thread):
-    """A client with two connections that sends requests until it is stopped."""
+    """A client with two connections that sends requests until it is stopped. An answer may take `timeout` seconds."""
 
-    def __init__(self, address: str, name: str, begun: threading.Semaphore, ended: threading.Event) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        name: str,
+        begun: threading.Semaphore,
+        ended: threading.Event,
+        timeout: float = TIMEOUT,
+    ) -> None:
         super().__init__(name=name)
         self.history: list[Operation] = []
         self.hedged = self.cancelled = self.repeated = 0
         self.failure: BaseException | None = None
-        self._address = address
+        self._addresses = addresses
+        self._timeout = timeout
         self._begun = begun
         self._stopping = ended
         self._random = random.Random(name)
@@ -45,7 +56,7 @@ class LoadClient(threading.Thread):
         try:
             with ExitStack() as stack:
                 channels = [
-                    stack.enter_context(grpc.insecure_channel(self._address, _CHANNEL_OPTIONS)) for _ in range(2)
+                    stack.enter_context(grpc.insecure_channel(address, _CHANNEL_OPTIONS)) for address in self._addresses
                 ]
                 stubs = [{method: _call(channel, method) for method in REQUESTS} for channel in channels]
                 choice = RequestSource(self.name, self._etags)
@@ -67,10 +78,10 @@ class LoadClient(threading.Thread):
         self.hedged += copies - 1
         for _ in range(MAX_ATTEMPTS):
             if operation.method in STREAMS:
-                self._record(operation, _streamed(stubs[0][operation.method], operation))
+                self._record(operation, _streamed(stubs[0][operation.method], operation, self._timeout))
                 return
             calls = [
-                stub[operation.method].future(operation.request, timeout=TIMEOUT, wait_for_ready=True)
+                stub[operation.method].future(operation.request, timeout=self._timeout, wait_for_ready=True)
                 for stub in stubs[:copies]
             ]
             if leaves:
@@ -80,13 +91,14 @@ class LoadClient(threading.Thread):
                 self._record(operation, _answer(call))
             if operation.answers or leaves or not operation.request_id:
                 return
+            stubs.reverse()
         raise TimeoutError(f"no answer to {operation}")
 
     def _repeat(self, operation: Operation, stub: dict[str, Any]) -> None:
         """Send an earlier request again, and record the answer."""
         if operation.request_id:
             self.repeated += 1
-            call = stub[operation.method].future(operation.request, timeout=TIMEOUT, wait_for_ready=True)
+            call = stub[operation.method].future(operation.request, timeout=self._timeout, wait_for_ready=True)
             self._record(operation, _answer(call))
 
     def _record(self, operation: Operation, answer: Any) -> None:
@@ -123,11 +135,11 @@ def _refusal(error: grpc.RpcError) -> Refusal | None:
     return Refusal(refusal.info.reason, tuple(sorted(refusal.metadata.items())))
 
 
-def _streamed(call: Any, operation: Operation) -> Any:
+def _streamed(call: Any, operation: Operation, timeout: float) -> Any:
     """Return the messages of an export, or those of a watch up to the first events; None if the stream failed."""
     messages = []
     try:
-        stream = call(operation.request, timeout=TIMEOUT)
+        stream = call(operation.request, timeout=timeout)
         for message in stream:
             messages.append(message)
             if operation.method == "Watch" and message.events:
@@ -141,9 +153,18 @@ def _streamed(call: Any, operation: Operation) -> Any:
 class Load:
     """Clients, and a count of the requests that they have started."""
 
-    def __init__(self, address: str, count: int, seed: str) -> None:
+    def __init__(self, addresses: Sequence[str], count: int, seed: str, timeout: float) -> None:
         self._begun, self._stopping = threading.Semaphore(0), threading.Event()
-        self.clients = [LoadClient(address, f"{seed}-{place}", self._begun, self._stopping) for place in range(count)]
+        self.clients = [
+            LoadClient(
+                [addresses[(place + turn) % len(addresses)] for turn in range(2)],
+                f"{seed}-{place}",
+                self._begun,
+                self._stopping,
+                timeout,
+            )
+            for place in range(count)
+        ]
 
     def wait_for(self, requests: int) -> None:
         """Wait until so many more requests were started."""
@@ -157,9 +178,9 @@ class Load:
 
 
 @contextmanager
-def running_clients(server: Server, count: int, seed: str) -> Iterator[Load]:
-    """Run so many clients during the block."""
-    load = Load(server.address, count, seed)
+def running_clients(servers: Sequence[Server], count: int, seed: str, timeout: float = TIMEOUT) -> Iterator[Load]:
+    """Run so many clients of the replicas during the block. An answer may take `timeout` seconds."""
+    load = Load([server.address for server in servers], count, seed, timeout)
     for client in load.clients:
         client.start()
     try:

@@ -39,7 +39,7 @@ def test_no_answer_contradicts_the_log_or_another_answer(tmp_path: Path) -> None
     kills, started = 0, 0
     choose = random.Random(SEED)
     with Server(tmp_path / "tallymark.db") as server:
-        with running_clients(server, CLIENTS, SEED) as load:
+        with running_clients([server], CLIENTS, SEED) as load:
             while started < REQUEST_COUNT:
                 count = (
                     choose.randint(REQUEST_COUNT // 8, REQUEST_COUNT // 4)
