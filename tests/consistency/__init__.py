@@ -6,5 +6,7 @@ workload  random requests of every method
 clients   clients that send them, some twice at the same time, cancelled or repeated
 checker   the check of a history against the log
 answers   whether an answer matches the log as of a revision
+projects  the check of answers about projects
+report    the report of a check
 refusals  whether a refusal matches the log as of a revision
 """

@@ -24,6 +24,8 @@ from tallymark.v1 import event_log_pb2, event_log_pb2_grpc
 # The shares of requests that are sent twice at the same time, are cancelled, and are followed by a repeated old one.
 HEDGED_SHARE, CANCELLED_SHARE, REPEATED_SHARE = 0.3, 0.04, 0.15
 TIMEOUT = 30.0
+# In seconds, between two attempts.
+PAUSE = 0.05
 # After so many failed attempts the server is taken as not running.
 MAX_ATTEMPTS = 400
 _CHANNEL_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
@@ -92,6 +94,7 @@ class LoadClient(threading.Thread):
             if operation.answers or leaves or not operation.request_id:
                 return
             stubs.reverse()
+            self._stopping.wait(PAUSE)
         raise TimeoutError(f"no answer to {operation}")
 
     def _repeat(self, operation: Operation, stub: dict[str, Any]) -> None:

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from consistency.checker import Checker
 from consistency.clients import export_log, running_clients
-from consistency.history import Operation, Refusal
+from consistency.projects import contradictions
+from consistency.report import report
 from consistency.workload import UNCHECKED_METHODS, SERVICES, REQUESTS
 from tallymark.testing import Server
 
@@ -55,7 +53,7 @@ def test_no_answer_contradicts_the_log_or_another_answer(tmp_path: Path) -> None
         history = [operation for client in load.clients for operation in client.history]
         log = export_log(server)
     checker = Checker(log, [each for each in history if each.method not in UNCHECKED_METHODS])
-    problems = [*checker.problems(), *project_contradictions(history)]
+    problems = [*checker.problems(), *contradictions(history)]
     done = {
         "operations": len(history),
         "kills": kills,
@@ -67,50 +65,6 @@ def test_no_answer_contradicts_the_log_or_another_answer(tmp_path: Path) -> None
         "checks": checker.compared,
         "problems": len(problems),
     }
-    report(done, history, tmp_path)
+    report("consistency", done, history, tmp_path)
     assert problems == [], "\n".join(problems[:5])
     assert done["effects"] > 0 < done["hedged"]
-
-
-def project_contradictions(history: list[Operation]) -> list[str]:
-    """Return contradictions about projects: each is created once, and exists from then on."""
-    found = []
-    created: dict[str, list[Operation]] = {}
-    for each in history:
-        if each.method == "CreateProject":
-            created.setdefault(each.request.project_id, []).append(each)
-    for name, operations in created.items():
-        done = [each for each in operations if each.answers and not isinstance(each.answers[0][1], Refusal)]
-        unknown = [each for each in operations if not each.answers]
-        if len(done) > 1 or (not done and not unknown):
-            found.append(f"{name} was created {len(done)} times")
-        begun = min((each.begin for each in [*done, *unknown]), default=0.0)
-        found += [f"{each}: answered before it began" for each in operations if each.end < begun]
-    for each in history:
-        if each.method == "GetProject" and each.answers:
-            name = each.request.name.split("/")[1]
-            others = created.get(name, [])
-            if isinstance(each.answers[0][1], Refusal):
-                wrong = any(other.end < each.begin for other in others)
-            else:
-                wrong = all(other.begin > each.end for other in others)
-            found += [f"{each}: {each.answers[0][1]}"] if wrong else []
-    return found
-
-
-def report(done: dict[str, int], history: list[Operation], tmp_path: Path) -> None:
-    """Write the counts as JSON and as a table, with how often each method was answered and refused."""
-    folder = Path(os.environ.get("TALLYMARK_TEST_REPORT", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    answers: dict[str, Counter[str]] = {method: Counter() for method in REQUESTS}
-    for each in history:
-        kind = "unanswered" if not each.answers else "refused" if refused(each.answers[0][1]) else "answered"
-        answers[each.method][kind] += 1
-    (folder / "consistency.json").write_text(json.dumps({"total": done, "methods": answers}, indent=1) + "\n")
-    lines = [f"{name:>12}  {count:>10,}" for name, count in done.items()]
-    lines += [f"{method:>26}  {dict(counts)}" for method, counts in answers.items()]
-    (folder / "consistency.txt").write_text("\n".join(lines) + "\n")
-
-
-def refused(answer: Any) -> bool:
-    return isinstance(answer, Refusal)
