@@ -92,6 +92,7 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
         background = [
             asyncio.create_task(heartbeats.serve()),
             asyncio.create_task(availability.watch_over(storage.check_writable)),
+            *_backups(settings, metrics),
         ]
         try:
             urls = ["" if at is None else _url(at[0], each.listen(*at), each.scheme) for each, at in listeners]
@@ -131,6 +132,16 @@ def _endpoint(
     sizes = partial(_sizes, settings.db.resolve())
     figures = Figures(metrics, registry, availability, lambda: writer.waiting, settings.max_waiting, sizes)
     return OperationsEndpoint(registry, availability, metrics, figures)
+
+
+def _backups(settings: Settings, metrics: Metrics | None) -> list[asyncio.Task[None]]:
+    """Begin to make backups, if the settings say so. Raises CannotOpenError if they cannot be made there."""
+    if settings.backup_to is None:
+        return []
+    from tallymark_server.operations.backups import Backups
+
+    backups = Backups(settings.db, settings.backup_to, settings.backup_every, settings.backup_keep)
+    return [asyncio.create_task(backups.serve(metrics))]
 
 
 def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -51,6 +51,37 @@ def backup(db: Path, to: Path) -> None:
         with _warning_of_losses(db), progress("copying") as bar:
             revisions = copy(db, to, partial(move, bar))
     _say(f"{to} is a copy of {db}: {_summary(revisions)}")
+
+
+@click.command
+@_db
+@click.option(
+    "--from",
+    "source",
+    metavar="FOLDER",
+    required=True,
+    help="The folder or URL of `serve --backup-to`, or one backup in it, whose name ends with .db.",
+)
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]),
+    metavar="TIME",
+    help="Restore the newest backup from no later than this time, in UTC: 2026-11-30T09:45.",
+)
+def restore(db: Path, source: str, at: datetime | None) -> None:
+    """Restore a backup as a new file.
+
+    It is verified first, with the checkpoint beside it. A file that exists is never overwritten.
+    """
+    with _refusals(), _refused_files():
+        from tallymark_server.operations.backup_folder import BackupError
+        from tallymark_server.operations.restore import restore as placed_backup
+
+        try:
+            restored = placed_backup(source, db, None if at is None else at.replace(tzinfo=UTC))
+        except BackupError as error:
+            raise click.ClickException(str(error)) from None
+    _say(f"{db} is {restored.name}: {_summary(restored.revisions)}")
 
 
 def holder(db: Path) -> int | None:

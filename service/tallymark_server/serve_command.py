@@ -24,6 +24,7 @@ from tallymark_server.settings import (
     Settings,
     parse_listen,
     parse_origin,
+    parse_period,
     tls_files,
 )
 
@@ -199,6 +200,25 @@ _setting = partial(click.option, show_envvar=True)
     " unix:PATH. Whoever reaches it can read them. Port 0 picks a free one and prints it.",
 )
 @_setting(
+    "--backup-to",
+    metavar="FOLDER",
+    show_default="none",
+    help="Make backups by itself in this folder, or at this URL, such as s3://bucket/tallymark; `tallymark restore`"
+    " restores them. Each is verified before an older one is removed.",
+)
+@_setting(
+    "--backup-every",
+    metavar="PERIOD",
+    default="1h",
+    help="How often to make a backup: 30s, 15m, 1h or 1d.",
+)
+@_setting(
+    "--backup-keep",
+    type=click.IntRange(1),
+    default=48,
+    help="How many backups to keep; older ones of this file are removed.",
+)
+@_setting(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -221,6 +241,7 @@ def serve(
     tls_key: Path | None,
     client_ca: Path | None,
     trust_network: bool,
+    backup_every: str,
     **given: Any,
 ) -> None:
     """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
@@ -241,6 +262,7 @@ def serve(
             projects=_with_default(projects),
             metrics=parse_listen(metrics) if metrics else None,
             tls=tls,
+            backup_every=parse_period(backup_every),
             **given,
         )
     except InvalidSettingError as error:

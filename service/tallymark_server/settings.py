@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ class Settings:
     """The settings of an operator. Times are in seconds, `max_clock_jump` is in hours.
 
     `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
-    `unix:PATH`, with port 0.
+    `unix:PATH`, with port 0. `backup_to` is the folder or URL of backups, None for none.
     `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
     """
 
@@ -39,6 +40,9 @@ class Settings:
     max_connection_age: float | None = None
     max_clock_jump: float = 24.0
     metrics: tuple[str, int] | None = None
+    backup_to: str | None = None
+    backup_every: float = 3600.0
+    backup_keep: int = 48
     log_level: str = "info"
     log_format: str = "console"
     tls: TlsFiles | None = None
@@ -71,6 +75,14 @@ def parse_listen(text: str) -> tuple[str, int]:
             f"{text!r} is not HOST:PORT, such as {DEFAULT_LISTEN}, nor unix:PATH; port 0 picks a free one"
         )
     return host, int(port)
+
+
+def parse_period(text: str) -> float:
+    """Return the seconds of a period such as 30s, 15m, 1h or 1d. Raises InvalidSettingError."""
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if not found or not int(found[1]):
+        raise InvalidSettingError(f"{text!r} is no period, such as 30s, 15m, 1h or 1d")
+    return float(int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]])
 
 
 def parse_origin(text: str) -> str:

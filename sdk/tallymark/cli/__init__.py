@@ -128,6 +128,7 @@ _COMMANDS = {
         LazyCommand("tallymark.cli.metadata", "metadata", "Typed values by key, of versions."),
         LazyCommand("tallymark.cli.models", "model", "Models, and what people write about them."),
         LazyCommand("tallymark.cli.projects", "project", "Projects: each has its own models, runs and log."),
+        LazyCommand("tallymark_server.offline_commands", "restore", "Restore a backup as a new file."),
         LazyCommand("tallymark.cli.runs", "run", "Runs of pipelines."),
         LazyCommand(
             "tallymark_server.serve_command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."

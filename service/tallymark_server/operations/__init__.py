@@ -1,7 +1,12 @@
 """What operators see of a running service, and what it does by itself for them.
 
 metrics     the figures for Prometheus, as an observer of the service
+call_figures how often methods are called, how calls end, and how long they take
 figures     those that are read at the time of a scrape: queue, logs, watchers, files
 event_loop  how late the event loop is
+backups     backups by themselves: a process for each, so that the service goes on
+backup_process the program that makes a backup, verifies it, and removes old ones
+backup_folder the place of backups: a folder or the URL of one
+restore     a backup, verified and placed as a new file
 endpoint    the address of the metrics, and of the probes
 """
