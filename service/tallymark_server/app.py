@@ -28,7 +28,9 @@ from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.server import GrpcServer
 from tallymark_server.settings import Settings
-from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.database_url import is_url, shown
+from tallymark_server.storage.opening import open_storage
 from tallymark_server.watch import Bell
 from tallymark_server.web.server import HttpServer
 from tallymark_server.writer import Writer
@@ -77,7 +79,7 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
     """
     certificates = None if settings.tls is None else Certificates(settings.tls)
     observer, metrics = _observer(settings)
-    async with open_sqlite(settings.db, settings.projects, observer) as storage:
+    async with open_storage(settings.db, settings.projects, observer) as storage:
         bell, availability = Bell(), Availability()
         clock = GuardedClock(await storage.newest_time(), round(settings.max_clock_jump * MICROS_PER_HOUR), wall)
         writer = Writer(storage, bell, clock, settings.max_waiting, availability, observer)
@@ -92,6 +94,7 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
         background = [
             asyncio.create_task(heartbeats.serve()),
             asyncio.create_task(availability.watch_over(storage.check_writable)),
+            asyncio.create_task(storage.follow(bell.watched, bell.ring)),
             *_backups(settings, metrics),
         ]
         try:
@@ -129,7 +132,7 @@ def _endpoint(
     from tallymark_server.operations.endpoint import OperationsEndpoint
     from tallymark_server.operations.figures import Figures
 
-    sizes = partial(_sizes, settings.db.resolve())
+    sizes = partial(_sizes, settings.db)
     figures = Figures(metrics, registry, availability, lambda: writer.waiting, settings.max_waiting, sizes)
     return OperationsEndpoint(registry, availability, metrics, figures)
 
@@ -138,9 +141,14 @@ def _backups(settings: Settings, metrics: Metrics | None) -> list[asyncio.Task[N
     """Begin to make backups, if the settings say so. Raises CannotOpenError if they cannot be made there."""
     if settings.backup_to is None:
         return []
+    if is_url(settings.db):
+        raise CannotOpenError(
+            f"{shown(settings.db)} is backed up by the tools of PostgreSQL: leave out --backup-to, and run pg_dump, or"
+            " pg_basebackup with the write-ahead log archived"
+        )
     from tallymark_server.operations.backups import Backups
 
-    backups = Backups(settings.db, settings.backup_to, settings.backup_every, settings.backup_keep)
+    backups = Backups(Path(settings.db), settings.backup_to, settings.backup_every, settings.backup_keep)
     return [asyncio.create_task(backups.serve(metrics))]
 
 
@@ -154,9 +162,12 @@ async def _stop(listeners: Sequence[HttpServer]) -> None:
         await listener.stop()
 
 
-def _sizes(db: Path) -> dict[str, int]:
-    """Return the sizes of the database and of its log, in bytes."""
-    files = {"database": db, "log": db.with_name(f"{db.name}-wal")}
+def _sizes(db: str) -> dict[str, int]:
+    """Return the sizes of a file and of its log, in bytes."""
+    if is_url(db):
+        return {}
+    file = Path(db).resolve()
+    files = {"database": file, "log": file.with_name(f"{file.name}-wal")}
     return {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
 
 
@@ -221,7 +232,7 @@ async def serve(settings: Settings, announce: Callable[[str, str, str], None]) -
             address=server.address,
             dashboard=server.dashboard,
             metrics=server.metrics,
-            db=str(settings.db),
+            db=shown(settings.db),
             projects=settings.projects,
             pid=os.getpid(),
         )

@@ -61,7 +61,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     context.default_map = {**(context.default_map or {}), **settings}
 
 
-def _announce(db: Path, address: str, dashboard: str, metrics: str) -> None:
+def _announce(db: str, address: str, dashboard: str, metrics: str) -> None:
     click.echo(f"tallymark serves {db} on {address}")
     if dashboard:
         click.echo(f"and its dashboard at {dashboard}")
@@ -93,7 +93,7 @@ _setting = partial(click.option, show_envvar=True)
 )
 @_setting(
     "--db",
-    type=click.Path(path_type=Path),
+    metavar="FILE",
     default="tallymark.db",
     help="The SQLite file; made when it is not there.",
 )

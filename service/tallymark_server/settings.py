@@ -22,12 +22,13 @@ class InvalidSettingError(Exception):
 class Settings:
     """The settings of an operator. Times are in seconds, `max_clock_jump` is in hours.
 
+    `db` is a file of SQLite, or the URL of a database of PostgreSQL, which may have a password.
     `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
     `unix:PATH`, with port 0. `backup_to` is the folder or URL of backups, None for none.
     `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
     """
 
-    db: Path = Path("tallymark.db")
+    db: str = "tallymark.db"
     host: str = "127.0.0.1"
     port: int = 50051
     http: tuple[str, int] | None = None

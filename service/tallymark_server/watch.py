@@ -40,6 +40,10 @@ class Bell:
             if project in self._waiting:
                 self._waiting.pop(project).set_result(None)
 
+    def watched(self) -> list[str]:
+        """Return the projects that readers wait for."""
+        return list(self._waiting)
+
     def close(self) -> None:
         """Wake all readers, which then get Stopping."""
         self._closed.set()

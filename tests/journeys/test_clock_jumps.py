@@ -35,7 +35,7 @@ class Clock:
 @asynccontextmanager
 async def serving(db: Path, clock: Clock) -> AsyncIterator[Callable[[Callable[[Calls], T]], Awaitable[T]]]:
     """Run a server with that clock, and yield a function that makes calls to it."""
-    async with running(Settings(db=db, port=0), clock) as server:
+    async with running(Settings(db=str(db), port=0), clock) as server:
         with grpc.insecure_channel(server.address) as channel:
 
             async def call(work: Callable[[Calls], T]) -> T:

@@ -93,7 +93,7 @@ def answers_of(address: str) -> dict[str, object]:
 async def answered(db: Path) -> dict[str, object] | None:
     """Return the answers of a server on the file, or None if it reports why it does not start."""
     try:
-        async with running(Settings(db=db, port=0)) as server:
+        async with running(Settings(db=str(db), port=0)) as server:
             return await asyncio.to_thread(answers_of, server.address)
     except CannotOpenError:
         return None

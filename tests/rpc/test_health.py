@@ -73,7 +73,7 @@ async def test_an_unknown_service_is_reported_as_the_protocol_requires(tmp_path:
     """A check of an unknown service is refused, and a watch of it stays open and reports that it is unknown."""
     unknown = health_pb2.HealthCheckRequest(service="unknown")
     async with (
-        running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,
+        running(Settings(db=str(tmp_path / "tallymark.db"), port=0)) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub = health_pb2_grpc.HealthStub(channel)
@@ -89,7 +89,7 @@ async def test_watches_of_health_are_counted_among_all_calls(tmp_path: Path, mon
     """Beyond the bound a watch of the health is refused as every call is."""
     monkeypatch.setattr(traffic, "MAX_CALLS", 2)
     async with (
-        running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,
+        running(Settings(db=str(tmp_path / "tallymark.db"), port=0)) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub = health_pb2_grpc.HealthStub(channel)
@@ -107,7 +107,7 @@ async def test_few_streams_of_reflection_are_open_at_a_time(tmp_path: Path) -> N
     """A stream beyond the bound is refused, and one that ends makes room."""
     question = reflection_pb2.ServerReflectionRequest(list_services="")
     async with (
-        running(Settings(db=tmp_path / "tallymark.db", port=0)) as server,
+        running(Settings(db=str(tmp_path / "tallymark.db"), port=0)) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)

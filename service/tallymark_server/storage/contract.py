@@ -14,7 +14,7 @@ Damage     Damaged data raises DataDamaged, and is never returned as something e
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -334,6 +334,13 @@ class Storage(Reads, Protocol):
 
     async def check_writable(self) -> None:
         """Write durably, without a change to anything. Raises StorageUnavailable if no change can be committed now."""
+        ...
+
+    async def follow(self, watched: Callable[[], Iterable[str]], ring: Callable[[Iterable[str]], None]) -> None:
+        """Ring for those of the watched projects to whose logs other servers have added, until cancelled.
+
+        It may ring in vain. A server rings by itself for what it has written.
+        """
         ...
 
     def at_one_moment(self) -> AbstractAsyncContextManager[Reads]:

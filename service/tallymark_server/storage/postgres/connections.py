@@ -1,24 +1,20 @@
-"""Connects to the server, and lends connections."""
+"""Connects to the server, with the settings that the engine relies on."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.postgres import types
 from psycopg.types.numeric import FloatBinaryDumper, Int8BinaryDumper
 from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
 
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.database_url import SHAPE, shown
-from tallymark_server.storage.postgres.errors import told
+from tallymark_server.storage.postgres.images import ImageLoader
 
 # Of several hosts the one that takes changes; a server that has vanished is noticed in some seconds.
 _DEFAULTS: dict[str, Any] = {
@@ -47,7 +43,6 @@ BOUNDS = {"lock_timeout": "5s", "statement_timeout": "10s", "idle_in_transaction
 UNBOUNDED = {"lock_timeout": "5s", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 _SET = "SELECT set_config(name, value, FALSE) FROM unnest($1::text[], $2::text[]) AS setting (name, value)"
 _PREPARED = 512
-_log = structlog.get_logger()
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -58,6 +53,7 @@ def _adapters() -> AdaptersMap:
     for kind, dumper in ((int, Int8BinaryDumper), (str, StrBinaryDumper), (bytes, BytesBinaryDumper)):
         adapters.register_dumper(kind, dumper)
     adapters.register_dumper(float, FloatBinaryDumper)
+    adapters.register_loader(types["json"].oid, ImageLoader)
     return adapters
 
 
@@ -90,52 +86,3 @@ async def connect(url: str, *, bounds: dict[str, str] = BOUNDS, read_only: bool 
         await connection.close()
         raise
     return connection
-
-
-class Connections:
-    """Connections of one kind, made when they are needed, each lent to one task at a time.
-
-    Args:
-        url: the database
-        most: how many there are at most; whoever needs one more waits
-        read_only: whether they refuse changes
-    """
-
-    def __init__(self, url: str, most: int, *, read_only: bool) -> None:
-        self._url = url
-        self._read_only = read_only
-        self._places = asyncio.Semaphore(most)
-        self._idle: list[Connection] = []
-        self._away = False
-
-    @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Connection]:
-        """Lend a connection. One that is not as it was lent is closed afterwards. Raises psycopg.Error."""
-        async with self._places:
-            connection = self._idle.pop() if self._idle else await self._connect()
-            try:
-                yield connection
-            finally:
-                if connection.info.transaction_status is TransactionStatus.IDLE:
-                    self._idle.append(connection)
-                else:
-                    await connection.close()
-
-    async def close(self) -> None:
-        """Close those that are not lent."""
-        while self._idle:
-            await self._idle.pop().close()
-
-    async def _connect(self) -> Connection:
-        try:
-            connection = await connect(self._url, read_only=self._read_only)
-        except psycopg.Error as error:
-            # Once for each outage, since every request meets it.
-            if not self._away:
-                self._away = True
-                _log.error("the database does not answer", db=shown(self._url), problem=told(error))
-            raise
-        if self._away:
-            self._away = False
-            _log.info("the database answers again", db=shown(self._url))
-        return connection

@@ -13,10 +13,12 @@ from tallymark_server.domain.errors import DataDamaged, StorageUnavailable
 # What another transaction did, by the class of the SQLSTATE: the same work is done again.
 _CONFLICTS = "40"
 # Keys that only two writers can give twice: both created the project, or a lock was lost.
-_FENCES = {"project_names_name_key", "project_names_pkey", "heads_pkey", "events_pkey"}
-# What the world does, by the class or the whole of the SQLSTATE: connections, resources, operators, standbys. 0A000 is
-# for a table that was changed under a prepared statement.
-_ENVIRONMENT = ("08", "53", "57", "58", "25006", "25P03", "55P03", "0A000")
+_FENCES = {"projects_name_key", "projects_pkey", "events_pkey"}
+# The connection ends: the server stops, or has become a standby.
+_LOST = ("08", "57P0", "25006")
+# What else the world does, by the class or the whole of the SQLSTATE: resources, operators, locks that others hold.
+# 0A000 is for a table that was changed under a prepared statement.
+_ENVIRONMENT = ("53", "57", "58", "25P03", "55P03", "0A000")
 # What is not as it was written: broken pages, values of another type, keys that are there twice.
 _DAMAGE = ("XX001", "XX002", "22", "23")
 _log = structlog.get_logger()
@@ -26,9 +28,13 @@ class ConflictError(Exception):
     """Raised when a transaction was undone because of another one, and is to be done again."""
 
 
+class LostError(Exception):
+    """Raised when there is no connection. Unless a commit was under way, nothing was changed."""
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise StorageUnavailable, DataDamaged or ConflictError for errors of PostgreSQL."""
+    """Raise StorageUnavailable, DataDamaged, ConflictError or LostError for errors of PostgreSQL."""
     try:
         yield
     except psycopg.Error as error:
@@ -48,7 +54,9 @@ def _translated(error: psycopg.Error) -> Exception:
     if state is None:
         # The connection was lost, or was never there. What libpq says of it is for the operator, who has the log.
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return StorageUnavailable("the database does not answer") if lost else error
+        return LostError("the database does not answer") if lost else error
+    if state.startswith(_LOST):
+        return LostError(told(error))
     if state.startswith(_CONFLICTS) or error.diag.constraint_name in _FENCES:
         return ConflictError(told(error))
     if state.startswith(_ENVIRONMENT):

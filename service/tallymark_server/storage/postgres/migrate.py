@@ -14,8 +14,10 @@ from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.postgres.connections import Connection
 
 _READABLE_FROM = re.compile(r"-- readable from (\d+)\n")
-_TABLES = "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema()"
-_HAS_STEPS = "SELECT to_regclass('schema_steps') IS NOT NULL"
+_TABLES = """
+SELECT count(*), count(*) FILTER (WHERE tablename = 'schema_steps') FROM pg_catalog.pg_tables
+WHERE schemaname = current_schema()
+"""
 # Whoever changes the schema holds the row of step 0. Both statements are one transaction.
 _BEGIN = """
 CREATE TABLE IF NOT EXISTS schema_steps (number bigint NOT NULL PRIMARY KEY, readable_from bigint NOT NULL);
@@ -77,10 +79,11 @@ def _step(path: Path) -> Step:
 
 async def _last(connection: Connection, name: str) -> _Last | None:
     """Return the last step of the database; None if it is empty. Raises CannotOpenError."""
-    if not (await _row(connection, _HAS_STEPS))[0]:
-        if (await _row(connection, _TABLES))[0]:
-            raise CannotOpenError(f"{name} is another program's database; name another one with --db")
+    tables, ours = await _row(connection, _TABLES)
+    if not tables:
         return None
+    if not ours:
+        raise CannotOpenError(f"{name} is another program's database; name another one with --db")
     last = _Last(*await _row(connection, _LAST))
     # A database that is being made ready, or was left then, has no further step.
     return last if last.number else None

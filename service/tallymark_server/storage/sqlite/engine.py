@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, closing
 from contextvars import copy_context
 from functools import partial
@@ -164,6 +164,9 @@ class SqliteStorage:
     async def check_writable(self) -> None:
         with self._translate_errors:
             await asyncio.to_thread(_write_the_same, self._file)
+
+    async def follow(self, watched: Callable[[], Iterable[str]], ring: Callable[[Iterable[str]], None]) -> None:  # noqa: ARG002 - no other server writes to the file
+        await asyncio.Future()
 
     async def project(self, name: str) -> Project:
         with self._translate_errors:

@@ -2,24 +2,16 @@
 -- The log is the truth. The other tables say where in the log to look: `revision` is that of the newest image.
 -- Text is compared by code point. Times are microseconds since 1970, UTC. Every key begins with the project.
 
-CREATE TABLE project_names (
-    id   bigint           NOT NULL PRIMARY KEY, -- a random number
-    name text COLLATE "C" NOT NULL UNIQUE
-);
-
 -- The end of each log. Whoever changes a project holds its row; every batch writes it anew, in the page where it is.
-CREATE TABLE heads (
-    project       bigint           NOT NULL PRIMARY KEY,
+CREATE TABLE projects (
+    id            bigint           NOT NULL PRIMARY KEY, -- a random number
+    name          text COLLATE "C" NOT NULL UNIQUE,
     log_id        text COLLATE "C" NOT NULL,
     revision      bigint           NOT NULL,
     time          bigint           NOT NULL,
     last_model_id bigint           NOT NULL,
     hash          bytea            NOT NULL
 ) WITH (fillfactor = 20);
-
-CREATE VIEW projects AS
-SELECT project_names.id, project_names.name, heads.log_id, heads.revision, heads.time, heads.last_model_id, heads.hash
-FROM project_names JOIN heads ON heads.project = project_names.id;
 
 -- Each event's hash covers the event, the hash before it, and the digest of its content: see ../../log/chain.py.
 CREATE TABLE events (

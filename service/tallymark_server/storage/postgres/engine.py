@@ -1,0 +1,156 @@
+"""Opens the database, and keeps the promises of the contract on it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+
+from tallymark_server.domain.errors import StorageUnavailable
+from tallymark_server.observer import Observer
+from tallymark_server.storage.contract import CannotOpenError, Writing
+from tallymark_server.storage.database_url import shown
+from tallymark_server.storage.postgres.connections import UNBOUNDED, Connection, connect
+from tallymark_server.storage.postgres.durability import check_settings
+from tallymark_server.storage.postgres.errors import ConflictError, LostError, told, translated_errors
+from tallymark_server.storage.postgres.exchange import Answer, Call
+from tallymark_server.storage.postgres.following import Follower, Notices
+from tallymark_server.storage.postgres.lending import Connections
+from tallymark_server.storage.postgres.migrate import prepare, steps
+from tallymark_server.storage.postgres.session import BEGIN, COMMIT, PostgresSession, new_id
+from tallymark_server.storage.postgres.transaction import Transaction
+from tallymark_server.storage.sql.state_loader import new_log_id
+
+T = TypeVar("T")
+Work = Callable[[Writing], Coroutine[Any, Any, T]]
+
+# The connections for lines, and for reads. One more waits for notices, and one sends them.
+WRITERS = 8
+READERS = 8
+# How often work is tried that another transaction undoes, or that loses its connection; the pause between, in seconds.
+ATTEMPTS = 4
+MAX_PAUSE = 0.02
+_NUMBER = b"SELECT pg_current_xact_id()"
+_ENDS = b"SELECT name, revision FROM projects WHERE name = ANY ($1)"
+_ADD_PROJECT = b"""
+INSERT INTO projects (id, name, log_id, revision, time, last_model_id, hash) VALUES ($1, $2, $3, 0, 0, 0, '')
+ON CONFLICT (name) DO NOTHING
+"""
+
+
+class PostgresStorage:
+    """The storage on a database of PostgreSQL.
+
+    Nothing is kept between transactions but the ids of projects, since any number of servers write to the database.
+    """
+
+    def __init__(self, url: str, listen_url: str, observer: Observer) -> None:
+        self._listen_url = listen_url
+        self._observer = observer
+        self._notifier = Connections(url, 1, read_only=False)
+        self._notices = Notices(self._notifier)
+        self._writers = Connections(url, WRITERS, read_only=False)
+        self._readers = Connections(url, READERS, read_only=True)
+        self._ids: dict[str, int] = {}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for connections in (self._writers, self._readers, self._notifier):
+            await connections.close()
+
+    def line(self, project: str) -> str:
+        return project
+
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:  # noqa: ARG002 - nothing waits for the disk here
+        return await _repeated(lambda: self._transact(work))
+
+    async def _transact(self, work: Work[T]) -> T:
+        async with self._writers.lend() as exchange:
+            session = PostgresSession(exchange)
+            transaction = Transaction(session, self._ids)
+            try:
+                result = await work(transaction)
+            except BaseException:
+                await session.roll_back()
+                raise
+            with self._observer.commit(), _uncertain():
+                await session.commit()
+            self._notices.add(transaction.grown)
+            return result
+
+    async def check_writable(self) -> None:
+        # A transaction that has a number waits for the disk, and for standbys, when it commits.
+        await _repeated(lambda: _ask(self._writers, BEGIN, Call(_NUMBER), COMMIT))
+
+    async def follow(self, watched: Callable[[], Iterable[str]], ring: Callable[[Iterable[str]], None]) -> None:
+        follower = Follower(self._listen_url, self._notices, self._ends, watched, ring)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._notices.send())
+            tasks.create_task(follower.follow())
+
+    async def _ends(self, projects: list[str]) -> dict[str, int]:
+        (answer,) = await _repeated(lambda: _ask(self._readers, Call(_ENDS, (projects,))))
+        return dict(answer.rows)
+
+
+@asynccontextmanager
+async def open_postgres(
+    url: str, projects: Sequence[str], observer: Observer | None = None, listen_url: str = ""
+) -> AsyncIterator[PostgresStorage]:
+    """Yield the storage on that database, which is made ready if it is empty, with at least these projects.
+
+    `listen_url` is where to listen for notices, if a pooler is in the way of `url`. Raises CannotOpenError.
+    """
+    name = shown(url)
+    try:
+        async with await connect(url, bounds=UNBOUNDED) as connection:
+            await check_settings(connection, name)
+            await prepare(connection, name, await asyncio.to_thread(steps))
+            await _add_projects(connection, projects)
+    except psycopg.Error as error:
+        raise CannotOpenError(f"cannot open {name}: {told(error)}") from None
+    storage = PostgresStorage(url, listen_url or url, observer or Observer())
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
+async def _ask(connections: Connections, *calls: Call) -> list[Answer]:
+    async with connections.lend() as exchange:
+        return await exchange(calls)
+
+
+async def _repeated(attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return the result of an attempt; another one is made if the first was undone, or had lost its connection.
+
+    Raises StorageUnavailable after some attempts, or when the result of one is not known.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            with translated_errors():
+                return await attempt()
+        except (ConflictError, LostError) as error:
+            problem = error
+        await asyncio.sleep(random.uniform(0, MAX_PAUSE))  # noqa: S311 - servers should not meet again
+    raise StorageUnavailable(str(problem)) from problem
+
+
+@contextmanager
+def _uncertain() -> Iterator[None]:
+    """Raise StorageUnavailable for a commit without an answer: what it was to change may be there."""
+    try:
+        with translated_errors():
+            yield
+    except LostError as error:
+        raise StorageUnavailable(str(error)) from error
+
+
+async def _add_projects(connection: Connection, projects: Sequence[str]) -> None:
+    """Create those of the projects that do not exist."""
+    for project in projects:
+        await connection.execute(_ADD_PROJECT, (new_id(), project, new_log_id()))
