@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tallymark_server import telemetry
+from tallymark_server.access.callers import Authenticator
+from tallymark_server.access.door import Door
 from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificates
 from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
@@ -71,11 +73,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, wall: Callable[[], int] = wall_time, authenticator: Authenticator | None = None
+) -> AsyncIterator[Running]:
     """Run the server until the context is left, then answer the commands in the queue and end the streams.
 
-    `wall` is the machine's clock, in microseconds since 1970. Raises CannotOpenError, CannotListenError or
-    CertificateError.
+    `wall` is the machine's clock, in microseconds since 1970. Without an authenticator, everybody who can connect may
+    do everything. Raises CannotOpenError, CannotListenError or CertificateError.
     """
     certificates = None if settings.tls is None else Certificates(settings.tls)
     observer, metrics = _observer(settings)
@@ -85,8 +89,8 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
         writer = Writer(storage, bell, clock, settings.max_waiting, availability, observer)
         heartbeats = Heartbeats(storage, writer, clock.estimate)
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer)
-        server = GrpcServer(registry, settings.max_connection_age, settings.grace, availability, observer, certificates)
-        web = HttpServer(registry, settings.http_names, settings.http_origins, availability, observer, certificates)
+        door = Door(authenticator, certificates=settings.tls is not None and settings.tls.client_ca is not None)
+        server, web = _edges(settings, registry, door, availability, observer, certificates)
         listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
         if metrics is not None:
             listeners.append((_endpoint(metrics, registry, availability, writer, settings), settings.metrics))
@@ -113,6 +117,22 @@ async def running(settings: Settings, wall: Callable[[], int] = wall_time) -> As
             await asyncio.wait((deciding,))
             await _drain(writer, settings.grace)
             await server.stop(settings.grace)
+
+
+def _edges(
+    settings: Settings,
+    registry: Registry,
+    door: Door,
+    availability: Availability,
+    observer: Observer,
+    certificates: Certificates | None,
+) -> tuple[GrpcServer, HttpServer]:
+    """Return the servers of gRPC and of HTTP, which do not listen yet."""
+    names, origins = settings.http_names, settings.http_origins
+    return (
+        GrpcServer(registry, door, settings.max_connection_age, settings.grace, availability, observer, certificates),
+        HttpServer(registry, door, names, origins, availability, observer, certificates),
+    )
 
 
 def _observer(settings: Settings) -> tuple[Observer, Metrics | None]:

@@ -6,7 +6,7 @@ import os
 import ssl
 import stat
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ def _bytes(path: Path) -> bytes:
         raise CertificateError(f"cannot read {path}: {error.strerror}") from None
 
 
-def name_in(auth_context: Mapping[str, Sequence[bytes]]) -> str:
+def name_in(auth_context: Mapping[str, Iterable[bytes]]) -> str:
     """Return the name in the certificate of a caller of gRPC, empty if the caller has shown none."""
     for key in ("x509_subject_alternative_name", "x509_common_name"):
         for value in auth_context.get(key, ()):

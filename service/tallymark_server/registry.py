@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from tallymark_server.domain.commands import Command, FinishRun, ResumeRun, Started, StartRun
-from tallymark_server.domain.errors import RunNotFound
+from tallymark_server.domain.errors import ProjectNotFound, RunNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunState, RunStep
 from tallymark_server.domain.reference import Reference
@@ -97,16 +97,31 @@ class Registry:
         """Return the project of that name. Raises ProjectNotFound."""
         return await self._reads.project(name)
 
-    async def projects(self, size: int, token: str) -> tuple[list[Project], str]:
-        """Return a page of projects by name, and the next token, empty after the last. Raises InvalidPageToken."""
+    async def projects(self, size: int, token: str, among: frozenset[str] | None = None) -> tuple[list[Project], str]:
+        """Return a page of projects by name, and the next token, empty after the last. Raises InvalidPageToken.
+
+        With `among`, no other projects are looked at, so the time does not depend on them.
+        """
         _, (after,) = parse_token(token, _PROJECTS, (str,)) if token else (None, ("",))
         limit = page_size(size)
-        found = await self._reads.projects(str(after), limit + 1)
+        if among is None:
+            found = await self._reads.projects(str(after), limit + 1)
+        else:
+            found = await self._projects_among(sorted(name for name in among if name > str(after)), limit + 1)
         return found[:limit], make_token(_PROJECTS, None, (found[limit - 1].name,)) if len(found) > limit else ""
 
     async def newest_revision(self, project: str) -> int:
         """Return the newest revision of the project's log. Raises ProjectNotFound."""
         return (await self._reads.head(project)).revision
+
+    async def _projects_among(self, names: list[str], limit: int) -> list[Project]:
+        found: list[Project] = []
+        for name in names:
+            with suppress(ProjectNotFound):
+                found.append(await self._reads.project(name))
+            if len(found) == limit:
+                break
+        return found
 
     async def start_run(self, command: StartRun) -> Started:
         """Start or join the run, and expect its heartbeats if it sends any. Raises a RegistryError if refused."""

@@ -22,7 +22,7 @@ from tallymark_server.app import running
 from tallymark_server.availability import Availability
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.rpc import traffic
-from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.callers import GrpcContext
 from tallymark_server.rpc.health import Health
 from tallymark_server.rpc.reflection import MAX_STREAMS
 from tallymark_server.settings import Settings
@@ -127,7 +127,7 @@ async def test_few_streams_of_reflection_are_open_at_a_time(tmp_path: Path) -> N
 async def test_an_end_during_the_first_message_is_reported() -> None:
     """A watch whose first message is on its way when the server begins to stop receives NOT_SERVING too."""
     health = Health((), Availability())
-    watch = health.Watch(REQUEST, cast("Context", None))
+    watch = health.Watch(REQUEST, cast("GrpcContext", None))
     assert (await anext(watch)).status == SERVING
     health.end()
     assert (await anext(watch)).status == NOT_SERVING

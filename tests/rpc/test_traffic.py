@@ -14,10 +14,11 @@ from attacks.connections import Streams, grpc_message
 from grpc_calls import refusal_of
 
 from tallymark.v1 import event_log_pb2
+from tallymark_server.access.door import Door
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.observer import CallObserver
 from tallymark_server.rpc import traffic as bounds
-from tallymark_server.rpc.server import OPTIONS, handler_of
+from tallymark_server.rpc.server import OPTIONS, Handlers, handler_of
 from tallymark_server.rpc.traffic import Traffic, close_connections
 
 LOG = event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]
@@ -48,12 +49,12 @@ class Exports:
 @asynccontextmanager
 async def listening(traffic: Traffic, exports: Exports | None = None, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve the two methods."""
-    server = grpc.aio.server(options=OPTIONS)
+    server, endless = grpc.aio.server(options=OPTIONS), exports or Exports()
     methods = {
-        "ListEvents": handler_of(LOG.methods_by_name["ListEvents"], listed, traffic, CallObserver()),
-        "Export": handler_of(LOG.methods_by_name["Export"], (exports or Exports()).export, traffic, CallObserver()),
+        LIST: handler_of(LOG.methods_by_name["ListEvents"], listed, traffic, Door(), CallObserver()),
+        EXPORT: handler_of(LOG.methods_by_name["Export"], endless.export, traffic, Door(), CallObserver()),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(LOG.full_name, methods),))
+    server.add_generic_rpc_handlers((Handlers(methods),))
     port = server.add_insecure_port(f"{host}:0")
     await server.start()
     yield f"{host}:{port}"

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from tallymark.v1 import event_pb2 as tallymark_dot_v1_dot_event__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
+from tallymark.v1 import role_pb2 as tallymark_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctallymark/v1/event_log.proto\x12\x0ctallymark.v1\x1a\x18tallymark/v1/event.proto\x1a\x18tallymark/v1/model.proto\"z\n\x0c\x45raseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05paths\x18\x02 \x03(\t\x12\x12\n\nerase_keys\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"8\n\rEraseResponse\x12\x15\n\rcontent_count\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\xb3\x01\n\x11ListEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x0c\n\x04name\x18\x04 \x01(\t\x12&\n\x05kinds\x18\x05 \x03(\x0e\x32\x17.tallymark.v1.EventKind\x12\x14\n\x0cnewest_first\x18\x06 \x01(\x08\x12\x17\n\x0f\x62\x65\x66ore_revision\x18\x07 \x01(\x03\"[\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Event\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06log_id\x18\x03 \x01(\t\"\xba\x01\n\x0cWatchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06log_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12&\n\x05kinds\x18\x05 \x03(\x0e\x32\x17.tallymark.v1.EventKind\x12#\n\x06stages\x18\x06 \x03(\x0e\x32\x13.tallymark.v1.StageB\x11\n\x0f_after_revision\"V\n\rWatchResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Event\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06log_id\x18\x03 \x01(\t\"<\n\nCheckpoint\x12\x0e\n\x06log_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04hash\x18\x03 \x01(\t\"M\n\rVerifyRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12,\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.tallymark.v1.Checkpoint\"&\n\x07Problem\x12\r\n\x05where\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\"\xb7\x01\n\x0eVerifyResponse\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x03\x12,\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.tallymark.v1.Checkpoint\x12\'\n\x08problems\x18\x03 \x03(\x0b\x32\x15.tallymark.v1.Problem\x12\x15\n\rproblem_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x65rased_count\x18\x05 \x01(\x03\x12\x11\n\terased_by\x18\x06 \x03(\x03\"M\n\rExportRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1a\n\rread_revision\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_read_revision\"H\n\x0e\x45xportResponse\x12\r\n\x05lines\x18\x01 \x01(\x0c\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x15\n\rread_revision\x18\x03 \x01(\x03\x32\x81\x03\n\x08\x45ventLog\x12T\n\nListEvents\x12\x1f.tallymark.v1.ListEventsRequest\x1a .tallymark.v1.ListEventsResponse\"\x03\x90\x02\x01\x12G\n\x05Watch\x12\x1a.tallymark.v1.WatchRequest\x1a\x1b.tallymark.v1.WatchResponse\"\x03\x90\x02\x01\x30\x01\x12H\n\x06Verify\x12\x1b.tallymark.v1.VerifyRequest\x1a\x1c.tallymark.v1.VerifyResponse\"\x03\x90\x02\x01\x12J\n\x06\x45xport\x12\x1b.tallymark.v1.ExportRequest\x1a\x1c.tallymark.v1.ExportResponse\"\x03\x90\x02\x01\x30\x01\x12@\n\x05\x45rase\x12\x1a.tallymark.v1.EraseRequest\x1a\x1b.tallymark.v1.EraseResponseB]\n\x10\x64\x65v.tallymark.v1B\rEventLogProtoP\x01Z)tallymark.dev/go/tallymark/v1;tallymarkv1\xaa\x02\x0cTallymark.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctallymark/v1/event_log.proto\x12\x0ctallymark.v1\x1a\x18tallymark/v1/event.proto\x1a\x18tallymark/v1/model.proto\x1a\x17tallymark/v1/role.proto\"z\n\x0c\x45raseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05paths\x18\x02 \x03(\t\x12\x12\n\nerase_keys\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"8\n\rEraseResponse\x12\x15\n\rcontent_count\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\xb3\x01\n\x11ListEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x0c\n\x04name\x18\x04 \x01(\t\x12&\n\x05kinds\x18\x05 \x03(\x0e\x32\x17.tallymark.v1.EventKind\x12\x14\n\x0cnewest_first\x18\x06 \x01(\x08\x12\x17\n\x0f\x62\x65\x66ore_revision\x18\x07 \x01(\x03\"[\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Event\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06log_id\x18\x03 \x01(\t\"\xba\x01\n\x0cWatchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06log_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12&\n\x05kinds\x18\x05 \x03(\x0e\x32\x17.tallymark.v1.EventKind\x12#\n\x06stages\x18\x06 \x03(\x0e\x32\x13.tallymark.v1.StageB\x11\n\x0f_after_revision\"V\n\rWatchResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Event\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06log_id\x18\x03 \x01(\t\"<\n\nCheckpoint\x12\x0e\n\x06log_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04hash\x18\x03 \x01(\t\"M\n\rVerifyRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12,\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.tallymark.v1.Checkpoint\"&\n\x07Problem\x12\r\n\x05where\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\"\xb7\x01\n\x0eVerifyResponse\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x03\x12,\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.tallymark.v1.Checkpoint\x12\'\n\x08problems\x18\x03 \x03(\x0b\x32\x15.tallymark.v1.Problem\x12\x15\n\rproblem_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x65rased_count\x18\x05 \x01(\x03\x12\x11\n\terased_by\x18\x06 \x03(\x03\"M\n\rExportRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1a\n\rread_revision\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_read_revision\"H\n\x0e\x45xportResponse\x12\r\n\x05lines\x18\x01 \x01(\x0c\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x15\n\rread_revision\x18\x03 \x01(\x03\x32\x97\x03\n\x08\x45ventLog\x12X\n\nListEvents\x12\x1f.tallymark.v1.ListEventsRequest\x1a .tallymark.v1.ListEventsResponse\"\x07\x90\x02\x01\x80\x99\x19\x01\x12K\n\x05Watch\x12\x1a.tallymark.v1.WatchRequest\x1a\x1b.tallymark.v1.WatchResponse\"\x07\x90\x02\x01\x80\x99\x19\x01\x30\x01\x12L\n\x06Verify\x12\x1b.tallymark.v1.VerifyRequest\x1a\x1c.tallymark.v1.VerifyResponse\"\x07\x90\x02\x01\x80\x99\x19\x01\x12N\n\x06\x45xport\x12\x1b.tallymark.v1.ExportRequest\x1a\x1c.tallymark.v1.ExportResponse\"\x07\x90\x02\x01\x80\x99\x19\x01\x30\x01\x12\x46\n\x05\x45rase\x12\x1a.tallymark.v1.EraseRequest\x1a\x1b.tallymark.v1.EraseResponse\"\x04\x80\x99\x19\x04\x42]\n\x10\x64\x65v.tallymark.v1B\rEventLogProtoP\x01Z)tallymark.dev/go/tallymark/v1;tallymarkv1\xaa\x02\x0cTallymark.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,37 +36,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.tallymark.v1B\rEventLogProtoP\001Z)tallymark.dev/go/tallymark/v1;tallymarkv1\252\002\014Tallymark.V1'
   _globals['_EVENTLOG'].methods_by_name['ListEvents']._loaded_options = None
-  _globals['_EVENTLOG'].methods_by_name['ListEvents']._serialized_options = b'\220\002\001'
+  _globals['_EVENTLOG'].methods_by_name['ListEvents']._serialized_options = b'\220\002\001\200\231\031\001'
   _globals['_EVENTLOG'].methods_by_name['Watch']._loaded_options = None
-  _globals['_EVENTLOG'].methods_by_name['Watch']._serialized_options = b'\220\002\001'
+  _globals['_EVENTLOG'].methods_by_name['Watch']._serialized_options = b'\220\002\001\200\231\031\001'
   _globals['_EVENTLOG'].methods_by_name['Verify']._loaded_options = None
-  _globals['_EVENTLOG'].methods_by_name['Verify']._serialized_options = b'\220\002\001'
+  _globals['_EVENTLOG'].methods_by_name['Verify']._serialized_options = b'\220\002\001\200\231\031\001'
   _globals['_EVENTLOG'].methods_by_name['Export']._loaded_options = None
-  _globals['_EVENTLOG'].methods_by_name['Export']._serialized_options = b'\220\002\001'
-  _globals['_ERASEREQUEST']._serialized_start=98
-  _globals['_ERASEREQUEST']._serialized_end=220
-  _globals['_ERASERESPONSE']._serialized_start=222
-  _globals['_ERASERESPONSE']._serialized_end=278
-  _globals['_LISTEVENTSREQUEST']._serialized_start=281
-  _globals['_LISTEVENTSREQUEST']._serialized_end=460
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=462
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=553
-  _globals['_WATCHREQUEST']._serialized_start=556
-  _globals['_WATCHREQUEST']._serialized_end=742
-  _globals['_WATCHRESPONSE']._serialized_start=744
-  _globals['_WATCHRESPONSE']._serialized_end=830
-  _globals['_CHECKPOINT']._serialized_start=832
-  _globals['_CHECKPOINT']._serialized_end=892
-  _globals['_VERIFYREQUEST']._serialized_start=894
-  _globals['_VERIFYREQUEST']._serialized_end=971
-  _globals['_PROBLEM']._serialized_start=973
-  _globals['_PROBLEM']._serialized_end=1011
-  _globals['_VERIFYRESPONSE']._serialized_start=1014
-  _globals['_VERIFYRESPONSE']._serialized_end=1197
-  _globals['_EXPORTREQUEST']._serialized_start=1199
-  _globals['_EXPORTREQUEST']._serialized_end=1276
-  _globals['_EXPORTRESPONSE']._serialized_start=1278
-  _globals['_EXPORTRESPONSE']._serialized_end=1350
-  _globals['_EVENTLOG']._serialized_start=1353
-  _globals['_EVENTLOG']._serialized_end=1738
+  _globals['_EVENTLOG'].methods_by_name['Export']._serialized_options = b'\220\002\001\200\231\031\001'
+  _globals['_EVENTLOG'].methods_by_name['Erase']._loaded_options = None
+  _globals['_EVENTLOG'].methods_by_name['Erase']._serialized_options = b'\200\231\031\004'
+  _globals['_ERASEREQUEST']._serialized_start=123
+  _globals['_ERASEREQUEST']._serialized_end=245
+  _globals['_ERASERESPONSE']._serialized_start=247
+  _globals['_ERASERESPONSE']._serialized_end=303
+  _globals['_LISTEVENTSREQUEST']._serialized_start=306
+  _globals['_LISTEVENTSREQUEST']._serialized_end=485
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=487
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=578
+  _globals['_WATCHREQUEST']._serialized_start=581
+  _globals['_WATCHREQUEST']._serialized_end=767
+  _globals['_WATCHRESPONSE']._serialized_start=769
+  _globals['_WATCHRESPONSE']._serialized_end=855
+  _globals['_CHECKPOINT']._serialized_start=857
+  _globals['_CHECKPOINT']._serialized_end=917
+  _globals['_VERIFYREQUEST']._serialized_start=919
+  _globals['_VERIFYREQUEST']._serialized_end=996
+  _globals['_PROBLEM']._serialized_start=998
+  _globals['_PROBLEM']._serialized_end=1036
+  _globals['_VERIFYRESPONSE']._serialized_start=1039
+  _globals['_VERIFYRESPONSE']._serialized_end=1222
+  _globals['_EXPORTREQUEST']._serialized_start=1224
+  _globals['_EXPORTREQUEST']._serialized_end=1301
+  _globals['_EXPORTRESPONSE']._serialized_start=1303
+  _globals['_EXPORTRESPONSE']._serialized_end=1375
+  _globals['_EVENTLOG']._serialized_start=1378
+  _globals['_EVENTLOG']._serialized_end=1785
 # @@protoc_insertion_point(module_scope)

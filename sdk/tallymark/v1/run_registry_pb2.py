@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tallymark.v1 import model_pb2 as tallymark_dot_v1_dot_model__pb2
+from tallymark.v1 import role_pb2 as tallymark_dot_v1_dot_role__pb2
 from tallymark.v1 import run_pb2 as tallymark_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftallymark/v1/run_registry.proto\x12\x0ctallymark.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\x1a\x16tallymark/v1/run.proto\"\x90\x01\n\x0fStartRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x1e\n\x03run\x18\x03 \x01(\x0b\x32\x11.tallymark.v1.Run\x12)\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"v\n\x10StartRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.tallymark.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x31\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\"\x98\x01\n\x10\x46inishRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x13HeartbeatRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"j\n\x14HeartbeatRunResponse\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12+\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"t\n\x1eReportRecordingProblemsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.tallymark.v1.RecordingProblem\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"r\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\rread_revision\x18\x02 \x01(\x03H\x00\x12/\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\xd6\x01\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x17\n\rread_revision\x18\x07 \x01(\x03H\x00\x12/\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"l\n\x10StartStepRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12#\n\x04step\x18\x03 \x01(\x0b\x32\x15.tallymark.v1.RunStep\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x99\x01\n\x11\x46inishStepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x10ListStepsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x17\n\rread_revision\x18\x04 \x01(\x03H\x00\x12/\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"d\n\x11ListStepsResponse\x12$\n\x05steps\x18\x01 \x03(\x0b\x32\x15.tallymark.v1.RunStep\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"^\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.tallymark.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x32\xb7\x05\n\x0bRunRegistry\x12I\n\x08StartRun\x12\x1d.tallymark.v1.StartRunRequest\x1a\x1e.tallymark.v1.StartRunResponse\x12>\n\tFinishRun\x12\x1e.tallymark.v1.FinishRunRequest\x1a\x11.tallymark.v1.Run\x12U\n\x0cHeartbeatRun\x12!.tallymark.v1.HeartbeatRunRequest\x1a\".tallymark.v1.HeartbeatRunResponse\x12Z\n\x17ReportRecordingProblems\x12,.tallymark.v1.ReportRecordingProblemsRequest\x1a\x11.tallymark.v1.Run\x12=\n\x06GetRun\x12\x1b.tallymark.v1.GetRunRequest\x1a\x11.tallymark.v1.Run\"\x03\x90\x02\x01\x12N\n\x08ListRuns\x12\x1d.tallymark.v1.ListRunsRequest\x1a\x1e.tallymark.v1.ListRunsResponse\"\x03\x90\x02\x01\x12\x42\n\tStartStep\x12\x1e.tallymark.v1.StartStepRequest\x1a\x15.tallymark.v1.RunStep\x12\x44\n\nFinishStep\x12\x1f.tallymark.v1.FinishStepRequest\x1a\x15.tallymark.v1.RunStep\x12Q\n\tListSteps\x12\x1e.tallymark.v1.ListStepsRequest\x1a\x1f.tallymark.v1.ListStepsResponse\"\x03\x90\x02\x01\x42`\n\x10\x64\x65v.tallymark.v1B\x10RunRegistryProtoP\x01Z)tallymark.dev/go/tallymark/v1;tallymarkv1\xaa\x02\x0cTallymark.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftallymark/v1/run_registry.proto\x12\x0ctallymark.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tallymark/v1/model.proto\x1a\x17tallymark/v1/role.proto\x1a\x16tallymark/v1/run.proto\"\x90\x01\n\x0fStartRunRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x1e\n\x03run\x18\x03 \x01(\x0b\x32\x11.tallymark.v1.Run\x12)\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x19.tallymark.v1.ModelConfig\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"v\n\x10StartRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.tallymark.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x31\n\rmodel_version\x18\x03 \x01(\x0b\x32\x1a.tallymark.v1.ModelVersion\"\x98\x01\n\x10\x46inishRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x13HeartbeatRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"j\n\x14HeartbeatRunResponse\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12+\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"t\n\x1eReportRecordingProblemsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x08problems\x18\x02 \x03(\x0b\x32\x1e.tallymark.v1.RecordingProblem\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"r\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\rread_revision\x18\x02 \x01(\x03H\x00\x12/\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"\xd6\x01\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x17\n\rread_revision\x18\x07 \x01(\x03H\x00\x12/\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"l\n\x10StartStepRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12#\n\x04step\x18\x03 \x01(\x0b\x32\x15.tallymark.v1.RunStep\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x99\x01\n\x11\x46inishStepRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.tallymark.v1.RunState\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x10ListStepsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x17\n\rread_revision\x18\x04 \x01(\x03H\x00\x12/\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\t\n\x07read_at\"d\n\x11ListStepsResponse\x12$\n\x05steps\x18\x01 \x03(\x0b\x32\x15.tallymark.v1.RunStep\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"^\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.tallymark.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x32\xe7\x05\n\x0bRunRegistry\x12O\n\x08StartRun\x12\x1d.tallymark.v1.StartRunRequest\x1a\x1e.tallymark.v1.StartRunResponse\"\x04\x80\x99\x19\x02\x12\x44\n\tFinishRun\x12\x1e.tallymark.v1.FinishRunRequest\x1a\x11.tallymark.v1.Run\"\x04\x80\x99\x19\x02\x12[\n\x0cHeartbeatRun\x12!.tallymark.v1.HeartbeatRunRequest\x1a\".tallymark.v1.HeartbeatRunResponse\"\x04\x80\x99\x19\x02\x12`\n\x17ReportRecordingProblems\x12,.tallymark.v1.ReportRecordingProblemsRequest\x1a\x11.tallymark.v1.Run\"\x04\x80\x99\x19\x02\x12\x41\n\x06GetRun\x12\x1b.tallymark.v1.GetRunRequest\x1a\x11.tallymark.v1.Run\"\x07\x90\x02\x01\x80\x99\x19\x01\x12R\n\x08ListRuns\x12\x1d.tallymark.v1.ListRunsRequest\x1a\x1e.tallymark.v1.ListRunsResponse\"\x07\x90\x02\x01\x80\x99\x19\x01\x12H\n\tStartStep\x12\x1e.tallymark.v1.StartStepRequest\x1a\x15.tallymark.v1.RunStep\"\x04\x80\x99\x19\x02\x12J\n\nFinishStep\x12\x1f.tallymark.v1.FinishStepRequest\x1a\x15.tallymark.v1.RunStep\"\x04\x80\x99\x19\x02\x12U\n\tListSteps\x12\x1e.tallymark.v1.ListStepsRequest\x1a\x1f.tallymark.v1.ListStepsResponse\"\x07\x90\x02\x01\x80\x99\x19\x01\x42`\n\x10\x64\x65v.tallymark.v1B\x10RunRegistryProtoP\x01Z)tallymark.dev/go/tallymark/v1;tallymarkv1\xaa\x02\x0cTallymark.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,38 +37,50 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallymark.v1.run_registry_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.tallymark.v1B\020RunRegistryProtoP\001Z)tallymark.dev/go/tallymark/v1;tallymarkv1\252\002\014Tallymark.V1'
+  _globals['_RUNREGISTRY'].methods_by_name['StartRun']._loaded_options = None
+  _globals['_RUNREGISTRY'].methods_by_name['StartRun']._serialized_options = b'\200\231\031\002'
+  _globals['_RUNREGISTRY'].methods_by_name['FinishRun']._loaded_options = None
+  _globals['_RUNREGISTRY'].methods_by_name['FinishRun']._serialized_options = b'\200\231\031\002'
+  _globals['_RUNREGISTRY'].methods_by_name['HeartbeatRun']._loaded_options = None
+  _globals['_RUNREGISTRY'].methods_by_name['HeartbeatRun']._serialized_options = b'\200\231\031\002'
+  _globals['_RUNREGISTRY'].methods_by_name['ReportRecordingProblems']._loaded_options = None
+  _globals['_RUNREGISTRY'].methods_by_name['ReportRecordingProblems']._serialized_options = b'\200\231\031\002'
   _globals['_RUNREGISTRY'].methods_by_name['GetRun']._loaded_options = None
-  _globals['_RUNREGISTRY'].methods_by_name['GetRun']._serialized_options = b'\220\002\001'
+  _globals['_RUNREGISTRY'].methods_by_name['GetRun']._serialized_options = b'\220\002\001\200\231\031\001'
   _globals['_RUNREGISTRY'].methods_by_name['ListRuns']._loaded_options = None
-  _globals['_RUNREGISTRY'].methods_by_name['ListRuns']._serialized_options = b'\220\002\001'
+  _globals['_RUNREGISTRY'].methods_by_name['ListRuns']._serialized_options = b'\220\002\001\200\231\031\001'
+  _globals['_RUNREGISTRY'].methods_by_name['StartStep']._loaded_options = None
+  _globals['_RUNREGISTRY'].methods_by_name['StartStep']._serialized_options = b'\200\231\031\002'
+  _globals['_RUNREGISTRY'].methods_by_name['FinishStep']._loaded_options = None
+  _globals['_RUNREGISTRY'].methods_by_name['FinishStep']._serialized_options = b'\200\231\031\002'
   _globals['_RUNREGISTRY'].methods_by_name['ListSteps']._loaded_options = None
-  _globals['_RUNREGISTRY'].methods_by_name['ListSteps']._serialized_options = b'\220\002\001'
-  _globals['_STARTRUNREQUEST']._serialized_start=165
-  _globals['_STARTRUNREQUEST']._serialized_end=309
-  _globals['_STARTRUNRESPONSE']._serialized_start=311
-  _globals['_STARTRUNRESPONSE']._serialized_end=429
-  _globals['_FINISHRUNREQUEST']._serialized_start=432
-  _globals['_FINISHRUNREQUEST']._serialized_end=584
-  _globals['_HEARTBEATRUNREQUEST']._serialized_start=586
-  _globals['_HEARTBEATRUNREQUEST']._serialized_end=621
-  _globals['_HEARTBEATRUNRESPONSE']._serialized_start=623
-  _globals['_HEARTBEATRUNRESPONSE']._serialized_end=729
-  _globals['_REPORTRECORDINGPROBLEMSREQUEST']._serialized_start=731
-  _globals['_REPORTRECORDINGPROBLEMSREQUEST']._serialized_end=847
-  _globals['_GETRUNREQUEST']._serialized_start=849
-  _globals['_GETRUNREQUEST']._serialized_end=963
-  _globals['_LISTRUNSREQUEST']._serialized_start=966
-  _globals['_LISTRUNSREQUEST']._serialized_end=1180
-  _globals['_STARTSTEPREQUEST']._serialized_start=1182
-  _globals['_STARTSTEPREQUEST']._serialized_end=1290
-  _globals['_FINISHSTEPREQUEST']._serialized_start=1293
-  _globals['_FINISHSTEPREQUEST']._serialized_end=1446
-  _globals['_LISTSTEPSREQUEST']._serialized_start=1449
-  _globals['_LISTSTEPSREQUEST']._serialized_end=1607
-  _globals['_LISTSTEPSRESPONSE']._serialized_start=1609
-  _globals['_LISTSTEPSRESPONSE']._serialized_end=1709
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1711
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1805
-  _globals['_RUNREGISTRY']._serialized_start=1808
-  _globals['_RUNREGISTRY']._serialized_end=2503
+  _globals['_RUNREGISTRY'].methods_by_name['ListSteps']._serialized_options = b'\220\002\001\200\231\031\001'
+  _globals['_STARTRUNREQUEST']._serialized_start=190
+  _globals['_STARTRUNREQUEST']._serialized_end=334
+  _globals['_STARTRUNRESPONSE']._serialized_start=336
+  _globals['_STARTRUNRESPONSE']._serialized_end=454
+  _globals['_FINISHRUNREQUEST']._serialized_start=457
+  _globals['_FINISHRUNREQUEST']._serialized_end=609
+  _globals['_HEARTBEATRUNREQUEST']._serialized_start=611
+  _globals['_HEARTBEATRUNREQUEST']._serialized_end=646
+  _globals['_HEARTBEATRUNRESPONSE']._serialized_start=648
+  _globals['_HEARTBEATRUNRESPONSE']._serialized_end=754
+  _globals['_REPORTRECORDINGPROBLEMSREQUEST']._serialized_start=756
+  _globals['_REPORTRECORDINGPROBLEMSREQUEST']._serialized_end=872
+  _globals['_GETRUNREQUEST']._serialized_start=874
+  _globals['_GETRUNREQUEST']._serialized_end=988
+  _globals['_LISTRUNSREQUEST']._serialized_start=991
+  _globals['_LISTRUNSREQUEST']._serialized_end=1205
+  _globals['_STARTSTEPREQUEST']._serialized_start=1207
+  _globals['_STARTSTEPREQUEST']._serialized_end=1315
+  _globals['_FINISHSTEPREQUEST']._serialized_start=1318
+  _globals['_FINISHSTEPREQUEST']._serialized_end=1471
+  _globals['_LISTSTEPSREQUEST']._serialized_start=1474
+  _globals['_LISTSTEPSREQUEST']._serialized_end=1632
+  _globals['_LISTSTEPSRESPONSE']._serialized_start=1634
+  _globals['_LISTSTEPSRESPONSE']._serialized_end=1734
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1736
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1830
+  _globals['_RUNREGISTRY']._serialized_start=1833
+  _globals['_RUNREGISTRY']._serialized_end=2576
 # @@protoc_insertion_point(module_scope)

@@ -4,4 +4,5 @@ callers     a caller with its grants, what it presents to be known by, and the i
 book        tokens, service accounts and grants in memory, over their store
 chain       the authenticator of a server, which picks by what a call presents
 first_token the first token of an admin
+door        the one door: who calls, and whether that caller may do what it requests
 """

@@ -57,6 +57,10 @@ class Caller(Struct, frozen=True, kw_only=True):
 LOCAL = Caller(name="anonymous", kind=CallerKind.LOCAL, grants={ALL_PROJECTS: Role.ADMIN}, speaks_for=True)
 
 
+# Who requests what anybody may.
+NOBODY = Caller(name="nobody", kind=CallerKind.LOCAL, grants={})
+
+
 class Credentials(NamedTuple):
     """What a call presents. `repr` shows no secret, since errors and logs may contain it.
 
@@ -72,6 +76,9 @@ class Credentials(NamedTuple):
     def __repr__(self) -> str:
         presented = [name for name in ("bearer", "session", "certificate") if getattr(self, name)]
         return f"Credentials({', '.join(presented) or 'none'}, peer={self.peer!r})"
+
+
+NOTHING = Credentials()
 
 
 class Authenticator(Protocol):

@@ -12,8 +12,11 @@ MAX_NAME = 255
 MAX_TEXT = 65_535
 MAX_TAGS = 100
 MAX_REQUEST_ID = 100
+MAX_CALLER = 100
 RESERVED = frozenset({"none", "staging", "production", "archived", "latest"})
 
+# Between a caller and whom it acts for. No name of a caller has it, so the first one in an actor separates the two.
+_FOR = " for "
 _SEPARATORS = frozenset("/@=:")
 # Unicode calls it a symbol, so the standard allows it, but it looks blank.
 _BRAILLE_BLANK = "\u2800"
@@ -130,6 +133,20 @@ def tags(values: tuple[str, ...], field: str = "tags") -> tuple[str, ...]:
     # Normalized only after the length check, and checked again, since normalizing can lengthen a text.
     normal = {unicodedata.normalize("NFC", plain_label(value, field)) for value in values}
     return tuple(sorted(plain_label(value, field) for value in normal))
+
+
+def caller_name(value: str, field: str) -> str:
+    """Return the name of a caller: 1 to 100 characters, none of them a control character, without ` for `."""
+    if len(value) > MAX_CALLER:
+        raise InvalidField(field, value[:MAX_CALLER], f"the name of a caller has 1 to {MAX_CALLER} characters")
+    if _FOR in value:
+        raise InvalidField(field, value, "` for ` joins a caller with whom it acts for, so no name has it")
+    return plain_label(value, field)
+
+
+def on_behalf(caller: str, other: str, field: str) -> str:
+    """Return the actor of a change that a caller makes for somebody else: `ci for ann`. Raises InvalidField."""
+    return caller if caller == other else plain_label(f"{caller}{_FOR}{other}", field)
 
 
 def plain_label(value: str, field: str) -> str:

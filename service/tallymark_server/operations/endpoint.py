@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from tallymark_server.access.door import Door
 from tallymark_server.availability import Availability
 from tallymark_server.operations.event_loop import measure
 from tallymark_server.operations.figures import Figures
@@ -29,7 +30,7 @@ class OperationsEndpoint(HttpServer):
     modules = ("uvicorn", "tallymark_server.web.connections")
 
     def __init__(self, registry: Registry, availability: Availability, metrics: Metrics, figures: Figures) -> None:
-        super().__init__(registry, (), (), availability)
+        super().__init__(registry, Door(), (), (), availability)
         self._metrics = metrics
         self._figures = figures
 

@@ -184,7 +184,7 @@ def _shape_of(message: Descriptor, known: dict[str, Shape]) -> Shape:
     return known[message.full_name]
 
 
-def _is_repeated(field: FieldDescriptor) -> bool:
+def is_repeated(field: FieldDescriptor) -> bool:
     # The oldest protobuf that is allowed has only `label`, which newer ones deprecate.
     if hasattr(field, "is_repeated"):
         return bool(field.is_repeated)
@@ -196,7 +196,7 @@ def _part_of(field: FieldDescriptor, known: dict[str, Shape]) -> Part:
     assert owner is not None, "only an extension has no owner, and the contract has none"  # noqa: S101
     name = f"{owner.name}.{field.name}"
     entries = 0
-    if _is_repeated(field):
+    if is_repeated(field):
         is_map = inner is not None and inner.GetOptions().map_entry
         entries = MAX_FACTS if is_map or owner.name == "MetadataList" else MAX_ENTRIES
         entries = MAX_TAGS if name in _TAGS else entries

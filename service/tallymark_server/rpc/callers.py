@@ -1,25 +1,92 @@
-"""The caller of a method."""
+"""The caller of a method: what its headers present, and the name under which its changes are recorded."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 import grpc.aio
 
+from tallymark_server.access.callers import LOCAL, NOTHING, Caller, CallerKind, Credentials
+from tallymark_server.access.door import Door
+from tallymark_server.certificates import name_in
 from tallymark_server.domain import naming
-from tallymark_server.domain.errors import InvalidField
+from tallymark_server.domain.errors import InvalidField, UnknownCaller
 
-Context = grpc.aio.ServicerContext[Any, Any]
+# What gRPC passes to a method.
+GrpcContext = grpc.aio.ServicerContext[Any, Any]
+# The headers of a call, with names in lower case.
+Headers = Iterable[tuple[str, str | bytes]]
+_ACTOR = "tallymark-actor"
 
 
-def actor_of(context: Context) -> str:
-    """Return the caller's name from the request header `tallymark-actor`. Raises InvalidField."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "tallymark-actor":
-            return _actor_named(value if isinstance(value, str) else value.decode("latin-1"))
-    return "anonymous"
+class Call:
+    """A call as handlers know it: who calls, its headers, what it presented, and the door that it came by."""
+
+    __slots__ = ("caller", "credentials", "door", "headers")
+
+    def __init__(self, caller: Caller, headers: Headers, credentials: Credentials, door: Door) -> None:
+        self.caller = caller
+        self.headers = headers
+        self.credentials = credentials
+        self.door = door
+
+
+# The name that handlers have for it.
+Context = Call
+
+
+async def call_of(door: Door, headers: Headers, context: GrpcContext) -> Call:
+    """Return the call, with its caller. Raises UnknownCaller."""
+    if door.is_open:
+        return Call(LOCAL, headers, NOTHING, door)
+    credentials = credentials_of(headers, context.peer(), _certificate(context) if door.certificates else ())
+    return Call(await door.who(credentials), headers, credentials, door)
+
+
+def credentials_of(headers: Headers, peer: str, certificate: tuple[str, ...] = ()) -> Credentials:
+    """Return what a call presents in its headers. Raises UnknownCaller if that is no bearer token."""
+    header = _header(headers, "authorization")
+    return Credentials(None if header is None else bearer_in(header), None, certificate, peer)
+
+
+def bearer_in(header: str) -> str:
+    """Return the token in a header `authorization`. Raises UnknownCaller."""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise UnknownCaller("the header authorization does not have the form `Bearer TOKEN`")
+    return token.strip()
+
+
+def _certificate(context: GrpcContext) -> tuple[str, ...]:
+    """Return the name in the certificate of the caller, which gRPC has verified; none without one."""
+    name = name_in(context.auth_context())
+    return (name,) if name else ()
+
+
+def actor_of(call: Call) -> str:
+    """Return the name under which a change by this call is recorded.
+
+    It is the caller's; the header `tallymark-actor` is heard only from callers that may speak for others, and then both
+    are recorded. Without access control, the header alone is. Raises InvalidField.
+    """
+    caller = call.caller
+    if not caller.speaks_for:
+        return caller.name
+    header = _header(call.headers, _ACTOR)
+    if header is None:
+        return caller.name
+    named = _actor_named(header)
+    return named if caller.kind is CallerKind.LOCAL else naming.on_behalf(caller.name, named, _ACTOR)
+
+
+def _header(headers: Headers, name: str) -> str | None:
+    for key, value in headers:
+        if key == name:
+            return value if isinstance(value, str) else value.decode("latin-1")
+    return None
 
 
 @lru_cache(maxsize=1024)
@@ -30,6 +97,6 @@ def _actor_named(header: str) -> str:
         name = unquote(header, errors="strict")
     except UnicodeError:
         raise InvalidField(
-            "tallymark-actor", header, "it takes UTF-8 that is percent-encoded, as %C3%AB for ë and %20 for a space"
+            _ACTOR, header, "it takes UTF-8 that is percent-encoded, as %C3%AB for ë and %20 for a space"
         ) from None
-    return naming.plain_label(name, "tallymark-actor")
+    return naming.plain_label(name, _ACTOR)

@@ -8,12 +8,10 @@ from functools import partial
 from tallymark.v1 import (
     artifact_pb2,
     event_log_pb2,
-    event_log_pb2_grpc,
     lineage_pb2,
     metric_pb2,
     model_pb2,
     model_registry_pb2,
-    model_registry_pb2_grpc,
 )
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.registry import Named, Registry
@@ -23,7 +21,7 @@ from tallymark_server.rpc.projects import Projects
 from tallymark_server.rpc.time_slices import command_of, in_turns
 
 
-class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
+class ModelRegistry(Projects):
     """Projects, models and their versions."""
 
     async def CreateModel(self, request: model_registry_pb2.CreateModelRequest, context: Context) -> model_pb2.Model:
@@ -212,7 +210,7 @@ class ModelRegistry(Projects, model_registry_pb2_grpc.ModelRegistryServicer):
         return messages.lineage(project, lineage, revision)
 
 
-class EventLog(event_log_pb2_grpc.EventLogServicer):
+class EventLog:
     """The log of a project."""
 
     def __init__(self, registry: Registry) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterable
 from grpc_health.v1 import health_pb2
 
 from tallymark_server.availability import Availability
-from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.callers import GrpcContext
 from tallymark_server.rpc.status import UNKNOWN_SERVICE
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"]
@@ -48,7 +48,7 @@ class Health:
         await self._told.wait()
 
     async def Check(  # noqa: N802 - the method of the service
-        self, request: health_pb2.HealthCheckRequest, context: Context
+        self, request: health_pb2.HealthCheckRequest, context: GrpcContext
     ) -> health_pb2.HealthCheckResponse:
         """Return the current health."""
         if request.service not in self._names:
@@ -56,14 +56,14 @@ class Health:
         return self._response(request.service)
 
     async def List(  # noqa: N802 - the method of the service, which older libraries do not have
-        self, _: object, context: Context
+        self, _: object, context: GrpcContext
     ) -> health_pb2.HealthListResponse:
         """Return the current health of each service."""
         del context
         return health_pb2.HealthListResponse(statuses={name: self._response(name) for name in sorted(self._names)})
 
     async def Watch(  # noqa: N802 - the method of the service
-        self, request: health_pb2.HealthCheckRequest, _: Context
+        self, request: health_pb2.HealthCheckRequest, _: GrpcContext
     ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
         """Yield the current health and every change of it, without end, as the protocol requires."""
         if request.service not in self._names:

@@ -54,6 +54,14 @@ class ArtifactName(NamedTuple):
 _remembered = lru_cache(maxsize=4096)
 
 
+def owner(text: str, field: str) -> str:
+    """Return the project with which a resource name begins. Raises InvalidField."""
+    collection, _, rest = text.partition("/")
+    if collection != "projects" or not rest:
+        raise InvalidField(field, text, "it needs a name that begins with projects/{project}")
+    return naming.project_name(rest.partition("/")[0], field)
+
+
 @_remembered
 def project(text: str, field: str) -> str:
     """Parse `projects/{project}`. Raises InvalidField and others."""

@@ -24,7 +24,7 @@ class Projects:
     async def ListProjects(
         self, request: project_pb2.ListProjectsRequest, context: Context
     ) -> project_pb2.ListProjectsResponse:
-        projects, token = await self._registry.projects(request.page_size, request.page_token)
+        projects, token = await self._registry.projects(request.page_size, request.page_token, context.caller.readable)
         return project_pb2.ListProjectsResponse(
             projects=[messages.of_project(project) for project in projects], next_page_token=token
         )

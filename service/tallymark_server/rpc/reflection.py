@@ -10,8 +10,9 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from tallymark_server.domain.errors import Overloaded
-from tallymark_server.rpc.callers import Context
+from tallymark_server.access.door import Door
+from tallymark_server.domain.errors import Overloaded, RegistryError
+from tallymark_server.rpc.callers import GrpcContext, call_of
 from tallymark_server.rpc.status import code_of, details_of
 
 # Each may hold a request of 4 MiB that has not arrived whole.
@@ -54,16 +55,20 @@ class MemberPool:
         return ()
 
 
-def add_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
-    """Serve reflection of these services, and of itself."""
+def add_reflection(server: grpc.aio.Server, services: Iterable[str], door: Door) -> None:
+    """Serve reflection of these services, and of itself, to callers that are known."""
     names = (*services, V1, V1ALPHA)
     servicer = reflection.aio.ReflectionServicer(names, MemberPool(Default()))
     under_way = 0
 
     async def answered(
-        requests: AsyncIterator[reflection_pb2.ServerReflectionRequest], context: Context
+        requests: AsyncIterator[reflection_pb2.ServerReflectionRequest], context: GrpcContext
     ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
         nonlocal under_way
+        try:
+            await call_of(door, context.invocation_metadata() or (), context)
+        except RegistryError as unknown:
+            await context.abort(code_of(unknown), str(unknown), details_of(unknown))
         if under_way >= MAX_STREAMS:
             error = Overloaded(under_way, "streams of reflection are open")
             await context.abort(code_of(error), str(error), details_of(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tallymark.v1 import run_pb2, run_registry_pb2, run_registry_pb2_grpc
+from tallymark.v1 import run_pb2, run_registry_pb2
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.registry import Named, Registry
 from tallymark_server.rpc import commands, messages, names
@@ -12,7 +12,7 @@ from tallymark_server.rpc.callers import Context, actor_of
 from tallymark_server.rpc.time_slices import command_of, in_turns
 
 
-class RunRegistry(run_registry_pb2_grpc.RunRegistryServicer):
+class RunRegistry:
     """The executions of pipelines."""
 
     def __init__(self, registry: Registry) -> None:

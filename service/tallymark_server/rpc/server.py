@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, nullcontext, suppress
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 import structlog
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server import local_sockets
+from tallymark_server.access.door import Door
 from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificate, Certificates
 from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
 from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
 from tallymark_server.registry import Registry
-from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.callers import GrpcContext, Headers, call_of
 from tallymark_server.rpc.decoder import Decoder, decoder_of
-from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.health import SERVICE as HEALTH
 from tallymark_server.rpc.health import Health
+from tallymark_server.rpc.permissions import attended
 from tallymark_server.rpc.reflection import add_reflection
-from tallymark_server.rpc.run_handlers import RunRegistry
+from tallymark_server.rpc.services import SERVICES, methods
 from tallymark_server.rpc.status import code_name, code_of, details_of
-from tallymark_server.rpc.traffic import AnswerLimiter, Traffic, max_connections
+from tallymark_server.rpc.traffic import Traffic, max_connections
 
 MAX_MESSAGE = 4 * 1024 * 1024
 MAX_HEADERS = 16 * 1024
@@ -63,10 +64,13 @@ OPTIONS = (
 
 _log = structlog.get_logger()
 
-Unary = Callable[[Any, Context], Awaitable[Message]]
-Streaming = Callable[[Any, Context], AsyncGenerator[Message, None]]
-# The function that gRPC calls, with an iterator of requests that is not used.
-Guarded = Callable[[object, Context], Awaitable[Any]]
+# Handlers, whose second argument is the call, and that of gRPC for those that need no caller.
+Unary = Callable[[Any, Any], Awaitable[Message]]
+Streaming = Callable[[Any, Any], AsyncGenerator[Message, None]]
+# The function that gRPC calls after the headers, with an iterator of requests that is not used.
+Guarded = Callable[[Headers, object, GrpcContext], Awaitable[Any]]
+# Makes the handler of one call from its headers.
+Making = Callable[[Headers], "grpc.RpcMethodHandler[Any, Any]"]
 
 
 class CannotListenError(Exception):
@@ -79,6 +83,7 @@ class GrpcServer:
     def __init__(
         self,
         registry: Registry,
+        door: Door,
         max_age: float | None = None,
         grace: float = 0,
         availability: Availability | None = None,
@@ -96,17 +101,16 @@ class GrpcServer:
             options.append(("grpc.max_connection_age_grace_ms", round(grace * 1000)))
         self._server = grpc.aio.server(options=options)
         self._path = ""
-        services: dict[ServiceDescriptor, object] = {
-            model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry(registry),
-            run_registry_pb2.DESCRIPTOR.services_by_name["RunRegistry"]: RunRegistry(registry),
-            event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]: EventLog(registry),
+        traffic, observer = Traffic(), observer or Observer()
+        served = {
+            _path(method): handler_of(method, handle, traffic, door, _observed(method, observer))
+            for method, handle in methods(registry)
         }
-        names = [service.full_name for service in services]
-        self._health = services[HEALTH] = Health(names, availability or Availability())
-        traffic = Traffic()
-        for service, servicer in services.items():
-            self._server.add_generic_rpc_handlers((_handlers(service, servicer, traffic, observer or Observer()),))
-        add_reflection(self._server, (*names, HEALTH.full_name))
+        names = [service.full_name for service in SERVICES]
+        self._health = Health(names, availability or Availability())
+        served.update(_health(self._health, traffic, observer))
+        self._server.add_generic_rpc_handlers((Handlers(served),))
+        add_reflection(self._server, (*names, HEALTH.full_name), door)
 
     async def start(self, host: str, port: int) -> int:
         """Listen. Return the port: for 0, the system chooses one; a Unix socket has none. Raises CannotListenError."""
@@ -177,50 +181,74 @@ def _configuration(certificate: Certificate) -> grpc.ServerCertificateConfigurat
     )
 
 
-def _handlers(
-    service: ServiceDescriptor, servicer: object, traffic: Traffic, observer: Observer
-) -> grpc.GenericRpcHandler:
-    limiter = AnswerLimiter()
+class Handlers(grpc.GenericRpcHandler):
+    """The methods by their paths. gRPC converts the headers of each call once, and passes them here."""
+
+    def __init__(self, served: Mapping[str, Making]) -> None:
+        self._served = served
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the handler of the call, None for a method that does not exist."""
+        make = self._served.get(details.method)
+        return None if make is None else make(details.invocation_metadata or ())
+
+
+def _path(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def _observed(method: MethodDescriptor, observer: Observer) -> CallObserver:
+    return observer.call(method.containing_service.name, method.name, "grpc")
+
+
+def _health(servicer: Health, traffic: Traffic, observer: Observer) -> dict[str, Making]:
     # A newer library may have further methods, which gRPC answers with UNIMPLEMENTED.
-    known = [method for method in service.methods if service is not HEALTH or hasattr(servicer, method.name)]
-    handlers = {
-        method.name: handler_of(
-            method,
-            limiter.limited(method, getattr(servicer, method.name)),
-            traffic,
-            observer.call(service.name, method.name, "grpc"),
-        )
+    known = [method for method in HEALTH.methods if hasattr(servicer, method.name)]
+    return {
+        _path(method): handler_of(method, getattr(servicer, method.name), traffic, None, _observed(method, observer))
         for method in known
     }
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def handler_of(
-    method: MethodDescriptor, handle: Any, traffic: Traffic, observer: CallObserver
-) -> grpc.RpcMethodHandler[Any, Any]:
-    """Return the handler of a method. To gRPC it has a stream of requests: only that can abort a half-sent one."""
+    method: MethodDescriptor, handle: Any, traffic: Traffic, door: Door | None, observer: CallObserver
+) -> Making:
+    """Return a function from the headers of a call to its handler. Without a door, callers need not be known.
+
+    To gRPC it has a stream of requests: only that can abort a half-sent one.
+    """
     decoder = decoder_of(method)
     kind = grpc.stream_stream_rpc_method_handler if method.server_streaming else grpc.stream_unary_rpc_method_handler
     guard = _guard_stream if method.server_streaming else _guard
-    guarded = guard(method, decoder, handle, traffic, observer)
-    return kind(guarded, request_deserializer=decoder.at_once, response_serializer=None)
+    guarded = guard(method, decoder, handle, traffic, door, observer)
+
+    def make(headers: Headers) -> grpc.RpcMethodHandler[Any, Any]:
+        return kind(partial(guarded, headers), request_deserializer=decoder.at_once, response_serializer=None)
+
+    return make
 
 
 def _guard(
-    method: MethodDescriptor, decoder: Decoder, handle: Unary, traffic: Traffic, observer: CallObserver
+    method: MethodDescriptor,
+    decoder: Decoder,
+    handle: Unary,
+    traffic: Traffic,
+    door: Door | None,
+    observer: CallObserver,
 ) -> Guarded:
-    async def guarded(_: object, context: Context) -> bytes:
+    async def guarded(headers: Headers, _: object, context: GrpcContext) -> bytes:
         request = None
         code = CANCELLED
-        begun = observer.begin(context.invocation_metadata)
+        begun = observer.begin(lambda: headers)
         try:
+            call: Any = context if door is None else await call_of(door, headers, context)
             request = await traffic.request(context)
             if type(request) is bytes:
                 async with traffic.large(len(request)):
                     request = await decoder.read(request)
-                    answer = await handle(request, context)
+                    answer = await handle(request, call)
             else:
-                answer = await handle(_present(request, method), context)
+                answer = await handle(_present(request, method), call)
             data = traffic.answer(context, answer.SerializeToString())
             code = OK
         except grpc.aio.BaseError:
@@ -238,18 +266,26 @@ def _guard(
 
 
 def _guard_stream(
-    method: MethodDescriptor, decoder: Decoder, handle: Streaming, traffic: Traffic, observer: CallObserver
+    method: MethodDescriptor,
+    decoder: Decoder,
+    handle: Streaming,
+    traffic: Traffic,
+    door: Door | None,
+    observer: CallObserver,
 ) -> Guarded:
-    async def guarded(_: object, context: Context) -> None:
+    async def guarded(headers: Headers, _: object, context: GrpcContext) -> None:
         request = None
         code = CANCELLED
-        begun = observer.begin(context.invocation_metadata)
+        begun = observer.begin(lambda: headers)
         try:
+            call: Any = context if door is None else await call_of(door, headers, context)
             request = await traffic.request(context, paced=True)
             if type(request) is bytes:
                 async with traffic.large(len(request)):
                     request = await decoder.read(request)
-            async with aclosing(handle(_present(request, method), context)) as messages:
+            request = _present(request, method)
+            reading = nullcontext() if door is None else attended(call, method, request)
+            async with reading, aclosing(handle(request, call)) as messages:
                 async for message in messages:
                     await traffic.send(context, message.SerializeToString())
             code = OK
@@ -272,7 +308,7 @@ def _present(request: Any, method: MethodDescriptor) -> Any:
     return request
 
 
-async def _abort(context: Context, method: MethodDescriptor, cause: Exception) -> NoReturn:
+async def _abort(context: GrpcContext, method: MethodDescriptor, cause: Exception) -> NoReturn:
     error = cause
     if not isinstance(error, RegistryError):
         error = _incident(method, error)

@@ -23,7 +23,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from tallymark_server.domain.errors import CallTimedOut, Overloaded
-from tallymark_server.rpc.callers import Context
+from tallymark_server.rpc.callers import GrpcContext
 
 # Each costs about 24 kB, even if nothing is ever sent on it.
 MAX_CALLS = 4_096
@@ -130,7 +130,7 @@ class Traffic:
         self._late: set[asyncio.Task[Any]] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._last_first = False
-        self._sending: dict[Context, _UnreadAnswer] = {}
+        self._sending: dict[GrpcContext, _UnreadAnswer] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._looks_while_busy = 0
@@ -138,7 +138,7 @@ class Traffic:
         self._large_bytes = 0
         self._loop = asyncio.get_running_loop()
 
-    async def request(self, context: Context, *, paced: bool = False) -> Any:
+    async def request(self, context: GrpcContext, *, paced: bool = False) -> Any:
         """Return the request of a new call, decoded if it is small; grpc.aio.EOF for none.
 
         Raises Overloaded or CallTimedOut.
@@ -183,13 +183,13 @@ class Traffic:
         finally:
             self._large_bytes -= size
 
-    def answer(self, context: Context, data: bytes) -> bytes:
+    def answer(self, context: GrpcContext, data: bytes) -> bytes:
         """Return the answer, which counts until it is read. Raises Overloaded if there is no room for it."""
         if len(data) > 4096:
             self._begin(context, len(data))
         return data
 
-    async def send(self, context: Context, data: bytes) -> None:
+    async def send(self, context: GrpcContext, data: bytes) -> None:
         """Send a message of a stream. Raises Overloaded if there is no room for it."""
         self._begin(context, len(data), asyncio.current_task())
         writing = asyncio.ensure_future(context.write(data))
@@ -202,7 +202,7 @@ class Traffic:
         finally:
             self._read(context)
 
-    def _begin(self, context: Context, size: int, task: asyncio.Task[Any] | None = None) -> None:
+    def _begin(self, context: GrpcContext, size: int, task: asyncio.Task[Any] | None = None) -> None:
         now = self._loop.time()
         if self.unread + size > MAX_UNREAD:
             self._cut(now - MIN_UNREAD_AGE, self.unread + size - MAX_UNREAD)
@@ -212,12 +212,12 @@ class Traffic:
         if self._timer is None:
             self._look_soon()
 
-    def _read(self, context: Context) -> None:
+    def _read(self, context: GrpcContext) -> None:
         sent = self._sending.pop(context, None)
         if sent is not None:
             self.unread -= sent.size
 
-    def _end(self, context: Context) -> None:
+    def _end(self, context: GrpcContext) -> None:
         self.calls -= 1
         if self._sending:
             self._read(context)

@@ -11,20 +11,22 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from tallymark_server.access.callers import NOTHING
+from tallymark_server.access.door import Door
 from tallymark_server.domain.errors import CallTimedOut, RegistryError, UnsupportedCall
 from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
 from tallymark_server.registry import Registry
-from tallymark_server.rpc.handlers import EventLog, ModelRegistry
-from tallymark_server.rpc.run_handlers import RunRegistry
+from tallymark_server.rpc.callers import Call
+from tallymark_server.rpc.permissions import attended
+from tallymark_server.rpc.services import methods
 from tallymark_server.rpc.status import code_name
-from tallymark_server.rpc.traffic import AnswerLimiter
 from tallymark_server.web import envelopes
+from tallymark_server.web.entry import CREDENTIALS, caller_of
 from tallymark_server.web.errors import incident
 from tallymark_server.web.protocol_errors import refusal
 from tallymark_server.web.protocols import Dialect, NotTakenError, dialect_of
@@ -37,32 +39,16 @@ _CODE = "tallymark.code"
 END_TIMEOUT = 10.0
 
 
-class Call:
-    """The part of a call's context that handlers use."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def invocation_metadata(self) -> list[tuple[str, str]]:
-        """Return the headers of the request."""
-        return self._request.headers.items()
-
-
 class Bridge:
     """The methods of every service, by service and name, as an ASGI application."""
 
-    def __init__(self, registry: Registry, observer: Observer) -> None:
+    def __init__(self, registry: Registry, door: Door, observer: Observer) -> None:
+        self._door = door
         self._methods: dict[str, tuple[MethodDescriptor, Any, CallObserver]] = {}
-        limiter = AnswerLimiter()
-        for servicer in (ModelRegistry(registry), RunRegistry(registry), EventLog(registry)):
-            service = Default().FindServiceByName(f"tallymark.v1.{type(servicer).__name__}")
-            for method in service.methods:
-                handle = limiter.limited(method, getattr(servicer, method.name))
-                self._methods[f"/{service.full_name}/{method.name}"] = (
-                    method,
-                    handle,
-                    observer.call(service.name, method.name, "http"),
-                )
+        for method, handle in methods(registry):
+            service = method.containing_service
+            observed = observer.call(service.name, method.name, "http")
+            self._methods[f"/{service.full_name}/{method.name}"] = (method, handle, observed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the call with its result or an error."""
@@ -76,13 +62,14 @@ class Bridge:
         except RegistryError as error:
             await refusal(scope, error)(scope, receive, send)
             return
+        call = Call(caller_of(scope), request.headers.items(), scope.get(CREDENTIALS, NOTHING), self._door)
         begun = observer.begin(request.headers.items)
         try:
             with suppress(ClientDisconnect):
                 # The whole body, with no other reference to it: see `request_bodies`.
                 body = [(await receive()).get("body", b"")]
                 answer = _enveloped if dialect.enveloped else _unary
-                await _while_there(request, answer(request, dialect, handle, body, send))
+                await _while_there(request, answer(request, call, dialect, handle, body, send))
         finally:
             observer.end(begun, scope.get(_CODE, CANCELLED))
 
@@ -109,10 +96,10 @@ async def _while_there(request: Request, work: Awaitable[None]) -> None:
             working.exception()
 
 
-async def _unary(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+async def _unary(request: Request, call: Call, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
     code = OK
     try:
-        message = await _in_time(dialect, _answered(request, dialect, handle, body))
+        message = await _in_time(dialect, _answered(call, dialect, handle, body))
         data, gzipped = await dialect.write(message)
         response = Response(data, 200, dialect.headers(gzipped=gzipped))
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
@@ -122,12 +109,14 @@ async def _unary(request: Request, dialect: Dialect, handle: Any, body: list[byt
     await response(request.scope, request.receive, send)
 
 
-async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+async def _enveloped(
+    request: Request, call: Call, dialect: Dialect, handle: Any, body: list[bytes], send: Send
+) -> None:
     code = OK
     headers = [(name.encode(), value.encode()) for name, value in dialect.headers().items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
-        await _in_time(dialect, _sent(request, dialect, handle, body, send))
+        await _in_time(dialect, _sent(request, call, dialect, handle, body, send))
         end = envelopes.end_of(dialect.kind)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
         code = code_name(error)
@@ -137,22 +126,23 @@ async def _enveloped(request: Request, dialect: Dialect, handle: Any, body: list
         await send({"type": "http.response.body", "body": end, "more_body": False})
 
 
-async def _answered(request: Request, dialect: Dialect, handle: Any, body: list[bytes]) -> Message:
-    answer: Message = await handle(await dialect.read(body.pop()), Call(request))
+async def _answered(call: Call, dialect: Dialect, handle: Any, body: list[bytes]) -> Message:
+    answer: Message = await handle(await dialect.read(body.pop()), call)
     return answer
 
 
-async def _sent(request: Request, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
+async def _sent(request: Request, call: Call, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
     """Send each message of the stream, as fast as the caller reads."""
     async with AsyncExitStack() as stack:
         if dialect.method.server_streaming:
             asked = await dialect.read(body.pop())
             # A stream may last for days.
             request.scope[LET_GO]()
-            stream: AsyncGenerator[Message] = handle(asked, Call(request))
+            await stack.enter_async_context(attended(call, dialect.method, asked))
+            stream: AsyncGenerator[Message] = handle(asked, call)
             messages: AsyncIterator[Message] = await stack.enter_async_context(aclosing(stream))
         else:
-            messages = _one(await _answered(request, dialect, handle, body))
+            messages = _one(await _answered(call, dialect, handle, body))
         async for message in messages:
             data, _ = await dialect.write(message)
             await send({"type": "http.response.body", "body": data, "more_body": True})

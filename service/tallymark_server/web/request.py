@@ -10,13 +10,17 @@ from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 
+from tallymark_server.access.callers import CallerKind
+from tallymark_server.access.door import Door
 from tallymark_server.availability import Availability
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField, RegistryError
 from tallymark_server.domain.reference import parse
 from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
+from tallymark_server.rpc.services import method_needs
 from tallymark_server.web.addresses import DEFAULT_PROJECT, Addresses, named, query
+from tallymark_server.web.entry import caller_of
 
 ANONYMOUS = "anonymous"
 ACTOR_COOKIE = "tallymark_actor"
@@ -27,12 +31,13 @@ PAGE_SIZES = (25, 50, 100, 200)
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What every page may use: the registry, and the port or socket of gRPC, which snippets name.
+    """What every page may use: the registry, the door, and the port or socket of gRPC, which snippets name.
 
     Calls over HTTP are observed, and probes answer whether the storage is available.
     """
 
     registry: Registry
+    door: Door
     grpc_port: int | str
     availability: Availability
     observer: Observer
@@ -55,6 +60,7 @@ class PageRequest:
         self.http = http
         self.context = context
         self.registry = context.registry
+        self.caller = caller_of(http.scope)
         self.project: str = http.path_params.get("project", DEFAULT_PROJECT)
         self.to = Addresses(self.project)
         # Encoded, since forms and links use it as their address.
@@ -92,8 +98,15 @@ class PageRequest:
         return int(parse(str(self.http.path_params["number"]), "number").value)
 
     @property
+    def signed_in(self) -> bool:
+        """Whether the viewer is known by name."""
+        return self.caller.kind is not CallerKind.LOCAL
+
+    @property
     def actor(self) -> str:
-        """The name from the cookie of the settings page, unverified: there is no authentication yet."""
+        """The caller's name; without access control, the one from the cookie of the settings page."""
+        if self.signed_in:
+            return self.caller.name
         try:
             return naming.plain_label(unquote(self.http.cookies.get(ACTOR_COOKIE, "")), "actor")
         except InvalidField:
@@ -110,6 +123,10 @@ class PageRequest:
         """How many rows a page of a list has: the size in the query, if it is offered, else the smallest."""
         size = self.integer("size")
         return size if size in PAGE_SIZES else PAGE_SIZES[0]
+
+    def may(self, method: str) -> bool:
+        """Return whether the caller may call this method of the contract in the project, as a form does."""
+        return self.caller.may(method_needs(method).role, self.project)
 
     def text(self, key: str) -> str:
         """Return the query parameter without surrounding space, empty if it is absent."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -15,17 +16,22 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tallymark_server.domain.errors import InvalidFilter, RegistryError
+from tallymark_server.access.callers import NOBODY
+from tallymark_server.access.door import Needs, may
+from tallymark_server.domain.errors import InvalidFilter, ProjectNotFound, RegistryError
 from tallymark_server.domain.model import ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
+from tallymark_server.domain.roles import Role
+from tallymark_server.rpc.services import method_needs
 from tallymark_server.web import history
 from tallymark_server.web.actions import deletion, stages, text_forms
 from tallymark_server.web.actions.forms import Action, sent
-from tallymark_server.web.addresses import JSON
+from tallymark_server.web.addresses import JSON, Addresses
 from tallymark_server.web.coalescing import RequestCoalescer
-from tallymark_server.web.connect import Bridge
+from tallymark_server.web.connect import END_TIMEOUT, Bridge
 from tallymark_server.web.connections import RenderLimiter
 from tallymark_server.web.cors import Origins
+from tallymark_server.web.entry import CALLER, CREDENTIALS, Entry, SignedOut
 from tallymark_server.web.errors import code_name, http_status, incident
 from tallymark_server.web.live import Live
 from tallymark_server.web.pages import (
@@ -73,12 +79,17 @@ ACTIONS: dict[str, Action] = {
     f"{VERSION}/delete": deletion.VERSION,
     f"{VERSION}/undelete": deletion.VERSION_BACK,
 }
+# The last event of a stream whose page its viewer may no longer read.
+REFUSED = b"event: refused\ndata:\n\n"
 FOREVER = "public, max-age=31536000, immutable"
 # Of 1 to 9: a higher level costs time and saves little.
 COMPRESSION = 5
 YEAR = 365 * 86_400
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+# An endpoint behind the door.
+Inner = Callable[[PageRequest], Awaitable[Response]]
+READ = Needs("this page", Role.READER)
 
 
 class Files(StaticFiles):
@@ -93,9 +104,11 @@ class Files(StaticFiles):
 class EventStream(StreamingResponse):
     """The event stream of an open page, which is refused while too many pages are open."""
 
-    def __init__(self, live: Live, stream: AsyncIterator[str]) -> None:
+    def __init__(self, live: Live, stream: AsyncIterator[str], reading: AbstractAsyncContextManager[None]) -> None:
+        """Send the stream while the context `reading` lets it."""
         super().__init__(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
         self._live = live
+        self._reading = reading
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with ExitStack() as open_pages:
@@ -104,7 +117,13 @@ class EventStream(StreamingResponse):
             except RegistryError as error:
                 await refusal(scope, error)(scope, receive, send)
                 return
-            await super().__call__(scope, receive, send)
+            try:
+                async with self._reading:
+                    await super().__call__(scope, receive, send)
+            except RegistryError:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(END_TIMEOUT):
+                        await send({"type": "http.response.body", "body": REFUSED, "more_body": False})
 
 
 class JsonSuffixes:
@@ -126,30 +145,37 @@ class JsonSuffixes:
 def site(context: AppContext, live: Live, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> ASGIApp:
     """Return the ASGI application: pages, forms, streams and calls, behind the checks of origins and hosts."""
     coalescer: RequestCoalescer[RenderedPage] = RequestCoalescer()
-    routes = [Route(path, _coalesced(page, context, live, coalescer)) for path, page in PAGES.items()]
+
+    def behind(needs: Needs | None, inner: Inner) -> Endpoint:
+        return _behind_door(inner, context, needs)
+
+    routes = [Route(path, behind(READ, _coalesced(page, live, coalescer))) for path, page in PAGES.items()]
     for path, action in ACTIONS.items():
-        routes.append(Route(path, _endpoint(action.page, context)))
-        routes.append(Route(path, _endpoint(_post_handler(action), context), methods=["POST"]))
+        needs = method_needs(action.method)
+        routes.append(Route(path, behind(needs, _shown(action.page))))
+        routes.append(Route(path, behind(needs, _shown(_post_handler(action))), methods=["POST"]))
     # The settings differ from browser to browser, so they are not coalesced.
-    routes.append(Route("/settings", _endpoint(settings.page, context)))
-    routes.append(Route("/settings", _endpoint(settings.keep, context), methods=["POST"]))
+    routes.append(Route("/settings", behind(READ, _shown(settings.page))))
+    routes.append(Route("/settings", behind(READ, _shown(settings.keep)), methods=["POST"]))
     # The address of a model without its name is taken for the list.
-    routes.append(Route("/models", _redirect_to_models))
-    routes.append(Route("/live", _stream(context, live)))
+    routes.append(Route("/models", behind(READ, _redirect_to_models)))
+    routes.append(Route("/live", behind(READ, _stream(live))))
     app = Starlette(
         routes=[
             Mount("/static", Files(directory=STATIC)),
             Route("/favicon.ico", _favicon),
-            Route("/projects", _endpoint(projects.page, context)),
-            Route("/projects", _endpoint(projects.create, context), methods=["POST"]),
+            Route("/projects", behind(None, _shown(projects.page))),
+            Route("/projects", behind(None, _shown(projects.create)), methods=["POST"]),
             Mount("/projects/{project}", routes=routes),
             *routes,
         ],
         exception_handlers={404: _not_found(context)},
     )
     compressed = GZipMiddleware(JsonSuffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
-    bodies = Bodies(_split(Bridge(context.registry, context.observer), RenderLimiter(compressed)))
-    return Probes(Origins(Safety(bodies, names, origins), origins), context.availability)
+    bodies = Bodies(_split(Bridge(context.registry, context.door, context.observer), RenderLimiter(compressed)))
+    entry = Entry(bodies, context.door, _signed_out(context))
+    # Probes need no caller.
+    return Probes(Origins(Safety(entry, names, origins), origins), context.availability)
 
 
 def _split(calls: ASGIApp, pages: ASGIApp) -> ASGIApp:
@@ -161,11 +187,41 @@ def _split(calls: ASGIApp, pages: ASGIApp) -> ASGIApp:
     return route
 
 
-def _endpoint(page: PageHandler, context: AppContext) -> Endpoint:
+def _behind_door(inner: Inner, context: AppContext, needs: Needs | None) -> Endpoint:
+    """Return the endpoint, which refuses callers who may not do this in the project. None lets every caller in."""
+
     async def endpoint(http: Request) -> Response:
         request = PageRequest(http, context)
         try:
-            if http.method == "POST":
+            if needs is not None:
+                may(request.caller, needs, request.project)
+            return await inner(request)
+        except ProjectNotFound as error:
+            return _elsewhere(request) or await _refused(request, error)
+        except RegistryError as error:
+            return await _refused(request, error)
+
+    return endpoint
+
+
+def _elsewhere(request: PageRequest) -> Response | None:
+    """Return a redirect from the start page to a project that the caller may read, None from another page."""
+    readable = request.caller.readable
+    if request.to.root or request.path != "/" or not readable or request.project in readable:
+        return None
+    return respond(request, Redirect(Addresses(min(readable)).models()))
+
+
+async def _refused(request: PageRequest, error: RegistryError) -> Response:
+    with suppress(RegistryError):
+        await _load_menu(request)
+    return respond(request, _error_view(error))
+
+
+def _shown(page: PageHandler) -> Inner:
+    async def inner(request: PageRequest) -> Response:
+        try:
+            if request.http.method == "POST":
                 return await _respond_with(page, request)
             # Every part of a page is read in one transaction, so that the parts fit each other.
             async with request.registry.at_one_moment() as request.registry:
@@ -176,7 +232,7 @@ def _endpoint(page: PageHandler, context: AppContext) -> Endpoint:
         except Exception as error:  # noqa: BLE001 - whatever happens, the viewer gets a page that says so, and it is logged
             return respond(request, _error_view(incident(request.path, error)))
 
-    return endpoint
+    return inner
 
 
 class RenderedPage(NamedTuple):
@@ -188,32 +244,30 @@ class RenderedPage(NamedTuple):
     headers: dict[str, str]
 
 
-def _coalesced(
-    page: PageHandler, context: AppContext, live: Live, coalescer: RequestCoalescer[RenderedPage]
-) -> Endpoint:
+def _coalesced(page: PageHandler, live: Live, coalescer: RequestCoalescer[RenderedPage]) -> Inner:
     """Return the endpoint of the page, which renders a fragment once for all who follow the log and request it."""
-    uncoalesced = _endpoint(page, context)
+    uncoalesced = _shown(page)
 
-    async def endpoint(http: Request) -> Response:
-        request = PageRequest(http, context)
-        revision = live.revision(request.project)
+    async def inner(request: PageRequest) -> Response:
+        http, revision = request.http, live.revision(request.project)
         if request.layout != "fragment.html" or request.as_json or revision is None:
-            return await uncoalesced(http)
+            return await uncoalesced(request)
 
         async def render_page() -> RenderedPage:
-            response = await uncoalesced(http)
+            response = await uncoalesced(request)
             headers = {name: value for name, value in response.headers.items() if name != "content-length"}
             compressed = gzip.compress(response.body, COMPRESSION, mtime=0)
             return RenderedPage(bytes(response.body), compressed, response.status_code, headers)
 
-        # The host is part of the key because snippets name it.
-        key = (http.headers.get("host"), request.path, http.url.query)
+        # Snippets name the host, and pages show what the caller may do, and which projects the caller may read.
+        seen = (request.caller.role_in(request.project), request.caller.readable)
+        key = (http.headers.get("host"), request.path, http.url.query, seen)
         found = await coalescer.get(key, revision, render_page, request.seen_revision)
         if "gzip" in http.headers.get("accept-encoding", ""):
             return Response(found.compressed, found.status, {**found.headers, "content-encoding": "gzip"})
         return Response(found.plain, found.status, found.headers)
 
-    return endpoint
+    return inner
 
 
 def _post_handler(action: Action) -> PageHandler:
@@ -307,9 +361,9 @@ def _with_reason(answer: View) -> object:
     return {"code": code_name(error), "reason": error.reason, "message": str(error), "metadata": error.metadata}
 
 
-def _stream(context: AppContext, live: Live) -> Endpoint:
-    async def endpoint(http: Request) -> Response:
-        request = PageRequest(http, context)
+def _stream(live: Live) -> Inner:
+    async def inner(request: PageRequest) -> Response:
+        http = request.http
         cursor = http.headers.get("last-event-id") or request.text("after")
         try:
             await history.head(request.registry, request.project)
@@ -319,17 +373,28 @@ def _stream(context: AppContext, live: Live) -> Endpoint:
         except RegistryError as error:
             return Response(f"{error}\n", http_status(error))
         stream: AsyncIterator[str] = live.stream(request.project, cursor, model_id, request.text("run"))
-        return EventStream(live, stream)
+        reading = request.context.door.attended(
+            http.scope[CREDENTIALS], lambda caller: may(caller, READ, request.project)
+        )
+        return EventStream(live, stream, reading)
 
-    return endpoint
+    return inner
 
 
-async def _redirect_to_models(_: Request) -> Response:
+async def _redirect_to_models(_: PageRequest) -> Response:
     return RedirectResponse("./")
 
 
 async def _favicon(_: Request) -> Response:
     return RedirectResponse("/static/icon.svg", 301)
+
+
+def _signed_out(context: AppContext) -> SignedOut:
+    async def answer(scope: Scope, error: RegistryError) -> Response:
+        asked = {**scope, CALLER: NOBODY, "tallymark.json": scope["path"].endswith(JSON)}
+        return respond(PageRequest(Request(asked), context), _error_view(error))
+
+    return answer
 
 
 def _not_found(context: AppContext) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tallymark_server import local_sockets
+from tallymark_server.access.door import Door
 from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificates
 from tallymark_server.observer import Observer
@@ -43,6 +44,7 @@ class HttpServer:
     def __init__(
         self,
         registry: Registry,
+        door: Door,
         names: tuple[str, ...],
         origins: tuple[str, ...] = (),
         availability: Availability | None = None,
@@ -51,6 +53,7 @@ class HttpServer:
     ) -> None:
         """`certificates` are those of TLS, None for none."""
         self._registry = registry
+        self._door = door
         self._availability = availability or Availability()
         self._observer = observer or Observer()
         self._names = names
@@ -134,7 +137,7 @@ class HttpServer:
         from tallymark_server.web.routes import site
 
         self._live = Live(self._registry)
-        context = AppContext(self._registry, grpc_port, self._availability, self._observer)
+        context = AppContext(self._registry, self._door, grpc_port, self._availability, self._observer)
         return site(context, self._live, self._names, self._origins)
 
     async def stop(self) -> None:

@@ -69,7 +69,7 @@ async def undelete_version(request: PageRequest, form: Form) -> Redirect:
     return form_context.seen(request, await request.registry.execute(command))
 
 
-MODEL = Action(template="delete.html", show=show, apply=delete_model)
-MODEL_BACK = Action(template="delete.html", show=show, apply=undelete_model)
-VERSION = Action(template="delete.html", show=show, apply=delete_version)
-VERSION_BACK = Action(template="delete.html", show=show, apply=undelete_version)
+MODEL = Action(method="DeleteModel", template="delete.html", show=show, apply=delete_model)
+MODEL_BACK = Action(method="UndeleteModel", template="delete.html", show=show, apply=undelete_model)
+VERSION = Action(method="DeleteModelVersion", template="delete.html", show=show, apply=delete_version)
+VERSION_BACK = Action(method="UndeleteModelVersion", template="delete.html", show=show, apply=undelete_version)

@@ -107,8 +107,12 @@ def _fields(body: bytes) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A form: its template, `show` for its variables (with the input after a refusal), and `apply`."""
+    """A form: its template, `show` for its variables (with the input after a refusal), and `apply`.
 
+    It needs the role of `method`, the method of the contract that does the same.
+    """
+
+    method: str
     template: str
     show: Callable[[PageRequest, Form | None], Awaitable[dict[str, Any]]]
     apply: Callable[[PageRequest, Form], Awaitable[Redirect]]

@@ -114,5 +114,5 @@ async def _present(request: PageRequest, version: ModelVersion | None) -> ModelV
     return None if found.delete_time else found
 
 
-STAGE = Action(template="stage.html", show=show_stage, apply=apply_stage)
-ROLLBACK = Action(template="rollback.html", show=show_rollback, apply=apply_rollback)
+STAGE = Action(method="SetStage", template="stage.html", show=show_stage, apply=apply_stage)
+ROLLBACK = Action(method="SetStage", template="rollback.html", show=show_rollback, apply=apply_rollback)

@@ -130,8 +130,10 @@ async def _points(request: PageRequest, alias: str) -> int:
     return 0
 
 
-CARD_FORM = Action(template="describe.html", show=show_card, apply=apply_card)
-DESCRIPTION = Action(template="describe.html", show=show_description, apply=apply_description)
-MODEL_TAGS = Action(template="tags.html", show=show_tags, apply=apply_model_tags)
-VERSION_TAGS = Action(template="tags.html", show=show_tags, apply=apply_version_tags)
-ALIASES = Action(template="aliases.html", show=show_aliases, apply=apply_aliases)
+CARD_FORM = Action(method="UpdateModel", template="describe.html", show=show_card, apply=apply_card)
+DESCRIPTION = Action(
+    method="UpdateModelVersion", template="describe.html", show=show_description, apply=apply_description
+)
+MODEL_TAGS = Action(method="UpdateModel", template="tags.html", show=show_tags, apply=apply_model_tags)
+VERSION_TAGS = Action(method="UpdateModelVersion", template="tags.html", show=show_tags, apply=apply_version_tags)
+ALIASES = Action(method="SetAlias", template="aliases.html", show=show_aliases, apply=apply_aliases)

@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 
+from tallymark_server.access.callers import ALL_PROJECTS
+from tallymark_server.access.door import may
 from tallymark_server.domain import naming
 from tallymark_server.domain.commands import CreateProject
 from tallymark_server.domain.errors import ProjectNotFound, RegistryError
 from tallymark_server.domain.model import Project
 from tallymark_server.rpc import messages
+from tallymark_server.rpc.services import method_needs
 from tallymark_server.web import history
 from tallymark_server.web.actions.forms import sent
 from tallymark_server.web.addresses import Addresses
@@ -22,6 +25,7 @@ from tallymark_server.web.request import Menu, PageRequest, PageResult, Redirect
 # The page of the projects has the others.
 IN_MENU = 20
 ON_START_PAGE = 8
+CREATE = method_needs("CreateProject")
 
 
 class Row(NamedTuple):
@@ -34,9 +38,9 @@ class Row(NamedTuple):
 
 async def menu(request: PageRequest) -> Menu:
     """Return the projects for the header, with the current one if it exists."""
-    found, token = await request.registry.projects(IN_MENU, "")
+    found, token = await request.registry.projects(IN_MENU, "", request.caller.readable)
     names = [project.name for project in found]
-    if token and request.project not in names:
+    if token and request.project not in names and request.caller.role_in(request.project) is not None:
         with suppress(ProjectNotFound):
             names.append((await request.registry.project(request.project)).name)
     return Menu(tuple(names), bool(token))
@@ -44,7 +48,7 @@ async def menu(request: PageRequest) -> Menu:
 
 async def rows(request: PageRequest, size: int, token: str) -> tuple[list[Row], str]:
     """Return a page of projects, and the token of the next one."""
-    found, following = await request.registry.projects(size, token)
+    found, following = await request.registry.projects(size, token, request.caller.readable)
     return [await _row(request, project) for project in found], following
 
 
@@ -58,6 +62,7 @@ async def create(request: PageRequest) -> PageResult:
     form = await sent(request.http)
     try:
         name = naming.project_name(form.text("name"), "name")
+        may(request.caller, CREATE, name)
         attempt = form.attempt(request)
         attempt["project"] = name
         await request.registry.execute(CreateProject(**attempt))
@@ -80,6 +85,7 @@ async def _page(request: PageRequest, problem: RegistryError | None, name: str =
         "next": request.here(page=token) if token else "",
         "problem": problem,
         "name": name,
+        "may_create": request.caller.may(CREATE.role, ALL_PROJECTS),
         "request_id": f"web-{secrets.token_urlsafe(12)}",
         "live": False,
     }

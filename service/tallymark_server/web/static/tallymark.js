@@ -46,6 +46,8 @@ function follow() {
     pause = Math.max(120, spread);
     refresh(Math.random() * spread);
   };
+  // The viewer may no longer read this page: the server answers a reload with what there is instead.
+  stream.addEventListener("refused", () => location.reload());
   stream.onerror = () => {
     shown("away", true);
     // The browser does not reconnect once it has closed the stream.

@@ -1,0 +1,100 @@
+"""What each method of the contract needs of its caller: a role, and in which project.
+
+Both are options of the method, which `role.proto` describes. A method without them cannot be served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+
+from tallymark.v1 import role_pb2
+from tallymark_server.access.callers import ALL_PROJECTS, Caller
+from tallymark_server.access.door import Needs, may
+from tallymark_server.domain import naming
+from tallymark_server.domain.roles import Role
+from tallymark_server.rpc import names
+from tallymark_server.rpc.bounds import is_repeated
+from tallymark_server.rpc.callers import Call
+
+# For `in_project`: the answer has only what the caller may read.
+ANY_PROJECT = "-"
+# The field with the bare name of a project that is about to be created.
+_NEW_PROJECT = "project_id"
+
+
+class UndeclaredError(Exception):
+    """A method of the contract does not declare who may call it. The message says what is missing."""
+
+
+class Permission:
+    """What a method needs of its caller: `needs` in the project that `field` of the request names."""
+
+    def __init__(self, method: MethodDescriptor) -> None:
+        """Read the options of the method. Raises UndeclaredError."""
+        options = method.GetOptions()
+        role = options.Extensions[role_pb2.needs]
+        if role == role_pb2.ROLE_UNSPECIFIED:
+            raise UndeclaredError(f"{method.full_name} needs the option (tallymark.v1.needs)")
+        self.field = options.Extensions[role_pb2.in_project] or _usual_field(method)
+        self.needs = Needs(method.name, Role(role), hides=self.field != _NEW_PROJECT)
+        if self.field == ANY_PROJECT and self.needs.role != Role.READER:
+            raise UndeclaredError(f"{method.full_name} is about any project, so it can only need ROLE_READER")
+        self._text_of = None if self.field in (ANY_PROJECT, ALL_PROJECTS) else _getter(method, self.field)
+
+    def check(self, caller: Caller, request: Any) -> None:
+        """Return if the caller may send this request.
+
+        Raises ProjectNotFound, PermissionDenied, or InvalidField if the request names no project.
+        """
+        if self.field != ANY_PROJECT and not caller.may(self.needs.role, ALL_PROJECTS):
+            may(caller, self.needs, self._project_of(request))
+
+    def _project_of(self, request: Any) -> str:
+        """Return the project that the request is about, or ALL_PROJECTS. Raises InvalidField."""
+        text = ALL_PROJECTS if self._text_of is None else self._text_of(request)
+        if text == ALL_PROJECTS:
+            return ALL_PROJECTS
+        return naming.project_name(text, self.field) if self.field == _NEW_PROJECT else names.owner(text, self.field)
+
+
+@cache
+def permission_of(method: MethodDescriptor) -> Permission:
+    """Return what the method needs of its caller. Raises UndeclaredError."""
+    return Permission(method)
+
+
+def attended(call: Call, method: MethodDescriptor, request: Any) -> AbstractAsyncContextManager[None]:
+    """Return a context for the answer of a stream, which ends it soon after its caller may no longer read it."""
+    if call.door.is_open:
+        return nullcontext()
+    check = permission_of(method).check
+    return call.door.attended(call.credentials, lambda caller: check(caller, request))
+
+
+def _usual_field(method: MethodDescriptor) -> str:
+    """Return `parent`, or `name` for a request without a parent. Raises UndeclaredError if it has neither."""
+    for field in ("parent", "name"):
+        if field in method.input_type.fields_by_name:
+            return field
+    raise UndeclaredError(
+        f"{method.full_name} needs the option (tallymark.v1.in_project), since {method.input_type.name} has neither"
+        " parent nor name"
+    )
+
+
+def _getter(method: MethodDescriptor, path: str) -> Callable[[Any], str]:
+    """Return a function from a request to the text of that field. Raises UndeclaredError if there is none."""
+    at: Descriptor | None = method.input_type
+    field: FieldDescriptor | None = None
+    for part in path.split("."):
+        field = at.fields_by_name.get(part) if at is not None else None
+        at = field.message_type if field is not None and not is_repeated(field) else None
+    if field is None or is_repeated(field) or field.type != field.TYPE_STRING:
+        raise UndeclaredError(f"{method.full_name} takes its project from {path}, which is no text of its request")
+    return attrgetter(path)

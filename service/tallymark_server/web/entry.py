@@ -1,0 +1,83 @@
+"""The entry of the dashboard and of the methods over HTTP: who requests, before anything else of a request is read.
+
+Middleware finds out the caller of every request, so no page, form, stream or method can forget it. What a caller may do
+there is checked where the page or the method is known: `routes` and `connect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tallymark_server.access.callers import NOBODY, Caller, Credentials
+from tallymark_server.access.door import Door
+from tallymark_server.domain.errors import RegistryError, Unauthenticated
+from tallymark_server.rpc.callers import bearer_in
+from tallymark_server.web.protocol_errors import is_call, refusal
+
+# Paths that anybody may request: the style of the page of refusals.
+OPEN_PATHS = ("/static/", "/favicon.ico")
+# The cookie of a session, with the prefix that browsers protect, where they do so: https, and else only this machine.
+SESSION_COOKIES = ("__Host-tallymark", "tallymark_session")
+# The keys of the scope with the caller, and what the request presented.
+CALLER, CREDENTIALS = "tallymark.caller", "tallymark.credentials"
+
+# Returns the response to a request for a page by somebody who is not known.
+SignedOut = Callable[[Scope, RegistryError], Awaitable[Response]]
+
+
+class Entry:
+    """Middleware that puts the caller into the scope, and refuses requests whose caller is not known."""
+
+    def __init__(self, app: ASGIApp, door: Door, signed_out: SignedOut) -> None:
+        self._app = app
+        self._door = door
+        self._signed_out = signed_out
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(OPEN_PATHS):
+            await self._app({**scope, CALLER: NOBODY}, receive, send)
+            return
+        try:
+            credentials = credentials_of(scope)
+            caller = await self._door.who(credentials)
+        except RegistryError as error:
+            await (await self._refusal(scope, error))(scope, receive, send)
+            return
+        await self._app({**scope, CALLER: caller, CREDENTIALS: credentials}, receive, send)
+
+    async def _refusal(self, scope: Scope, error: RegistryError) -> Response:
+        # The body is not read, so the connection cannot be used again.
+        headers = {} if scope["method"] in ("GET", "HEAD") else {"connection": "close"}
+        if not is_call(scope):
+            response = await self._signed_out(scope, error)
+            response.headers.update(headers)
+            return response
+        if isinstance(error, Unauthenticated):
+            headers["www-authenticate"] = "Bearer"
+        return refusal(scope, error, headers=headers)
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Return the caller of a request that has passed the entry."""
+    caller: Caller = scope[CALLER]
+    return caller
+
+
+def credentials_of(scope: Scope) -> Credentials:
+    """Return what a request presents. Raises UnknownCaller if its header authorization has no bearer token."""
+    header = Headers(scope=scope).get("authorization")
+    session = None
+    # A page of another site cannot set the header, but browsers send cookies by themselves: methods take none.
+    if not is_call(scope):
+        cookies = HTTPConnection(scope).cookies
+        session = next((cookies[name] for name in SESSION_COOKIES if cookies.get(name)), None)
+    host, port = scope.get("client") or ("", 0)
+    # Of a connection with a verified certificate, the name in it.
+    name = scope.get("state", {}).get("certificate", "")
+    bearer = None if header is None else bearer_in(header)
+    return Credentials(bearer, session, (name,) if name else (), f"{host}:{port}" if host else "")
