@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -28,7 +28,18 @@ from tallymark_server.snapshots import (
     page_read_at,
 )
 from tallymark_server.storage.checkpoint import Mark, wrong_hash
-from tallymark_server.storage.contract import Direction, Lineage, NodeKey, Page, Piece, Proof, Reads, Scope, Storage
+from tallymark_server.storage.contract import (
+    Direction,
+    Lineage,
+    NodeKey,
+    Page,
+    Piece,
+    Proof,
+    Reads,
+    Scope,
+    Snapshot,
+    Storage,
+)
 from tallymark_server.watch import Bell, Interest, Progress, watch
 from tallymark_server.writer import Writer
 
@@ -169,7 +180,7 @@ class Registry:
             found = await self._reads.model(project, name)
             if found is not None and not found.purged and (found.delete_time is None or deleted):
                 return found
-        return await self._read(project, lambda q: q.model(name, deleted=deleted, at=q.revision(read_at)), read_at)
+        return await self._read_at(project, read_at, lambda q, at: q.model(name, deleted=deleted, at=at))
 
     async def version(
         self, project: str, model: str, reference: Reference, *, deleted: bool = False, read_at: ReadAt = NOW
@@ -180,7 +191,7 @@ class Registry:
             if found is not None and (found.delete_time is None or deleted):
                 return found
         named = Named(model, reference)
-        return await self._read(project, lambda q: q.version(named, deleted=deleted, at=q.revision(read_at)), read_at)
+        return await self._read_at(project, read_at, lambda q, at: q.version(named, deleted=deleted, at=at))
 
     async def models(self, project: str, options: ListOptions) -> Listing[Model]:
         """Return the project's models that match the filter. Raises InvalidFilter."""
@@ -200,7 +211,7 @@ class Registry:
         self, project: str, of: Named | ModelVersion, name: str, ordinal: int | None, read_at: ReadAt = NOW
     ) -> Artifact:
         """Return the artifact of the version, of that ordinal or the newest. Raises ArtifactNotFound."""
-        return await self._read(project, lambda q: q.artifact(of, name, ordinal, q.revision(read_at)), read_at)
+        return await self._read_at(project, read_at, lambda q, at: q.artifact(of, name, ordinal, at))
 
     async def artifacts(self, project: str, of: Named | ModelVersion, options: ListOptions) -> Listing[Artifact]:
         """Return the version's artifacts that match the filter. Raises InvalidFilter."""
@@ -209,7 +220,7 @@ class Registry:
     async def run(self, project: str, run_id: str, read_at: ReadAt = NOW) -> Run:
         """Return the run of that id. Raises RunNotFound or RevisionInFuture."""
         if read_at is not NOW:
-            return await self._read(project, lambda q: q.run(run_id, q.revision(read_at)))
+            return await self._read_at(project, read_at, lambda q, at: q.run(run_id, at))
         run = await self._reads.run(project, run_id)
         if run is None:
             raise RunNotFound(project, run_id)
@@ -282,6 +293,17 @@ class Registry:
                     self._bell.check()
                     yield piece, at
 
-    async def _read(self, project: str, read: Callable[[SnapshotReader], T], brief_at: ReadAt | None = None) -> T:
-        """Return the result of the read from one committed state. It is brief if `brief_at` is now."""
-        return await self._reads.read(lambda snapshot: read(SnapshotReader(snapshot, project)), brief=brief_at == NOW)
+    async def _read(self, project: str, read: Callable[[SnapshotReader], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of the read from one committed state."""
+        return await self._reads.read(lambda snapshot: read(SnapshotReader(snapshot, project)))
+
+    async def _read_at(
+        self, project: str, read_at: ReadAt, read: Callable[[SnapshotReader, int | None], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Return the result of the read, which gets the revision to read at. It is brief if that is now."""
+
+        async def question(snapshot: Snapshot) -> T:
+            reader = SnapshotReader(snapshot, project)
+            return await read(reader, await reader.revision(read_at))
+
+        return await self._reads.read(question, brief=read_at == NOW)

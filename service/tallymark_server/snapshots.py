@@ -89,128 +89,132 @@ class SnapshotReader:
         self._snapshot = snapshot
         self._project = project
 
-    def revision(self, read_at: ReadAt) -> int | None:
+    async def revision(self, read_at: ReadAt) -> int | None:
         """Return the revision to read at, None for now. Raises RevisionInFuture."""
         if read_at.time is not None:
-            return self._snapshot.revision_at(self._project, read_at.time)
+            return await self._snapshot.revision_at(self._project, read_at.time)
         if read_at.revision is not None:
-            check_past(read_at.revision, self._snapshot.head(self._project))
+            check_past(read_at.revision, await self._snapshot.head(self._project))
         return read_at.revision
 
-    def model(self, name: str, *, deleted: bool, at: int | None) -> Model:
+    async def model(self, name: str, *, deleted: bool, at: int | None) -> Model:
         """Return the model of that name, a deleted one only if `deleted`. Raises ModelNotFound."""
-        model = self._snapshot.model(self._project, name, at=at)
+        model = await self._snapshot.model(self._project, name, at=at)
         if model is None or model.purged or (model.delete_time is not None and not deleted):
-            renamed_to = self._snapshot.renamed(self._project, name) if model is None else None
+            renamed_to = await self._snapshot.renamed(self._project, name) if model is None else None
             raise ModelNotFound(self._project, name, renamed_to)
         return model
 
-    def version(self, meant: Named | ModelVersion, *, deleted: bool = False, at: int | None = None) -> ModelVersion:
+    async def version(
+        self, meant: Named | ModelVersion, *, deleted: bool = False, at: int | None = None
+    ) -> ModelVersion:
         """Return the version. Raises ModelNotFound, VersionNotFound, StageEmpty or AliasNotFound."""
         if isinstance(meant, ModelVersion):
             return meant
         assert meant.reference is not None  # noqa: S101 - a model is no version
         name, reference = meant.model, meant.reference
-        version = self._snapshot.version(self._project, name, reference, of_deleted=deleted, at=at)
+        version = await self._snapshot.version(self._project, name, reference, of_deleted=deleted, at=at)
         if version is None or (version.delete_time is not None and not deleted):
-            self.model(name, deleted=deleted, at=at)
+            await self.model(name, deleted=deleted, at=at)
             raise missing(self._project, name, reference)
         return version
 
-    def run(self, run_id: str, at: int | None = None) -> Run:
+    async def run(self, run_id: str, at: int | None = None) -> Run:
         """Return the run of that id. Raises RunNotFound."""
-        run = self._snapshot.run(self._project, run_id, at=at)
+        run = await self._snapshot.run(self._project, run_id, at=at)
         if run is None:
             raise RunNotFound(self._project, run_id)
         return run
 
-    def models(self, options: ListOptions) -> Listing[Model]:
+    async def models(self, options: ListOptions) -> Listing[Model]:
         """Return the project's models that match the filter. Raises InvalidFilter."""
-        query, scope = self._query(f"models of {self._project}", options, MODEL_FIELDS, _BY_NAME)
-        return _listing(self._snapshot.models(self._project, query), scope)
+        query, scope = await self._query(f"models of {self._project}", options, MODEL_FIELDS, _BY_NAME)
+        return _listing(await self._snapshot.models(self._project, query), scope)
 
-    def versions(self, model: str, options: ListOptions) -> Listing[ModelVersion]:
+    async def versions(self, model: str, options: ListOptions) -> Listing[ModelVersion]:
         """Return the model's versions that match the filter. Raises ModelNotFound or InvalidFilter."""
-        query, scope = self._query(f"versions of {self._project}/{model}", options, VERSION_FIELDS, _BY_NUMBER)
-        found = self.model(model, deleted=options.deleted, at=query.at)
-        return _listing(self._snapshot.versions(self._project, found, query), scope)
+        query, scope = await self._query(f"versions of {self._project}/{model}", options, VERSION_FIELDS, _BY_NUMBER)
+        found = await self.model(model, deleted=options.deleted, at=query.at)
+        return _listing(await self._snapshot.versions(self._project, found, query), scope)
 
-    def points(
+    async def points(
         self, meant: Named | ModelVersion, keys: Sequence[str], size: int, token: str, read_at: ReadAt
     ) -> Listing[Point]:
         """Return points of the version's metrics, by metric and step. Raises RevisionInFuture."""
-        at = self.revision(page_read_at(token, read_at))
-        version = self.version(meant, at=at)
+        at = await self.revision(page_read_at(token, read_at))
+        version = await self.version(meant, at=at)
         scope = f"points of {self._project}/{version.model}/{version.number} {sorted(keys)} {read_at.scope}"
         key, step = parse_token(token, scope, (str, int))[1] if token else ("", -1)
         limit = page_size(size)
         after = (str(key), int(step or 0))
-        page = self._snapshot.points(self._project, version, keys, after, limit + 1, at=at)
+        page = await self._snapshot.points(self._project, version, keys, after, limit + 1, at=at)
         return _page(page, at, limit, scope, lambda point: (point.key, point.step))
 
-    def artifact(self, meant: Named | ModelVersion, name: str, ordinal: int | None, at: int | None) -> Artifact:
+    async def artifact(self, meant: Named | ModelVersion, name: str, ordinal: int | None, at: int | None) -> Artifact:
         """Return the artifact of the version, of that ordinal or the newest. Raises ArtifactNotFound."""
-        version = self.version(meant, at=at)
-        artifact = self._snapshot.artifact(self._project, version, name, ordinal, at=at)
+        version = await self.version(meant, at=at)
+        artifact = await self._snapshot.artifact(self._project, version, name, ordinal, at=at)
         if artifact is None:
             called = name if ordinal is None else f"{name}@{ordinal}"
             raise ArtifactNotFound(self._project, version.model, version.number, called)
         return artifact
 
-    def artifacts(self, meant: Named | ModelVersion, options: ListOptions) -> Listing[Artifact]:
+    async def artifacts(self, meant: Named | ModelVersion, options: ListOptions) -> Listing[Artifact]:
         """Return the version's artifacts that match the filter. Raises InvalidFilter."""
-        version = self.version(meant, at=self.revision(page_read_at(options.page_token, options.read_at)))
+        version = await self.version(meant, at=await self.revision(page_read_at(options.page_token, options.read_at)))
         of = f"artifacts of {self._project}/{version.model}/{version.number}"
-        query, scope = self._query(of, options, ARTIFACT_FIELDS, _BY_START)
-        return _listing(self._snapshot.artifacts(self._project, version, query), scope)
+        query, scope = await self._query(of, options, ARTIFACT_FIELDS, _BY_START)
+        return _listing(await self._snapshot.artifacts(self._project, version, query), scope)
 
-    def runs(self, options: ListOptions, meant: Named | ModelVersion | None) -> Listing[Run]:
+    async def runs(self, options: ListOptions, meant: Named | ModelVersion | None) -> Listing[Run]:
         """Return the runs, or those that created or used a version, that match the filter. Raises InvalidFilter."""
-        at = self.revision(page_read_at(options.page_token, options.read_at))
-        version = None if meant is None else self.version(meant, at=at)
+        at = await self.revision(page_read_at(options.page_token, options.read_at))
+        version = None if meant is None else await self.version(meant, at=at)
         of = f"runs of {self._project} {version and (version.model_id, version.number)}"
-        query, scope = self._query(of, options, RUN_FIELDS, _BY_LATEST_START)
-        return _listing(self._snapshot.runs(self._project, query, version), scope)
+        query, scope = await self._query(of, options, RUN_FIELDS, _BY_LATEST_START)
+        return _listing(await self._snapshot.runs(self._project, query, version), scope)
 
-    def steps(self, run_id: str, size: int, token: str, read_at: ReadAt) -> Listing[RunStep]:
+    async def steps(self, run_id: str, size: int, token: str, read_at: ReadAt) -> Listing[RunStep]:
         """Return the run's steps in the order of their starts. Raises RunNotFound or RevisionInFuture."""
-        self.run(run_id, self.revision(read_at))
+        await self.run(run_id, await self.revision(read_at))
         scope = f"steps of {self._project} {run_id} {read_at.scope}"
-        at = self.revision(page_read_at(token, read_at))
+        at = await self.revision(page_read_at(token, read_at))
         (after,) = parse_token(token, scope, (int,))[1] if token else (0,)
-        return _listing(self._snapshot.steps(self._project, run_id, int(after or 0), page_size(size), at=at), scope)
+        return _listing(
+            await self._snapshot.steps(self._project, run_id, int(after or 0), page_size(size), at=at), scope
+        )
 
-    def history(self, scope: Scope, named: Named | None, size: int) -> tuple[Page[Event], Scope, Scope | None]:
+    async def history(self, scope: Scope, named: Named | None, size: int) -> tuple[Page[Event], Scope, Scope | None]:
         """Return events in the scope, of the model or version if one is named, and the scope with its id.
 
         If very many events were searched in vain, also return the rest of the scope, else None.
         """
         if named is not None and named.reference is not None:
-            version = self.version(named, deleted=True)
+            version = await self.version(named, deleted=True)
             scope = replace(scope, model_id=version.model_id, number=version.number)
         elif named is not None:
-            scope = replace(scope, model_id=self.model(named.model, deleted=True, at=None).id)
-        page, left = self._snapshot.history(self._project, scope, page_size(size))
+            scope = replace(scope, model_id=(await self.model(named.model, deleted=True, at=None)).id)
+        page, left = await self._snapshot.history(self._project, scope, page_size(size))
         check_past(scope.after, page.head)
         return page, scope, left
 
-    def lineage(
+    async def lineage(
         self, start: Named | ModelVersion | Run | str, direction: Direction, depth: int, read_at: ReadAt
     ) -> tuple[Lineage, int]:
         """Return the lineage around the start, a version, run or run id, and the revision that it reads at."""
-        at = self.revision(read_at)
+        at = await self.revision(read_at)
         begin: ModelVersion | Run
         match start:
             case Run():
                 begin = start
             case str():
-                begin = self.run(start, at)
+                begin = await self.run(start, at)
             case _:
-                begin = self.version(start, at=at)
-        page = self._snapshot.lineage(self._project, begin, direction, depth, MAX_NODES, at=at)
+                begin = await self.version(start, at=at)
+        page = await self._snapshot.lineage(self._project, begin, direction, depth, MAX_NODES, at=at)
         return page.items[0], page.head.revision if at is None else at
 
-    def _query(self, of: str, options: ListOptions, fields: Fields, own: Order) -> tuple[Query, str]:
+    async def _query(self, of: str, options: ListOptions, fields: Fields, own: Order) -> tuple[Query, str]:
         """Return the query of a page, and the scope of its token. All pages read at the revision of the first."""
         scope = f"{of} where {options.filter} by {options.order_by} {options.deleted} {options.read_at.scope}"
         condition, order = parse(options.filter, fields), parse_order(options.order_by, fields, own)
@@ -222,7 +226,7 @@ class SnapshotReader:
             order=order,
             condition=condition,
             after=after,
-            at=self.revision(page_read_at(options.page_token, options.read_at)),
+            at=await self.revision(page_read_at(options.page_token, options.read_at)),
             deleted=options.deleted,
         ), scope
 

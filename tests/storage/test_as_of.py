@@ -20,7 +20,7 @@ from tallymark_server.domain.reference import LATEST, Reference, aliased, in_sta
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.storage.contract import Direction, Scope, Storage
-from tallymark_server.storage.sqlite import history
+from tallymark_server.storage.sql import history
 from tallymark_server.storage.sqlite.engine import open_sqlite
 
 MODELS = ("churn", "fraud")

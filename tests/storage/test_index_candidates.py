@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 from storage.commands import ATTEMPT, create_model, write
 
-from tallymark_server.storage.sqlite import index_candidates, lists
 from tallymark_server.domain import commands as c
 from tallymark_server.domain.decisions import AnyCommand
 from tallymark_server.domain.query import VERSION_FIELDS, Kind, Order, Query
-from tallymark_server.domain.model import Model, Stage, Uri, Value
+from tallymark_server.domain.model import Model, ModelVersion, Stage, Uri, Value
 from tallymark_server.domain.reference import numbered
 from tallymark_server.filters import parse, parse_order
+from tallymark_server.storage.contract import Listed
+from tallymark_server.storage.immediate import run_immediately
+from tallymark_server.storage.sql import index_candidates, lists
+from tallymark_server.storage.sql.reader import Reader
 from tallymark_server.storage.sqlite.engine import open_sqlite
-from tallymark_server.storage.sqlite.reader import Reading
+from tallymark_server.storage.sqlite.session import SqliteSession
 from tallymark_server.storage.sqlite.connection import connector
 
 ROWS: list[dict[str, Any]] = [
@@ -45,6 +48,11 @@ BY_NUMBER = Order("number", Kind.NUMBER, descending=True)
 MODEL = Model(id=1, name="churn", creator="", create_time=0, update_time=0, create_revision=1, mod_revision=1)
 
 
+def versions(connection: sqlite3.Connection, query: Query) -> Listed[ModelVersion]:
+    """A page of the model's versions."""
+    return run_immediately(Reader(SqliteSession(connection)).versions("default", MODEL, query))
+
+
 def numbers(path: Path, text: str, *, at: int | None = None, deleted: bool = False, order: str = "") -> list[int]:
     """The versions that the first page of the filter lists."""
     return pages(path, text, 100, at=at, deleted=deleted, order=order)[0]
@@ -58,7 +66,7 @@ def pages(path: Path, text: str, limit: int, *, order: str = "", **how: Any) -> 
     after: tuple[Any, ...] | None = ()
     while after is not None:
         query = Query(limit=limit, order=by, condition=condition, after=after, **how)
-        page = Reading(connection).versions("default", MODEL, query)
+        page = versions(connection, query)
         found.append([version.number for version in page.items])
         after = page.next
     connection.close()
@@ -123,7 +131,11 @@ async def test_an_order_by_a_fact_is_the_same_from_its_index(
     await filled(path, [*ROWS, *more, *ROWS[3:]], c.DeleteVersion(**one, reference=numbered(6)))
     order = f"metadata.{order}"
     led = [pages(path, "", limit, order=order) for limit in (1, 2, 3, 100)]
-    monkeypatch.setattr(lists, "leading", lambda *_: None)
+
+    async def no_order(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(lists, "leading", no_order)
     assert led == [pages(path, "", limit, order=order) for limit in (1, 2, 3, 100)]
     assert sorted(led[-1][0]) == [1, 2, 3, 4, 5, 7, 8, 9, 10]
 
@@ -190,7 +202,7 @@ async def test_a_page_of_the_past_costs_the_same_whatever_came_since(
         def read(path: Path = path) -> list[int]:
             connection = connector(path, read_only=True)()
             query = Query(limit=10, order=by, condition=None, after=after, at=100)
-            page = Reading(connection).versions("default", MODEL, query)
+            page = versions(connection, query)
             connection.close()
             return [version.number for version in page.items]
 
@@ -221,7 +233,7 @@ def pages_once(path: Path, text: str, order: str) -> list[int]:
     connection = connector(path, read_only=True)()
     by = parse_order(order, VERSION_FIELDS, BY_NUMBER)
     query = Query(limit=10, order=by, condition=parse(text, VERSION_FIELDS))
-    page = Reading(connection).versions("default", MODEL, query)
+    page = versions(connection, query)
     connection.close()
     assert page.next is not None
     return [1, *(version.number for version in page.items)]

@@ -188,6 +188,6 @@ async def test_candidates_by_keys_are_all_that_the_filter_means(
     await fill(path)
     async with open_sqlite(path, ("default",)) as storage:
         by_keys = (await lists_of(storage))[filter_]
-        monkeypatch.setattr("tallymark_server.storage.sqlite.index_candidates.MAX_CANDIDATES", -1)
+        monkeypatch.setattr("tallymark_server.storage.sql.index_candidates.MAX_CANDIDATES", -1)
         assert (await lists_of(storage))[filter_] == by_keys
     assert any(by_keys) or filter_ in ("metadata.score = 1e300", "metadata.score = 1")

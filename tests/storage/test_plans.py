@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import cast
 
 import pytest
 
@@ -16,11 +15,14 @@ import tallymark_server.storage.sql
 from tallymark_server.domain.events import Kind as EventKind
 from tallymark_server.domain.query import Kind, Order, Query
 from tallymark_server.storage.contract import Scope
-from tallymark_server.storage.sql.statement import Statement
-from tallymark_server.storage.sqlite import export_stream, history, lineage, lists, reader
+from tallymark_server.storage.sql.session import Row
+from tallymark_server.storage.sql.statement import Select, Statement
+from tallymark_server.storage.sql import history, lists
+from tallymark_server.storage.sqlite import export_stream
 from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.event_integrity import add_whole
 from tallymark_server.storage.sqlite.migrate import migrate
+from tallymark_server.storage.sqlite.session import SqliteSession
 
 Given = Sequence[object] | Mapping[str, object]
 
@@ -40,15 +42,7 @@ def statements() -> Iterator[tuple[str, Statement]]:
 
 STATEMENTS = {
     **{name: statement.text(DIALECT) for name, statement in statements()},
-    **{f"{way.start} to {way.end}, downstream {way.downstream}": way.sql for way in lineage.WAYS},
-    **{
-        f"{module.__name__.rsplit('.', 1)[1]}.{name}": sql
-        for module in (history, lineage, reader, export_stream)
-        for name, sql in vars(module).items()
-        if name.isupper() and isinstance(sql, str) and "SELECT" in sql and not name.startswith("_")
-        # These are parts of the others.
-        if name not in ("WHOLE", "WHOLE_IMAGE", "EVENT_COLUMNS") and not name.endswith("_AS_OF")
-    },
+    "export_stream.EVENTS": export_stream.EVENTS,
 }
 
 
@@ -92,48 +86,56 @@ def test_a_statement_walks_through_no_table(connection: sqlite3.Connection, name
     assert not [step for step in steps if step.endswith("(project=? AND revision<?)")], steps
 
 
-class Told:
-    """A connection that returns the plan of each statement instead of its rows."""
+class Planned(SqliteSession):
+    """A session that also keeps the plan of each statement."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self.plans: list[list[str]] = []
+        self._explained = connection
 
-    def execute(self, sql: str, given: Given) -> sqlite3.Cursor:
-        self.plans.append([row[3] for row in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)])
-        return self._connection.execute(sql, given)
+    async def fetch(self, *selects: Select) -> list[list[Row]]:
+        self.plans += [plan_of(self._explained, select) for select in selects]
+        return await super().fetch(*selects)
 
-    def create_function(
-        self, name: str, arguments: int, function: Callable[..., str | bytes | int | float | None]
-    ) -> None:
-        self._connection.create_function(name, arguments, function)
+    async def fetch_page(self, select: Select, limit: int, image: int) -> tuple[list[Row], bool]:
+        self.plans.append(plan_of(self._explained, select))
+        return await super().fetch_page(select, limit, image)
+
+
+def plan_of(connection: sqlite3.Connection, select: Select) -> list[str]:
+    """The steps of a statement's plan."""
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {select.text(DIALECT)}", select.parameters)
+    return [row[3] for row in plan]
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connection, deep: bool) -> None:
+async def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connection, deep: bool) -> None:
     """A page of versions, models, runs or artifacts is read along an index from where the page before ended."""
     connection.execute("INSERT INTO projects (id, name, log_id) VALUES (1, 'default', 'x')")
     connection.execute("INSERT INTO models VALUES (1, 1, 'm', 3, 0, 1)")
-    told = Told(connection)
-    proxy = cast("sqlite3.Connection", told)  # as much of it as the lists use
+    session = Planned(connection)
     number = Order("number", Kind.NUMBER, descending=True)
     start = Order("start_revision", Kind.NUMBER)
     at_number, at_name = ((7,), ("m",)) if deep else ((), ())
-    lists.versions_page(proxy, 1, 1, 9, 9 + deep, Query(limit=5, order=(number,), after=at_number))
+    await lists.versions_page(session, 1, 1, 9, 9 + deep, Query(limit=5, order=(number,), after=at_number))
     by_name = Query(limit=5, order=(Order("name", Kind.TEXT),), after=at_name)
-    lists.models_page(proxy, 1, 9, by_name, renamed_since=False)
-    connection.execute("UPDATE projects SET revision = 10")
-    lists.models_page(proxy, 1, 9, by_name, renamed_since=False)
-    lists.runs_page(proxy, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
-    lists.artifacts_page(proxy, 1, 1, 1, 9, Query(limit=5, order=(start,), after=at_number))
-    pages = [plan for plan in told.plans if len(plan) > 1]
+    await lists.models_page(session, 1, 9, 9, by_name)
+    await lists.models_page(session, 1, 9, 10, by_name)
+    await lists.runs_page(session, 1, 9, Query(limit=5, order=(start,), after=at_number), None)
+    await lists.artifacts_page(session, 1, 1, 1, 9, Query(limit=5, order=(start,), after=at_number))
+    pages = [plan for plan in session.plans if len(plan) > 1]
     assert len(pages) == 5
     for plan in pages:
-        assert not [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN")], plan
+        assert not [step for step in plan if "TEMP B-TREE" in step or _scans(step)], plan
         # A thing as it was is found by its own changes, and not by all that was changed before.
         of_it = re.compile(r"=\? AND revision[<>]\?\)$")
         assert not [step for step in plan if step.startswith("SEARCH past") and not of_it.search(step)], plan
         assert not [step for step in plan if step.endswith("(project=? AND revision<?)")], plan
+
+
+def _scans(step: str) -> bool:
+    return step.startswith("SCAN") and step not in ("SCAN search", "SCAN CONSTANT ROW")
 
 
 @pytest.mark.parametrize(
@@ -148,8 +150,8 @@ def test_a_page_in_a_lists_own_order_sorts_nothing(connection: sqlite3.Connectio
 )
 def test_a_history_is_read_along_an_index(connection: sqlite3.Connection, scope: Scope) -> None:
     """The events of a model or a version are found by an index that has them in order."""
-    for statement in (history.history_statement(1, scope, 10), history.end_statement(1, scope, 10)):
-        plan = steps_of(connection, *statement)
+    for select in (history.events_of_scope(DIALECT, 1, scope, 10), history.end_of_scope(1, scope, 10)):
+        plan = steps_of(connection, select.text(DIALECT), select.parameters)
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
@@ -164,8 +166,7 @@ def test_a_history_is_read_along_an_index(connection: sqlite3.Connection, scope:
 )
 def test_events_of_a_kind_are_found_among_any_number_of_others(connection: sqlite3.Connection, scope: Scope) -> None:
     """Each kind is searched by itself, of the project, the model or the version, from where the page before ended."""
-    sql, given = history.kinds_statement(1, scope, 10)
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
+    plan = plan_of(connection, history.rare_kinds(DIALECT, 1, scope, 10))
     searches = [step for step in plan if "events" in step]
     assert len(searches) == len(scope.kinds)
     owner = "" if scope.model_id is None else "model=? AND " if scope.number is None else "model=? AND number=? AND "

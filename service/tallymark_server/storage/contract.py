@@ -176,37 +176,37 @@ class Writing(Protocol):
 class Snapshot(Protocol):
     """One committed state. Its methods have the arguments and errors of those of `Storage`."""
 
-    def head(self, project: str) -> Head:
+    async def head(self, project: str) -> Head:
         """Return the end of the project's log."""
         ...
 
-    def revision_at(self, project: str, time: int) -> int:
+    async def revision_at(self, project: str, time: int) -> int:
         """Return the last revision at or before the time, 0 if there is none."""
         ...
 
-    def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
+    async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         """Return the model of that name, deleted or not, with its holders; without `at`, also a purged one."""
         ...
 
-    def renamed(self, project: str, old_name: str) -> str | None:
+    async def renamed(self, project: str, old_name: str) -> str | None:
         """Return the present name of the model that last had the old name."""
         ...
 
-    def models(self, project: str, query: Query) -> Listed[Model]:
+    async def models(self, project: str, query: Query) -> Listed[Model]:
         """Return a page of the project's models, each with its holders."""
         ...
 
-    def version(
+    async def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
         """Return the version that the reference means, deleted or not; of a deleted model only with `of_deleted`."""
         ...
 
-    def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
+    async def versions(self, project: str, model: Model, query: Query) -> Listed[ModelVersion]:
         """Return a page of the model's versions."""
         ...
 
-    def points(
+    async def points(
         self,
         project: str,
         version: ModelVersion,
@@ -219,33 +219,35 @@ class Snapshot(Protocol):
         """Return points of these metrics (none: of all) of the version, by metric and step, after those in `after`."""
         ...
 
-    def artifact(
+    async def artifact(
         self, project: str, version: ModelVersion, name: str, ordinal: int | None, *, at: int | None = None
     ) -> Artifact | None:
         """Return the version's artifact of that name: of that ordinal, or the newest. None if it was unlinked."""
         ...
 
-    def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
+    async def artifacts(self, project: str, version: ModelVersion, query: Query) -> Listed[Artifact]:
         """Return a page of the version's artifacts, without unlinked ones."""
         ...
 
-    def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
+    async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
         """Return the run of that id."""
         ...
 
-    def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
+    async def runs(self, project: str, query: Query, version: ModelVersion | None = None) -> Listed[Run]:
         """Return a page of the project's runs, or of those that created or used a version."""
         ...
 
-    def steps(self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None) -> Listed[RunStep]:
+    async def steps(
+        self, project: str, run_id: str, after: int, limit: int, *, at: int | None = None
+    ) -> Listed[RunStep]:
         """Return steps of the run that were started after that revision, in the order of their starts."""
         ...
 
-    def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
+    async def history(self, project: str, scope: Scope, limit: int) -> tuple[Page[Event], Scope | None]:
         """Return events of the scope; if none is found among very many, also the part of the scope left to read."""
         ...
 
-    def lineage(
+    async def lineage(
         self,
         project: str,
         start: ModelVersion | Run,
@@ -303,11 +305,11 @@ class Reads(Protocol):
         """Return events after that revision, in order."""
         ...
 
-    async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:
+    async def read(self, question: Callable[[Snapshot], Coroutine[Any, Any, T]], *, brief: bool = False) -> T:
         """Call the question with one committed state, the newest, and return its result. Raises its errors unchanged.
 
-        The question uses nothing but its argument. It may be called in another thread, unless it is brief: a few steps
-        through indexes.
+        The question awaits nothing but the methods of its argument. It may run in another thread, unless it is brief: a
+        few steps through indexes.
         """
         ...
 

@@ -7,6 +7,8 @@ import math
 import struct
 
 MAX_IDENTITY = 255
+# The index of facts has the beginning of a text, and so have sort keys, which become part of page tokens.
+MAX_TEXT = 255
 # What a fact that cannot be compared is found by, and an empty text too.
 NOT_COMPARABLE = "t"
 # All keys of numbers are less than this, and all keys of texts are not.

@@ -6,10 +6,13 @@ planner can turn the order round. An image is returned with its proof, as JSON, 
 
 from __future__ import annotations
 
+from tallymark_server.storage.index_keys import MAX_TEXT
 from tallymark_server.storage.log.chain import Row
 from tallymark_server.storage.sql.dialect import Dialect, Type
 
 _CONTENT = ("actor", "reason", "alias", "previous_name", "image")
+_OWN_TEXT = "(value #>> '{}')"
+_FLAG = f"CAST(CAST({_OWN_TEXT} AS boolean) AS integer)"
 _BYTES = "encode({}.{}, 'hex')"
 
 
@@ -60,11 +63,6 @@ class PostgresDialect(Dialect):
     def text_is(self, image: str, field: str, value: str) -> str:
         return f"{self.text(image, field)} = {value}"
 
-    def lists(self, image: str, field: str, value: str) -> str:
-        path = "{" + field.replace(".", ",") + "}"
-        held = f"json_array_elements_text(CAST({image} AS json) #> '{path}') AS held (value)"
-        return f"EXISTS (SELECT 1 FROM {held} WHERE held.value = {value})"
-
     def without(self, image: str, *fields: str) -> str:
         left_out = ", ".join(f"'{field}'" for field in fields)
         return f"json_build_object('image', {image}, 'without', json_build_array({left_out}))"
@@ -75,8 +73,66 @@ class PostgresDialect(Dialect):
     def greatest(self, one: str, other: str) -> str:
         return f"greatest({one}, {other})"
 
-    def one_of(self, column: str, values: str) -> str:
-        return f"{column} = ANY (ARRAY(SELECT json_array_elements_text(CAST({values} AS json))))"
+    def same(self, one: str, other: str) -> str:
+        return f"{one} IS NOT DISTINCT FROM {other}"
+
+    def flag(self, image: str, field: str) -> str:
+        return f"CAST(CAST({_field(image, field)} AS boolean) AS integer)"
+
+    def items(self, image: str, field: str) -> str:
+        return f"json_array_elements_text({_part(image, field)}) AS item (value)"
+
+    def facts(self, image: str, field: str) -> str:
+        return f"""(
+            SELECT key, json_typeof(value) = 'null' AS is_null,
+                CASE json_typeof(value) WHEN 'boolean' THEN {_FLAG} END AS flag,
+                CASE json_typeof(value) WHEN 'string' THEN {_OWN_TEXT} WHEN 'object' THEN value ->> 'uri' END
+                    COLLATE "C" AS text,
+                CASE json_typeof(value) WHEN 'number' THEN CAST({_OWN_TEXT} AS numeric)
+                    WHEN 'object' THEN CAST(value ->> 'integer' AS numeric) END AS number
+            FROM json_each({_part(image, field)})
+        ) AS fact"""
+
+    def fact_sort(self, image: str, field: str, key: str) -> str:
+        # The key that the fact has in its index, since numbers and texts are in one column.
+        text = f"'t' || left({{}}, {MAX_TEXT})"
+        return f"""(SELECT CASE json_typeof(value)
+            WHEN 'number' THEN {_number_key(_OWN_TEXT)}
+            WHEN 'boolean' THEN {_number_key(_FLAG)}
+            WHEN 'string' THEN {text.format(_OWN_TEXT)}
+            WHEN 'object' THEN coalesce(
+                {_number_key("value ->> 'time'")}, {_number_key("value ->> 'integer'")},
+                {text.format("(value ->> 'uri')")}
+            ) END COLLATE "C"
+        FROM json_each({_part(image, field)}) WHERE key = {key})"""
+
+    def fact_index_key(self, value: str | float) -> str:
+        return str(value)
+
+    def compare(self, number: str, sign: str, value: str) -> str:
+        # By its text, since a cast of a float rounds it.
+        return f"{number} {sign} CAST(CAST({value} AS text) AS numeric)"
+
+    def contains(self, text: str, part: str) -> str:
+        return f"strpos({text}, {part}) > 0"
+
+    def matches(self, text: str, pattern: str, *, negated: bool = False) -> str:
+        return f"{text} {'NOT ' if negated else ''}LIKE {pattern}"
+
+    def pattern(self, wildcard: str) -> str:
+        return "".join(f"\\{char}" if char in "\\%_" else char for char in wildcard).replace("*", "%")
+
+
+def _number_key(number: str) -> str:
+    """Return the term for the key of a number in the index of facts: see `index_keys`."""
+    value = f"(CAST({number} AS double precision) + 0.0)"
+    bits = f"CAST('x' || encode(float8send({value}), 'hex') AS bit(64))"
+    changed = f"{bits} # CAST(CASE WHEN {value} < 0 THEN -1 ELSE {1 - 2**63} - 1 END AS bit(64))"
+    return f"'n' || lpad(to_hex(CAST({changed} AS bigint)), 16, '0')"
+
+
+def _part(image: str, field: str) -> str:
+    return f"CAST({image} AS json) #> '{{{field.replace('.', ',')}}}'"
 
 
 def _field(image: str, field: str) -> str:

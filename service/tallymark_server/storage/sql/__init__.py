@@ -16,6 +16,12 @@ facts           what versions are found by
 receipts        the answers to requests, and how long they are kept
 
 Reading:
+reader          the reads
+lists           pages of lists, by conditions and orders, as of one revision
+filters         conditions and orders to SQL
+index_candidates finds versions for a filter in indexes, without reading each
+lineage         what came from what
+history         the events of a project, a model or a version, of some kinds or of all
 event_columns   columns and kinds of events in statements
 images          finds the image of a resource as of a revision in the log
 holders         which versions hold the places of models, now or as of a revision

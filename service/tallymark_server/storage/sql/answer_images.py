@@ -9,7 +9,7 @@ from tallymark_server.storage.codec import decode_run, decode_version
 from tallymark_server.storage.log.event_rows import BESIDE_VERSIONS, event_of
 from tallymark_server.storage.sql.dialect import Dialect
 from tallymark_server.storage.sql.event_columns import event_columns, listed
-from tallymark_server.storage.sql.images import name_as_of, run_as_of
+from tallymark_server.storage.sql.images import lists, name_as_of, run_as_of
 from tallymark_server.storage.sql.last_numbers import last_number_as_of
 from tallymark_server.storage.sql.session import ReadSession, Row
 from tallymark_server.storage.sql.statement import Select, Statement
@@ -98,7 +98,7 @@ def aliases_then(sql: Dialect) -> str:
         ) AS number FROM known
     )
     SELECT pointed.alias, pointed.number FROM pointed
-    WHERE {sql.lists(_image(sql, "pointed.number"), "aliases", "pointed.alias")}
+    WHERE {lists(sql, _image(sql, "pointed.number"), "aliases", "pointed.alias")}
     ORDER BY pointed.alias
     """
 

@@ -113,6 +113,12 @@ def versions_once_of_name(sql: Dialect) -> str:
     """
 
 
+async def revision_of_time(session: ReadSession, project: int, time: int) -> int:
+    """Return the last revision at or before the time, 0 if there is none."""
+    (rows,) = await session.fetch(revision_at(project=project, time=time))
+    return int(rows[0][0])
+
+
 class Past:
     """One project as it was at a revision."""
 

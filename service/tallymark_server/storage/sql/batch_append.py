@@ -15,8 +15,6 @@ from tallymark_server.storage.sql.session import Session
 from tallymark_server.storage.sql.state_loader import Log
 from tallymark_server.storage.sql.tables import EVENTS, PROJECTS
 
-_HEAD = ("revision", "time", "last_model_id", "hash")
-
 
 async def append(
     session: Session,
@@ -35,7 +33,7 @@ async def append(
         await project_events(session, project, events)
         await keep_receipts(session, project, receipts)
         head = (state.revision, state.time, state.last_model_id, last_hash, project)
-        await session.patch(PROJECTS, _HEAD, ("id",), [head])
+        await session.patch(PROJECTS, ("revision", "time", "last_model_id", "hash"), ("id",), [head])
     await keep_answers(session, project, state, receipts)
 
 

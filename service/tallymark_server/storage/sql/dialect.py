@@ -24,7 +24,8 @@ class Dialect(Protocol):
     def keys(self, name: str, /, **columns: Type) -> str:
         """Return the table `name` of the keys in the parameter of that name, for use after FROM.
 
-        The parameter is what `statement.parameter` returns for values, if there is one column, or for tuples.
+        The parameter is what `statement.parameter` returns for values, if there is one column, or for tuples. Rows are
+        in the order of the keys, also when others are joined to them.
         """
         ...
 
@@ -64,10 +65,6 @@ class Dialect(Protocol):
         """Return the condition that a text of an image is the value, for an index of that text."""
         ...
 
-    def lists(self, image: str, field: str, value: str) -> str:
-        """Return the condition that a list of texts in an image has the value."""
-        ...
-
     def without(self, image: str, *fields: str) -> str:
         """Return the image without these fields."""
         ...
@@ -80,6 +77,49 @@ class Dialect(Protocol):
         """Return the greater of two numbers."""
         ...
 
-    def one_of(self, column: str, values: str) -> str:
-        """Return the condition that a text is one of those in a parameter, as `statement.parameter` returns them."""
+    def same(self, one: str, other: str) -> str:
+        """Return the condition that two values are equal, or both null."""
+        ...
+
+    def flag(self, image: str, field: str) -> str:
+        """Return a flag of an image as 0 or 1, null if it has none."""
+        ...
+
+    def items(self, image: str, field: str) -> str:
+        """Return the table `item` of the texts in a list of an image, with the column `value`, for use after FROM."""
+        ...
+
+    def facts(self, image: str, field: str) -> str:
+        """Return the table `fact` of the facts in a field of an image, such as `metadata`, for use after FROM.
+
+        Its columns are `key`, and of the value: `is_null`; `flag`, 0 or 1; `text`, a text or a URI; and `number`. The
+        columns that do not fit the type of the value are null.
+        """
+        ...
+
+    def fact_sort(self, image: str, field: str, key: str) -> str:
+        """Return the term to sort by a fact: numbers, flags as 0 and 1, and times before texts and URIs.
+
+        Null if there is no such fact, or none of these types. Of a text it has the first `MAX_TEXT` characters.
+        """
+        ...
+
+    def fact_index_key(self, value: str | float) -> str:
+        """Return the key in the index of facts for a value that `fact_sort` gave."""
+        ...
+
+    def compare(self, number: str, sign: str, value: str) -> str:
+        """Return the comparison of a fact's number with a parameter, exact even if one is a float."""
+        ...
+
+    def contains(self, text: str, part: str) -> str:
+        """Return the condition that the text has the part in it."""
+        ...
+
+    def matches(self, text: str, pattern: str, *, negated: bool = False) -> str:
+        """Return the condition that the text matches what `pattern` returned."""
+        ...
+
+    def pattern(self, wildcard: str) -> str:
+        """Return the pattern, as a value, of a text in which `*` matches any characters."""
         ...

@@ -6,13 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tallymark_server.domain.model import ModelVersion, Uri, Value
-from tallymark_server.storage.index_keys import fact_key
+from tallymark_server.storage.index_keys import MAX_TEXT, fact_key
 from tallymark_server.storage.sql.session import Session
 from tallymark_server.storage.sql.tables import FACTS
 
 TAGS = "tags"
-# The index has the beginning of a text.
-MAX_TEXT = 255
 
 
 async def insert_facts(session: Session, project: int, versions: Sequence[ModelVersion]) -> None:

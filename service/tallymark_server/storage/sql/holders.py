@@ -11,7 +11,7 @@ from typing import Any
 
 from tallymark_server.domain.model import Holders
 from tallymark_server.storage.sql.dialect import Dialect, Type
-from tallymark_server.storage.sql.images import version_as_of
+from tallymark_server.storage.sql.images import lists, version_as_of
 from tallymark_server.storage.sql.session import ReadSession
 from tallymark_server.storage.sql.statement import Statement, parameter
 
@@ -127,7 +127,7 @@ def aliases_as_of(sql: Dialect) -> str:
         WHERE known.alias IS NOT NULL
     )
     SELECT known.model, known.alias, versions.number FROM known {sql.join("versions", version)}
-    WHERE {sql.lists(_image_as_of(sql), "aliases", "known.alias")}
+    WHERE {lists(sql, _image_as_of(sql), "aliases", "known.alias")}
     """
 
 

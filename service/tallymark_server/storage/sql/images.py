@@ -72,3 +72,8 @@ def event_as_of(sql: Dialect, table: str, older: str, at: str = ":at") -> str:
 def linked_as_of(table: str, at: str = ":at") -> str:
     """Return the condition that an artifact was linked, and not unlinked, as of the revision."""
     return f"{table}.start_revision <= {at} AND ({table}.unlinked = 0 OR {table}.revision > {at})"
+
+
+def lists(sql: Dialect, image: str, field: str, value: str) -> str:
+    """Return the condition that a list of texts in an image has the value."""
+    return f"EXISTS (SELECT 1 FROM {sql.items(image, field)} WHERE item.value = {value})"

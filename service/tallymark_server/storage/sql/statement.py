@@ -19,6 +19,11 @@ class Select(NamedTuple):
     text: Callable[[Dialect], str]
     parameters: Mapping[str, object]
 
+    @classmethod
+    def of(cls, text: str, parameters: Mapping[str, object]) -> Select:
+        """Return a statement that is written in the words of the dialect already, since it is not always the same."""
+        return cls(lambda _: text, parameters)
+
 
 class Statement:
     """A SELECT that is always the same: a function that writes it in the words of a dialect.

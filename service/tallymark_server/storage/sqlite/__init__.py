@@ -21,14 +21,8 @@ dialect         the words of SQLite in statements that engines share
 bulk_insert     many rows in few statements
 
 Reading:
-reader          the reads
 read_transaction several reads in one transaction
 version_cache   versions that were read, until the next change
-lists           pages of lists, by conditions and orders, as of one revision
-filter_sql      conditions and orders to SQL
-index_candidates finds versions for a filter in indexes, without reading each
-lineage         what came from what
-history         the events of a project, a model or a version, of some kinds or of all
 integrity_check checks tables and indexes when the file is opened
 event_integrity checks, whenever an event is read, that it is as it was recorded
 

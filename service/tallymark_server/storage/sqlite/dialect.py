@@ -6,6 +6,7 @@ file scans whole tables, and still does when they have grown.
 
 from __future__ import annotations
 
+from tallymark_server.storage.index_keys import MAX_TEXT, fact_key
 from tallymark_server.storage.sql.dialect import Dialect, Type
 from tallymark_server.storage.sqlite.event_integrity import WHOLE_IMAGE, whole
 
@@ -42,9 +43,6 @@ class SqliteDialect(Dialect):
         # The + lets a column be compared without its affinity, which the index of an expression has not.
         return f"json_extract({image}, '$.{field}') = +{value}"
 
-    def lists(self, image: str, field: str, value: str) -> str:
-        return f"EXISTS (SELECT 1 FROM json_each({image}, '$.{field}') AS held WHERE held.value = {value})"
-
     def without(self, image: str, *fields: str) -> str:
         paths = ", ".join(f"'$.{field}'" for field in fields)
         return f"json_remove({image}, {paths})"
@@ -55,8 +53,47 @@ class SqliteDialect(Dialect):
     def greatest(self, one: str, other: str) -> str:
         return f"max({one}, {other})"
 
-    def one_of(self, column: str, values: str) -> str:
-        return f"{column} IN (SELECT value FROM json_each({values}))"
+    def same(self, one: str, other: str) -> str:
+        return f"{one} IS {other}"
+
+    def flag(self, image: str, field: str) -> str:
+        return f"json_extract({image}, '$.{field}')"
+
+    def items(self, image: str, field: str) -> str:
+        return f"json_each({image}, '$.{field}') AS item"
+
+    def facts(self, image: str, field: str) -> str:
+        return f"""(
+            SELECT key, type = 'null' AS is_null, CASE WHEN type IN ('true', 'false') THEN value END AS flag,
+                CASE type WHEN 'text' THEN value WHEN 'object' THEN json_extract(value, '$.uri') END AS text,
+                CASE WHEN type IN ('integer', 'real') THEN value
+                    WHEN type = 'object' THEN CAST(json_extract(value, '$.integer') AS INTEGER) END AS number
+            FROM json_each({image}, '$.{field}')
+        ) AS fact"""
+
+    def fact_sort(self, image: str, field: str, key: str) -> str:
+        return f"""(SELECT CASE type
+            WHEN 'object' THEN coalesce(
+                json_extract(value, '$.time'), CAST(json_extract(value, '$.integer') AS INTEGER),
+                substr(json_extract(value, '$.uri'), 1, {MAX_TEXT})
+            )
+            WHEN 'array' THEN NULL WHEN 'text' THEN substr(value, 1, {MAX_TEXT}) ELSE value END
+        FROM json_each({image}, '$.{field}') WHERE key = {key})"""
+
+    def fact_index_key(self, value: str | float) -> str:
+        return fact_key(value)
+
+    def compare(self, number: str, sign: str, value: str) -> str:
+        return f"{number} {sign} {value}"
+
+    def contains(self, text: str, part: str) -> str:
+        return f"instr({text}, {part}) > 0"
+
+    def matches(self, text: str, pattern: str, *, negated: bool = False) -> str:
+        return f"{text} {'NOT ' if negated else ''}GLOB {pattern}"
+
+    def pattern(self, wildcard: str) -> str:
+        return "".join(f"[{char}]" if char in "?[" else char for char in wildcard)
 
 
 DIALECT = SqliteDialect()

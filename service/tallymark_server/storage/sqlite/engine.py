@@ -35,6 +35,7 @@ from tallymark_server.storage.contract import (
 )
 from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.sql.batch_append import append
+from tallymark_server.storage.sql.reader import Reader
 from tallymark_server.storage.sql.state_loader import Log, load, new_log_id
 from tallymark_server.storage.sqlite.connection import connector
 from tallymark_server.storage.sqlite.erase import look, must_scrub, overwrite, scrub, scrub_if_possible
@@ -44,7 +45,6 @@ from tallymark_server.storage.sqlite.head_file import HeadKeeper, heads_of, inta
 from tallymark_server.storage.sqlite.integrity_check import IntegrityCheck
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.read_transaction import ReadTransaction, ReadTransactions
-from tallymark_server.storage.sqlite.reader import Reading
 from tallymark_server.storage.sqlite.session import SqliteSession
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 from tallymark_server.storage.sqlite.verify_worker import Prover
@@ -119,7 +119,8 @@ class SqliteStorage:
         self._observer = observer
         self._writer = writer
         self._pages = pages
-        self._points = Reading(points)
+        self._points_connection = points
+        self._points = Reader(SqliteSession(points))
         self._file = file
         self._prover = Prover(file)
         self._exports = Exports(partial(_connect, file, read_only=True))
@@ -170,67 +171,69 @@ class SqliteStorage:
 
     async def project(self, name: str) -> Project:
         with self._translate_errors:
-            return self._points.project(name)
+            return await self._points.project(name)
 
     async def projects(self, after: str, limit: int) -> list[Project]:
         with self._translate_errors:
-            return self._points.projects(after, limit)
+            return await self._points.projects(after, limit)
 
     async def head(self, project: str) -> Head:
         with self._translate_errors:
-            return self._points.head(project)
+            return await self._points.head(project)
 
     async def newest_time(self) -> int:
         with self._translate_errors:
-            return self._points.newest_time()
+            return await self._points.newest_time()
 
     async def revision_at(self, project: str, time: int) -> int:
-        return await self._read(lambda reading: reading.revision_at(project, time))
+        return await self._read(lambda reader: reader.revision_at(project, time))
 
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
         if at is not None:
-            return await self._read(lambda reading: reading.model(project, name, at=at))
+            return await self._read(lambda reader: reader.model(project, name, at=at))
         with self._translate_errors:
-            return self._points.model(project, name)
+            return await self._points.model(project, name)
 
     async def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
         if at is not None:
             return await self._read(
-                lambda reading: reading.version(project, model, reference, of_deleted=of_deleted, at=at)
+                lambda reader: reader.version(project, model, reference, of_deleted=of_deleted, at=at)
             )
         key = (project, model, reference, of_deleted)
         if (known := self._version_cache.get(key)) is not None:
             return known
         with self._translate_errors:
-            found, size = self._points.version_now(project, model, reference, of_deleted=of_deleted)
+            found, size = await self._points.version_now(project, model, reference, of_deleted=of_deleted)
         if found is not None and not self._writing:
             self._version_cache.keep(key, found, size)
         return found
 
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
         with self._translate_errors:
-            return self._points.run(project, run_id, at=at)
+            return await self._points.run(project, run_id, at=at)
 
     async def models(self, project: str, query: Query) -> Listed[Model]:
-        return await self._read(lambda reading: reading.models(project, query))
+        return await self._read(lambda reader: reader.models(project, query))
 
     async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
-        return await self._read(lambda reading: reading.awaited(after, limit))
+        return await self._read(lambda reader: reader.awaited(after, limit))
 
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
-        return await self._read(lambda reading: reading.events(project, after, limit))
+        return await self._read(lambda reader: reader.events(project, after, limit))
 
-    async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:
+    async def read(self, question: Callable[[Snapshot], Coroutine[Any, Any, T]], *, brief: bool = False) -> T:
         if brief:
             with self._translate_errors:
-                return _snapshot(question, self._points)
+                return _snapshot(question, self._points, self._points_connection)
         return await self._read(question)
 
-    async def _read(self, question: Callable[[Reading], T]) -> T:
+    async def _read(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
         with self._translate_errors:
-            return await self._pages.run(lambda connection: _snapshot(question, Reading(connection)))
+            return await self._pages.run(
+                lambda connection: _snapshot(question, Reader(SqliteSession(connection)), connection)
+            )
 
     def at_one_moment(self) -> AbstractAsyncContextManager[ReadTransaction]:
         return self._transactions.open()
@@ -376,12 +379,14 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _snapshot(question: Callable[[Reading], T], reading: Reading) -> T:
-    reading.connection.execute("BEGIN")
+def _snapshot(
+    question: Callable[[Reader], Coroutine[Any, Any, T]], reader: Reader, connection: sqlite3.Connection
+) -> T:
+    connection.execute("BEGIN")
     try:
-        return question(reading)
+        return run_immediately(question(reader))
     finally:
-        reading.connection.execute("COMMIT")
+        connection.execute("COMMIT")
 
 
 class _TranslateErrors:

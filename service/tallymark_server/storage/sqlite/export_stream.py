@@ -20,7 +20,6 @@ from tallymark_server.storage.log.lines import COLUMNS
 from tallymark_server.storage.sql.pages import cut
 from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
 from tallymark_server.storage.sqlite.log_columns import EVENT_COLUMNS, RECEIPT_COLUMNS
-from tallymark_server.storage.sqlite.reader import HEAD
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 
 T = TypeVar("T")
@@ -33,6 +32,7 @@ MAX_EVENTS = 200
 # Larger pieces are cut, because a few events can be larger than a message of gRPC.
 MAX_PIECE = 512 * 1024
 
+_PROJECT = "SELECT id, log_id FROM projects WHERE name = ?"
 _TABLE = """
 CREATE TEMP TABLE told (
     request_id TEXT, fingerprint BLOB, first_revision INTEGER, last_revision INTEGER,
@@ -89,7 +89,7 @@ class _Export:
     """An export, and how far it has come. Its methods run in the connection's thread."""
 
     def __init__(self, project: str, at: int, connection: sqlite3.Connection) -> None:
-        self._project, log_id, _ = connection.execute(HEAD, (project,)).fetchone()
+        self._project, log_id = connection.execute(_PROJECT, (project,)).fetchone()
         self._name = project
         self._at = at
         self._exporter = LogExporter(project, log_id, at)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from tallymark_server.domain.errors import ErasedSince
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.exporter import BrokenLogError, ExportDigest, LogExporter
+from tallymark_server.storage.sql.as_of import revision_of_time
 from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
 from tallymark_server.storage.sqlite.log_columns import EVENT_COLUMNS, RECEIPT_COLUMNS
 from tallymark_server.storage.sqlite.offline_access import found
-from tallymark_server.storage.sqlite.reader import revision_of_time
+from tallymark_server.storage.sqlite.session import SqliteSession
 
 _PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"
 _EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"
@@ -66,7 +68,8 @@ def exported(path: Path, project: str | None, at: int | datetime | None) -> Iter
                 raise CannotExportError(f"there is no project {project} in {path}; there are: {there}")
         if isinstance(at, datetime):
             micros = round(at.timestamp() * 1_000_000)
-            projects = [known.until(revision_of_time(connection, known.id, micros)) for known in projects]
+            session = SqliteSession(connection)
+            projects = [known.until(run_immediately(revision_of_time(session, known.id, micros))) for known in projects]
         elif at is not None:
             projects = [_at(projects, at)]
         for known in projects:

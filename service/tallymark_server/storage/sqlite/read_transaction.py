@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Model, ModelVersion, Project, Run
 from tallymark_server.domain.reference import Reference
 from tallymark_server.storage.contract import Head, Page, Snapshot
-from tallymark_server.storage.sqlite.reader import Reading
+from tallymark_server.storage.immediate import run_immediately
+from tallymark_server.storage.sql.reader import Reader
+from tallymark_server.storage.sqlite.session import SqliteSession
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 
 T = TypeVar("T")
@@ -29,37 +31,44 @@ class ReadTransaction:
         self._translate_errors = translate_errors
 
     async def project(self, name: str) -> Project:
-        return await self._run(lambda reading: reading.project(name))
+        return await self._run(lambda reader: reader.project(name))
 
     async def projects(self, after: str, limit: int) -> list[Project]:
-        return await self._run(lambda reading: reading.projects(after, limit))
+        return await self._run(lambda reader: reader.projects(after, limit))
 
     async def head(self, project: str) -> Head:
-        return await self._run(lambda reading: reading.head(project))
+        return await self._run(lambda reader: reader.head(project))
 
     async def revision_at(self, project: str, time: int) -> int:
-        return await self._run(lambda reading: reading.revision_at(project, time))
+        return await self._run(lambda reader: reader.revision_at(project, time))
 
     async def model(self, project: str, name: str, *, at: int | None = None) -> Model | None:
-        return await self._run(lambda reading: reading.model(project, name, at=at))
+        return await self._run(lambda reader: reader.model(project, name, at=at))
 
     async def version(
         self, project: str, model: str, reference: Reference, *, of_deleted: bool = False, at: int | None = None
     ) -> ModelVersion | None:
-        return await self._run(lambda reading: reading.version(project, model, reference, of_deleted=of_deleted, at=at))
+        return await self._run(lambda reader: reader.version(project, model, reference, of_deleted=of_deleted, at=at))
 
     async def run(self, project: str, run_id: str, *, at: int | None = None) -> Run | None:
-        return await self._run(lambda reading: reading.run(project, run_id, at=at))
+        return await self._run(lambda reader: reader.run(project, run_id, at=at))
 
     async def events(self, project: str, after: int, limit: int) -> Page[Event]:
-        return await self._run(lambda reading: reading.events(project, after, limit))
+        return await self._run(lambda reader: reader.events(project, after, limit))
 
-    async def read(self, question: Callable[[Snapshot], T], *, brief: bool = False) -> T:  # noqa: ARG002 - never inline
+    async def read(
+        self,
+        question: Callable[[Snapshot], Coroutine[Any, Any, T]],
+        *,
+        brief: bool = False,  # noqa: ARG002 - never inline
+    ) -> T:
         return await self._run(question)
 
-    async def _run(self, question: Callable[[Reading], T]) -> T:
+    async def _run(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
         with self._translate_errors:
-            return await self._connection.run(lambda connection: question(Reading(connection)))
+            return await self._connection.run(
+                lambda connection: run_immediately(question(Reader(SqliteSession(connection))))
+            )
 
 
 class ReadTransactions:
