@@ -29,7 +29,7 @@ class Lock(NamedTuple):
     group: str = ""
 
 
-SERVICE = ("server", "artifacts")
+SERVICE = ("server", "artifacts", "auth")
 LOCKS = {
     "runtime": Lock(SERVICE),
     "dev": Lock((*SERVICE, "postgres"), "dev"),

@@ -15,6 +15,7 @@ filters/    filters and orders, parsed into conditions
 page_tokens the tokens of pages of lists
 watch       the signal and the loop with which readers follow the log
 access/     who calls, and what each caller may do
+identity/   callers that identity providers and authorities of certificates vouch for
 rpc/        the gRPC edge: converts messages to commands, results to messages, and errors to statuses
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
 operations/ metrics for Prometheus, on an address of their own, with the probes
