@@ -335,6 +335,7 @@ def test_the_commands_that_are_promised_are_there() -> None:
         "reasons.py --check",
         "codespell",
         "wording.py",
+        "hadolint",
         "zizmor",
         "lock.py --check",
         "bench.report --check",
