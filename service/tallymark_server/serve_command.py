@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 
-from tallymark_server.certificates import CertificateError
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
 from tallymark_server.exposure import missing_protection
@@ -279,6 +278,7 @@ def serve(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from tallymark_server.app import serve as run
+        from tallymark_server.certificates import CertificateError
         from tallymark_server.rpc.server import CannotListenError
         from tallymark_server.storage.contract import CannotOpenError
     except ImportError as error:
