@@ -8,6 +8,7 @@ observer    what the parts show of their work to metrics and traces
 availability  whether the storage takes changes
 writer      the one queue of commands: decides a batch in order, commits once, answers
 heartbeats  the deadline of each running run's next heartbeat, after which the run is lost
+signs_of_life  which runs are alive, for other servers on the same storage
 snapshots   reads, each from one committed state
 clock       the time of events, guarded against jumps of the machine's clock
 registry    the interface for every edge: commands go to the writer, reads to storage
