@@ -58,11 +58,12 @@ check-code: setup .cache/imports/.ready ## check formatting, lint rules, types a
 	$(BIN)/mypy
 	PYTHONPATH=sdk:service .cache/imports/bin/lint-imports
 
-check-contract: setup ## lint the contract, compare it with the last release, and check that the stubs and the table of reasons are up to date
+check-contract: setup ## lint the contract, compare it with the last release, and check that the stubs and the tables of reasons and methods are up to date
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/python protos/breaking.py
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python protos/reasons.py --check
+	$(BIN)/python protos/methods.py --check
 
 check-project: setup ## check spelling, wording, the Containerfile, the workflows, the pinned dependencies and the figures in README.md
 	$(BIN)/codespell
@@ -90,9 +91,10 @@ bench-import: setup ## measure the time and memory to import 100,000 versions wi
 bench-hostile: setup ## run every attack of tests/attacks against a server, and check latency, memory and shutdown time
 	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(OPTIONS)
 
-protos: setup ## generate the stubs in sdk/ and the table of reasons in protos/README.md from the contract
+protos: setup ## generate the stubs in sdk/ and the tables in protos/README.md from the contract
 	$(BIN)/python protos/generate.py
 	$(BIN)/python protos/reasons.py
+	$(BIN)/python protos/methods.py
 
 # The folder in which the documentation is built.
 SITE ?= build/docs

@@ -17,6 +17,8 @@ from google.protobuf.descriptor_pb2 import (
     MethodOptions,
 )
 
+from tallymark.v1.role_pb2 import Role, needs
+
 PROTOS = Path(__file__).resolve().parents[1] / "protos"
 PACKAGE = ".tallymark.v1."
 INTRODUCTION = """# The contract
@@ -88,8 +90,10 @@ def method(source: Source, service: int, number: int, described: MethodDescripto
     """Yield the description of a method."""
     yield f"### {described.name}"
     streamed = "a stream of " if described.server_streaming else ""
-    yield f"Takes {linked(described.input_type)}, returns {streamed}{linked(described.output_type)}." + (
-        " Only reads." if described.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS else ""
+    yield (
+        f"Takes {linked(described.input_type)}, returns {streamed}{linked(described.output_type)}."
+        + (" Only reads." if described.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS else "")
+        + f" Needs the role `{Role.Name(described.options.Extensions[needs]).removeprefix('ROLE_').lower()}`."
     )
     yield source.comment(SERVICES, service, METHODS, number)
 

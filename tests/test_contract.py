@@ -116,6 +116,24 @@ def test_the_reasons_of_the_guide_match_the_contract() -> None:
     assert done.stdout == f"the {count} reasons in protos/README.md match the contract\n"
 
 
+def test_the_methods_of_the_guide_match_the_contract() -> None:
+    """The table of methods in protos/README.md has each method with the role that its options name."""
+    done = run("methods.py", "--check")
+    assert done.returncode == 0, done.stderr
+    methods = [method for file in FILES for service in file.services_by_name.values() for method in service.methods]
+    assert done.stdout == f"the {len(methods)} methods in protos/README.md match the contract\n"
+
+
+def test_a_method_without_a_role_is_found(tmp_path: Path) -> None:
+    """The table cannot be written for a method whose options do not name a role."""
+    protos = tmp_path / "protos"
+    shutil.copytree(ROOT / "protos", protos)
+    edit(protos / "tallymark/v1/run_registry.proto", "    option (needs) = ROLE_WRITER;\n", "")
+    done = subprocess.run([sys.executable, protos / "methods.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "needs an option (needs)" in done.stderr
+
+
 def test_an_edited_reason_is_found_and_corrected(tmp_path: Path) -> None:
     """`--check` fails when a row differs from the contract; without `--check` the row is corrected."""
     protos = tmp_path / "protos"

@@ -348,6 +348,7 @@ def test_the_commands_that_are_promised_are_there() -> None:
         "breaking.py",
         "generate.py --check",
         "reasons.py --check",
+        "methods.py --check",
         "codespell",
         "wording.py",
         "hadolint",

@@ -121,15 +121,15 @@ class Door:
         finally:
             del self._open[task]
             self._refused.pop(task, None)
+            if not self._open and self._checking is not None:
+                self._checking.cancel()
+                self._checking = None
 
     async def _check_regularly(self) -> None:
-        try:
-            while self._open:
-                await asyncio.sleep(CHECK_INTERVAL)
-                for task, opened in list(self._open.items()):
-                    await self._check(task, opened)
-        finally:
-            self._checking = None
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL)
+            for task, opened in list(self._open.items()):
+                await self._check(task, opened)
 
     async def _check(self, task: asyncio.Task[object], opened: _Open) -> None:
         try:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -144,6 +144,16 @@ class JsonSuffixes:
 
 def site(context: AppContext, live: Live, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> ASGIApp:
     """Return the ASGI application: pages, forms, streams and calls, behind the checks of origins and hosts."""
+    app = Starlette(routes=routes_of(context, live), exception_handlers={404: _not_found(context)})
+    compressed = GZipMiddleware(JsonSuffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
+    bodies = Bodies(_split(Bridge(context.registry, context.door, context.observer), RenderLimiter(compressed)))
+    entry = Entry(bodies, context.door, _signed_out(context))
+    # Probes need no caller.
+    return Probes(Origins(Safety(entry, names, origins), origins), context.availability)
+
+
+def routes_of(context: AppContext, live: Live) -> list[BaseRoute]:
+    """Return the routes of all pages and forms."""
     coalescer: RequestCoalescer[RenderedPage] = RequestCoalescer()
 
     def behind(needs: Needs | None, inner: Inner) -> Endpoint:
@@ -160,22 +170,14 @@ def site(context: AppContext, live: Live, names: tuple[str, ...], origins: tuple
     # The address of a model without its name is taken for the list.
     routes.append(Route("/models", behind(READ, _redirect_to_models)))
     routes.append(Route("/live", behind(READ, _stream(live))))
-    app = Starlette(
-        routes=[
-            Mount("/static", Files(directory=STATIC)),
-            Route("/favicon.ico", _favicon),
-            Route("/projects", behind(None, _shown(projects.page))),
-            Route("/projects", behind(None, _shown(projects.create)), methods=["POST"]),
-            Mount("/projects/{project}", routes=routes),
-            *routes,
-        ],
-        exception_handlers={404: _not_found(context)},
-    )
-    compressed = GZipMiddleware(JsonSuffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
-    bodies = Bodies(_split(Bridge(context.registry, context.door, context.observer), RenderLimiter(compressed)))
-    entry = Entry(bodies, context.door, _signed_out(context))
-    # Probes need no caller.
-    return Probes(Origins(Safety(entry, names, origins), origins), context.availability)
+    return [
+        Mount("/static", Files(directory=STATIC)),
+        Route("/favicon.ico", _favicon),
+        Route("/projects", behind(None, _shown(projects.page))),
+        Route("/projects", behind(None, _shown(projects.create)), methods=["POST"]),
+        Mount("/projects/{project}", routes=routes),
+        *routes,
+    ]
 
 
 def _split(calls: ASGIApp, pages: ASGIApp) -> ASGIApp:
