@@ -38,6 +38,10 @@ class PostgresSession(Session):
         self._begun = False
 
     @property
+    def eager(self) -> bool:
+        return True
+
+    @property
     def dialect(self) -> Dialect:
         return DIALECT
 

@@ -55,7 +55,6 @@ def kept_answers(_: Dialect) -> str:
     return """
     SELECT (SELECT ordinal FROM answers WHERE project = :place AND ordinal > 0 ORDER BY ordinal LIMIT 1),
         (SELECT ordinal FROM answers WHERE project = :place AND ordinal > 0 ORDER BY ordinal DESC LIMIT 1),
-        (SELECT time FROM answers WHERE project = :place AND ordinal > 0 ORDER BY ordinal LIMIT 1),
         EXISTS (SELECT 1 FROM answers WHERE project = 0 AND ordinal > 0)
     """
 
@@ -65,19 +64,15 @@ def oldest_answers(_: Dialect) -> str:
     return "SELECT ordinal, time FROM answers WHERE project = :place AND ordinal > 0 ORDER BY ordinal LIMIT :limit"
 
 
-def selects(project: int | None, ids: set[str]) -> list[Select]:
+def selects(session: ReadSession, project: int | None, ids: set[str]) -> list[Select]:
     """Return what `load_receipts` needs of the request ids in a project, None if it does not exist."""
     if not ids:
         return []
-    kept = kept_answers(place=NOWHERE if project is None else project)
     if project is None:
-        return [kept]
+        return [kept_answers(place=NOWHERE)]
     wanted = parameter(ids)
-    return [
-        kept,
-        answers_to_requests(place=project, prefix="", wanted=wanted),
-        effects_of_requests(project=project, wanted=wanted),
-    ]
+    needed = [kept_answers(place=project), effects_of_requests(project=project, wanted=wanted)]
+    return [*needed, answers_to_requests(place=project, prefix="", wanted=wanted)] if session.eager else needed
 
 
 async def load_receipts(
@@ -87,17 +82,20 @@ async def load_receipts(
     if not ids:
         return
     state.receipts.update(dict.fromkeys(ids))
-    ((first, last, oldest, has_nowhere),), *rest = found
+    ((first, last, has_nowhere),), *rest = found
     if first is not None and last - first + 1 >= MAX_REMEMBERED_ANSWERS:
-        state.full_since = oldest
+        (oldest,) = await session.fetch(oldest_answers(place=NOWHERE if project is None else project, limit=1))
+        state.full_since = oldest[0][1]
     if has_nowhere:
-        prefix = f"{state.project}/"
-        (nowhere,) = await session.fetch(answers_to_requests(place=NOWHERE, prefix=prefix, wanted=parameter(ids)))
-        await _add_answers(session, NOWHERE, nowhere, state)
-    if project is not None:
-        answers, effects = rest
-        await _add_answers(session, project, answers, state)
-        await _add_effects(session, project, effects, state)
+        await _load_answers(session, NOWHERE, f"{state.project}/", ids, state)
+    if project is None:
+        return
+    effects, *answers = rest
+    if answers:
+        await _add_answers(session, project, answers[0], state)
+    elif first is not None:
+        await _load_answers(session, project, "", ids, state)
+    await _add_effects(session, project, effects, state)
 
 
 async def forget_answers(session: Session, project: int) -> None:
@@ -126,7 +124,7 @@ async def keep_answers(
     place, prefix = (NOWHERE, f"{state.project}/") if project is None else (project, "")
     looked_at = 2 * len(answers) + _MORE
     kept, oldest = await session.fetch(kept_answers(place=place), oldest_answers(place=place, limit=looked_at))
-    ((first, last, *_),) = kept
+    ((first, last, _),) = kept
     begin = 1 if last is None else last + 1
     rows = [
         (place, ordinal, prefix + request_id, *_answer_columns(receipt))
@@ -154,6 +152,11 @@ def _outdated(oldest: Iterable[Row], now: int, excess: int) -> Iterator[int]:
         if now - time <= (REMEMBERED_AT_LEAST if count < excess else REMEMBERED_AT_MOST):
             return
         yield ordinal
+
+
+async def _load_answers(session: ReadSession, place: int, prefix: str, ids: set[str], state: State) -> None:
+    (rows,) = await session.fetch(answers_to_requests(place=place, prefix=prefix, wanted=parameter(ids)))
+    await _add_answers(session, place, rows, state)
 
 
 async def _add_answers(session: ReadSession, place: int, rows: list[Row], state: State) -> None:

@@ -21,6 +21,11 @@ class ReadSession(Protocol):
         """The words in which the engine reads statements."""
         ...
 
+    @property
+    def eager(self) -> bool:
+        """Whether a statement that may be needed is cheaper than to wait for another answer: true over a network."""
+        ...
+
     async def fetch(self, *selects: Select) -> list[list[Row]]:
         """Return the rows of each statement. An engine over a network sends all of them in one round trip."""
         ...

@@ -213,15 +213,17 @@ async def load(
     if project_id is None:
         (found,) = await session.fetch(head)
         if not found:
-            await load_receipts(session, None, keys.receipts, state, await session.fetch(*selects(None, keys.receipts)))
+            await load_receipts(
+                session, None, keys.receipts, state, await session.fetch(*selects(session, None, keys.receipts))
+            )
             return Log(None, b""), state
         project_id = int(found[0][0])
         parts = list(_parts(project_id, keys, state, most))
-        answers = await session.fetch(*(part.select for part in parts), *selects(project_id, keys.receipts))
+        answers = await session.fetch(*(part.select for part in parts), *selects(session, project_id, keys.receipts))
     else:
         parts = list(_parts(project_id, keys, state, most))
         found, *answers = await session.fetch(
-            head, *(part.select for part in parts), *selects(project_id, keys.receipts)
+            head, *(part.select for part in parts), *selects(session, project_id, keys.receipts)
         )
     ((_, last_hash, state.log_id, state.revision, state.time, state.last_model_id),) = found
     state.is_new = False

@@ -25,6 +25,7 @@ class SqliteSession(Session):
 
     __slots__ = ("_connection",)
     dialect = DIALECT
+    eager = False
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -48,7 +49,10 @@ class SqliteSession(Session):
         self._connection.executemany(_upsert(table), rows)
 
     async def patch(self, table: Table, changed: tuple[str, ...], where: tuple[str, ...], rows: Rows) -> None:
-        self._connection.executemany(_patch(table, changed, where), rows)
+        if len(rows) == 1:
+            self._connection.execute(_patch(table, changed, where), rows[0])
+        else:
+            self._connection.executemany(_patch(table, changed, where), rows)
 
     async def patch_if_found(
         self, table: Table, changed: tuple[str, ...], where: tuple[str, ...], row: Sequence[object]
