@@ -22,23 +22,23 @@ _STRETCH = 1000
 class ProjectTarget(Protocol):
     """The tables of a project that is imported."""
 
-    def project_event(self, event: Event) -> None:
+    async def project_event(self, event: Event) -> None:
         """Update the tables to the state after the event. Raise ImpossibleEventError if they do not allow it."""
         ...
 
-    def add_events(self, events: Sequence[tuple[Row, Seal]]) -> None:
+    async def add_events(self, events: Sequence[tuple[Row, Seal]]) -> None:
         """Add events, with their erasures, to the log."""
         ...
 
-    def add_receipt(self, receipt: Sequence[object]) -> None:
+    async def add_receipt(self, receipt: Sequence[object]) -> None:
         """Add a receipt, with the fields of `lines.RECEIPT`."""
         ...
 
-    def end(self, revision: int, time: int, last_model_id: int, last_hash: bytes) -> None:
+    async def end(self, revision: int, time: int, last_model_id: int, last_hash: bytes) -> None:
         """Write where the log ends."""
         ...
 
-    def erasure_problems(self) -> list[Problem]:
+    async def erasure_problems(self) -> list[Problem]:
         """Return every erasure that does not agree with the log."""
         ...
 
@@ -46,11 +46,11 @@ class ProjectTarget(Protocol):
 class ImportTarget(Protocol):
     """The storage into which projects are imported."""
 
-    def revision_of(self, project: str) -> int:
+    async def revision_of(self, project: str) -> int:
         """Return the revision of the project, 0 if it has no events or does not exist."""
         ...
 
-    def begin(self, project: str, log_id: str) -> ProjectTarget:
+    async def begin(self, project: str, log_id: str) -> ProjectTarget:
         """Create the project with this log, or set the log of the one without events."""
         ...
 
@@ -58,25 +58,25 @@ class ImportTarget(Protocol):
 class _Project:
     """A project that is being imported."""
 
-    def __init__(self, target: ImportTarget, raw: dict[str, Any]) -> None:
+    def __init__(self, target: ProjectTarget, raw: dict[str, Any]) -> None:
         self.name, self.log_id, self.revision = raw["project"], raw["log_id"], raw["revision"]
         self._of_format_1 = raw["format"] != FORMAT
         self._old_hash = b""
-        self._target = target.begin(self.name, self.log_id)
+        self._target = target
         self._replay = Replay(self.name, self.log_id, self._target.project_event)
         self._events: list[tuple[Row, Seal]] = []
 
-    def event(self, raw: dict[str, Any]) -> None:
+    async def event(self, raw: dict[str, Any]) -> None:
         row = Row(*(raw[name] for name in lines.COLUMNS))
         if raw["revision"] > self.revision:
             raise LineError(f"its revision is {raw['revision']}, and its project ends with {self.revision}")
         seal = self._sealed_anew(row, raw) if self._of_format_1 else self._seal(row, raw)
         columns = (*row[:5], *row[7:11], raw["number"], raw["image"], None, seal.erased_at)
-        for problem in self._replay.event(columns, raw["model"], seal):
+        for problem in await self._replay.event(columns, raw["model"], seal):
             raise LineError(f"{problem.where}: {problem.what}")
         self._events.append((row, seal))
         if len(self._events) >= _STRETCH:
-            self._write()
+            await self._write()
 
     def _seal(self, row: Row, raw: dict[str, Any]) -> Seal:
         if raw["salt"] is None:
@@ -93,22 +93,22 @@ class _Project:
         digest = digest_of(salt, row)
         return Seal(salt, digest, chained(self._replay.hash, self.log_id, row, digest))
 
-    def receipt(self, raw: dict[str, Any]) -> None:
+    async def receipt(self, raw: dict[str, Any]) -> None:
         if not 1 <= raw["first_revision"] <= raw["last_revision"] == self._replay.revision:
             raise LineError(f"request {raw['request_id']} had its effect elsewhere")
-        self._target.add_receipt([raw[name] for name in lines.RECEIPT])
+        await self._target.add_receipt([raw[name] for name in lines.RECEIPT])
 
-    def end(self) -> None:
+    async def end(self) -> None:
         replay = self._replay
         if replay.revision != self.revision:
             raise LineError(f"project {self.name} has {self.revision} events, and only {replay.revision} are told")
-        self._write()
-        for problem in self._target.erasure_problems():
+        await self._write()
+        for problem in await self._target.erasure_problems():
             raise LineError(f"{problem.where}: {problem.what}")
-        self._target.end(replay.revision, replay.time, replay.last_model_id, replay.hash)
+        await self._target.end(replay.revision, replay.time, replay.last_model_id, replay.hash)
 
-    def _write(self) -> None:
-        self._target.add_events(self._events)
+    async def _write(self) -> None:
+        await self._target.add_events(self._events)
         self._events.clear()
 
 
@@ -123,25 +123,25 @@ class LogImporter:
         self.lines = 0
         self.ended = False
 
-    def add(self, line: bytes) -> None:
+    async def add(self, line: bytes) -> None:
         """Import the next line. Raise LineError if it is wrong."""
         if self.ended:
             raise LineError("it comes after the end")
         raw = lines.parsed(line)
         if "project" in raw:
-            self._begin(raw)
+            await self._begin(raw)
         elif "end" in raw:
-            self._end(raw)
+            await self._end(raw)
         elif self._project is None:
             raise LineError("it belongs to no project")
         elif "kind" in raw:
-            self._project.event(raw)
+            await self._project.event(raw)
         else:
-            self._project.receipt(raw)
+            await self._project.receipt(raw)
         self._digest.update(line)
         self.lines += 1
 
-    def _begin(self, raw: dict[str, Any]) -> None:
+    async def _begin(self, raw: dict[str, Any]) -> None:
         if not 1 <= raw["format"] <= FORMAT:
             raise LineError(f"it has format {raw['format']}, and this program knows {FORMAT}: install a newer one")
         try:
@@ -149,17 +149,17 @@ class LogImporter:
         except InvalidField as error:
             raise LineError(str(error)) from None
         if self._project is not None:
-            self._project.end()
+            await self._project.end()
         if name in self.revisions:
             raise LineError(f"project {name} comes twice")
-        if revision := self._target.revision_of(name):
+        if revision := await self._target.revision_of(name):
             raise LineError(f"project {name} is there already, with {revision:,} events")
-        self._project = _Project(self._target, raw)
+        self._project = _Project(await self._target.begin(name, raw["log_id"]), raw)
         self.revisions[name] = raw["revision"]
 
-    def _end(self, raw: dict[str, Any]) -> None:
+    async def _end(self, raw: dict[str, Any]) -> None:
         if self._project is not None:
-            self._project.end()
+            await self._project.end()
         if (raw["end"], raw["sha256"]) != (self.lines, self._digest.hexdigest()):
             raise LineError("the lines before it are not those that were exported")
         self.ended = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from tallymark_server.domain.errors import DataDamaged
@@ -27,7 +27,7 @@ class Replay:
         project_event: brings the tables to the state after the next event; raises ImpossibleEventError
     """
 
-    def __init__(self, name: str, log_id: str, project_event: Callable[[Event], None]) -> None:
+    def __init__(self, name: str, log_id: str, project_event: Callable[[Event], Awaitable[None]]) -> None:
         self._project_event = project_event
         self._name = name
         self._log_id = log_id
@@ -37,33 +37,34 @@ class Replay:
         self.revision = 0
         self.hash = b""
 
-    def event(self, columns: Sequence[Any], model: int, seal: Seal) -> Iterator[Problem]:
-        """Yield everything that is wrong with the next event: what `event_of` takes, its model, and its seal."""
+    async def event(self, columns: Sequence[Any], model: int, seal: Seal) -> list[Problem]:
+        """Return everything that is wrong with the next event: what `event_of` takes, its model, and its seal."""
         revision, number, image = columns[0], columns[9], columns[10]
         where = f"project {self._name}, revision {revision}"
+        problems: list[Problem] = []
         if revision != self.revision + 1:
-            yield Problem(where, f"the event before it is {self.revision}: events are missing")
+            problems.append(Problem(where, f"the event before it is {self.revision}: events are missing"))
         self.revision = revision
         try:
             event = event_of(columns)
         except (ValueError, TypeError, KeyError, AttributeError, DataDamaged) as error:
-            yield Problem(where, f"its image cannot be read: {error!r}")
             self.hash = seal.hash
-            return
-        yield from self._in_order(event, where)
+            return [*problems, Problem(where, f"its image cannot be read: {error!r}")]
+        problems += self._in_order(event, where)
         row = row_of(event, model, number, image)
         if event.erased_at != seal.erased_at:
-            yield Problem(where, "it does not say by which event content of it was erased last")
+            problems.append(Problem(where, "it does not say by which event content of it was erased last"))
         if len(seal.salt) != SALT or digest_of(seal.salt, row) != seal.digest:
-            yield Problem(where, "its content is not that of its digest")
+            problems.append(Problem(where, "its content is not that of its digest"))
         self.hash = chained(self.hash, self._log_id, row, seal.first_digest)
         if self.hash != seal.hash:
-            yield Problem(where, "its hash does not follow from the event and the hash before it")
+            problems.append(Problem(where, "its hash does not follow from the event and the hash before it"))
             self.hash = seal.hash
         try:
-            self._project_event(event)
+            await self._project_event(event)
         except ImpossibleEventError as error:
-            yield Problem(where, f"it cannot have happened after the events before it: {error}")
+            problems.append(Problem(where, f"it cannot have happened after the events before it: {error}"))
+        return problems
 
     def _in_order(self, event: Event, where: str) -> Iterator[Problem]:
         if event.time < self.time:

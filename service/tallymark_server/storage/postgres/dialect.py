@@ -73,6 +73,15 @@ class PostgresDialect(Dialect):
     def greatest(self, one: str, other: str) -> str:
         return f"greatest({one}, {other})"
 
+    def log(self, table: str) -> str:
+        return table
+
+    def hexadecimal(self, value: str) -> str:
+        return f"encode({value}, 'hex')"
+
+    def pairs_of(self, one: str, other: str) -> str:
+        return f"CAST(coalesce(json_agg(json_build_array({one}, {other})), '[]') AS text)"
+
     def same(self, one: str, other: str) -> str:
         return f"{one} IS NOT DISTINCT FROM {other}"
 

@@ -28,4 +28,10 @@ holders         which versions hold the places of models, now or as of a revisio
 last_numbers    the highest number of a model as of a revision
 as_of           models and versions as they were
 answer_images   resources as requests returned them, even if they were purged since
+
+Logs as a whole:
+log_columns     the columns that an export consists of
+log_import      the tables into which logs are imported
+erasures        which events erased content of other events, and the proof of it
+run_states      adds the state of their run to versions whose log lacks it
 """

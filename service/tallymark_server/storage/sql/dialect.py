@@ -77,6 +77,18 @@ class Dialect(Protocol):
         """Return the greater of two numbers."""
         ...
 
+    def log(self, table: str) -> str:
+        """Return a table of the log that is verified: it may be in another place than the tables of the session."""
+        ...
+
+    def hexadecimal(self, value: str) -> str:
+        """Return bytes as text, in lower case."""
+        ...
+
+    def pairs_of(self, one: str, other: str) -> str:
+        """Return the aggregate of rows to one JSON list of pairs, as text; [] for none."""
+        ...
+
     def same(self, one: str, other: str) -> str:
         """Return the condition that two values are equal, or both null."""
         ...

@@ -4,7 +4,6 @@ The file:
 schema/         the tables, by numbered steps
 migrate         applies those steps, forward only
 rechain         adds the present digests and hashes to logs of earlier releases
-run_states      adds the state of their run to versions whose log lacks it
 file_lock       lets one process at a time hold the file
 connection      connects to the file
 threaded_connection a connection with a thread of its own
@@ -29,7 +28,6 @@ event_integrity checks, whenever an event is read, that it is as it was recorded
 
 Proving:
 erase           overwrites content in the log, in the tables and in the bytes of the file
-erasures        which events erased content of other events, and the proof of it
 verification    verifies that tables and log agree, and that the log was not changed
 verify_worker   verifies one project in a process beside the server
 verify_worker_process that process
@@ -37,7 +35,6 @@ verify_worker_process that process
 Copying:
 backup          copies a file while a server writes to it
 offline_access  a file that is read beside its server, or changed while no server holds it
-log_columns     the columns that an export consists of
 log_export      the logs of a file to lines
 export_stream   one log to lines, piece by piece, for callers that may be slow
 log_import      lines to logs

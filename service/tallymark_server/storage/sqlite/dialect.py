@@ -12,7 +12,14 @@ from tallymark_server.storage.sqlite.event_integrity import WHOLE_IMAGE, whole
 
 
 class SqliteDialect(Dialect):
-    """Statements as SQLite reads them, with the functions of `event_integrity`."""
+    """Statements as SQLite reads them, with the functions of `event_integrity`.
+
+    Args:
+        log: the name of the database that has the log, such as that of an attached file that is verified
+    """
+
+    def __init__(self, log: str = "main") -> None:
+        self._log = log
 
     def keys(self, name: str, /, **columns: Type) -> str:
         if len(columns) == 1:
@@ -52,6 +59,15 @@ class SqliteDialect(Dialect):
 
     def greatest(self, one: str, other: str) -> str:
         return f"max({one}, {other})"
+
+    def log(self, table: str) -> str:
+        return f"{self._log}.{table}"
+
+    def hexadecimal(self, value: str) -> str:
+        return f"lower(hex({value}))"
+
+    def pairs_of(self, one: str, other: str) -> str:
+        return f"json_group_array(json_array({one}, {other}))"
 
     def same(self, one: str, other: str) -> str:
         return f"{one} IS {other}"

@@ -17,9 +17,10 @@ from tallymark_server.domain.errors import DataDamaged, ErasedSince, Overloaded
 from tallymark_server.storage.contract import Piece
 from tallymark_server.storage.log.exporter import BrokenLogError, ExportDigest, LogExporter
 from tallymark_server.storage.log.lines import COLUMNS
+from tallymark_server.storage.sql.erasures import erased_since
+from tallymark_server.storage.sql.log_columns import RECEIPT_COLUMNS, exported_columns
 from tallymark_server.storage.sql.pages import cut
-from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
-from tallymark_server.storage.sqlite.log_columns import EVENT_COLUMNS, RECEIPT_COLUMNS
+from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 
 T = TypeVar("T")
@@ -45,7 +46,8 @@ ORDER BY last_revision, request_id
 """
 _RECEIPTS = f"SELECT {RECEIPT_COLUMNS} FROM temp.told WHERE last_revision > ? AND last_revision <= ? ORDER BY 4, 1"
 EVENTS = f"""
-SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?
+SELECT {exported_columns(DIALECT)} FROM events
+WHERE project = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?
 """
 _BEFORE_ALL = -(2**63)
 
@@ -109,7 +111,8 @@ class _Export:
             return b""
         after = self.exported
         # Also when it was erased while the export was under way.
-        ((erased_at,),) = connection.execute(ERASED_SINCE, (self._project, self._at, self._at))
+        since = erased_since(project=self._project, at=self._at)
+        ((erased_at,),) = connection.execute(since.text(DIALECT), since.parameters)
         if erased_at is not None:
             raise ErasedSince(self._name, self._at, erased_at)
         limits = (self._project, after, self._at, MAX_EVENTS)

@@ -14,13 +14,14 @@ from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.exporter import BrokenLogError, ExportDigest, LogExporter
 from tallymark_server.storage.sql.as_of import revision_of_time
-from tallymark_server.storage.sqlite.erasures import ERASED_SINCE
-from tallymark_server.storage.sqlite.log_columns import EVENT_COLUMNS, RECEIPT_COLUMNS
+from tallymark_server.storage.sql.erasures import erased_since
+from tallymark_server.storage.sql.log_columns import RECEIPT_COLUMNS, exported_columns
+from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.offline_access import found
 from tallymark_server.storage.sqlite.session import SqliteSession
 
 _PROJECTS = "SELECT id, name, log_id, revision FROM projects ORDER BY name"
-_EVENTS = f"SELECT {EVENT_COLUMNS} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"
+_EVENTS = f"SELECT {exported_columns(DIALECT)} FROM events WHERE project = ? AND revision <= ? ORDER BY revision"
 _RECEIPTS = f"""
 SELECT {RECEIPT_COLUMNS} FROM receipts WHERE project = ? AND last_revision <= ?
 ORDER BY last_revision, request_id
@@ -87,8 +88,8 @@ def _at(projects: list[_Project], at: int) -> _Project:
 
 
 def _check_erased(connection: sqlite3.Connection, project: _Project) -> None:
-    limits = (project.id, project.revision, project.revision)
-    ((erased_at,),) = connection.execute(ERASED_SINCE, limits)
+    since = erased_since(project=project.id, at=project.revision)
+    ((erased_at,),) = connection.execute(since.text(DIALECT), since.parameters)
     if erased_at is not None:
         raise CannotExportError(str(ErasedSince(project.name, project.revision, erased_at)))
 

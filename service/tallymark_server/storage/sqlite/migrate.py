@@ -10,10 +10,12 @@ from pathlib import Path
 from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.storage.codec import decode_version
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.index_keys import fact_key, identity_key
 from tallymark_server.storage.sql.facts import looked_up
+from tallymark_server.storage.sql.run_states import add_run_states
 from tallymark_server.storage.sqlite.rechain import rechain
-from tallymark_server.storage.sqlite.run_states import add_run_states
+from tallymark_server.storage.sqlite.session import SqliteSession
 
 # Marks a file as ours, so that no other program's database is written to by mistake: "tmrk" in ASCII.
 APPLICATION_ID = 0x746D726B
@@ -21,7 +23,7 @@ APPLICATION_ID = 0x746D726B
 
 # What SQL alone cannot do: done after the step of that number, in its transaction. The states of runs belong to step 7,
 # but are events, and events are appended in the format of step 8.
-_AFTERWARDS = {8: (rechain, add_run_states)}
+_AFTERWARDS = {8: (rechain, lambda connection: run_immediately(add_run_states(SqliteSession(connection))))}
 # Files of an earlier schema get other hashes when they are migrated, with random salts.
 SCHEMA_OF_THESE_HASHES = 8
 

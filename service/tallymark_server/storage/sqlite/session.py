@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import cache
 
 from tallymark_server.domain.events import Event
-from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.replay import ImpossibleEventError
 from tallymark_server.storage.sql.pages import cut
 from tallymark_server.storage.sql.projection import project_events
@@ -15,7 +14,7 @@ from tallymark_server.storage.sql.session import Row, Rows, Session
 from tallymark_server.storage.sql.statement import Select
 from tallymark_server.storage.sql.tables import Table
 from tallymark_server.storage.sqlite.bulk_insert import insert
-from tallymark_server.storage.sqlite.dialect import DIALECT
+from tallymark_server.storage.sqlite.dialect import DIALECT, SqliteDialect
 
 _NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
 
@@ -23,20 +22,24 @@ _NEW_PROJECT = "INSERT INTO projects (name, log_id) VALUES (?, ?) RETURNING id"
 class SqliteSession(Session):
     """The tables of this connection. Its methods never wait."""
 
-    __slots__ = ("_connection",)
-    dialect = DIALECT
+    __slots__ = ("_connection", "_dialect")
     eager = False
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, dialect: SqliteDialect = DIALECT) -> None:
         self._connection = connection
+        self._dialect = dialect
+
+    @property
+    def dialect(self) -> SqliteDialect:
+        return self._dialect
 
     async def fetch(self, *selects: Select) -> list[list[Row]]:
-        execute = self._connection.execute
-        return [execute(text(DIALECT), parameters).fetchall() for text, parameters in selects]
+        execute, dialect = self._connection.execute, self._dialect
+        return [execute(text(dialect), parameters).fetchall() for text, parameters in selects]
 
     async def fetch_page(self, select: Select, limit: int, image: int) -> tuple[list[Row], bool]:
         # SQLite reads a row when it is fetched.
-        return cut(self._connection.execute(select.text(DIALECT), select.parameters), limit, image)
+        return cut(self._connection.execute(select.text(self._dialect), select.parameters), limit, image)
 
     async def add_project(self, name: str, log_id: str) -> int:
         ((project,),) = self._connection.execute(_NEW_PROJECT, (name, log_id)).fetchall()
@@ -66,10 +69,10 @@ class SqliteSession(Session):
         self._connection.executemany(_copy(source, target, added, where), rows)
 
 
-def project_one(connection: sqlite3.Connection, project: int, event: Event) -> None:
+async def project_one(session: SqliteSession, project: int, event: Event) -> None:
     """Update the tables to the state after one replayed event. Raise ImpossibleEventError if they do not allow it."""
     try:
-        run_immediately(project_events(SqliteSession(connection), project, [event]))
+        await project_events(session, project, [event])
     except sqlite3.IntegrityError as error:
         raise ImpossibleEventError(str(error)) from None
 

@@ -14,25 +14,29 @@ from typing import NamedTuple
 from tallymark_server.domain.errors import fitting
 from tallymark_server.storage.checkpoint import Mark, shown
 from tallymark_server.storage.contract import CannotOpenError, Problem, Proof
+from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.log.replay import Replay
 from tallymark_server.storage.log.seals import Seal, parse_marks
+from tallymark_server.storage.sql.erasures import erased, erasure_problems, marks
 from tallymark_server.storage.sql.event_columns import columns_with
 from tallymark_server.storage.sql.tables import PROJECTION
 from tallymark_server.storage.sqlite import head_file
 from tallymark_server.storage.sqlite.backup import of_this_schema
 from tallymark_server.storage.sqlite.connection import read_only_uri, unreadable
-from tallymark_server.storage.sqlite.erasures import MARKS, erased, erasure_problems
+from tallymark_server.storage.sqlite.dialect import SqliteDialect
 from tallymark_server.storage.sqlite.file_lock import check_one_name
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.offline_access import check_schema
-from tallymark_server.storage.sqlite.session import project_one
+from tallymark_server.storage.sqlite.session import SqliteSession, project_one
 
 _STRETCH = 1000
+# The file that is verified is attached to fresh tables.
+_FOUND = SqliteDialect("found")
 _SHOWN = 20
 _PROJECTS = "SELECT id, name, log_id, revision, time, last_model_id, hash FROM found.projects ORDER BY id"
 # The model's name is that of the replayed table: the file's own is still to be proved.
 _EVENTS = f"""
-SELECT events.salt, events.digest, events.hash, {MARKS.format(schema="found")}, events.model,
+SELECT events.salt, events.digest, events.hash, {marks(_FOUND)}, events.model,
     {columns_with("events.image")}
 FROM found.events AS events
 LEFT JOIN main.models ON models.project = events.project AND models.id = events.model
@@ -102,13 +106,13 @@ def verify_project(path: Path, name: str, mark: Mark | None, most: int, longest:
     """
     with _beside(path) as scratch:
         project = _project(scratch, name)
-        replay = Replay(project.name, project.log_id, partial(project_one, scratch, project.id))
+        replay = Replay(project.name, project.log_id, partial(project_one, SqliteSession(scratch), project.id))
         count, told = 0, []
         for count, problem in enumerate(_readable(_project_problems(scratch, project, replay, mark)), 1):
             if count <= most:
                 told.append(Problem(*(fitting(text, longest) for text in problem)))
         stood = Mark(project.log_id, replay.revision, shown(replay.hash))
-        contents, by = erased(scratch, "found", project.id)
+        contents, by = run_immediately(erased(SqliteSession(scratch, _FOUND), project.id))
         return Proof(replay.revision, stood, count, told, contents, by[:most])
 
 
@@ -155,12 +159,12 @@ def _prove(scratch: sqlite3.Connection, checkpoint: Mapping[str, Mark]) -> FileP
     proof = FileProof(0, {}, [*_file_problems(scratch), *_stray_events(scratch)])
     for row in scratch.execute(_PROJECTS).fetchall():
         project = _Project(*row)
-        replay = Replay(project.name, project.log_id, partial(project_one, scratch, project.id))
+        replay = Replay(project.name, project.log_id, partial(project_one, SqliteSession(scratch), project.id))
         mark = checkpoint.get(project.name)
         proof.problems += _log_problems(scratch, project, replay, mark)
         proof.problems += _against_receipts(scratch, project)
         proof.events += replay.revision
-        proof.erased[project.name] = erased(scratch, "found", project.id)
+        proof.erased[project.name] = run_immediately(erased(SqliteSession(scratch, _FOUND), project.id))
         proof.marks[project.name] = Mark(project.log_id, replay.revision, shown(replay.hash))
     for name in checkpoint.keys() - proof.marks.keys():
         proof.problems.append(Problem(f"project {name}", "the checkpoint has it, and the file has not"))
@@ -231,7 +235,7 @@ def _log_problems(
         yield from _event_problems(scratch, project, replay, mark)
     if mark and replay.revision < mark.revision:
         yield Problem(where, f"it ends with revision {replay.revision}, and the checkpoint has seen {mark.revision}")
-    yield from erasure_problems(scratch, "found", project.id, project.name)
+    yield from run_immediately(erasure_problems(SqliteSession(scratch, _FOUND), project.id, project.name))
     told = (replay.revision, replay.time, replay.last_model_id, replay.hash)
     if (project.revision, project.time, project.last_model_id, project.hash) != told:
         yield Problem(where, "its head is not the last event of its log")
@@ -242,8 +246,9 @@ def _event_problems(
 ) -> Iterator[Problem]:
     """Yield everything that is wrong with the next events of the log, in its order."""
     rows = scratch.execute(_EVENTS, (project.id, replay.revision)).fetchall()
-    for salt, digest, found_hash, marks, model, *columns in rows:
-        yield from replay.event(columns, model, Seal(salt, digest, found_hash, parse_marks(marks)))
+    for salt, digest, found_hash, found_marks, model, *columns in rows:
+        seal = Seal(salt, digest, found_hash, parse_marks(found_marks))
+        yield from run_immediately(replay.event(columns, model, seal))
         if mark and replay.revision == mark.revision and shown(replay.hash) != mark.hash:
             where = f"project {project.name}, revision {mark.revision}"
             yield Problem(where, "up to here it is not what the checkpoint has seen")
