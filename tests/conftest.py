@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 from collections.abc import Iterator
@@ -17,6 +16,19 @@ from postgres_server import QUICK, Databases, PostgresServer
 from tallymark.testing import Server, registry
 
 __all__ = ["registry"]
+
+ENGINES = ("sqlite", "postgres")
+# All tests of these folders run on both engines, unless they say that they are about a file.
+ON_BOTH = {"rpc", "storage"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once on each engine, if it is for both and uses a database at all."""
+    marked = metafunc.definition.get_closest_marker
+    on_both = metafunc.definition.path.parent.name in ON_BOTH or marked("both_engines")
+    if "engine" in metafunc.fixturenames and on_both and not marked("file_only"):
+        metafunc.parametrize("engine", ENGINES, indirect=True)
+
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -46,13 +58,6 @@ def unblocked_event_loop() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _event_loop(request: pytest.FixtureRequest) -> None:
-    """Watch the event loop of every asynchronous test: `event_loop.py` lists what may block it, and why."""
-    if inspect.iscoroutinefunction(request.function):
-        request.getfixturevalue("unblocked_event_loop")
-
-
-@pytest.fixture(autouse=True)
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Set the folder in which the processes of this test keep records that are not sent yet."""
     folder = tmp_path / "spool"
@@ -71,10 +76,32 @@ def postgres() -> Iterator[Databases]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """Start a server on a new file."""
-    with Server(tmp_path / "tallymark.db") as running:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Return the engine to test: SQLite, unless `pytest_generate_tests` has chosen others."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def database(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the name of an empty database of that engine: a file or a URL."""
+    if engine == "sqlite":
+        yield str(tmp_path / "tallymark.db")
+        return
+    databases: Databases = request.getfixturevalue("postgres")
+    with databases.new() as name:
+        yield databases.url(name)
+
+
+@pytest.fixture
+def server(database: str, tmp_path: Path) -> Iterator[Server]:
+    """Start a server on an empty database."""
+    with server_on(database, tmp_path) as running:
         yield running
+
+
+def server_on(database: str, folder: Path, *options: str) -> Server:
+    """Return a server on that database, a file or a URL, with its log in the folder."""
+    return Server(folder / "tallymark.db", [*options, "--db", database])
 
 
 @pytest.fixture

@@ -13,12 +13,15 @@ from tallymark_server.domain.reference import named
 from tallymark_server.storage.contract import Storage
 from tallymark_server.writer import Answer, decide_batch
 
+# How many commands take milliseconds, not seconds.
+MAX_BRIEF = 500
 ATTEMPT: dict[str, Any] = {"project": "default", "actor": "ana"}
 
 
 async def write(storage: Storage, *commands: AnyCommand, now: int = 1_000_000) -> list[Answer]:
     """The answers to one batch of commands."""
-    return await storage.write(lambda writing: decide_batch(writing, commands, lambda: now), brief=True)
+    brief = len(commands) <= MAX_BRIEF
+    return await storage.write(lambda writing: decide_batch(writing, commands, lambda: now), brief=brief)
 
 
 def numbers_of(*answers: Answer) -> list[int]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 import pytest
 
 from tallymark_server.storage.contract import Storage
-from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.storage.opening import open_storage as open_storage_of
 
 Open = Callable[[], AbstractAsyncContextManager[Storage]]
 
@@ -19,10 +18,10 @@ def _event_loop(unblocked_event_loop: None) -> None:
     """Storage blocks no event loop but where `event_loop.py` gives a reason."""
 
 
-@pytest.fixture(params=["sqlite"])
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+@pytest.fixture
+def open_storage(database: str) -> Open:
     """Opens the storage; what was written before is there again."""
-    return lambda: open_sqlite(tmp_path / "tallymark.db", ("default", "other"))
+    return lambda: open_storage_of(database, ("default", "other"))
 
 
 @pytest.fixture

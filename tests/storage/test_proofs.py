@@ -23,6 +23,8 @@ from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.log_import import import_log
 from tallymark_server.storage.sqlite.verification import verify_project
 
+pytestmark = pytest.mark.file_only
+
 __all__ = ["file"]
 
 MANY = 1000

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--dry-run", is_flag=True, help="Send nothing; list the records that wait.")
-@click.option("--to", metavar="HOST:PORT", help="Send to this registry, instead of the one that the run recorded.")
-@click.option(
-    "--set-aside", metavar="RUN", help="Send nothing; set aside the records of this run, so that they are never sent."
-)
+@click.option("--dry-run", is_flag=True, help="Send nothing; list what is kept.")
+@click.option("--to", metavar="HOST:PORT", help="Send to this registry, not to that for which it was recorded.")
+@click.option("--set-aside", metavar="RUN", help="Send nothing; set aside what is kept of this run, and never send it.")
 @with_printer
 def sync(printer: Printer, *, dry_run: bool, to: str | None, set_aside: str | None) -> None:
     """Send what runs recorded offline, or while the registry could not be reached.
@@ -92,7 +90,7 @@ class _Syncing:
     def state(self, kept: JournalSummary) -> str:
         """Return the state of a journal."""
         if kept.path.parent.name == spool.QUARANTINE:
-            return "set aside"
+            return "put aside"
         return "in use" if spool.is_held(kept.path) else "kept"
 
     def row(self, kept: JournalSummary, state: str) -> dict[str, Any]:
@@ -111,14 +109,14 @@ class _Syncing:
         """Set aside the journals of the run, and yield a row for each. A journal in use is left to its process."""
         found = [kept for kept in self.kept() if kept.header.run == run and kept.path.parent.name != spool.QUARANTINE]
         if not found:
-            self.messages.append(f"no records of run {run!r} wait; list those that do with `tallymark sync --dry-run`")
+            self.messages.append(f"nothing is kept of run {run!r}; `tallymark sync --dry-run` lists what is")
         for kept in found:
             claimed = spool.claim(kept.path)
             if claimed is None:
                 self.messages.append(f"{kept.path} is in use: end its program first")
             else:
                 claimed.quarantine()
-            yield self.row(kept, "in use" if claimed is None else "set aside")
+            yield self.row(kept, "in use" if claimed is None else "put aside")
 
     def send(self) -> Iterator[dict[str, Any]]:
         """Send all journals, and yield a row for each once it is done."""
@@ -163,8 +161,8 @@ class _Syncing:
                     bar.update(delivery.delivered - bar.pos)
             delivery.finish()
             if delivery.is_damaged:
-                self.messages.append(f"what could not be sent of run {header.run} is set aside: {claimed.quarantine()}")
-                return "set aside"
+                self.messages.append(f"what could not be sent of run {header.run} is put aside: {claimed.quarantine()}")
+                return "put aside"
             claimed.remove()
         finally:
             claimed.release()
@@ -190,7 +188,7 @@ class _Syncing:
 
 
 def _kept_message(header: Header, error: errors.TallymarkError) -> str:
-    return f"run {header.run} is kept: {error}; set it aside with `tallymark sync --set-aside {header.run}`"
+    return f"run {header.run} is kept: {error}; `tallymark sync --set-aside {header.run}` gives it up"
 
 
 def _progress(kept: JournalSummary) -> Any:

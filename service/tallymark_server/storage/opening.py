@@ -1,4 +1,4 @@
-"""Opens the storage by its name."""
+"""Chooses the engine by the name of the database: a file is SQLite's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tallymark_server.observer import Observer
-from tallymark_server.storage.contract import Storage
+from tallymark_server.storage.contract import CannotOpenError, Storage
+from tallymark_server.storage.database_url import is_url, shown
 
 
 @asynccontextmanager
@@ -18,7 +19,17 @@ async def open_storage(
 
     Raises CannotOpenError.
     """
-    from tallymark_server.storage.sqlite.engine import open_sqlite
+    if not is_url(database):
+        from tallymark_server.storage.sqlite.engine import open_sqlite
 
-    async with open_sqlite(Path(database), projects, observer) as file:
-        yield file
+        async with open_sqlite(Path(database), projects, observer) as file:
+            yield file
+        return
+    try:
+        from tallymark_server.storage.postgres.engine import open_postgres
+    except ImportError as error:
+        raise CannotOpenError(
+            f"{shown(database)} needs {error.name}, which is not installed: pip install 'tallymark[server,postgres]'"
+        ) from None
+    async with open_postgres(database, projects, observer) as server:
+        yield server

@@ -16,9 +16,7 @@ session         one transaction, whose changes are sent together
 changes         changes to tables as statements
 dialect         the words of PostgreSQL in statements that engines share
 images          checks, whenever an event is read, that it is as it was recorded
-
-Beside the log:
-signs           signs of life of runs, by the clock of the database
+reading         the reads of the contract
 
 Following:
 following       sends other servers notices of logs that have grown, and hears theirs

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import psycopg
 
 from tallymark_server.domain.errors import StorageUnavailable
+from tallymark_server.domain.model import Model
+from tallymark_server.domain.query import Query
 from tallymark_server.observer import Observer
-from tallymark_server.storage.contract import CannotOpenError, Writing
+from tallymark_server.storage.checkpoint import Mark
+from tallymark_server.storage.contract import Awaited, CannotOpenError, Listed, Piece, Proof, Storage, Writing
 from tallymark_server.storage.database_url import shown
 from tallymark_server.storage.postgres.connections import UNBOUNDED, Connection, connect
 from tallymark_server.storage.postgres.durability import check_settings
-from tallymark_server.storage.postgres.errors import ConflictError, LostError, told, translated_errors
-from tallymark_server.storage.postgres.exchange import Answer, Call
+from tallymark_server.storage.postgres.errors import (
+    ConflictError,
+    LostError,
+    told,
+    translated_errors,
+    unavailable_if_lost,
+)
+from tallymark_server.storage.postgres.exchange import BEGIN, COMMIT, Answer, Call
 from tallymark_server.storage.postgres.following import Follower, Notices
 from tallymark_server.storage.postgres.lending import Connections
 from tallymark_server.storage.postgres.migrate import prepare, steps
-from tallymark_server.storage.postgres.session import BEGIN, COMMIT, PostgresSession, new_id
-from tallymark_server.storage.postgres.signs import CLEAN, Signs
+from tallymark_server.storage.postgres.reading import Moment, PostgresReads
+from tallymark_server.storage.postgres.session import PostgresSession, new_id
 from tallymark_server.storage.postgres.transaction import Transaction
+from tallymark_server.storage.sql.reader import Reader
 from tallymark_server.storage.sql.state_loader import new_log_id
 
 T = TypeVar("T")
@@ -32,6 +42,14 @@ Work = Callable[[Writing], Coroutine[Any, Any, T]]
 # The connections for lines, and for reads. One more waits for notices, and one sends them.
 WRITERS = 8
 READERS = 8
+# How many readers at most are lent for several reads of one state.
+MOMENTS = 4
+# Work that is not brief may take long to decide, and to write.
+PATIENCE = Call(
+    b"SELECT set_config(name, '60s', TRUE)"
+    b" FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'statement_timeout']) AS setting (name)"
+)
+SNAPSHOT = Call(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 # How often work is tried that another transaction undoes, or that loses its connection; the pause between, in seconds.
 ATTEMPTS = 4
 MAX_PAUSE = 0.02
@@ -43,7 +61,7 @@ ON CONFLICT (name) DO NOTHING
 """
 
 
-class PostgresStorage:
+class PostgresStorage(PostgresReads, Storage):
     """The storage on a database of PostgreSQL.
 
     Nothing is kept between transactions but the ids of projects, since any number of servers write to the database.
@@ -56,6 +74,7 @@ class PostgresStorage:
         self._notices = Notices(self._notifier)
         self._writers = Connections(url, WRITERS, read_only=False)
         self._readers = Connections(url, READERS, read_only=True)
+        self._moments = asyncio.Semaphore(MOMENTS)
         self._ids: dict[str, int] = {}
 
     async def close(self) -> None:
@@ -66,33 +85,65 @@ class PostgresStorage:
     def line(self, project: str) -> str:
         return project
 
-    async def write(self, work: Work[T], *, brief: bool = False) -> T:  # noqa: ARG002 - nothing waits for the disk here
-        return await _repeated(lambda: self._transact(work))
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:
+        return await _repeated(lambda: self._transact(work, (BEGIN,) if brief else (BEGIN, PATIENCE)))
 
-    async def _transact(self, work: Work[T]) -> T:
+    async def _transact(self, work: Work[T], begin: Sequence[Call]) -> T:
         async with self._writers.lend() as exchange:
-            session = PostgresSession(exchange)
+            session = PostgresSession(exchange, begin)
             transaction = Transaction(session, self._ids)
-            try:
-                result = await work(transaction)
-            except BaseException:
-                await session.roll_back()
-                raise
-            with self._observer.commit(), _uncertain():
+            result = await work(transaction)
+            # What a commit without an answer was to change may be there.
+            with self._observer.commit(), unavailable_if_lost(), translated_errors():
                 await session.commit()
             self._notices.add(transaction.grown)
             return result
 
+    async def _read_point(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
+        async def answer() -> T:
+            async with self._readers.lend() as exchange:
+                return await question(Reader(PostgresSession(exchange, begin=()), self._ids))
+
+        return await _repeated(answer)
+
+    async def _read_snapshot(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
+        async def answer() -> T:
+            async with self._readers.lend() as exchange:
+                return await question(Reader(PostgresSession(exchange, begin=(SNAPSHOT,)), self._ids))
+
+        return await _repeated(answer)
+
+    @asynccontextmanager
+    async def at_one_moment(self) -> AsyncIterator[Moment]:
+        async with self._moments, AsyncExitStack() as stack:
+            yield await _repeated(lambda: self._begin_moment(stack))
+
+    async def _begin_moment(self, stack: AsyncExitStack) -> Moment:
+        exchange = await stack.enter_async_context(self._readers.lend())
+        session = PostgresSession(exchange, begin=(SNAPSHOT,))
+        # What a transaction sees is decided by its first statement.
+        await session.ask(Call(b"SELECT 1"))
+        return Moment(Reader(session, self._ids))
+
+    async def newest_time(self) -> int:
+        return await self._read_point(lambda reader: reader.newest_time())
+
+    async def models(self, project: str, query: Query) -> Listed[Model]:
+        return await self._read_snapshot(lambda reader: reader.models(project, query))
+
+    async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
+        return await self._read_point(lambda reader: reader.awaited(after, limit))
+
+    async def verify(self, project: str, mark: Mark | None) -> Proof:  # noqa: ARG002 - comes with the next change
+        raise StorageUnavailable("logs in PostgreSQL cannot be verified yet")
+
+    async def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:  # noqa: ARG002 - comes with the next change
+        raise StorageUnavailable("logs in PostgreSQL cannot be exported yet")
+        yield Piece(b"", 0)  # what makes it a generator
+
     async def check_writable(self) -> None:
         # A transaction that has a number waits for the disk, and for standbys, when it commits.
         await _repeated(lambda: _ask(self._writers, BEGIN, Call(_NUMBER), COMMIT))
-
-    @property
-    def signs(self) -> Signs:
-        return Signs(
-            lambda *calls: _repeated(lambda: _ask(self._writers, *calls)),
-            lambda *calls: _repeated(lambda: _ask(self._readers, *calls)),
-        )
 
     async def follow(self, watched: Callable[[], Iterable[str]], ring: Callable[[Iterable[str]], None]) -> None:
         follower = Follower(self._listen_url, self._notices, self._ends, watched, ring)
@@ -119,7 +170,6 @@ async def open_postgres(
             await check_settings(connection, name)
             await prepare(connection, name, await asyncio.to_thread(steps))
             await _add_projects(connection, projects)
-            await connection.execute(CLEAN)
     except psycopg.Error as error:
         raise CannotOpenError(f"cannot open {name}: {told(error)}") from None
     storage = PostgresStorage(url, listen_url or url, observer or Observer())
@@ -147,16 +197,6 @@ async def _repeated(attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
             problem = error
         await asyncio.sleep(random.uniform(0, MAX_PAUSE))  # noqa: S311 - servers should not meet again
     raise StorageUnavailable(str(problem)) from problem
-
-
-@contextmanager
-def _uncertain() -> Iterator[None]:
-    """Raise StorageUnavailable for a commit without an answer: what it was to change may be there."""
-    try:
-        with translated_errors():
-            yield
-    except LostError as error:
-        raise StorageUnavailable(str(error)) from error
 
 
 async def _add_projects(connection: Connection, projects: Sequence[str]) -> None:

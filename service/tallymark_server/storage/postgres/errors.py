@@ -44,6 +44,15 @@ def translated_errors() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def unavailable_if_lost() -> Iterator[None]:
+    """Raise StorageUnavailable for a LostError, where nothing can be done again."""
+    try:
+        yield
+    except LostError as error:
+        raise StorageUnavailable(str(error)) from error
+
+
 def told(error: psycopg.Error) -> str:
     """Return the message of the error in one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -6,6 +6,7 @@ The pipeline of libpq itself, since what psycopg does for each statement costs m
 from __future__ import annotations
 
 import asyncio
+import enum
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -37,6 +38,26 @@ class Answer(NamedTuple):
     found: int
 
 
+BEGIN = Call(b"BEGIN")
+COMMIT = Call(b"COMMIT")
+ROLLBACK = Call(b"ROLLBACK")
+
+
+class State(enum.Enum):
+    """What can be done with a connection: begin a transaction, go on with one, or nothing any more."""
+
+    IDLE = enum.auto()
+    OPEN = enum.auto()
+    BROKEN = enum.auto()
+
+
+_STATES = {
+    TransactionStatus.IDLE: State.IDLE,
+    TransactionStatus.INTRANS: State.OPEN,
+    TransactionStatus.INERROR: State.OPEN,
+}
+
+
 class Placed(NamedTuple):
     """A statement whose parameters have numbers, and their names in this order."""
 
@@ -61,12 +82,15 @@ class Exchange:
         self._transformer = Transformer(connection)
         self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
+        self._under_way = False
         self._socket.enter_pipeline_mode()
 
     @property
-    def is_idle(self) -> bool:
-        """Whether the connection is as it was before the first exchange: without a transaction."""
-        return self._socket.transaction_status == TransactionStatus.IDLE
+    def state(self) -> State:
+        """What can be done with the connection."""
+        if self._under_way:
+            return State.BROKEN
+        return _STATES.get(TransactionStatus(self._socket.transaction_status), State.BROKEN)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -78,9 +102,11 @@ class Exchange:
         Raises the psycopg.Error of the first that fails; those after it are not executed. Nothing goes on with a
         connection whose exchange was cancelled.
         """
+        self._under_way = True
         fresh = [self._send(call) for call in calls]
         self._socket.pipeline_sync()
         results = await self._results()
+        self._under_way = False
         failed = next((result for result in results if result.status in _FAILED), None)
         if failed is not None:
             # Of what was prepared with it some is not there; the names are not used again.

@@ -12,7 +12,7 @@ import structlog
 from tallymark_server.storage.database_url import shown
 from tallymark_server.storage.postgres.connections import connect
 from tallymark_server.storage.postgres.errors import told
-from tallymark_server.storage.postgres.exchange import Exchange
+from tallymark_server.storage.postgres.exchange import ROLLBACK, Exchange, State
 
 _log = structlog.get_logger()
 
@@ -31,28 +31,57 @@ class Connections:
         self._read_only = read_only
         self._places = asyncio.Semaphore(most)
         self._idle: list[Exchange] = []
+        self._ending: set[asyncio.Task[None]] = set()
         self._away = False
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Exchange]:
-        """Lend a connection. One that is not as it was lent is closed afterwards. Raises psycopg.Error."""
-        async with self._places:
-            connection = self._idle.pop() if self._idle else await self._connect()
-            try:
-                yield connection
-            except psycopg.Error:
-                # What failed may have to do with what it has prepared, and what has ended it has ended the others.
-                await connection.close()
-                await self.close()
-                raise
-            finally:
-                if connection.is_idle:
-                    self._idle.append(connection)
-                else:
-                    await connection.close()
+        """Lend a connection. A transaction that is open afterwards is undone, and nobody waits for that.
+
+        Raises psycopg.Error.
+        """
+        await self._places.acquire()
+        exchange: Exchange | None = None
+        try:
+            exchange = self._idle.pop() if self._idle else await self._connect()
+            yield exchange
+        except psycopg.Error:
+            # What failed may have to do with what was prepared, and what has ended it has ended the others.
+            if exchange is not None:
+                await exchange.close()
+            await self._close_idle()
+            raise
+        finally:
+            if exchange is None or exchange.state is State.IDLE:
+                self._take_back(exchange)
+            else:
+                task = asyncio.create_task(self._clear(exchange))
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        """Close those that are not lent."""
+        """Close all connections. None is lent any more."""
+        await asyncio.gather(*self._ending)
+        await self._close_idle()
+
+    async def _clear(self, exchange: Exchange) -> None:
+        """Undo the open transaction, or close a connection that has none."""
+        try:
+            if exchange.state is State.OPEN:
+                await exchange([ROLLBACK])
+        except psycopg.Error:
+            pass
+        finally:
+            if exchange.state is not State.IDLE:
+                await exchange.close()
+            self._take_back(exchange)
+
+    def _take_back(self, exchange: Exchange | None) -> None:
+        if exchange is not None and exchange.state is State.IDLE:
+            self._idle.append(exchange)
+        self._places.release()
+
+    async def _close_idle(self) -> None:
         while self._idle:
             await self._idle.pop().close()
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
-
-import psycopg
 
 from tallymark_server.storage.postgres import changes
 from tallymark_server.storage.postgres.dialect import DIALECT
-from tallymark_server.storage.postgres.exchange import Answer, Call, Exchange, placed
+from tallymark_server.storage.postgres.exchange import BEGIN, COMMIT, Answer, Call, Exchange, placed
 from tallymark_server.storage.sql.dialect import Dialect
 from tallymark_server.storage.sql.pages import cut
 from tallymark_server.storage.sql.session import Row, Rows, Session
@@ -19,9 +16,6 @@ from tallymark_server.storage.sql.tables import PROJECTS, Table
 
 # Ids are random, so that servers need not agree on them; other engines and readers of JSON hold them exactly.
 _MAX_ID = 1 << 53
-BEGIN = Call(b"BEGIN")
-COMMIT = Call(b"COMMIT")
-ROLLBACK = Call(b"ROLLBACK")
 
 
 def new_id() -> int:
@@ -61,13 +55,6 @@ class PostgresSession(Session):
         if self._begun or len(self._waiting) > 1:
             await self.ask(COMMIT)
 
-    async def roll_back(self) -> None:
-        """Undo everything; a connection on which that fails is closed by who has lent it."""
-        if self._begun:
-            self._waiting = []
-            with suppress(psycopg.Error):
-                await self.ask(ROLLBACK)
-
     async def fetch(self, *selects: Select) -> list[list[Row]]:
         return [answer.rows for answer in await self.ask(*map(_call, selects))] if selects else []
 
@@ -79,6 +66,10 @@ class PostgresSession(Session):
         project = new_id()
         await self.insert(PROJECTS, [(project, name, log_id, 0, 0, 0, b"")])
         return project
+
+    async def move_head(self, project: int, revision: int, time: int, last_model_id: int, last_hash: bytes) -> None:
+        head = (revision, time, last_model_id, last_hash, project)
+        await self.patch(PROJECTS, PROJECTS.columns[3:], PROJECTS.columns[:1], [head])
 
     async def insert(self, table: Table, rows: Rows) -> None:
         if rows:

@@ -1,0 +1,50 @@
+"""Several servers on one database of PostgreSQL, which answer as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from conftest import server_on
+from postgres_server import Databases
+
+from tallymark import Client
+from tallymark.testing import Server
+
+Servers = tuple[Server, Server]
+
+
+@pytest.fixture
+def servers(postgres: Databases, tmp_path: Path) -> Iterator[Servers]:
+    """Two servers on an empty database."""
+    with postgres.new() as name, ExitStack() as stack:
+        folders = (tmp_path / "one", tmp_path / "other")
+        for folder in folders:
+            folder.mkdir()
+        one, other = (stack.enter_context(server_on(postgres.url(name), folder)) for folder in folders)
+        yield one, other
+
+
+def test_what_one_server_answers_the_other_knows(servers: Servers) -> None:
+    """A version that one server has created is read at the other one at once, and numbers go on there."""
+    one, other = (Client(server.address) for server in servers)
+    one.create_model("churn")
+    for number in range(1, 6):
+        writer, reader = (one, other) if number % 2 else (other, one)
+        assert writer.create_version("churn").number == number
+        assert reader.get_version("churn/latest").number == number
+    assert [model.last_number for model in one.list_models()] == [5]
+
+
+def test_a_watch_at_one_server_shows_what_the_other_writes(servers: Servers) -> None:
+    """A watcher gets each event once and in order, whichever server has written it."""
+    one, other = (Client(server.address) for server in servers)
+    one.create_model("churn")
+    watched = one.watch(after_revision=0)
+    revisions = [next(watched).revision]
+    for number in range(1, 11):
+        (one, other)[number % 2].create_version("churn")
+        revisions.append(next(watched).revision)
+    assert revisions == list(range(1, 12))
