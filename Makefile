@@ -65,9 +65,10 @@ check-contract: setup ## lint the contract, compare it with the last release, an
 	$(BIN)/python protos/reasons.py --check
 	$(BIN)/python protos/methods.py --check
 
-check-project: setup ## check spelling, wording, the workflows, the pinned dependencies and the figures in README.md
+check-project: setup ## check spelling, wording, the Containerfile, the workflows, the pinned dependencies and the figures in README.md
 	$(BIN)/codespell
 	$(BIN)/python tests/wording.py
+	$(BIN)/hadolint service/deploy/Containerfile
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/python .ci/lock.py --check
 	PYTHONPATH=tests $(BIN)/python -m bench.report --check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 from collections.abc import Iterator
@@ -55,6 +56,13 @@ def unblocked_event_loop() -> Iterator[None]:
 
     with watched_event_loop():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _event_loop(request: pytest.FixtureRequest) -> None:
+    """Watch the event loop of every asynchronous test: `event_loop.py` lists what may block it, and why."""
+    if inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("unblocked_event_loop")
 
 
 @pytest.fixture(autouse=True)

@@ -27,8 +27,6 @@ from tallymark_server.writer import MAX_BRIEF_CHANGES, Writer
 SECOND = 1_000_000
 DEADLINE = 30.0
 
-pytestmark = pytest.mark.usefixtures("unblocked_event_loop")
-
 
 class Service:
     """A storage, its line and its deadlines, without an edge. `now` is what the clock says."""

@@ -23,8 +23,6 @@ from tallymark_server.writer import MAX_IDLE_CALLERS, MAX_BACKOFF, QUIET_TURNS, 
 
 DEADLINE = 30.0
 
-pytestmark = pytest.mark.usefixtures("unblocked_event_loop")
-
 
 async def begins_at_once(window: BatchWindow, waiting: int) -> bool:
     """Return whether the batch begins without a wait. If not, the wait has ended in vain on return."""

@@ -1,6 +1,6 @@
-"""Checks that docstrings and comments keep to plain words: `python tests/wording.py` prints what does not.
+"""Checks that docstrings, comments and messages keep to plain words: `python tests/wording.py` prints what does not.
 
-To watch another folder, add a line to COVERED; to watch another word, add a line to WORDS.
+To watch another folder, add a line to COVERED; to watch another word, add a line to WORDS, or to WORDS_FOR_USERS.
 """
 
 from __future__ import annotations
@@ -22,6 +22,19 @@ WORDS = {
     r"put away|puts away|taken away": "remove or purge",
     r"stands": "is",
 }
+# What not to write in texts for users too, such as errors and help.
+WORDS_FOR_USERS = {
+    r"(is|are) given": "name who passes it, or what to set",
+    r"(is|are) there already": "exists already",
+    r"(is|are) meant": "say what it is for",
+    r"put aside": "set aside",
+    r"says? (so|what)": "name the word or the value to write",
+    r"ask(s|ing)? for": "call, request or name",
+}
+# The folders whose messages users read.
+TEXTS = ("sdk", "service")
+# Most texts there are SQL.
+_STORAGE = ROOT / "service/tallymark_server/storage"
 # The folders and modules that are watched, without generated code.
 COVERED = (
     ".ci/lock.py",
@@ -50,10 +63,22 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
                 yield from enumerate(str(first.value.value).splitlines(), first.lineno)
 
 
-def problems(text: str) -> Iterator[tuple[int, str, str]]:
+def messages(text: str) -> Iterator[tuple[int, str]]:
+    """Return the texts of a module that are no docstrings, each with its line."""
+    tree = ast.parse(text)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if id(node) not in docstrings and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def problems(text: str, *, for_users: bool = False) -> Iterator[tuple[int, str, str]]:
     """Return each line that has such a word outside of code, with its number and what to write instead."""
-    for number, line in prose(text):
-        for word, instead in WORDS.items():
+    lines = [(number, line, WORDS) for number, line in prose(text)]
+    if for_users:
+        lines += [(number, line, WORDS | WORDS_FOR_USERS) for number, line in messages(text)]
+    for number, line, words in lines:
+        for word, instead in words.items():
             if found := re.search(rf"\b({word})\b", re.sub("`[^`]*`", "", line), re.IGNORECASE):
                 yield number, found.group(), instead
 
@@ -71,7 +96,9 @@ def main(covered: tuple[str, ...]) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {word!r}; write {instead}"
         for path in files(covered)
-        for number, word, instead in problems(path.read_text())
+        for number, word, instead in problems(
+            path.read_text(), for_users=path.relative_to(ROOT).parts[0] in TEXTS and _STORAGE not in path.parents
+        )
         if f"{path.relative_to(ROOT)}:{word}" not in EXCEPTIONS
     ]
     print(*found, f"{len(found)} words to replace", sep="\n")

@@ -16,7 +16,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 from tallymark import Client, Model, log_metadata, log_metric, pipeline
 
-model = Model(name="tumours", description="Tells malignant from benign tumours")
+model = Model(name="tumours", description="Separates malignant from benign tumours")
 
 
 def log_round(env: lightgbm.callback.CallbackEnv) -> None:

@@ -20,7 +20,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from tallymark import Artifact, Client, Model, log_metadata, pipeline, step
 
-model = Model(name="iris", description="Tells three kinds of iris apart by four lengths")
+model = Model(name="iris", description="Recognizes three kinds of iris by four lengths")
 
 
 @step

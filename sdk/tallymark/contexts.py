@@ -51,14 +51,14 @@ def read() -> Contexts:
     except FileNotFoundError:
         return Contexts("", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidSetting(f"cannot read {path}: {error}; mend it, or remove it") from None
+        raise InvalidSetting(f"cannot read {path}: {error}; correct it, or remove it") from None
     contexts = found.get("contexts", {})
     known = isinstance(contexts, dict) and all(_is_context(each) for each in contexts.values())
     in_use = found.get("context", "")
     if not known or found.keys() - {"context", "contexts"} or not isinstance(in_use, str):
         raise InvalidSetting(
             f"{path} holds more than the name of the context in use, `context`, and tables [contexts.NAME] with"
-            f" {' and '.join(FIELDS)}; take the rest out"
+            f" {' and '.join(FIELDS)}; remove the rest"
         )
     return Contexts(in_use, contexts)
 

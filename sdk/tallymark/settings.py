@@ -93,7 +93,7 @@ def configure(
     Args:
         url: HOST:PORT or unix:PATH of the service, or with TLS grpcs://HOST:PORT; those of several replicas with commas
             between (TALLYMARK_URL, by default 127.0.0.1:50051).
-        project: The project whose models and runs are meant (TALLYMARK_PROJECT, by default `default`).
+        project: The project to work on (TALLYMARK_PROJECT, by default `default`).
         mode: `online`; `offline` to keep what runs record on disk until `tallymark sync` sends it; `disabled` to
             record nothing (TALLYMARK_MODE).
         timeout: The seconds that a call may take (TALLYMARK_TIMEOUT).
@@ -201,7 +201,7 @@ def _resolve(arguments: Mapping[str, str | float], environment: Mapping[str, str
     timeout = _checked_timeout(*setting("timeout"))
     project, source = setting("project", "default")
     if "/" in project:
-        raise InvalidSetting(f"{source} is {project!r}, which is no project's name")
+        raise InvalidSetting(f"{source} is {project!r}, which has a slash; name a project without it")
     actor, store = _checked_actor(*setting("actor")) or default_actor(), setting("store", DEFAULT_STORE)[0]
     trusted, stores = _split_list(setting("trusted_types")[0]), _split_list(setting("trusted_stores")[0])
     parameters = _checked_choice(PARAMETERS, *setting("parameters", "on"))
@@ -255,7 +255,7 @@ def _checked_timeout(timeout: str, source: str) -> float | None:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds <= 86_400:
-        raise InvalidSetting(f"{source} is {timeout!r}, which is no number of seconds from 0 to 86400")
+        raise InvalidSetting(f"{source} is {timeout!r}; set a number of seconds from 0 to 86400")
     return seconds
 
 

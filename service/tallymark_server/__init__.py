@@ -8,6 +8,7 @@ observer    what the parts show of their work to metrics and traces
 availability  whether the storage takes changes
 writer      the one queue of commands: decides a batch in order, commits once, answers
 heartbeats  the deadline of each running run's next heartbeat, after which the run is lost
+signs_of_life  which runs are alive, for other servers on the same storage
 snapshots   reads, each from one committed state
 clock       the time of events, guarded against jumps of the machine's clock
 registry    the interface for every edge: commands go to the writer, reads to storage
@@ -26,6 +27,7 @@ local_sockets  Unix sockets to listen on
 telemetry   the logs of the service, for people or for programs
 importers/  the import of other registries, by the same rules and with their own times
 progress    progress bars on a terminal
+command_errors   errors of the commands on files, as messages of one sentence
 offline_commands the commands on files: backup, verify, export, import
 import_commands  the commands that import another registry
 serve_command the command `tallymark serve`

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-_log = structlog.get_logger()
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -68,9 +65,9 @@ class Certificates:
                     # What is written meanwhile has another stamp, so it is read at the next connection.
                     self._stamp = stamp
                     self._current = _read(self._files)
-                    _log.info("renewed the certificate", file=str(self._files.certificate))
+                    _log().info("renewed the certificate", file=str(self._files.certificate))
             except (OSError, CertificateError) as error:
-                _log.warning("kept the previous certificate", problem=str(error))
+                _log().warning("kept the previous certificate", problem=str(error))
             return self._current
 
     def context(self) -> ssl.SSLContext:
@@ -148,3 +145,10 @@ def name_of(peer: Mapping[str, Any] | None) -> str:
     ]
     common = [str(value) for part in peer.get("subject", ()) for key, value in part if key == "commonName"]
     return next(iter([*names, *common]), "")
+
+
+def _log() -> Any:
+    """Return the logger. Settings import this module, also where the service is not installed."""
+    import structlog
+
+    return structlog.get_logger()

@@ -1,7 +1,8 @@
 """The deadlines of the heartbeats of running runs, after which a run is recorded as lost.
 
 Heartbeats are not events: the deadlines are kept in memory, and every running run gets a new one when the service
-starts. When a deadline passes, the run is recorded as lost through the writer, like any other change.
+starts. When a deadline passes, the run is recorded as lost through the writer, like any other change, unless another
+server on the same storage has heard of it since.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import structlog
 from tallymark_server.domain.commands import LoseRun
 from tallymark_server.domain.errors import DataLoss, Stopping, Unavailable
 from tallymark_server.domain.model import Run, RunState
+from tallymark_server.signs_of_life import SignsOfLife
 from tallymark_server.storage.contract import Awaited as Found
-from tallymark_server.storage.contract import Storage
+from tallymark_server.storage.contract import RunKey, Storage
 from tallymark_server.writer import Clock, Writer
 
 # The actor of events that record a run as lost.
@@ -28,11 +30,12 @@ READ_BATCH = 1000
 MAX_CONCURRENT = 64
 # After how many seconds a failed attempt to record a run as lost is repeated.
 RETRY_DELAY = 1.0
+# How often runs are read that other servers have started, in seconds: their server may be gone for ever.
+READ_AGAIN = 30.0
 # How many seconds after its deadline this may wake up; later than that, the service itself was suspended.
 MAX_LATENESS = 5.0
 
 T = TypeVar("T")
-Key = tuple[str, str]
 _log = structlog.get_logger()
 
 
@@ -54,17 +57,19 @@ class Heartbeats:
         self._storage = storage
         self._writer = writer
         self._clock = clock
-        self._awaited: dict[Key, Awaited] = {}
+        self._awaited: dict[RunKey, Awaited] = {}
         # A heap with one entry for each run, which is outdated if the run has a later deadline, or none.
-        self._due: list[tuple[float, Key]] = []
-        self._queued: set[Key] = set()
+        self._due: list[tuple[float, RunKey]] = []
+        self._queued: set[RunKey] = set()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._signs = SignsOfLife(storage, lambda run: self.forget(*run))
 
     def expect(self, project: str, run: Run, last_seen: int | None = None) -> None:
         """Set the deadline of the next heartbeat of the run, if it sends any and is running."""
         if run.heartbeat_timeout is not None and run.state is RunState.RUNNING:
             self._expect((project, run.id), run.heartbeat_timeout, self._clock() if last_seen is None else last_seen)
+            self._signs.hear((project, run.id))
 
     def beat(self, project: str, run_id: str) -> int | None:
         """Renew the deadline after a heartbeat. Return the timeout in microseconds, None if the run has no deadline."""
@@ -73,6 +78,7 @@ class Heartbeats:
             return None
         deadline = _now() + known.timeout / MICROS
         self._awaited[(project, run_id)] = Awaited(deadline, known.timeout, self._clock())
+        self._signs.hear((project, run_id))
         return known.timeout
 
     def saw_change(self, project: str, run_id: str) -> None:
@@ -99,21 +105,35 @@ class Heartbeats:
             task.exception()
 
     async def serve(self) -> None:
-        """Give every running run of the file a deadline, then record each run as lost whose deadline passes."""
+        """Give every running run of the storage a deadline, and record each run as lost whose deadline passes.
+
+        Until cancelled.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lose_overdue())
+            if self._signs.are_shared:
+                tasks.create_task(self._signs.note())
+                tasks.create_task(self._read_again())
+
+    async def _read_again(self) -> None:
+        while True:
+            await asyncio.sleep(READ_AGAIN)
+            await self._start()
+
+    async def _lose_overdue(self) -> None:
         await self._start()
-        # Until cancelled.
         while True:
             self._changed.clear()
             planned = self._due[0][0] if self._due else None
             await self._sleep(planned)
             if planned is not None and _now() - planned > MAX_LATENESS:
                 self._renew_all()
-            overdue = self._overdue()
+            overdue = await self._silent_everywhere(self._overdue())
             for begin in range(0, len(overdue), MAX_CONCURRENT):
                 await asyncio.gather(*(self._lose(*each) for each in overdue[begin : begin + MAX_CONCURRENT]))
 
     async def _start(self) -> None:
-        after: Key = ("", "")
+        after: RunKey = ("", "")
         while found := await self._found(after):
             for project, run, timeout, last_seen in found:
                 # Runs that were started or resumed meanwhile have a deadline already.
@@ -121,7 +141,7 @@ class Heartbeats:
                     self._expect((project, run), timeout, last_seen)
             after = found[-1][:2]
 
-    async def _found(self, after: Key) -> list[Found]:
+    async def _found(self, after: RunKey) -> list[Found]:
         while True:
             try:
                 return await self._storage.awaited(after, READ_BATCH)
@@ -137,12 +157,12 @@ class Heartbeats:
         except TimeoutError:
             pass
 
-    def _expect(self, key: Key, timeout: int, last_seen: int) -> None:
+    def _expect(self, key: RunKey, timeout: int, last_seen: int) -> None:
         deadline = _now() + timeout / MICROS
         self._awaited[key] = Awaited(deadline, timeout, last_seen)
         self._push(deadline, key)
 
-    def _push(self, deadline: float, key: Key) -> None:
+    def _push(self, deadline: float, key: RunKey) -> None:
         if key in self._queued:
             # Its entry is due earlier, and is pushed again then.
             return
@@ -157,9 +177,9 @@ class Heartbeats:
         for key, each in self._awaited.items():
             self._awaited[key] = each._replace(deadline=now + each.timeout / MICROS)
 
-    def _overdue(self) -> list[tuple[Key, Awaited]]:
+    def _overdue(self) -> list[tuple[RunKey, Awaited]]:
         """Remove and return the runs whose deadline has passed."""
-        overdue: list[tuple[Key, Awaited]] = []
+        overdue: list[tuple[RunKey, Awaited]] = []
         now = _now()
         while self._due and self._due[0][0] <= now:
             _, key = heapq.heappop(self._due)
@@ -171,7 +191,36 @@ class Heartbeats:
                 overdue.append((key, self._awaited.pop(key)))
         return overdue
 
-    async def _lose(self, key: Key, awaited: Awaited) -> None:
+    async def _silent_everywhere(self, overdue: list[tuple[RunKey, Awaited]]) -> list[tuple[RunKey, Awaited]]:
+        """Return the overdue runs that are silent for other servers, too. The rest get a new deadline."""
+        if not overdue or not self._signs.are_shared:
+            return overdue
+        try:
+            silences = await self._signs.silences([key for key, _ in overdue])
+        except (Unavailable, DataLoss):
+            # Signs may have arrived that no server could note.
+            for key, each in overdue:
+                self._await_again(key, each, each.timeout / MICROS)
+            self._renew_all()
+            return []
+        lost = []
+        for key, each in overdue:
+            silence = silences.get(key, each.timeout / MICROS)
+            seen = each._replace(last_seen=max(each.last_seen, self._clock() - round(silence * MICROS)))
+            if silence < each.timeout / MICROS:
+                self._await_again(key, seen, each.timeout / MICROS - silence)
+            else:
+                lost.append((key, seen if key in silences else each))
+        return lost
+
+    def _await_again(self, key: RunKey, awaited: Awaited, seconds: float) -> None:
+        """Set another deadline, unless the run has one since."""
+        if key not in self._awaited:
+            deadline = _now() + seconds
+            self._awaited[key] = awaited._replace(deadline=deadline)
+            self._push(deadline, key)
+
+    async def _lose(self, key: RunKey, awaited: Awaited) -> None:
         project, run = key
         try:
             command = LoseRun(project=project, actor=ACTOR, run=run, last_seen=awaited.last_seen)
@@ -182,11 +231,7 @@ class Heartbeats:
             return
         except Unavailable as error:
             _log.warning("a lost run could not be recorded, and is tried again", run=run, problem=str(error))
-            # Unless it has a new deadline since.
-            if key not in self._awaited:
-                deadline = _now() + RETRY_DELAY
-                self._awaited[key] = awaited._replace(deadline=deadline)
-                self._push(deadline, key)
+            self._await_again(key, awaited, RETRY_DELAY)
         except Exception:  # noqa: BLE001 - what is wrong with one run must not keep others from being recorded as lost
             _log.exception("a lost run could not be recorded", project=project, run=run)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from tallymark_server.command_errors import reported_errors
 from tallymark_server.progress import move, progress
 
 # How many commands a dry run tries, to estimate how long the import takes.
@@ -41,7 +42,7 @@ def _into(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Choice(("text", "markdown", "json")),
             default="text",
             show_default=True,
-            help="How to print the report.",
+            help="The format of the report.",
         ),
     )
     for option in reversed(options):
@@ -65,7 +66,7 @@ def import_mlflow(uri: str, runs: str | None, all_runs: bool, **into: Any) -> No
     This cannot be done through a service, which gives numbers and times of its own: it needs the file, without a
     server on it. All is imported or nothing.
     """
-    with _refusals():
+    with reported_errors(_errors):
         from tallymark_server.importers import from_mlflow
 
         find = partial(from_mlflow.find, uri, runs, all_runs=all_runs)
@@ -86,7 +87,7 @@ def import_zenml(database: str, from_project: str | None, **into: Any) -> None:
     This cannot be done through a service, which gives numbers and times of its own: it needs the file, without a
     server on it. All is imported or nothing.
     """
-    with _refusals():
+    with reported_errors(_errors):
         from tallymark_server.importers import from_zenml
 
         _import(from_zenml.MAKER, partial(from_zenml.find, database, from_project), **into)
@@ -192,23 +193,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{max(seconds, 1):.0f} s"
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn errors into messages of one sentence."""
-    try:
-        from tallymark_server.domain.errors import InvalidField
-        from tallymark_server.importers.replay import CannotReplayError
-        from tallymark_server.importers.source_model import CannotReadError
-        from tallymark_server.storage.contract import CannotOpenError
-    except ImportError as error:
-        raise click.ClickException(
-            f"this needs {error.name}, which is not installed: pip install 'tallymark[server]'"
-        ) from None
-    try:
-        yield
-    except (CannotOpenError, CannotReadError, CannotReplayError, InvalidField) as error:
-        raise click.ClickException(str(error)) from None
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from None
+def _errors() -> tuple[type[Exception], ...]:
+    from tallymark_server.domain.errors import InvalidField
+    from tallymark_server.importers.replay import CannotReplayError
+    from tallymark_server.importers.source_model import CannotReadError
+    from tallymark_server.storage.contract import CannotOpenError
+
+    return CannotOpenError, CannotReadError, CannotReplayError, InvalidField

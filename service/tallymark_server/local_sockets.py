@@ -55,7 +55,7 @@ def _make_room(path: str) -> None:
     except OSError as error:
         raise SocketTakenError(f"{path} cannot be used: {error.strerror}; choose another path") from None
     if not stat.S_ISSOCK(found.st_mode):
-        raise SocketTakenError(f"{path} is there already, and is no socket; choose another path, or remove it")
+        raise SocketTakenError(f"{path} exists already, and is no socket; choose another path, or remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(PROBE_TIMEOUT)
         try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import click
 
+from tallymark_server.command_errors import reported_errors
 from tallymark_server.progress import move, progress
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def backup(db: Path, to: Path) -> None:
     The copy is the registry as it was at one moment, and comes to be as a whole or not at all. To restore it, serve it:
     tallymark serve --db COPY
     """
-    with _refusals():
+    with reported_errors(_errors):
         from tallymark_server.storage.sqlite.backup import backup as copy
 
         with _warning_of_losses(db), progress("copying") as bar:
@@ -73,7 +74,7 @@ def restore(db: Path, source: str, at: datetime | None) -> None:
 
     It is verified first, with the checkpoint beside it. A file that exists is never overwritten.
     """
-    with _refusals(), _refused_files():
+    with reported_errors(_errors), _refused_files():
         from tallymark_server.operations.backup_folder import BackupError
         from tallymark_server.operations.restore import restore as placed_backup
 
@@ -93,7 +94,7 @@ def holder(db: Path) -> int | None:
 
 def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
     """Run `tallymark accept-lost-changes`. `confirm` raises an error unless the user confirms."""
-    with _refusals():
+    with reported_errors(_errors):
         from tallymark_server.storage.sqlite.head_file import accept
 
         def agree(lost: list[str]) -> None:
@@ -107,7 +108,7 @@ def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
 
 def write_export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
     """Run `tallymark export` on a file."""
-    with _refusals():
+    with reported_errors(_errors):
         from tallymark_server.storage.sqlite.log_export import exported
 
         with (
@@ -151,7 +152,7 @@ class _Proved(NamedTuple):
 
 def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
     """Run `tallymark verify` on a file."""
-    with _refusals():
+    with reported_errors(_errors):
         from tallymark_server.storage.contract import CannotOpenError
         from tallymark_server.storage.sqlite.backup import gets_other_hashes
         from tallymark_server.storage.sqlite.verification import verify
@@ -188,7 +189,7 @@ def prove_project(
 
     marks = _marks(checkpoint)
     if checkpoint and project not in marks:
-        raise click.ClickException(f"{checkpoint} tells nothing of project {project}; name another with --project")
+        raise click.ClickException(f"{checkpoint} has no entry for project {project}; name another with --project")
     proof = prove_by(marks.get(project))
     what, stood = f"project {project} of {url}", {project: Mark(*proof.checkpoint)}
     erased = {project: (proof.erased_count, list(proof.erased_by))}
@@ -227,12 +228,12 @@ def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
 @_db
 @click.option("--from", "source", type=_file_or_dash, required=True, help="An export; - is standard input.")
 def import_(db: Path, source: Path) -> None:
-    """Make the projects of an export again, in a file that no server holds, or in a new one.
+    """Restore the projects of an export in a file that no server holds, or in a new one.
 
     Every event is replayed and proved on its way in: its order, its number, its hash. If a line was changed, lost or
     added, the error has its number, and nothing is imported at all. A project that has events already is refused.
     """
-    with _refusals():
+    with reported_errors(_errors):
         from tallymark_server.storage.sqlite.log_import import import_log
 
         with _source(source) as stream, progress("importing", _size(source)) as bar:
@@ -240,28 +241,13 @@ def import_(db: Path, source: Path) -> None:
     _say(f"imported into {db}: {_summary(revisions)}")
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn errors of files into messages of one sentence."""
-    try:
-        from tallymark_server.storage.atomic_files import CannotPlaceError
-        from tallymark_server.storage.contract import CannotOpenError
-        from tallymark_server.storage.sqlite.log_export import CannotExportError
-        from tallymark_server.storage.sqlite.log_import import CannotImportError
-    except ImportError as error:
-        raise click.ClickException(
-            f"this needs {error.name}, which is not installed: pip install 'tallymark[server]'"
-        ) from None
-    try:
-        yield
-    except (CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError) as error:
-        raise click.ClickException(str(error)) from None
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        # Only a failed open has a name; standard output has none.
-        where = f"read {error.filename}" if error.filename else "write"
-        raise click.ClickException(f"cannot {where}: {error.strerror}") from None
+def _errors() -> tuple[type[Exception], ...]:
+    from tallymark_server.storage.atomic_files import CannotPlaceError
+    from tallymark_server.storage.contract import CannotOpenError
+    from tallymark_server.storage.sqlite.log_export import CannotExportError
+    from tallymark_server.storage.sqlite.log_import import CannotImportError
+
+    return CannotOpenError, CannotPlaceError, CannotExportError, CannotImportError
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 
-from tallymark_server.certificates import CertificateError
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
 from tallymark_server.exposure import missing_protection
@@ -53,12 +52,18 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
         found = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.BadParameter(f"cannot read {path}: {error}") from None
-    known = {str(option.name) for option in context.command.params if option.name != "config"}
-    settings = {key.replace("-", "_"): value for key, value in found.items()}
-    if unknown := sorted(settings.keys() - known):
-        raise click.BadParameter(
-            f"{path} sets {', '.join(unknown)}, which is not a setting; settings are {', '.join(sorted(known))}"
-        )
+    options = {option.opts[0].removeprefix("--"): option for option in context.command.params}
+    del options["config"]
+    # Release 0.1 knew settings of several values by the names of our variables, such as `projects`.
+    former = {str(option.name): option for option in options.values()}
+    settings: dict[str, Any] = {}
+    for key, value in found.items():
+        option = options.get(key.replace("_", "-")) or former.get(key.replace("-", "_"))
+        if option is None:
+            raise click.BadParameter(
+                f"{path} sets {key}, which is not a setting; settings are {', '.join(sorted(options))}"
+            )
+        settings[str(option.name)] = [value] if option.multiple and isinstance(value, str) else value
     context.default_map = {**(context.default_map or {}), **settings}
 
 
@@ -118,7 +123,7 @@ _setting = partial(click.option, show_envvar=True)
     "http_names",
     metavar="NAME",
     multiple=True,
-    help="A host name, beside addresses and localhost, by which browsers may call this server.",
+    help="A host name that browsers may use for this server, in addition to addresses and localhost.",
 )
 @_setting(
     "--http-origin",
@@ -275,6 +280,7 @@ def serve(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from tallymark_server.app import serve as run
+        from tallymark_server.certificates import CertificateError
         from tallymark_server.rpc.server import CannotListenError
         from tallymark_server.storage.contract import CannotOpenError
     except ImportError as error:

@@ -96,8 +96,8 @@ def parse_origin(text: str) -> str:
     plain = host and text.lower() == f"{parts.scheme}://{parts.netloc.lower()}" and "@" not in parts.netloc
     if not plain or parts.scheme not in ("http", "https") or not host or not host.isascii() or "*" in host:
         raise InvalidSettingError(
-            f"{text!r} is not the origin of a site, such as https://app.example or http://localhost:3000; nothing"
-            " stands after the host and its port, and `*` is none"
+            f"{text!r} is not the origin of a site, such as https://app.example or http://localhost:3000; write"
+            " nothing after the host and its port, and no `*`"
         )
     # Browsers leave out the default port of the scheme.
     usual = {"http": 80, "https": 443}[parts.scheme]

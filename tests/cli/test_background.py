@@ -41,11 +41,20 @@ def tallymark(here: Path) -> Iterator[Callable[..., Completed]]:
         run("stop", "--db", json.loads(note.read_text())["db"])
 
 
+def test_up_serves_the_file_that_its_settings_name(tallymark: Callable[..., Completed], here: Path) -> None:
+    """`db` in the file of `up --config` is the file that is served, unless --db names another."""
+    config = here / "settings.toml"
+    config.write_text('db = "configured.db"\nlisten = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\n')
+    for flags, served in ((), "configured.db"), (("--db", "named.db"), "named.db"):
+        (service,) = rows(tallymark("up", "--config", str(config), *flags).stdout)
+        assert (service["STATE"], service["DB"]) == ("running", str(here / served))
+
+
 def test_up_status_and_stop_manage_a_service(tallymark: Callable[..., Completed], here: Path) -> None:
     """`up` returns once the service answers, `status` prints its address and revision, `stop` ends it gracefully."""
     up = tallymark("up", *FREE)
     (service,) = rows(up.stdout)
-    told = f"to have programs and commands call it: export TALLYMARK_URL={service['ADDRESS']}\n"
+    told = f"to call it from programs and commands: export TALLYMARK_URL={service['ADDRESS']}\n"
     assert (up.returncode, up.stderr) == (0, told)
     found = {"TALLYMARK_URL": service["ADDRESS"]}
     assert tallymark("up", **found).stderr == "it is running already\n"

@@ -125,7 +125,7 @@ def test_a_model_and_a_run_are_described(output_of: OutputOf, run: Any, trained:
         pass
     assert "Model version: duo/1" in output_of("describe", "own-model").splitlines()
     done = run("describe", "nothing")
-    assert (done.exit_code, "no model and no run 'nothing'" in done.stderr) == (4, True)
+    assert (done.exit_code, "no model or run 'nothing'" in done.stderr) == (4, True)
     assert run("describe", "churn/9").exit_code == 4
 
 

@@ -132,7 +132,7 @@ def test_control_characters_are_escaped_in_every_format(output_of: OutputOf, cli
 def test_an_empty_list_says_so_to_people(on_terminal: Any, run: Any, churn: Client) -> None:
     """A terminal shows a message for an empty list; output for a program is empty."""
     for command, words in {
-        ("version", "list", "churn", "--filter", "number > 9"): "no versions of churn of which this is true",
+        ("version", "list", "churn", "--filter", "number > 9"): "no versions of churn that meet the condition",
         ("run", "list"): "no runs",
         ("artifact", "list", "churn/1"): "no artifacts of churn/1",
         ("events", "--since", "2999-01-01"): "no events",

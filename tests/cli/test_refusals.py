@@ -176,7 +176,7 @@ def test_without_a_terminal_yes_is_required(
     done = run(*command)
     assert (done.exit_code, churn.newest_revision()) == (2, before)
     assert one_line(done) == (
-        f"Error: {CAREFUL[command][0]} There is no terminal to ask on: add --yes, and nothing is asked"
+        f"Error: {CAREFUL[command][0]} There is no terminal to confirm on: add --yes to go on without a question"
     )
     code, shown = on_terminal(*command, "--yes")
     assert (code, churn.newest_revision() > before) == (0, True), shown

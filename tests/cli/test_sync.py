@@ -130,7 +130,7 @@ def test_set_aside_keeps_a_run_from_being_sent(
     """A run that was set aside is never sent, and its records are not removed."""
     first = json.loads(output_of("sync", "--dry-run", "-o", "json"))[0]["run"]
     assert [line.split("\t")[:2] for line in output_of("sync", "--no-headers", "--set-aside", first).splitlines()] == [
-        [first, "put aside"]
+        [first, "set aside"]
     ]
     assert [line.split("\t")[1] for line in output_of("sync", "--no-headers").splitlines()] == ["sent"]
     assert [each.name for each in client.list_models()] == ["second"]

@@ -53,7 +53,7 @@ def test_artifacts_are_added_listed_downloaded_verified_and_removed(
     output_of("artifact", "add", "churn/3", "far", "file:///far/away", "--digest", digest)
     untrusted = run("artifact", "verify", "churn/3")
     assert (untrusted.exit_code, column(untrusted.stdout, "STATE")) == (1, ["not trusted"])
-    assert "1 of 1 artifacts could not be confirmed" in untrusted.stderr
+    assert "1 of 1 artifacts could not be verified" in untrusted.stderr
     assert "TALLYMARK_TRUSTED_STORES" in untrusted.stderr
     output_of("artifact", "remove", "churn/2", "train", "--reason", "wrong")
     assert column(output_of("artifact", "list", "churn/2"), "ARTIFACT") == ["weights@1"]
@@ -75,7 +75,7 @@ def test_lineage_lists_sources_and_results_by_distance(output_of: OutputOf, run:
     ]
     shallow = run("lineage", "--run", "r1", "--direction", "upstream", "--depth", "1")
     assert column(shallow.stdout, "WHAT") == ["r1", "churn/2"]
-    assert "greater --depth" in shallow.stderr
+    assert "raise --depth" in shallow.stderr
     assert run("lineage").exit_code == 2
 
 

@@ -52,7 +52,7 @@ def test_export_at_a_time_has_only_earlier_events(run: Any, registry: Server, ch
     assert by_file.stderr == f"exported {last} events of {registry.db}\n"
     assert "exported 0 events" in run("export", "--db", str(registry.db), "--to", "-", "--at", "2000-01-01").stderr
     before = run("--url", registry.address, "export", "--to", "-", "--at", "2000-01-01")
-    assert (before.exit_code, "nothing had happened" in one_line(before)) == (1, True)
+    assert (before.exit_code, "had no events at that time" in one_line(before)) == (1, True)
     assert run("export", "--db", str(registry.db), "--to", "-", "--at", "0").exit_code == 2
 
 
@@ -77,7 +77,7 @@ def test_url_decides_between_a_service_and_a_file(run: Any, registry: Server, tm
         assert run(*url, *command, env={"TALLYMARK_DB": str(tmp_path / "none.db")}).exit_code == 0
         Path(to[1]).unlink(missing_ok=True)
         both = run(*url, *command, "--db", str(registry.db))
-        assert (both.exit_code, "give one of them" in one_line(both)) == (2, True)
+        assert (both.exit_code, "use either --url" in one_line(both)) == (2, True)
         without = run("--project", "lab", *command)
         assert (without.exit_code, "need --url" in one_line(without)) == (2, True)
         unknown = run(*url, "--project", "lab", *command)
@@ -88,7 +88,7 @@ def test_url_decides_between_a_service_and_a_file(run: Any, registry: Server, tm
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{}", "is no checkpoint"), ('{"checkpoint": 2, "projects": {}}', "tells nothing of project")]
+    ("text", "words"), [("{}", "is no checkpoint"), ('{"checkpoint": 2, "projects": {}}', "has no entry for project")]
 )
 def test_a_checkpoint_without_the_project_is_refused(
     run: Any, registry: Server, tmp_path: Path, text: str, words: str

@@ -159,6 +159,13 @@ def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     refused_with(serve(tmp_path, "--config", "missing.toml"), "missing.toml")
 
 
+@pytest.mark.parametrize("setting", ['http-origin = "ftp://x"', 'http-origins = ["https://app.example", "ftp://x"]'])
+def test_a_setting_in_the_file_is_named_as_its_flag(tmp_path: Path, setting: str) -> None:
+    """A setting of several values takes one or a list, by the name of its flag, or by the one of release 0.1."""
+    (tmp_path / "settings.toml").write_text(setting)
+    refused_with(serve(tmp_path, "--config", "settings.toml"), "'ftp://x' is not the origin of a site")
+
+
 def test_projects_are_independent(tmp_path: Path) -> None:
     """Each project has its own models, numbers and log."""
     with (

@@ -17,9 +17,14 @@ from tallymark.v1 import event_log_pb2
 from tallymark_server.access.door import Door
 from tallymark_server.domain.errors import Overloaded
 from tallymark_server.observer import CallObserver
-from tallymark_server.rpc import traffic as bounds
+from tallymark_server.rpc import limiters
+from tallymark_server.rpc import traffic as running_calls
+from tallymark_server.rpc.arrivals import MAX_ARRIVING
+from tallymark_server.rpc.connections import close_connections
+from tallymark_server.rpc.limiters import STREAMS_PER_INTERVAL
 from tallymark_server.rpc.server import OPTIONS, Handlers, handler_of
-from tallymark_server.rpc.traffic import Traffic, close_connections
+from tallymark_server.rpc.traffic import Traffic
+from tallymark_server.rpc.unread_answers import MAX_UNREAD
 
 LOG = event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]
 LIST, EXPORT = f"/{LOG.full_name}/ListEvents", f"/{LOG.full_name}/Export"
@@ -93,13 +98,13 @@ async def test_requests_that_do_not_arrive_give_way_to_those_that_do() -> None:
     traffic = Traffic()
     async with listening(traffic) as address:
         halves = []
-        for _ in range(3 * bounds.MAX_ARRIVING):
+        for _ in range(3 * MAX_ARRIVING):
             half = await Streams.open(address)
             await half.send(half.begin(LIST), grpc_message(b"x" * 100_000)[:-1], end=False)
             halves.append(half)
-        await until(lambda: traffic.calls > bounds.MAX_ARRIVING)
+        await until(lambda: traffic.calls > MAX_ARRIVING)
         assert await ask(address) == 0
-        await until(lambda: traffic.calls <= bounds.MAX_ARRIVING)
+        await until(lambda: traffic.calls <= MAX_ARRIVING)
 
 
 async def test_a_request_that_does_not_arrive_ends() -> None:
@@ -136,7 +141,8 @@ async def test_many_connections_are_hung_up_at_once() -> None:
     port = server.sockets[0].getsockname()[1]
     callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
     await until(lambda: len(there) == len(callers))
-    close_connections(frozenset("ipv4:{}:{}".format(*writer.get_extra_info("sockname")) for _, writer in callers[1:]))
+    peers = frozenset("ipv4:{}:{}".format(*writer.get_extra_info("sockname")) for _, writer in callers[1:])
+    await asyncio.to_thread(close_connections, peers)
     for reader, _ in callers[1:]:
         assert await asyncio.wait_for(reader.read(1), 20) == b""
     callers[0][1].write(b"x")
@@ -154,12 +160,12 @@ async def test_answers_that_are_not_read_leave_room_for_those_that_are() -> None
         unread = [await Streams.open(address) for _ in range(20)]
         for each in unread:
             await each.call(LIST, request)
-        await until(lambda: traffic.unread > bounds.MAX_UNREAD - 4 * len(MEGABYTE))
+        await until(lambda: traffic.unread > MAX_UNREAD - 4 * len(MEGABYTE))
         assert await ask(address) == 0
         async with asyncio.timeout(60):
             while refused := await refusal_or_none(address, 3):
                 assert refused == Overloaded.reason
-                assert traffic.unread <= bounds.MAX_UNREAD
+                assert traffic.unread <= MAX_UNREAD
         assert any(each.ended for each in unread)
 
 
@@ -176,7 +182,7 @@ async def test_a_stream_that_is_not_read_gives_up_its_place() -> None:
 
 async def test_calls_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call beyond the bound is refused with a request to retry, and a call that ends makes room."""
-    monkeypatch.setattr(bounds, "MAX_CALLS", 2)
+    monkeypatch.setattr(running_calls, "MAX_CALLS", 2)
     traffic = Traffic()
     async with listening(traffic) as address:
         unread = [await Streams.open(address) for _ in range(2)]
@@ -193,16 +199,16 @@ async def test_calls_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatc
 
 async def test_short_calls_do_not_wait_for_streams_that_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many new streams only a few begin at a time, and a short call that arrives after them is answered."""
-    monkeypatch.setattr(bounds, "STREAM_INTERVAL", 3600.0)
+    monkeypatch.setattr(limiters, "STREAM_INTERVAL", 3600.0)
     traffic, exports = Traffic(), Exports()
     async with listening(traffic, exports) as address:
         unread = [await Streams.open(address) for _ in range(2)]
         for each in unread:
-            for _ in range(bounds.STREAMS_PER_INTERVAL):
+            for _ in range(STREAMS_PER_INTERVAL):
                 await each.call(EXPORT, b"")
-        await until(lambda: traffic.calls == 2 * bounds.STREAMS_PER_INTERVAL)
+        await until(lambda: traffic.calls == 2 * STREAMS_PER_INTERVAL)
         assert await ask(address) == 0
-        assert exports.under_way == bounds.STREAMS_PER_INTERVAL
+        assert exports.under_way == STREAMS_PER_INTERVAL
 
 
 async def test_streams_that_wait_begin_when_it_is_their_turn() -> None:
@@ -211,6 +217,6 @@ async def test_streams_that_wait_begin_when_it_is_their_turn() -> None:
     async with listening(traffic, exports) as address:
         unread = [await Streams.open(address) for _ in range(3)]
         for each in unread:
-            for _ in range(bounds.STREAMS_PER_INTERVAL):
+            for _ in range(STREAMS_PER_INTERVAL):
                 await each.call(EXPORT, b"")
-        await until(lambda: exports.under_way == 3 * bounds.STREAMS_PER_INTERVAL)
+        await until(lambda: exports.under_way == 3 * STREAMS_PER_INTERVAL)

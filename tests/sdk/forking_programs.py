@@ -1,4 +1,4 @@
-"""Trainings that start processes: `python -m sdk.forking_programs METHOD [problem]` prints the id of the run.
+"""Trainings that start processes: `python -m sdk.forking_programs METHOD [problem|busy]` prints the id of the run.
 
 They are programs of their own, because gRPC does not support a fork while other threads use it, as those of tests may.
 """
@@ -9,11 +9,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tallymark import Model, current_run, log_metadata, log_metric, pipeline, step
+from tallymark import Client, Model, current_run, log_metadata, log_metric, pipeline, step
 from tallymark.delivery import sender
 
 
@@ -70,8 +71,39 @@ def with_problem(method: str) -> str:
     return current_run()
 
 
+@pipeline(model=Model("churn"))
+def with_calls(method: str) -> str:
+    """Record from processes that are started while four threads call the registry, as fast as they can."""
+    ended = threading.Event()
+
+    def call() -> None:
+        with Client() as client:
+            while not ended.is_set():
+                client.get_model("churn")
+
+    # The types of the standard library know Process only for a method that is a literal.
+    context: Any = multiprocessing.get_context(method)
+    log_metric("loss", -1.0, step=1000)
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        for start in range(0, 600, 50):
+            process = context.Process(target=in_process, args=(start,))
+            process.start()
+            process.join(60)
+            assert process.exitcode == 0, process.exitcode
+    finally:
+        ended.set()
+        for caller in callers:
+            caller.join()
+    return current_run()
+
+
 def main(method: str, what: str = "") -> str:
     """Run one of the trainings, and return the id of its run. `method` is a start method, or `pool`."""
+    if what == "busy":
+        return with_calls(method)
     # No call runs while processes are started, however long that takes.
     sender.BATCH_DELAY = 5.0
     if what == "problem":

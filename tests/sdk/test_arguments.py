@@ -131,7 +131,7 @@ def test_wrong_arguments_of_decorators_and_models_are_refused() -> None:
         errors.InvalidArgument, match=r"@pipeline\(substitutions=...\) takes a mapping, such as {'kind'"
     ):
         anything(substitutions="kind=a")
-    with pytest.raises(errors.InvalidArgument, match=r"give model= too"):
+    with pytest.raises(errors.InvalidArgument, match=r"pass model= too"):
         step(substitutions={"kind": "a"})
     with pytest.raises(errors.InvalidArgument, match=r"Model\(tags=...\) takes a list of texts, .* not an int"):
         Model("churn", tags=5)  # type: ignore[arg-type]  # what the types forbid

@@ -157,7 +157,7 @@ class Unknown:
 def test_a_value_without_a_format_is_refused(registry_env: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to do: name a format, pass a path, or install a library."""
     model = Model("churn")
-    with pytest.raises(InvalidArgument, match="an Unknown is in no format"):
+    with pytest.raises(InvalidArgument, match="an Unknown has no known format"):
         model.save("x", Unknown())
     with pytest.raises(InvalidArgument, match="name one of folder, file, bytes"):
         model.save("x", b"", format="zip")

@@ -203,7 +203,7 @@ def test_nothing_is_overwritten_without_force(registry_env: Server, tmp_path: Pa
     target = tmp_path / "target"
     target.mkdir()
     (target / "rf.txt").write_text("mine")
-    with pytest.raises(AlreadyExists, match="rf.txt is there already"):
+    with pytest.raises(AlreadyExists, match="rf.txt exists already"):
         download(saved, target)
     assert (target / "rf.txt").read_text() == "mine"
     Path(saved.uri.removeprefix("file://")).write_text("bad")

@@ -230,13 +230,13 @@ def test_records_of_a_refused_version_are_quarantined(offline: Path, client: Cli
 
     training()
     done = sync("--to", client._settings.url, code=1)
-    assert "put aside" in done.stderr
+    assert "set aside" in done.stderr
     (ran,) = client.list_runs()
     assert ran.state is RunState.SUCCEEDED
     subjects = {problem.subject for problem in ran.recording_problems}
     assert subjects == {"model 'churn'", "metric 'loss'", "metadata 'rows'"}
     assert len(list((offline / "aside").glob("*.journal"))) == 1
-    assert sync("--dry-run").stdout.split("\t")[1] == "put aside"
+    assert sync("--dry-run").stdout.split("\t")[1] == "set aside"
     assert sync("--to", client._settings.url).stdout == ""
 
 

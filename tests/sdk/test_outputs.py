@@ -59,7 +59,7 @@ def test_an_unsaved_artifact_fails_the_step_and_the_run(registry_env: Server) ->
         odd()
 
     with pytest.raises(
-        InvalidArgument, match=r"artifact 'thing' could not be saved: an Unknown is in no format"
+        InvalidArgument, match=r"artifact 'thing' could not be saved: an Unknown has no known format"
     ) as failed:
         training()
     assert "pdb.pm()" in failed.value.__notes__[0]
@@ -87,7 +87,7 @@ def test_an_optional_artifact_fails_nothing(registry_env: Server) -> None:
 
     training()
     assert [(each.subject, each.count) for each in problems] == [("artifact 'thing'", 1)]
-    assert "an Unknown is in no format" in problems[0].problem
+    assert "an Unknown has no known format" in problems[0].problem
     assert states()[0][2] is RunState.SUCCEEDED
 
 
@@ -112,7 +112,7 @@ def test_a_result_of_another_shape_is_refused(registry_env: Server) -> None:
         return split
 
     for result, found in ((1, "an int"), ({"a": 1, "b": 2}, "a dict"), ((1,), "1 items"), ((1, 2, 3), "3 items")):
-        with pytest.raises(InvalidArgument, match=f"says a tuple of 2 items, and {found} came back"):
+        with pytest.raises(InvalidArgument, match=f"is a tuple of 2 items, but the function returned {found}"):
             returning(result)()
     assert returning(([1], 2))() == ([1], 2)
     assert churn.load("train") == [1]
@@ -167,14 +167,14 @@ def test_predictable_problems_are_reported_before_the_training(
 
     with pytest.raises(InvalidArgument, match="format is 'zip'; name one of"):
         training(Annotated[int, Artifact("x", format="zip")], model=churn)()
-    with pytest.raises(InvalidArgument, match="no model is in force; give one to @step"):
+    with pytest.raises(InvalidArgument, match="no model is in force; pass one to @step"):
         training(Annotated[int, Artifact("x")])()
     with pytest.raises(InvalidArgument, match=r"cannot be evaluated \(name 'Nothing' is not defined\).*TYPE_CHECKING"):
         training("Annotated[Nothing, Artifact('x')]", model=churn)()
     for unknown in (Unknown, Unknown | Recorder):
         for optional in (False, True):
             with pytest.raises(
-                InvalidArgument, match=r"Artifact\('x'\) is .*Unknown.*, which is in no format.*'joblib'"
+                InvalidArgument, match=r"Artifact\('x'\) is .*Unknown.*, which has no known format.*'joblib'"
             ):
                 training(Annotated[unknown, Artifact("x", optional=optional)], model=churn)()
     for unnamed in (Annotated[int, Artifact], tuple[int, Annotated[int, Artifact]], Annotated[int, Artifact] | None):

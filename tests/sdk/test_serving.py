@@ -307,13 +307,13 @@ def test_closing_does_not_wait(client: Client, registry_env: Server) -> None:
 def test_a_followed_reference_can_be_entered_again(client: Client) -> None:
     """The same object can be used for one block after the other, but not for two at once, nor outside a block."""
     served = follow("churn@production", load)
-    with pytest.raises(errors.Refused, match="enter it first"):
+    with pytest.raises(errors.Refused, match="enter the `with` block first"):
         _ = served.current
     for number in (2, 3):
         promote(client, number)
         with served:
             assert served.current.value == f"model {number}"
-            with pytest.raises(errors.Refused, match="make another"):
+            with pytest.raises(errors.Refused, match="create another"):
                 served.__enter__()
     assert repr(served) == "follow('projects/default/models/churn/versions/@production')"
 

@@ -38,6 +38,13 @@ def test_processes_of_a_run_record_in_journals_of_their_own(client: Client, meth
     wait_until(lambda: not list(spool.rglob("*.journal")))
 
 
+def test_processes_may_be_forked_while_other_threads_call_the_registry(client: Client) -> None:
+    """A fork waits until no call is within gRPC, so that the child can call too; all its records arrive."""
+    run = run_program("fork", "busy")
+    assert client.get_run(run).state is RunState.SUCCEEDED
+    assert [point.step for point in client.list_metrics("churn", "loss")] == [*range(600), 1000]
+
+
 def test_the_end_of_a_run_follows_the_records_of_its_workers(client: Client) -> None:
     """That includes workers that stay alive, such as those of a pool."""
     run = run_program("pool")

@@ -132,7 +132,7 @@ async def test_the_port_of_the_dashboard_is_recognised_in_asyncio(dashboard: str
 @pytest.mark.parametrize(
     ("serve", "cause"),
     [
-        (speaks_tls, "it speaks TLS, and this address asks for none"),
+        (speaks_tls, "it speaks TLS, and the address is without it"),
         (sends(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "it does not speak gRPC: it says b'SSH-2.0-OpenSSH_9.2"),
         (sends(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "it answers HTTP, not gRPC"),
     ],

@@ -164,7 +164,7 @@ def test_a_bad_certificate_is_reported(
 def test_the_reverse_of_tls_is_reported(server: Server, tmp_path: Path, trusting: None) -> None:
     """A client without TLS at a port with TLS, and the reverse, report how to write the address."""
     bare = named(server).removeprefix("grpcs://")
-    assert f"it speaks TLS, and this address asks for none - name it as grpcs://{bare}" in failure(bare)
+    assert f"it speaks TLS, and the address is without it - name it as grpcs://{bare}" in failure(bare)
     with Server(tmp_path / "plain.db", http="127.0.0.1:0") as plain:
         said = failure(f"grpcs://{plain.address}")
         assert "it speaks gRPC without TLS" in said

@@ -179,7 +179,7 @@ def get_folder(artifact: ArtifactInfo, target: Path, *, force: bool = False) -> 
 
 def _check_free(target: Path, *, force: bool) -> None:
     if target.is_symlink() or (target.exists() and not force):
-        raise AlreadyExists(f"{target} is there already; name another folder, or replace it with force (--force)")
+        raise AlreadyExists(f"{target} exists already; name another folder, or replace it with force (--force)")
 
 
 @contextmanager
@@ -224,7 +224,7 @@ def _put(path: Path, uri: str, digest: str) -> StoredFile:
             with files.transaction, path.open("rb") as source, files.open(stored, "wb") as target:
                 _copy(source.read, _write_to_both(target.write, digester.update), size, f"saving {path.name}")
                 if digester.hexdigest() != digest:
-                    raise InvalidArgument(f"{path} was changed while it was saved; save it once it is whole")
+                    raise InvalidArgument(f"{path} was changed while it was saved; save it again when it is complete")
     return StoredFile(uri, f"{ALGORITHM}:{digest}", size)
 
 

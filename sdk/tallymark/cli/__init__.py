@@ -73,7 +73,7 @@ _COMMANDS = {
             "accept_lost_changes",
         ),
         LazyCommand("tallymark.cli.aliases", "alias", "Names that point at versions."),
-        LazyCommand("tallymark.cli.artifacts", "artifact", "Artifacts that versions made or used."),
+        LazyCommand("tallymark.cli.artifacts", "artifact", "Artifacts that versions produced or used."),
         LazyCommand(
             "tallymark_server.offline_commands", "backup", "Copy a file to a new one, while a server serves it or not."
         ),
@@ -105,7 +105,7 @@ _COMMANDS = {
         LazyCommand(
             "tallymark_server.offline_commands",
             "import",
-            "Make the projects of an export again, in a file that no server holds, or in a new one.",
+            "Restore the projects of an export in a file that no server holds, or in a new one.",
             "import_",
         ),
         LazyCommand(
@@ -125,8 +125,8 @@ _COMMANDS = {
             "tallymark.cli.login", "login", "Keep a token for the service, so that commands and programs present it."
         ),
         LazyCommand("tallymark.cli.login", "logout", "Forget the token for the service."),
-        LazyCommand("tallymark.cli.metadata", "metadata", "Typed values by key, of versions."),
-        LazyCommand("tallymark.cli.models", "model", "Models, and what people write about them."),
+        LazyCommand("tallymark.cli.metadata", "metadata", "Metadata of versions: typed values by key."),
+        LazyCommand("tallymark.cli.models", "model", "Models and their descriptions."),
         LazyCommand("tallymark.cli.projects", "project", "Projects: each has its own models, runs and log."),
         LazyCommand("tallymark_server.offline_commands", "restore", "Restore a backup as a new file."),
         LazyCommand("tallymark.cli.runs", "run", "Runs of pipelines."),
@@ -140,7 +140,7 @@ _COMMANDS = {
             "sync",
             "Send what runs recorded offline, or while the registry could not be reached.",
         ),
-        LazyCommand("tallymark.cli.tags", "tag", "Free labels of models and versions."),
+        LazyCommand("tallymark.cli.tags", "tag", "Tags of models and versions: labels without values."),
         LazyCommand(
             "tallymark.cli.background", "up", "Start the service in the background, and wait until it answers."
         ),
@@ -247,7 +247,7 @@ def _drop_output() -> None:
     "--project",
     metavar="NAME",
     shell_complete=completers.projects,
-    help="The project whose models and runs are meant. Default: TALLYMARK_PROJECT, else default.",
+    help="The project to work on. Default: TALLYMARK_PROJECT, else default.",
 )
 @click.option(
     "--timeout", metavar="SECONDS", type=float, help="The time that a call may take. Default: TALLYMARK_TIMEOUT."
@@ -259,7 +259,10 @@ def _drop_output() -> None:
     help="The context with the registry and project. Default: TALLYMARK_CONTEXT, else the context in use.",
 )
 @click.option(
-    "-o", "--output", type=click.Choice(FORMATS, case_sensitive=False), help="How to print; also after the command."
+    "-o",
+    "--output",
+    type=click.Choice(FORMATS, case_sensitive=False),
+    help="The output format; also after the command.",
 )
 @click.version_option(__version__, prog_name="tallymark")
 @click.pass_context

@@ -22,7 +22,7 @@ _expected = click.option(
     "expected",
     type=click.IntRange(0),
     metavar="NUMBER",
-    help="Make the change only if the alias points at this version now; 0 stands for none.",
+    help="Make the change only if the alias points at this version now; 0 means none.",
 )
 
 

@@ -23,7 +23,7 @@ _name = click.argument("name", metavar="NAME", shell_complete=completers.artifac
 
 @click.group(cls=Noun)
 def artifact() -> None:
-    """Artifacts that versions made or used.
+    """Artifacts that versions produced or used.
 
     A NAME is that of an artifact of the version, such as classifier (the newest of that name) or classifier@2.
     """
@@ -57,12 +57,21 @@ def get_artifact(client: Client, printer: Printer, reference: str, name: str, at
 @_name
 @click.argument("uri", metavar="URI")
 @click.option(
-    "--type", "kind", type=click.Choice([each.value for each in ArtifactType]), default="data", help="What it is."
+    "--type",
+    "kind",
+    type=click.Choice([each.value for each in ArtifactType]),
+    default="data",
+    help="The type of the artifact.",
 )
-@click.option("--role", type=click.Choice([each.value for each in ArtifactRole]), default="made", help="Made or used.")
+@click.option(
+    "--role",
+    type=click.Choice([each.value for each in ArtifactRole]),
+    default="made",
+    help="Whether the version produced or used it.",
+)
 @click.option("--digest", default="", metavar="sha256:HEX", help="The SHA-256 of its bytes.")
 @click.option("--size", type=click.IntRange(0), default=0, metavar="BYTES", help="Its size.")
-@click.option("--format", "format_", default="", metavar="NAME", help="How to read it, such as json or skops.")
+@click.option("--format", "format_", default="", metavar="NAME", help="The format of the bytes, such as json or skops.")
 @with_client
 def add_artifact(
     client: Client,
@@ -76,7 +85,7 @@ def add_artifact(
     size: int,
     format_: str,
 ) -> None:
-    """Link an artifact to a version that made or used it."""
+    """Link an artifact to a version that produced or used it."""
     fields = {"type": kind, "role": role, "digest": digest, "format": format_}
     printer.one(client.link_artifact(reference, name, uri, size=size, **fields))
 
@@ -98,7 +107,7 @@ def remove_artifact(client: Client, printer: Printer, reference: str, name: str,
 @click.option(
     "--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", help="The folder to write to."
 )
-@click.option("--force", is_flag=True, help="Replace what has that name in the folder.")
+@click.option("--force", is_flag=True, help="Replace a file or folder of that name.")
 @with_client
 def download_artifact(
     client: Client, printer: Printer, reference: str, name: str, at: int | datetime | None, folder: Path, force: bool
@@ -146,6 +155,6 @@ def verify_artifacts(client: Client, printer: Printer, reference: str) -> None:
     if broken:
         untrusted = any(row["state"] == "not trusted" for row in rows)
         raise click.ClickException(
-            f"{broken} of {len(rows)} artifacts could not be confirmed as what was linked"
-            + ("; to have those of other stores fetched, name these in TALLYMARK_TRUSTED_STORES" if untrusted else "")
+            f"{broken} of {len(rows)} artifacts could not be verified"
+            + ("; to fetch from other stores, list these stores in TALLYMARK_TRUSTED_STORES" if untrusted else "")
         )

@@ -132,9 +132,28 @@ def _exclusive_start(record: Path) -> Iterator[None]:
         yield
 
 
+def _configured_db(config: Path | None) -> Path | None:
+    """Return the database that the file of settings names, None if there is none. `serve` reports a damaged file."""
+    if config is None:
+        return None
+    import tomllib
+
+    try:
+        db = tomllib.loads(config.read_text()).get("db")
+    except (OSError, ValueError):
+        return None
+    return Path(db) if isinstance(db, str) else None
+
+
 @click.command
 @_db
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file, as for `serve`.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="TALLYMARK_CONFIG",
+    show_envvar=True,
+    help="A TOML file, as for `serve`.",
+)
 @click.option("--listen", metavar="ADDRESS", help="The address for gRPC calls, as for `serve`.")
 @click.option("--http", metavar="ADDRESS", help="The address of the dashboard, as for `serve`.")
 @click.option("--no-ui", is_flag=True, help="Serve no dashboard.")
@@ -147,7 +166,7 @@ def up(
     If it is running already, only print its address. Other options of `serve` are read from the environment and from
     --config.
     """
-    file = (db or Path("tallymark.db")).resolve()
+    file = (db or _configured_db(config) or Path("tallymark.db")).resolve()
     record = _record_of(file)
     with _exclusive_start(record):
         running = _read_record(record)
@@ -167,7 +186,7 @@ def up(
     # Programs cannot call an address that means all interfaces.
     everywhere = running.address.removeprefix("grpcs://").startswith(("0.0.0.0:", "[::]:"))
     if running.address != target().settings().url and not everywhere:
-        click.echo(f"to have programs and commands call it: export TALLYMARK_URL={running.address}", err=True)
+        click.echo(f"to call it from programs and commands: export TALLYMARK_URL={running.address}", err=True)
 
 
 def _show(printer: Printer, rows: list[dict[str, object]]) -> None:

@@ -101,7 +101,7 @@ def fields(kind: type) -> list[str]:
 
 def _no_column(name: str, known: Iterable[str], *, has_metadata: bool = False) -> click.UsageError:
     hint = f", or metadata.{name} for the key {name} of the metadata" if has_metadata else ""
-    return click.UsageError(f"no column {name!r}: name some of {', '.join(sorted(known))}{hint}")
+    return click.UsageError(f"no column {name!r}: choose from {', '.join(sorted(known))}{hint}")
 
 
 def in_utc(moment: datetime) -> str:

@@ -43,7 +43,7 @@ def _row(contexts: Contexts, name: str) -> dict[str, str]:
 @context.command("add")
 @click.argument("name")
 @click.option("--url", metavar="HOST:PORT", required=True, help="The address of the service, or unix:PATH.")
-@click.option("--project", metavar="NAME", default="", help="The project whose models are meant. Default: default.")
+@click.option("--project", metavar="NAME", default="", help="The project to work on. Default: default.")
 @with_printer
 def add_context(printer: Printer, name: str, url: str, project: str) -> None:
     """Add a context, or replace one of that name."""
@@ -51,9 +51,11 @@ def add_context(printer: Printer, name: str, url: str, project: str) -> None:
     from tallymark.addresses import checked_url
 
     if not name.strip() or not name.isprintable():
-        raise click.UsageError(f"{name!r} is not a valid name of a context")
+        raise click.UsageError(f"{name!r} is not a valid name of a context: use printable characters")
     if "/" in project or not project.isprintable():
-        raise click.UsageError(f"{project!r} is not a valid name of a project")
+        raise click.UsageError(
+            f"{project!r} is not a valid name of a project: use printable characters, without a slash"
+        )
     settings = {"url": checked_url(url, "--url"), "project": project}
     found = contexts.read()
     changed = found._replace(by_name={**found.by_name, name: {key: text for key, text in settings.items() if text}})
@@ -85,7 +87,8 @@ def list_contexts(printer: Printer) -> None:
 
     found = contexts.read()
     printer.many(
-        [_row(found, name) for name in sorted(found.by_name)], "no contexts: tallymark context add NAME --url HOST:PORT"
+        [_row(found, name) for name in sorted(found.by_name)],
+        "no contexts; add one: tallymark context add NAME --url HOST:PORT",
     )
 
 

@@ -54,7 +54,7 @@ def _model_or_run(client: Client, name: str, at: int | datetime | None) -> Any:
             if isinstance(error, InvalidArgument):
                 raise error from None
             raise NotFound(
-                f"there is no model and no run {name!r}; tallymark model list, or run list, shows them"
+                f"no model or run {name!r}; list them with `tallymark model list` or `tallymark run list`"
             ) from None
 
 
@@ -170,6 +170,8 @@ def _show(printer: Printer, found: Any) -> None:
         case "name":
             click.echo(short_name(found[0]))
         case "csv":
-            raise click.UsageError("a description is no table; choose -o json, or one of the lists")
+            raise click.UsageError(
+                "`describe` prints no table or csv; use -o json, or a command such as `tallymark version list`"
+            )
         case _:
             descriptions.show(found)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command
 @click.argument("reference", metavar="REF", shell_complete=completers.resources)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for the log, without a word of what is erased.")
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, for the log; do not repeat what is erased.")
 @click.option("--keys", is_flag=True, help="Erase the last key of metadata.KEY or parameters.KEY too.")
 @options.dry_run
 @options.yes
@@ -56,7 +56,7 @@ def erase(
     printer.one({"name": name, "events": erased.content_count, "revision": erased.revision or None})
     options.print_dry_run_notice(dry_run=dry_run)
     if not dry_run:
-        click.echo("backups and exports from before still have it: delete them", err=True)
+        click.echo("delete older backups and exports, which still have it", err=True)
 
 
 def _resource_name(client: Client, reference: str) -> str:

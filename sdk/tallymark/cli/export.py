@@ -17,7 +17,7 @@ from tallymark.cli.client_context import client_of, target
 @click.option(
     "--project",
     metavar="NAME",
-    help="The project to export. Default: all projects of a file, or with --url the project in force.",
+    help="The project to export. Default: all projects of a file, or with --url the current project.",
 )
 @click.option(
     "--at", type=options.RevisionOrTime(), help="Export the log up to this revision or time, such as yesterday."
@@ -55,7 +55,7 @@ def _export_from_service(project: str | None, at: int | datetime | None, to: Pat
 
         at = revision_before(client, settings.project, at + timedelta(microseconds=1))
         if not at:
-            raise click.ClickException(f"nothing had happened in project {settings.project} at that time")
+            raise click.ClickException(f"project {settings.project} had no events at that time; choose a later --at")
     pieces = client.export_progress(at)
     source = f"project {settings.project} of {settings.url}"
     import_module("tallymark_server.offline_commands").write_pieces(pieces, at, to, source)

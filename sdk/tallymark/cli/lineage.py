@@ -57,7 +57,7 @@ def lineage(
         for node in found.nodes
     )
     if found.truncated:
-        click.echo("there is more: give a greater --depth, or start from another version", err=True)
+        click.echo("not everything is shown: raise --depth, or start from another version", err=True)
 
 
 def _short_name(name: str) -> str:

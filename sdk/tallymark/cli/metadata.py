@@ -77,7 +77,7 @@ _TYPED_OPTIONS: tuple[tuple[str, Callable[[str], object], str, str], ...] = (
 
 @click.group(cls=Noun)
 def metadata() -> None:
-    """Typed values by key, of versions."""
+    """Metadata of versions: typed values by key."""
 
 
 def _typed_options(command: Any) -> Any:
@@ -108,9 +108,9 @@ def set_metadata(
     """
     given = [pair for some in (pairs, *typed.values()) for pair in some]
     if not given:
-        raise click.UsageError("give KEY=VALUE, such as auc=0.91")
+        raise click.UsageError("set at least one KEY=VALUE, such as auc=0.91")
     if len(dict(given)) < len(given):
-        raise click.UsageError("each key can be set once")
+        raise click.UsageError("set each key once")
     printer.one(client.log_metadata(reference, dict(given)))
 
 

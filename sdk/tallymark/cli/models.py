@@ -24,7 +24,7 @@ _TEXTS = ("description", "license", "audience", "use_cases", "limitations", "tra
 
 @click.group(cls=Noun)
 def model() -> None:
-    """Models, and what people write about them."""
+    """Models and their descriptions."""
 
 
 for _command in (delete_model, describe_model, undelete_model, purge_model):
@@ -53,7 +53,7 @@ def list_models(
     options.check_watching(watching=watching, where=where, order_by=order_by, at=at)
     found = client.list_models(filter=where, order_by=order_by, show_deleted=show_deleted, at=at)
     if not watching:
-        printer.many(islice(found, limit), "no models" + " of which this is true" * bool(where))
+        printer.many(islice(found, limit), "no models" + " that meet the condition" * bool(where))
         return
     from tallymark.types.resources import ModelInfo
 
@@ -99,9 +99,9 @@ def create_model(
 @options.dry_run
 @with_client
 def update_model(client: Client, printer: Printer, model: str, etag: str, dry_run: bool, **texts: Any) -> None:
-    """Change what people write about a model. Empty text clears a field."""
+    """Change the descriptions of a model. Empty text clears a field."""
     if all(text is None for text in texts.values()):
-        raise click.UsageError("say what to change, such as --description TEXT; tags are changed by `tallymark tag`")
+        raise click.UsageError("name what to change, such as --description TEXT; change tags with `tallymark tag`")
     changed = client.update_model(model, etag=etag, validate_only=dry_run, **texts)
     options.print_dry_run_notice(dry_run=dry_run)
     printer.one(changed)

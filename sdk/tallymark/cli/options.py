@@ -52,12 +52,12 @@ kinds = click.option(
 )
 since = click.option("--since", type=RevisionOrTime(), help="Show only events after this revision, or since this time.")
 
-reason = click.option("--reason", default="", metavar="TEXT", help="Why, for the log.")
+reason = click.option("--reason", default="", metavar="TEXT", help="The reason, recorded in the log.")
 if_etag = click.option(
     "--if-etag", "etag", default="", metavar="ETAG", help="Make the change only if the etag is still this one."
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print the result of the change, or its error.")
-yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation. Required without a terminal.")
+yes = click.option("--yes", is_flag=True, help="Go on without confirmation. Required without a terminal.")
 tags = click.option("--tag", "tags", multiple=True, metavar="TAG", help="Add this tag. May be given several times.")
 
 
@@ -79,7 +79,7 @@ def confirm(question: str, *, agreed: bool) -> None:
     if agreed:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise NoTerminalError(f"{question} There is no terminal to ask on: add --yes, and nothing is asked")
+        raise NoTerminalError(f"{question} There is no terminal to confirm on: add --yes to go on without a question")
     if not click.confirm(question, err=True):
         raise click.ClickException("nothing was changed")
 

@@ -53,7 +53,7 @@ def promote(
 ) -> None:
     """Move a version to a stage. Production and staging hold one version."""
     if force_failed and not reason:
-        raise click.UsageError("--force-failed needs a --reason, which the log keeps")
+        raise click.UsageError("add a --reason to --force-failed; the log keeps it")
     version = client.get_version(reference)
     # Go on with its number, since `latest` or an alias may change before the answer.
     here = f"{version.model}/{version.number}"

@@ -26,7 +26,7 @@ def _unfinished(client: Client, name: str) -> Run:
     run = find_run(client, name)
     if run.state in {RunState.SUCCEEDED, RunState.FAILED}:
         why = f" ({run.error})" if run.error else ""
-        raise RunFinished(f"run {run.id} is finished as {run.state}{why}; how a run ended is not changed any more")
+        raise RunFinished(f"run {run.id} is finished as {run.state}{why}; its outcome cannot be changed")
     return run
 
 
@@ -46,7 +46,7 @@ def finish(client: Client, printer: Printer, name: str, yes: bool) -> None:
 
 @click.command
 @_name
-@click.option("--reason", default="", metavar="TEXT", help="Why; it becomes the error of the run.")
+@click.option("--reason", default="", metavar="TEXT", help="The reason, recorded as the error of the run.")
 @options.yes
 @with_client
 def abort(client: Client, printer: Printer, name: str, reason: str, yes: bool) -> None:

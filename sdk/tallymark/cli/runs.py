@@ -34,7 +34,7 @@ for _command in (abort, describe_run, finish):
 
 @run.command("list")
 @click.option(
-    "--version", "reference", default="", metavar="REF", help="List only runs that made or used this version."
+    "--version", "reference", default="", metavar="REF", help="List only runs that created or used this version."
 )
 @options.where
 @options.order_by
@@ -56,7 +56,7 @@ def list_runs(
     options.check_watching(watching=watching, where=where or reference, order_by=order_by, at=at)
     found = client.list_runs(version=reference, filter=where, order_by=order_by, at=at)
     if not watching:
-        printer.many(islice(found, limit), "no runs" + " of which this is true" * bool(where or reference))
+        printer.many(islice(found, limit), "no runs" + " that meet the condition" * bool(where or reference))
         return
     from tallymark.cli.history import followed_by_changes
     from tallymark.types.resources import Run

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--dry-run", is_flag=True, help="Send nothing; list what is kept.")
-@click.option("--to", metavar="HOST:PORT", help="Send to this registry, not to that for which it was recorded.")
-@click.option("--set-aside", metavar="RUN", help="Send nothing; set aside what is kept of this run, and never send it.")
+@click.option("--dry-run", is_flag=True, help="Send nothing; list the records that wait.")
+@click.option("--to", metavar="HOST:PORT", help="Send to this registry, instead of the one that the run recorded.")
+@click.option(
+    "--set-aside", metavar="RUN", help="Send nothing; set aside the records of this run, so that they are never sent."
+)
 @with_printer
 def sync(printer: Printer, *, dry_run: bool, to: str | None, set_aside: str | None) -> None:
     """Send what runs recorded offline, or while the registry could not be reached.
@@ -90,7 +92,7 @@ class _Syncing:
     def state(self, kept: JournalSummary) -> str:
         """Return the state of a journal."""
         if kept.path.parent.name == spool.QUARANTINE:
-            return "put aside"
+            return "set aside"
         return "in use" if spool.is_held(kept.path) else "kept"
 
     def row(self, kept: JournalSummary, state: str) -> dict[str, Any]:
@@ -109,14 +111,14 @@ class _Syncing:
         """Set aside the journals of the run, and yield a row for each. A journal in use is left to its process."""
         found = [kept for kept in self.kept() if kept.header.run == run and kept.path.parent.name != spool.QUARANTINE]
         if not found:
-            self.messages.append(f"nothing is kept of run {run!r}; `tallymark sync --dry-run` lists what is")
+            self.messages.append(f"no records of run {run!r} wait; list those that do with `tallymark sync --dry-run`")
         for kept in found:
             claimed = spool.claim(kept.path)
             if claimed is None:
                 self.messages.append(f"{kept.path} is in use: end its program first")
             else:
                 claimed.quarantine()
-            yield self.row(kept, "in use" if claimed is None else "put aside")
+            yield self.row(kept, "in use" if claimed is None else "set aside")
 
     def send(self) -> Iterator[dict[str, Any]]:
         """Send all journals, and yield a row for each once it is done."""
@@ -161,8 +163,8 @@ class _Syncing:
                     bar.update(delivery.delivered - bar.pos)
             delivery.finish()
             if delivery.is_damaged:
-                self.messages.append(f"what could not be sent of run {header.run} is put aside: {claimed.quarantine()}")
-                return "put aside"
+                self.messages.append(f"what could not be sent of run {header.run} is set aside: {claimed.quarantine()}")
+                return "set aside"
             claimed.remove()
         finally:
             claimed.release()
@@ -188,7 +190,7 @@ class _Syncing:
 
 
 def _kept_message(header: Header, error: errors.TallymarkError) -> str:
-    return f"run {header.run} is kept: {error}; `tallymark sync --set-aside {header.run}` gives it up"
+    return f"run {header.run} is kept: {error}; set it aside with `tallymark sync --set-aside {header.run}`"
 
 
 def _progress(kept: JournalSummary) -> Any:

@@ -25,7 +25,7 @@ _tags = click.argument("tags", metavar="TAG...", nargs=-1, required=True)
 
 @click.group(cls=Noun)
 def tag() -> None:
-    """Free labels of models and versions.
+    """Tags of models and versions: labels without values.
 
     MODEL alone means the model itself, and MODEL/latest its latest version.
     """

@@ -34,5 +34,5 @@ def uses_service() -> bool:
             )
         return False
     if click.get_current_context().get_parameter_source("db") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--url names a service, and --db a file: give one of them")
+        raise click.UsageError("use either --url, for a service, or --db, for a file")
     return True

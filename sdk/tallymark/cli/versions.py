@@ -69,7 +69,7 @@ def list_versions(
     options.check_watching(watching=watching, where=where, order_by=order_by, at=at)
     found = client.list_versions(model, filter=where, order_by=order_by, show_deleted=show_deleted, at=at)
     if not watching:
-        printer.many(islice(found, limit), f"no versions of {model}" + " of which this is true" * bool(where))
+        printer.many(islice(found, limit), f"no versions of {model}" + " that meet the condition" * bool(where))
         return
     from tallymark.types.resources import ModelVersion
 
@@ -90,7 +90,7 @@ def get_version(
 
 @version.command("create")
 @options.model
-@click.option("--name", default="", help="A name beside its number.")
+@click.option("--name", default="", help="A name in addition to its number.")
 @click.option("--description", default="", metavar="TEXT")
 @options.tags
 @click.option(
@@ -123,7 +123,7 @@ def create_version(
 
 @version.command("update")
 @options.reference
-@click.option("--name", help="A name beside its number; empty for none.")
+@click.option("--name", help="A name in addition to its number; empty removes it.")
 @click.option("--description", metavar="TEXT")
 @options.if_etag
 @options.dry_run
@@ -140,7 +140,8 @@ def update_version(
     """Change the name or the description of a version. Empty text clears it."""
     if name is None and description is None:
         raise click.UsageError(
-            "say what to change, --name or --description; `tallymark tag` and `tallymark metadata` change the rest"
+            "name what to change, --name or --description; change tags and metadata with `tallymark tag` and"
+            " `tallymark metadata`"
         )
     changed = client.update_version(reference, name=name, description=description, etag=etag, validate_only=dry_run)
     options.print_dry_run_notice(dry_run=dry_run)

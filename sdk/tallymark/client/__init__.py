@@ -4,6 +4,7 @@ calls/               one function for each method of the service, which builds i
 blocking             `Client`
 aio                  `AsyncClient`
 argument_checks      checks of arguments by the annotations of methods
+fork_gate            no fork while a call is within gRPC
 channel              the connection: deadlines, retries, forks
 replicas             choice of one of the addresses of a service
 headers              the headers of calls, with the token

@@ -66,7 +66,7 @@ class Client:
 
     Args:
         url: HOST:PORT or unix:PATH of the service, or grpcs://HOST:PORT; those of several replicas with commas between.
-        project: The project whose models and runs are meant.
+        project: The project to work on.
         timeout: The seconds that a call may take.
         actor: Who is recorded as having made the changes.
 
@@ -239,7 +239,7 @@ class Client:
         etag: str = "",
         validate_only: bool = False,
     ) -> ModelInfo:
-        """Change what people write about a model. None leaves a field as it is, an empty value clears it.
+        """Change the descriptions of a model. None leaves a field as it is, an empty value clears it.
 
         Args:
             name: The model's name.
@@ -303,7 +303,7 @@ class Client:
         Args:
             name: The model's name.
             force: Delete it even if one of its versions is in production.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
             etag: Make the change only if the etag is still this one.
 
         Returns:
@@ -321,7 +321,7 @@ class Client:
 
         Args:
             name: The model's name.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The restored model.
@@ -337,7 +337,7 @@ class Client:
 
         Args:
             name: The model's name.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The model as it was.
@@ -469,11 +469,11 @@ class Client:
         etag: str = "",
         validate_only: bool = False,
     ) -> ModelVersion:
-        """Change what people write about a version. None leaves a field as it is, an empty value clears it.
+        """Change the name or description of a version. None leaves a field as it is, an empty value clears it.
 
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
-            name: Its name beside its number.
+            name: Its name in addition to its number.
             description: What it is, in prose.
             tags: Free labels.
             metadata: All of its metadata; `log_metadata` changes single keys.
@@ -499,7 +499,7 @@ class Client:
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
             force: Delete it even if it is in production.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
             etag: Make the change only if the etag is still this one.
 
         Returns:
@@ -517,7 +517,7 @@ class Client:
 
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The restored version.
@@ -533,7 +533,7 @@ class Client:
 
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The version as it was.
@@ -562,7 +562,7 @@ class Client:
             reference: The version, such as `churn/41` or `churn@production`.
             stage: `production`, `staging`, `archived` or `none`.
             force: Move the version that holds the stage to the archive.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
             etag: Make the change only if the etag is still this one.
             allow_unfinished_run: Move it although its run failed, is lost or still running; this needs a reason.
             expected_number: The number of the version that must hold the stage now, 0 for none.
@@ -606,7 +606,7 @@ class Client:
         Args:
             model: The model's name.
             stage: `production` or `staging`.
-            reason: Why, for the log; otherwise `rollback from NUMBER`.
+            reason: The reason, recorded in the log; otherwise `rollback from NUMBER`.
             validate_only: Change nothing: return what the change would produce, or raise its error.
 
         Returns:
@@ -635,7 +635,7 @@ class Client:
             reference: The version, such as `churn/41` or `churn@production`.
             alias: The alias, such as `champion`.
             expected_number: Make the change only if the alias points at this number now; 0 means no version.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The version, with its aliases.
@@ -657,7 +657,7 @@ class Client:
             model: The model's name.
             alias: The alias, such as `champion`.
             expected_number: Make the change only if the alias points at this number now; 0 means no version.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The version at which the alias pointed.
@@ -875,7 +875,7 @@ class Client:
         Args:
             reference: The version, such as `churn/41` or `churn@production`.
             name: `classifier` for the newest of that name, or `classifier@2`.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The artifact as it was linked.
@@ -1179,7 +1179,7 @@ class Client:
                 project.
             paths: What to erase, such as `description`, `metadata.KEY`, `parameters.KEY`, `reasons` or `actors.NAME`;
                 the contract lists all.
-            reason: Why, for the log, without a word of what is erased.
+            reason: The reason, for the log; do not repeat what is erased.
             keys: Erase the last key of each path to metadata or parameters, too.
             validate_only: Erase nothing; only count the events with such content.
 

@@ -17,6 +17,7 @@ from tallymark.arguments import with_argument_name
 from tallymark.client.calls import Call
 from tallymark.client.findings import WHAT_TO_DO, no_answer, unreachable
 from tallymark.client.first_contact import FirstContact
+from tallymark.client.fork_gate import gate
 from tallymark.client.headers import Headers
 from tallymark.client.proxies import Proxy
 from tallymark.client.replicas import Attempts, Replicas
@@ -114,10 +115,11 @@ class Channel:
         timeout = timeout_of(self._settings, call)
         first = self._first
         try:
-            if self.replicas.are_several:
-                reply = self._ask_any(call, timeout) if first.made else self._ask_any_first(call, timeout)
-            else:
-                reply = self._ask_one(call, timeout)
+            with gate:
+                if self.replicas.are_several:
+                    reply = self._ask_any(call, timeout) if first.made else self._ask_any_first(call, timeout)
+                else:
+                    reply = self._ask_one(call, timeout)
         except grpc.RpcError as error:
             first.made = first.made or not is_unanswered(error)
             raise_for(error, self._settings, timeout, first.reason())
@@ -231,7 +233,7 @@ class Channel:
         self.closing = threading.Event()
 
     def __getstate__(self) -> NoReturn:
-        raise TypeError("a connection cannot be sent to another process; make a Client there")
+        raise TypeError("a connection cannot be sent to another process; create a Client there")
 
 
 def read_reply(call: Call[T], reply: Any, settings: Settings) -> T:

@@ -60,7 +60,7 @@ def plain_service(address: str) -> Finding:
 
 def tls_service(address: str) -> Finding:
     """Return the finding for a service that is called without TLS and demands it."""
-    return Finding("it speaks TLS, and this address asks for none", f"name it as grpcs://{address}; {HOW_TO_SET}", True)
+    return Finding("it speaks TLS, and the address is without it", f"name it as grpcs://{address}; {HOW_TO_SET}", True)
 
 
 def refused_client() -> Finding:

@@ -66,12 +66,12 @@ def check_reachable(settings: Settings, run: object | None = None) -> None:
     """
     if settings.offline:
         raise NumberPending(
-            "the registry is not asked (TALLYMARK_MODE=offline): what runs record is kept, and gets its numbers when"
-            " `tallymark sync` sends it"
+            "TALLYMARK_MODE=offline sends nothing: runs keep their records, and get their numbers when"
+            " `tallymark sync` sends them"
         )
     sender = None if run is None else _senders.get(settings)
     if sender is not None and sender.outage is not None:
-        raise NumberPending(f"{run!r} goes on without its registry, which is asked again later: {sender.outage}")
+        raise NumberPending(f"{run!r} goes on without its registry, which is called again later: {sender.outage}")
 
 
 def note_outage(settings: Settings, error: TallymarkError) -> None:

@@ -267,12 +267,12 @@ async def _await(result: Awaitable[T]) -> T:
 
 def _check_not_open(follower: Follower[Any] | None, options: FollowOptions[Any]) -> None:
     if follower is not None and not follower.stopped:
-        raise Refused(f"{options.reference} is options by this object already; make another")
+        raise Refused(f"this object follows {options.reference} already; create another")
 
 
 def _require_entered(follower: Follower[T] | None, options: FollowOptions[T]) -> Follower[T]:
     if follower is None:
-        raise Refused(f"{options.reference} is options within a `with` block only; enter it first")
+        raise Refused(f"enter the `with` block first: {options.reference} is followed only within it")
     return follower
 
 

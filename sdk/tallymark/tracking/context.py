@@ -267,8 +267,8 @@ def current_frame(join: Callable[[str], Frame]) -> Frame | None:
         return frames[0]
     if frames:
         raise AmbiguousRun(
-            f"{len(frames)} runs go on in this process, and this thread belongs to none of them; in its run, give the"
-            " thread or pool tallymark.bind(function), as in pool.submit(tallymark.bind(function), ...)"
+            f"{len(frames)} runs go on in this process, and this thread belongs to none of them; in its run, pass"
+            " tallymark.bind(function) to the thread or pool, as in pool.submit(tallymark.bind(function), ...)"
         )
     run_id = _process.outer_run_id()
     return join(run_id) if run_id else None

@@ -23,7 +23,7 @@ def current_model() -> Model:
     frame = frame_or_join()
     if frame is None or frame.model is None:
         raise NoCurrentModel(
-            "no model is in force here; give one to @step(model=...), @pipeline(model=...) or tallymark.run(model=...);"
+            "no model is in force here; pass one to @step(model=...), @pipeline(model=...) or tallymark.run(model=...);"
             ' outside runs, use a model itself, as in Model("churn").log_metadata(...)'
         )
     return as_model(frame.model)
@@ -41,7 +41,7 @@ def current_run() -> str:
     """
     frame = frame_or_join()
     if frame is None:
-        raise NoCurrentRun("this code runs in no step, pipeline or tallymark.run()")
+        raise NoCurrentRun("this code runs in no step, pipeline or tallymark.run(); call it within one")
     return frame.run.id
 
 

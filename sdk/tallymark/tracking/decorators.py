@@ -127,15 +127,15 @@ def _decorator(
 ) -> Any:
     is_pipeline = word == "@pipeline"
     if isinstance(function, Model):
-        raise InvalidArgument(f"give the model by name: {word}(model=...)")
+        raise InvalidArgument(f"pass the model by keyword: {word}(model=...)")
     if isinstance(function, str):
-        raise InvalidArgument(f"give the model as a Model, by name: {word}(model=Model({function!r}))")
+        raise InvalidArgument(f"pass a Model by keyword: {word}(model=Model({function!r}))")
     if model is not None and not isinstance(model, Model):
         raise InvalidArgument(f"{word}(model=...) takes a Model, not {described(model)}")
     name = None if name is None else text(name, f"{word}(name=...)")
     if substitutions is not None and model is None and not is_pipeline:
         raise InvalidArgument(
-            "@step(substitutions=...) fills in its own model: give model= too, or give it to @pipeline"
+            "@step(substitutions=...) fills in its own model: pass model= too, or pass it to @pipeline"
         )
     values = {} if substitutions is None else text_mapping(substitutions, f"{word}(substitutions=...)")
     names = _names_of(parameters, f"{word}(parameters=...)")

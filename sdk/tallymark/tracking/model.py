@@ -303,7 +303,7 @@ class Model(ModelArtifacts, ModelSpec):
         ensured = resolution.ensure()
         if ensured.created:
             is_empty = resolution.run is None and self.version is None
-            advice = "; to read what is there, name it, as in version='latest'" if is_empty else ""
+            advice = "; to read an existing version, name it, as in version='latest'" if is_empty else ""
             level = logging.WARNING if is_empty else logging.INFO
             logger.log(level, "reading the number of %r created %r%s", self, ensured.version, advice)
         return ensured.version

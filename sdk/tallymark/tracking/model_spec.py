@@ -87,12 +87,12 @@ def _version_text(version: str | int | Stage | None) -> str | None:
         case bool():
             raise InvalidArgument("version is a number, text, a stage or None, not a bool")
         case int() if version < 1:
-            raise InvalidArgument(f"version is {version}; numbers go from 1, and None asks for a new one")
+            raise InvalidArgument(f"version is {version}; numbers start at 1; pass None for a new one")
         case int():
             return str(version)
         case str():
             if not version:
-                raise InvalidArgument("version is empty; None asks for a new one, numbered automatically")
+                raise InvalidArgument("version is empty; pass None for a new one, numbered automatically")
             return str(text(version, "Model(version=...)"))
         case _:
             raise InvalidArgument(f"version is a number, text, a stage or None, not {described(version)}")

@@ -32,8 +32,8 @@ class Output(NamedTuple):
         if not isinstance(result, tuple | list) or len(result) != self.length:
             found = f"{len(result)} items" if isinstance(result, tuple | list) else described(result)
             raise InvalidArgument(
-                f"the annotation says a tuple of {self.length} items, and {found} came back; return what it says, or"
-                " change it"
+                f"the annotation is a tuple of {self.length} items, but the function returned {found}; correct one of"
+                " them"
             )
         return result[self.position]
 
@@ -87,7 +87,7 @@ def check_outputs(outputs: tuple[Output, ...], *, has_model: bool) -> None:
     required = [output for output in outputs if not output.artifact.optional]
     if required and not has_model:
         raise InvalidArgument(
-            f"{required[0].artifact!r} belongs to a version, and no model is in force; give one to @step(model=...) or"
+            f"{required[0].artifact!r} belongs to a version, and no model is in force; pass one to @step(model=...) or"
             " @pipeline(model=...)"
         )
     for artifact, _, _, kind in outputs:
@@ -96,7 +96,7 @@ def check_outputs(outputs: tuple[Output, ...], *, has_model: bool) -> None:
             chosen.check_installed()
         if not artifact.format and not may_be_saved(kind):
             raise InvalidArgument(
-                f"{artifact!r} is {described_class(kind)}, which is in no format that is known, so what the function"
+                f"{artifact!r} is {described_class(kind)}, which has no known format, so what the function"
                 f" returns could not be saved; write Artifact({artifact.name!r}, format='joblib'), a pickle, or save it"
                 " to a file or a folder in the function, and return its pathlib.Path"
             )
@@ -136,7 +136,7 @@ def _save(output: Output, result: Any, frame: Frame) -> None:
     from tallymark.tracking.run_artifacts import save_in_run
 
     if frame.model is None:
-        raise InvalidArgument("no model is in force; give one to @step(model=...) or @pipeline(model=...)")
+        raise InvalidArgument("no model is in force; pass one to @step(model=...) or @pipeline(model=...)")
     artifact = output.artifact
     save_in_run(frame, frame.model, artifact.name, output.value_in(result), artifact.format, artifact.type)
 

@@ -108,7 +108,10 @@ class Recorder:
     def start_run(self, call: Call[Any], resolution: Resolution | None) -> None:
         """Record that the run starts. Raises InvalidSetting offline if the spool cannot be written."""
         if self._why_in_memory and self.run.settings.offline:
-            raise InvalidSetting(f"TALLYMARK_MODE=offline needs a spool that can be written: {self._why_in_memory}")
+            raise InvalidSetting(
+                "TALLYMARK_MODE=offline needs a spool that can be written; set TALLYMARK_SPOOL to such a folder:"
+                f" {self._why_in_memory}"
+            )
         number = 0 if resolution is None else self._assign_number(resolution)
         if resolution is not None:
             self._resolve_later(number, resolution)

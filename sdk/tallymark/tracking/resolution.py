@@ -229,9 +229,9 @@ class Resolution:
         name, version = self.texts
         advice = f"; create it with {self.model!r}.create(), or in a run"
         if version and not self._may_create():
-            advice = f"; `tallymark version list {name}` shows the versions that there are"
+            advice = f"; list its versions with `tallymark version list {name}`"
         elif isinstance(error, VersionNotFound):
-            advice += f", or name a version that is there, as in Model({name!r}, version='latest')"
+            advice += f", or name an existing version, as in Model({name!r}, version='latest')"
         elif "renamed_to" in error.metadata:
             return error
         else:

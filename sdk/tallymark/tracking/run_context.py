@@ -243,7 +243,7 @@ class RunContext:
     def _own_model(self) -> Model:
         model = self._frame.model
         if model is None:
-            raise NoCurrentModel("the run has no model; give it one by tallymark.run(model=...)")
+            raise NoCurrentModel("the run has no model; pass one: tallymark.run(model=...)")
         return as_model(model)
 
     @contextmanager

@@ -103,7 +103,7 @@ class VersionActions:
         Args:
             name: `classifier` for the newest of that name, or `classifier@2`.
             folder: The folder to write it to, which is created if it does not exist.
-            force: Replace what has that name in the folder.
+            force: Replace a file or folder of that name.
 
         Returns:
             The path of the file or folder.
@@ -130,7 +130,7 @@ class VersionActions:
         Args:
             stage: `production`, `staging`, `archived` or `none`.
             force: Move the version that holds the stage to the archive.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
             allow_unfinished_run: Move it although its run failed, is lost or still running; this needs a reason.
 
         Returns:
@@ -153,7 +153,7 @@ class VersionActions:
         Args:
             alias: The alias, such as `champion`.
             expected_number: Make the change only if the alias points at this number now; 0 means no version.
-            reason: Why, for the log.
+            reason: The reason, recorded in the log.
 
         Returns:
             The version with its aliases, as a new object.

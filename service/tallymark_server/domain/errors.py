@@ -393,7 +393,7 @@ class VersionNameTaken(AlreadyExists):
 
     def __init__(self, project: str, model: str, version: str, number: int) -> None:
         super().__init__(
-            f"version name {shown(version)} of model {shown(model)} is taken by number {number}; ask for that version"
+            f"version name {shown(version)} of model {shown(model)} is taken by number {number}; get that version"
             f" by its name, or choose another name",
             project=project,
             model=model,
@@ -794,7 +794,8 @@ class Incident(Internal):
 
     def __init__(self, incident: str) -> None:
         super().__init__(
-            f"the server made a mistake, and logged it as incident {incident}; tell its operator", incident=incident
+            f"the server failed, and logged it as incident {incident}; send that number to its operator",
+            incident=incident,
         )
 
 

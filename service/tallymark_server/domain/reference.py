@@ -86,7 +86,7 @@ def parse(segment: str, field: str = "name") -> Reference:
     raise InvalidField(
         field,
         segment,
-        f"a version is asked for by number (41), latest, @production, @staging, @ALIAS, or =NAME; did you mean"
+        f"name a version by number (41), latest, @production, @staging, @ALIAS, or =NAME; did you mean"
         f" {meant}{segment}?",
     )
 

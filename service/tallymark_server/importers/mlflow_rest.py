@@ -53,7 +53,7 @@ class ServerSource:
     """The REST API at a URL."""
 
     limits: tuple[str, ...] = (
-        "of the server: numbers that were deleted at the end of a model, which it does not tell",
+        "of the server: numbers that were deleted at the end of a model, which it does not return",
     )
 
     def __init__(self, url: str, headers: Mapping[str, str], context: ssl.SSLContext | None) -> None:

@@ -109,7 +109,7 @@ class _Planner:
         for run in self._known():
             start = self._starts[run.id]
             if start < run.start:
-                self._report.lost(f"run {run.id}", "is told to have started with its first version: it started later")
+                self._report.lost(f"run {run.id}", "is recorded as started with its first version: it started later")
             yield TimedCommand(
                 start,
                 c.StartRun(
@@ -185,7 +185,7 @@ class _Planner:
             if version.create_time < last:
                 self._report.lost(
                     f"version {model.name}/{version.number}",
-                    "its creation is told later than it was: numbers are given in the order of time",
+                    "its creation is recorded later than it was: numbers follow the order of time",
                 )
             last = max(last, version.create_time)
             yield version, last

@@ -23,6 +23,7 @@ from tallymark_server.domain.errors import Incident, Internal, MalformedRequest,
 from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import GrpcContext, Headers, call_of
+from tallymark_server.rpc.connections import max_connections
 from tallymark_server.rpc.decoder import Decoder, decoder_of
 from tallymark_server.rpc.health import SERVICE as HEALTH
 from tallymark_server.rpc.health import Health
@@ -30,7 +31,7 @@ from tallymark_server.rpc.permissions import attended
 from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.services import SERVICES, methods
 from tallymark_server.rpc.status import code_name, code_of, details_of
-from tallymark_server.rpc.traffic import Traffic, max_connections
+from tallymark_server.rpc.traffic import Traffic
 
 MAX_MESSAGE = 4 * 1024 * 1024
 MAX_HEADERS = 16 * 1024

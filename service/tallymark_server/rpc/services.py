@@ -16,9 +16,9 @@ from tallymark_server.access.door import Needs
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Call
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
+from tallymark_server.rpc.limiters import AnswerLimiter
 from tallymark_server.rpc.permissions import permission_of
 from tallymark_server.rpc.run_handlers import RunRegistry
-from tallymark_server.rpc.traffic import AnswerLimiter
 
 SERVICES: dict[ServiceDescriptor, type] = {
     model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry,

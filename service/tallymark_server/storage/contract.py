@@ -48,6 +48,10 @@ class Awaited(NamedTuple):
     last_seen: int
 
 
+# The name of a project, and the id of a run in it.
+RunKey = tuple[str, str]
+
+
 class Head(Struct, frozen=True):
     """The end of a project's log."""
 
@@ -314,6 +318,21 @@ class Reads(Protocol):
         ...
 
 
+class Signs(Protocol):
+    """Signs of life of runs, which servers on one storage share. One may be lost with the power."""
+
+    async def note(self, runs: Sequence[RunKey]) -> list[RunKey]:
+        """Note that these runs are alive now. Return those that need not send heartbeats. Raises StorageUnavailable."""
+        ...
+
+    async def silences(self, runs: Sequence[RunKey]) -> dict[RunKey, float]:
+        """Return for how many seconds no server has noted a sign of each run, without those that have no sign yet.
+
+        Raises StorageUnavailable.
+        """
+        ...
+
+
 class Storage(Reads, Protocol):
     """The log of every project, and the tables that are its projection; each read sees the newest committed state."""
 
@@ -363,6 +382,11 @@ class Storage(Reads, Protocol):
 
     async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
         """Return running runs with a heartbeat_timeout in all projects, after that one in a fixed order."""
+        ...
+
+    @property
+    def signs(self) -> Signs | None:
+        """The signs of life of runs that servers on this storage share; None if no other server can use it."""
         ...
 
     async def verify(self, project: str, mark: Mark | None) -> Proof:

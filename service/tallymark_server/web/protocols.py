@@ -107,7 +107,7 @@ def dialect_of(request: Request, method: MethodDescriptor) -> Dialect:
     if kind not in types:
         rule = f"send it with one of these headers: {', '.join(f'Content-Type: {each}' for each in types)}"
         if method.server_streaming and kind in UNARY:
-            rule = f"{method.name} is a stream, which is asked for and answered in envelopes; {rule}"
+            rule = f"{method.name} is a stream, whose messages are in envelopes; {rule}"
         raise NotTakenError(UnsupportedCall("content-type", kind, rule), 415, {"accept-post": ", ".join(types)})
     if kind in GRPC_WEB:
         timeout = _grpc_timeout(headers)

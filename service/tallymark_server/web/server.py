@@ -16,8 +16,8 @@ from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificates
 from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
+from tallymark_server.rpc.connections import max_connections
 from tallymark_server.rpc.server import CannotListenError
-from tallymark_server.rpc.traffic import max_connections
 
 if TYPE_CHECKING:
     import uvicorn

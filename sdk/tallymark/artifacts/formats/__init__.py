@@ -50,8 +50,8 @@ def format_for(value: object, name: str | None) -> Format:
         except InvalidArgument as error:
             wrong = f" ({error})"
     raise InvalidArgument(
-        f"{described(value)} is in no format that is known{wrong}; name one of {_names()}, or save it to a file or a"
-        " folder yourself and give its pathlib.Path. joblib takes every object, but is a pickle, which runs the code of"
+        f"{described(value)} has no known format{wrong}; name one of {_names()}, or save it to a file or a"
+        " folder yourself and pass its pathlib.Path. joblib takes every object, but is a pickle, which runs the code of"
         " whoever wrote it when it is loaded"
     )
 
@@ -69,11 +69,11 @@ def format_named(name: str, artifact: ArtifactInfo, *, is_explicit: bool) -> For
     `is_explicit` is True if the user named the format, which joblib requires.
     """
     if not name:
-        raise InvalidArgument(f"{artifact!r} does not tell its format; name it: load({artifact.name!r}, format=...)")
+        raise InvalidArgument(f"the format of {artifact!r} is not known; name it: load({artifact.name!r}, format=...)")
     kind = format_called(name)
     if kind.name == "joblib" and not is_explicit:
         raise InvalidArgument(
-            f"{artifact!r} is a pickle, which runs the code of whoever wrote it; if you trust them, ask for it by name:"
+            f"{artifact!r} is a pickle, which runs the code of whoever wrote it; if you trust them, name the format:"
             f" load({artifact.name!r}, format='joblib')"
         )
     return kind
@@ -111,7 +111,7 @@ def _is_estimator(kind: type) -> bool:
 
 
 def _not_a_folder(_value: Any, _path: Path) -> None:
-    raise InvalidArgument("a folder is given as the pathlib.Path of one")
+    raise InvalidArgument("pass a folder as its pathlib.Path")
 
 
 # The first format that supports a value is used. Keras comes before torch, because its models may be modules of torch.
@@ -160,8 +160,8 @@ FORMATS = (
     ),
     Format(
         "safetensors", ".safetensors", ArtifactType.MODEL,
-        "tensors of torch in mappings and lists, such as a `state_dict()` or a checkpoint; a `torch.nn.Module`, of"
-        " which it keeps the `state_dict()`; a mapping of arrays of numpy",
+        "tensors of torch in mappings and lists, such as a `state_dict()` or a checkpoint; a `torch.nn.Module`, as"
+        " its `state_dict()`; a mapping of arrays of numpy",
         tensors.are_tensors, tensors.write_tensors, tensors.read_tensors,
         classes=class_is("torch", "Module", "Tensor"), needs=("safetensors",), packages="safetensors",
     ),
@@ -211,7 +211,7 @@ FORMATS = (
         classes=_is_estimator, needs=("skops",), packages="skops",
     ),
     Format(
-        "joblib", ".joblib", ArtifactType.MODEL, "any object, if you ask for it: a pickle",
+        "joblib", ".joblib", ArtifactType.MODEL, "any object, if you name the format: a pickle",
         lambda _: False, estimators.write_pickle, estimators.read_pickle,
         needs=("joblib",), packages="joblib",
     ),

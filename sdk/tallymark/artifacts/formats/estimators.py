@@ -42,7 +42,7 @@ def write_estimator(value: Any, path: Path) -> None:
         )
 
 
-_PICKLE = "or ask for format='joblib', a pickle, which runs the code of whoever wrote it when it is loaded"
+_PICKLE = "or use format='joblib', a pickle, which runs the code of whoever wrote it when it is loaded"
 
 
 def read_estimator(path: Path, trusted: Sequence[str]) -> Any:

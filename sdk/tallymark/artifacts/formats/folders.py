@@ -80,7 +80,8 @@ def read_manifest(path: Path) -> Manifest:
         written = json.loads(path.read_text(encoding="utf-8"))
         if written["tallymark_folder"] != _VERSION:
             raise InvalidArgument(
-                f"the manifest is of version {written['tallymark_folder']!r}, made by a later Tallymark"
+                f"the manifest is of version {written['tallymark_folder']!r}, written by a later release of Tallymark;"
+                " update this one"
             )
         files = tuple(_member(each) for each in written["files"])
         empty = tuple(_checked(each) for each in written["empty_folders"])

@@ -36,7 +36,7 @@ def write_tensors(value: Any, path: Path) -> None:
     """Write tensors and their structure. Tensors that share memory are written once."""
     if _is_module(type(value)):
         name = type(value).__name__
-        _log.info("the state_dict() of the module %s is saved; load it into one that the same code makes", name)
+        _log.info("the state_dict() of the module %s is saved; load it into a module that the same code creates", name)
         value = value.state_dict()
     packing = _Packing()
     structure = packing.pack(value, "")

@@ -76,7 +76,7 @@ def lineage(
     if direction not in _DIRECTIONS:
         raise InvalidField(f"direction is {direction!r}; name one of {', '.join(_DIRECTIONS)}")
     if bool(reference) == bool(run):
-        raise InvalidArgument("lineage begins with a version or with a run: name one of them")
+        raise InvalidArgument("lineage starts at a version or at a run: name one of them")
     request = lineage_pb2.QueryLineageRequest(
         name=run_name(project, run) if run else version_name(project, reference),
         direction=_DIRECTIONS[direction],

@@ -31,7 +31,9 @@ def export(request: event_log_pb2.ExportRequest) -> tuple[str, int | None]:
 def _mark(checkpoint: event_log_pb2.Checkpoint) -> Mark:
     if not 0 < len(checkpoint.log_id) <= MAX_LOG_ID or not checkpoint.log_id.isprintable():
         raise InvalidField(
-            "checkpoint.log_id", checkpoint.log_id, "it names the log, as Verify told it with the revision and the hash"
+            "checkpoint.log_id",
+            checkpoint.log_id,
+            "send the id of the log that Verify returned with the revision and the hash",
         )
     if checkpoint.revision < 0:
         raise InvalidField("checkpoint.revision", checkpoint.revision, "revisions go from 1; 0 is before the first")

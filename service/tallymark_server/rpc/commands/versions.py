@@ -102,9 +102,9 @@ def log_metadata(request: model_registry_pb2.LogMetadataRequest, actor: str) -> 
     measured = {point.key for point in points}
     for field, keys in (("delete_keys", set(request.delete_keys)), ("points", measured)):
         if both := request.metadata.keys() & keys:
-            raise InvalidField(field, min(both), "a key is set, has points or is taken away, not two of them")
+            raise InvalidField(field, min(both), "set a key, send its points or delete it, not two of them")
     if both := measured & set(request.delete_keys):
-        raise InvalidField("delete_keys", min(both), "a key is set, has points or is taken away, not two of them")
+        raise InvalidField("delete_keys", min(both), "set a key, send its points or delete it, not two of them")
     return c.LogMetadata(
         **attempt(request, project, actor),
         model=model,

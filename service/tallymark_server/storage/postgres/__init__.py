@@ -18,6 +18,9 @@ dialect         the words of PostgreSQL in statements that engines share
 images          checks, whenever an event is read, that it is as it was recorded
 reading         the reads of the contract
 
+Beside the log:
+signs           signs of life of runs, by the clock of the database
+
 Following:
 following       sends other servers notices of logs that have grown, and hears theirs
 """

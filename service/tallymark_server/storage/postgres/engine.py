@@ -32,6 +32,7 @@ from tallymark_server.storage.postgres.lending import Connections
 from tallymark_server.storage.postgres.migrate import prepare, steps
 from tallymark_server.storage.postgres.reading import Moment, PostgresReads
 from tallymark_server.storage.postgres.session import PostgresSession, new_id
+from tallymark_server.storage.postgres.signs import CLEAN, Signs
 from tallymark_server.storage.postgres.transaction import Transaction
 from tallymark_server.storage.sql.reader import Reader
 from tallymark_server.storage.sql.state_loader import new_log_id
@@ -145,6 +146,13 @@ class PostgresStorage(PostgresReads, Storage):
         # A transaction that has a number waits for the disk, and for standbys, when it commits.
         await _repeated(lambda: _ask(self._writers, BEGIN, Call(_NUMBER), COMMIT))
 
+    @property
+    def signs(self) -> Signs:
+        return Signs(
+            lambda *calls: _repeated(lambda: _ask(self._writers, *calls)),
+            lambda *calls: _repeated(lambda: _ask(self._readers, *calls)),
+        )
+
     async def follow(self, watched: Callable[[], Iterable[str]], ring: Callable[[Iterable[str]], None]) -> None:
         follower = Follower(self._listen_url, self._notices, self._ends, watched, ring)
         async with asyncio.TaskGroup() as tasks:
@@ -170,6 +178,7 @@ async def open_postgres(
             await check_settings(connection, name)
             await prepare(connection, name, await asyncio.to_thread(steps))
             await _add_projects(connection, projects)
+            await connection.execute(CLEAN)
     except psycopg.Error as error:
         raise CannotOpenError(f"cannot open {name}: {told(error)}") from None
     storage = PostgresStorage(url, listen_url or url, observer or Observer())

@@ -10,6 +10,7 @@ threaded_connection a connection with a thread of its own
 wal_truncation  keeps the write-ahead log small
 head_file       keeps the end of each log beside the file, so that a lost end is noticed
 engine          opens the file, and keeps the promises of the contract
+engine_errors   errors of SQLite as those of the contract
 
 Access:
 access_file     tokens, grants and sessions, in a file of their own

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import structlog
 
 from tallymark_server.domain.commands import Erasing, Keys
-from tallymark_server.domain.errors import DataDamaged, StorageUnavailable
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Erasure, Model, ModelVersion, Project, Run
 from tallymark_server.domain.query import Query
@@ -38,6 +37,7 @@ from tallymark_server.storage.sql.batch_append import append
 from tallymark_server.storage.sql.reader import Reader
 from tallymark_server.storage.sql.state_loader import Log, load, new_log_id
 from tallymark_server.storage.sqlite.connection import connector
+from tallymark_server.storage.sqlite.engine_errors import TranslateErrors
 from tallymark_server.storage.sqlite.erase import look, must_scrub, overwrite, scrub, scrub_if_possible
 from tallymark_server.storage.sqlite.export_stream import Exports
 from tallymark_server.storage.sqlite.file_lock import check_one_name, exclusive
@@ -54,20 +54,6 @@ from tallymark_server.storage.sqlite.wal_truncation import LONGEST, Shrinker
 T = TypeVar("T")
 Work = Callable[[Writing], Coroutine[Any, Any, T]]
 _log = structlog.get_logger()
-
-# Errors of the environment, not defects of ours, by the low byte of SQLite's result code.
-_ENVIRONMENT_ERRORS = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_NOMEM,
-}
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
-# Damage that has no code in SQLite: invalid UTF-8, invalid JSON, and columns of another type.
-_DAMAGE_MESSAGES = ("Could not decode to UTF-8", "malformed JSON", "user-defined function raised exception")
 
 
 class Transaction(Writing):
@@ -125,7 +111,7 @@ class SqliteStorage:
         self._prover = Prover(file)
         self._exports = Exports(partial(_connect, file, read_only=True))
         self._note_change = note_change
-        self._translate_errors = _TranslateErrors()
+        self._translate_errors = TranslateErrors()
         self._transactions = ReadTransactions(partial(_connect, file, read_only=True), self._translate_errors)
         self._writing = False
         self._version_cache = VersionCache()
@@ -161,6 +147,10 @@ class SqliteStorage:
         result = _run_work(work, transaction)
         await self._writer.run(lambda connection: run(_finish, transaction.must_scrub, self._observer, connection))
         return result
+
+    @property
+    def signs(self) -> None:
+        return None
 
     async def check_writable(self) -> None:
         with self._translate_errors:
@@ -387,34 +377,3 @@ def _snapshot(
         return run_immediately(question(reader))
     finally:
         connection.execute("COMMIT")
-
-
-class _TranslateErrors:
-    """Raises StorageUnavailable for errors of the environment, and DataDamaged for damage.
-
-    A class, since a point read is hardly dearer.
-    """
-
-    __slots__ = ("damage",)
-
-    def __init__(self) -> None:
-        # The damage of the tables that is known; after that none of their contents can be trusted.
-        self.damage = ""
-
-    def __enter__(self) -> None:
-        if self.damage:
-            raise DataDamaged(self.damage)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DataDamaged):
-            _log.error("the file is damaged", problem=str(error))
-        elif isinstance(error, UnicodeDecodeError):
-            # The message of SQLite quotes what is damaged.
-            raise DataDamaged("it has text that is none") from error
-        elif isinstance(error, sqlite3.Error):
-            code: Any = getattr(error, "sqlite_errorcode", None)
-            if (code is not None and code & 0xFF in _DAMAGED) or str(error).startswith(_DAMAGE_MESSAGES):
-                _log.error("the file is damaged", problem=str(error))
-                raise DataDamaged(str(error)) from error
-            if code is not None and code & 0xFF in _ENVIRONMENT_ERRORS:
-                raise StorageUnavailable(str(error)) from error

@@ -36,7 +36,7 @@ async def page(request: PageRequest) -> PageResult:
         "newest": request.here(before=""),
         "first": not before,
         "kinds": [kind.value for kind in Kind],
-        "asked": {"model": model, "actor": actor, "kind": kind if kind in KINDS else ""},
+        "searched": {"model": model, "actor": actor, "kind": kind if kind in KINDS else ""},
     }
     return View(
         template="activity.html",

@@ -51,7 +51,7 @@ def _time(request: PageRequest) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidField("time", text, "it is written 2026-03-01T12:00, in UTC if no offset is given") from None
+        raise InvalidField("time", text, "write it as 2026-03-01T12:00, in UTC or with an offset") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1_000_000)

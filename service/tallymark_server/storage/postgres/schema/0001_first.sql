@@ -236,3 +236,11 @@ CREATE TABLE answers (
 );
 
 CREATE UNIQUE INDEX answers_by_request ON answers (project, request_id);
+
+-- When a server last heard of a run that must send heartbeats, by the clock of the database.
+CREATE TABLE signs_of_life (
+    project bigint           NOT NULL,
+    run     text COLLATE "C" NOT NULL,
+    seen    timestamptz      NOT NULL,
+    PRIMARY KEY (project, run)
+) WITH (fillfactor = 50);
