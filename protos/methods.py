@@ -49,7 +49,8 @@ def table(found: list[Method]) -> str:
     """Return one row for each method."""
     lines = ["| method | role | in the project of | service |", "| --- | --- | --- | --- |"]
     for method in found:
-        field = _SPECIAL.get(method.field) or (f"`{method.field}`" if method.field else "`parent` or `name`")
+        field = "any that the request is about" if method.field == "-" and method.role != "reader" else ""
+        field = field or _SPECIAL.get(method.field) or (f"`{method.field}`" if method.field else "`parent` or `name`")
         lines.append(f"| `{method.name}` | `{method.role}` | {field} | `{method.service}` |")
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from tallymark.v1 import (
+    access_pb2,
     artifact_pb2,
     error_pb2,
     event_log_pb2,
@@ -32,6 +33,7 @@ PROTO = Path("tallymark/v1/model.proto")
 FILES: list[FileDescriptor] = [
     module.DESCRIPTOR
     for module in (
+        access_pb2,
         artifact_pb2,
         error_pb2,
         event_log_pb2,

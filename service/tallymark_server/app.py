@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tallymark_server import telemetry
+from tallymark_server.access.book import AccessBook
 from tallymark_server.access.callers import Authenticator
+from tallymark_server.access.chain import Chain, Tokens
 from tallymark_server.access.door import Door
 from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificates
 from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
+from tallymark_server.domain.errors import RegistryError
 from tallymark_server.heartbeats import Heartbeats
 from tallymark_server.local_sockets import PREFIX
 from tallymark_server.observer import Observer
@@ -33,6 +36,7 @@ from tallymark_server.settings import Settings
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.database_url import is_url, shown
 from tallymark_server.storage.opening import open_storage
+from tallymark_server.storage.sqlite.access_file import open_access_file
 from tallymark_server.watch import Bell
 from tallymark_server.web.server import HttpServer
 from tallymark_server.writer import Writer
@@ -83,13 +87,16 @@ async def running(
     """
     certificates = None if settings.tls is None else Certificates(settings.tls)
     observer, metrics = _observer(settings)
-    async with open_storage(settings.db, settings.projects, observer) as storage:
+    async with open_storage(settings.db, settings.projects, observer) as storage, opened_book(settings.access) as book:
         bell, availability = Bell(), Availability()
         clock = GuardedClock(await storage.newest_time(), round(settings.max_clock_jump * MICROS_PER_HOUR), wall)
         writer = Writer(storage, bell, clock, settings.max_waiting, availability, observer)
         heartbeats = Heartbeats(storage, writer, clock.estimate)
-        registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer)
-        door = Door(authenticator, certificates=settings.tls is not None and settings.tls.client_ca is not None)
+        registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer, book=book)
+        door = Door(
+            authenticator or _authenticator(book),
+            certificates=settings.tls is not None and settings.tls.client_ca is not None,
+        )
         server, web = _edges(settings, registry, door, availability, observer, certificates)
         listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
         if metrics is not None:
@@ -133,6 +140,35 @@ def _edges(
         GrpcServer(registry, door, settings.max_connection_age, settings.grace, availability, observer, certificates),
         HttpServer(registry, door, names, origins, availability, observer, certificates),
     )
+
+
+def _authenticator(book: AccessBook | None) -> Authenticator | None:
+    """Return what knows callers, None if everybody may do everything."""
+    return None if book is None else Chain([Tokens(book)])
+
+
+@asynccontextmanager
+async def opened_book(path: Path | None) -> AsyncIterator[AccessBook | None]:
+    """Yield the book of access, which follows its file; None without a file. Raises CannotOpenError."""
+    if path is None:
+        yield None
+        return
+    store = open_access_file(path)
+    try:
+        book = AccessBook(store, wall_time)
+        try:
+            await book.start()
+        except RegistryError as error:
+            raise CannotOpenError(f"{path}: {error}") from None
+        following = asyncio.create_task(book.serve())
+        try:
+            yield book
+        finally:
+            following.cancel()
+            with suppress(RegistryError):
+                await book.store_uses()
+    finally:
+        await store.close()
 
 
 def _observer(settings: Settings) -> tuple[Observer, Metrics | None]:

@@ -52,6 +52,14 @@ def backup(db: Path, to: Path) -> None:
         with _warning_of_losses(db), progress("copying") as bar:
             revisions = copy(db, to, partial(move, bar))
     _say(f"{to} is a copy of {db}: {_summary(revisions)}")
+    _say_without_access(db)
+
+
+def _say_without_access(db: Path) -> None:
+    from tallymark_server.storage.sqlite.access_file import access_file
+
+    if (path := access_file(db)).exists():
+        _say(f"tokens and grants are not in it, but in {path}: copy that file too, to where only you can read it")
 
 
 @click.command
@@ -104,6 +112,57 @@ def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
 
         accepted = accept(db.resolve(), agree)
     _say(f"{db} can be served again" if accepted else f"{db} lacks nothing that was acknowledged")
+
+
+def init_access(db: Path, name: str, expire_time: int, now: int, *, recover: bool) -> str:
+    """Run `tallymark access init`: return the text of a new token that may do everything. Times are in microseconds."""
+    with reported_errors(_errors):
+        from tallymark_server.access.first_token import another_token, first_token
+        from tallymark_server.domain.errors import RegistryError
+        from tallymark_server.storage.contract import CannotOpenError
+        from tallymark_server.storage.sqlite import access_file
+
+        path, process = access_file.access_file(db), holder(db)
+        if process is not None:
+            raise CannotOpenError(f"{db} is served by process {process}, which would not notice; stop it first")
+        if recover:
+            store = access_file.open_access_file(path)
+            try:
+                token, entries = another_token(name, expire_time, now, store.log_id, log := store.entries(0))
+                store.add(len(log), entries)
+            except RegistryError as error:
+                raise CannotOpenError(str(error)) from None
+            finally:
+                store.shut()
+        elif path.exists():
+            raise CannotOpenError(
+                f"{path} exists already: log in with its first token, or, if that is lost, make another one with"
+                " --recover"
+            )
+        else:
+            token, make_entries = first_token(name, expire_time, now)
+            access_file.create_access_file(path, make_entries)
+        return token.text
+
+
+def prove_access(db: Path) -> None:
+    """Verify the log of access beside a file, if there is one, for `tallymark verify`."""
+    from tallymark_server.domain.access.state import AccessState
+    from tallymark_server.domain.errors import DataDamaged
+    from tallymark_server.storage.access import folded
+    from tallymark_server.storage.sqlite import access_file
+
+    path = access_file.access_file(db)
+    if not path.exists():
+        return
+    store = access_file.open_access_file(path, read_only=True)
+    try:
+        last = folded(AccessState(), store.log_id, None, store.entries(0))
+    except DataDamaged as error:
+        raise click.ClickException(f"{path}: {error}") from None
+    finally:
+        store.shut()
+    _say(f"access: {last.hash.hex() if last else 'no event yet'}")
 
 
 def write_export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
@@ -163,6 +222,7 @@ def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> N
                 f"{db} is of Tallymark 0.1, and its hashes change when it is first served, so that no checkpoint holds"
                 " for it: verify it without one, serve it once, then write one"
             )
+        prove_access(db)
         proof = verify(db, _marks(checkpoint))
         proved = _Proved(
             str(db), proof.events, {} if old else proof.marks, proof.problems, len(proof.problems), proof.erased

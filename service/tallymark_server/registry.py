@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from tallymark_server.access.book import AccessBook
 from tallymark_server.domain.commands import Command, FinishRun, ResumeRun, Started, StartRun
-from tallymark_server.domain.errors import ProjectNotFound, RunNotFound
+from tallymark_server.domain.errors import AccessControlOff, ProjectNotFound, RunNotFound
 from tallymark_server.domain.events import Event
 from tallymark_server.domain.model import Artifact, Model, ModelVersion, Point, Project, Run, RunState, RunStep
 from tallymark_server.domain.reference import Reference
@@ -76,6 +77,7 @@ class Registry:
         heartbeat: float,
         reads: Reads | None = None,
         observer: Observer | None = None,
+        book: AccessBook | None = None,
     ) -> None:
         self._observer = observer or Observer()
         self._storage = storage
@@ -84,6 +86,19 @@ class Registry:
         self._bell = bell
         self._heartbeats = heartbeats
         self._heartbeat = heartbeat
+        self._book = book
+
+    @property
+    def has_access_control(self) -> bool:
+        """Whether callers are known, and each may do only what was granted to it."""
+        return self._book is not None
+
+    @property
+    def access(self) -> AccessBook:
+        """Tokens, service accounts and grants. Raises AccessControlOff."""
+        if self._book is None:
+            raise AccessControlOff
+        return self._book
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncIterator[Registry]:
@@ -93,7 +108,14 @@ class Registry:
         """
         async with self._storage.at_one_moment() as reads:
             yield Registry(
-                self._storage, self._writer, self._bell, self._heartbeats, self._heartbeat, reads, self._observer
+                self._storage,
+                self._writer,
+                self._bell,
+                self._heartbeats,
+                self._heartbeat,
+                reads,
+                self._observer,
+                self._book,
             )
 
     async def execute(self, command: Command[T]) -> T:

@@ -77,11 +77,22 @@ def _announce(db: str, address: str, dashboard: str, metrics: str) -> None:
 
 def _check_exposure(settings: Settings) -> None:
     """Refuse to listen where other machines reach a server that does not protect itself. Raises UsageError."""
-    tls, access = settings.tls is not None, settings.tls is not None and settings.tls.client_ca is not None
+    tls = settings.tls is not None
+    access = settings.access is not None or (settings.tls is not None and settings.tls.client_ca is not None)
     listening = [("--listen", settings.host), *([] if settings.http is None else [("--http", settings.http[0])])]
     for option, host in listening:
         if problem := missing_protection(option, host, tls=tls, access=access):
             raise click.UsageError(problem)
+
+
+def _access_beside(db: str) -> Path | None:
+    """Return the file with tokens and grants beside that of the registry, None if there is none."""
+    try:
+        from tallymark_server.storage.database_url import is_url
+        from tallymark_server.storage.sqlite.access_file import access_file
+    except ImportError:  # reported with what to install, as any other
+        return None
+    return path if not is_url(db) and (path := access_file(Path(db))).exists() else None
 
 
 _setting = partial(click.option, show_envvar=True)
@@ -103,6 +114,12 @@ _setting = partial(click.option, show_envvar=True)
     default="tallymark.db",
     help="The SQLite file, made when it is not there; or the database of PostgreSQL that several servers share:"
     f" {SHAPE}. A password belongs into TALLYMARK_DB, PGPASSWORD or ~/.pgpass, since others can read command lines.",
+)
+@_setting(
+    "--access-db",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    show_default="beside the SQLite file, if it is there",
+    help="The file with tokens and grants that `tallymark access init` makes; it lets only known callers in.",
 )
 @_setting(
     "--listen",
@@ -249,6 +266,7 @@ def serve(
     client_ca: Path | None,
     trust_network: bool,
     backup_every: str,
+    access_db: Path | None,
     **given: Any,
 ) -> None:
     """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
@@ -270,6 +288,7 @@ def serve(
             metrics=parse_listen(metrics) if metrics else None,
             tls=tls,
             backup_every=parse_period(backup_every),
+            access=access_db or _access_beside(given["db"]),
             **given,
         )
     except InvalidSettingError as error:

@@ -26,6 +26,7 @@ class Settings:
     `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
     `unix:PATH`, with port 0. `backup_to` is the folder or URL of backups, None for none.
     `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
+    `access` is the file with tokens and grants, None for no access control.
     """
 
     db: str = "tallymark.db"
@@ -47,6 +48,7 @@ class Settings:
     log_level: str = "info"
     log_format: str = "console"
     tls: TlsFiles | None = None
+    access: Path | None = None
 
 
 def tls_files(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:

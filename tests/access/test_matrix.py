@@ -107,7 +107,8 @@ def expected(method: MethodDescriptor, who: Who) -> str:
     if not who.known:
         return UNKNOWN
     if permission.field == ANY_PROJECT:
-        return PASSED
+        highest = max(CALLERS[who.token].grants.values(), default=Role.READER)
+        return PASSED if highest >= permission.needs.role else DENIED
     role = who.everywhere if permission.field == "*" else who.here
     if role is not None and role >= permission.needs.role:
         return PASSED

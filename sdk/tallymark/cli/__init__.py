@@ -1,8 +1,8 @@
 """The command `tallymark`. A module is imported when one of its commands is called.
 
-`aliases`, `artifacts`, `contexts`, `events`, `lineage`, `metadata`, `models`, `projects`, `runs`, `tags` and `versions`
-have the commands about these; `accept`, `compare`, `completion`, `delete`, `describe`, `doctor`, `erase`, `export`,
-`promote`, `sync`, `verify` and `wait` have the commands with these names. The other commands are in:
+`access`, `aliases`, `artifacts`, `contexts`, `events`, `lineage`, `metadata`, `models`, `projects`, `runs`, `tags` and
+`versions` have the commands about these; `accept`, `compare`, `completion`, `delete`, `describe`, `doctor`, `erase`,
+`export`, `promote`, `sync`, `verify` and `wait` have the commands with these names. The other commands are in:
 
 background      `up`, `status` and `stop`
 run_end         `run finish` and `run abort`
@@ -72,6 +72,7 @@ _COMMANDS = {
             "Allow serving a file that lacks changes which were acknowledged.",
             "accept_lost_changes",
         ),
+        LazyCommand("tallymark.cli.access", "access", "Tokens, service accounts, and roles: who may do what."),
         LazyCommand("tallymark.cli.aliases", "alias", "Names that point at versions."),
         LazyCommand("tallymark.cli.artifacts", "artifact", "Artifacts that versions produced or used."),
         LazyCommand(

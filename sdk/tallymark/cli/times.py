@@ -30,6 +30,17 @@ def moment(text: str, now: datetime | None = None) -> datetime:
         raise ValueError(f"{text!r} is not a time such as {EXAMPLES}") from None
 
 
+def span(text: str) -> timedelta:
+    """Parse a span of time, such as `90d` or `1h 30m`. Raises ValueError."""
+    word = text.strip().lower()
+    if not _SPAN.fullmatch(word) or word.endswith("ago"):
+        raise ValueError(f"{text!r} is no span of time such as 90d, 12h or 30m")
+    try:
+        return timedelta(seconds=sum(float(count) * _UNITS[unit[0]] for count, unit in _PART.findall(word)))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long") from None
+
+
 def local(moment: datetime, *, zone: bool = False) -> str:
     """Return the time in the time zone of this machine (TZ), to the second."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}{f' {moment.astimezone():%Z}' if zone else ''}"

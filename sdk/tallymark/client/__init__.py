@@ -3,6 +3,7 @@
 calls/               one function for each method of the service, which builds its request and reads its answer
 blocking             `Client`
 aio                  `AsyncClient`
+access               `Client.access`: tokens, service accounts and grants; `aio_access` is that of `AsyncClient`
 argument_checks      checks of arguments by the annotations of methods
 fork_gate            no fork while a call is within gRPC
 channel              the connection: deadlines, retries, forks

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import grpc.aio
 
 from tallymark.client import calls
+from tallymark.client.aio_access import AsyncAccess
 from tallymark.client.argument_checks import checked
 from tallymark.client.calls import (
     Call,
@@ -113,6 +114,11 @@ class AsyncClient:
         channels, self._channels, self._stubs = self._channels, (), {}
         for channel in channels:
             await channel.close()
+
+    @property
+    def access(self) -> AsyncAccess:
+        """Tokens, service accounts and grants: who may do what."""
+        return AsyncAccess(self.run_call)
 
     async def create_project(self, name: str) -> Project:
         """Create a project, which has its own models, runs and log.

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from tallymark.client import calls
+from tallymark.client.access import Access
 from tallymark.client.argument_checks import checked
 from tallymark.client.calls import (
     Call,
@@ -104,6 +105,11 @@ class Client:
     def close(self) -> None:
         """Close the connection. The next call opens another."""
         self._channel.close()
+
+    @property
+    def access(self) -> Access:
+        """Tokens, service accounts and grants: who may do what."""
+        return Access(self.run_call)
 
     def create_project(self, name: str) -> Project:
         """Create a project, which has its own models, runs and log.

@@ -3,7 +3,8 @@
 Some methods of a version call its registry. They need clients and stores, which import these types, so the types do not
 import them: `tallymark` sets here the function that opens a version.
 
-enums              stages, states, types and roles of artifacts, and `Uri`
+access             tokens, service accounts, grants and callers
+enums              stages, states, types and roles of artifacts, roles of callers, and `Uri`
 references         references to versions, and resource names
 proofs             results of verifications and erasures
 recording_problem  what of a run could not be recorded

@@ -1,4 +1,4 @@
-"""Stages, states, types and roles of artifacts, and `Uri`."""
+"""Stages, states, types and roles of artifacts, roles of callers, and `Uri`."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ class RunState(enum.StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"
+
+
+class Role(enum.StrEnum):
+    """What a caller may do in a project. Each role may do what those before it may."""
+
+    READER = "reader"
+    WRITER = "writer"
+    PROMOTER = "promoter"
+    ADMIN = "admin"
 
 
 class Uri(str):

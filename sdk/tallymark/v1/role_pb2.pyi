@@ -60,6 +60,6 @@ needs: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, 
 """The role that a caller needs in the project of the request. Every method has one."""
 in_project: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
 """Which project that is: the field that names it, or whose resource name begins with it. By default `parent`, or
-`name` in a request without a parent. `*` stands for all projects. `-` stands for any project: the reply has only
-what the caller may read.
+`name` in a request without a parent. `*` stands for all projects. `-` stands for any project: a caller needs the
+role in one at least, READER in none, and sees and changes only what it may.
 """

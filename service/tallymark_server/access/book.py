@@ -55,7 +55,7 @@ class AccessBook:
 
     def __init__(self, store: AccessStore, now: Callable[[], int]) -> None:
         self._store = store
-        self._now = now
+        self.now = now
         self._state = AccessState()
         self._last: Entry | None = None
         self._known: dict[str, _Known] = {}
@@ -101,7 +101,7 @@ class AccessBook:
         async with self._reading:
             for _ in range(MAX_ATTEMPTS):
                 await self._read()
-                now = self._now()
+                now = self.now()
                 events, _ = decide(command, self._state, self.admin(caller), now)
                 entries = list(entries_of(self._store.log_id, self._last, events, caller.name, now))
                 if entries:
@@ -137,7 +137,7 @@ class AccessBook:
         known = self._known.get(token_id)
         if known is None:
             raise self._refused("unknown", token_id)
-        now = self._now()
+        now = self.now()
         if not known.secret.counts(now):
             raise self._refused("expired", token_id)
         self._uses[token_id] = now // MICROS_PER_DAY

@@ -86,8 +86,8 @@ def model(project: str, model: Model) -> model_pb2.Model:
         tags=card.tags,
         last_number=model.last_number,
         creator=model.creator,
-        create_time=_timestamp(model.create_time),
-        update_time=_timestamp(model.update_time),
+        create_time=timestamp(model.create_time),
+        update_time=timestamp(model.update_time),
         create_revision=model.create_revision,
         mod_revision=model.mod_revision,
         etag=etag(model.mod_revision),
@@ -159,7 +159,7 @@ def run(project: str, run: Run) -> run_pb2.Run:
         ],
         heartbeat_timeout=None if run.heartbeat_timeout is None else duration(run.heartbeat_timeout),
         creator=run.creator,
-        create_time=_timestamp(run.create_time),
+        create_time=timestamp(run.create_time),
         start_time=_maybe_timestamp(run.start_time),
         end_time=_maybe_timestamp(run.end_time),
         create_revision=run.create_revision,
@@ -188,7 +188,7 @@ def step(project: str, step: RunStep) -> run_pb2.RunStep:
         state=_RUN_STATES[step.state],
         error=step.error,
         model_version=names.of_version(project, step.model, step.number) if step.model else "",
-        create_time=_timestamp(step.create_time),
+        create_time=timestamp(step.create_time),
         start_time=_maybe_timestamp(step.start_time),
         end_time=_maybe_timestamp(step.end_time),
         create_revision=step.create_revision,
@@ -212,7 +212,7 @@ def artifact(project: str, artifact: Artifact) -> artifact_pb2.Artifact:
         run=names.of_run(project, artifact.run) if artifact.run else "",
         step=artifact.step,
         creator=artifact.creator,
-        create_time=_timestamp(artifact.create_time),
+        create_time=timestamp(artifact.create_time),
         create_revision=artifact.create_revision,
         mod_revision=artifact.mod_revision,
     )
@@ -220,7 +220,7 @@ def artifact(project: str, artifact: Artifact) -> artifact_pb2.Artifact:
 
 def point(point: Point) -> metric_pb2.MetricPoint:
     """Return the point as a message."""
-    return metric_pb2.MetricPoint(key=point.key, step=point.step, value=point.value, time=_timestamp(point.time))
+    return metric_pb2.MetricPoint(key=point.key, step=point.step, value=point.value, time=timestamp(point.time))
 
 
 def lineage(project: str, lineage: Lineage, revision: int) -> lineage_pb2.QueryLineageResponse:
@@ -250,7 +250,7 @@ def event(project: str, event: Event) -> event_pb2.Event:
     message = event_pb2.Event(
         revision=event.revision,
         kind=_KINDS[event.kind],
-        time=_timestamp(event.time),
+        time=timestamp(event.time),
         actor=event.actor,
         reason=event.reason,
         previous_stage=_STAGES[event.previous_stage] if event.previous_stage else model_pb2.STAGE_UNSPECIFIED,
@@ -323,7 +323,7 @@ def proof(found: Proof) -> event_log_pb2.VerifyResponse:
     )
 
 
-def _timestamp(micros: int) -> Timestamp:
+def timestamp(micros: int) -> Timestamp:
     seconds, rest = divmod(micros, 1_000_000)
     return Timestamp(seconds=seconds, nanos=rest * 1000)
 
@@ -334,7 +334,7 @@ def _set_time(field: Timestamp, micros: int) -> None:
 
 
 def _maybe_timestamp(micros: int | None) -> Timestamp | None:
-    return None if micros is None else _timestamp(micros)
+    return None if micros is None else timestamp(micros)
 
 
 def _fill(facts: Mapping[str, Value], target: MutableMapping[str, model_pb2.MetadataValue]) -> None:

@@ -17,12 +17,13 @@ from tallymark.v1 import role_pb2
 from tallymark_server.access.callers import ALL_PROJECTS, Caller
 from tallymark_server.access.door import Needs, may
 from tallymark_server.domain import naming
+from tallymark_server.domain.errors import PermissionDenied
 from tallymark_server.domain.roles import Role
 from tallymark_server.rpc import names
 from tallymark_server.rpc.bounds import is_repeated
 from tallymark_server.rpc.callers import Call
 
-# For `in_project`: the answer has only what the caller may read.
+# For `in_project`: a reader needs no role, others need it in one project; the handler decides what they see and change.
 ANY_PROJECT = "-"
 # The field with the bare name of a project that is about to be created.
 _NEW_PROJECT = "project_id"
@@ -43,8 +44,6 @@ class Permission:
             raise UndeclaredError(f"{method.full_name} needs the option (tallymark.v1.needs)")
         self.field = options.Extensions[role_pb2.in_project] or _usual_field(method)
         self.needs = Needs(method.name, Role(role), hides=self.field != _NEW_PROJECT)
-        if self.field == ANY_PROJECT and self.needs.role != Role.READER:
-            raise UndeclaredError(f"{method.full_name} is about any project, so it can only need ROLE_READER")
         self._text_of = None if self.field in (ANY_PROJECT, ALL_PROJECTS) else _getter(method, self.field)
 
     def check(self, caller: Caller, request: Any) -> None:
@@ -52,8 +51,12 @@ class Permission:
 
         Raises ProjectNotFound, PermissionDenied, or InvalidField if the request names no project.
         """
-        if self.field != ANY_PROJECT and not caller.may(self.needs.role, ALL_PROJECTS):
+        if caller.may(self.needs.role, ALL_PROJECTS):
+            return
+        if self.field != ANY_PROJECT:
             may(caller, self.needs, self._project_of(request))
+        elif self.needs.role != Role.READER and max(caller.grants.values(), default=0) < self.needs.role:
+            raise PermissionDenied(caller.name, self.needs.what, self.needs.role.label, ALL_PROJECTS)
 
     def _project_of(self, request: Any) -> str:
         """Return the project that the request is about, or ALL_PROJECTS. Raises InvalidField."""

@@ -11,9 +11,10 @@ from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
+from tallymark.v1 import access_pb2, event_log_pb2, model_registry_pb2, run_registry_pb2
 from tallymark_server.access.door import Needs
 from tallymark_server.registry import Registry
+from tallymark_server.rpc.access import Access
 from tallymark_server.rpc.callers import Call
 from tallymark_server.rpc.handlers import EventLog, ModelRegistry
 from tallymark_server.rpc.limiters import AnswerLimiter
@@ -24,6 +25,7 @@ SERVICES: dict[ServiceDescriptor, type] = {
     model_registry_pb2.DESCRIPTOR.services_by_name["ModelRegistry"]: ModelRegistry,
     run_registry_pb2.DESCRIPTOR.services_by_name["RunRegistry"]: RunRegistry,
     event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]: EventLog,
+    access_pb2.DESCRIPTOR.services_by_name["Access"]: Access,
 }
 
 

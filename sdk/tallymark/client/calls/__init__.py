@@ -4,7 +4,7 @@ Nothing here does I/O, so both clients use it. Each change has a request id, so 
 the program, and still has one effect.
 
 call       `Call`, and what all calls share
-models     calls about models; `versions`, `artifacts`, `runs`, `projects` and `log` have those about these
+models     calls about models; `versions`, `artifacts`, `runs`, `projects`, `log` and `access` have those about these
 rollbacks  the choice of the version that a rollback restores
 recorded   changes that are recorded now and sent later
 """

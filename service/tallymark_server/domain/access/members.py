@@ -38,4 +38,4 @@ def parse_member(text: str, field: str = "member") -> Member:
         raise InvalidField(
             field, text, f"a member is written as KIND:NAME, with one of {', '.join(MemberKind)} as kind"
         )
-    return Member(MemberKind(kind), naming.plain_label(name, field))
+    return Member(MemberKind(kind), naming.caller_name(name, field))

@@ -60,6 +60,11 @@ class ServiceAccount(Struct, frozen=True, kw_only=True):
     creator: str
     create_time: int
 
+    @property
+    def member(self) -> Member:
+        """The member that it is."""
+        return member_of(self.name)
+
 
 class AccessState(Struct, kw_only=True):
     """Tokens and service accounts by name, and each member's roles by project. `revision` is that of the last event."""
