@@ -18,7 +18,6 @@ from tallymark_server.storage.contract import Scope
 from tallymark_server.storage.sql.session import Row
 from tallymark_server.storage.sql.statement import Select, Statement
 from tallymark_server.storage.sql import history, lists
-from tallymark_server.storage.sqlite import export_stream
 from tallymark_server.storage.sqlite.dialect import DIALECT
 from tallymark_server.storage.sqlite.event_integrity import add_whole
 from tallymark_server.storage.sqlite.migrate import migrate
@@ -43,7 +42,6 @@ def statements() -> Iterator[tuple[str, Statement]]:
 STATEMENTS = {
     # A log that is verified or imported is read as a whole.
     **{name: each.text(DIALECT) for name, each in statements() if not name.startswith(("erasures.", "run_states."))},
-    "export_stream.EVENTS": export_stream.EVENTS,
 }
 
 

@@ -36,6 +36,6 @@ Copying:
 backup          copies a file while a server writes to it
 offline_access  a file that is read beside its server, or changed while no server holds it
 log_export      the logs of a file to lines
-export_stream   one log to lines, piece by piece, for callers that may be slow
+export_stream   the exports of logs that are under way
 log_import      lines to logs
 """
