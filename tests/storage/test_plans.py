@@ -39,9 +39,10 @@ def statements() -> Iterator[tuple[str, Statement]]:
                 )
 
 
+# A log that is verified or imported, or has content to erase, is read as a whole.
+WHOLE_LOGS = ("erase.", "erasures.", "run_states.")
 STATEMENTS = {
-    # A log that is verified or imported is read as a whole.
-    **{name: each.text(DIALECT) for name, each in statements() if not name.startswith(("erasures.", "run_states."))},
+    **{name: each.text(DIALECT) for name, each in statements() if not name.startswith(WHOLE_LOGS)},
 }
 
 

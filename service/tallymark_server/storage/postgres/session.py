@@ -62,6 +62,9 @@ class PostgresSession(Session):
         (rows,) = await self.fetch(select)
         return cut(rows, limit, image)
 
+    async def execute(self, change: Select) -> None:
+        self.add(_call(change))
+
     async def add_project(self, name: str, log_id: str) -> int:
         project = new_id()
         await self.insert(PROJECTS, [(project, name, log_id, 0, 0, 0, b"")])

@@ -33,6 +33,7 @@ Logs as a whole:
 log_columns     the columns that an export consists of
 log_pieces      one log to lines, piece by piece, for callers that may be slow
 log_import      the tables into which logs are imported
+erase           overwrites content in the log and in the tables
 erasures        which events erased content of other events, and the proof of it
 run_states      adds the state of their run to versions whose log lacks it
 """

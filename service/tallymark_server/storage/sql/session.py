@@ -47,6 +47,10 @@ class Session(ReadSession, Protocol):
     only `patch_if_found` and `add_project` have to wait for an answer.
     """
 
+    async def execute(self, change: Select) -> None:
+        """Execute a statement that changes tables."""
+        ...
+
     async def add_project(self, name: str, log_id: str) -> int:
         """Add a project that does not exist, with an empty log, and return its id."""
         ...

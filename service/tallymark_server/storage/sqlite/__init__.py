@@ -27,7 +27,7 @@ integrity_check checks tables and indexes when the file is opened
 event_integrity checks, whenever an event is read, that it is as it was recorded
 
 Proving:
-erase           overwrites content in the log, in the tables and in the bytes of the file
+scrub           overwrites what was erased in the bytes of the file
 verification    verifies that tables and log agree, and that the log was not changed
 verify_worker   verifies one project in a process beside the server
 verify_worker_process that process

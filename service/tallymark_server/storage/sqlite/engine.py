@@ -34,17 +34,25 @@ from tallymark_server.storage.contract import (
 )
 from tallymark_server.storage.immediate import run_immediately
 from tallymark_server.storage.sql.batch_append import append
+from tallymark_server.storage.sql.erase import look, overwrite
 from tallymark_server.storage.sql.reader import Reader
 from tallymark_server.storage.sql.state_loader import Log, load, new_log_id
 from tallymark_server.storage.sqlite.connection import connector
 from tallymark_server.storage.sqlite.engine_errors import TranslateErrors
-from tallymark_server.storage.sqlite.erase import look, must_scrub, overwrite, scrub, scrub_if_possible
 from tallymark_server.storage.sqlite.export_stream import Exports
 from tallymark_server.storage.sqlite.file_lock import check_one_name, exclusive
 from tallymark_server.storage.sqlite.head_file import HeadKeeper, heads_of, intact
 from tallymark_server.storage.sqlite.integrity_check import IntegrityCheck
 from tallymark_server.storage.sqlite.migrate import migrate
 from tallymark_server.storage.sqlite.read_transaction import ReadTransaction, ReadTransactions
+from tallymark_server.storage.sqlite.scrub import (
+    begin_rewriting,
+    end_rewriting,
+    must_scrub,
+    note_erased,
+    scrub,
+    scrub_if_possible,
+)
 from tallymark_server.storage.sqlite.session import SqliteSession
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
 from tallymark_server.storage.sqlite.verify_worker import Prover
@@ -72,7 +80,8 @@ class Transaction(Writing):
         if keys.erasing is not None and log.project is not None:
             # What was erased before may have been left in the file.
             self.must_scrub = self.must_scrub or must_scrub(self.connection)
-            look(self.connection, log.project, state, keys.erasing)
+            begin_rewriting(self.connection)
+            await look(self._session, log.project, state, keys.erasing)
         return state
 
     async def append(self, state: State, events: Sequence[Event], receipts: Sequence[tuple[str, Receipt]]) -> None:
@@ -80,7 +89,9 @@ class Transaction(Writing):
         await append(self._session, log, state, events, receipts)
         for event in events if self._erasing is not None else ():
             if isinstance(event.image, Erasure) and log.project is not None and self._erasing is not None:
-                overwrite(self.connection, log.project, event.image, self._erasing.paths)
+                await overwrite(self._session, log.project, event.image, self._erasing.paths)
+                end_rewriting(self.connection)
+                note_erased(self.connection, event.revision)
                 self.must_scrub = True
 
 

@@ -41,6 +41,9 @@ class SqliteSession(Session):
         # SQLite reads a row when it is fetched.
         return cut(self._connection.execute(select.text(self._dialect), select.parameters), limit, image)
 
+    async def execute(self, change: Select) -> None:
+        self._connection.execute(change.text(self._dialect), change.parameters)
+
     async def add_project(self, name: str, log_id: str) -> int:
         ((project,),) = self._connection.execute(_NEW_PROJECT, (name, log_id)).fetchall()
         return int(project)
