@@ -356,7 +356,7 @@ def test_the_command_needs_confirmation_and_warns_of_backups(server: Server) -> 
         assert SECRET in client.get_version(VERSION).description
     done = tallymark(*erase, "--yes")
     assert done.returncode == 0, done.stderr
-    assert "backups and exports from before still have it" in done.stderr
+    assert "delete older backups and exports, which still have it" in done.stderr
     assert done.stdout.split()[:3] == ["NAME", "EVENTS", "REVISION"]
     wrong = tallymark(*erase[:-3], SECRET, "--reason", "a leaked key", "--yes")
     assert (wrong.returncode, "is '[not shown]': what can be erased of this is description" in wrong.stderr) == (
