@@ -48,7 +48,7 @@ def may(caller: Caller, needs: Needs, project: str) -> None:
 
 
 class _Remembered(NamedTuple):
-    """A caller, until when it is remembered by the clock of the event loop, and the generation of the answer."""
+    """A caller, until when it is remembered, and the generation of the answer."""
 
     caller: Caller
     until: float
@@ -70,26 +70,30 @@ class Door:
 
     def __init__(self, authenticator: Authenticator | None = None, *, certificates: bool = False) -> None:
         self._authenticator = authenticator
+        # Whether everybody who can connect may do everything.
+        self.is_open = authenticator is None
         self.certificates = certificates
-        self._remembered: dict[tuple[object, ...], _Remembered] = {}
+        self._remembered: dict[object, _Remembered] = {}
         self._open: dict[asyncio.Task[object], _Open] = {}
         self._refused: dict[asyncio.Task[object], Exception] = {}
         self._checking: asyncio.Task[None] | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether everybody who can connect may do everything."""
-        return self._authenticator is None
-
-    async def who(self, credentials: Credentials) -> Caller:
-        """Return who calls. Raises UnknownCaller."""
+    def remembered(self, key: object) -> Caller | None:
+        """Return the caller that `who` has returned for the key, None if that may have changed since."""
         if self._authenticator is None:
             return LOCAL
-        key = credentials[:3]
-        known, now = self._remembered.get(key), asyncio.get_running_loop().time()
-        generation = self._authenticator.generation
-        if known is not None and known.until > now and known.generation == generation:
-            return known.caller
+        known = self._remembered.get(key)
+        if known is None or known.generation != self._authenticator.generation:
+            return None
+        return known.caller if known.until > time.monotonic() else None
+
+    async def who(self, credentials: Credentials, key: object = None) -> Caller:
+        """Return who calls. Remember the caller by the key, or else by the credentials. Raises UnknownCaller."""
+        key = credentials[:3] if key is None else key
+        known = self.remembered(key)
+        if known is not None or self._authenticator is None:
+            return known or LOCAL
+        now, generation = time.monotonic(), self._authenticator.generation
         caller = await self._authenticator.caller(credentials)
         until = now + MAX_AGE
         if caller.expires is not None:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import grpc.aio
 
-from tallymark_server.access.callers import LOCAL, NOTHING, Caller, CallerKind, Credentials
+from tallymark_server.access.callers import LOCAL, Caller, CallerKind, Credentials
 from tallymark_server.access.door import Door
 from tallymark_server.certificates import name_in
 from tallymark_server.domain import naming
@@ -19,36 +19,54 @@ from tallymark_server.domain.errors import InvalidField, UnknownCaller
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
 # The headers of a call, with names in lower case.
 Headers = Iterable[tuple[str, str | bytes]]
-_ACTOR = "tallymark-actor"
+_ACTOR, _AUTHORIZATION = "tallymark-actor", "authorization"
 
 
 class Call:
-    """A call as handlers know it: who calls, its headers, what it presented, and the door that it came by."""
+    """A call as handlers know it: who calls, its headers, and the door that it came by."""
 
-    __slots__ = ("caller", "credentials", "door", "headers")
+    __slots__ = ("caller", "door", "headers", "source")
 
-    def __init__(self, caller: Caller, headers: Headers, credentials: Credentials, door: Door) -> None:
+    def __init__(self, caller: Caller, headers: Headers, door: Door, source: GrpcContext | Credentials) -> None:
+        """`source` is what the call presents, or what gRPC has of the call."""
         self.caller = caller
         self.headers = headers
-        self.credentials = credentials
         self.door = door
+        self.source = source
+
+    @property
+    def credentials(self) -> Credentials:
+        """What the call presents."""
+        if isinstance(self.source, Credentials):
+            return self.source
+        return _presented(self.door, self.headers, self.source)
 
 
 # The name that handlers have for it.
 Context = Call
 
 
+def call_at_once(door: Door, headers: Headers, context: GrpcContext) -> Call | None:
+    """Return the call if its caller is remembered, in about a microsecond; None otherwise."""
+    if door.is_open:
+        return Call(LOCAL, headers, door, context)
+    caller = None if door.certificates else door.remembered(_header(headers, _AUTHORIZATION))
+    return None if caller is None else Call(caller, headers, door, context)
+
+
 async def call_of(door: Door, headers: Headers, context: GrpcContext) -> Call:
     """Return the call, with its caller. Raises UnknownCaller."""
-    if door.is_open:
-        return Call(LOCAL, headers, NOTHING, door)
-    credentials = credentials_of(headers, context.peer(), _certificate(context) if door.certificates else ())
-    return Call(await door.who(credentials), headers, credentials, door)
+    key = None if door.certificates else _header(headers, _AUTHORIZATION)
+    return Call(await door.who(_presented(door, headers, context), key), headers, door, context)
+
+
+def _presented(door: Door, headers: Headers, context: GrpcContext) -> Credentials:
+    return credentials_of(headers, context.peer(), _certificate(context) if door.certificates else ())
 
 
 def credentials_of(headers: Headers, peer: str, certificate: tuple[str, ...] = ()) -> Credentials:
     """Return what a call presents in its headers. Raises UnknownCaller if that is no bearer token."""
-    header = _header(headers, "authorization")
+    header = _header(headers, _AUTHORIZATION)
     return Credentials(None if header is None else bearer_in(header), None, certificate, peer)
 
 

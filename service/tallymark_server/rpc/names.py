@@ -54,6 +54,7 @@ class ArtifactName(NamedTuple):
 _remembered = lru_cache(maxsize=4096)
 
 
+@_remembered
 def owner(text: str, field: str) -> str:
     """Return the project with which a resource name begins. Raises InvalidField."""
     collection, _, rest = text.partition("/")

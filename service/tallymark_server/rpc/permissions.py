@@ -44,6 +44,7 @@ class Permission:
             raise UndeclaredError(f"{method.full_name} needs the option (tallymark.v1.needs)")
         self.field = options.Extensions[role_pb2.in_project] or _usual_field(method)
         self.needs = Needs(method.name, Role(role), hides=self.field != _NEW_PROJECT)
+        self._role = self.needs.role
         self._text_of = None if self.field in (ANY_PROJECT, ALL_PROJECTS) else _getter(method, self.field)
 
     def check(self, caller: Caller, request: Any) -> None:
@@ -51,7 +52,8 @@ class Permission:
 
         Raises ProjectNotFound, PermissionDenied, or InvalidField if the request names no project.
         """
-        if caller.may(self.needs.role, ALL_PROJECTS):
+        everywhere = caller.grants.get(ALL_PROJECTS)
+        if everywhere is not None and everywhere >= self._role:
             return
         if self.field != ANY_PROJECT:
             may(caller, self.needs, self._project_of(request))

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tallymark_server.access.callers import NOTHING
+from tallymark_server.access.callers import NOTHING, Credentials
 from tallymark_server.access.door import Door
 from tallymark_server.domain.errors import CallTimedOut, RegistryError, UnsupportedCall
 from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
@@ -62,7 +62,8 @@ class Bridge:
         except RegistryError as error:
             await refusal(scope, error)(scope, receive, send)
             return
-        call = Call(caller_of(scope), request.headers.items(), scope.get(CREDENTIALS, NOTHING), self._door)
+        credentials: Credentials = scope.get(CREDENTIALS, NOTHING)
+        call = Call(caller_of(scope), request.headers.items(), self._door, credentials)
         begun = observer.begin(request.headers.items)
         try:
             with suppress(ClientDisconnect):
