@@ -19,6 +19,7 @@ access/     who calls, and what each caller may do
 identity/   callers that identity providers and authorities of certificates vouch for
 rpc/        the gRPC edge: converts messages to commands, results to messages, and errors to statuses
 web/        the dashboard, on a port of its own, and the same methods over plain HTTP
+access_control what knows callers, and where people sign in, for the settings
 operations/ metrics for Prometheus, on an address of their own, with the probes
 settings    the settings of an operator
 certificates the certificate of TLS, renewed without a restart

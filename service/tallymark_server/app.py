@@ -21,8 +21,8 @@ import structlog
 from tallymark_server import telemetry
 from tallymark_server.access.book import AccessBook
 from tallymark_server.access.callers import Authenticator
-from tallymark_server.access.chain import Chain, Tokens
 from tallymark_server.access.door import Door
+from tallymark_server.access_control import AccessControl, access_control
 from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificates
 from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
@@ -93,11 +93,8 @@ async def running(
         writer = Writer(storage, bell, clock, settings.max_waiting, availability, observer)
         heartbeats = Heartbeats(storage, writer, clock.estimate)
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer, book=book)
-        door = Door(
-            authenticator or _authenticator(book),
-            certificates=settings.tls is not None and settings.tls.client_ca is not None,
-        )
-        server, web = _edges(settings, registry, door, availability, observer, certificates)
+        control = access_control(settings, book, wall, authenticator)
+        server, web = _edges(settings, registry, control, availability, observer, certificates)
         listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
         if metrics is not None:
             listeners.append((_endpoint(metrics, registry, availability, writer, settings), settings.metrics))
@@ -129,22 +126,21 @@ async def running(
 def _edges(
     settings: Settings,
     registry: Registry,
-    door: Door,
+    control: AccessControl,
     availability: Availability,
     observer: Observer,
     certificates: Certificates | None,
 ) -> tuple[GrpcServer, HttpServer]:
     """Return the servers of gRPC and of HTTP, which do not listen yet."""
+    by_certificate = settings.tls is not None and settings.tls.client_ca is not None
+    door = Door(control.authenticator, certificates=by_certificate)
     names, origins = settings.http_names, settings.http_origins
     return (
         GrpcServer(registry, door, settings.max_connection_age, settings.grace, availability, observer, certificates),
-        HttpServer(registry, door, names, origins, availability, observer, certificates),
+        HttpServer(
+            registry, door, names, origins, availability, observer, certificates, control.sessions, control.verifier
+        ),
     )
-
-
-def _authenticator(book: AccessBook | None) -> Authenticator | None:
-    """Return what knows callers, None if everybody may do everything."""
-    return None if book is None else Chain([Tokens(book)])
 
 
 @asynccontextmanager

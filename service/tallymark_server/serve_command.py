@@ -16,6 +16,7 @@ import click
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
 from tallymark_server.exposure import missing_protection
+from tallymark_server.identity.issuers import NO_ISSUERS, InvalidIssuerError, Issuers, parse_issuers
 from tallymark_server.settings import (
     DEFAULT_HTTP,
     DEFAULT_LISTEN,
@@ -27,6 +28,9 @@ from tallymark_server.settings import (
     tls_files,
 )
 from tallymark_server.storage.database_url import SHAPE, shown
+
+# Where the callback of --config keeps what it reads beside flags.
+ISSUERS = "tallymark.issuers"
 
 
 def _with_default(projects: tuple[str, ...]) -> tuple[str, ...]:
@@ -43,6 +47,28 @@ def _run(service: Coroutine[Any, Any, None]) -> None:
         runner.run(service)
 
 
+def _issuers(issuers: Any, grants: Any, folder: Path) -> Issuers:
+    try:
+        return parse_issuers(issuers, grants, folder)
+    except InvalidIssuerError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _check_issuers(settings: Settings) -> None:
+    """Check that the issuers can be used. Raises UsageError or ClickException."""
+    if settings.issuers and settings.access is None:
+        raise click.UsageError(
+            "[[issuer]] lets people in by their roles, so access control must be on: run `tallymark access init` first"
+        )
+    if settings.issuers:
+        try:
+            importlib.import_module("tallymark_server.identity.provider")
+        except ImportError as error:
+            raise click.ClickException(
+                f"[[issuer]] needs {error.name}, which is not installed: pip install 'tallymark[server,auth]'"
+            ) from None
+
+
 def _read_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
@@ -52,6 +78,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
         found = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.BadParameter(f"cannot read {path}: {error}") from None
+    # Tables cannot be given by flags.
+    context.meta[ISSUERS] = _issuers(found.pop("issuer", []), found.pop("grant", []), path.absolute().parent)
     options = {option.opts[0].removeprefix("--"): option for option in context.command.params}
     del options["config"]
     # Release 0.1 knew settings of several values by the names of our variables, such as `projects`.
@@ -289,10 +317,12 @@ def serve(
             tls=tls,
             backup_every=parse_period(backup_every),
             access=access_db or _access_beside(given["db"]),
+            issuers=click.get_current_context().meta.get(ISSUERS, NO_ISSUERS),
             **given,
         )
     except InvalidSettingError as error:
         raise click.BadParameter(str(error)) from None
+    _check_issuers(settings)
     if not trust_network:
         _check_exposure(settings)
     # gRPC's core would report a port in use a second time.

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tallymark_server.certificates import TlsFiles
+from tallymark_server.identity.issuers import NO_ISSUERS, Issuers
 from tallymark_server.local_sockets import PREFIX
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -26,7 +27,8 @@ class Settings:
     `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
     `unix:PATH`, with port 0. `backup_to` is the folder or URL of backups, None for none.
     `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
-    `access` is the file with tokens and grants, None for no access control.
+    `access` is the file with tokens and grants, None for no access control, and `issuers` those whose
+    tokens are accepted as well.
     """
 
     db: str = "tallymark.db"
@@ -49,6 +51,7 @@ class Settings:
     log_format: str = "console"
     tls: TlsFiles | None = None
     access: Path | None = None
+    issuers: Issuers = NO_ISSUERS
 
 
 def tls_files(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:

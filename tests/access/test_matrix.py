@@ -242,7 +242,10 @@ def test_every_page_and_form_lets_in_whom_its_role_lets_in(server: Running, addr
     statuses = {UNKNOWN: 401, DENIED: 403, HIDDEN: 404}
     for who in WHO:
         due = expected_at(address, who)
-        for headers in (dict(bearer(who.token)), {"cookie": f"tallymark_session={who.token}"}):
+        for headers in (
+            dict(bearer(who.token)),
+            {"cookie": f"tallymark_session={who.token}", "sec-fetch-site": "same-origin"},
+        ):
             status, reason = visited(server.dashboard, filled(address.path), address.verb, **headers)
             assert reason == due, (who, status)
             assert status == statuses.get(due, status), who

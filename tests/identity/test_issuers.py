@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import blocks
 
 from tallymark_server.domain.roles import Role
 from tallymark_server.identity.issuers import InvalidIssuerError, Issuers, parse_issuers
@@ -78,3 +80,14 @@ def test_no_issuer_can_name_the_callers_of_another(tmp_path: Path) -> None:
     with pytest.raises(InvalidIssuerError, match="prefix"):
         parse_issuers([COMPANY, other], [], tmp_path)
     assert len(list(parse_issuers([COMPANY, other | {"prefix": "ci:"}], [], tmp_path))) == 2
+
+
+def test_the_examples_of_the_guide_are_valid(tmp_path: Path) -> None:
+    """The settings that the guide shows for a company, GitHub Actions and Kubernetes can be used as they are."""
+    (shown,) = [each for each in blocks("service/README.md") if each.chapter == "Identity providers"]
+    found = tomllib.loads(shown.text)
+    issuers = parse_issuers(found["issuer"], found["grant"], tmp_path)
+    assert list(issuers.by_name) == ["company", "github", "cluster"]
+    github = issuers.by_name["github"]
+    claims = {"repository": "acme/churn", "ref": "refs/heads/main", "sub": "repo:acme/churn:ref:refs/heads/main"}
+    assert issuers.roles("github", issuers.relevant(github, claims)) == {"churn": Role.WRITER}

@@ -51,7 +51,7 @@ def test_a_client_made_from_the_contract_alone(server: Server, client: list[Path
     assert (event["model_version"]["number"], event["model_version"]["stage"]) == (2, "STAGE_PRODUCTION")
 
 
-@pytest.mark.parametrize("folder", ["node", "web"])
+@pytest.mark.parametrize("folder", ["node", "web", "identity/provider"])
 def test_the_packages_come_from_the_public_registry(folder: str) -> None:
     """Whoever runs the tests gets the same packages, from where everybody gets them."""
     lock = json.loads((ROOT / "tests" / folder / "package-lock.json").read_text())

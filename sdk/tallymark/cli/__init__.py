@@ -8,6 +8,7 @@ background      `up`, `status` and `stop`
 run_end         `run finish` and `run abort`
 help_command    `help`
 login           `login` and `logout`
+device_login    the sign-in of the command line at an OpenID provider
 
 What the commands share:
 

@@ -14,16 +14,25 @@ from tallymark.errors import Forbidden, NotFound
 
 
 @click.command
-def login() -> None:
+@click.option("--issuer", metavar="URL", help="Sign in at this OpenID provider, by a code that you enter in a browser.")
+@click.option("--client-id", metavar="ID", help="The name of the command line at the provider.")
+def login(issuer: str | None, client_id: str | None) -> None:
     """Keep a token for the service, so that commands and programs present it.
 
     Type the token, or pass it on standard input: tallymark login < token.txt. It is never an argument, since other
-    users of the machine see arguments. The service is called first, and a token that it refuses is not kept. Tokens are
-    kept by address in ~/.config/tallymark/credentials, which only its owner can read. TALLYMARK_TOKEN and
-    TALLYMARK_TOKEN_FILE win over what is kept.
+    users of the machine see arguments. With --issuer, the provider issues the token, and decides until when it counts.
+    The service is called first, and a token that it refuses is not kept. Tokens are kept by address in
+    ~/.config/tallymark/credentials, which only its owner can read. TALLYMARK_TOKEN and TALLYMARK_TOKEN_FILE win over
+    what is kept.
     """
     settings = target().settings()
-    if sys.stdin.isatty():
+    if (issuer is None) != (client_id is None):
+        raise click.UsageError("give --issuer and --client-id together; the operator of the service knows both")
+    if issuer and client_id:
+        from tallymark.cli.device_login import token_by_device
+
+        text = token_by_device(issuer, client_id)
+    elif sys.stdin.isatty():
         text = click.prompt(f"Token for {settings.url}", hide_input=True, err=True)
     else:
         text = sys.stdin.read(100_000)

@@ -10,9 +10,10 @@ import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
+from tallymark_server.identity.identities import Identity
 from tallymark_server.identity.issuers import Issuer
 from tallymark_server.identity.keys import ProviderError, client_of
-from tallymark_server.identity.tokens import Identity, InvalidTokenError, Verifier
+from tallymark_server.identity.tokens import InvalidTokenError, Verifier
 
 
 class SignInError(Exception):

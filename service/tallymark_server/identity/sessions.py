@@ -11,8 +11,8 @@ from tallymark_server.access.book import AccessBook
 from tallymark_server.access.callers import Caller, Credentials
 from tallymark_server.domain.access.token_text import parse_token
 from tallymark_server.domain.errors import UnknownCaller
+from tallymark_server.identity.identities import Identity, caller_of
 from tallymark_server.identity.issuers import Issuers
-from tallymark_server.identity.tokens import Identity, caller_of
 from tallymark_server.storage.access import Session
 
 MICROS_PER_HOUR = 3_600_000_000

@@ -6,18 +6,17 @@ import base64
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError, SecurityWarning
 
 from tallymark_server.access.book import AccessBook
-from tallymark_server.access.callers import Caller, CallerKind, Credentials
+from tallymark_server.access.callers import Caller, Credentials
 from tallymark_server.domain import naming
-from tallymark_server.domain.access.members import Member, MemberKind
 from tallymark_server.domain.errors import InvalidField, UnknownCaller
-from tallymark_server.domain.roles import Role
+from tallymark_server.identity.identities import Identity, caller_of
 from tallymark_server.identity.issuers import Issuer, Issuers
 from tallymark_server.identity.keys import Keys, ProviderError
 
@@ -38,15 +37,6 @@ _log = structlog.get_logger()
 
 class InvalidTokenError(Exception):
     """A token is not valid. The message says why, for the log."""
-
-
-class Identity(NamedTuple):
-    """Who a token is about: the issuer, the name, the claims that decide about roles, and its end in microseconds."""
-
-    issuer: str
-    name: str
-    values: Mapping[str, frozenset[str]]
-    expires: int
 
 
 class Verifier:
@@ -129,15 +119,6 @@ def _part(text: str, number: int) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise InvalidTokenError("it is no token of an issuer")
     return found
-
-
-def caller_of(identity: Identity, issuers: Issuers, book: AccessBook | None, expires: int) -> Caller:
-    """Return the caller, with the roles of its claims, and those that admins have granted to its name."""
-    grants: dict[str, Role] = dict(issuers.roles(identity.issuer, identity.values))
-    granted = {} if book is None else book.state.roles(Member(MemberKind.USER, identity.name))
-    for project, role in granted.items():
-        grants[project] = max(role, grants.get(project, role))
-    return Caller(name=identity.name, kind=CallerKind.USER, grants=grants, expires=expires)
 
 
 class IssuedTokens:

@@ -5,6 +5,7 @@ routes      the addresses of pages and forms, and the application that serves th
 addresses   the links of the dashboard, and names encoded in them
 request     a request as the pages read it, and what they return
 probes      answers of /healthz and /readyz
+sign_in     the page of signing in, and the end of sessions
 entry       the entry: who requests, before anything else of a request is read
 security    protection from other sites: hosts, origins, and the policy that browsers enforce
 connections HTTP connections with timeouts, and the limit of concurrently rendered pages

@@ -19,10 +19,10 @@ from tallymark_server.domain.errors import RegistryError, Unauthenticated
 from tallymark_server.rpc.callers import bearer_in
 from tallymark_server.web.protocol_errors import is_call, refusal
 
-# Paths that anybody may request: the style of the page of refusals.
-OPEN_PATHS = ("/static/", "/favicon.ico")
-# The cookie of a session, with the prefix that browsers protect, where they do so: https, and else only this machine.
-SESSION_COOKIES = ("__Host-tallymark", "tallymark_session")
+# Paths that anybody may request: the style of the page of signing in, and that page.
+OPEN_PATHS = ("/static/", "/favicon.ico", "/sign-in", "/sign-out")
+# The cookie of a session by the scheme. With the prefix, which only https has, no other host can set it.
+SESSION_COOKIES = {"https": "__Host-tallymark", "http": "tallymark_session"}
 # The keys of the scope with the caller, and what the request presented.
 CALLER, CREDENTIALS = "tallymark.caller", "tallymark.credentials"
 
@@ -68,14 +68,21 @@ def caller_of(scope: Scope) -> Caller:
     return caller
 
 
+def session_cookie(scope: Scope) -> str:
+    """Return the name of the cookie of a session."""
+    return SESSION_COOKIES[scope["scheme"]]
+
+
+def session_in(scope: Scope) -> str | None:
+    """Return the cookie of the session that a request presents, None for none."""
+    return HTTPConnection(scope).cookies.get(session_cookie(scope)) or None
+
+
 def credentials_of(scope: Scope) -> Credentials:
     """Return what a request presents. Raises UnknownCaller if its header authorization has no bearer token."""
     header = Headers(scope=scope).get("authorization")
-    session = None
     # A page of another site cannot set the header, but browsers send cookies by themselves: methods take none.
-    if not is_call(scope):
-        cookies = HTTPConnection(scope).cookies
-        session = next((cookies[name] for name in SESSION_COOKIES if cookies.get(name)), None)
+    session = None if is_call(scope) else session_in(scope)
     host, port = scope.get("client") or ("", 0)
     # Of a connection with a verified certificate, the name in it.
     name = scope.get("state", {}).get("certificate", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
@@ -20,7 +20,10 @@ from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.services import method_needs
 from tallymark_server.web.addresses import DEFAULT_PROJECT, Addresses, named, query
-from tallymark_server.web.entry import caller_of
+from tallymark_server.web.entry import CREDENTIALS, caller_of
+
+if TYPE_CHECKING:
+    from tallymark_server.web.sign_in import SignIn
 
 ANONYMOUS = "anonymous"
 ACTOR_COOKIE = "tallymark_actor"
@@ -33,7 +36,8 @@ PAGE_SIZES = (25, 50, 100, 200)
 class AppContext:
     """What every page may use: the registry, the door, and the port or socket of gRPC, which snippets name.
 
-    Calls over HTTP are observed, and probes answer whether the storage is available.
+    Calls over HTTP are observed, and probes answer whether the storage is available. `sign_in` is None if nobody needs
+    to sign in.
     """
 
     registry: Registry
@@ -41,6 +45,7 @@ class AppContext:
     grpc_port: int | str
     availability: Availability
     observer: Observer
+    sign_in: SignIn | None = None
 
 
 class Menu(NamedTuple):
@@ -96,6 +101,12 @@ class PageRequest:
     def number(self) -> int:
         """The version number in the path. Raises InvalidField if it is no possible number."""
         return int(parse(str(self.http.path_params["number"]), "number").value)
+
+    @property
+    def has_session(self) -> bool:
+        """Whether the viewer has signed in, and so can sign out."""
+        credentials = self.http.scope.get(CREDENTIALS)
+        return self.signed_in and credentials is not None and credentials.session is not None
 
     @property
     def signed_in(self) -> bool:

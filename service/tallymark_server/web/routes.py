@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from typing import NamedTuple
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tallymark_server.access.callers import NOBODY
 from tallymark_server.access.door import Needs, may
-from tallymark_server.domain.errors import InvalidFilter, ProjectNotFound, RegistryError
+from tallymark_server.domain.errors import InvalidFilter, ProjectNotFound, RegistryError, Unauthenticated
 from tallymark_server.domain.model import ModelVersion, Stage
 from tallymark_server.domain.reference import in_stage
 from tallymark_server.domain.roles import Role
@@ -52,6 +53,7 @@ from tallymark_server.web.rendering import STATIC, render
 from tallymark_server.web.request import AppContext, PageHandler, PageRequest, PageResult, Redirect, View
 from tallymark_server.web.request_bodies import Bodies
 from tallymark_server.web.security import Safety
+from tallymark_server.web.sign_in import sign_in_address
 
 # Pages that show the registry, the same to every viewer.
 PAGES: dict[str, PageHandler] = {
@@ -144,7 +146,8 @@ class JsonSuffixes:
 
 def site(context: AppContext, live: Live, names: tuple[str, ...], origins: tuple[str, ...] = ()) -> ASGIApp:
     """Return the ASGI application: pages, forms, streams and calls, behind the checks of origins and hosts."""
-    app = Starlette(routes=routes_of(context, live), exception_handlers={404: _not_found(context)})
+    signing_in = [] if context.sign_in is None else context.sign_in.routes()
+    app = Starlette(routes=[*signing_in, *routes_of(context, live)], exception_handlers={404: _not_found(context)})
     compressed = GZipMiddleware(JsonSuffixes(app), minimum_size=1000, compresslevel=COMPRESSION)
     bodies = Bodies(_split(Bridge(context.registry, context.door, context.observer), RenderLimiter(compressed)))
     entry = Entry(bodies, context.door, _signed_out(context))
@@ -393,6 +396,11 @@ async def _favicon(_: Request) -> Response:
 
 def _signed_out(context: AppContext) -> SignedOut:
     async def answer(scope: Scope, error: RegistryError) -> Response:
+        # A person who opens a page can sign in. A program, or a part of a page, gets the error.
+        headers = Headers(scope=scope)
+        opens = scope["method"] == "GET" and "text/html" in headers.get("accept", "") and "hx-request" not in headers
+        if context.sign_in is not None and opens and isinstance(error, Unauthenticated):
+            return RedirectResponse(sign_in_address(scope), 303, {"cache-control": "no-store"})
         asked = {**scope, CALLER: NOBODY, "tallymark.json": scope["path"].endswith(JSON)}
         return respond(PageRequest(Request(asked), context), _error_view(error))
 

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tallymark_server.domain.errors import ForeignOrigin
+from tallymark_server.web.entry import SESSION_COOKIES
 from tallymark_server.web.protocol_errors import is_call, refusal
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -68,7 +69,9 @@ class Safety:
         if not harmless and not _same_origin(headers, host):
             field = "origin" if origin is not None or site is None else "sec-fetch-site"
             rule = "calls and changes are taken from this server's own pages, not from other sites"
-            raise ForeignOrigin(field, headers[field], f"{rule}; its operator allows one with --http-origin ORIGIN")
+            raise ForeignOrigin(
+                field, headers.get(field, ""), f"{rule}; its operator allows one with --http-origin ORIGIN"
+            )
         if site in ("cross-site", "same-site") and not _is_visit(headers):
             # The other page could not read the response, and would only cost time.
             raise ForeignOrigin("sec-fetch-site", site, "other sites may lead people to pages here, not embed them")
@@ -98,9 +101,11 @@ def _same_origin(headers: Headers, host: str) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
+    if origin is None:
+        # Browsers send one of both. What has a session without them may be an old one, led here by another site.
+        return not any(f"{name}=" in headers.get("cookie", "") for name in SESSION_COOKIES.values())
     try:
-        # Only browsers send these headers.
-        return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
+        return origin != "null" and urlsplit(origin).netloc == host
     except ValueError:
         return False
 

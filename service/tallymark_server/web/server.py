@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
+    from tallymark_server.identity.sessions import Sessions
+    from tallymark_server.identity.tokens import Verifier
     from tallymark_server.web.live import Live
+    from tallymark_server.web.sign_in import SignIn
 
 BACKLOG = 512
 
@@ -50,8 +53,12 @@ class HttpServer:
         availability: Availability | None = None,
         observer: Observer | None = None,
         certificates: Certificates | None = None,
+        sessions: Sessions | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
-        """`certificates` are those of TLS, None for none."""
+        """Serve by TLS with `certificates`, and let people sign in with `sessions`, at the issuers of the verifier."""
+        self._sessions = sessions
+        self._verifier = verifier
         self._registry = registry
         self._door = door
         self._availability = availability or Availability()
@@ -137,8 +144,20 @@ class HttpServer:
         from tallymark_server.web.routes import site
 
         self._live = Live(self._registry)
-        context = AppContext(self._registry, self._door, grpc_port, self._availability, self._observer)
+        context = AppContext(self._registry, self._door, grpc_port, self._availability, self._observer, self._sign_in())
         return site(context, self._live, self._names, self._origins)
+
+    def _sign_in(self) -> SignIn | None:
+        if self._sessions is None:
+            return None
+        from tallymark_server.web.sign_in import SignIn
+
+        if self._verifier is None:
+            return SignIn(self._sessions, {})
+        from tallymark_server.identity.provider import Provider
+
+        issuers = [issuer for issuer in self._verifier.issuers if issuer.client_id]
+        return SignIn(self._sessions, {issuer.name: Provider(issuer, self._verifier) for issuer in issuers})
 
     async def stop(self) -> None:
         """Accept no more requests, and end every stream."""

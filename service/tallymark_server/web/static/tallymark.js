@@ -50,9 +50,17 @@ function follow() {
   stream.addEventListener("refused", () => location.reload());
   stream.onerror = () => {
     shown("away", true);
-    // The browser does not reconnect once it has closed the stream.
-    if (stream?.readyState === EventSource.CLOSED) setTimeout(follow, 1000);
+    // The browser does not reconnect once it has closed the stream, and hides why: the viewer may have signed out.
+    if (stream?.readyState === EventSource.CLOSED) setTimeout(again, 1000, stream.url);
   };
+}
+
+async function again(address) {
+  const stopped = new AbortController();
+  const { status } = await fetch(address, { signal: stopped.signal }).catch(() => ({}));
+  stopped.abort();
+  if (status === 401) location.reload();
+  else follow();
 }
 
 function refresh(wait) {
