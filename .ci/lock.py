@@ -31,8 +31,8 @@ class Lock(NamedTuple):
 
 SERVICE = ("server", "artifacts", "auth")
 LOCKS = {
-    "runtime": Lock(SERVICE),
-    "dev": Lock((*SERVICE, "postgres"), "dev"),
+    "runtime": Lock((*SERVICE, "otel", "postgres")),
+    "dev": Lock((*SERVICE, "otel", "postgres"), "dev"),
     "imports": Lock(group="imports"),
     "release": Lock(group="release"),
     "docs": Lock(("artifacts",), "docs"),

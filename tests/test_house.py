@@ -57,7 +57,7 @@ HOMES = {
             for module in ("importers/source_file", "storage/sqlite/connection", "storage/sqlite/verification")
         ],
     ),
-    "status codes": (["service"], r"\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),
+    "status codes": (["service"], r"(?<!trace\.)\bStatusCode\b", ["service/tallymark_server/rpc/status.py"]),
     "messages of the service": (["service"], r"\b\w+_pb2", ["service/tallymark_server/rpc/"]),
     "messages of the SDK": (
         ["sdk"],

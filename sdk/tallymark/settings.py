@@ -15,7 +15,7 @@ from tallymark.runtime.machine import contexts_path, default_actor
 
 DEFAULT_STORE = "tallymark-artifacts"
 MODES = ("online", "offline", "disabled")
-PARAMETERS = ("on", "off")
+ON_OR_OFF = ("on", "off")
 # The seconds without a heartbeat after which the registry records a run as lost.
 DEFAULT_HEARTBEAT_TIMEOUT = "90"
 MAX_HEARTBEAT_TIMEOUT = 30 * 86_400
@@ -43,6 +43,7 @@ class Settings(NamedTuple):
     ca: str = ""
     client_cert: str = ""
     client_key: str = ""
+    otel: str = "off"
 
     @property
     def offline(self) -> bool:
@@ -85,6 +86,7 @@ def configure(
     ca: str | None = None,
     client_cert: str | None = None,
     client_key: str | None = None,
+    otel: str | None = None,
 ) -> None:
     """Set, for this process, what otherwise comes from the environment or the context in use.
 
@@ -112,6 +114,7 @@ def configure(
             this machine trusts (TALLYMARK_CA).
         client_cert: A PEM file with the certificate that names this program to the service (TALLYMARK_CLIENT_CERT).
         client_key: A PEM file with the key of that certificate (TALLYMARK_CLIENT_KEY).
+        otel: `on` to send spans of runs and steps by OpenTelemetry (TALLYMARK_OTEL, by default `off`).
 
     Raises:
         InvalidSetting: A setting has a value that it cannot have.
@@ -120,7 +123,7 @@ def configure(
     types = None if trusted_types is None else ",".join(texts(trusted_types, "configure(trusted_types=...)"))
     given = {"url": url, "project": project, "mode": mode, "timeout": timeout, "actor": actor, "store": store}
     given |= {"trusted_types": types, "parameters": parameters, "spool": spool, "heartbeat_timeout": heartbeat_timeout}
-    given |= {"trusted_stores": stores, "ca": ca, "client_cert": client_cert, "client_key": client_key}
+    given |= {"trusted_stores": stores, "ca": ca, "client_cert": client_cert, "client_key": client_key, "otel": otel}
     chosen = {name: value for name, value in given.items() if value is not None}
     _resolve({**_arguments, **chosen}, os.environ)
     _arguments.update(chosen)
@@ -197,19 +200,21 @@ def _resolve(arguments: Mapping[str, str | float], environment: Mapping[str, str
         return environment.get(variable) or default, variable
 
     url, mode = checked_url(*setting("url", DEFAULT_URL)), _checked_choice(MODES, *setting("mode", "online"))
-    tls = [_checked_file(*setting(name)) for name in ("ca", "client_cert", "client_key")]
+    ca, cert, key = [_checked_file(*setting(name)) for name in ("ca", "client_cert", "client_key")]
     timeout = _checked_timeout(*setting("timeout"))
     project, source = setting("project", "default")
     if "/" in project:
         raise InvalidSetting(f"{source} is {project!r}, which has a slash; name a project without it")
     actor, store = _checked_actor(*setting("actor")) or default_actor(), setting("store", DEFAULT_STORE)[0]
     trusted, stores = _split_list(setting("trusted_types")[0]), _split_list(setting("trusted_stores")[0])
-    parameters = _checked_choice(PARAMETERS, *setting("parameters", "on"))
+    parameters = _checked_choice(ON_OR_OFF, *setting("parameters", "on"))
+    otel = _checked_choice(ON_OR_OFF, *setting("otel", "off"))
     # Symbolic links are not resolved: they may point elsewhere later.
     spool = os.path.abspath(setting("spool")[0] or _default_spool(environment))  # noqa: PTH100 - pathlib has none that keeps links
     heartbeat_timeout = _checked_heartbeat_timeout(*setting("heartbeat_timeout", DEFAULT_HEARTBEAT_TIMEOUT))
+    tls = ca, cert, key
     return Settings(
-        url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout, stores, *tls
+        url, project, mode, timeout, actor, store, trusted, parameters, spool, heartbeat_timeout, stores, *tls, otel
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.typing import Processor
 
 from tallymark_server import telemetry
 from tallymark_server.access.book import AccessBook
@@ -86,8 +87,11 @@ async def running(
     do everything. Raises CannotOpenError, CannotListenError or CertificateError.
     """
     certificates = None if settings.tls is None else Certificates(settings.tls)
-    observer, metrics = _observer(settings)
-    async with open_storage(settings.db, settings.projects, observer) as storage, opened_book(settings.access) as book:
+    async with (
+        _observed(settings) as (observer, metrics),
+        open_storage(settings.db, settings.projects, observer) as storage,
+        opened_book(settings.access) as book,
+    ):
         bell, availability = Bell(), Availability()
         clock = GuardedClock(await storage.newest_time(), round(settings.max_clock_jump * MICROS_PER_HOUR), wall)
         writer = Writer(storage, bell, clock, settings.max_waiting, availability, observer)
@@ -167,14 +171,25 @@ async def opened_book(path: Path | None) -> AsyncIterator[AccessBook | None]:
         await store.close()
 
 
-def _observer(settings: Settings) -> tuple[Observer, Metrics | None]:
-    """Return what observes the service, and the metrics if there are any."""
-    if settings.metrics is None:
-        return Observer(), None
-    from tallymark_server.operations.metrics import Metrics
+@asynccontextmanager
+async def _observed(settings: Settings) -> AsyncIterator[tuple[Observer, Metrics | None]]:
+    """Yield what observes the service, and the metrics if there are any."""
+    metrics = None
+    if settings.metrics is not None:
+        from tallymark_server.operations.metrics import Metrics
 
-    metrics = Metrics(version("tallymark"))
-    return metrics, metrics
+        metrics = Metrics(version("tallymark"))
+    if not settings.otel:
+        yield metrics or Observer(), metrics
+        return
+    from tallymark_server.operations.observers import Observers
+    from tallymark_server.operations.tracing import Tracing
+
+    tracing = Tracing(version("tallymark"))
+    try:
+        yield tracing if metrics is None else Observers(metrics, tracing), metrics
+    finally:
+        await asyncio.to_thread(tracing.close)
 
 
 def _endpoint(
@@ -261,12 +276,21 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _log_processors(settings: Settings) -> Sequence[Processor]:
+    """Return what adds to the lines of the log."""
+    if not settings.otel:
+        return ()
+    from tallymark_server.operations.tracing import trace_ids
+
+    return (trace_ids,)
+
+
 async def serve(settings: Settings, announce: Callable[[str, str, str], None]) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP.
 
     `announce` is called with the addresses of the server, of its dashboard and of its metrics once they accept calls.
     """
-    telemetry.configure(settings.log_level, settings.log_format)
+    telemetry.configure(settings.log_level, settings.log_format, _log_processors(settings))
     sys.setswitchinterval(SWITCH_INTERVAL)
     _raise_file_limit()
     loop = asyncio.get_running_loop()

@@ -123,6 +123,15 @@ def _access_beside(db: str) -> Path | None:
     return path if not is_url(db) and (path := access_file(Path(db))).exists() else None
 
 
+def _check_tracing() -> None:
+    try:
+        importlib.import_module("tallymark_server.operations.tracing")
+    except ImportError as error:
+        raise click.ClickException(
+            f"--otel needs {error.name}, which is not installed: pip install 'tallymark[server,otel]'"
+        ) from None
+
+
 _setting = partial(click.option, show_envvar=True)
 
 
@@ -252,6 +261,12 @@ _setting = partial(click.option, show_envvar=True)
     " unix:PATH. Whoever reaches it can read them. Port 0 picks a free one and prints it.",
 )
 @_setting(
+    "--otel/--no-otel",
+    default=False,
+    help="Send traces by OpenTelemetry, as OTEL_EXPORTER_OTLP_ENDPOINT and its other variables say. Needs"
+    " pip install 'tallymark[otel]'.",
+)
+@_setting(
     "--backup-to",
     metavar="FOLDER",
     show_default="none",
@@ -336,6 +351,8 @@ def serve(
         raise click.ClickException(
             f"the service needs {error.name}, which is not installed: pip install 'tallymark[server]'"
         ) from None
+    if settings.otel:
+        _check_tracing()
     try:
         _run(run(settings, partial(_announce, settings.db)))
     except (CannotOpenError, CannotListenError, CertificateError) as error:

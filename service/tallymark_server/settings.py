@@ -44,6 +44,7 @@ class Settings:
     max_connection_age: float | None = None
     max_clock_jump: float = 24.0
     metrics: tuple[str, int] | None = None
+    otel: bool = False
     backup_to: str | None = None
     backup_every: float = 3600.0
     backup_keep: int = 48

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO, cast
 
@@ -28,8 +29,8 @@ class Unfailing:
             self._stream.flush()
 
 
-def configure(level: str, style: str) -> None:
-    """Write logs of at least that level, as `json` or for the `console`."""
+def configure(level: str, style: str, processors: Sequence[structlog.typing.Processor] = ()) -> None:
+    """Write logs of at least that level, as `json` or for the `console`, with what the processors add."""
     render: structlog.typing.Processor
     if style == "json":
         render = structlog.processors.JSONRenderer()
@@ -37,7 +38,9 @@ def configure(level: str, style: str) -> None:
         render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            *processors,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             render,

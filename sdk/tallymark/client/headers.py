@@ -18,11 +18,16 @@ class Headers:
         # Percent-encoded, since headers are ASCII.
         self._actor = ("tallymark-actor", quote(settings.actor, safe="@ "))
         self._pairs: Pairs | None = None
+        self._is_traced = settings.otel == "on"
 
     def pairs(self) -> Pairs:
         """Return the headers. Raises InvalidSetting if the token cannot be read, or must not be sent there."""
         if self._pairs is None:
             self._pairs = self._read()
+        if self._is_traced:
+            from tallymark.runtime import spans
+
+            return (*self._pairs, *spans.headers())
         return self._pairs
 
     def renew(self) -> bool:

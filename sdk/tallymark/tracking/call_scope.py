@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -28,6 +29,7 @@ from tallymark.tracking.context import (
 )
 
 if TYPE_CHECKING:
+    from tallymark.runtime.spans import WorkSpan
     from tallymark.tracking.handover import Origin
     from tallymark.tracking.model_spec import ModelSpec
     from tallymark.tracking.outputs import Output
@@ -71,6 +73,7 @@ class CallScope:
         self._definition = definition
         self._parameters = parameters
         self._step = ""
+        self._span: WorkSpan | None = None
         self._sets_context = sets_context
         self._before: ContextValue = None
         self._starts_run = False
@@ -81,7 +84,7 @@ class CallScope:
 
     def __enter__(self) -> Self:
         check_headroom()
-        with HeadRoom():
+        with HeadRoom(), self._traced():
             self._open()
         self._enter_context()
         return self
@@ -92,21 +95,23 @@ class CallScope:
             try:
                 self._close(error)
             finally:
+                self._end_span(error)
                 self._disarm()
 
     async def __aenter__(self) -> Self:
         import asyncio
 
         check_headroom()
-        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
-        try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError as cancelled:
-            # The thread still starts the run, so finish it.
-            await asyncio.wait((opening,))
-            if opening.exception() is None:
-                await asyncio.to_thread(self._close, cancelled)
-            raise
+        with self._traced():
+            opening = asyncio.ensure_future(asyncio.to_thread(self._open))
+            try:
+                await asyncio.shield(opening)
+            except asyncio.CancelledError as cancelled:
+                # The thread still starts the run, so finish it.
+                await asyncio.wait((opening,))
+                if opening.exception() is None:
+                    await asyncio.to_thread(self._close, cancelled)
+                raise
         self._enter_context()
         return self
 
@@ -117,6 +122,7 @@ class CallScope:
         try:
             await asyncio.to_thread(self._close, error)
         finally:
+            self._end_span(error)
             self._disarm()
 
     def save_outputs(self, result: Any) -> None:
@@ -140,6 +146,33 @@ class CallScope:
                 frame, may_have_model = self._handed_over() or current_frame(resolution.joined_frame), False
             model = self._definition.model or (frame.model if frame else None)
             check_outputs(self.outputs, has_model=model is not None or may_have_model)
+
+    @contextmanager
+    def _traced(self) -> Iterator[None]:
+        """Begin the span of the run or step, if there are any, in which the block opens it."""
+        settings = current()
+        if settings.otel == "off" or settings.disabled:
+            yield
+            return
+        from tallymark.runtime.spans import WorkSpan
+
+        kind = "run" if self._definition.is_pipeline else "step"
+        self._span = span = WorkSpan(f"{kind} {self._definition.name}")
+        try:
+            yield
+        except BaseException as error:
+            self._end_span(error)
+            raise
+        model = self.frame.model.name if self.frame.model else ""
+        span.describe(
+            {"run": self.frame.run.id, "step": self._step, "model": model, "project": self.frame.run.settings.project}
+        )
+        if not self._sets_context:
+            span.detach()
+
+    def _end_span(self, error: BaseException | None) -> None:
+        if self._span is not None:
+            self._span.end(None if is_success(error) else error)
 
     def _enter_context(self) -> None:
         if self._starts_run and self.frame.run.owned:

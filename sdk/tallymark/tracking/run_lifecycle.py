@@ -82,6 +82,10 @@ def _fields_of(name: str, run: ActiveRun, parameters: Mapping[str, object]) -> d
     An offline run has a heartbeat timeout too, so that it becomes lost if its journal is sent without an end.
     """
     settings = run.settings
+    if settings.otel == "on":
+        from tallymark.runtime import spans
+
+        parameters = {**parameters, **spans.trace_parameter()}
     return {
         "pipeline": name,
         **environment_fields(),

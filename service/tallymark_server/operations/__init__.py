@@ -3,6 +3,8 @@
 metrics     the figures for Prometheus, as an observer of the service
 call_figures how often methods are called, how calls end, and how long they take
 figures     those that are read at the time of a scrape: queue, logs, watchers, files
+tracing     traces by OpenTelemetry, as another observer
+observers   two observers as one
 event_loop  how late the event loop is
 backups     backups by themselves: a process for each, so that the service goes on
 backup_process the program that makes a backup, verifies it, and removes old ones

@@ -264,6 +264,7 @@ def _guard(
         except grpc.aio.BaseError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            _note(request)
             request = answer = None
             code = code_name(error)
             await _abort(context, method, error)
@@ -304,6 +305,7 @@ def _guard_stream(
         except grpc.aio.BaseError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
+            _note(request)
             request = None
             code = code_name(error)
             await _abort(context, method, error)
@@ -318,6 +320,12 @@ def _present(request: Any, method: MethodDescriptor) -> Any:
     if request is grpc.aio.EOF:
         raise MalformedRequest(method.input_type.name)
     return request
+
+
+def _note(request: Any) -> None:
+    """Let the lines that the call logs from now on name its request_id, if it has one."""
+    if request_id := getattr(request, "request_id", ""):
+        structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 async def _abort(context: GrpcContext, method: MethodDescriptor, cause: Exception) -> NoReturn:
