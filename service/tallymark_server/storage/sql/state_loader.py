@@ -208,11 +208,12 @@ async def load(
 
     If the id of the project is given, all that does not depend on what is found comes in one round trip.
     """
-    state = State(project, new_log_id(), 0, 0, 0, is_new=True)
+    state = State(project, "", 0, 0, 0)
     head = project_by_name(name=project)
     if project_id is None:
         (found,) = await session.fetch(head)
         if not found:
+            state.is_new, state.log_id = True, new_log_id()
             await load_receipts(
                 session, None, keys.receipts, state, await session.fetch(*selects(session, None, keys.receipts))
             )
@@ -226,7 +227,6 @@ async def load(
             head, *(part.select for part in parts), *selects(session, project_id, keys.receipts)
         )
     ((_, last_hash, state.log_id, state.revision, state.time, state.last_model_id),) = found
-    state.is_new = False
     for part, rows in zip(parts, answers, strict=False):
         part.add(rows)
     await _load_further(session, project_id, keys, state)
