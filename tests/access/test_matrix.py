@@ -38,6 +38,8 @@ READS = [method for method in METHODS if method.GetOptions().idempotency_level a
 UNKNOWN, DENIED, HIDDEN = "UNAUTHENTICATED", "PERMISSION_DENIED", "PROJECT_NOT_FOUND"
 REFUSALS = {UNKNOWN, DENIED, HIDDEN}
 PASSED = "passed"
+# The page of tokens and grants, for the admins of any project.
+ACCESS = "/access"
 # Fields with which the handler refuses a call that would take long, or never end.
 SHORT: dict[str, dict[str, Any]] = {
     "Watch": {"afterRevision": -1},
@@ -211,6 +213,8 @@ def needs(path: str, verb: str) -> Role | None:
         return permission_of(method).needs.role
     if path == "/projects":
         return Role.ADMIN if verb == "POST" else None
+    if path == ACCESS:
+        return Role.ADMIN
     assert path in PAGES or path in ("/settings", "/models", "/live"), f"{path} needs a role in this test"
     return Role.READER
 
@@ -219,7 +223,7 @@ def filled(path: str) -> str:
     """Return the address of the page in LAB, as JSON, about things that are there."""
     for part, value in (("{model}", "churn"), ("{number:int}", "1"), ("{reference}", "1"), ("{run}", "train-1")):
         path = path.replace(part, value)
-    if path == "/projects":
+    if path in ("/projects", ACCESS):
         return path + ".json"
     return f"/projects/{LAB}/models.json" if path == "/" else f"/projects/{LAB}{path}.json"
 
@@ -259,7 +263,9 @@ def expected_at(address: Address, who: Who) -> str:
         return UNKNOWN
     if address.needs is None or (who.here is not None and who.here >= address.needs):
         return PASSED
-    return HIDDEN if who.here is None and address.path != "/projects" else DENIED
+    if address.path == ACCESS and Role.ADMIN in CALLERS[who.token].grants.values():
+        return PASSED
+    return HIDDEN if who.here is None and address.path not in ("/projects", ACCESS) else DENIED
 
 
 def test_what_is_not_there_is_not_there_for_the_unknown_either(server: Running) -> None:

@@ -16,6 +16,7 @@ from tallymark_server.availability import Availability
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField, RegistryError
 from tallymark_server.domain.reference import parse
+from tallymark_server.domain.roles import Role
 from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.services import method_needs
@@ -138,6 +139,11 @@ class PageRequest:
     def may(self, method: str) -> bool:
         """Return whether the caller may call this method of the contract in the project, as a form does."""
         return self.caller.may(method_needs(method).role, self.project)
+
+    @property
+    def administers(self) -> bool:
+        """Whether the caller administers a project of a service with access control."""
+        return self.registry.has_access_control and Role.ADMIN in self.caller.grants.values()
 
     def text(self, key: str) -> str:
         """Return the query parameter without surrounding space, empty if it is absent."""

@@ -36,6 +36,7 @@ from tallymark_server.web.entry import CALLER, CREDENTIALS, Entry, SignedOut
 from tallymark_server.web.errors import code_name, http_status, incident
 from tallymark_server.web.live import Live
 from tallymark_server.web.pages import (
+    access,
     activity,
     compare,
     model,
@@ -178,6 +179,8 @@ def routes_of(context: AppContext, live: Live) -> list[BaseRoute]:
         Route("/favicon.ico", _favicon),
         Route("/projects", behind(None, _shown(projects.page))),
         Route("/projects", behind(None, _shown(projects.create)), methods=["POST"]),
+        Route("/access", behind(None, _shown(access.page))),
+        Route("/access", behind(None, _shown(access.change)), methods=["POST"]),
         Mount("/projects/{project}", routes=routes),
         *routes,
     ]
