@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import grpc
 import pytest
@@ -44,12 +48,28 @@ def test_a_service_whose_disk_fails_is_alive_but_not_ready(observed: Observed) -
         assert health() == {**dict.fromkeys(names, NOT_SERVING), "liveness": SERVING}
         assert probes() == [(200, 503), (200, 503)]
         assert observed.scrape().value("tallymark_storage_available") == 0
+        assert doctor(observed) == (8, "takes no changes now")
     # Nobody writes meanwhile: the service looks for itself.
     assert next(watch).status == SERVING
     assert health() == dict.fromkeys((*names, "liveness"), SERVING)
     assert probes() == [(200, 200), (200, 200)]
     assert observed.scrape().value("tallymark_storage_available") == 1
+    assert doctor(observed)[0] == 0
     watch.cancel()
+
+
+def doctor(observed: Observed) -> tuple[int, str]:
+    """Return the exit code of `tallymark doctor`, and what it says of the service."""
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("tallymark"),
+        "--url",
+        observed.server.address,
+        "doctor",
+        "-o",
+        "json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, json.loads(done.stdout)[-1]["value"]
 
 
 async def test_a_lost_storage_is_tried_again_until_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from tallymark.cli.client_context import Target, client_of, target
 from tallymark.cli.output import Printer, with_printer
 from tallymark.client.proxies import configured_proxy, proxy_of, why_direct
 from tallymark.credentials import token_source
+from tallymark.delivery import spool
 from tallymark.errors import TallymarkError, Unavailable
 
 # The seconds to wait for the service: fewer than by default, since it is expected not to answer.
@@ -48,7 +49,18 @@ def _answer(in_force: settings.Settings) -> tuple[str, TallymarkError | None]:
         revision = client.newest_revision()
     except TallymarkError as error:
         return "does not answer" if isinstance(error, Unavailable) else "refuses", error
-    return f"answers in {(time.perf_counter() - begun) * 1000:.0f} ms, at revision {revision}", None
+    took = (time.perf_counter() - begun) * 1000
+    from tallymark.client.calls import health  # it imports gRPC, which the help does without
+
+    try:
+        is_ready = client.run_call(health.is_ready())
+    except TallymarkError:
+        # Access to the health may be restricted.
+        is_ready = True
+    if not is_ready:
+        problem = f"{in_force.url} answers, but takes no changes now; its log says why, and it goes on by itself"
+        return "takes no changes now", Unavailable(problem)
+    return f"answers in {took:.0f} ms, at revision {revision}", None
 
 
 def _token_row(url: str) -> dict[str, str]:
@@ -57,12 +69,20 @@ def _token_row(url: str) -> dict[str, str]:
     return _row("token", "set" if source else "", source or "default")
 
 
+def _spool_rows(in_force: settings.Settings) -> list[dict[str, str]]:
+    """Return the row of records that wait to be sent, if there are any."""
+    waiting = len(spool.journals(in_force.spool))
+    runs = "run waits" if waiting == 1 else "runs wait"
+    return [_row("records", f"{waiting} {runs} to be sent: tallymark sync", in_force.spool)] if waiting else []
+
+
 @click.command
 @with_printer
 def doctor(printer: Printer) -> None:
     """Show each setting with its origin, and whether the service answers.
 
-    Of a service with several addresses, each replica is called, and one that answers is enough.
+    It also shows whether the service takes changes, and whether records of this machine wait to be sent. Of a service
+    with several addresses, each replica is called, and one that answers is enough.
     """
     given = target()
     in_force = given.settings()
@@ -74,7 +94,7 @@ def doctor(printer: Printer) -> None:
         )
         for name, value in in_force._asdict().items()
     ]
-    rows += [*_proxy_rows(in_force.url), _token_row(in_force.url)]
+    rows += [*_proxy_rows(in_force.url), _token_row(in_force.url), *_spool_rows(in_force)]
     answers = {url: _answer(in_force._replace(url=url)) for url in map(str, addresses_of(in_force.url))}
     printer.many([*rows, *(_row("service", said, url) for url, (said, _) in answers.items())])
     refusals = [error for _, error in answers.values() if error is not None]

@@ -6,6 +6,7 @@ the program, and still has one effect.
 call       `Call`, and what all calls share
 models     calls about models; `versions`, `artifacts`, `runs`, `projects`, `log` and `access` have those about these
 rollbacks  the choice of the version that a rollback restores
+health     whether the service is ready, which only `tallymark doctor` wants to know
 recorded   changes that are recorded now and sent later
 """
 
