@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from authorities import Authority, Issued
+from system_programs import program
 from tallymark import AsyncClient, Client, errors
 from tallymark.testing import Server
 
@@ -108,6 +109,18 @@ def test_the_dashboard_comes_by_tls(server: Server, authority: Authority) -> Non
     )
     with urllib.request.urlopen(call, context=context) as answer:
         assert json.load(answer) == {}
+
+
+def test_curl_calls_by_tls(server: Server, authority: Authority) -> None:
+    """curl with the certificate of the authority calls a method, and without it refuses the server."""
+    curl = program("curl", packages=("curl",))
+    url = f"{server.dashboard}tallymark.v1.ModelRegistry/ListModels"
+    call = [curl, "--silent", "-H", "Content-Type: application/json", "-d", '{"parent": "projects/default"}', url]
+    for known in (True, False):
+        command = [*call, "--cacert", str(authority.certificate)] if known else call
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+        # 60: the certificate cannot be verified.
+        assert (done.returncode, done.stdout) == ((0, "{}") if known else (60, ""))
 
 
 class _Staying(urllib.request.HTTPRedirectHandler):
