@@ -21,6 +21,8 @@ BLOCKING: list[tuple[str, set[str], str]] = [
     (f"{STORAGE}log_import.py", {"import_log"}, OFFLINE),
     (f"{STORAGE}backup.py", {"backup", "of_this_schema"}, OFFLINE),
     (f"{STORAGE}migrate.py", {"steps"}, OFFLINE),
+    (f"{STORAGE}access_file.py", {"open_access_file"}, "opens the file before anybody is served"),
+    (f"{STORAGE}access_file.py", {"create_access_file"}, OFFLINE),
 ]
 # SQLite is read and written on the event loop: it takes microseconds, and less than to wake a thread.
 INLINE = "sqlite3."

@@ -13,7 +13,8 @@ TallymarkError
 ├── Conflict             EtagMismatch, AliasMoved, StageMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, StoreUnavailable, NumberPending, ClockJumped
-│   └── DeadlineExceeded CallTimedOut
+│   ├── DeadlineExceeded CallTimedOut
+│   └── ResourceExhausted CallerLimitExceeded, ProjectQuotaExceeded
 ├── Unauthenticated      UnknownCaller
 ├── Forbidden            ForeignOrigin, PermissionDenied
 ├── Unimplemented        UnsupportedCall
@@ -76,6 +77,13 @@ class OutOfRange(TallymarkError):
 
 class Unavailable(TallymarkError):
     """The service could not be reached, or cannot serve now; the same call may succeed later."""
+
+
+class ResourceExhausted(Unavailable):
+    """The caller or the project has used up what it may use; the call had no effect.
+
+    The service says in `metadata["retry_after_ms"]` when to try again, and calls do so within their time.
+    """
 
 
 class DeadlineExceeded(Unavailable):
@@ -370,6 +378,18 @@ class Overloaded(Unavailable):
     """Too many writes, verifications or exports are waiting."""
 
     reason = "OVERLOADED"
+
+
+class CallerLimitExceeded(ResourceExhausted):
+    """The caller does as much already as its limit allows; `metadata["limit"]` names the limit."""
+
+    reason = "CALLER_LIMIT_EXCEEDED"
+
+
+class ProjectQuotaExceeded(ResourceExhausted):
+    """The project has as much already as its quota allows; `metadata["quota"]` names the quota."""
+
+    reason = "PROJECT_QUOTA_EXCEEDED"
 
 
 class Stopping(Unavailable):

@@ -20,9 +20,12 @@ import structlog
 from structlog.typing import Processor
 
 from tallymark_server import telemetry
+from tallymark_server.access.access_log import AccessLog
 from tallymark_server.access.book import AccessBook
 from tallymark_server.access.callers import Authenticator
 from tallymark_server.access.door import Door
+from tallymark_server.access.limits import CallerLimits, ProjectQuotas
+from tallymark_server.access.oversight import Oversight
 from tallymark_server.access_control import AccessControl, access_control
 from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificates
@@ -84,13 +87,14 @@ async def running(
     """Run the server until the context is left, then answer the commands in the queue and end the streams.
 
     `wall` is the machine's clock, in microseconds since 1970. Without an authenticator, everybody who can connect may
-    do everything. Raises CannotOpenError, CannotListenError or CertificateError.
+    do everything. Raises CannotOpenError, CannotListenError, CertificateError or CannotLogError.
     """
     certificates = None if settings.tls is None else Certificates(settings.tls)
     async with (
         _observed(settings) as (observer, metrics),
         open_storage(settings.db, settings.projects, observer) as storage,
         opened_book(settings.access) as book,
+        _overseen(settings) as oversight,
     ):
         bell, availability = Bell(), Availability()
         clock = GuardedClock(await storage.newest_time(), round(settings.max_clock_jump * MICROS_PER_HOUR), wall)
@@ -98,7 +102,7 @@ async def running(
         heartbeats = Heartbeats(storage, writer, clock.estimate)
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer, book=book)
         control = access_control(settings, book, wall, authenticator)
-        server, web = _edges(settings, registry, control, availability, observer, certificates)
+        server, web = _edges(settings, registry, control, availability, observer, certificates, oversight)
         listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
         if metrics is not None:
             listeners.append((_endpoint(metrics, registry, availability, writer, settings), settings.metrics))
@@ -108,6 +112,7 @@ async def running(
             asyncio.create_task(availability.watch_over(storage.check_writable)),
             asyncio.create_task(storage.follow(bell.watched, bell.ring)),
             *_backups(settings, metrics),
+            *await _counts(oversight, registry),
         ]
         try:
             urls = ["" if at is None else _url(at[0], each.listen(*at), each.scheme) for each, at in listeners]
@@ -127,6 +132,30 @@ async def running(
             await server.stop(settings.grace)
 
 
+@asynccontextmanager
+async def _overseen(settings: Settings) -> AsyncIterator[Oversight]:
+    """Yield what watches calls, and write its log to the end afterwards. Raises CannotLogError."""
+    log = None if settings.access_log is None else AccessLog(settings.access_log)
+    try:
+        if settings.limits.is_empty:
+            yield Oversight(log=log)
+        else:
+            yield Oversight(CallerLimits(settings.limits), ProjectQuotas(settings.limits), log)
+    finally:
+        if log is not None:
+            await asyncio.to_thread(log.close)
+
+
+async def _counts(oversight: Oversight, registry: Registry) -> list[asyncio.Task[None]]:
+    """Count the versions of projects that have a quota of them, and begin to count them again and again."""
+    if oversight.quotas is None or not oversight.quotas.counted:
+        return []
+    from tallymark_server.operations.version_counts import count_versions, keep_counting
+
+    await count_versions(oversight.quotas, registry)
+    return [asyncio.create_task(keep_counting(oversight.quotas, registry))]
+
+
 def _edges(
     settings: Settings,
     registry: Registry,
@@ -134,10 +163,11 @@ def _edges(
     availability: Availability,
     observer: Observer,
     certificates: Certificates | None,
+    oversight: Oversight,
 ) -> tuple[GrpcServer, HttpServer]:
     """Return the servers of gRPC and of HTTP, which do not listen yet."""
     by_certificate = settings.tls is not None and settings.tls.client_ca is not None
-    door = Door(control.authenticator, certificates=by_certificate)
+    door = Door(control.authenticator, certificates=by_certificate, oversight=oversight)
     names, origins = settings.http_names, settings.http_origins
     return (
         GrpcServer(registry, door, settings.max_connection_age, settings.grace, availability, observer, certificates),

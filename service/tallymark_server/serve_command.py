@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from tallymark_server.access.limit_settings import InvalidLimitError, parse_limits
+from tallymark_server.access.limits import LimitSettings
 from tallymark_server.domain.errors import InvalidField
 from tallymark_server.domain.naming import project_name
 from tallymark_server.exposure import missing_protection
@@ -31,6 +33,7 @@ from tallymark_server.storage.database_url import SHAPE, shown
 
 # Where the callback of --config keeps what it reads beside flags.
 ISSUERS = "tallymark.issuers"
+LIMITS = "tallymark.limits"
 
 
 def _with_default(projects: tuple[str, ...]) -> tuple[str, ...]:
@@ -85,6 +88,10 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     # Release 0.1 knew settings of several values by the names of our variables, such as `projects`.
     former = {str(option.name): option for option in options.values()}
     settings: dict[str, Any] = {}
+    try:
+        context.meta[LIMITS] = parse_limits(found.pop("limits", None), found.pop("quotas", None))
+    except InvalidLimitError as error:
+        raise click.BadParameter(f"{path}: {error}") from None
     for key, value in found.items():
         option = options.get(key.replace("_", "-")) or former.get(key.replace("-", "_"))
         if option is None:
@@ -286,6 +293,13 @@ _setting = partial(click.option, show_envvar=True)
     help="How many backups to keep; older ones of this file are removed.",
 )
 @_setting(
+    "--access-log",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    show_default="none",
+    help="Append a line of JSON to this file for each call and each page, also for those that are refused.",
+)
+@_setting(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -333,6 +347,7 @@ def serve(
             backup_every=parse_period(backup_every),
             access=access_db or _access_beside(given["db"]),
             issuers=click.get_current_context().meta.get(ISSUERS, NO_ISSUERS),
+            limits=click.get_current_context().meta.get(LIMITS, LimitSettings()),
             **given,
         )
     except InvalidSettingError as error:
@@ -343,6 +358,7 @@ def serve(
     # gRPC's core would report a port in use a second time.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
+        from tallymark_server.access.access_log import CannotLogError
         from tallymark_server.app import serve as run
         from tallymark_server.certificates import CertificateError
         from tallymark_server.rpc.server import CannotListenError
@@ -355,5 +371,5 @@ def serve(
         _check_tracing()
     try:
         _run(run(settings, partial(_announce, settings.db)))
-    except (CannotOpenError, CannotListenError, CertificateError) as error:
+    except (CannotOpenError, CannotListenError, CertificateError, CannotLogError) as error:
         raise click.ClickException(str(error)) from None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tallymark_server.access.limits import LimitSettings
 from tallymark_server.certificates import TlsFiles
 from tallymark_server.identity.issuers import NO_ISSUERS, Issuers
 from tallymark_server.local_sockets import PREFIX
@@ -29,6 +30,7 @@ class Settings:
     `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
     `access` is the file with tokens and grants, None for no access control, and `issuers` those whose
     tokens are accepted as well.
+    `access_log` is the file of the access log, None for none.
     """
 
     db: str = "tallymark.db"
@@ -53,6 +55,8 @@ class Settings:
     tls: TlsFiles | None = None
     access: Path | None = None
     issuers: Issuers = NO_ISSUERS
+    access_log: Path | None = None
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
 
 def tls_files(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:

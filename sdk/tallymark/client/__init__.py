@@ -9,6 +9,7 @@ fork_gate            no fork while a call is within gRPC
 channel              the connection: deadlines, retries, forks
 replicas             choice of one of the addresses of a service
 headers              the headers of calls, with the token
+repetitions          repetitions of a call that a limit has refused
 statuses             errors for the statuses of calls
 first_contact        diagnosis of a service that does not answer
 findings             causes that the diagnosis finds, and what to do

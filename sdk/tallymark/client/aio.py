@@ -35,9 +35,10 @@ from tallymark.client.channel import (
 )
 from tallymark.client.first_contact import FirstContact
 from tallymark.client.headers import Headers
+from tallymark.client.repetitions import Repetitions
 from tallymark.client.replicas import Attempts, Replicas
 from tallymark.client.tls import open_aio_channel
-from tallymark.errors import Unauthenticated, Unavailable
+from tallymark.errors import ResourceExhausted, Unauthenticated, Unavailable
 from tallymark.settings import adjusted
 from tallymark.types.artifact_info import ArtifactInfo
 from tallymark.types.enums import ArtifactRole, ArtifactType, RunState, Stage
@@ -1266,22 +1267,30 @@ class AsyncClient:
         Args:
             call: The call.
         """
+        repetitions = Repetitions(timeout_of(self._settings, call))
+        while True:
+            try:
+                return await self._call_as_known(call, repetitions.left)
+            except ResourceExhausted as refusal:
+                await asyncio.sleep(repetitions.pause(refusal))
+
+    async def _call_as_known(self, call: Call[T], seconds: float) -> T:
+        """Send the call, and once more if another token can be presented."""
         try:
-            return await self._call(call)
+            return await self._call(call, seconds)
         except Unauthenticated:
             if not self._headers.renew():
                 raise
-        return await self._call(call)
+        return await self._call(call, seconds)
 
-    async def _call(self, call: Call[T]) -> T:
-        timeout = timeout_of(self._settings, call)
+    async def _call(self, call: Call[T], seconds: float) -> T:
         first = self._first
         try:
-            pending = self._ask_any(call, timeout) if self._replicas.are_several else await self._ask_one(call, timeout)
-            reply = await (pending if first.made else first.answer(pending, timeout))
+            pending = self._ask_any(call, seconds) if self._replicas.are_several else await self._ask_one(call, seconds)
+            reply = await (pending if first.made else first.answer(pending, seconds))
         except grpc.RpcError as error:
             first.made = first.made or not is_unanswered(error)
-            raise_for(error, self._settings, timeout, await first.areason())
+            raise_for(error, self._settings, seconds, await first.areason())
         first.made = True
         return read_reply(call, reply, self._settings)
 

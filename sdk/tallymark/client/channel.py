@@ -20,10 +20,11 @@ from tallymark.client.first_contact import FirstContact
 from tallymark.client.fork_gate import gate
 from tallymark.client.headers import Headers
 from tallymark.client.proxies import Proxy
+from tallymark.client.repetitions import Repetitions
 from tallymark.client.replicas import Attempts, Replicas
 from tallymark.client.statuses import error_of
 from tallymark.client.tls import open_channel
-from tallymark.errors import TallymarkError, Unauthenticated, Unavailable
+from tallymark.errors import ResourceExhausted, TallymarkError, Unauthenticated, Unavailable
 from tallymark.settings import Settings
 from tallymark.types.version_actions import remember_registry
 
@@ -104,15 +105,24 @@ class Channel:
 
     def call(self, call: Call[T]) -> T:
         """Send the call, and return its answer. Raises a TallymarkError."""
+        repetitions = Repetitions(timeout_of(self._settings, call))
+        while True:
+            try:
+                return self._call_as_known(call, repetitions.left)
+            except ResourceExhausted as refusal:
+                if self.closing.wait(repetitions.pause(refusal)):
+                    raise
+
+    def _call_as_known(self, call: Call[T], timeout: float) -> T:
+        """Send the call, and once more if another token can be presented."""
         try:
-            return self._call(call)
+            return self._call(call, timeout)
         except Unauthenticated:
             if not self.headers.renew():
                 raise
-        return self._call(call)
+        return self._call(call, timeout)
 
-    def _call(self, call: Call[T]) -> T:
-        timeout = timeout_of(self._settings, call)
+    def _call(self, call: Call[T], timeout: float) -> T:
         first = self._first
         try:
             with gate:

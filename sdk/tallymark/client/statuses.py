@@ -26,6 +26,7 @@ _BRANCHES: dict[str, type[errors.TallymarkError]] = {
     "DEADLINE_EXCEEDED": errors.DeadlineExceeded,
     # A server that stops, or a connection that is closed, ends calls in this way: the caller did not cancel.
     "CANCELLED": errors.Unavailable,
+    "RESOURCE_EXHAUSTED": errors.ResourceExhausted,
     "UNAUTHENTICATED": errors.Unauthenticated,
     "PERMISSION_DENIED": errors.Forbidden,
     "UNIMPLEMENTED": errors.Unimplemented,
@@ -40,4 +41,7 @@ def error_of(
 ) -> errors.TallymarkError:
     """Return the error for a status: by its reason, else by its code."""
     kind = _LEAVES.get(reason) or _BRANCHES.get(code, errors.TallymarkError)
+    if code == "RESOURCE_EXHAUSTED" and not reason:
+        # Not of the service, which gives a reason, but of gRPC: a message is too large, however often it is sent.
+        kind = errors.TallymarkError
     return kind(message, code=code, metadata=metadata)

@@ -164,6 +164,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. After the change, no token would count that may do everything."""
     ERROR_REASON_ACCESS_CONTROL_OFF: _ErrorReason.ValueType  # 51
     """FAILED_PRECONDITION. The service has no access control, so it has no tokens and grants either."""
+    ERROR_REASON_CALLER_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 52
+    """RESOURCE_EXHAUSTED. The caller has as many calls or streams under way, calls as often, or has stored as many bytes
+    today, as its limit allows; try again after the delay in RetryInfo. Limit is `calls`, `streams`, `rate` or
+    `bytes-per-day`. Keys: caller, limit, retry_after_ms.
+    """
+    ERROR_REASON_PROJECT_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 53
+    """RESOURCE_EXHAUSTED. The project has as much as its quota allows; try again after the delay in RetryInfo, or ask the
+    operator for more. Quota is `versions` or `bytes-per-day`. Keys: project, quota, retry_after_ms.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of the errors of this API. Every error status carries a `google.rpc.ErrorInfo` whose domain is
@@ -313,4 +322,13 @@ ERROR_REASON_LAST_ADMIN_TOKEN: ErrorReason.ValueType  # 50
 """FAILED_PRECONDITION. After the change, no token would count that may do everything."""
 ERROR_REASON_ACCESS_CONTROL_OFF: ErrorReason.ValueType  # 51
 """FAILED_PRECONDITION. The service has no access control, so it has no tokens and grants either."""
+ERROR_REASON_CALLER_LIMIT_EXCEEDED: ErrorReason.ValueType  # 52
+"""RESOURCE_EXHAUSTED. The caller has as many calls or streams under way, calls as often, or has stored as many bytes
+today, as its limit allows; try again after the delay in RetryInfo. Limit is `calls`, `streams`, `rate` or
+`bytes-per-day`. Keys: caller, limit, retry_after_ms.
+"""
+ERROR_REASON_PROJECT_QUOTA_EXCEEDED: ErrorReason.ValueType  # 53
+"""RESOURCE_EXHAUSTED. The project has as much as its quota allows; try again after the delay in RetryInfo, or ask the
+operator for more. Quota is `versions` or `bytes-per-day`. Keys: project, quota, retry_after_ms.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from tallymark_server.access.callers import ALL_PROJECTS, LOCAL, Authenticator, Caller, Credentials
+from tallymark_server.access.oversight import Oversight
 from tallymark_server.domain.errors import PermissionDenied, ProjectNotFound
 from tallymark_server.domain.roles import Role
 
@@ -65,14 +66,22 @@ class _Open(NamedTuple):
 class Door:
     """Knows the callers of this server by an authenticator; without one, everybody is LOCAL.
 
-    With `certificates`, callers may be known by the verified certificates of their connections.
+    With `certificates`, callers may be known by the verified certificates of their connections. `oversight` watches
+    every call that comes by the door.
     """
 
-    def __init__(self, authenticator: Authenticator | None = None, *, certificates: bool = False) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator | None = None,
+        *,
+        certificates: bool = False,
+        oversight: Oversight | None = None,
+    ) -> None:
         self._authenticator = authenticator
         # Whether everybody who can connect may do everything.
         self.is_open = authenticator is None
         self.certificates = certificates
+        self.oversight = oversight or Oversight()
         self._remembered: dict[object, _Remembered] = {}
         self._open: dict[asyncio.Task[object], _Open] = {}
         self._refused: dict[asyncio.Task[object], Exception] = {}

@@ -12,6 +12,7 @@ RegistryError
 ├── Conflict             EtagMismatch, AliasMoved, StageMoved
 ├── OutOfRange           RevisionInFuture
 ├── Unavailable          Overloaded, Stopping, StorageUnavailable, ClockJumped
+│   └── ResourceExhausted CallerLimitExceeded, ProjectQuotaExceeded
 ├── DeadlineExceeded     CallTimedOut
 ├── Unauthenticated      UnknownCaller
 ├── Forbidden            ForeignOrigin, PermissionDenied
@@ -77,9 +78,13 @@ class Unavailable(RegistryError):
 
     is_answer = False
 
-    def __init__(self, message: str, *, retry_after_ms: int) -> None:
-        super().__init__(message, retry_after_ms=retry_after_ms)
+    def __init__(self, message: str, *, retry_after_ms: int, **metadata: object) -> None:
+        super().__init__(message, retry_after_ms=retry_after_ms, **metadata)
         self.retry_after_ms = retry_after_ms
+
+
+class ResourceExhausted(Unavailable):
+    """The caller or the project has used up what it may use; the request had no effect."""
 
 
 class DeadlineExceeded(RegistryError):
@@ -683,6 +688,43 @@ class Overloaded(Unavailable):
     def of_answers(cls) -> Overloaded:
         """Return the refusal of a request without effect, when no more receipts without events can be kept."""
         return cls(MAX_REMEMBERED_ANSWERS, "answers without effect are remembered for the request_ids of ten minutes")
+
+
+class CallerLimitExceeded(ResourceExhausted):
+    """The caller does as much already as its limit allows. `used` says what it does, as a clause."""
+
+    reason = "CALLER_LIMIT_EXCEEDED"
+
+    def __init__(self, caller: str, limit: str, used: str, retry_after_ms: int) -> None:
+        super().__init__(
+            f"{shown(caller)} {used}, which is its limit {shown(limit)}; try again in {_delay(retry_after_ms)}",
+            retry_after_ms=retry_after_ms,
+            caller=caller,
+            limit=limit,
+        )
+
+
+class ProjectQuotaExceeded(ResourceExhausted):
+    """The project has as much already as its quota allows. `used` says what it has, as a clause."""
+
+    reason = "PROJECT_QUOTA_EXCEEDED"
+
+    def __init__(self, project: str, quota: str, used: str, retry_after_ms: int) -> None:
+        super().__init__(
+            f"project {shown(project)} {used}, which is its quota {shown(quota)}; try again in"
+            f" {_delay(retry_after_ms)}, or let the operator raise the quota",
+            retry_after_ms=retry_after_ms,
+            project=project,
+            quota=quota,
+        )
+
+
+def _delay(milliseconds: int) -> str:
+    """Return a delay in words."""
+    for length, unit in ((3_600_000, "h"), (60_000, "min")):
+        if milliseconds >= 2 * length:
+            return f"{milliseconds / length:.0f} {unit}"
+    return f"{milliseconds / 1000:.1f} s"
 
 
 class Stopping(Unavailable):

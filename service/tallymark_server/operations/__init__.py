@@ -10,5 +10,6 @@ backups     backups by themselves: a process for each, so that the service goes 
 backup_process the program that makes a backup, verifies it, and removes old ones
 backup_folder the place of backups: a folder or the URL of one
 restore     a backup, verified and placed as a new file
+version_counts the versions of projects with a quota of them
 endpoint    the address of the metrics, and of the probes
 """

@@ -11,6 +11,7 @@ import grpc.aio
 
 from tallymark_server.access.callers import LOCAL, Caller, CallerKind, Credentials
 from tallymark_server.access.door import Door
+from tallymark_server.access.oversight import UNSEEN, Overseen
 from tallymark_server.certificates import name_in
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField, UnknownCaller
@@ -23,16 +24,28 @@ _ACTOR, _AUTHORIZATION = "tallymark-actor", "authorization"
 
 
 class Call:
-    """A call as handlers know it: who calls, its headers, and the door that it came by."""
+    """A call as handlers know it: who calls, its headers, the door that it came by, and its oversight.
 
-    __slots__ = ("caller", "door", "headers", "source")
+    Raises CallerLimitExceeded.
+    """
 
-    def __init__(self, caller: Caller, headers: Headers, door: Door, source: GrpcContext | Credentials) -> None:
+    __slots__ = ("caller", "door", "headers", "seen", "source")
+
+    def __init__(
+        self,
+        caller: Caller,
+        headers: Headers,
+        door: Door,
+        source: GrpcContext | Credentials,
+        seen: Overseen = UNSEEN,
+    ) -> None:
         """`source` is what the call presents, or what gRPC has of the call."""
         self.caller = caller
         self.headers = headers
         self.door = door
         self.source = source
+        self.seen = seen
+        seen.admit(caller.name)
 
     @property
     def credentials(self) -> Credentials:
@@ -46,18 +59,21 @@ class Call:
 Context = Call
 
 
-def call_at_once(door: Door, headers: Headers, context: GrpcContext) -> Call | None:
-    """Return the call if its caller is remembered, in about a microsecond; None otherwise."""
+def call_at_once(door: Door, headers: Headers, context: GrpcContext, seen: Overseen = UNSEEN) -> Call | None:
+    """Return the call if its caller is remembered, in about a microsecond; None otherwise.
+
+    Raises CallerLimitExceeded.
+    """
     if door.is_open:
-        return Call(LOCAL, headers, door, context)
+        return Call(LOCAL, headers, door, context, seen)
     caller = None if door.certificates else door.remembered(_header(headers, _AUTHORIZATION))
-    return None if caller is None else Call(caller, headers, door, context)
+    return None if caller is None else Call(caller, headers, door, context, seen)
 
 
-async def call_of(door: Door, headers: Headers, context: GrpcContext) -> Call:
-    """Return the call, with its caller. Raises UnknownCaller."""
+async def call_of(door: Door, headers: Headers, context: GrpcContext, seen: Overseen = UNSEEN) -> Call:
+    """Return the call, with its caller. Raises UnknownCaller or CallerLimitExceeded."""
     key = None if door.certificates else _header(headers, _AUTHORIZATION)
-    return Call(await door.who(_presented(door, headers, context), key), headers, door, context)
+    return Call(await door.who(_presented(door, headers, context), key), headers, door, context, seen)
 
 
 def _presented(door: Door, headers: Headers, context: GrpcContext) -> Credentials:

@@ -16,8 +16,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from tallymark.v1 import role_pb2
 from tallymark_server.access.callers import ALL_PROJECTS, Caller
 from tallymark_server.access.door import Needs, may
+from tallymark_server.access.oversight import Traits
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import PermissionDenied
+from tallymark_server.domain.model import Stage
 from tallymark_server.domain.roles import Role
 from tallymark_server.rpc import names
 from tallymark_server.rpc.bounds import is_repeated
@@ -27,6 +29,17 @@ from tallymark_server.rpc.callers import Call
 ANY_PROJECT = "-"
 # The field with the bare name of a project that is about to be created.
 _NEW_PROJECT = "project_id"
+
+
+# How many versions a request creates at most, by method.
+_CREATED_VERSIONS: dict[str, Callable[[Any], int]] = {
+    "CreateModelVersion": lambda _: 1,
+    "BatchCreateModelVersions": lambda request: len(request.model_versions),
+    "EnsureModelVersion": lambda request: _may_create(request.config.version),
+    "StartRun": lambda request: request.HasField("config") and _may_create(request.config.version),
+}
+# Changes that store nothing.
+_STORELESS = ("HeartbeatRun",)
 
 
 class UndeclaredError(Exception):
@@ -56,11 +69,11 @@ class Permission:
         if everywhere is not None and everywhere >= self._role:
             return
         if self.field != ANY_PROJECT:
-            may(caller, self.needs, self._project_of(request))
+            may(caller, self.needs, self.project_of(request))
         elif self.needs.role != Role.READER and max(caller.grants.values(), default=0) < self.needs.role:
             raise PermissionDenied(caller.name, self.needs.what, self.needs.role.label, ALL_PROJECTS)
 
-    def _project_of(self, request: Any) -> str:
+    def project_of(self, request: Any) -> str:
         """Return the project that the request is about, or ALL_PROJECTS. Raises InvalidField."""
         text = ALL_PROJECTS if self._text_of is None else self._text_of(request)
         if text == ALL_PROJECTS:
@@ -74,12 +87,35 @@ def permission_of(method: MethodDescriptor) -> Permission:
     return Permission(method)
 
 
+def traits_of(method: MethodDescriptor, over: str) -> Traits:
+    """Return what oversight needs to know of the method, when it is called over `grpc` or `http`."""
+    permission = permission_of(method)
+    # Only what writers do fills a project; the others must be able to make room.
+    stores = permission.needs.role == Role.WRITER and method.name not in _STORELESS
+    fields = method.input_type.fields_by_name
+    paths = [path for path in ("name", "parent", permission.field) if path.partition(".")[0] in fields]
+    resource = _getter(method, paths[0]) if paths else lambda _: ""
+    return Traits(
+        name=method.name,
+        over=over,
+        is_stream=method.server_streaming,
+        resource=resource,
+        project=permission.project_of if stores else None,
+        versions=_CREATED_VERSIONS.get(method.name, lambda _: 0),
+    )
+
+
 def attended(call: Call, method: MethodDescriptor, request: Any) -> AbstractAsyncContextManager[None]:
     """Return a context for the answer of a stream, which ends it soon after its caller may no longer read it."""
     if call.door.is_open:
         return nullcontext()
     check = permission_of(method).check
     return call.door.attended(call.credentials, lambda caller: check(caller, request))
+
+
+def _may_create(version: str) -> bool:
+    """Return whether a request for this version may create it: none, or a name."""
+    return not (version.isdecimal() or version.startswith("@") or version in ("latest", *Stage))
 
 
 def _usual_field(method: MethodDescriptor) -> str:

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from tallymark_server import local_sockets
 from tallymark_server.access.door import Door
+from tallymark_server.access.oversight import UNSEEN, Overseen, reason_of
 from tallymark_server.availability import Availability
 from tallymark_server.certificates import Certificate, Certificates
 from tallymark_server.domain.errors import Incident, Internal, MalformedRequest, RegistryError
@@ -26,7 +27,7 @@ from tallymark_server.rpc.connections import max_connections
 from tallymark_server.rpc.decoder import Decoder, decoder_of
 from tallymark_server.rpc.health import SERVICE as HEALTH
 from tallymark_server.rpc.health import Health
-from tallymark_server.rpc.permissions import attended
+from tallymark_server.rpc.permissions import attended, traits_of
 from tallymark_server.rpc.reflection import add_reflection
 from tallymark_server.rpc.services import SERVICES, methods
 from tallymark_server.rpc.status import code_name, code_of, details_of
@@ -69,6 +70,8 @@ Unary = Callable[[Any, Any], Awaitable[Message]]
 Streaming = Callable[[Any, Any], AsyncGenerator[Message, None]]
 # The method of a handler that gRPC calls, with an iterator of requests that is not used.
 Guarded = Callable[["_CallHandler", object, GrpcContext], Awaitable[Any]]
+# Returns the oversight of a call that begins.
+Watch = Callable[[GrpcContext], Overseen]
 # Makes the handler of one call from its headers.
 Making = Callable[[Headers], "grpc.RpcMethodHandler[Any, Any]"]
 
@@ -211,14 +214,20 @@ def _health(servicer: Health, traffic: Traffic, observer: Observer) -> dict[str,
 
 
 def handler_of(
-    method: MethodDescriptor, handle: Any, traffic: Traffic, door: Door | None, observer: CallObserver
+    method: MethodDescriptor,
+    handle: Any,
+    traffic: Traffic,
+    door: Door | None,
+    observer: CallObserver,
 ) -> Making:
     """Return a function from the headers of a call to its handler. Without a door, callers need not be known.
 
     To gRPC it has a stream of requests: only that can abort a half-sent one.
     """
     decoder, streams = decoder_of(method), method.server_streaming
-    guarded = (_guard_stream if streams else _guard)(method, decoder, handle, traffic, door, observer)
+    guarded = (_guard_stream if streams else _guard)(
+        method, decoder, handle, traffic, door, observer, _watch(method, door)
+    )
     kinds = dict.fromkeys(("unary_unary", "unary_stream", "stream_unary", "stream_stream"))
     kinds["stream_stream" if streams else "stream_unary"] = guarded
     own = {"response_streaming": streams, "request_deserializer": decoder.at_once, **kinds}
@@ -243,15 +252,16 @@ def _guard(
     traffic: Traffic,
     door: Door | None,
     observer: CallObserver,
+    watch: Watch,
 ) -> Guarded:
     async def guarded(handler: _CallHandler, _: object, context: GrpcContext) -> bytes:
         headers, request = handler.headers, None
-        code = CANCELLED
-        begun = observer.begin(lambda: headers)
+        code, reason = CANCELLED, ""
+        begun, seen = observer.begin(lambda: headers), watch(context)
         try:
             call: Any = context
             if door is not None:
-                call = call_at_once(door, headers, context) or await call_of(door, headers, context)
+                call = call_at_once(door, headers, context, seen) or await call_of(door, headers, context, seen)
             request = await traffic.request(context)
             if type(request) is bytes:
                 async with traffic.large(len(request)):
@@ -266,12 +276,13 @@ def _guard(
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
             _note(request)
             request = answer = None
-            code = code_name(error)
+            code, reason = code_name(error), reason_of(error)
             await _abort(context, method, error)
         else:
             return data
         finally:
             observer.end(begun, code)
+            seen.end(code, reason)
 
     return guarded
 
@@ -283,15 +294,16 @@ def _guard_stream(
     traffic: Traffic,
     door: Door | None,
     observer: CallObserver,
+    watch: Watch,
 ) -> Guarded:
     async def guarded(handler: _CallHandler, _: object, context: GrpcContext) -> None:
         headers, request = handler.headers, None
-        code = CANCELLED
-        begun = observer.begin(lambda: headers)
+        code, reason = CANCELLED, ""
+        begun, seen = observer.begin(lambda: headers), watch(context)
         try:
             call: Any = context
             if door is not None:
-                call = call_at_once(door, headers, context) or await call_of(door, headers, context)
+                call = call_at_once(door, headers, context, seen) or await call_of(door, headers, context, seen)
             request = await traffic.request(context, paced=True)
             if type(request) is bytes:
                 async with traffic.large(len(request)):
@@ -307,12 +319,20 @@ def _guard_stream(
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a status with a reason
             _note(request)
             request = None
-            code = code_name(error)
+            code, reason = code_name(error), reason_of(error)
             await _abort(context, method, error)
         finally:
             observer.end(begun, code)
+            seen.end(code, reason)
 
     return guarded
+
+
+def _watch(method: MethodDescriptor, door: Door | None) -> Watch:
+    if door is None or not door.oversight.is_active:
+        return lambda _: UNSEEN
+    begin, traits = door.oversight.begin, traits_of(method, "grpc")
+    return lambda context: begin(traits, context.peer())
 
 
 def _present(request: Any, method: MethodDescriptor) -> Any:

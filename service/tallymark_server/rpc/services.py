@@ -48,7 +48,9 @@ def _permitted(method: MethodDescriptor, handle: Any) -> Any:
     check = permission_of(method).check
 
     def handled(request: Any, call: Call) -> Any:
+        call.seen.request(request)
         check(call.caller, request)
+        call.seen.store(request)
         return handle(request, call)
 
     return handled

@@ -18,22 +18,24 @@ from starlette.types import Receive, Scope, Send
 
 from tallymark_server.access.callers import NOTHING, Credentials
 from tallymark_server.access.door import Door
+from tallymark_server.access.oversight import Traits, reason_of
 from tallymark_server.domain.errors import CallTimedOut, RegistryError, UnsupportedCall
 from tallymark_server.observer import CANCELLED, OK, CallObserver, Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.callers import Call
-from tallymark_server.rpc.permissions import attended
+from tallymark_server.rpc.permissions import attended, traits_of
 from tallymark_server.rpc.services import methods
 from tallymark_server.rpc.status import code_name
 from tallymark_server.web import envelopes
-from tallymark_server.web.entry import CREDENTIALS, caller_of
+from tallymark_server.web.entry import CREDENTIALS, caller_of, peer_of
 from tallymark_server.web.errors import incident
 from tallymark_server.web.protocol_errors import refusal
 from tallymark_server.web.protocols import Dialect, NotTakenError, dialect_of
 from tallymark_server.web.request_bodies import LET_GO
 
 T = TypeVar("T")
-# Where the scope of a request has the status code of the answer, which is known before the caller has it.
+# Where the scope of a request has the status code of the answer, which is known before the caller has it, and whether
+# a limit was its reason.
 _CODE = "tallymark.code"
 # In seconds; the connection of a caller that does not read the end of its answer within it is closed.
 END_TIMEOUT = 10.0
@@ -45,10 +47,13 @@ class Bridge:
     def __init__(self, registry: Registry, door: Door, observer: Observer) -> None:
         self._door = door
         self._methods: dict[str, tuple[MethodDescriptor, Any, CallObserver]] = {}
+        self._traits: dict[str, Traits] = {}
         for method, handle in methods(registry):
             service = method.containing_service
             observed = observer.call(service.name, method.name, "http")
-            self._methods[f"/{service.full_name}/{method.name}"] = (method, handle, observed)
+            path = f"/{service.full_name}/{method.name}"
+            self._methods[path] = (method, handle, observed)
+            self._traits[path] = traits_of(method, "http")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the call with its result or an error."""
@@ -62,8 +67,14 @@ class Bridge:
         except RegistryError as error:
             await refusal(scope, error)(scope, receive, send)
             return
+        seen = self._door.oversight.begin(self._traits[scope["path"]], peer_of(scope))
         credentials: Credentials = scope.get(CREDENTIALS, NOTHING)
-        call = Call(caller_of(scope), request.headers.items(), self._door, credentials)
+        try:
+            call = Call(caller_of(scope), request.headers.items(), self._door, credentials, seen)
+        except RegistryError as error:
+            seen.end(code_name(error), reason_of(error))
+            await refusal(scope, error, headers={"connection": "close"})(scope, receive, send)
+            return
         begun = observer.begin(request.headers.items)
         try:
             with suppress(ClientDisconnect):
@@ -72,7 +83,9 @@ class Bridge:
                 answer = _enveloped if dialect.enveloped else _unary
                 await _while_there(request, answer(request, call, dialect, handle, body, send))
         finally:
-            observer.end(begun, scope.get(_CODE, CANCELLED))
+            code, reason = scope.get(_CODE, (CANCELLED, ""))
+            observer.end(begun, code)
+            seen.end(code, reason)
 
     def _found(self, path: str) -> tuple[MethodDescriptor, Any, CallObserver]:
         found = self._methods.get(path)
@@ -98,13 +111,13 @@ async def _while_there(request: Request, work: Awaitable[None]) -> None:
 
 
 async def _unary(request: Request, call: Call, dialect: Dialect, handle: Any, body: list[bytes], send: Send) -> None:
-    code = OK
+    code = (OK, "")
     try:
         message = await _in_time(dialect, _answered(call, dialect, handle, body))
         data, gzipped = await dialect.write(message)
         response = Response(data, 200, dialect.headers(gzipped=gzipped))
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
-        code = code_name(error)
+        code = (code_name(error), reason_of(error))
         response = refusal(request.scope, _as_registry_error(dialect, error))
     request.scope[_CODE] = code
     await response(request.scope, request.receive, send)
@@ -113,14 +126,14 @@ async def _unary(request: Request, call: Call, dialect: Dialect, handle: Any, bo
 async def _enveloped(
     request: Request, call: Call, dialect: Dialect, handle: Any, body: list[bytes], send: Send
 ) -> None:
-    code = OK
+    code = (OK, "")
     headers = [(name.encode(), value.encode()) for name, value in dialect.headers().items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
         await _in_time(dialect, _sent(request, call, dialect, handle, body, send))
         end = envelopes.end_of(dialect.kind)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a code with a reason
-        code = code_name(error)
+        code = (code_name(error), reason_of(error))
         end = envelopes.end_of(dialect.kind, _as_registry_error(dialect, error))
     request.scope[_CODE] = code
     async with asyncio.timeout(END_TIMEOUT):

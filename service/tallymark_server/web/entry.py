@@ -7,22 +7,29 @@ there is checked where the page or the method is known: `routes` and `connect`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tallymark_server.access.callers import NOBODY, Caller, Credentials
 from tallymark_server.access.door import Door
+from tallymark_server.access.oversight import UNSEEN, Overseen, Traits, reason_of
 from tallymark_server.domain.errors import RegistryError, Unauthenticated
+from tallymark_server.observer import CANCELLED, OK
 from tallymark_server.rpc.callers import bearer_in
+from tallymark_server.rpc.status import code_name
 from tallymark_server.web.protocol_errors import is_call, refusal
 
 # Paths that anybody may request: the style of the page of signing in, and that page.
-OPEN_PATHS = ("/static/", "/favicon.ico", "/sign-in", "/sign-out")
+STATIC_PATHS = ("/static/", "/favicon.ico")
+OPEN_PATHS = (*STATIC_PATHS, "/sign-in", "/sign-out")
 # The cookie of a session by the scheme. With the prefix, which only https has, no other host can set it.
 SESSION_COOKIES = {"https": "__Host-tallymark", "http": "tallymark_session"}
+# The end of the path of an open page's stream.
+LIVE = "/live"
 # The keys of the scope with the caller, and what the request presented.
 CALLER, CREDENTIALS = "tallymark.caller", "tallymark.credentials"
 
@@ -39,16 +46,51 @@ class Entry:
         self._signed_out = signed_out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen = UNSEEN if scope["path"].startswith(STATIC_PATHS) else self._seen(scope)
         if scope["path"].startswith(OPEN_PATHS):
-            await self._app({**scope, CALLER: NOBODY}, receive, send)
+            await self._watched({**scope, CALLER: NOBODY}, receive, send, seen)
             return
         try:
             credentials = credentials_of(scope)
             caller = await self._door.who(credentials)
+            if not is_call(scope):
+                seen.admit(caller.name)
         except RegistryError as error:
+            seen.end(code_name(error), reason_of(error))
             await (await self._refusal(scope, error))(scope, receive, send)
             return
-        await self._app({**scope, CALLER: caller, CREDENTIALS: credentials}, receive, send)
+        inner = {**scope, CALLER: caller, CREDENTIALS: credentials}
+        await self._watched(inner, receive, send, UNSEEN if is_call(scope) else seen)
+
+    def _seen(self, scope: Scope) -> Overseen:
+        """Return the oversight of a page; of a call, that of its refusal here, since the method has its own."""
+        if not self._door.oversight.is_active:
+            return UNSEEN
+        # Not the query, which may hold what a sign-in sends.
+        path: str = scope["path"]
+        name = path.rpartition("/")[2] if is_call(scope) else scope["method"]
+        traits = Traits(name, "http", path.endswith(LIVE), lambda at: at, None, lambda _: 0)
+        seen = self._door.oversight.begin(traits, peer_of(scope))
+        seen.request("" if is_call(scope) else path)
+        return seen
+
+    async def _watched(self, scope: Scope, receive: Receive, send: Send, seen: Overseen) -> None:
+        if seen is UNSEEN:
+            await self._app(scope, receive, send)
+            return
+        code = CANCELLED
+
+        async def noted(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                status: int = message["status"]
+                code = OK if status < HTTPStatus.BAD_REQUEST else str(status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            seen.end(code)
 
     async def _refusal(self, scope: Scope, error: RegistryError) -> Response:
         # The body is not read, so the connection cannot be used again.
@@ -83,8 +125,13 @@ def credentials_of(scope: Scope) -> Credentials:
     header = Headers(scope=scope).get("authorization")
     # A page of another site cannot set the header, but browsers send cookies by themselves: methods take none.
     session = None if is_call(scope) else session_in(scope)
-    host, port = scope.get("client") or ("", 0)
     # Of a connection with a verified certificate, the name in it.
     name = scope.get("state", {}).get("certificate", "")
     bearer = None if header is None else bearer_in(header)
-    return Credentials(bearer, session, (name,) if name else (), f"{host}:{port}" if host else "")
+    return Credentials(bearer, session, (name,) if name else (), peer_of(scope))
+
+
+def peer_of(scope: Scope) -> str:
+    """Return the address from which a request comes, empty for that of a Unix socket."""
+    host, port = scope.get("client") or ("", 0)
+    return f"{host}:{port}" if host else ""

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
-from tallymark_server.domain.errors import RegistryError
+from tallymark_server.domain.errors import RegistryError, ResourceExhausted
 from tallymark_server.web import envelopes
 from tallymark_server.web.errors import as_connect, http_status
 
@@ -28,6 +28,8 @@ def refusal(
     scope: Scope, error: RegistryError, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the response with the error. `status` replaces the code's status where HTTP has a more exact one."""
+    if isinstance(error, ResourceExhausted):
+        headers = {**(headers or {}), "retry-after": str(-(-error.retry_after_ms // 1000))}
     if not is_call(scope):
         return PlainTextResponse(f"{error}\n", status or http_status(error), headers)
     kind = media_type(Headers(scope=scope))
