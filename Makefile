@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests and benches start servers again and again; without bytecode each start would compile the modules.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo serve test soak screenshots check check-code check-contract check-project bench bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
+.PHONY: help setup demo demo-postgres serve test soak screenshots check check-code check-contract check-project bench bench-postgres bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -30,6 +30,9 @@ INSTALL := pip install --quiet --disable-pip-version-check
 
 demo: setup ## start a server, train a model several times, promote the best version, print all versions; OPTIONS=--keep keeps the server and its dashboard running
 	@PYTHONPATH=tests $(BIN)/python -m demo $(OPTIONS)
+
+demo-postgres: setup ## the same on two replicas with a PostgreSQL of their own; one replica is killed meanwhile
+	@PYTHONPATH=tests $(BIN)/python -m demo.postgres $(OPTIONS)
 
 serve: setup ## run the service on ./tallymark.db until Ctrl-C
 	$(BIN)/tallymark serve
@@ -75,6 +78,9 @@ check-project: setup ## check spelling, wording, the Containerfile, the workflow
 
 bench: setup ## measure creates, reads and the SDK against a bare gRPC echo; OPTIONS=--quick takes under three minutes
 	@PYTHONPATH=tests $(BIN)/python -m bench $(OPTIONS)
+
+bench-postgres: setup ## measure replicas on PostgreSQL, with SQLite beside them
+	@PYTHONPATH=tests $(BIN)/python -m bench.postgres $(OPTIONS)
 
 bench-growth: setup ## measure requests and memory with 1,000, 100,000 and 1,000,000 versions
 	@PYTHONPATH=tests $(BIN)/python -m bench.growth $(OPTIONS)

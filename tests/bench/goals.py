@@ -38,6 +38,18 @@ def _growth_ratio(name: str) -> Callable[[Found], float]:
     return measured
 
 
+def _of_replicas(kind: str, count: int) -> Callable[[Found], float]:
+    def measured(found: Found) -> float:
+        rates = found["replicas"][kind]
+        return float(statistics.median(rates[str(count)]) / statistics.median(rates["1"]))
+
+    return measured
+
+
+def _grown(name: str) -> Callable[[Found], float]:
+    return lambda found: _growth_ratio(name)(found["growth"])
+
+
 GOALS = (
     Goal("durable creates / echoes, 1 concurrent call", 0.5, True, "throughput", _echo_ratio("create", 1)),
     Goal("durable creates / echoes, 8 concurrent calls", 0.7, True, "throughput", _echo_ratio("create", 8)),
@@ -67,6 +79,20 @@ GOALS = (
     ),
     Goal("create, with most / with fewest versions", 1.1, False, "growth", _growth_ratio("create_ms")),
     Goal("get by number, with most / with fewest versions", 1.1, False, "growth", _growth_ratio("get by number_ms")),
+    Goal("gets on PostgreSQL / echoes, 64 concurrent calls", 0.65, True, "postgres", _echo_ratio("postgres get", 64)),
+    Goal("two replicas / one, on different projects", 1.8, True, "postgres", _of_replicas("different projects", 2)),
+    Goal("two replicas / one, on one project", 0.9, True, "postgres", _of_replicas("one project", 2)),
+    Goal("three replicas / one, on one project", 0.9, True, "postgres", _of_replicas("one project", 3)),
+    Goal(
+        "a change reaches a watch of another replica",
+        5,
+        False,
+        "postgres",
+        lambda found: statistics.median(found["elsewhere_ms"]),
+        "ms",
+    ),
+    Goal("create on PostgreSQL, with most / with fewest versions", 1.1, False, "postgres", _grown("create_ms")),
+    Goal("get on PostgreSQL, with most / with fewest versions", 1.1, False, "postgres", _grown("get_ms")),
     Goal("server start / import of grpc and the stubs", 1.5, False, "sdk", lambda f: f["server_start_beside_stubs"]),
     Goal(
         "import tallymark, in addition to Python's start",

@@ -31,8 +31,10 @@ def program(module: str, *arguments: str) -> Iterator[str]:
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-        process.kill()
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.kill()
 
 
 def create_body(model: str = MODEL) -> bytes:

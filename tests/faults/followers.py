@@ -20,7 +20,7 @@ class Follower(threading.Thread):
         self._crashes = crashes
         self._received = threading.Condition()
         self._closing = False
-        self._client = Client(url, timeout=10)
+        self._client = Client(url, project="default", timeout=10)
         self.events: list[Event] = []
         self.resumed = 0
         self.problem = ""
@@ -54,6 +54,6 @@ class Follower(threading.Thread):
                 self._received.notify_all()
             if count == crash_after and not self._closing:
                 self._client.close()
-                self._client = Client(self._url, timeout=10)
+                self._client = Client(self._url, project="default", timeout=10)
                 self.resumed += 1
                 return

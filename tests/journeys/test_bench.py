@@ -66,6 +66,19 @@ def test_growth_is_measured_on_a_verified_file(tmp_path: Path) -> None:
     assert min(found.values()) > 0
 
 
+@pytest.mark.timeout(240)
+def test_the_bench_of_replicas_verifies_what_it_created(tmp_path: Path) -> None:
+    """The smallest run measures SQLite and PostgreSQL alike, and verifies every version that it created in both."""
+    done = run("bench.postgres", "--rounds", "1", "--calls", "64", "--sizes", "1000", "2000", "--into", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "bench.json").read_text())["postgres"]["found"]
+    assert min(found["verified"].values()) > 3 * 16
+    for kinds in found["by_concurrency"].values():
+        assert min(one["database_cpu_us"] for kind in ("create", "get") for one in kinds[f"postgres {kind}"]) > 0
+    assert list(found["replicas"]["different projects"]) == ["1", "2", "3"]
+    assert "| gets on PostgreSQL / echoes, 64 concurrent calls | ≥ 0.65 |" in done.stdout
+
+
 def test_the_published_report_matches_its_figures(tmp_path: Path) -> None:
     """The published page matches bench.json, and the check fails for a page that was edited."""
     assert run("bench.report", "--check").returncode == 0

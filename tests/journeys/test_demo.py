@@ -9,14 +9,16 @@ import sys
 from pathlib import Path
 from urllib.request import urlopen
 
+from postgres_server import Databases
+
 TESTS = Path(__file__).parents[1]
 ENVIRONMENT = {"PYTHONPATH": str(TESTS), "PATH": "/usr/bin:/bin"}
 ROW = re.compile(r"^ +(\d+)  (\S+) +(\d+) +(\d+) +(0\.\d+) +(0\.\d+)  (\S+) +(\S+)$", re.MULTILINE)
 
 
-def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def demo(folder: Path, *options: str, program: str = "demo") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "demo", *options],
+        [sys.executable, "-m", program, *options],
         cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
@@ -40,6 +42,27 @@ def test_the_demo_numbers_real_training_runs(tmp_path: Path) -> None:
     second = demo(tmp_path)
     assert [row[0] for row in ROW.findall(second.stdout)] == ["1", "2", "3", "4", "5", "6", "7", "8"]
     assert ROW.findall(second.stdout)[:4] == rows
+
+
+def test_the_demo_runs_on_a_database(postgres: Databases, tmp_path: Path) -> None:
+    """With the URL of a database, the versions are there and in no file, and another demo continues the numbers."""
+    with postgres.new() as name:
+        for numbers in (["1", "2", "3", "4"], ["1", "2", "3", "4", "5", "6", "7", "8"]):
+            done = demo(tmp_path, "--db", postgres.url(name))
+            assert (done.returncode, done.stderr) == (0, "")
+            assert [row[0] for row in ROW.findall(done.stdout)] == numbers
+    assert not (tmp_path / "demo.db").exists()
+
+
+def test_the_demo_goes_on_when_a_replica_is_killed(tmp_path: Path) -> None:
+    """Two replicas train on one database; when one is killed, the other goes on with the numbers."""
+    done = demo(tmp_path, program="demo.postgres")
+    assert (done.returncode, done.stderr) == (0, "")
+    before, _, after = done.stdout.partition("killed the replica")
+    assert (before.count("trained"), after.count("trained")) == (2, 2)
+    rows = ROW.findall(done.stdout)
+    assert [row[0] for row in rows] == ["1", "2", "3", "4"]
+    assert [row[6] for row in rows] == ["none", "none", "none", "production"]
 
 
 def test_the_demo_leaves_nothing_running(tmp_path: Path) -> None:

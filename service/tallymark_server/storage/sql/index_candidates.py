@@ -190,8 +190,8 @@ async def leading(session: ReadSession, project: int, model: int, query: Query, 
     if len(numbers) < most:
         (rows,) = await session.fetch(order.lacking(session.dialect, number if missing else None, most))
         numbers += [found for (found,) in rows]
-    parameters["leading"] = parameter(numbers)
-    return f"SELECT number FROM {session.dialect.keys('leading', number=Type.INTEGER)}"
+    parameters["numbers"] = parameter(numbers)
+    return f"SELECT number FROM {session.dialect.keys('numbers', number=Type.INTEGER)}"
 
 
 async def _with_fact(session: ReadSession, order: _FactOrder, after: tuple[SortKey, SortKey], most: int) -> list[int]:
