@@ -19,7 +19,7 @@ from tallymark.testing import Server, registry
 __all__ = ["registry"]
 
 ENGINES = ("sqlite", "postgres")
-# All tests of these folders run on both engines, unless they say that they are about a file.
+# All tests of these folders run on both engines, unless they are about a file, or no database has a part in them.
 ON_BOTH = {"rpc", "storage"}
 
 
@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once on each engine, if it is for both and uses a database at all."""
     marked = metafunc.definition.get_closest_marker
     on_both = metafunc.definition.path.parent.name in ON_BOTH or marked("both_engines")
-    if "engine" in metafunc.fixturenames and on_both and not marked("file_only"):
+    if "engine" in metafunc.fixturenames and on_both and not marked("sqlite_only"):
         metafunc.parametrize("engine", ENGINES, indirect=True)
 
 

@@ -134,6 +134,7 @@ def test_what_is_missing_is_not_found(calls: Calls) -> None:
     assert listed(calls) == []
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "fields",
     [

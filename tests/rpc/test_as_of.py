@@ -227,6 +227,7 @@ def test_an_order_lists_what_has_no_such_fact_last(calls: Calls) -> None:
         assert numbers(pages(calls, order_by="creator, version_name desc", page_size=size)) == [5, 4, 3, 2, 1]
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("text", "position", "expected"),
     [

@@ -152,6 +152,7 @@ def test_a_request_is_refused_as_a_whole_by_its_length(channel: grpc.Channel, me
     assert (details["field"], int(details["limit"])) == ("request", bound)
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("field", "limit", "request_"),
     [

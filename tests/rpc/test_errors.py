@@ -9,6 +9,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tallymark.v1 import event_log_pb2, model_registry_pb2, run_registry_pb2
 
+pytestmark = pytest.mark.sqlite_only
+
 SERVICES = (model_registry_pb2, run_registry_pb2, event_log_pb2)
 METHODS = [
     method

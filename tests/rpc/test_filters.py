@@ -1,13 +1,11 @@
 """Filters of lists, in the language of https://aip.dev/160."""
 
-import sqlite3
-
 import grpc
 import pytest
+from databases import rows
 from grpc_calls import PROJECT, Calls, refused
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.testing import Server
 from tallymark.v1.artifact_pb2 import ListArtifactsRequest
 from tallymark.v1.model_pb2 import STAGE_PRODUCTION, STAGE_STAGING, MetadataValue
 from tallymark.v1.model_registry_pb2 import ListModelsRequest, ListModelVersionsRequest
@@ -108,6 +106,7 @@ def test_models_are_filtered_too(calls: Calls) -> None:
         assert [model.name.rsplit("/", 1)[1] for model in page.models] == names, text
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("text", "position", "expected"),
     [
@@ -141,6 +140,7 @@ def test_a_bad_filter_says_where_and_what_was_expected(calls: Calls, text: str, 
     assert f"position {position}" in refusal.message
 
 
+@pytest.mark.sqlite_only
 def test_a_word_that_no_run_and_no_artifact_can_have_is_refused(calls: Calls) -> None:
     """A misspelt state, type or role is an error that names the possible ones, and not an empty list."""
     version = f"{PROJECT}/models/churn/versions/1"
@@ -159,6 +159,7 @@ def test_a_word_that_no_run_and_no_artifact_can_have_is_refused(calls: Calls) ->
     assert len(calls.runs.ListRuns(ListRunsRequest(parent=PROJECT, filter='state = "run*"')).runs) == 1
 
 
+@pytest.mark.sqlite_only
 def test_an_order_by_a_key_of_metadata_says_how_it_is_written(calls: Calls) -> None:
     """The error for an order by `auc` suggests `metadata.auc`."""
     with refused("INVALID_FILTER", grpc.StatusCode.INVALID_ARGUMENT) as refusal:
@@ -176,13 +177,11 @@ def test_an_order_by_a_key_of_metadata_says_how_it_is_written(calls: Calls) -> N
         'description:"\\" OR TRUE"',
     ],
 )
-def test_a_filter_cannot_inject(calls: Calls, server: Server, text: str) -> None:
+def test_a_filter_cannot_inject(calls: Calls, database: str, text: str) -> None:
     """Values and keys are parameters of statements: what looks like SQL is text that matches nothing."""
     assert found(calls, text) == []
     assert len(found(calls, "")) == 5
-    database = sqlite3.connect(server.db)
-    assert database.execute("SELECT count(*) FROM versions").fetchone() == (5,)
-    database.close()
+    assert rows(database, "SELECT count(*) FROM versions") == [(5,)]
 
 
 def test_a_page_token_belongs_to_its_filter(calls: Calls) -> None:

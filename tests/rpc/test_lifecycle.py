@@ -74,6 +74,7 @@ def test_fields_in_the_mask_change_and_may_be_cleared(calls: Calls) -> None:
     assert update(calls, "ethics") == changed
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("paths", [(), ("name",), ("last_number",), ("nonsense",)])
 def test_a_mask_names_fields_that_can_change(calls: Calls, paths: tuple[str, ...]) -> None:
     """An empty mask, and fields that cannot be set, are refused with the fields that can be."""

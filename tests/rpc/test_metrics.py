@@ -1,15 +1,14 @@
 """Metrics with steps: series of points."""
 
 import math
-import sqlite3
 from typing import Any
 
 import grpc
 import pytest
+from databases import rows
 from grpc_calls import DEADLINE, PROJECT, Calls, refused
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallymark.testing import Server
 from tallymark.v1.event_pb2 import EVENT_KIND_METADATA_LOGGED, EVENT_KIND_METRICS_LOGGED
 from tallymark.v1.metric_pb2 import ListMetricPointsRequest, MetricPoint
 from tallymark.v1.model_pb2 import MetadataValue, ModelVersion
@@ -70,16 +69,14 @@ def test_a_point_has_its_time(calls: Calls) -> None:
     assert second.time == calls.version("churn", "1").update_time
 
 
-def test_ten_thousand_points_blow_up_nothing(calls: Calls, server: Server) -> None:
+def test_ten_thousand_points_blow_up_nothing(calls: Calls, database: str) -> None:
     """The reply stays small, the log holds each point once, and one page at a time is read."""
     for start in range(0, 10_000, 1000):
         version = log(calls, *(point("loss", step, 1 / (step + 1)) for step in range(start, start + 1000)))
     assert version.ByteSize() < 500
     assert version.series == {"loss": 9999}
     assert len(points(calls)) == 10_000
-    database = sqlite3.connect(server.db)
-    (log_size,) = database.execute("SELECT sum(length(image)) FROM events").fetchone()
-    database.close()
+    ((log_size,),) = rows(database, "SELECT sum(length(image)) FROM events")
     assert log_size < 10_000 * 60
     told = [event for event in calls.events() if event.kind == EVENT_KIND_METRICS_LOGGED]
     assert sum(len(event.metric_change.points) for event in told) == 10_000
@@ -98,6 +95,7 @@ def test_a_key_is_removed_with_its_points(calls: Calls) -> None:
     assert list(change.metric_change.deleted_keys) == ["auc"]
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [

@@ -24,6 +24,8 @@ from tallymark.v1.model_registry_pb2 import (
 from tallymark_server.storage.sqlite.log_export import exported
 from tallymark_server.storage.sqlite.verification import verify
 
+pytestmark = pytest.mark.sqlite_only
+
 DEADLINE = 60
 
 

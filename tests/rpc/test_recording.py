@@ -108,6 +108,7 @@ def test_problems_of_recording_add_up_on_the_run(calls: Calls) -> None:
         report(calls, lost, request_id="one")
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("problems", "field"),
     [

@@ -7,6 +7,8 @@ from grpc_calls import Calls
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
+pytestmark = pytest.mark.sqlite_only
+
 V1, V1ALPHA = "grpc.reflection.v1", "grpc.reflection.v1alpha"
 
 

@@ -83,6 +83,7 @@ def test_a_long_error_is_kept_as_far_as_it_goes(calls: Calls) -> None:
     assert calls.finish_run("r1", RUN_STATE_FAILED, "é" * 40_000).error == "é" * 32_767
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("run", ["", "a b", "a/b", "é", "x" * 101])
 def test_a_run_id_is_plain(calls: Calls, run: str) -> None:
     """A run's id must fit into a path and an environment variable."""

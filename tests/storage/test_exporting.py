@@ -30,7 +30,7 @@ from tallymark_server.storage.sqlite.log_export import CannotExportError, export
 from tallymark_server.storage.sqlite.log_import import CannotImportError, import_log
 from tallymark_server.storage.sqlite.verification import verify
 
-pytestmark = pytest.mark.file_only
+pytestmark = pytest.mark.sqlite_only
 
 __all__ = ["file"]
 

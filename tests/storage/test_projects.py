@@ -130,7 +130,7 @@ async def file(open_storage: Open, tmp_path: Path) -> Path:
     return tmp_path / "tallymark.db"
 
 
-@pytest.mark.file_only
+@pytest.mark.sqlite_only
 async def test_a_log_that_begins_with_its_project_is_proved_copied_and_imported(file: Path, tmp_path: Path) -> None:
     """Proof, backup, export and import keep bytes and hashes, also into a project that a server has made empty."""
     told, proof = lines_of(file), verify(file)
@@ -153,7 +153,7 @@ async def test_a_log_that_begins_with_its_project_is_proved_copied_and_imported(
         assert isinstance(existing, ProjectExists)
 
 
-@pytest.mark.file_only
+@pytest.mark.sqlite_only
 def test_a_log_of_another_project_is_refused(file: Path, tmp_path: Path) -> None:
     """A log that names its project cannot be imported under another name, which its hashes would allow."""
     lines = lines_of(file, "lab")
@@ -161,7 +161,7 @@ def test_a_log_of_another_project_is_refused(file: Path, tmp_path: Path) -> None
         take_in(tmp_path / "copy.db", changed(lines, 1, b'"project":"lab"', b'"project":"den"'))
 
 
-@pytest.mark.file_only
+@pytest.mark.sqlite_only
 def test_a_creation_of_another_project_is_found(file: Path) -> None:
     """The proof reports a project whose name is not the one in its log."""
     with closing(sqlite3.connect(file)) as database:

@@ -23,7 +23,7 @@ from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.log_import import import_log
 from tallymark_server.storage.sqlite.verification import verify_project
 
-pytestmark = pytest.mark.file_only
+pytestmark = pytest.mark.sqlite_only
 
 __all__ = ["file"]
 

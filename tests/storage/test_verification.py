@@ -20,7 +20,7 @@ from tallymark_server.domain.model import ArtifactRole, ArtifactType, Point, Rec
 from tallymark_server.domain.reference import named, numbered
 from tallymark_server.storage.sqlite.verification import verify
 
-pytestmark = pytest.mark.file_only
+pytestmark = pytest.mark.sqlite_only
 
 
 POINTS = (Point("loss", 0, math.nan, 0), Point("loss", 1, 0.5, 0), Point("auc", 1, 0.9, 0))
