@@ -14,6 +14,7 @@ import pytest
 import yaml
 from clients.test_go import go
 
+import tallymark
 from cached_folders import ROOT, cached_folder
 from system_programs import program
 from tallymark_server.serve_command import serve
@@ -130,6 +131,12 @@ def test_values_that_make_no_sense_are_refused(helm: Path, values: str, why: str
     done = run(helm, "template", "t", CHART, "--kube-version", VERSIONS[-1], "--set", values)
     assert done.returncode != 0
     assert why in done.stderr.replace("/", ".")
+
+
+def test_the_chart_is_of_this_version() -> None:
+    """The chart installs the image of the version that this checkout is, or becomes."""
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["version"] == about["appVersion"] == tallymark.__version__.removesuffix(".dev0")
 
 
 def test_only_who_may_reaches_a_pod(helm: Path) -> None:
