@@ -45,6 +45,7 @@ nitpick_ignore_regex = [
         "py:class",
         r"tallymark\.(serving\.follower\.FollowOptions|tracking\.decorators\.Decorator|tracking\.call_scope\.Definition)",
     ),
+    ("py:class", r"tallymark\.client\.(aio_)?access\.RunCall"),  # how the client passes calls on
 ]
 
 

@@ -30,6 +30,10 @@ SECTIONS = {
 NESTED_TYPES = {
     "tallymark.types.resources": ["VersionUse", "MetricChange", "LineageNode", "Erasure", "Ensured", "Started"],
     "tallymark.types.proofs": ["Erased"],
+    "tallymark.client.access": ["Access"],
+    "tallymark.client.aio_access": ["AsyncAccess"],
+    "tallymark.types.access": ["Caller", "Token", "NewToken", "Grant", "ServiceAccount"],
+    "tallymark.types.enums": ["Role"],
     "tallymark.client.calls": ["WatchMessage", "ExportChunk", "Cursor"],
 }
 # Names that have their own pages.

@@ -118,7 +118,7 @@ class AsyncClient:
 
     @property
     def access(self) -> AsyncAccess:
-        """Tokens, service accounts and grants: who may do what."""
+        """Access control, with the tokens, service accounts and grants of the service."""
         return AsyncAccess(self.run_call)
 
     async def create_project(self, name: str) -> Project:

@@ -108,7 +108,7 @@ class Client:
 
     @property
     def access(self) -> Access:
-        """Tokens, service accounts and grants: who may do what."""
+        """Access control, with the tokens, service accounts and grants of the service."""
         return Access(self.run_call)
 
     def create_project(self, name: str) -> Project:
