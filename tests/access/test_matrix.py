@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import grpc
 import pytest
 from access.known_callers import LAB, SECRET, FixedTokens, bearer, caller, serving
+from first_tokens import client_with, first_token
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
@@ -21,8 +25,10 @@ from starlette.routing import Mount, Route
 from web.envelopes import by_grpc_web, info_of, status_of, streamed
 from web.http_client import FORM, ask, call, connected
 
+from tallymark import Client
+from tallymark.testing import Server
+from tallymark.types.enums import Role as GivenRole
 from tallymark_server.access.callers import ALL_PROJECTS
-from tallymark_server.app import Running
 from tallymark_server.domain.roles import Role
 from tallymark_server.rpc.permissions import ANY_PROJECT, permission_of
 from tallymark_server.rpc.services import SERVICES
@@ -35,6 +41,7 @@ pytestmark = pytest.mark.timeout(600)
 METHODS = [method for service in SERVICES for method in service.methods]
 READS = [method for method in METHODS if method.GetOptions().idempotency_level and not method.server_streaming]
 # What the door answers; whatever else is answered has passed it.
+Headers = tuple[tuple[str, str], ...]
 UNKNOWN, DENIED, HIDDEN = "UNAUTHENTICATED", "PERMISSION_DENIED", "PROJECT_NOT_FOUND"
 REFUSALS = {UNKNOWN, DENIED, HIDDEN}
 PASSED = "passed"
@@ -76,20 +83,65 @@ CALLERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+class Site(NamedTuple):
+    """A server: its addresses, and the texts of the tokens by their names. `sessions` says whether cookies count."""
+
+    address: str
+    dashboard: str
+    texts: Mapping[str, str]
+    sessions: bool
+
+    def presented(self, token: str) -> tuple[tuple[str, str], ...]:
+        """Return the headers of a call with that token."""
+        return bearer(self.texts.get(token, token))
+
+
+@contextmanager
+def fixed(folder: Path) -> Iterator[Site]:
+    """Yield a server whose callers have fixed names."""
+    with serving(folder, FixedTokens(CALLERS)) as running:
+        yield Site(running.address, running.dashboard, {}, sessions=True)
+
+
+@contextmanager
+def issued(folder: Path) -> Iterator[Site]:
+    """Yield a server as operators start it, whose callers have tokens that an admin has created."""
+    root = first_token(folder / "tallymark.db")
+    with (
+        Server(folder / "tallymark.db", ("--project", LAB, "--project", SECRET), http="127.0.0.1:0") as running,
+        client_with(running, root) as admin,
+    ):
+        texts = {name: created(admin, each.grants) for name, each in CALLERS.items()}
+        yield Site(running.address, running.dashboard.rstrip("/"), texts, sessions=False)
+
+
+def created(admin: Client, grants: Mapping[str, Role]) -> str:
+    """Return the text of a new token with these grants."""
+    name = f"t{uuid4().hex}"
+    # A token has a role when it is created; that of the caller without any is taken back.
+    [(project, role), *others] = grants.items() or [("default", Role.READER)]
+    text = admin.access.create_token(name, role=GivenRole(role.label), projects=[project]).text
+    for project, role in others:
+        admin.access.add_grant(f"token:{name}", GivenRole(role.label), project)
+    if not grants:
+        admin.access.remove_grant(f"token:{name}", "default")
+    return text
+
+
+@pytest.fixture(scope="module", params=[fixed, issued], ids=["fixed", "issued"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server whose project LAB has a model, a version in production and a run."""
-    with serving(tmp_path_factory.mktemp("matrix"), FixedTokens(CALLERS)) as running:
-        root = {"authorization": "Bearer admin-everywhere"}
+    with request.param(tmp_path_factory.mktemp("matrix")) as site:
+        root = dict(site.presented("admin-everywhere"))
         churn = f"projects/{LAB}/models/churn"
-        for method, request in (
+        for method, asked in (
             ("ModelRegistry/CreateModel", {"parent": f"projects/{LAB}", "modelId": "churn"}),
             ("ModelRegistry/CreateModelVersion", {"parent": churn}),
             ("RunRegistry/StartRun", {"parent": f"projects/{LAB}", "runId": "train-1"}),
         ):
-            answer = call(running.dashboard, method, request, **root)
+            answer = call(site.dashboard, method, asked, **root)
             assert answer.status == 200, answer.text
-        yield running
+        yield site
 
 
 def request_of(method: MethodDescriptor, project: str) -> Message:
@@ -121,30 +173,30 @@ def seen(reason: str) -> str:
     return reason if reason in REFUSALS else PASSED
 
 
-def by_grpc(channel: grpc.Channel, method: MethodDescriptor, request: Message, token: str) -> str:
+def by_grpc(channel: grpc.Channel, method: MethodDescriptor, request: Message, headers: Headers) -> str:
     path, data = f"/{method.containing_service.full_name}/{method.name}", request.SerializeToString()
     try:
         if method.server_streaming:
-            next(stream_bytes(channel, path)(data, metadata=bearer(token), timeout=DEADLINE))
+            next(stream_bytes(channel, path)(data, metadata=headers, timeout=DEADLINE))
         else:
-            unary_bytes(channel, path)(data, metadata=bearer(token), timeout=DEADLINE)
+            unary_bytes(channel, path)(data, metadata=headers, timeout=DEADLINE)
     except grpc.RpcError as error:
         return refusal_of(error).reason
     return PASSED
 
 
-def by_connect(url: str, method: MethodDescriptor, request: Message, token: str) -> str:
+def by_connect(url: str, method: MethodDescriptor, request: Message, headers: Headers) -> str:
     name, asked = f"{method.containing_service.name}/{method.name}", MessageToDict(request)
     if not method.server_streaming:
-        answer = call(url, name, asked, **dict(bearer(token)))
+        answer = call(url, name, asked, **dict(headers))
         return PASSED if answer.status == 200 else str(info_of(answer.json["details"]).reason)
-    _, end = streamed(url, name, asked, **dict(bearer(token)))
+    _, end = streamed(url, name, asked, **dict(headers))
     return str(info_of(end["error"]["details"]).reason) if "error" in end else PASSED
 
 
-def by_web(url: str, method: MethodDescriptor, request: Message, token: str) -> str:
+def by_web(url: str, method: MethodDescriptor, request: Message, headers: Headers) -> str:
     name = f"{method.containing_service.name}/{method.name}"
-    _, trailers = by_grpc_web(url, name, request, **dict(bearer(token)))
+    _, trailers = by_grpc_web(url, name, request, **dict(headers))
     if trailers["grpc-status"] == "0":
         return PASSED
     info = ErrorInfo()
@@ -153,15 +205,15 @@ def by_web(url: str, method: MethodDescriptor, request: Message, token: str) -> 
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_every_method_lets_in_whom_its_role_lets_in(server: Running, method: MethodDescriptor) -> None:
+def test_every_method_lets_in_whom_its_role_lets_in(server: Site, method: MethodDescriptor) -> None:
     """By gRPC, Connect and gRPC-Web alike, a method answers callers with its role, and refuses all others."""
     request = request_of(method, LAB)
     with grpc.insecure_channel(server.address) as channel:
         found = {
             who.token: (
-                seen(by_grpc(channel, method, request, who.token)),
-                seen(by_connect(server.dashboard, method, request, who.token)),
-                seen(by_web(server.dashboard, method, request, who.token)),
+                seen(by_grpc(channel, method, request, server.presented(who.token))),
+                seen(by_connect(server.dashboard, method, request, server.presented(who.token))),
+                seen(by_web(server.dashboard, method, request, server.presented(who.token))),
             )
             for who in WHO
         }
@@ -169,13 +221,13 @@ def test_every_method_lets_in_whom_its_role_lets_in(server: Running, method: Met
 
 
 @pytest.mark.parametrize("method", READS, ids=lambda method: method.name)
-def test_reads_by_get_need_the_same_role(server: Running, method: MethodDescriptor) -> None:
+def test_reads_by_get_need_the_same_role(server: Site, method: MethodDescriptor) -> None:
     """A read that is requested by GET is refused to the same callers as by POST."""
     message = json.dumps(MessageToDict(request_of(method, LAB)))
     query = urlencode({"connect": "v1", "encoding": "json", "message": message})
     path = f"/{method.containing_service.full_name}/{method.name}?{query}"
     for who in WHO:
-        answer = ask(server.dashboard, path, **dict(bearer(who.token)))
+        answer = ask(server.dashboard, path, **dict(server.presented(who.token)))
         reason = PASSED if answer.status == 200 else seen(info_of(answer.json["details"]).reason)
         assert reason == expected(method, who), who
 
@@ -241,15 +293,15 @@ def visited(url: str, address: str, verb: str, **headers: str) -> tuple[int, str
 
 
 @pytest.mark.parametrize("address", addresses(), ids=lambda each: f"{each.verb} {each.path}")
-def test_every_page_and_form_lets_in_whom_its_role_lets_in(server: Running, address: Address) -> None:
+def test_every_page_and_form_lets_in_whom_its_role_lets_in(server: Site, address: Address) -> None:
     """A page answers those who may read its project, a form those who may call its method, and nobody else."""
     statuses = {UNKNOWN: 401, DENIED: 403, HIDDEN: 404}
     for who in WHO:
         due = expected_at(address, who)
-        for headers in (
-            dict(bearer(who.token)),
-            {"cookie": f"tallymark_session={who.token}", "sec-fetch-site": "same-origin"},
-        ):
+        ways = [dict(server.presented(who.token))]
+        if server.sessions:
+            ways.append({"cookie": f"tallymark_session={who.token}", "sec-fetch-site": "same-origin"})
+        for headers in ways:
             status, reason = visited(server.dashboard, filled(address.path), address.verb, **headers)
             assert reason == due, (who, status)
             assert status == statuses.get(due, status), who
@@ -268,14 +320,14 @@ def expected_at(address: Address, who: Who) -> str:
     return HIDDEN if who.here is None and address.path not in ("/projects", ACCESS) else DENIED
 
 
-def test_what_is_not_there_is_not_there_for_the_unknown_either(server: Running) -> None:
+def test_what_is_not_there_is_not_there_for_the_unknown_either(server: Site) -> None:
     """Who is not known learns from no address whether there is a page."""
     for path in ("/nothing", "/models/churn/nothing", "/projects/lab/nothing", f"/projects/{SECRET}/"):
         assert ask(server.dashboard, path).status == 401
         assert ask(server.dashboard, f"{path}?q=1", hx_request="true").status == 401
 
 
-def test_what_anybody_may_see(server: Running) -> None:
+def test_what_anybody_may_see(server: Site) -> None:
     """Without a token there are the health of the server and the style of its pages, and nothing else."""
     for path in ("/healthz", "/readyz", "/static/tallymark.css", "/favicon.ico"):
         assert ask(server.dashboard, path).status in (200, 301)
@@ -285,10 +337,10 @@ def test_what_anybody_may_see(server: Running) -> None:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         with refused(UNKNOWN):
             next(stub.ServerReflectionInfo(iter([asked]), timeout=DEADLINE))
-        assert next(stub.ServerReflectionInfo(iter([asked]), metadata=bearer("without"), timeout=DEADLINE))
+        assert next(stub.ServerReflectionInfo(iter([asked]), metadata=server.presented("without"), timeout=DEADLINE))
 
 
-def test_a_header_that_is_no_bearer_token_is_refused(server: Running) -> None:
+def test_a_header_that_is_no_bearer_token_is_refused(server: Site) -> None:
     """A caller with another scheme is not known, and the refusal says which form the header has."""
     for header in ("Basic cm9vdDpyb290", "Bearer", "Bearer ", "admin-everywhere"):
         answer = call(server.dashboard, "ModelRegistry/ListProjects", {}, authorization=header)
@@ -297,7 +349,13 @@ def test_a_header_that_is_no_bearer_token_is_refused(server: Running) -> None:
         assert "Bearer TOKEN" in answer.json["message"]
 
 
-def test_methods_take_no_session(server: Running) -> None:
+def test_methods_take_no_session(server: Site) -> None:
     """A browser cannot be led to call a method by the cookie of its session."""
-    answer = call(server.dashboard, "ModelRegistry/ListProjects", {}, cookie="tallymark_session=admin-everywhere")
+    answer = call(
+        server.dashboard,
+        "ModelRegistry/ListProjects",
+        {},
+        cookie="tallymark_session=admin-everywhere",
+        sec_fetch_site="same-origin",
+    )
     assert answer.status == 401
