@@ -24,7 +24,7 @@ SECTIONS = {
         *("ModelVersion", "ModelInfo", "Run", "RunStep", "ArtifactInfo", "MetricPoint", "Lineage", "Event", "Project"),
         *("Heartbeat", "RecordingProblem", "Checkpoint", "Proof", "Problem"),
     ],
-    "Enumerations": ["Stage", "RunState", "ArtifactRole", "ArtifactType"],
+    "Enumerations": ["Stage", "RunState", "ArtifactRole", "ArtifactType", "Role"],
 }
 # Types of fields and results of the above, which users need not import.
 NESTED_TYPES = {
@@ -33,7 +33,6 @@ NESTED_TYPES = {
     "tallymark.client.access": ["Access"],
     "tallymark.client.aio_access": ["AsyncAccess"],
     "tallymark.types.access": ["Caller", "Token", "NewToken", "Grant", "ServiceAccount"],
-    "tallymark.types.enums": ["Role"],
     "tallymark.client.calls": ["WatchMessage", "ExportChunk", "Cursor"],
 }
 # Names that have their own pages.

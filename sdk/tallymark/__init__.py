@@ -48,7 +48,7 @@ from tallymark import errors
 from tallymark.errors import TallymarkError
 from tallymark.settings import configure
 from tallymark.types import set_version_opener
-from tallymark.types.enums import ArtifactRole, ArtifactType, RunState, Stage, Uri
+from tallymark.types.enums import ArtifactRole, ArtifactType, Role, RunState, Stage, Uri
 
 if TYPE_CHECKING:
     from tallymark import serving
@@ -98,6 +98,7 @@ __all__ = [
     "Project",
     "Proof",
     "RecordingProblem",
+    "Role",
     "Run",
     "RunContext",
     "RunState",
