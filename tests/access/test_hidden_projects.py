@@ -71,7 +71,9 @@ def test_a_hidden_project_is_refused_as_a_missing_one(server: Running, method: M
     assert hidden[1] == "PROJECT_NOT_FOUND"
 
 
-@pytest.mark.parametrize("address", [each for each in addresses() if each.path != "/projects"], ids=str)
+@pytest.mark.parametrize(
+    "address", [each for each in addresses() if filled(each.path).startswith(f"/projects/{LAB}/")], ids=str
+)
 def test_a_hidden_page_is_refused_as_a_missing_one(server: Running, address: Any) -> None:
     """A page and a form of a hidden project answer as those of a project that is not there, in full."""
 
