@@ -133,7 +133,7 @@ def test_a_token_is_typed_without_being_shown(
     guarded: Server, root: str, registry: Server, on_terminal: Callable[..., tuple[int, str]]
 ) -> None:
     """On a terminal, `login` requests the token, and what is typed does not appear."""
-    code, shown = on_terminal("--url", guarded.address, "login", typed=f"{root}\n")
+    code, shown = on_terminal("--url", guarded.address, "login", typed=f"{root}\n", meanwhile=lambda: None)
     assert code == 0
     assert f"Token for {guarded.address}" in shown
     assert root not in shown

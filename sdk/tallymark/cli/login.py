@@ -33,7 +33,7 @@ def login(issuer: str | None, client_id: str | None) -> None:
 
         text = token_by_device(issuer, client_id)
     elif sys.stdin.isatty():
-        text = click.prompt(f"Token for {settings.url}", hide_input=True, err=True)
+        text = click.prompt(f"Token for {settings.url}?", prompt_suffix=" ", hide_input=True, err=True)
     else:
         text = sys.stdin.read(100_000)
     token = checked_token(text, "the input")
