@@ -2,7 +2,8 @@
 
 Each attack is a process of its own (`tests/attacks`) against a new server, both on this machine. Before and during the
 attack the same get is sent repeatedly. The bench fails when a limit is exceeded in every attempt, so run nothing else
-on the machine meanwhile.
+on the machine meanwhile. Each attack is run twice: by a caller that may do everything, and by an unknown one, without
+credentials against a server with access control.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import grpc
 from attacks.__main__ import ATTACKS
+from first_tokens import first_token
 from grpc_calls import PROJECT, Calls
 
-from tallymark.client.channel import OPTIONS
+from tallymark.client.channel import channel_options
 from tallymark.testing import Server
 from tallymark.v1 import model_registry_pb2
 
@@ -35,6 +37,19 @@ MAX_STOP_SECONDS = 12.0
 # How long gets are measured before the attack, in seconds, and the pause between two gets.
 BASELINE_SECONDS = 3.0
 PAUSE = 0.01
+
+
+class _Presenting(grpc.UnaryUnaryClientInterceptor):
+    """Presents a token with each call."""
+
+    def __init__(self, token: str) -> None:
+        self._header = ("authorization", f"Bearer {token}")
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        """Send the call with the token."""
+        headers = [*(client_call_details.metadata or ()), self._header]
+        details = client_call_details._replace(metadata=headers)
+        return continuation(details, request)
 
 
 class Found(NamedTuple):
@@ -103,15 +118,17 @@ def slowest_get_ms(calls: Calls, seconds: float) -> float:
     return worst * 1000
 
 
-def measure(name: str, seconds: float) -> Found:
-    """Start a server, attack it, and return the figures."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Server(Path(folder, "t.db"), http="127.0.0.1:0") as server,
+def measure(name: str, seconds: float, *, is_known: bool = True) -> Found:
+    """Start a server, attack it, and return the figures. Unless the attacker is known, callers need a token."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        db = Path(folder, "t.db")
+        token = "" if is_known else first_token(db)
+        server = stack.enter_context(Server(db, http="127.0.0.1:0"))
         # With the retries of the SDK, for calls that gRPC itself refuses.
-        grpc.insecure_channel(server.address, options=OPTIONS) as channel,
-    ):
-        calls = Calls(channel)
+        channel = stack.enter_context(
+            grpc.insecure_channel(server.address, options=channel_options(None, are_several=False))
+        )
+        calls = Calls(channel if is_known else grpc.intercept_channel(channel, _Presenting(token)))
         fill(calls)
         alone = slowest_get_ms(calls, BASELINE_SECONDS)
         with attacking(name, server, seconds + BASELINE_SECONDS) as attack:
@@ -132,15 +149,17 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=3, help="attempts of an attack before an exceeded limit counts")
     given = parser.parse_args()
     failed = []
-    print(f"{'attack':<16} {'get alone':>10} {'attacked':>10} {'memory':>8} {'stop':>7}  outcome")
-    for name in given.attacks or ATTACKS:
+    print(f"{'attack':<25} {'get alone':>10} {'attacked':>10} {'memory':>8} {'stop':>7}  outcome")
+    runs = [(name, is_known) for name in given.attacks or ATTACKS for is_known in (True, False)]
+    for name, is_known in runs:
         for _ in range(given.attempts):
-            found = measure(name, given.seconds)
+            found = measure(name, given.seconds, is_known=is_known)
             if not found.exceeded_limits():
                 break
+        shown = name if is_known else f"{name}, unknown"
         figures = f"{found.alone:7.0f} ms {found.attacked:7.0f} ms {found.memory:5d} MB {found.stop:5.1f} s"
-        print(f"{name:<16} {figures}  {found.outcome}", flush=True)
-        failed += [f"{name}: {limit}" for limit in found.exceeded_limits()]
+        print(f"{shown:<25} {figures}  {found.outcome}", flush=True)
+        failed += [f"{shown}: {limit}" for limit in found.exceeded_limits()]
     if failed:
         raise SystemExit("bench: " + "; ".join(failed))
 

@@ -12,7 +12,7 @@ import pytest
 from bench.hostile import MAX_MEMORY_MB, attacking, fill, peak_memory_mb
 from grpc_calls import Calls
 
-from tallymark.client.channel import OPTIONS
+from tallymark.client.channel import channel_options
 from tallymark.testing import Server
 
 ATTACK_SECONDS = 4.0
@@ -27,7 +27,7 @@ def test_an_attack_is_survived(tmp_path: Path, attack: str) -> None:
     """Half-sent requests, unread answers and the largest requests neither stop the service nor exhaust its memory."""
     with (
         Server(tmp_path / "t.db", http="127.0.0.1:0") as server,
-        grpc.insecure_channel(server.address, options=OPTIONS) as channel,
+        grpc.insecure_channel(server.address, options=channel_options(None, are_several=False)) as channel,
     ):
         calls = Calls(channel)
         fill(calls)
