@@ -12,11 +12,14 @@ from typing import Any
 
 import grpc
 import pytest
+from click.testing import CliRunner
+from first_tokens import client_with, first_token
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_calls import PROJECT, Calls, refused
 from web.http_client import ask, call
 
 from tallymark import AsyncClient, Client, errors
+from tallymark.cli import main
 from tallymark.testing import Server
 from tallymark.v1 import event_log_pb2
 
@@ -111,6 +114,18 @@ def test_the_sdk_comes_again_when_it_may(tmp_path: Path) -> None:
             client.get_model("churn")
         assert (raised.value.code, raised.value.metadata["limit"]) == ("RESOURCE_EXHAUSTED", "rate")
         assert isinstance(raised.value, errors.Unavailable)
+
+
+def test_a_caller_sees_its_limits(tmp_path: Path) -> None:
+    """`tallymark access show` prints the limits of the caller, by the names of the settings, those of others not."""
+    token = first_token(tmp_path / "tallymark.db")
+    settings = "[limits]\ncalls = 8\nrate = 100\n[limits.callers.root]\ncalls = 64\n[limits.callers.ci]\nstreams = 1\n"
+    with serving(tmp_path, settings) as server, client_with(server, token) as client:
+        assert client.access.caller().limits == {"calls": 64, "rate": 100}
+        shown = CliRunner().invoke(
+            main, ["access", "show"], env={"TALLYMARK_URL": server.address, "TALLYMARK_TOKEN": token}
+        )
+    assert "calls 64, rate 100" in shown.output
 
 
 def test_streams_under_way_are_limited(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def init_access(db: Path, name: str, expires: timedelta | None, recover: bool) -
 @access.command("show")
 @with_client
 def show(client: Client, printer: Printer) -> None:
-    """Show who calls, and with which roles."""
+    """Show who calls, with which roles and limits."""
     found = client.access.caller()
     printer.one(
         {
@@ -128,6 +128,7 @@ def show(client: Client, printer: Printer) -> None:
             "expires": _ends(found.expire_time),
             "speaks_for_others": found.speaks_for,
             "access_control": "on" if found.access_control else "off",
+            "limits": ", ".join(f"{name} {limit:g}" for name, limit in found.limits.items()) or "none",
         }
     )
 

@@ -14,7 +14,8 @@ class Caller:
     """Who calls, and its role by project; `*` means all projects.
 
     `kind` says how the caller is known: token, service account, user, certificate, or local without access control.
-    With `speaks_for`, it may name somebody else for whom it acts.
+    With `speaks_for`, it may name somebody else for whom it acts. `limits` are `calls`, `streams`, `rate`, `burst` and
+    `bytes-per-day`, as far as the service has set them for the caller.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Caller:
     speaks_for: bool
     expire_time: datetime | None
     access_control: bool
+    limits: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

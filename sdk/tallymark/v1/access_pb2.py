@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tallymark.v1 import role_pb2 as tallymark_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tallymark/v1/access.proto\x12\x0ctallymark.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17tallymark/v1/role.proto\"\xa6\x01\n\x06\x43\x61ller\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12#\n\x06grants\x18\x03 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x12\n\nspeaks_for\x18\x04 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x63\x63\x65ss_control\x18\x06 \x01(\x08\"\xc1\x02\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06member\x18\x03 \x01(\t\x12#\n\x06grants\x18\x04 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x0f\n\x07\x63reator\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brotate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nspeaks_for\x18\n \x01(\x08\"J\n\x05Grant\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\"\x97\x01\n\x0eServiceAccount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12#\n\x06grants\x18\x03 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x0f\n\x07\x63reator\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"\xcb\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fservice_account\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\x12\x10\n\x08projects\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rnever_expires\x18\x06 \x01(\x08\x12\x12\n\nspeaks_for\x18\x07 \x01(\x08\"G\n\x13\x43reateTokenResponse\x12\"\n\x05token\x18\x01 \x01(\x0b\x32\x13.tallymark.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListTokensResponse\x12#\n\x06tokens\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x12RotateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x13RotateTokenResponse\x12\"\n\x05token\x18\x01 \x01(\x0b\x32\x13.tallymark.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"T\n\x0f\x41\x64\x64GrantRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\"J\n\x11ListGrantsRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x12ListGrantsResponse\x12#\n\x06grants\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x12RemoveGrantRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\"_\n\x1b\x43reateServiceAccountRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\"C\n\x1aListServiceAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x1bListServiceAccountsResponse\x12\x36\n\x10service_accounts\x18\x01 \x03(\x0b\x32\x1c.tallymark.v1.ServiceAccount\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x1b\x44\x65leteServiceAccountRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xa0\x08\n\x06\x41\x63\x63\x65ss\x12O\n\tGetCaller\x12\x1e.tallymark.v1.GetCallerRequest\x1a\x14.tallymark.v1.Caller\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12]\n\x0b\x43reateToken\x12 .tallymark.v1.CreateTokenRequest\x1a!.tallymark.v1.CreateTokenResponse\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12]\n\nListTokens\x12\x1f.tallymark.v1.ListTokensRequest\x1a .tallymark.v1.ListTokensResponse\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12]\n\x0bRotateToken\x12 .tallymark.v1.RotateTokenRequest\x1a!.tallymark.v1.RotateTokenResponse\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12O\n\x0bRevokeToken\x12 .tallymark.v1.RevokeTokenRequest\x1a\x13.tallymark.v1.Token\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12O\n\x08\x41\x64\x64Grant\x12\x1d.tallymark.v1.AddGrantRequest\x1a\x13.tallymark.v1.Grant\"\x0f\x80\x99\x19\x04\x8a\x99\x19\x07project\x12]\n\nListGrants\x12\x1f.tallymark.v1.ListGrantsRequest\x1a .tallymark.v1.ListGrantsResponse\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12U\n\x0bRemoveGrant\x12 .tallymark.v1.RemoveGrantRequest\x1a\x13.tallymark.v1.Grant\"\x0f\x80\x99\x19\x04\x8a\x99\x19\x07project\x12j\n\x14\x43reateServiceAccount\x12).tallymark.v1.CreateServiceAccountRequest\x1a\x1c.tallymark.v1.ServiceAccount\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12x\n\x13ListServiceAccounts\x12(.tallymark.v1.ListServiceAccountsRequest\x1a).tallymark.v1.ListServiceAccountsResponse\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12j\n\x14\x44\x65leteServiceAccount\x12).tallymark.v1.DeleteServiceAccountRequest\x1a\x1c.tallymark.v1.ServiceAccount\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-B[\n\x10\x64\x65v.tallymark.v1B\x0b\x41\x63\x63\x65ssProtoP\x01Z)tallymark.dev/go/tallymark/v1;tallymarkv1\xaa\x02\x0cTallymark.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tallymark/v1/access.proto\x12\x0ctallymark.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17tallymark/v1/role.proto\"\x87\x02\n\x06\x43\x61ller\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12#\n\x06grants\x18\x03 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x12\n\nspeaks_for\x18\x04 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x63\x63\x65ss_control\x18\x06 \x01(\x08\x12\x30\n\x06limits\x18\x07 \x03(\x0b\x32 .tallymark.v1.Caller.LimitsEntry\x1a-\n\x0bLimitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xc1\x02\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06member\x18\x03 \x01(\t\x12#\n\x06grants\x18\x04 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x0f\n\x07\x63reator\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brotate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nspeaks_for\x18\n \x01(\x08\"J\n\x05Grant\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\"\x97\x01\n\x0eServiceAccount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12#\n\x06grants\x18\x03 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x0f\n\x07\x63reator\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"\xcb\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fservice_account\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\x12\x10\n\x08projects\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rnever_expires\x18\x06 \x01(\x08\x12\x12\n\nspeaks_for\x18\x07 \x01(\x08\"G\n\x13\x43reateTokenResponse\x12\"\n\x05token\x18\x01 \x01(\x0b\x32\x13.tallymark.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListTokensResponse\x12#\n\x06tokens\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x12RotateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x13RotateTokenResponse\x12\"\n\x05token\x18\x01 \x01(\x0b\x32\x13.tallymark.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"T\n\x0f\x41\x64\x64GrantRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\"J\n\x11ListGrantsRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x12ListGrantsResponse\x12#\n\x06grants\x18\x01 \x03(\x0b\x32\x13.tallymark.v1.Grant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x12RemoveGrantRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\"_\n\x1b\x43reateServiceAccountRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x12.tallymark.v1.Role\"C\n\x1aListServiceAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x1bListServiceAccountsResponse\x12\x36\n\x10service_accounts\x18\x01 \x03(\x0b\x32\x1c.tallymark.v1.ServiceAccount\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x1b\x44\x65leteServiceAccountRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xa0\x08\n\x06\x41\x63\x63\x65ss\x12O\n\tGetCaller\x12\x1e.tallymark.v1.GetCallerRequest\x1a\x14.tallymark.v1.Caller\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12]\n\x0b\x43reateToken\x12 .tallymark.v1.CreateTokenRequest\x1a!.tallymark.v1.CreateTokenResponse\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12]\n\nListTokens\x12\x1f.tallymark.v1.ListTokensRequest\x1a .tallymark.v1.ListTokensResponse\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12]\n\x0bRotateToken\x12 .tallymark.v1.RotateTokenRequest\x1a!.tallymark.v1.RotateTokenResponse\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12O\n\x0bRevokeToken\x12 .tallymark.v1.RevokeTokenRequest\x1a\x13.tallymark.v1.Token\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12O\n\x08\x41\x64\x64Grant\x12\x1d.tallymark.v1.AddGrantRequest\x1a\x13.tallymark.v1.Grant\"\x0f\x80\x99\x19\x04\x8a\x99\x19\x07project\x12]\n\nListGrants\x12\x1f.tallymark.v1.ListGrantsRequest\x1a .tallymark.v1.ListGrantsResponse\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12U\n\x0bRemoveGrant\x12 .tallymark.v1.RemoveGrantRequest\x1a\x13.tallymark.v1.Grant\"\x0f\x80\x99\x19\x04\x8a\x99\x19\x07project\x12j\n\x14\x43reateServiceAccount\x12).tallymark.v1.CreateServiceAccountRequest\x1a\x1c.tallymark.v1.ServiceAccount\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-\x12x\n\x13ListServiceAccounts\x12(.tallymark.v1.ListServiceAccountsRequest\x1a).tallymark.v1.ListServiceAccountsResponse\"\x0c\x90\x02\x01\x80\x99\x19\x01\x8a\x99\x19\x01-\x12j\n\x14\x44\x65leteServiceAccount\x12).tallymark.v1.DeleteServiceAccountRequest\x1a\x1c.tallymark.v1.ServiceAccount\"\t\x80\x99\x19\x04\x8a\x99\x19\x01-B[\n\x10\x64\x65v.tallymark.v1B\x0b\x41\x63\x63\x65ssProtoP\x01Z)tallymark.dev/go/tallymark/v1;tallymarkv1\xaa\x02\x0cTallymark.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallymark.v1.access_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.tallymark.v1B\013AccessProtoP\001Z)tallymark.dev/go/tallymark/v1;tallymarkv1\252\002\014Tallymark.V1'
+  _globals['_CALLER_LIMITSENTRY']._loaded_options = None
+  _globals['_CALLER_LIMITSENTRY']._serialized_options = b'8\001'
   _globals['_ACCESS'].methods_by_name['GetCaller']._loaded_options = None
   _globals['_ACCESS'].methods_by_name['GetCaller']._serialized_options = b'\220\002\001\200\231\031\001\212\231\031\001-'
   _globals['_ACCESS'].methods_by_name['CreateToken']._loaded_options = None
@@ -58,45 +60,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESS'].methods_by_name['DeleteServiceAccount']._loaded_options = None
   _globals['_ACCESS'].methods_by_name['DeleteServiceAccount']._serialized_options = b'\200\231\031\004\212\231\031\001-'
   _globals['_CALLER']._serialized_start=134
-  _globals['_CALLER']._serialized_end=300
-  _globals['_TOKEN']._serialized_start=303
-  _globals['_TOKEN']._serialized_end=624
-  _globals['_GRANT']._serialized_start=626
-  _globals['_GRANT']._serialized_end=700
-  _globals['_SERVICEACCOUNT']._serialized_start=703
-  _globals['_SERVICEACCOUNT']._serialized_end=854
-  _globals['_GETCALLERREQUEST']._serialized_start=856
-  _globals['_GETCALLERREQUEST']._serialized_end=874
-  _globals['_CREATETOKENREQUEST']._serialized_start=877
-  _globals['_CREATETOKENREQUEST']._serialized_end=1080
-  _globals['_CREATETOKENRESPONSE']._serialized_start=1082
-  _globals['_CREATETOKENRESPONSE']._serialized_end=1153
-  _globals['_LISTTOKENSREQUEST']._serialized_start=1155
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1213
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1215
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=1297
-  _globals['_ROTATETOKENREQUEST']._serialized_start=1299
-  _globals['_ROTATETOKENREQUEST']._serialized_end=1426
-  _globals['_ROTATETOKENRESPONSE']._serialized_start=1428
-  _globals['_ROTATETOKENRESPONSE']._serialized_end=1499
-  _globals['_REVOKETOKENREQUEST']._serialized_start=1501
-  _globals['_REVOKETOKENREQUEST']._serialized_end=1535
-  _globals['_ADDGRANTREQUEST']._serialized_start=1537
-  _globals['_ADDGRANTREQUEST']._serialized_end=1621
-  _globals['_LISTGRANTSREQUEST']._serialized_start=1623
-  _globals['_LISTGRANTSREQUEST']._serialized_end=1697
-  _globals['_LISTGRANTSRESPONSE']._serialized_start=1699
-  _globals['_LISTGRANTSRESPONSE']._serialized_end=1781
-  _globals['_REMOVEGRANTREQUEST']._serialized_start=1783
-  _globals['_REMOVEGRANTREQUEST']._serialized_end=1836
-  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_start=1838
-  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_end=1933
-  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_start=1935
-  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_end=2002
-  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_start=2004
-  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_end=2114
-  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_start=2116
-  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_end=2159
-  _globals['_ACCESS']._serialized_start=2162
-  _globals['_ACCESS']._serialized_end=3218
+  _globals['_CALLER']._serialized_end=397
+  _globals['_CALLER_LIMITSENTRY']._serialized_start=352
+  _globals['_CALLER_LIMITSENTRY']._serialized_end=397
+  _globals['_TOKEN']._serialized_start=400
+  _globals['_TOKEN']._serialized_end=721
+  _globals['_GRANT']._serialized_start=723
+  _globals['_GRANT']._serialized_end=797
+  _globals['_SERVICEACCOUNT']._serialized_start=800
+  _globals['_SERVICEACCOUNT']._serialized_end=951
+  _globals['_GETCALLERREQUEST']._serialized_start=953
+  _globals['_GETCALLERREQUEST']._serialized_end=971
+  _globals['_CREATETOKENREQUEST']._serialized_start=974
+  _globals['_CREATETOKENREQUEST']._serialized_end=1177
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1179
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1250
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1252
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1310
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1312
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=1394
+  _globals['_ROTATETOKENREQUEST']._serialized_start=1396
+  _globals['_ROTATETOKENREQUEST']._serialized_end=1523
+  _globals['_ROTATETOKENRESPONSE']._serialized_start=1525
+  _globals['_ROTATETOKENRESPONSE']._serialized_end=1596
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1598
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1632
+  _globals['_ADDGRANTREQUEST']._serialized_start=1634
+  _globals['_ADDGRANTREQUEST']._serialized_end=1718
+  _globals['_LISTGRANTSREQUEST']._serialized_start=1720
+  _globals['_LISTGRANTSREQUEST']._serialized_end=1794
+  _globals['_LISTGRANTSRESPONSE']._serialized_start=1796
+  _globals['_LISTGRANTSRESPONSE']._serialized_end=1878
+  _globals['_REMOVEGRANTREQUEST']._serialized_start=1880
+  _globals['_REMOVEGRANTREQUEST']._serialized_end=1933
+  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_start=1935
+  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_end=2030
+  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_start=2032
+  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_end=2099
+  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_start=2101
+  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_end=2211
+  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_start=2213
+  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_end=2256
+  _globals['_ACCESS']._serialized_start=2259
+  _globals['_ACCESS']._serialized_end=3315
 # @@protoc_insertion_point(module_scope)

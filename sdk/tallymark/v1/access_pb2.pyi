@@ -27,12 +27,33 @@ class Caller(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LimitsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
     SPEAKS_FOR_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ACCESS_CONTROL_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name under which changes are recorded."""
     kind: _builtins.str
@@ -49,6 +70,12 @@ class Caller(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it is no longer known by what it presents, UTC; absent for never."""
 
+    @_builtins.property
+    def limits(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The limits of the caller in the settings of the service, by name: `calls` and `streams` under way at the same time,
+        `rate` in calls per second, `burst` of them at once, and `bytes-per-day` in changes. What is absent has no limit.
+        """
+
     def __init__(
         self,
         *,
@@ -58,10 +85,11 @@ class Caller(_message.Message):
         speaks_for: _builtins.bool = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         access_control: _builtins.bool = ...,
+        limits: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_control", b"access_control", "expire_time", b"expire_time", "grants", b"grants", "kind", b"kind", "name", b"name", "speaks_for", b"speaks_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_control", b"access_control", "expire_time", b"expire_time", "grants", b"grants", "kind", b"kind", "limits", b"limits", "name", b"name", "speaks_for", b"speaks_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

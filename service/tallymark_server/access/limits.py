@@ -80,6 +80,10 @@ class CallerLimits:
         self._uses: dict[str, _Use] = {}
         self._day = 0
 
+    def of(self, caller: str) -> dict[str, float]:
+        """Return the limits of the caller by the names that the settings have for them."""
+        return {name.replace("_", "-"): limit for name, limit in self._of(caller)._asdict().items() if limit}
+
     def begin(self, caller: str, *, is_stream: bool) -> None:
         """Count a call until `end`. Raises CallerLimitExceeded, and then it is not counted."""
         limits, use = self._of(caller), self._use_of(caller)

@@ -59,6 +59,10 @@ class Oversight:
         """Whether anything is watched."""
         return not (self.limits is None and self.quotas is None and self.log is None)
 
+    def limits_of(self, caller: str) -> dict[str, float]:
+        """Return the limits of the caller by name, without those that it does not have."""
+        return {} if self.limits is None else self.limits.of(caller)
+
     def begin(self, traits: Traits, peer: str) -> Overseen:
         """Return what watches the call that begins now."""
         return _Seen(self, traits, peer) if self.is_active else UNSEEN

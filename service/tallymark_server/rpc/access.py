@@ -41,7 +41,9 @@ class Access:
         return self._registry.access
 
     async def GetCaller(self, request: access_pb2.GetCallerRequest, context: Context) -> access_pb2.Caller:
-        return m.caller(context.caller, access_control=self._registry.has_access_control)
+        caller = context.caller
+        limits = context.door.oversight.limits_of(caller.name)
+        return m.caller(caller, access_control=self._registry.has_access_control, limits=limits)
 
     async def CreateToken(
         self, request: access_pb2.CreateTokenRequest, context: Context

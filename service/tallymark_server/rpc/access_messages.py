@@ -31,8 +31,8 @@ class ListRequest(Protocol):
     page_token: str
 
 
-def caller(found: Caller, *, access_control: bool) -> access_pb2.Caller:
-    """Return the caller as a message."""
+def caller(found: Caller, *, access_control: bool, limits: Mapping[str, float]) -> access_pb2.Caller:
+    """Return the caller with its limits as a message."""
     return access_pb2.Caller(
         name=found.name,
         kind=found.kind.value,
@@ -40,6 +40,7 @@ def caller(found: Caller, *, access_control: bool) -> access_pb2.Caller:
         speaks_for=found.speaks_for,
         expire_time=None if found.expires is None else timestamp(found.expires),
         access_control=access_control,
+        limits=limits,
     )
 
 

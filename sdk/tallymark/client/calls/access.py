@@ -131,6 +131,7 @@ def _caller_of(message: access_pb2.Caller) -> Caller:
         speaks_for=message.speaks_for,
         expire_time=time_of(message.expire_time) if message.HasField("expire_time") else None,
         access_control=message.access_control,
+        limits=dict(message.limits),
     )
 
 
