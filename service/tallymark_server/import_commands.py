@@ -27,10 +27,10 @@ def _into(command: Callable[..., None]) -> Callable[..., None]:
     options = (
         click.option(
             "--db",
-            type=click.Path(dir_okay=False, path_type=Path),
-            default=Path("tallymark.db"),
+            metavar="FILE or URL",
+            default="tallymark.db",
             show_default=True,
-            help="The SQLite file.",
+            help="The SQLite file, or the database of PostgreSQL.",
         ),
         click.option("--project", metavar="NAME", default="default", show_default=True, help="One without events yet."),
         click.option("--dry-run", is_flag=True, help="Only report what would be imported, and what cannot be kept."),
@@ -94,24 +94,26 @@ def import_zenml(database: str, from_project: str | None, **into: Any) -> None:
 
 
 def _import(
-    maker: str, find: Finding, *, db: Path, project: str, dry_run: bool, strict: bool, skip: bool, output: str
+    maker: str, find: Finding, *, db: str, project: str, dry_run: bool, strict: bool, skip: bool, output: str
 ) -> None:
     from tallymark_server.domain.naming import project_name
     from tallymark_server.importers.replay import replay
     from tallymark_server.importers.source_model import Report
     from tallymark_server.importers.timed_commands import Plan, plan_commands
+    from tallymark_server.storage.database_url import shown
+    from tallymark_server.storage.offline import changed_file
     from tallymark_server.storage.sqlite.offline_access import writing
 
     report, name = Report(), project_name(project)
     with ExitStack() as stack:
         # The file is locked first, so that the import is not refused after an hour of reading.
-        line = None if dry_run else stack.enter_context(writing(db, name))
+        line = None if dry_run else stack.enter_context(writing(stack.enter_context(changed_file(db)), name))
         plan = stack.enter_context(Plan())
         with progress("reading") as bar, find(report, partial(move, bar)) as found:
             plan_commands(found, plan, name, maker, report)
         counts = {"models": plan.models, "versions": plan.versions, "runs": plan.runs}
         seconds = _expected_seconds(plan, name) if dry_run else None
-        where = f"project {project} of {db}"
+        where = f"project {project} of {shown(db)}"
         _print(output, report, counts, where, seconds)
         _refuse(report, counts, strict=strict, skip=skip)
         if line is not None:

@@ -5,6 +5,7 @@ The parts of `tallymark verify` and `tallymark export` that handle the answers o
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import click
 
 from tallymark_server.command_errors import reported_errors
 from tallymark_server.progress import move, progress
+from tallymark_server.storage.database_url import is_url, shown
 
 if TYPE_CHECKING:
     from tallymark_server.storage.checkpoint import Mark
@@ -26,19 +28,31 @@ _file_or_dash = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 _DASH = Path("-")
 # How many events that erased content are named.
 _SHOWN = 20
-_db = click.option(
-    "--db",
-    type=_file,
-    default="tallymark.db",
-    envvar="TALLYMARK_DB",
-    show_default=True,
-    show_envvar=True,
-    help="The SQLite file.",
-)
+_db = partial(click.option, "--db", default="tallymark.db", envvar="TALLYMARK_DB", show_default=True, show_envvar=True)
+
+
+class DatabaseFile(click.Path):
+    """A file of SQLite. A URL is refused, with what to do instead."""
+
+    def __init__(self, instead: str) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+        self._instead = instead
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Raises click.BadParameter."""
+        if is_url(str(value)):
+            self.fail(f"this is a database of PostgreSQL: {self._instead}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command
-@_db
+@_db(
+    type=DatabaseFile(
+        "back it up with pg_dump, or with pg_basebackup and an archive of its write-ahead log; after a restore, run"
+        " tallymark verify --checkpoint"
+    ),
+    help="The SQLite file.",
+)
 @click.option("--to", type=_file, required=True, help="The copy; a file that is not there yet.")
 def backup(db: Path, to: Path) -> None:
     """Copy a file to a new one, while a server serves it or not.
@@ -63,7 +77,7 @@ def _say_without_access(db: Path) -> None:
 
 
 @click.command
-@_db
+@_db(type=DatabaseFile("restore it with the tools of PostgreSQL"), help="The SQLite file.")
 @click.option(
     "--from",
     "source",
@@ -165,21 +179,23 @@ def prove_access(db: Path) -> None:
     _say(f"access: {last.hash.hex() if last else 'no event yet'}")
 
 
-def write_export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
-    """Run `tallymark export` on a file."""
+def write_export(db: str, project: str | None, at: int | datetime | None, to: Path) -> None:
+    """Run `tallymark export` on a file, or on a database of PostgreSQL."""
     with reported_errors(_errors):
+        from tallymark_server.storage.offline import found_file
         from tallymark_server.storage.sqlite.log_export import exported
 
         with (
-            _warning_of_losses(db),
-            exported(db, project, at) as log,
+            found_file(db, project) as file,
+            _warning_of_losses(file),
+            exported(file, project, at) as log,
             _sink(to) as stream,
             progress("exporting", log.events) as bar,
         ):
             for line in log.lines:
                 stream.write(line)
                 bar.update(1)
-    _say(f"exported {log.events:,} events of {db}", err=to == _DASH)
+    _say(f"exported {log.events:,} events of {shown(db)}", err=to == _DASH)
 
 
 def write_pieces(pieces: Iterable[Any], at: int | None, to: Path, whose: str) -> None:
@@ -209,30 +225,35 @@ class _Proved(NamedTuple):
     advice: str = "restore a backup"
 
 
-def prove(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
-    """Run `tallymark verify` on a file."""
+def prove(database: str, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
+    """Run `tallymark verify` on a file, or on a database of PostgreSQL."""
     with reported_errors(_errors):
-        from tallymark_server.storage.contract import CannotOpenError
-        from tallymark_server.storage.sqlite.backup import gets_other_hashes
-        from tallymark_server.storage.sqlite.verification import verify
+        from tallymark_server.storage.offline import found_file
 
-        old = gets_other_hashes(db)
-        if old and (checkpoint or write_checkpoint):
-            raise CannotOpenError(
-                f"{db} is of Tallymark 0.1, and its hashes change when it is first served, so that no checkpoint holds"
-                " for it: verify it without one, serve it once, then write one"
-            )
-        prove_access(db)
-        proof = verify(db, _marks(checkpoint))
-        proved = _Proved(
-            str(db), proof.events, {} if old else proof.marks, proof.problems, len(proof.problems), proof.erased
+        with found_file(database) as db:
+            _prove(db, shown(database), checkpoint, write_checkpoint)
+
+
+def _prove(db: Path, name: str, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
+    from tallymark_server.storage.contract import CannotOpenError
+    from tallymark_server.storage.sqlite.backup import gets_other_hashes
+    from tallymark_server.storage.sqlite.verification import verify
+
+    old = gets_other_hashes(db)
+    if old and (checkpoint or write_checkpoint):
+        raise CannotOpenError(
+            f"{db} is of Tallymark 0.1, and its hashes change when it is first served, so that no checkpoint holds"
+            " for it: verify it without one, serve it once, then write one"
         )
-        if proof.problems == proof.lost:
-            proved = proved._replace(
-                advice=f"put back {db.name}-wal, or the newer file; or go on without these changes: tallymark"
-                f" accept-lost-changes --db {db}"
-            )
-        _conclude(proved, write_checkpoint)
+    prove_access(db)
+    proof = verify(db, _marks(checkpoint))
+    proved = _Proved(name, proof.events, {} if old else proof.marks, proof.problems, len(proof.problems), proof.erased)
+    if proof.problems == proof.lost:
+        proved = proved._replace(
+            advice=f"put back {db.name}-wal, or the newer file; or go on without these changes: tallymark"
+            f" accept-lost-changes --db {db}"
+        )
+    _conclude(proved, write_checkpoint)
     if old:
         _say(f"{db} is of Tallymark 0.1; its logs get their hashes of now when it is first served")
 
@@ -284,21 +305,39 @@ def _conclude(proved: _Proved, write_checkpoint: Path | None) -> None:
     _say(f"{proved.what} agrees with its log: {_counted(proved.events, 'event')}")
 
 
+@click.command
+@_db(metavar="URL", help="The database of PostgreSQL: postgresql://USER@HOST1,HOST2/NAME.")
+def migrate(db: str) -> None:
+    """Bring a database of PostgreSQL to the tables of this release.
+
+    `tallymark serve` makes an empty database ready by itself, and changes no tables that are there. A file of SQLite is
+    migrated when it is first served.
+    """
+    if not is_url(db):
+        raise click.UsageError("a file of SQLite is migrated when it is first served; name a database of PostgreSQL")
+    with reported_errors(_errors):
+        from tallymark_server.storage.offline import migrate as apply
+
+        steps = asyncio.run(apply(db))
+    _say(f"{shown(db)} has the tables of this release: {_counted(steps, 'step')} applied")
+
+
 @click.command("import")
-@_db
+@_db(metavar="FILE or URL", help="The SQLite file, or the database of PostgreSQL.")
 @click.option("--from", "source", type=_file_or_dash, required=True, help="An export; - is standard input.")
-def import_(db: Path, source: Path) -> None:
-    """Restore the projects of an export in a file that no server holds, or in a new one.
+def import_(db: str, source: Path) -> None:
+    """Restore the projects of an export: in a file that no server holds, in a new one, or in PostgreSQL.
 
     Every event is replayed and proved on its way in: its order, its number, its hash. If a line was changed, lost or
     added, the error has its number, and nothing is imported at all. A project that has events already is refused.
     """
     with reported_errors(_errors):
+        from tallymark_server.storage.offline import changed_file
         from tallymark_server.storage.sqlite.log_import import import_log
 
-        with _source(source) as stream, progress("importing", _size(source)) as bar:
-            revisions = import_log(db, stream, bar.update)
-    _say(f"imported into {db}: {_summary(revisions)}")
+        with changed_file(db) as file, _source(source) as stream, progress("importing", _size(source)) as bar:
+            revisions = import_log(file, stream, bar.update)
+    _say(f"imported into {shown(db)}: {_summary(revisions)}")
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -326,7 +326,7 @@ def serve(
     access_db: Path | None,
     **given: Any,
 ) -> None:
-    """Run the service on one SQLite file, until Ctrl-C or SIGTERM.
+    """Run the service on a SQLite file or on PostgreSQL, until Ctrl-C or SIGTERM.
 
     The end of its terminal stops it too, unless it was started with nohup; `tallymark up` starts it in the background.
     Only one server can hold a file. When it stops, changes that wait in line are still made and answered.

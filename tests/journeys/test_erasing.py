@@ -155,6 +155,7 @@ def test_an_export_with_erasures_is_imported(erased: Server, tmp_path: Path) -> 
         list(client.export(at=3))
 
 
+@pytest.mark.both_engines
 def test_other_values_are_not_erased(server: Server) -> None:
     """Numbers, stages, current names, times and other values stay the same in every event and every resource."""
     plant(server)
@@ -257,6 +258,7 @@ def test_content_is_erased_again_and_after_a_purge(server: Server, tmp_path: Pat
     assert holders_of_the_secret(tmp_path) == []
 
 
+@pytest.mark.both_engines
 def test_a_path_without_content_is_refused(server: Server) -> None:
     """If one path has no content to erase, nothing is erased, and no refusal quotes a path."""
     plant(server)
@@ -282,6 +284,7 @@ def test_a_path_without_content_is_refused(server: Server) -> None:
         assert SECRET in client.get_version(VERSION).description
 
 
+@pytest.mark.both_engines
 def test_a_repeated_erasure_has_one_effect(server: Server) -> None:
     """A repeated erasure gets its first answer; a repeated request whose content was erased is refused."""
     with grpc.insecure_channel(server.address) as channel:

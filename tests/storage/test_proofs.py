@@ -18,7 +18,8 @@ from storage.test_verification import CORRUPTIONS, file
 from tallymark_server.domain.errors import Overloaded, ProjectNotFound, StorageUnavailable
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Piece, Storage
-from tallymark_server.storage.sqlite import verify_worker, export_stream
+from tallymark_server.storage import prover
+from tallymark_server.storage.sqlite import export_stream
 from tallymark_server.storage.sqlite.engine import open_sqlite
 from tallymark_server.storage.sqlite.log_import import import_log
 from tallymark_server.storage.sqlite.verification import verify_project
@@ -112,7 +113,7 @@ def test_what_cannot_be_read_is_a_problem(file: Path, damage: str) -> None:
 async def test_proofs_wait_for_each_other_and_not_too_many(storage: Storage) -> None:
     """Those who come at once are answered one after the other; more than a few are refused, and leaving makes room."""
     await write(storage, create_model())
-    asked = [asyncio.create_task(storage.verify("default", None)) for _ in range(verify_worker.MAX_WAITING + 1)]
+    asked = [asyncio.create_task(storage.verify("default", None)) for _ in range(prover.MAX_WAITING + 1)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded, match="proofs"):
         await storage.verify("default", None)

@@ -107,7 +107,7 @@ _COMMANDS = {
         LazyCommand(
             "tallymark_server.offline_commands",
             "import",
-            "Restore the projects of an export in a file that no server holds, or in a new one.",
+            "Restore the projects of an export: in a file that no server holds, in a new one, or in PostgreSQL.",
             "import_",
         ),
         LazyCommand(
@@ -128,12 +128,19 @@ _COMMANDS = {
         ),
         LazyCommand("tallymark.cli.login", "logout", "Forget the token for the service."),
         LazyCommand("tallymark.cli.metadata", "metadata", "Metadata of versions: typed values by key."),
+        LazyCommand(
+            "tallymark_server.offline_commands",
+            "migrate",
+            "Bring a database of PostgreSQL to the tables of this release.",
+        ),
         LazyCommand("tallymark.cli.models", "model", "Models and their descriptions."),
         LazyCommand("tallymark.cli.projects", "project", "Projects: each has its own models, runs and log."),
         LazyCommand("tallymark_server.offline_commands", "restore", "Restore a backup as a new file."),
         LazyCommand("tallymark.cli.runs", "run", "Runs of pipelines."),
         LazyCommand(
-            "tallymark_server.serve_command", "serve", "Run the service on one SQLite file, until Ctrl-C or SIGTERM."
+            "tallymark_server.serve_command",
+            "serve",
+            "Run the service on a SQLite file or on PostgreSQL, until Ctrl-C or SIGTERM.",
         ),
         LazyCommand("tallymark.cli.background", "status", "Show which services run in the background, and where."),
         LazyCommand("tallymark.cli.background", "stop", "Stop the service that runs in the background."),

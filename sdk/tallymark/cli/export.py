@@ -28,7 +28,7 @@ from tallymark.cli.client_context import client_of, target
     required=True,
     help="The file to create; - is standard output.",
 )
-def export(db: Path, project: str | None, at: int | datetime | None, to: Path) -> None:
+def export(db: str, project: str | None, at: int | datetime | None, to: Path) -> None:
     """Export a file, or one of its projects, or with --url a project of a service, as JSON Lines.
 
     Each project begins with a header line; each event of its log is a line, with its hash. The same log always gives

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from click.core import ParameterSource
 
@@ -11,12 +9,12 @@ from tallymark.cli.client_context import Target, target
 
 db = click.option(
     "--db",
-    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE or URL",
     default="tallymark.db",
     envvar="TALLYMARK_DB",
     show_default=True,
     show_envvar=True,
-    help="The SQLite file, without --url.",
+    help="The SQLite file, or the database of PostgreSQL, without --url.",
 )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the end of each log to a new file, if no problem is found. Keep it out of reach of the registry.",
 )
-def verify(db: Path, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
+def verify(db: str, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
     """Verify that a file, or with --url a service, matches its log, and that the log was not changed.
 
     Replays every event into new tables and compares them with those of the file, checks that revisions and numbers have

@@ -57,7 +57,7 @@ def _adapters() -> AdaptersMap:
     return adapters
 
 
-_ADAPTERS = _adapters()
+ADAPTERS = _adapters()
 
 
 def check_url(url: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def check_url(url: str) -> dict[str, Any]:
 async def connect(url: str, *, bounds: dict[str, str] = BOUNDS, read_only: bool = False) -> Connection:
     """Return a new connection. Raises CannotOpenError if the URL is wrong, and psycopg.Error if it cannot be had."""
     connection = await AsyncConnection.connect(
-        **check_url(url), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor, context=_ADAPTERS
+        **check_url(url), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor, context=ADAPTERS
     )
     connection.prepared_max = _PREPARED
     settings = {**_BY_KEY, **bounds, "default_transaction_read_only": "on" if read_only else "off"}

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from tallymark_server.domain.errors import StorageUnavailable
+from tallymark_server.domain.errors import DataDamaged, Overloaded, StorageUnavailable
 from tallymark_server.domain.model import Model
 from tallymark_server.domain.query import Query
 from tallymark_server.observer import Observer
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Awaited, CannotOpenError, Listed, Piece, Proof, Storage, Writing
 from tallymark_server.storage.database_url import shown
+from tallymark_server.storage.log.exporter import BrokenLogError
 from tallymark_server.storage.postgres.connections import UNBOUNDED, Connection, connect
 from tallymark_server.storage.postgres.durability import check_settings
 from tallymark_server.storage.postgres.errors import (
@@ -34,6 +35,8 @@ from tallymark_server.storage.postgres.reading import Moment, PostgresReads
 from tallymark_server.storage.postgres.session import PostgresSession, new_id
 from tallymark_server.storage.postgres.signs import CLEAN, Signs
 from tallymark_server.storage.postgres.transaction import Transaction
+from tallymark_server.storage.prover import Prover
+from tallymark_server.storage.sql.log_pieces import LogPieces
 from tallymark_server.storage.sql.reader import Reader
 from tallymark_server.storage.sql.state_loader import new_log_id
 
@@ -45,6 +48,9 @@ WRITERS = 8
 READERS = 8
 # How many readers at most are lent for several reads of one state.
 MOMENTS = 4
+# How many exports are under way at most, and the bytes of one piece, since a message of gRPC holds no more events.
+MAX_EXPORTS = 8
+MAX_PIECE = 512 * 1024
 # Work that is not brief may take long to decide, and to write.
 PATIENCE = Call(
     b"SELECT set_config(name, '60s', TRUE)"
@@ -76,6 +82,8 @@ class PostgresStorage(PostgresReads, Storage):
         self._writers = Connections(url, WRITERS, read_only=False)
         self._readers = Connections(url, READERS, read_only=True)
         self._moments = asyncio.Semaphore(MOMENTS)
+        self._exports = 0
+        self._prover = Prover(url)
         self._ids: dict[str, int] = {}
 
     async def close(self) -> None:
@@ -101,16 +109,17 @@ class PostgresStorage(PostgresReads, Storage):
             return result
 
     async def _read_point(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
-        async def answer() -> T:
-            async with self._readers.lend() as exchange:
-                return await question(Reader(PostgresSession(exchange, begin=()), self._ids))
-
-        return await _repeated(answer)
+        return await self._in_session((), lambda session: question(Reader(session, self._ids)))
 
     async def _read_snapshot(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
+        return await self._in_session((SNAPSHOT,), lambda session: question(Reader(session, self._ids)))
+
+    async def _in_session(
+        self, begin: Sequence[Call], question: Callable[[PostgresSession], Coroutine[Any, Any, T]]
+    ) -> T:
         async def answer() -> T:
             async with self._readers.lend() as exchange:
-                return await question(Reader(PostgresSession(exchange, begin=(SNAPSHOT,)), self._ids))
+                return await question(PostgresSession(exchange, begin))
 
         return await _repeated(answer)
 
@@ -135,12 +144,25 @@ class PostgresStorage(PostgresReads, Storage):
     async def awaited(self, after: tuple[str, str], limit: int) -> list[Awaited]:
         return await self._read_point(lambda reader: reader.awaited(after, limit))
 
-    async def verify(self, project: str, mark: Mark | None) -> Proof:  # noqa: ARG002 - comes with the next change
-        raise StorageUnavailable("logs in PostgreSQL cannot be verified yet")
+    async def verify(self, project: str, mark: Mark | None) -> Proof:
+        await self.head(project)
+        return await self._prover.prove(project, mark)
 
-    async def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:  # noqa: ARG002 - comes with the next change
-        raise StorageUnavailable("logs in PostgreSQL cannot be exported yet")
-        yield Piece(b"", 0)  # what makes it a generator
+    async def export(self, project: str, at: int) -> AsyncGenerator[Piece, None]:
+        await self.head(project)
+        if self._exports >= MAX_EXPORTS:
+            raise Overloaded(self._exports, "exports are under way")
+        self._exports += 1
+        pieces = LogPieces(project, at)
+        try:
+            while piece := await self._in_session((SNAPSHOT,), pieces.next):
+                for start in range(0, len(piece), MAX_PIECE):
+                    yield Piece(piece[start : start + MAX_PIECE], pieces.exported)
+        except BrokenLogError as error:
+            # Only a log that can be imported again is exported.
+            raise DataDamaged(f"the log is broken {error}, and Verify reports all that is wrong") from None
+        finally:
+            self._exports -= 1
 
     async def check_writable(self) -> None:
         # A transaction that has a number waits for the disk, and for standbys, when it commits.

@@ -62,6 +62,13 @@ async def prepare(connection: Connection, name: str, schema: Sequence[Step]) -> 
         )
 
 
+async def check(connection: Connection, name: str, schema: Sequence[Step]) -> None:
+    """Raise CannotOpenError unless the database has the tables of this program."""
+    if await _last(connection, name) is None:
+        raise CannotOpenError(f"{name} is empty; name another database with --db")
+    await prepare(connection, name, schema)
+
+
 async def migrate(connection: Connection, name: str, schema: Sequence[Step]) -> int:
     """Apply the steps that the database lacks, and return how many. Raises CannotOpenError."""
     if (found := await _last(connection, name)) is not None:

@@ -29,8 +29,6 @@ event_integrity checks, whenever an event is read, that it is as it was recorded
 Proving:
 scrub           overwrites what was erased in the bytes of the file
 verification    verifies that tables and log agree, and that the log was not changed
-verify_worker   verifies one project in a process beside the server
-verify_worker_process that process
 
 Copying:
 backup          copies a file while a server writes to it

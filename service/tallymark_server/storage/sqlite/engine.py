@@ -33,6 +33,7 @@ from tallymark_server.storage.contract import (
     Writing,
 )
 from tallymark_server.storage.immediate import run_immediately
+from tallymark_server.storage.prover import Prover
 from tallymark_server.storage.sql.batch_append import append
 from tallymark_server.storage.sql.erase import look, overwrite
 from tallymark_server.storage.sql.reader import Reader
@@ -55,7 +56,6 @@ from tallymark_server.storage.sqlite.scrub import (
 )
 from tallymark_server.storage.sqlite.session import SqliteSession
 from tallymark_server.storage.sqlite.threaded_connection import ThreadedConnection
-from tallymark_server.storage.sqlite.verify_worker import Prover
 from tallymark_server.storage.sqlite.version_cache import VersionCache
 from tallymark_server.storage.sqlite.wal_truncation import LONGEST, Shrinker
 
@@ -119,7 +119,7 @@ class SqliteStorage:
         self._points_connection = points
         self._points = Reader(SqliteSession(points))
         self._file = file
-        self._prover = Prover(file)
+        self._prover = Prover(str(file))
         self._exports = Exports(partial(_connect, file, read_only=True))
         self._note_change = note_change
         self._translate_errors = TranslateErrors()

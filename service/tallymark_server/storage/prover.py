@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 from msgspec import Struct
@@ -17,28 +17,30 @@ from tallymark_server.storage.contract import Proof
 
 # The number of callers that may wait for their turn.
 MAX_WAITING = 8
-_PROGRAM = "tallymark_server.storage.sqlite.verify_worker_process"
+_PROGRAM = "tallymark_server.storage.prover_process"
+# Others can read the arguments of a process, and not its environment.
+DATABASE = "TALLYMARK_DB"
 
 
 class Order(Struct):
-    """What to verify. The file is passed beside it, because its name need not be text."""
+    """What to verify. The database is passed beside it: a file's name need not be text, and a URL may be a secret."""
 
     project: str
     mark: Mark | None
 
 
 class Answer(Struct):
-    """The proof, or why the file cannot be read."""
+    """The proof, or why the database cannot be read."""
 
     proof: Proof | None = None
     problem: str = ""
 
 
 class Prover:
-    """Proves projects of a file, one after the other."""
+    """Proves projects of a database, a file or a URL, one after the other."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, database: str) -> None:
+        self._database = database
         self._turn = asyncio.Lock()
         self._waiting = 0
 
@@ -49,7 +51,7 @@ class Prover:
         self._waiting += 1
         try:
             async with self._turn:
-                answer = await _answered(self._file, Order(project, mark))
+                answer = await _answered(self._database, Order(project, mark))
         finally:
             self._waiting -= 1
         if answer.proof is None:
@@ -57,10 +59,10 @@ class Prover:
         return answer.proof
 
 
-async def _answered(file: Path, order: Order) -> Answer:
+async def _answered(database: str, order: Order) -> Answer:
     # The process ends when the other end of its input is closed: by us, or by our own end, however that comes.
     given, held = os.pipe()
-    working = asyncio.ensure_future(asyncio.to_thread(_done, file, order, given))
+    working = asyncio.ensure_future(asyncio.to_thread(_done, database, order, given))
     try:
         done = await asyncio.shield(working)
     finally:
@@ -73,10 +75,12 @@ async def _answered(file: Path, order: Order) -> Answer:
     return msgspec.json.decode(done.stdout, type=Answer)
 
 
-def _done(file: Path, order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
+def _done(database: str, order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
     # The process finds modules where the server has found them, and never in the folder in which it was started.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-P", "-m", _PROGRAM, str(file), msgspec.json.encode(order).decode()]
-    return subprocess.run(  # noqa: S603 - the program is ours
-        command, stdin=given, capture_output=True, env=environment, check=False
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), DATABASE: database}
+    command = [sys.executable, "-P", "-m", _PROGRAM, msgspec.json.encode(order).decode()]
+    # What it has copied goes even if it is ended before its time.
+    with TemporaryDirectory(prefix="tallymark-proof-") as folder:
+        return subprocess.run(  # noqa: S603 - the program is ours
+            command, stdin=given, capture_output=True, env={**environment, "TMPDIR": folder}, check=False
+        )
