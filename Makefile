@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests and benches start servers again and again; without bytecode each start would compile the modules.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo demo-postgres serve test soak screenshots check check-code check-contract check-project bench bench-postgres bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
+.PHONY: help setup demo demo-postgres serve test soak soak-replicas screenshots check check-code check-contract check-project bench bench-postgres bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -40,15 +40,18 @@ serve: setup ## run the service on ./tallymark.db until Ctrl-C
 test: setup ## run the whole test suite
 	$(BIN)/pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-soak: setup ## run the long tests: thousands of random commands against a reference model, 200 rounds of faults, a consistency check of 20,000 requests, 1,000 losses of power
+soak: soak-replicas ## run the long tests: thousands of random commands against a reference model, 200 rounds of faults, a consistency check of 20,000 requests, 1,000 losses of power, 100 faults of replicas and of PostgreSQL
 	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 \
 		tests/journeys/test_state_machine.py tests/domain/test_batches.py
 	TALLYMARK_TEST_ROUNDS=$(or $(ROUNDS),200) TALLYMARK_TEST_REPORT=.cache/soak $(BIN)/pytest tests/journeys/test_exactly_once.py
 	TALLYMARK_TEST_CONSISTENCY=$(or $(REQUESTS),20000) TALLYMARK_TEST_RACE=20 TALLYMARK_TEST_REPORT=.cache/soak \
 		$(BIN)/pytest --timeout 3600 tests/journeys/test_consistency.py tests/rpc/test_one_moment.py
 	TALLYMARK_TEST_MOMENTS=1000 $(BIN)/pytest --timeout 3600 tests/journeys/test_durability.py
-	@cat .cache/soak/exactly-once.txt .cache/soak/consistency.txt
-	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json --consistency .cache/soak/consistency.json > .cache/soak/report.md
+	@cat .cache/soak/exactly-once.txt .cache/soak/consistency.txt .cache/soak/failover.txt .cache/soak/promotion.txt
+	@PYTHONPATH=tests $(BIN)/python -m bench.report --faults .cache/soak/exactly-once.json --consistency .cache/soak/consistency.json --failover .cache/soak/failover.json --promotion .cache/soak/promotion.json > .cache/soak/report.md
+
+soak-replicas: setup ## run the long check of replicas on PostgreSQL: 100 times one of them, or the database, is killed or frozen
+	TALLYMARK_TEST_FAILOVER=$(or $(FAULTS),100) TALLYMARK_TEST_REPORT=.cache/soak $(BIN)/pytest tests/journeys/test_failover.py
 
 screenshots: setup ## take the screenshots of the dashboard for README.md
 	TALLYMARK_TEST_PICTURES=tests/web/pictures $(BIN)/pytest tests/web/test_screenshots.py

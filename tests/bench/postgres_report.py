@@ -8,6 +8,8 @@ from typing import Any
 
 from bench.goals import ratio
 
+_COUNTS = ("operations", "hedged", "repeated", "effects", "revisions", "checks", "problems")
+
 
 def section(found: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the section."""
@@ -39,6 +41,22 @@ def rows(found: dict[str, Any]) -> Iterator[str]:
             f"| {concurrency}, on PostgreSQL | {_median(kinds, 'postgres create'):,.0f} | {_median(kinds, 'echo'):,.0f}"
             f" | {_ratio(kinds, 'postgres create', 'echo')} | |"
         )
+
+
+def failover(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of the section about faults of replicas, or of the database."""
+    total = found["total"]
+    faults = ", ".join(name.replace("_", " ") for name in total if name not in _COUNTS)
+    yield f"## Faults of replicas: {faults}"
+    yield ""
+    yield (
+        f"`make soak`: {total['operations']:,} requests of every method to three replicas on one PostgreSQL. Each"
+        " answer, a watch of every replica and a training that records meanwhile are compared with the one log."
+    )
+    yield ""
+    yield f"| {' | '.join(name.replace('_', ' ') for name in total)} |"
+    yield f"|{'--:|' * len(total)}"
+    yield f"| {' | '.join(f'{value:,}' for value in total.values())} |"
 
 
 def _rates(by_concurrency: dict[str, Any]) -> Iterator[str]:

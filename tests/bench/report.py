@@ -114,6 +114,8 @@ def page(found: dict[str, Any]) -> str:
         ("peers", _peers),
         ("faults", _faults),
         ("consistency", _consistency),
+        ("failover", postgres_report.failover),
+        ("promotion", postgres_report.failover),
     ):
         if name in found:
             on = found[name]["on"]
@@ -339,12 +341,15 @@ def main(output: Callable[[str], None] = print) -> None:
     parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     parser.add_argument("--faults", type=Path, help="add this result of `make soak`, exactly-once.json")
     parser.add_argument("--consistency", type=Path, help="add this result of `make soak`, consistency.json")
+    parser.add_argument("--failover", type=Path, help="add this result of `make soak`, failover.json")
+    parser.add_argument("--promotion", type=Path, help="add this result of `make soak`, promotion.json")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not up to date")
     given = parser.parse_args()
     if given.faults:
         save(given.into, faults=json.loads(given.faults.read_text()))
-    if given.consistency:
-        save(given.into, consistency=json.loads(given.consistency.read_text()))
+    for name in ("consistency", "failover", "promotion"):
+        if result := getattr(given, name):
+            save(given.into, **{name: json.loads(result.read_text())})
     if not given.check:
         output(publish(given.into))
         return
