@@ -26,6 +26,7 @@ GUIDES = {
     "sdk/README.md": "sdk",
     "sdk/examples/README.md": "examples",
     "service/README.md": "service",
+    "service/postgres.md": "postgres",
     "protos/README.md": "api",
     "tests/README.md": "tests",
     "tests/bench/published/report.md": "performance",
@@ -35,7 +36,7 @@ GUIDES = {
     ".github/RELEASING.md": "releasing",
 }
 CHAPTERS = {
-    "Guides": ["sdk", "examples", "service", "api"],
+    "Guides": ["sdk", "examples", "service", "postgres", "api"],
     "Reference": [*reference.PAGES, "contract"],
     "Project": ["changes", "security", "performance", "contributing", "tests", "releasing"],
 }

@@ -260,6 +260,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=4000, help="calls of one measurement, fewer for slow ones")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="versions of the registries that grow")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 1000 calls, and 50,000 versions")
+    parser.add_argument("--note", default="", help="a sentence for the report, such as what else was running")
     parser.add_argument("--into", type=Path, default=PUBLISHED, help="the folder of the report")
     given = parser.parse_args()
     rounds, calls, sizes = (3, 1000, (1_000, 50_000)) if given.quick else (given.rounds, given.calls, given.sizes)
@@ -272,7 +273,8 @@ def main() -> None:
         found = measure(rounds, calls, sizes, progress)
     except UnverifiedError as error:
         raise SystemExit(f"bench: {error}; the figures are not valid") from None
-    save(given.into, postgres={**found, "generator": GENERATOR, "rounds": rounds})
+    about = {"generator": GENERATOR, "rounds": rounds, "quick": given.quick, "note": given.note}
+    save(given.into, postgres={**found, **about})
     print(publish(given.into))
     progress(f"wrote the report to {given.into / 'report.md'}")
 

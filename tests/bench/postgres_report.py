@@ -20,6 +20,7 @@ def section(found: dict[str, Any]) -> Iterator[str]:
         " the minimum and the maximum in brackets; the database, the replicas, SQLite, the echo and the load share"
         f" this machine. {found['database']} with fsync and synchronous_commit on."
         f" {found['verified']['postgres']:,} versions were created there, and verified to have no gap."
+        f" {found['note']}".rstrip()
     )
     yield from _rates(found["by_concurrency"])
     yield from _costs(found["by_concurrency"])
@@ -35,7 +36,9 @@ def section(found: dict[str, Any]) -> Iterator[str]:
 
 
 def rows(found: dict[str, Any]) -> Iterator[str]:
-    """Yield the rows of README.md's table."""
+    """Yield the rows of README.md's table; a quick run has none."""
+    if found["quick"]:
+        return
     for concurrency, kinds in found["by_concurrency"].items():
         yield (
             f"| {concurrency}, on PostgreSQL | {_median(kinds, 'postgres create'):,.0f} | {_median(kinds, 'echo'):,.0f}"

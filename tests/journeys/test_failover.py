@@ -91,6 +91,8 @@ def check(scene: Scene, followers: Sequence[Follower], name: str, folder: Path) 
         seen = [(event.revision, event.kind) for event in islice(follower.events, log.head)]
         if follower.problem or seen != [(event["revision"], event["kind"]) for event in log.events]:
             problems.append(f"{follower.name} received other events than the log has: {follower.problem}")
+    with Client(scene.replicas.url, project="default") as client:
+        problems += [f"verify: {problem}" for problem in client.verify().problems]
     done = {
         **scene.happened,
         "operations": len(history),

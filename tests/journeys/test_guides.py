@@ -31,6 +31,10 @@ pytestmark = pytest.mark.timeout(600)
 # By document and heading, blocks that are not executed here, and the tests that check them.
 TESTED_ELSEWHERE = {
     ("README.md", "Install"): "tests/install/test_install.py",
+    **{
+        ("service/postgres.md", title): "tests/journeys/test_postgres_guide.py"
+        for title in ("Start", "Lose nothing when a server is lost", "Upgrade", "Back up, and practise to restore")
+    },
     ("sdk/README.md", "The command line"): "tests/cli/test_tree.py",
     # Executed for a release; the packages that they build are tested.
     (".github/RELEASING.md", "Publish"): "tests/install/test_release.py",
