@@ -92,7 +92,7 @@ async def running(
     certificates = None if settings.tls is None else Certificates(settings.tls)
     async with (
         _observed(settings) as (observer, metrics),
-        open_storage(settings.db, settings.projects, observer) as storage,
+        open_storage(settings.db, settings.projects, observer, settings.db_listen) as storage,
         opened_book(settings.access) as book,
         _overseen(settings) as oversight,
     ):

@@ -166,6 +166,14 @@ _setting = partial(click.option, show_envvar=True)
     help="The file with tokens and grants that `tallymark access init` makes; it lets only known callers in.",
 )
 @_setting(
+    "--db-listen",
+    metavar="URL",
+    default="",
+    show_default="as --db",
+    help="Where servers on one database of PostgreSQL hear of each other's changes, if a pooler such as PgBouncer is in"
+    " the way of --db. Where nothing is heard, they look ten times a second.",
+)
+@_setting(
     "--listen",
     metavar="ADDRESS",
     default=DEFAULT_LISTEN,

@@ -25,6 +25,7 @@ class Settings:
     """The settings of an operator. Times are in seconds, `max_clock_jump` is in hours.
 
     `db` is a file of SQLite, or the URL of a database of PostgreSQL, which may have a password.
+    `db_listen` is the URL at which servers hear of each other's changes, if a pooler is in the way of `db`.
     `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
     `unix:PATH`, with port 0. `backup_to` is the folder or URL of backups, None for none.
     `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
@@ -34,6 +35,7 @@ class Settings:
     """
 
     db: str = "tallymark.db"
+    db_listen: str = ""
     host: str = "127.0.0.1"
     port: int = 50051
     http: tuple[str, int] | None = None

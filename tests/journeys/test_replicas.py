@@ -16,14 +16,15 @@ from tallymark.testing import Server
 Servers = tuple[Server, Server]
 
 
-@pytest.fixture
-def servers(postgres: Databases, tmp_path: Path) -> Iterator[Servers]:
-    """Two servers on an empty database."""
+@pytest.fixture(params=["heard", "not heard"])
+def servers(request: pytest.FixtureRequest, postgres: Databases, tmp_path: Path) -> Iterator[Servers]:
+    """Two servers on an empty database. Notices of another database, where they may listen instead, are not heard."""
     with postgres.new() as name, ExitStack() as stack:
+        options = () if request.param == "heard" else ("--db-listen", postgres.url("postgres"))
         folders = (tmp_path / "one", tmp_path / "other")
         for folder in folders:
             folder.mkdir()
-        one, other = (stack.enter_context(server_on(postgres.url(name), folder)) for folder in folders)
+        one, other = (stack.enter_context(server_on(postgres.url(name), folder, *options)) for folder in folders)
         yield one, other
 
 

@@ -13,11 +13,12 @@ from tallymark_server.storage.database_url import is_url, shown
 
 @asynccontextmanager
 async def open_storage(
-    database: str, projects: Sequence[str], observer: Observer | None = None
+    database: str, projects: Sequence[str], observer: Observer | None = None, listen_url: str = ""
 ) -> AsyncIterator[Storage]:
     """Yield the storage of that name, made ready if it is empty, with at least these projects.
 
-    Raises CannotOpenError.
+    `listen_url` is where to hear of other servers' changes, if a pooler is in the way of the database. Raises
+    CannotOpenError.
     """
     if not is_url(database):
         from tallymark_server.storage.sqlite.engine import open_sqlite
@@ -31,5 +32,5 @@ async def open_storage(
         raise CannotOpenError(
             f"{shown(database)} needs {error.name}, which is not installed: pip install 'tallymark[server,postgres]'"
         ) from None
-    async with open_postgres(database, projects, observer) as server:
+    async with open_postgres(database, projects, observer, listen_url) as server:
         yield server
