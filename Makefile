@@ -37,8 +37,11 @@ demo-postgres: setup ## the same on two replicas with a PostgreSQL of their own;
 serve: setup ## run the service on ./tallymark.db until Ctrl-C
 	$(BIN)/tallymark serve
 
-test: setup ## run the whole test suite
-	$(BIN)/pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+test: setup ## run the whole test suite, but for the one below
+	$(BIN)/pytest -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/deployment $(TESTS)
+
+test-deployment: setup ## build and run the image, as root, and render the Helm chart; a new machine compiles Helm and makes a base image first
+	$(BIN)/pytest tests/deployment
 
 soak: soak-replicas ## run the long tests: thousands of random commands against a reference model, 200 rounds of faults, a consistency check of 20,000 requests, 1,000 losses of power, 100 faults of replicas and of PostgreSQL
 	TALLYMARK_TEST_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/pytest --timeout 3600 \

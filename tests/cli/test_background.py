@@ -137,7 +137,10 @@ def test_stop_needs_db_if_several_services_run(tallymark: Callable[..., Complete
 def test_sighup_stops_serve_gracefully(here: Path) -> None:
     """SIGHUP, which a closing terminal sends, ends `serve` as SIGTERM does: with a log line and exit code 0."""
     server = Server(here / "tallymark.db")
+    # A server that is started under nohup ignores SIGHUP, and these tests may be.
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with server:
+        signal.signal(signal.SIGHUP, ignored)
         os.kill(server.pid, signal.SIGHUP)
         assert server._process is not None
         assert server._process.wait(30) == 0
