@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests and benches start servers again and again; without bytecode each start would compile the modules.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo demo-postgres serve test soak soak-replicas screenshots check check-code check-contract check-project bench bench-postgres bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
+.PHONY: help setup demo demo-postgres serve test test-deployment soak soak-replicas screenshots check check-code check-contract check-project bench bench-postgres bench-growth bench-peers bench-dashboard bench-import bench-hostile protos docs build sbom lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26

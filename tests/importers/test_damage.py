@@ -280,7 +280,11 @@ def test_what_the_source_counts_is_what_arrives_or_the_import_fails(mlflow: tupl
         ("databricks", "Databricks needs DATABRICKS_HOST and DATABRICKS_TOKEN"),
         ("databricks://work", "Databricks needs DATABRICKS_HOST and DATABRICKS_TOKEN"),
         ("databricks-uc", "databricks-uc is no MLflow server, database, or folder"),
-        ("postgresql://ada:secret@127.0.0.1:1/mlflow", "postgresql://ada:***@127.0.0.1:1/mlflow needs the driver"),
+        ("postgresql://ada:secret@127.0.0.1:1/mlflow", "cannot read postgresql://ada:***@127.0.0.1:1/mlflow: "),
+        (
+            "postgresql+psycopg2://ada:secret@127.0.0.1:1/mlflow",
+            "postgresql+psycopg2://ada:***@127.0.0.1:1/mlflow needs the driver",
+        ),
         (
             "mysql+pymysql://ada:secret@127.0.0.1:1/mlflow",
             "mysql+pymysql://ada:***@127.0.0.1:1/mlflow needs the driver",

@@ -76,7 +76,9 @@ def opened_database(url: str) -> Iterator[DatabaseSource]:
     except sqlalchemy.exc.ArgumentError as error:
         raise CannotReadError(f"{where} is no URL of a database: {error}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise CannotReadError(f"cannot read {where}: {str(error.args[0] if error.args else error).strip()}") from None
+        # Drivers explain a problem in several lines.
+        why = " ".join(str(error.args[0] if error.args else error).split())
+        raise CannotReadError(f"cannot read {where}: {why}") from None
 
 
 def _text_of(raw: bytes) -> str | bytes:
