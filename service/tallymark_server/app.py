@@ -27,7 +27,7 @@ from tallymark_server.access.door import Door
 from tallymark_server.access.limits import CallerLimits, ProjectQuotas
 from tallymark_server.access.oversight import Oversight
 from tallymark_server.access_control import AccessControl, access_control
-from tallymark_server.availability import Availability
+from tallymark_server.availability import LOOK, Availability
 from tallymark_server.certificates import Certificates
 from tallymark_server.clock import MICROS_PER_HOUR, GuardedClock, wall_time
 from tallymark_server.domain.errors import RegistryError
@@ -109,7 +109,7 @@ async def running(
         deciding = asyncio.create_task(writer.serve())
         background = [
             asyncio.create_task(heartbeats.serve()),
-            asyncio.create_task(availability.watch_over(storage.check_writable)),
+            asyncio.create_task(availability.watch_over(storage.check_writable, LOOK if storage.signs else None)),
             asyncio.create_task(storage.follow(bell.watched, bell.ring)),
             *_backups(settings, metrics),
             *await _counts(oversight, registry),

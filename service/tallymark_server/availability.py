@@ -1,4 +1,4 @@
-"""Whether the storage takes changes, as far as the last write has shown."""
+"""Whether the storage takes changes, as far as the last write or check has shown."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tallymark_server.domain.errors import DataLoss, Unavailable
 
 # After how many seconds a lost storage is tried again.
 RETRY = 1.0
+# How often, in seconds, storage on another machine is tried that nobody has written to meanwhile.
+LOOK = 2.0
 
 _log = structlog.get_logger()
 
@@ -44,13 +46,22 @@ class Availability:
             self._lost.clear()
             self._tell()
 
-    async def watch_over(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Note that a lost storage is there again once the check succeeds, which is tried every RETRY seconds."""
+    async def watch_over(self, check: Callable[[], Awaitable[None]], look: float | None = None) -> None:
+        """Note that a lost storage is there again once the check succeeds, which is tried every RETRY seconds.
+
+        With `look`, check every so many seconds, too, whether it is lost: otherwise only writes show that.
+        """
         while True:
-            await self._lost.wait()
-            await asyncio.sleep(RETRY)
-            with suppress(Unavailable, DataLoss):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(look):
+                    await self._lost.wait()
+            if self._lost.is_set():
+                await asyncio.sleep(RETRY)
+            try:
                 await check()
+            except (Unavailable, DataLoss) as error:
+                self.lose(str(error))
+            else:
                 self.regain()
 
     def _tell(self) -> None:
