@@ -9,11 +9,14 @@ from tallymark_server.storage.postgres import changes
 from tallymark_server.storage.postgres.dialect import DIALECT
 from tallymark_server.storage.postgres.exchange import BEGIN, COMMIT, Answer, Call, Exchange, placed
 from tallymark_server.storage.sql.dialect import Dialect
-from tallymark_server.storage.sql.pages import cut
+from tallymark_server.storage.sql.pages import MAX_PAGE_SIZE, cut, size_of
 from tallymark_server.storage.sql.session import Row, Rows, Session
 from tallymark_server.storage.sql.statement import Select
 from tallymark_server.storage.sql.tables import PROJECTS, Table
 
+# How many rows are read at a time, since some may be large, and more than a page holds.
+FETCHED = 64
+_FETCH = Call(b"FETCH FORWARD %d FROM page" % FETCHED)
 # Ids are random, so that servers need not agree on them; other engines and readers of JSON hold them exactly.
 _MAX_ID = 1 << 53
 
@@ -59,7 +62,19 @@ class PostgresSession(Session):
         return [answer.rows for answer in await self.ask(*map(_call, selects))] if selects else []
 
     async def fetch_page(self, select: Select, limit: int, image: int) -> tuple[list[Row], bool]:
-        (rows,) = await self.fetch(select)
+        if limit < FETCHED:
+            (rows,) = await self.fetch(select)
+            return cut(rows, limit, image)
+        sql, parameters = _call(select)
+        rows, size, chunk = [], 0, [Call(b"DECLARE page NO SCROLL CURSOR FOR " + sql, parameters)]
+        while len(rows) <= limit and size <= MAX_PAGE_SIZE:
+            *_, found = await self.ask(*chunk, _FETCH)
+            rows += found.rows
+            size += sum(size_of(row[image]) for row in found.rows)
+            if len(found.rows) < FETCHED:
+                break
+            chunk = []
+        self.add(Call(b"CLOSE page"))
         return cut(rows, limit, image)
 
     async def execute(self, change: Select) -> None:
