@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from postgres_server import Databases
 
 from tallymark import Client
 from tallymark.testing import Server
+from tallymark.types.enums import RunState
 
 Servers = tuple[Server, Server]
 
@@ -49,3 +51,17 @@ def test_a_watch_at_one_server_shows_what_the_other_writes(servers: Servers) -> 
         (one, other)[number % 2].create_version("churn")
         revisions.append(next(watched).revision)
     assert revisions == list(range(1, 12))
+
+
+def test_a_run_is_alive_if_any_server_hears_of_it(servers: Servers) -> None:
+    """A run that one server has started, and whose heartbeats only reach the other, is not lost; a silent one is."""
+    one, other = (Client(server.address) for server in servers)
+    one.start_run("heard", pipeline="training", heartbeat_timeout=timedelta(seconds=1))
+    for silent in ("first", "second"):
+        one.start_run(silent, pipeline="training", heartbeat_timeout=timedelta(seconds=1))
+        # By then the server that has started both runs has looked twice for signs of the other.
+        while one.get_run(silent).state is RunState.RUNNING:
+            assert other.heartbeat_run("heard").state is RunState.RUNNING
+        assert one.get_run(silent).state is RunState.LOST
+    assert one.get_run("heard").state is RunState.RUNNING
+    assert [event.kind for event in one.list_events() if event.kind == "run_lost"] == ["run_lost"] * 2
