@@ -110,7 +110,7 @@ class PostgresDialect(Dialect):
             WHEN 'boolean' THEN {_number_key(_FLAG)}
             WHEN 'string' THEN {text.format(_OWN_TEXT)}
             WHEN 'object' THEN coalesce(
-                {_number_key("value ->> 'time'")}, {_number_key("value ->> 'integer'")},
+                {_number_key("value ->> 'time'")}, {_whole_key("value ->> 'integer'")},
                 {text.format("(value ->> 'uri')")}
             ) END COLLATE "C"
         FROM json_each({_part(image, field)}) WHERE key = {key})"""
@@ -138,6 +138,18 @@ def _number_key(number: str) -> str:
     bits = f"CAST('x' || encode(float8send({value}), 'hex') AS bit(64))"
     changed = f"{bits} # CAST(CASE WHEN {value} < 0 THEN -1 ELSE {1 - 2**63} - 1 END AS bit(64))"
     return f"'n' || lpad(to_hex(CAST({changed} AS bigint)), 16, '0')"
+
+
+def _whole_key(number: str) -> str:
+    """Return the term for the key of a whole number of 64 bits: of the float below it, and what it has more."""
+    steps = " ".join(f"WHEN abs(whole) < {2 ** (53 + power)} THEN {2**power}" for power in range(11))
+    return f"""(
+        SELECT {_number_key("base")}
+            || CASE WHEN whole = base THEN '' ELSE lpad(to_hex(CAST(whole - base AS bigint)), 3, '0') END
+        FROM (SELECT whole, floor(whole / step) * step AS base FROM (
+            SELECT whole, CASE {steps} END AS step FROM (SELECT CAST({number} AS numeric) AS whole) AS given
+        ) AS stepped) AS based
+    )"""
 
 
 def _part(image: str, field: str) -> str:
