@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from tallymark.cli.options import confirm, yes
+from tallymark.cli.options import DatabaseFile, confirm, yes
 
 
 @click.command("accept-lost-changes")
 @click.option(
     "--db",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=DatabaseFile("what it has lost, its standbys and backups may have"),
     default="tallymark.db",
     envvar="TALLYMARK_DB",
     show_default=True,

@@ -14,6 +14,7 @@ import click
 from tallymark.cli import times
 from tallymark.cli.client_context import Target, target, with_client
 from tallymark.cli.nouns import Noun
+from tallymark.cli.options import DatabaseFile
 from tallymark.cli.output import Printer
 from tallymark.types.enums import Role
 
@@ -90,7 +91,7 @@ def service_account() -> None:
 @access.command("init")
 @click.option(
     "--db",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=DatabaseFile("name a file for tokens and grants with --db, and serve with --access-db"),
     default="tallymark.db",
     envvar="TALLYMARK_DB",
     show_default=True,

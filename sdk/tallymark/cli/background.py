@@ -24,6 +24,7 @@ import click
 
 from tallymark import __version__
 from tallymark.cli.client_context import client_of, target
+from tallymark.cli.options import DatabaseFile
 from tallymark.cli.output import Printer, with_printer
 from tallymark.errors import TallymarkError, Unavailable
 from tallymark.settings import adjusted
@@ -36,7 +37,7 @@ _POLL_INTERVAL = 0.05
 
 _db = click.option(
     "--db",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=DatabaseFile("run `tallymark serve` on it, by systemd or in a container"),
     envvar="TALLYMARK_DB",
     show_envvar=True,
     help="The SQLite file of the service.",

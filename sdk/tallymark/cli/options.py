@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +27,20 @@ class RevisionOrTime(click.ParamType[int | datetime]):
             return times.moment(value)
         except ValueError:
             self.fail(f"{value!r} is neither a revision nor a time such as {times.EXAMPLES}", param, ctx)
+
+
+class DatabaseFile(click.Path):
+    """A file of SQLite. The URL of a database of PostgreSQL is refused, with what to do instead."""
+
+    def __init__(self, instead: str) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+        self._instead = instead
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Raises click.BadParameter without the URL, which may have a password."""
+        if str(value).startswith(("postgresql://", "postgres://")):
+            self.fail(f"this is a database of PostgreSQL: {self._instead}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 model = click.argument("model", shell_complete=completers.models)
