@@ -15,6 +15,13 @@ from postgres_server import Databases
 
 from tallymark import Client
 from tallymark.testing import Server
+from tallymark_server.domain.commands import CreateModel
+from tallymark_server.domain.model import ModelCard
+from tallymark_server.storage.sqlite.engine import open_sqlite
+from tallymark_server.writer import decide_batch
+
+# As a release before 0.2 took it.
+WITH_NUL = CreateModel(project="default", actor="ana", model="old", card=ModelCard(description="a\0b"))
 
 
 @pytest.fixture
@@ -118,3 +125,16 @@ def test_no_password_is_shown(postgres: Databases, tmp_path: Path) -> None:
 
 
 COMMANDS: list[list[str | Path]] = [["verify"], ["migrate"], ["export", "--to", "-"], ["backup", "--to", "x.db"]]
+
+
+async def test_a_log_with_a_character_that_postgresql_lacks_is_refused(url: str, tmp_path: Path) -> None:
+    """An export of an early release may have U+0000: the message says where, and nothing is imported."""
+    file = tmp_path / "tallymark.db"
+    with server_on(str(file), tmp_path) as server, Client(server.address) as client:
+        client.create_model("churn", description="here")
+    async with open_sqlite(file, ("default",)) as storage:
+        await storage.write(lambda writing: decide_batch(writing, [WITH_NUL], lambda: 2**60))
+    done(str(file), "export", "--to", tmp_path / "export.jsonl")
+    refused = run(url, "import", "--from", tmp_path / "export.jsonl")
+    assert "revision 2: it has the character U+0000" in refused.stderr
+    assert "is empty" in run(url, "verify").stderr or "0 events" in run(url, "verify").stdout
