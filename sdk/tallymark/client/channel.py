@@ -72,7 +72,7 @@ _OPTIONS_OF_THE_ONLY = (
 _OPTIONS_OF_ONE_OF_SEVERAL = (
     # `Attempts` repeats calls, since gRPC would repeat them at the same replica.
     ("grpc.enable_retries", 0),
-    # A stream leaves a replica that is frozen within this time. The service permits a ping every ten seconds.
+    # For streams to a replica that is frozen. The service permits a ping every ten seconds.
     ("grpc.keepalive_time_ms", 12_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.min_reconnect_backoff_ms", 5_000),
