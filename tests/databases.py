@@ -1,4 +1,4 @@
-"""Looks into a database of either engine: a file of SQLite, or one of PostgreSQL by its URL."""
+"""Looks into a database of either engine, or changes it: a file of SQLite, or one of PostgreSQL by its URL."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def rows(database: str, sql: str) -> list[tuple[Any, ...]]:
             return connection.execute(sql.encode()).fetchall()
     with closing(sqlite3.connect(database)) as file:
         return file.execute(sql).fetchall()
+
+
+def changed_rows(database: str, sql: str) -> int:
+    """Execute a change that both engines understand, and return how many rows it has changed."""
+    if database.startswith("postgresql:"):
+        with psycopg.connect(database) as connection:
+            return connection.execute(sql.encode()).rowcount
+    with closing(sqlite3.connect(database)) as file, file:
+        return file.execute(sql).rowcount

@@ -23,6 +23,7 @@ BLOCKING: list[tuple[str, set[str], str]] = [
     (f"{STORAGE}migrate.py", {"steps"}, OFFLINE),
     (f"{STORAGE}access_file.py", {"open_access_file"}, "opens the file before anybody is served"),
     (f"{STORAGE}access_file.py", {"create_access_file"}, OFFLINE),
+    ("tallymark_server/storage/access_opening.py", {"access_place", "set_up_access"}, "runs before anybody is served"),
 ]
 # SQLite is read and written on the event loop: it takes microseconds, and less than to wake a thread.
 INLINE = "sqlite3."

@@ -12,12 +12,12 @@ import pytest
 from tallymark import Client
 from tallymark.credentials import presenting
 from tallymark.testing import Server
-from tallymark_server.offline_commands import init_access
+from tallymark_server.access_commands import init_access
 
 
-def first_token(db: Path) -> str:
-    """Turn access control on for the file, and return the token of its admin."""
-    return init_access(db, "root", 0, time.time_ns() // 1000, recover=False)
+def first_token(db: Path | str) -> str:
+    """Turn access control on for the file, or the database of that URL, and return the token of its admin."""
+    return init_access(str(db), "root", 0, time.time_ns() // 1000, recover=False)
 
 
 @contextmanager

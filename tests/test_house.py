@@ -178,11 +178,11 @@ def test_the_domain_needs_the_standard_library_and_records() -> None:
     assert outside, "the domain's modules import each other, so this must have seen them"
 
 
-def test_the_sdk_knows_three_doors_of_the_service() -> None:
-    """The command line imports three modules of the service: for serving, for files and for imports."""
+def test_the_sdk_knows_four_doors_of_the_service() -> None:
+    """The command line imports four modules of the service: for serving, for files, for access and for imports."""
     texts = [path.read_text() for path in python_files("sdk")]
     named = {name for text in texts for name in re.findall(r"[\"'](tallymark_server\.\w[\w.]*)[\"']", text)}
-    doors = ("serve_command", "offline_commands", "import_commands")
+    doors = ("serve_command", "offline_commands", "access_commands", "import_commands")
     assert named == {f"tallymark_server.{door}" for door in doors}
 
 

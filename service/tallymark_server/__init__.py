@@ -29,6 +29,7 @@ telemetry   the logs of the service, for people or for programs
 importers/  the import of other registries, by the same rules and with their own times
 progress    progress bars on a terminal
 command_errors   errors of the commands on files, as messages of one sentence
+access_commands  what commands without a service do about access
 offline_commands the commands on files: backup, verify, export, import
 import_commands  the commands that import another registry
 serve_command the command `tallymark serve`

@@ -37,10 +37,10 @@ from tallymark_server.observer import Observer
 from tallymark_server.registry import Registry
 from tallymark_server.rpc.server import GrpcServer
 from tallymark_server.settings import Settings
+from tallymark_server.storage.access_opening import open_access, wait_for_access
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.database_url import is_url, shown
 from tallymark_server.storage.opening import open_storage
-from tallymark_server.storage.sqlite.access_file import open_access_file
 from tallymark_server.watch import Bell
 from tallymark_server.web.server import HttpServer
 from tallymark_server.writer import Writer
@@ -112,6 +112,7 @@ async def running(
             asyncio.create_task(availability.watch_over(storage.check_writable, LOOK if storage.signs else None)),
             asyncio.create_task(storage.follow(bell.watched, bell.ring)),
             *_backups(settings, metrics),
+            *_open_for_all(settings),
             *await _counts(oversight, registry),
         ]
         try:
@@ -178,18 +179,18 @@ def _edges(
 
 
 @asynccontextmanager
-async def opened_book(path: Path | None) -> AsyncIterator[AccessBook | None]:
-    """Yield the book of access, which follows its file; None without a file. Raises CannotOpenError."""
-    if path is None:
+async def opened_book(place: str | None) -> AsyncIterator[AccessBook | None]:
+    """Yield the book of access, which follows its store; None without a place for one. Raises CannotOpenError."""
+    if place is None:
         yield None
         return
-    store = open_access_file(path)
+    store = await open_access(place)
     try:
         book = AccessBook(store, wall_time)
         try:
             await book.start()
         except RegistryError as error:
-            raise CannotOpenError(f"{path}: {error}") from None
+            raise CannotOpenError(f"{shown(place)}: {error}") from None
         following = asyncio.create_task(book.serve())
         try:
             yield book
@@ -247,6 +248,21 @@ def _backups(settings: Settings, metrics: Metrics | None) -> list[asyncio.Task[N
 
     backups = Backups(Path(settings.db), settings.backup_to, settings.backup_every, settings.backup_keep)
     return [asyncio.create_task(backups.serve(metrics))]
+
+
+def _open_for_all(settings: Settings) -> list[asyncio.Task[None]]:
+    """Begin to look whether access is set up meanwhile, if others can do that: then this server must not go on."""
+    return (
+        [asyncio.create_task(_end_with_access(settings.db))] if settings.access is None and is_url(settings.db) else []
+    )
+
+
+async def _end_with_access(db: str) -> None:
+    await wait_for_access(db)
+    raise CannotOpenError(
+        f"access control of {shown(db)} was turned on, and this server began without: start it again, and it lets only"
+        " known callers in"
+    )
 
 
 def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

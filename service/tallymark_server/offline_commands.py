@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import click
 
+from tallymark_server.access_commands import prove_access
 from tallymark_server.command_errors import reported_errors
 from tallymark_server.progress import move, progress
 from tallymark_server.storage.database_url import is_url, shown
@@ -128,57 +129,6 @@ def accept_lost_changes(db: Path, confirm: Callable[[], None]) -> None:
     _say(f"{db} can be served again" if accepted else f"{db} lacks nothing that was acknowledged")
 
 
-def init_access(db: Path, name: str, expire_time: int, now: int, *, recover: bool) -> str:
-    """Run `tallymark access init`: return the text of a new token that may do everything. Times are in microseconds."""
-    with reported_errors(_errors):
-        from tallymark_server.access.first_token import another_token, first_token
-        from tallymark_server.domain.errors import RegistryError
-        from tallymark_server.storage.contract import CannotOpenError
-        from tallymark_server.storage.sqlite import access_file
-
-        path, process = access_file.access_file(db), holder(db)
-        if process is not None:
-            raise CannotOpenError(f"{db} is served by process {process}, which would not notice; stop it first")
-        if recover:
-            store = access_file.open_access_file(path)
-            try:
-                token, entries = another_token(name, expire_time, now, store.log_id, log := store.entries(0))
-                store.add(len(log), entries)
-            except RegistryError as error:
-                raise CannotOpenError(str(error)) from None
-            finally:
-                store.shut()
-        elif path.exists():
-            raise CannotOpenError(
-                f"{path} exists already: log in with its first token, or, if that is lost, make another one with"
-                " --recover"
-            )
-        else:
-            token, make_entries = first_token(name, expire_time, now)
-            access_file.create_access_file(path, make_entries)
-        return token.text
-
-
-def prove_access(db: Path) -> None:
-    """Verify the log of access beside a file, if there is one, for `tallymark verify`."""
-    from tallymark_server.domain.access.state import AccessState
-    from tallymark_server.domain.errors import DataDamaged
-    from tallymark_server.storage.access import folded
-    from tallymark_server.storage.sqlite import access_file
-
-    path = access_file.access_file(db)
-    if not path.exists():
-        return
-    store = access_file.open_access_file(path, read_only=True)
-    try:
-        last = folded(AccessState(), store.log_id, None, store.entries(0))
-    except DataDamaged as error:
-        raise click.ClickException(f"{path}: {error}") from None
-    finally:
-        store.shut()
-    _say(f"access: {last.hash.hex() if last else 'no event yet'}")
-
-
 def write_export(db: str, project: str | None, at: int | datetime | None, to: Path) -> None:
     """Run `tallymark export` on a file, or on a database of PostgreSQL."""
     with reported_errors(_errors):
@@ -231,10 +181,10 @@ def prove(database: str, checkpoint: Path | None, write_checkpoint: Path | None)
         from tallymark_server.storage.offline import found_file
 
         with found_file(database) as db:
-            _prove(db, shown(database), checkpoint, write_checkpoint)
+            _prove(db, database, checkpoint, write_checkpoint)
 
 
-def _prove(db: Path, name: str, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
+def _prove(db: Path, database: str, checkpoint: Path | None, write_checkpoint: Path | None) -> None:
     from tallymark_server.storage.contract import CannotOpenError
     from tallymark_server.storage.sqlite.backup import gets_other_hashes
     from tallymark_server.storage.sqlite.verification import verify
@@ -245,9 +195,11 @@ def _prove(db: Path, name: str, checkpoint: Path | None, write_checkpoint: Path 
             f"{db} is of Tallymark 0.1, and its hashes change when it is first served, so that no checkpoint holds"
             " for it: verify it without one, serve it once, then write one"
         )
-    prove_access(db)
+    prove_access(database)
     proof = verify(db, _marks(checkpoint))
-    proved = _Proved(name, proof.events, {} if old else proof.marks, proof.problems, len(proof.problems), proof.erased)
+    proved = _Proved(
+        shown(database), proof.events, {} if old else proof.marks, proof.problems, len(proof.problems), proof.erased
+    )
     if proof.problems == proof.lost:
         proved = proved._replace(
             advice=f"put back {db.name}-wal, or the newer file; or go on without these changes: tallymark"

@@ -29,7 +29,7 @@ from tallymark_server.settings import (
     parse_period,
     tls_files,
 )
-from tallymark_server.storage.database_url import SHAPE, shown
+from tallymark_server.storage.database_url import SHAPE, is_url, shown
 
 # Where the callback of --config keeps what it reads beside flags.
 ISSUERS = "tallymark.issuers"
@@ -120,14 +120,24 @@ def _check_exposure(settings: Settings) -> None:
             raise click.UsageError(problem)
 
 
-def _access_beside(db: str) -> Path | None:
-    """Return the file with tokens and grants beside that of the registry, None if there is none."""
+def _access(db: str, file: Path | None) -> str | None:
+    """Return where tokens and grants are, None for no access control. Raises UsageError or ClickException."""
+    if file is not None:
+        if is_url(db):
+            raise click.UsageError(
+                "--access-db is for a file of SQLite; a database of PostgreSQL has tokens and grants in itself: run"
+                " tallymark access init --db URL, and leave the option out"
+            )
+        return str(file)
     try:
-        from tallymark_server.storage.database_url import is_url
-        from tallymark_server.storage.sqlite.access_file import access_file
+        from tallymark_server.storage.access_opening import access_place
+        from tallymark_server.storage.contract import CannotOpenError
     except ImportError:  # reported with what to install, as any other
         return None
-    return path if not is_url(db) and (path := access_file(Path(db))).exists() else None
+    try:
+        return asyncio.run(access_place(db))
+    except CannotOpenError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _check_tracing() -> None:
@@ -163,7 +173,8 @@ _setting = partial(click.option, show_envvar=True)
     "--access-db",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     show_default="beside the SQLite file, if it is there",
-    help="The file with tokens and grants that `tallymark access init` makes; it lets only known callers in.",
+    help="The file with tokens and grants that `tallymark access init` makes; it lets only known callers in. A database"
+    " of PostgreSQL has them in itself.",
 )
 @_setting(
     "--db-listen",
@@ -273,7 +284,8 @@ _setting = partial(click.option, show_envvar=True)
     metavar="ADDRESS",
     show_default="none",
     help="Where Prometheus may read metrics, and probes whether the service lives and is ready: HOST:PORT, or"
-    " unix:PATH. Whoever reaches it can read them. Port 0 picks a free one and prints it.",
+    " unix:PATH. Port 0 picks a free one and prints it. Whoever reaches it can read counts and"
+    " names of projects. It needs no --trust-network, since it changes nothing, and probes have no token.",
 )
 @_setting(
     "--otel/--no-otel",
@@ -353,7 +365,7 @@ def serve(
             metrics=parse_listen(metrics) if metrics else None,
             tls=tls,
             backup_every=parse_period(backup_every),
-            access=access_db or _access_beside(given["db"]),
+            access=_access(given["db"], access_db),
             issuers=click.get_current_context().meta.get(ISSUERS, NO_ISSUERS),
             limits=click.get_current_context().meta.get(LIMITS, LimitSettings()),
             **given,

@@ -29,8 +29,8 @@ class Settings:
     `http` is where the dashboard listens, and `metrics` where Prometheus reads; None for nowhere. A host may be
     `unix:PATH`, with port 0. `backup_to` is the folder or URL of backups, None for none.
     `max_connection_age` is when a connection of gRPC is closed, None for never. `tls` is None for no TLS.
-    `access` is the file with tokens and grants, None for no access control, and `issuers` those whose
-    tokens are accepted as well.
+    `access` is where tokens and grants are, a file or the URL of `db`, None for no access control, and `issuers` those
+    whose tokens are accepted as well.
     `access_log` is the file of the access log, None for none.
     """
 
@@ -55,7 +55,7 @@ class Settings:
     log_level: str = "info"
     log_format: str = "console"
     tls: TlsFiles | None = None
-    access: Path | None = None
+    access: str | None = None
     issuers: Issuers = NO_ISSUERS
     access_log: Path | None = None
     limits: LimitSettings = field(default_factory=LimitSettings)

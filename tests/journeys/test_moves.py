@@ -108,7 +108,7 @@ def test_commands_about_files_say_what_to_do_instead(url: str, tmp_path: Path) -
     with server_on(url, tmp_path):
         pass
     assert "0 steps applied" in done(url, "migrate")
-    for command in (["up"], ["stop"], ["accept-lost-changes"], ["access", "init"]):
+    for command in (["up"], ["stop"], ["accept-lost-changes"]):
         assert "database of PostgreSQL" in run(url, *command).stderr
     assert "first served" in run(str(tmp_path / "tallymark.db"), "migrate").stderr
 

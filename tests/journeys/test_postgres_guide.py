@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 from conftest import server_on
 from documents import blocks
+from first_tokens import client_with
 from postgres_server import Databases, PostgresServer, program
 
 from tallymark import Client
@@ -20,7 +21,7 @@ NOT_EXECUTED = {"Start"}
 
 
 def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
-    """A registry is migrated, proved, dumped, restored, proved again, and moved by an export, as the guide says."""
+    """A registry gets an admin, is migrated, proved, dumped, restored, proved again, and moved, as the guide says."""
     story = [block for block in blocks(GUIDE) if block.chapter not in NOT_EXECUTED]
     with PostgresServer() as postgres:
         databases = Databases(postgres.url())
@@ -42,8 +43,9 @@ def test_the_commands_of_the_guide_work(tmp_path: Path) -> None:
                         command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
                     )
                     assert done.returncode == 0, f"{block.text}{done.stderr}"
+            token = (tmp_path / "admin.token").read_text().strip()
             for database in (restored, other):
-                with server_on(databases.url(database), tmp_path) as server, Client(server.address) as client:
+                with server_on(databases.url(database), tmp_path) as server, client_with(server, token) as client:
                     assert [version.number for version in client.list_versions("churn")] == [1]
         (statements,) = [block.text for block in story if block.language == "sql"]
         with psycopg.connect(postgres.url(), autocommit=True) as connection:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from databases import changed_rows
 
 from tallymark_server.domain.access.events import AccessEvent, GrantAdded
 from tallymark_server.domain.access.members import Member, MemberKind
@@ -16,6 +15,7 @@ from tallymark_server.domain.access.state import AccessState
 from tallymark_server.domain.errors import DataDamaged
 from tallymark_server.domain.roles import Role
 from tallymark_server.storage.access import AccessStore, Entry, RevisionTakenError, Session, entries_of, folded
+from tallymark_server.storage.access_opening import access_place, open_access, set_up_access
 from tallymark_server.storage.atomic_files import CannotPlaceError
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.access_file import access_file, create_access_file, open_access_file
@@ -35,15 +35,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tallymark.access.db"
 
 
-@pytest.fixture(params=["sqlite"])
-def open_store(request: pytest.FixtureRequest, path: Path) -> OpenStore:
-    """Open the store, each time as another process would. A new engine joins here."""
-
-    async def opened() -> AccessStore:
-        return await asyncio.to_thread(open_access_file, path)
-
-    create_access_file(path, lambda log_id: entries_of(log_id, None, [granted(Role.READER)], "operator", NOW))
-    return opened
+@pytest.fixture
+async def open_store(database: str) -> OpenStore:
+    """Open the store of a fresh database of the engine, each time as another process would."""
+    assert await access_place(database) is None
+    await set_up_access(database, lambda log_id: entries_of(log_id, None, [granted(Role.READER)], "operator", NOW))
+    place = await access_place(database)
+    assert place is not None
+    return lambda: open_access(place)
 
 
 @pytest.fixture
@@ -117,11 +116,41 @@ async def test_the_last_day_of_use_never_runs_back(store: AccessStore) -> None:
     assert await store.last_uses() == {"a": 20_000, "b": 20_001}
 
 
+LONG = [granted(role, f"p{number}") for number in range(200) for role in Role]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE {events} SET content = replace(content, 'p1', 'p2') WHERE revision = 7",
+        "UPDATE {events} SET actor = 'mallory' WHERE revision = 2",
+        "UPDATE {events} SET time = time + 1 WHERE revision = 2",
+        "UPDATE {events} SET hash = (SELECT hash FROM {events} WHERE revision = 1) WHERE revision = 2",
+        "DELETE FROM {events} WHERE revision = 2",
+        "UPDATE {log} SET id = 'another'",
+    ],
+)
+async def test_a_changed_log_is_noticed(database: str, change: str) -> None:
+    """Whatever is changed in the log behind the store's back, its chain of hashes shows."""
+    await set_up_access(database, lambda log_id: entries_of(log_id, None, LONG, "root", NOW))
+    place = await access_place(database)
+    assert place is not None
+    store = await open_access(place, read_only=True)
+    folded(AccessState(), store.log_id, None, await store.read(0))
+    await store.close()
+    in_file = place != database
+    sql = change.format(events="events" if in_file else "access_events", log="log" if in_file else "access_log")
+    assert await asyncio.to_thread(changed_rows, place, sql) == 1
+    changed = await open_access(place, read_only=True)
+    with pytest.raises(DataDamaged):
+        folded(AccessState(), changed.log_id, None, await changed.read(0))
+    await changed.close()
+
+
 @pytest.fixture
 def log(path: Path) -> list[Entry]:
     """The log of a new file, long enough for several pages."""
-    events = [granted(role, f"p{number}") for number in range(200) for role in Role]
-    create_access_file(path, lambda log_id: entries_of(log_id, None, events, "root", NOW))
+    create_access_file(path, lambda log_id: entries_of(log_id, None, LONG, "root", NOW))
     return opened_log(path)
 
 
@@ -134,26 +163,6 @@ def opened_log(path: Path) -> list[Entry]:
     finally:
         opened.shut()
     return entries
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE events SET content = replace(content, 'p1', 'p2') WHERE revision = 7",
-        "UPDATE events SET actor = 'mallory' WHERE revision = 2",
-        "UPDATE events SET time = time + 1 WHERE revision = 2",
-        "UPDATE events SET hash = zeroblob(32) WHERE revision = 2",
-        "DELETE FROM events WHERE revision = 2",
-        "UPDATE log SET id = 'another'",
-    ],
-)
-def test_a_changed_log_is_noticed(path: Path, log: list[Entry], change: str) -> None:
-    """Whatever is changed in the log behind the store's back, its chain of hashes shows."""
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(change).rowcount == 1
-        connection.commit()
-    with pytest.raises(DataDamaged):
-        opened_log(path)
 
 
 @pytest.mark.parametrize("page", range(6, 12))
@@ -199,3 +208,13 @@ def test_a_file_that_is_none_of_access_is_refused(path: Path, content: bytes) ->
     path.chmod(0o600)
     with pytest.raises(CannotOpenError, match="--access-db|restore it"):
         open_access_file(path)
+
+
+async def test_access_is_set_up_once(database: str, open_store: OpenStore) -> None:
+    """A second first token is refused, with how to get another one, and changes nothing."""
+    store = await open_store()
+    log = await store.read(0)
+    with pytest.raises(CannotOpenError, match="--recover"):
+        await set_up_access(database, lambda log_id: entries_of(log_id, None, LONG, "mallory", NOW))
+    assert await store.read(0) == log
+    await store.close()

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from authorities import Authority
+from first_tokens import first_token
+from postgres_server import Databases
 from tallymark import Client
 from tallymark.testing import Server, ServerError
 from tallymark_server.exposure import is_local, missing_protection
@@ -34,6 +36,26 @@ def test_other_machines_are_not_served_in_the_open(tmp_path: Path, options: list
     assert said.startswith(f"Error: {options[0]} {options[1].rpartition(':')[0].strip('[]')} reaches other machines")
     for way in ("--tls-cert and --tls-key", "tallymark access init", "--client-ca", "--trust-network"):
         assert way in said
+
+
+def test_a_database_of_postgresql_is_not_served_in_the_open(
+    tmp_path: Path, postgres: Databases, authority: Authority
+) -> None:
+    """Servers on PostgreSQL listen for other machines only with TLS, and once access was set up in the database."""
+    options = authority.issue().for_server
+    with postgres.new() as name:
+        url = postgres.url(name)
+        command = [sys.executable, "-m", "tallymark_server", "--db", url, "--listen", "0.0.0.0:0", "--no-ui"]
+        for given, ways in ((), ("--tls-cert", "access init")), (options, ("access init",)):
+            done = subprocess.run([*command, *given], capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 2
+            assert all(way in done.stderr for way in ways)
+        first_token(url)
+        with Server(tmp_path / "tallymark.db", ["--db", url, *options], address="0.0.0.0:0") as server:
+            assert server.running
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 2
+        assert "--tls-cert" in done.stderr
 
 
 def test_tls_alone_does_not_tell_callers_apart(tmp_path: Path, authority: Authority) -> None:

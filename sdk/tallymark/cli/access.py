@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,6 @@ import click
 from tallymark.cli import times
 from tallymark.cli.client_context import Target, target, with_client
 from tallymark.cli.nouns import Noun
-from tallymark.cli.options import DatabaseFile
 from tallymark.cli.output import Printer
 from tallymark.types.enums import Role
 
@@ -91,28 +89,31 @@ def service_account() -> None:
 @access.command("init")
 @click.option(
     "--db",
-    type=DatabaseFile("name a file for tokens and grants with --db, and serve with --access-db"),
+    metavar="FILE or URL",
     default="tallymark.db",
     envvar="TALLYMARK_DB",
     show_default=True,
     show_envvar=True,
-    help="The SQLite file that the service serves.",
+    help="The SQLite file that the service serves, or its database of PostgreSQL.",
 )
 @click.option("--name", default="root", show_default=True, help="The name of the token.")
 @click.option("--expires", type=Lifetime(), help="After which time it expires, such as 365d. Default: never.")
 @click.option("--recover", is_flag=True, help="Make another token, since those of admins are lost.")
-def init_access(db: Path, name: str, expires: timedelta | None, recover: bool) -> None:
+def init_access(db: str, name: str, expires: timedelta | None, recover: bool) -> None:
     """Turn access control on, and print the first token of an admin.
 
     Works on the file, while no server serves it: whoever can write it may do everything. The token is printed on
     standard output, once. Tokens and grants are kept beside the file, in tallymark.access.db. The next server of the
     file answers only callers that it knows.
+
+    With the URL of a database of PostgreSQL, tokens and grants are kept in it. Servers that run on it without access
+    control end within seconds; start them again.
     """
     if target() != Target():
         raise click.UsageError("--url, --project, --timeout and --context are for commands that call a service")
     now = time.time_ns() // 1000
     ends = now + expires // timedelta(microseconds=1) if expires else 0
-    click.echo(import_module("tallymark_server.offline_commands").init_access(db, name, ends, now, recover=recover))
+    click.echo(import_module("tallymark_server.access_commands").init_access(db, name, ends, now, recover=recover))
     click.echo("keep this token, which is not shown again; start the service, and run tallymark login", err=True)
 
 

@@ -23,7 +23,7 @@ def found_file(database: str, project: str | None = None) -> Iterator[Path]:
     if not is_url(database):
         yield Path(database)
         return
-    with _needing_psycopg(database):
+    with needing_psycopg(database):
         from tallymark_server.storage.transfer import copied
     with copied(database, project) as file:
         yield file
@@ -38,7 +38,7 @@ def changed_file(database: str) -> Iterator[Path]:
     if not is_url(database):
         yield Path(database)
         return
-    with _needing_psycopg(database):
+    with needing_psycopg(database):
         from tallymark_server.storage.transfer import add_projects
     with TemporaryDirectory(prefix="tallymark-") as folder:
         file = Path(folder, "import.db")
@@ -51,13 +51,14 @@ async def migrate(url: str) -> int:
 
     Raises CannotOpenError.
     """
-    with _needing_psycopg(url):
+    with needing_psycopg(url):
         from tallymark_server.storage.transfer import migrate as apply
     return await apply(url)
 
 
 @contextmanager
-def _needing_psycopg(url: str) -> Iterator[None]:
+def needing_psycopg(url: str) -> Iterator[None]:
+    """Raise CannotOpenError, with what to install, if the block cannot import what the URL needs."""
     try:
         yield
     except ImportError as error:

@@ -8,6 +8,7 @@ durability      refuses servers whose settings break the promises of the contrac
 lending         lends connections
 exchange        sends statements together, and returns all of their answers after one round trip
 errors          errors of PostgreSQL as those of the contract
+attempts        makes another attempt at work that was undone, or that had lost its connection
 engine          opens the database, and keeps the promises of the contract
 
 Transactions:
@@ -20,6 +21,7 @@ reading         the reads of the contract
 
 Beside the log:
 signs           signs of life of runs, by the clock of the database
+access_tables   tokens, grants and sessions, which all servers on the database share
 
 Following:
 following       sends other servers notices of logs that have grown, and hears theirs

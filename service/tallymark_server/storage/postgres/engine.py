@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import psycopg
 
-from tallymark_server.domain.errors import DataDamaged, Overloaded, StorageUnavailable
+from tallymark_server.domain.errors import DataDamaged, Overloaded
 from tallymark_server.domain.model import Model
 from tallymark_server.domain.query import Query
 from tallymark_server.observer import Observer
@@ -18,16 +17,11 @@ from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Awaited, CannotOpenError, Listed, Piece, Proof, Storage, Writing
 from tallymark_server.storage.database_url import shown
 from tallymark_server.storage.log.exporter import BrokenLogError
+from tallymark_server.storage.postgres.attempts import ask, repeated
 from tallymark_server.storage.postgres.connections import UNBOUNDED, Connection, connect
 from tallymark_server.storage.postgres.durability import check_settings
-from tallymark_server.storage.postgres.errors import (
-    ConflictError,
-    LostError,
-    told,
-    translated_errors,
-    unavailable_if_lost,
-)
-from tallymark_server.storage.postgres.exchange import BEGIN, COMMIT, Answer, Call
+from tallymark_server.storage.postgres.errors import told, translated_errors, unavailable_if_lost
+from tallymark_server.storage.postgres.exchange import BEGIN, COMMIT, Call
 from tallymark_server.storage.postgres.following import Follower, Notices
 from tallymark_server.storage.postgres.lending import Connections
 from tallymark_server.storage.postgres.migrate import prepare, steps
@@ -57,9 +51,6 @@ PATIENCE = Call(
     b" FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'statement_timeout']) AS setting (name)"
 )
 SNAPSHOT = Call(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-# How often work is tried that another transaction undoes, or that loses its connection; the pause between, in seconds.
-ATTEMPTS = 4
-MAX_PAUSE = 0.02
 _NUMBER = b"SELECT pg_current_xact_id()"
 _ENDS = b"SELECT name, revision FROM projects WHERE name = ANY ($1)"
 _ADD_PROJECT = b"""
@@ -95,7 +86,7 @@ class PostgresStorage(PostgresReads, Storage):
         return project
 
     async def write(self, work: Work[T], *, brief: bool = False) -> T:
-        return await _repeated(lambda: self._transact(work, (BEGIN,) if brief else (BEGIN, PATIENCE)))
+        return await repeated(lambda: self._transact(work, (BEGIN,) if brief else (BEGIN, PATIENCE)))
 
     async def _transact(self, work: Work[T], begin: Sequence[Call]) -> T:
         async with self._writers.lend() as exchange:
@@ -121,12 +112,12 @@ class PostgresStorage(PostgresReads, Storage):
             async with self._readers.lend() as exchange:
                 return await question(PostgresSession(exchange, begin))
 
-        return await _repeated(answer)
+        return await repeated(answer)
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncIterator[Moment]:
         async with self._moments, AsyncExitStack() as stack:
-            yield await _repeated(lambda: self._begin_moment(stack))
+            yield await repeated(lambda: self._begin_moment(stack))
 
     async def _begin_moment(self, stack: AsyncExitStack) -> Moment:
         exchange = await stack.enter_async_context(self._readers.lend())
@@ -166,13 +157,13 @@ class PostgresStorage(PostgresReads, Storage):
 
     async def check_writable(self) -> None:
         # A transaction that has a number waits for the disk, and for standbys, when it commits.
-        await _repeated(lambda: _ask(self._writers, BEGIN, Call(_NUMBER), COMMIT))
+        await repeated(lambda: ask(self._writers, BEGIN, Call(_NUMBER), COMMIT))
 
     @property
     def signs(self) -> Signs:
         return Signs(
-            lambda *calls: _repeated(lambda: _ask(self._writers, *calls)),
-            lambda *calls: _repeated(lambda: _ask(self._readers, *calls)),
+            lambda *calls: repeated(lambda: ask(self._writers, *calls)),
+            lambda *calls: repeated(lambda: ask(self._readers, *calls)),
         )
 
     async def follow(self, watched: Callable[[], Iterable[str]], ring: Callable[[Iterable[str]], None]) -> None:
@@ -182,7 +173,7 @@ class PostgresStorage(PostgresReads, Storage):
             tasks.create_task(follower.follow())
 
     async def _ends(self, projects: list[str]) -> dict[str, int]:
-        (answer,) = await _repeated(lambda: _ask(self._readers, Call(_ENDS, (projects,))))
+        (answer,) = await repeated(lambda: ask(self._readers, Call(_ENDS, (projects,))))
         return dict(answer.rows)
 
 
@@ -208,26 +199,6 @@ async def open_postgres(
         yield storage
     finally:
         await storage.close()
-
-
-async def _ask(connections: Connections, *calls: Call) -> list[Answer]:
-    async with connections.lend() as exchange:
-        return await exchange(calls)
-
-
-async def _repeated(attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Return the result of an attempt; another one is made if the first was undone, or had lost its connection.
-
-    Raises StorageUnavailable after some attempts, or when the result of one is not known.
-    """
-    for _ in range(ATTEMPTS):
-        try:
-            with translated_errors():
-                return await attempt()
-        except (ConflictError, LostError) as error:
-            problem = error
-        await asyncio.sleep(random.uniform(0, MAX_PAUSE))  # noqa: S311 - servers should not meet again
-    raise StorageUnavailable(str(problem)) from problem
 
 
 async def _add_projects(connection: Connection, projects: Sequence[str]) -> None:

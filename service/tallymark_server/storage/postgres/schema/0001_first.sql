@@ -244,3 +244,32 @@ CREATE TABLE signs_of_life (
     seen    timestamptz      NOT NULL,
     PRIMARY KEY (project, run)
 ) WITH (fillfactor = 50);
+
+-- Who may do what, if that was set up: a log of its own for all projects, which no export has. See ../../access.py.
+CREATE TABLE access_log (
+    place bigint           NOT NULL PRIMARY KEY CHECK (place = 1), -- there is one at most
+    id    text COLLATE "C" NOT NULL
+);
+
+CREATE TABLE access_events (
+    revision bigint           NOT NULL PRIMARY KEY,
+    time     bigint           NOT NULL,
+    actor    text COLLATE "C" NOT NULL,
+    content  text COLLATE "C" NOT NULL, -- not jsonb, since the hash covers its bytes
+    hash     bytea            NOT NULL
+);
+
+CREATE TABLE access_sessions (
+    hash        bytea            NOT NULL PRIMARY KEY,
+    caller      text COLLATE "C" NOT NULL,
+    expire_time bigint           NOT NULL
+);
+
+CREATE INDEX access_sessions_by_caller ON access_sessions (caller);
+CREATE INDEX access_sessions_by_end ON access_sessions (expire_time);
+
+-- The last day on which each token was used, in days since 1970.
+CREATE TABLE access_uses (
+    token text COLLATE "C" NOT NULL PRIMARY KEY,
+    day   bigint           NOT NULL
+) WITH (fillfactor = 50);
