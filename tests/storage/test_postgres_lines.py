@@ -124,7 +124,7 @@ async def test_who_holds_a_project_for_long_loses_it(servers: Servers) -> None:
         await forever.wait()
         return (await writing.load("default", Keys())).revision
 
-    frozen = asyncio.create_task(one.write(freeze))
+    frozen = asyncio.create_task(one.write(freeze, brief=True))
     await holding.wait()
     assert numbers_of(*await write(other, create_versions(None))) == [1]
     forever.set()

@@ -47,8 +47,8 @@ MAX_EXPORTS = 8
 MAX_PIECE = 512 * 1024
 # Work that is not brief may take long to decide, and to write.
 PATIENCE = Call(
-    b"SELECT set_config(name, '60s', TRUE)"
-    b" FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'statement_timeout']) AS setting (name)"
+    b"SELECT set_config('idle_in_transaction_session_timeout', '10s', TRUE),"
+    b" set_config('statement_timeout', '60s', TRUE)"
 )
 SNAPSHOT = Call(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 _NUMBER = b"SELECT pg_current_xact_id()"
