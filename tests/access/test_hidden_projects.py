@@ -15,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from grpc_calls import DEADLINE, Refusal, refusal_of, stream_bytes, unary_bytes
 from web.http_client import FORM, Answer, ask, call
 
-from tallymark_server.access.callers import ALL_PROJECTS
+from tallymark_server.domain.roles import ALL_PROJECTS
 from tallymark_server.app import Running
 from tallymark_server.domain.roles import Role
 from tallymark_server.rpc.permissions import ANY_PROJECT, permission_of

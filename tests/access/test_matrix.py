@@ -28,8 +28,7 @@ from web.http_client import FORM, ask, call, connected
 from tallymark import Client
 from tallymark.testing import Server
 from tallymark.types.enums import Role as GivenRole
-from tallymark_server.access.callers import ALL_PROJECTS
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 from tallymark_server.rpc.permissions import ANY_PROJECT, permission_of
 from tallymark_server.rpc.services import SERVICES
 from tallymark_server.web.live import Live

@@ -18,7 +18,8 @@ from tallymark.v1 import event_log_pb2, model_registry_pb2
 from tallymark.v1.event_log_pb2_grpc import EventLogStub
 from tallymark.v1.model_registry_pb2_grpc import ModelRegistryStub
 from tallymark_server.access import door
-from tallymark_server.access.callers import ALL_PROJECTS, Caller, Credentials
+from tallymark_server.access.callers import Caller, Credentials
+from tallymark_server.domain.roles import ALL_PROJECTS
 from tallymark_server.access.door import Door
 from tallymark_server.app import Running
 from tallymark_server.domain.errors import UnknownCaller

@@ -9,7 +9,7 @@ import pytest
 from access.known_callers import LAB, SECRET, FixedTokens, bearer, caller, serving
 from web.http_client import ask, call, connected
 
-from tallymark_server.access.callers import ALL_PROJECTS
+from tallymark_server.domain.roles import ALL_PROJECTS
 from tallymark_server.app import Running
 from tallymark_server.domain.roles import Role
 

@@ -8,10 +8,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from tallymark_server.domain.roles import Role
-
-# In a grant: all projects.
-ALL_PROJECTS = "*"
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 
 
 class CallerKind(StrEnum):

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from tallymark_server.access.callers import ALL_PROJECTS, LOCAL, Authenticator, Caller, Credentials
+from tallymark_server.access.callers import LOCAL, Authenticator, Caller, Credentials
 from tallymark_server.access.oversight import Oversight
 from tallymark_server.domain.errors import PermissionDenied, ProjectNotFound
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 
 # How many seconds a caller is remembered, if nothing is revoked meanwhile.
 MAX_AGE = 5.0

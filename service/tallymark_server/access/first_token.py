@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 
 from tallymark_server.domain.access.commands import Admin, CreateToken, decide
-from tallymark_server.domain.access.members import ALL_PROJECTS
 from tallymark_server.domain.access.state import AccessState
 from tallymark_server.domain.access.token_text import RANDOM_BYTES, TokenText, make_token
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 from tallymark_server.storage.access import Entry, entries_of, folded
 
 # Whoever can write the file may do everything, so they need no token to make the first one.

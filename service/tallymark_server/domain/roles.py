@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+# In place of a project: every project.
+ALL_PROJECTS = "*"
+
 
 class Role(IntEnum):
     """What a caller may do in a project, by the numbers of the contract: each may do what those before it may."""

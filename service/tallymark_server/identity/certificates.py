@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tallymark_server.access.book import AccessBook
-from tallymark_server.access.callers import ALL_PROJECTS, Caller, CallerKind, Credentials
+from tallymark_server.access.callers import Caller, CallerKind, Credentials
 from tallymark_server.domain import naming
 from tallymark_server.domain.access.members import Member, MemberKind
 from tallymark_server.domain.errors import InvalidField, UnknownCaller
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 
 
 class Certificates:

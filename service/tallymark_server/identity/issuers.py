@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tallymark_server.access.callers import ALL_PROJECTS
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ROLES = {role.label: role for role in Role}

@@ -11,11 +11,10 @@ from tallymark.v1 import access_pb2, role_pb2
 from tallymark_server.access.book import AccessBook
 from tallymark_server.access.callers import Caller
 from tallymark_server.domain.access.commands import DAY, Admin
-from tallymark_server.domain.access.members import ALL_PROJECTS
 from tallymark_server.domain.access.state import NEVER, AccessState, ServiceAccount, Token
 from tallymark_server.domain.access.views import Grant, grants_seen
 from tallymark_server.domain.errors import InvalidField
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 from tallymark_server.rpc import names
 from tallymark_server.rpc.commands.fields import micros
 from tallymark_server.rpc.messages import timestamp

@@ -14,13 +14,13 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
 from tallymark.v1 import role_pb2
-from tallymark_server.access.callers import ALL_PROJECTS, Caller
+from tallymark_server.access.callers import Caller
 from tallymark_server.access.door import Needs, may
 from tallymark_server.access.oversight import Traits
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import PermissionDenied
 from tallymark_server.domain.model import Stage
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 from tallymark_server.rpc import names
 from tallymark_server.rpc.bounds import is_repeated
 from tallymark_server.rpc.callers import Call

@@ -22,7 +22,7 @@ from tallymark_server.domain.access.events import (
     TokenRevoked,
     TokenRotated,
 )
-from tallymark_server.domain.access.members import ALL_PROJECTS, Member, MemberKind
+from tallymark_server.domain.access.members import Member, MemberKind
 from tallymark_server.domain.access.state import NEVER, AccessState, ServiceAccount, Token, member_of, token_member
 from tallymark_server.domain.access.token_text import TokenText
 from tallymark_server.domain.errors import (
@@ -33,7 +33,7 @@ from tallymark_server.domain.errors import (
     LimitReached,
     PermissionDenied,
 )
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 
 MAX_TOKENS = 10_000
 MAX_ACCOUNTS = 10_000

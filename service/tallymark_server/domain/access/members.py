@@ -8,9 +8,6 @@ from typing import NamedTuple
 from tallymark_server.domain import naming
 from tallymark_server.domain.errors import InvalidField
 
-# In place of a project: all of them, those that do not exist yet too.
-ALL_PROJECTS = "*"
-
 
 class MemberKind(enum.StrEnum):
     """The kinds of members. No two members of different kinds have the same name, since events name callers by it."""

@@ -17,8 +17,8 @@ from tallymark_server.domain.access.events import (
     TokenRevoked,
     TokenRotated,
 )
-from tallymark_server.domain.access.members import ALL_PROJECTS, Member, MemberKind, parse_member
-from tallymark_server.domain.roles import Role
+from tallymark_server.domain.access.members import Member, MemberKind, parse_member
+from tallymark_server.domain.roles import ALL_PROJECTS, Role
 
 NEVER = 0
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 
-from tallymark_server.access.callers import ALL_PROJECTS
 from tallymark_server.access.door import may
 from tallymark_server.domain import naming
 from tallymark_server.domain.commands import CreateProject
 from tallymark_server.domain.errors import ProjectNotFound, RegistryError
 from tallymark_server.domain.model import Project
+from tallymark_server.domain.roles import ALL_PROJECTS
 from tallymark_server.rpc import messages
 from tallymark_server.rpc.services import method_needs
 from tallymark_server.web import history
