@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -56,6 +59,19 @@ def test_a_database_of_postgresql_is_not_served_in_the_open(
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 2
         assert "--tls-cert" in done.stderr
+
+
+def test_metrics_may_reach_other_machines(tmp_path: Path) -> None:
+    """The port of metrics needs no word of the operator, since probes have no token, and it answers nothing else."""
+    with Server(tmp_path / "tallymark.db", ["--metrics", "0.0.0.0:0"]) as server:
+        assert server._process is not None
+        assert server._process.stdout is not None
+        port = urlsplit(server._process.stdout.readline().rsplit(" at ", 1)[1].strip()).port
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as alive:
+            assert alive.status == 200
+        for path in ("/", "/tallymark.v1.ModelRegistry/ListModels"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"http://127.0.0.1:{port}{path}", timeout=60)
 
 
 def test_tls_alone_does_not_tell_callers_apart(tmp_path: Path, authority: Authority) -> None:
