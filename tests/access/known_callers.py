@@ -54,7 +54,7 @@ def bearer(name: str) -> tuple[tuple[str, str], ...]:
 
 
 @contextmanager
-def serving(folder: Path, tokens: FixedTokens, **settings: float) -> Iterator[Running]:
+def serving(folder: Path, tokens: FixedTokens, access_log: Path | None = None, **settings: float) -> Iterator[Running]:
     """Yield a server with its dashboard, whose projects are `default`, LAB and SECRET."""
     started: asyncio.Queue[Running] = asyncio.Queue()
     loop, ended = asyncio.new_event_loop(), asyncio.Event()
@@ -66,6 +66,7 @@ def serving(folder: Path, tokens: FixedTokens, **settings: float) -> Iterator[Ru
             http=("127.0.0.1", 0),
             projects=("default", LAB, SECRET),
             grace=0,
+            access_log=access_log,
             heartbeat=settings.get("heartbeat", 15.0),
         )
         async with running(given, authenticator=tokens) as server:

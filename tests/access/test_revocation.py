@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import grpc.aio
 import pytest
 from msgspec.structs import replace
 from access.known_callers import LAB, FixedTokens, bearer, caller, serving
+from attacks.connections import Streams
+from google.protobuf.message import Message
 from grpc_calls import DEADLINE, refused
 from web.envelopes import END, envelope, envelopes
 from web.http_client import call, connected
@@ -28,6 +33,7 @@ from tallymark_server.domain.roles import Role
 pytestmark = pytest.mark.timeout(600)
 
 PARENT = f"projects/{LAB}"
+STREAMS = {"Export": event_log_pb2.ExportRequest, "Watch": event_log_pb2.WatchRequest}
 
 
 @pytest.fixture
@@ -74,6 +80,38 @@ def test_a_watch_ends(server: Running, tokens: FixedTokens, to: None, reason: st
         created = {"parent": PARENT, "modelId": "churn"}
         assert call(server.dashboard, "ModelRegistry/CreateModel", created, **dict(bearer("root"))).status == 200
         assert next(other).events[0].model.name == f"{PARENT}/models/churn"
+
+
+async def ended(log: Path, method: str) -> str:
+    """Wait until a call of the method has ended, and return its code."""
+    async with asyncio.timeout(120):
+        while True:
+            text = await asyncio.to_thread(log.read_text)
+            lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            if codes := [str(line["code"]) for line in lines if line["method"] == method]:
+                return codes[0]
+
+
+@pytest.mark.parametrize(("method", "request_type"), STREAMS.items(), ids=STREAMS)
+async def test_a_stream_whose_reader_has_stopped_ends(
+    tmp_path: Path, tokens: FixedTokens, method: str, request_type: type[Message]
+) -> None:
+    """Unread exports and watches from the beginning end with the refusal, not with the deadline of unread answers."""
+    log = tmp_path / "access.log"
+    with serving(tmp_path, tokens, access_log=log) as server:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            for number in range(3):
+                created = model_registry_pb2.CreateModelRequest(parent=PARENT, model_id=f"m{number}")
+                await ModelRegistryStub(channel).CreateModel(created, metadata=bearer("ann"), timeout=DEADLINE)
+        # With no room for a single byte of an answer.
+        unread = await Streams.open(server.address)
+        request = request_type(parent=PARENT).SerializeToString()
+        await unread.call(f"/tallymark.v1.EventLog/{method}", request, *bearer("ann"))
+        # A later call over the same connection is answered once the stream has begun.
+        await unread.call("/tallymark.v1.ModelRegistry/ListModels", b"", *bearer("ann"))
+        await ended(log, "ListModels")
+        tokens.change("ann", None)
+        assert await ended(log, method) == "UNAUTHENTICATED"
 
 
 def test_a_watch_over_http_ends(server: Running, tokens: FixedTokens) -> None:

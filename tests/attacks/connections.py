@@ -62,6 +62,12 @@ class Streams:
         self.ended = True
         self._window_changed.set()
 
+    @property
+    def name(self) -> tuple[str, int]:
+        """The address and port of this end."""
+        host, port, *_ = self._writer.get_extra_info("sockname")
+        return host, port
+
     def begin(self, path: str, *more: tuple[str, str]) -> int:
         """Start a call, and return its stream."""
         stream, self._next = self._next, self._next + 2

@@ -19,7 +19,7 @@ from tallymark_server.domain.errors import Overloaded
 from tallymark_server.observer import CallObserver
 from tallymark_server.rpc import limiters
 from tallymark_server.rpc import traffic as running_calls
-from tallymark_server.rpc.arrivals import MAX_ARRIVING
+from tallymark_server.rpc.arrivals import LOOKS_OF_UNKNOWN, MAX_ARRIVING
 from tallymark_server.rpc.connections import close_connections
 from tallymark_server.rpc.limiters import STREAMS_PER_INTERVAL
 from tallymark_server.rpc.server import OPTIONS, Handlers, handler_of
@@ -28,6 +28,7 @@ from tallymark_server.rpc.unread_answers import MAX_UNREAD
 
 LOG = event_log_pb2.DESCRIPTOR.services_by_name["EventLog"]
 LIST, EXPORT = f"/{LOG.full_name}/ListEvents", f"/{LOG.full_name}/Export"
+HEALTH = "/grpc.health.v1.Health/Check"
 MEGABYTE = "x" * 1024 * 1024
 
 
@@ -53,10 +54,11 @@ class Exports:
 
 @asynccontextmanager
 async def listening(traffic: Traffic, exports: Exports | None = None, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Serve the two methods."""
+    """Serve the two methods, and at HEALTH one that needs no known caller."""
     server, endless = grpc.aio.server(options=OPTIONS), exports or Exports()
     methods = {
         LIST: handler_of(LOG.methods_by_name["ListEvents"], listed, traffic, Door(), CallObserver()),
+        HEALTH: handler_of(LOG.methods_by_name["ListEvents"], listed, traffic, None, CallObserver()),
         EXPORT: handler_of(LOG.methods_by_name["Export"], endless.export, traffic, Door(), CallObserver()),
     }
     server.add_generic_rpc_handlers((Handlers(methods),))
@@ -105,6 +107,28 @@ async def test_requests_that_do_not_arrive_give_way_to_those_that_do() -> None:
         await until(lambda: traffic.calls > MAX_ARRIVING)
         assert await ask(address) == 0
         await until(lambda: traffic.calls <= MAX_ARRIVING)
+
+
+async def test_half_sent_requests_of_unknown_callers_give_way_first() -> None:
+    """A whole request takes the place of the half-sent one of an unknown caller, although others came before it."""
+    unknown: set[str] = set()
+    traffic = Traffic(is_unknown=lambda context: context.peer() in unknown)
+    async with listening(traffic) as address:
+        halves = []
+        for number in range(MAX_ARRIVING):
+            half = await Streams.open(address)
+            is_unknown = number == MAX_ARRIVING - 1
+            if is_unknown:
+                unknown.add("ipv4:{}:{}".format(*half.name))
+            await half.send(half.begin(HEALTH if is_unknown else LIST), grpc_message(b"x" * 60_000)[:-1], end=False)
+            halves.append(half)
+            await until(lambda: traffic.calls == len(halves))
+        looks = traffic._arrivals._looks
+        await until(lambda: min(looks.values()) >= LOOKS_OF_UNKNOWN)
+        last = next(reversed(looks))
+        assert await ask(address) == 0
+        assert last not in looks
+        assert len(looks) == MAX_ARRIVING - 1
 
 
 async def test_a_request_that_does_not_arrive_ends() -> None:

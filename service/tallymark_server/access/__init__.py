@@ -5,6 +5,8 @@ book        tokens, service accounts and grants in memory, over their store
 chain       the authenticator of a server, which picks by what a call presents
 first_token the first token of an admin
 door        the one door: who calls, and whether that caller may do what it requests
+refusals    how often unknown callers are refused, and whose connections are closed
+pacing      few calls in each interval
 limits      limits of each caller and quotas of each project
 limit_settings the tables of the file of settings with limits and quotas
 access_log  a line of JSON for each call and page

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tallymark_server.access.callers import LOCAL, Authenticator, Caller, Credentials
 from tallymark_server.access.oversight import Oversight
+from tallymark_server.access.refusals import Refusals
 from tallymark_server.domain.errors import PermissionDenied, ProjectNotFound
 from tallymark_server.domain.roles import ALL_PROJECTS, Role
 
@@ -82,6 +83,7 @@ class Door:
         self.is_open = authenticator is None
         self.certificates = certificates
         self.oversight = oversight or Oversight()
+        self.refusals = Refusals()
         self._remembered: dict[object, _Remembered] = {}
         self._open: dict[asyncio.Task[object], _Open] = {}
         self._refused: dict[asyncio.Task[object], Exception] = {}
@@ -95,6 +97,10 @@ class Door:
         if known is None or known.generation != self._authenticator.generation:
             return None
         return known.caller if known.until > time.monotonic() else None
+
+    def is_unknown(self, connection: str) -> bool:
+        """Return whether callers have to be known, and none over this connection was."""
+        return not self.is_open and not self.refusals.has_accepted(connection)
 
     async def who(self, credentials: Credentials, key: object = None) -> Caller:
         """Return who calls. Remember the caller by the key, or else by the credentials. Raises UnknownCaller."""

@@ -17,8 +17,9 @@ from tallymark_server.rpc.callers import GrpcContext
 MAX_ARRIVING = 12
 # How many seconds a request may take to arrive.
 ARRIVAL_DEADLINE = 10.0
-# A request that has not arrived at the third check makes room for one that waits.
-LOOKS = 2
+# A request that has not arrived at the third check makes room for one that waits; that of an unknown caller at the
+# second, and before all others.
+LOOKS, LOOKS_OF_UNKNOWN = 2, 1
 
 
 class Arrivals:
@@ -32,6 +33,8 @@ class Arrivals:
         # How often each request was checked, the oldest first.
         self._looks: dict[asyncio.Task[Any], int] = {}
         self._late: set[asyncio.Task[Any]] = set()
+        # Those of callers over whose connections no known caller has come.
+        self._unknown: set[asyncio.Task[Any]] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._last_first = False
         self._loop = asyncio.get_running_loop()
@@ -39,13 +42,15 @@ class Arrivals:
     def __bool__(self) -> bool:
         return bool(self._looks)
 
-    async def read(self, context: GrpcContext) -> Any:
+    async def read(self, context: GrpcContext, *, unknown: bool = False) -> Any:
         """Return the request of a call, grpc.aio.EOF for none. Raises Overloaded or CallTimedOut."""
         if len(self._looks) >= MAX_ARRIVING or self._waiting:
             await self._turn()
         task = asyncio.current_task()
         assert task is not None, "a call is a task"  # noqa: S101
         self._looks[task] = 0
+        if unknown:
+            self._unknown.add(task)
         self._on_begin()
         try:
             return await context.read()
@@ -59,15 +64,20 @@ class Arrivals:
             raise Overloaded(len(self._looks), "requests have not arrived whole") from None
         finally:
             del self._looks[task]
+            self._unknown.discard(task)
             if self._waiting:
                 self._next()
 
     def check(self, *, counts: bool) -> None:
         """End requests that are late, and, if the check counts, those whose room others wait for."""
         wanted = len(self._waiting) if counts else 0
-        for task, looks in self._looks.items():
+        # Sorting keeps the order of time among equals.
+        tasks = sorted(self._looks, key=lambda task: task not in self._unknown) if self._unknown else list(self._looks)
+        for task in tasks:
+            looks = self._looks[task]
             self._looks[task] = looks + counts
-            if (wanted > 0 and looks >= LOOKS) or looks >= self._max_looks:
+            enough = LOOKS_OF_UNKNOWN if task in self._unknown else LOOKS
+            if (wanted > 0 and looks >= enough) or looks >= self._max_looks:
                 wanted -= 1
                 self._late.add(task)
                 task.cancel()

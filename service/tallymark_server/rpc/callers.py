@@ -14,7 +14,8 @@ from tallymark_server.access.door import Door
 from tallymark_server.access.oversight import UNSEEN, Overseen
 from tallymark_server.certificates import name_in
 from tallymark_server.domain import naming
-from tallymark_server.domain.errors import InvalidField, UnknownCaller
+from tallymark_server.domain.errors import InvalidField, Unauthenticated, UnknownCaller
+from tallymark_server.rpc.connections import address_of, close_connections
 
 # What gRPC passes to a method.
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
@@ -67,13 +68,25 @@ def call_at_once(door: Door, headers: Headers, context: GrpcContext, seen: Overs
     if door.is_open:
         return Call(LOCAL, headers, door, context, seen)
     caller = None if door.certificates else door.remembered(_header(headers, _AUTHORIZATION))
-    return None if caller is None else Call(caller, headers, door, context, seen)
+    if caller is None:
+        return None
+    door.refusals.accept(context.peer())
+    return Call(caller, headers, door, context, seen)
 
 
 async def call_of(door: Door, headers: Headers, context: GrpcContext, seen: Overseen = UNSEEN) -> Call:
-    """Return the call, with its caller. Raises UnknownCaller or CallerLimitExceeded."""
+    """Return the call, with its caller. Raises UnknownCaller, when it is its turn, or CallerLimitExceeded."""
     key = None if door.certificates else _header(headers, _AUTHORIZATION)
-    return Call(await door.who(_presented(door, headers, context), key), headers, door, context, seen)
+    try:
+        caller = await door.who(_presented(door, headers, context), key)
+    except Unauthenticated:
+        connection = context.peer()
+        if not await door.refusals.turn(connection, address_of(connection)):
+            await door.refusals.close(connection, close_connections)
+        raise
+    if not door.is_open:
+        door.refusals.accept(context.peer())
+    return Call(caller, headers, door, context, seen)
 
 
 def _presented(door: Door, headers: Headers, context: GrpcContext) -> Credentials:

@@ -8,7 +8,7 @@ import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 # Connections to each port; each costs about 24 kB, even if nothing is ever sent on it.
 MAX_CONNECTIONS = 4_096
@@ -18,6 +18,12 @@ def max_connections() -> int:
     """Return how many connections each port accepts: at most a third of the files that this process may open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft // 3))
+
+
+def address_of(peer: str) -> str:
+    """Return the IP address of a peer by its gRPC name, or the whole name of one without an address."""
+    family, _, rest = peer.partition(":")
+    return unquote(rest.rpartition(":")[0]).strip("[]") if family in ("ipv4", "ipv6") else peer
 
 
 def close_connections(peers: frozenset[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,37 +40,6 @@ class AnswerLimiter:
                 return await handle(request, context)
 
         return handled
-
-
-class StreamLimiter:
-    """Limits how many streams start at a time: thousands at once must not delay a short call."""
-
-    def __init__(self) -> None:
-        self._begun = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def turn(self) -> None:
-        """Wait until the stream may start."""
-        if self._timer is None:
-            self._timer = self._loop.call_later(STREAM_INTERVAL, self._go_on)
-        if self._begun < STREAMS_PER_INTERVAL:
-            self._begun += 1
-            return
-        turn = self._loop.create_future()
-        self._waiting.append(turn)
-        await turn
-
-    def _go_on(self) -> None:
-        self._begun, self._timer = 0, None
-        while self._waiting and self._begun < STREAMS_PER_INTERVAL:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._begun += 1
-                turn.set_result(None)
-        if self._begun:
-            self._timer = self._loop.call_later(STREAM_INTERVAL, self._go_on)
 
 
 class LargeRequestLimiter:

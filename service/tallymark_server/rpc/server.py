@@ -104,7 +104,8 @@ class GrpcServer:
             options.append(("grpc.max_connection_age_grace_ms", round(grace * 1000)))
         self._server = grpc.aio.server(options=options)
         self._path = ""
-        traffic, observer = Traffic(), observer or Observer()
+        traffic = Traffic(is_unknown=lambda context: door.is_unknown(context.peer()))
+        observer = observer or Observer()
         served = {
             _path(method): handler_of(method, handle, traffic, door, _observed(method, observer))
             for method, handle in methods(registry)
@@ -262,7 +263,7 @@ def _guard(
             call: Any = context
             if door is not None:
                 call = call_at_once(door, headers, context, seen) or await call_of(door, headers, context, seen)
-            request = await traffic.request(context)
+            request = await traffic.request(context, unknown=door is None and traffic.is_unknown(context))
             if type(request) is bytes:
                 async with traffic.large(len(request)):
                     request = await decoder.read(request)
@@ -304,7 +305,8 @@ def _guard_stream(
             call: Any = context
             if door is not None:
                 call = call_at_once(door, headers, context, seen) or await call_of(door, headers, context, seen)
-            request = await traffic.request(context, paced=True)
+            unknown = door is None and traffic.is_unknown(context)
+            request = await traffic.request(context, paced=True, unknown=unknown)
             if type(request) is bytes:
                 async with traffic.large(len(request)):
                     request = await decoder.read(request)

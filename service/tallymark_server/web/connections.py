@@ -71,6 +71,8 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # its base - has it so
         super().connection_made(transport)
+        host, port = self.client or ("", 0)
+        self.app_state = {**self.app_state, "connection": f"{host}:{port}" if host else ""}
         connection = transport.get_extra_info("ssl_object")
         if connection is not None:
             self.app_state = {**self.app_state, "certificate": name_of(connection.getpeercert())}

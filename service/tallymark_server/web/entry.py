@@ -53,11 +53,17 @@ class Entry:
         try:
             credentials = credentials_of(scope)
             caller = await self._door.who(credentials)
+            if not self._door.is_open:
+                self._door.refusals.accept(connection_of(scope))
             if not is_call(scope):
                 seen.admit(caller.name)
         except RegistryError as error:
             seen.end(code_name(error), reason_of(error))
-            await (await self._refusal(scope, error))(scope, receive, send)
+            keep = True
+            if isinstance(error, Unauthenticated):
+                address = peer_of(scope).rpartition(":")[0]
+                keep = await self._door.refusals.turn(connection_of(scope), address)
+            await (await self._refusal(scope, error, keep=keep))(scope, receive, send)
             return
         inner = {**scope, CALLER: caller, CREDENTIALS: credentials}
         await self._watched(inner, receive, send, UNSEEN if is_call(scope) else seen)
@@ -92,9 +98,9 @@ class Entry:
         finally:
             seen.end(code)
 
-    async def _refusal(self, scope: Scope, error: RegistryError) -> Response:
-        # The body is not read, so the connection cannot be used again.
-        headers = {} if scope["method"] in ("GET", "HEAD") else {"connection": "close"}
+    async def _refusal(self, scope: Scope, error: RegistryError, *, keep: bool) -> Response:
+        # A body is not read, so the connection cannot be used again.
+        headers = {} if keep and scope["method"] in ("GET", "HEAD") else {"connection": "close"}
         if not is_call(scope):
             response = await self._signed_out(scope, error)
             response.headers.update(headers)
@@ -129,6 +135,12 @@ def credentials_of(scope: Scope) -> Credentials:
     name = scope.get("state", {}).get("certificate", "")
     bearer = None if header is None else bearer_in(header)
     return Credentials(bearer, session, (name,) if name else (), peer_of(scope))
+
+
+def connection_of(scope: Scope) -> str:
+    """Return the name of the connection of a request: its own peer, also if that is a proxy."""
+    connection: str = scope.get("state", {}).get("connection", "")
+    return connection or peer_of(scope)
 
 
 def peer_of(scope: Scope) -> str:

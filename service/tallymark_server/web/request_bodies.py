@@ -7,7 +7,9 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tallymark_server.access.callers import NOBODY
 from tallymark_server.domain.errors import CallTimedOut, InvalidField, Overloaded, RegistryError, ValueTooLarge
+from tallymark_server.web.entry import CALLER
 from tallymark_server.web.protocol_errors import refusal
 
 MAX_BODY = 4 * 1024 * 1024
@@ -17,6 +19,8 @@ MAX_BODIES = 64 * 1024 * 1024
 SMALL = 16 * 1024
 # In seconds; the longest time in which a body may arrive.
 DEADLINE = 10.0
+# Of somebody who is not known, who may only sign in.
+MAX_UNKNOWN = SMALL
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 # The key in the scope of the function that releases the memory of the body before the response is complete.
 LET_GO = "tallymark.let_go"
@@ -51,7 +55,7 @@ class Bodies:
         try:
             _check_length(scope["method"], headers)
             async with asyncio.timeout(self._deadline):
-                body = await self._read(receive, held)
+                body = await self._read(receive, held, MAX_UNKNOWN if scope.get(CALLER) is NOBODY else MAX_BODY)
         except (NotReadError, TimeoutError) as problem:
             let_go()
             late = CallTimedOut(round(self._deadline * 1000), "the request took longer to arrive")
@@ -67,8 +71,8 @@ class Bodies:
         finally:
             let_go()
 
-    async def _read(self, receive: Receive, held: list[int]) -> bytes | None:
-        """Return the body, None if the caller leaves first. Raises NotReadError."""
+    async def _read(self, receive: Receive, held: list[int], limit: int) -> bytes | None:
+        """Return the body of at most so many bytes, None if the caller leaves first. Raises NotReadError."""
         chunks: list[bytes] = []
         while True:
             message = await receive()
@@ -79,8 +83,8 @@ class Bodies:
             held[0] += len(chunk)
             self._held += len(chunk)
             # Counted while it arrives: the length in the header need not be true.
-            if held[0] > MAX_BODY:
-                raise NotReadError(ValueTooLarge("request", MAX_BODY, "bytes"), 413)
+            if held[0] > limit:
+                raise NotReadError(ValueTooLarge("request", limit, "bytes"), 413)
             if self._held > MAX_BODIES and held[0] > SMALL:
                 raise NotReadError(Overloaded(MAX_BODIES, "bytes of requests are being sent"), 503)
             if not message.get("more_body", False):
