@@ -32,6 +32,7 @@ def test_reflection_names_every_service(calls: Calls, version: str) -> None:
         "tallymark.v1.ModelRegistry",
         "tallymark.v1.RunRegistry",
         "tallymark.v1.EventLog",
+        "tallymark.v1.Access",
         "grpc.health.v1.Health",
         f"{V1}.ServerReflection",
         f"{V1ALPHA}.ServerReflection",
