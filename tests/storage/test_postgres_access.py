@@ -10,6 +10,7 @@ from databases import changed_rows
 from postgres_server import Databases
 
 from tallymark_server.domain.access.events import GrantAdded
+from tallymark_server.domain.errors import StorageUnavailable
 from tallymark_server.domain.roles import Role
 from tallymark_server.storage.access import entries_of
 from tallymark_server.storage.access_opening import access_place, open_access, set_up_access, wait_for_access
@@ -76,3 +77,19 @@ async def test_a_database_without_the_tables_of_access_is_not_taken_for_open(url
     await asyncio.to_thread(changed_rows, url, "DROP TABLE access_events")
     with pytest.raises(CannotOpenError, match="lacks the tables of access"):
         await access_place(url)
+
+
+async def test_tables_that_cannot_be_read_are_unavailable(url: str) -> None:
+    """When tables are gone while servers run, a store says so as for any outage, and who looks for access gives up."""
+    async with open_storage(url, ("default",)):
+        await set_up(url)
+        store = await open_access(url)
+        log = await store.read(0)
+        await asyncio.to_thread(changed_rows, url, "DROP TABLE access_events")
+        with pytest.raises(StorageUnavailable):
+            await store.read(0)
+        with pytest.raises(StorageUnavailable):
+            await store.append(1, list(entries_of(store.log_id, log[-1], FIRST, "root", NOW)))
+        with pytest.raises(CannotOpenError, match="cannot see whether"):
+            await wait_for_access(url)
+        await store.close()

@@ -59,7 +59,7 @@ async def set_up_access(database: str, entries: Callable[[str], Iterable[Entry]]
 
 
 async def wait_for_access(database: str) -> None:
-    """Return once access to a database of PostgreSQL was set up."""
+    """Return once access to a database of PostgreSQL was set up. Raises CannotOpenError if that cannot be seen."""
     with needing_psycopg(database):
         from tallymark_server.storage.postgres.access_tables import wait_for_access as wait
     await wait(database)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -75,7 +75,10 @@ async def has_access(url: str) -> bool:
 
 
 async def wait_for_access(url: str) -> None:
-    """Return once access to the database, which has its tables, was set up."""
+    """Return once access to the database, which has its tables, was set up.
+
+    Raises CannotOpenError if they cannot be read any more, though the database answers.
+    """
     connections = Connections(url, 1, read_only=True)
     try:
         while True:
@@ -84,6 +87,8 @@ async def wait_for_access(url: str) -> None:
                 if answer.rows[0][0]:
                     return
             await asyncio.sleep(LOOK_EVERY)
+    except psycopg.Error as error:
+        raise CannotOpenError(f"cannot see whether {shown(url)} has access control: {told(error)}") from None
     finally:
         await connections.close()
 
@@ -145,7 +150,7 @@ class AccessTables:
     async def append(self, expected_revision: int, entries: Sequence[Entry]) -> None:
         added = Call(_APPEND, (expected_revision, *_columns(entries)))
         # Not attempted again: what a commit without an answer was to append may be there.
-        with unavailable_if_lost(), translated_errors():
+        with _any_unavailable(), unavailable_if_lost(), translated_errors():
             answers = await ask(self._connections, BEGIN, _LOCK, added, COMMIT)
         if not answers[2].found:
             raise RevisionTakenError
@@ -177,7 +182,17 @@ class AccessTables:
 
     async def _ask(self, *calls: Call) -> list[Answer]:
         """Send statements that may be executed twice."""
-        return await repeated(lambda: ask(self._connections, *calls))
+        with _any_unavailable():
+            return await repeated(lambda: ask(self._connections, *calls))
+
+
+@contextmanager
+def _any_unavailable() -> Iterator[None]:
+    """Raise StorageUnavailable for all other errors, such as a missing privilege: reading must go on."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StorageUnavailable(told(error)) from error
 
 
 def _columns(entries: Sequence[Entry]) -> tuple[list[str] | list[bytes], ...]:
