@@ -33,7 +33,13 @@ TESTED_ELSEWHERE = {
     ("README.md", "Install"): "tests/install/test_install.py",
     **{
         ("service/postgres.md", title): "tests/journeys/test_postgres_guide.py"
-        for title in ("Start", "Lose nothing when a server is lost", "Upgrade", "Back up, and practise to restore")
+        for title in (
+            "Start",
+            "Let only known callers in",
+            "Lose nothing when a server is lost",
+            "Upgrade",
+            "Back up, and practise to restore",
+        )
     },
     ("sdk/README.md", "The command line"): "tests/cli/test_tree.py",
     # Executed for a release; the packages that they build are tested.
