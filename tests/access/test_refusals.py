@@ -69,6 +69,8 @@ async def test_an_address_is_refused_so_often_and_then_waits() -> None:
         task.cancel()
     await asyncio.wait((first, another))
     assert given.waiting == 0
+    # A call that was reset counts until the second ends: to begin and to reset calls is a flood too.
+    assert not await given.turn("here:0", "here")
 
 
 @pytest.mark.usefixtures("endless_second")

@@ -21,12 +21,13 @@ MAX_WAITING = 256
 # Connections of known callers that are remembered, more than there can be at a time.
 MAX_ACCEPTED = 16_384
 # For how many seconds connections are collected before they are closed together, since that searches all files.
-CLOSE_DELAY = 0.1
+CLOSE_DELAY = 0.05
 
 
 class _Waiting(NamedTuple):
     """A call that waits to be refused."""
 
+    connection: str
     address: str
     turn: asyncio.Future[None]
 
@@ -38,17 +39,18 @@ class Refusals:
         self._accepted: dict[str, None] = {}
         self._refused: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
-        # How many calls of each connection wait.
-        self._held: Counter[str] = Counter()
+        # The connections with calls that wait, or were reset while they waited in this second.
+        self._held: set[str] = set()
         self._window: asyncio.TimerHandle | None = None
         self._pace = Pace(REFUSALS_PER_INTERVAL, REFUSAL_INTERVAL)
         self._unwanted: set[str] = set()
         self._closing: asyncio.Task[None] | None = None
+        self._until_closed: set[asyncio.Future[None]] = set()
 
     @property
     def waiting(self) -> int:
         """How many calls wait for the next second."""
-        return sum(self._held.values())
+        return sum(not each.turn.done() for each in self._waiting)
 
     def accept(self, connection: str) -> None:
         """Note that a known caller has come over this connection, which is never closed for what is refused on it."""
@@ -69,8 +71,8 @@ class Refusals:
         any if too many calls wait, unless a known caller has come over it.
         """
         if not self._counted(address):
-            is_full = self.waiting >= MAX_WAITING
-            if not self.has_accepted(connection) and (is_full or self._held[connection]):
+            is_full = len(self._waiting) >= MAX_WAITING
+            if not self.has_accepted(connection) and (is_full or connection in self._held):
                 return False
             if not is_full:
                 await self._wait(connection, address)
@@ -82,14 +84,25 @@ class Refusals:
         self._unwanted.add(connection)
         if self._closing is None:
             self._closing = asyncio.create_task(self._close_soon(close))
-        await asyncio.shield(self._closing)
+        # Each has a future of its own: to cancel one of thousands that await the same takes too long.
+        closed = asyncio.get_running_loop().create_future()
+        self._until_closed.add(closed)
+        try:
+            await closed
+        finally:
+            self._until_closed.discard(closed)
 
     async def _close_soon(self, close: Callable[[frozenset[str]], None]) -> None:
         await asyncio.sleep(CLOSE_DELAY)
         unwanted = frozenset(each for each in self._unwanted if not self.has_accepted(each))
         self._unwanted.clear()
-        self._closing = None
-        await asyncio.to_thread(close, unwanted)
+        self._closing, awaited, self._until_closed = None, self._until_closed, set()
+        try:
+            await asyncio.to_thread(close, unwanted)
+        finally:
+            for each in awaited:
+                if not each.done():
+                    each.set_result(None)
 
     def _counted(self, address: str) -> bool:
         """Count a refusal, and return True, unless it exceeds a bound."""
@@ -102,14 +115,9 @@ class Refusals:
 
     async def _wait(self, connection: str, address: str) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(address, turn))
-        self._held[connection] += 1
-        try:
-            await turn
-        finally:
-            self._held[connection] -= 1
-            if not self._held[connection]:
-                del self._held[connection]
+        self._waiting.append(_Waiting(connection, address, turn))
+        self._held.add(connection)
+        await turn
 
     def _next_window(self) -> None:
         """Let calls that wait go on, the oldest first, as far as the bounds of a new second allow."""
@@ -122,3 +130,4 @@ class Refusals:
                 each.turn.set_result(None)
             else:
                 self._waiting.append(each)
+        self._held = {each.connection for each in self._waiting}
