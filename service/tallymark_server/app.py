@@ -113,6 +113,8 @@ async def running(
             asyncio.create_task(storage.follow(bell.watched, bell.ring)),
             *_backups(settings, metrics),
             *_open_for_all(settings),
+            # Without it, what others revoke would go on counting here.
+            *([] if book is None else [asyncio.create_task(book.serve())]),
             *await _counts(oversight, registry),
         ]
         try:
@@ -180,7 +182,7 @@ def _edges(
 
 @asynccontextmanager
 async def opened_book(place: str | None) -> AsyncIterator[AccessBook | None]:
-    """Yield the book of access, which follows its store; None without a place for one. Raises CannotOpenError."""
+    """Yield the book of access as its store has it now; None without a place for one. Raises CannotOpenError."""
     if place is None:
         yield None
         return
@@ -191,11 +193,9 @@ async def opened_book(place: str | None) -> AsyncIterator[AccessBook | None]:
             await book.start()
         except RegistryError as error:
             raise CannotOpenError(f"{shown(place)}: {error}") from None
-        following = asyncio.create_task(book.serve())
         try:
             yield book
         finally:
-            following.cancel()
             with suppress(RegistryError):
                 await book.store_uses()
     finally:
