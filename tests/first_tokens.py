@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from tallymark_server.access_commands import init_access
 
 def first_token(db: Path | str) -> str:
     """Turn access control on for the file, or the database of that URL, and return the token of its admin."""
-    return init_access(str(db), "root", 0, time.time_ns() // 1000, recover=False)
+    # Not in this thread, which has an event loop already while a browser is driven.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(init_access, str(db), "root", 0, time.time_ns() // 1000, recover=False).result()
 
 
 @contextmanager

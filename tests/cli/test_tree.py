@@ -66,7 +66,7 @@ def test_commands_that_print_data_have_the_same_options() -> None:
     """All commands that print data have the same options for formats."""
     without = {path for path in COMMANDS if not usage(path)[1] >= EVERYWHERE}
     on_files = {"accept-lost-changes", "backup", "completion", "export", "help", "import", "import-mlflow"}
-    on_files |= {"access init", "import-zenml", "login", "logout", "restore", "serve", "verify"}
+    on_files |= {"access init", "import-zenml", "login", "logout", "migrate", "restore", "serve", "verify"}
     assert without == {f"tallymark {name}" for name in on_files}
 
 
