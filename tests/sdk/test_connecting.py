@@ -227,7 +227,8 @@ def test_every_reason_has_an_error_class(name: str) -> None:
         (grpc.StatusCode.PERMISSION_DENIED, errors.Forbidden),
         (grpc.StatusCode.DATA_LOSS, errors.DataLoss),
         (grpc.StatusCode.INTERNAL, errors.Internal),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.TallymarkError),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.ResourceExhausted),
+        (grpc.StatusCode.UNKNOWN, errors.TallymarkError),
     ],
 )
 def test_an_unknown_reason_is_the_error_of_its_code(code: grpc.StatusCode, kind: type[errors.TallymarkError]) -> None:
