@@ -227,7 +227,6 @@ def test_every_reason_has_an_error_class(name: str) -> None:
         (grpc.StatusCode.PERMISSION_DENIED, errors.Forbidden),
         (grpc.StatusCode.DATA_LOSS, errors.DataLoss),
         (grpc.StatusCode.INTERNAL, errors.Internal),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.ResourceExhausted),
         (grpc.StatusCode.UNKNOWN, errors.TallymarkError),
     ],
 )
@@ -237,6 +236,16 @@ def test_an_unknown_reason_is_the_error_of_its_code(code: grpc.StatusCode, kind:
         with pytest.raises(errors.TallymarkError) as caught:
             raise_for(failed(code, reason, domain), adjusted(), 1)
         assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("domain", "kind"), [("tallymark.dev", errors.ResourceExhausted), ("elsewhere.example", errors.TallymarkError)]
+)
+def test_only_the_service_says_what_is_exhausted(domain: str, kind: type[errors.TallymarkError]) -> None:
+    """RESOURCE_EXHAUSTED of the service is a limit, and of gRPC a message that is too large, however often sent."""
+    with pytest.raises(errors.TallymarkError) as caught:
+        raise_for(failed(grpc.StatusCode.RESOURCE_EXHAUSTED, "FROM_THE_FUTURE", domain), adjusted(), 1)
+    assert type(caught.value) is kind
 
 
 def test_the_fixture_without_pytest_says_what_to_install() -> None:

@@ -39,6 +39,8 @@ _BY_KEY = {
 }
 # How long to wait for a lock, for a statement, and for the next statement of a transaction that holds locks.
 BOUNDS = {"lock_timeout": "5s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "2s"}
+# A reader keeps nobody waiting, and a busy event loop may let some seconds pass between two of its statements.
+READING = {**BOUNDS, "idle_in_transaction_session_timeout": "30s"}
 # For work that takes as long as there are events: imports, proofs, changes of the schema.
 UNBOUNDED = {"lock_timeout": "5s", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 _SET = "SELECT set_config(name, value, FALSE) FROM unnest($1::text[], $2::text[]) AS setting (name, value)"

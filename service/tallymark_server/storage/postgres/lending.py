@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from tallymark_server.storage.database_url import shown
-from tallymark_server.storage.postgres.connections import connect
+from tallymark_server.storage.postgres.connections import BOUNDS, READING, connect
 from tallymark_server.storage.postgres.errors import told
 from tallymark_server.storage.postgres.exchange import ROLLBACK, Exchange, State
 
@@ -87,7 +87,9 @@ class Connections:
 
     async def _connect(self) -> Exchange:
         try:
-            connection = await connect(self._url, read_only=self._read_only)
+            connection = await connect(
+                self._url, bounds=READING if self._read_only else BOUNDS, read_only=self._read_only
+            )
         except psycopg.Error as error:
             # Once for each outage, since every request meets it.
             if not self._away:
