@@ -189,8 +189,12 @@ def test_entering_raises_without_a_version(client: Client, monkeypatch: pytest.M
         follow("churn", load, url="127.0.0.1:1").__enter__()
 
 
-def test_following_continues_after_an_outage(client: Client, registry_env: Server) -> None:
+def test_following_continues_after_an_outage(
+    client: Client, registry_env: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """During the outage .error says so and the version stays; later promotions are served."""
+    # A call that is under way when the service goes is repeated for that long.
+    monkeypatch.setenv("TALLYMARK_TIMEOUT", "5")
     loader = Loader()
     with follow("churn@production", loader) as served:
         registry_env.restart()
