@@ -44,7 +44,6 @@ READING = {**BOUNDS, "idle_in_transaction_session_timeout": "30s"}
 # For work that takes as long as there are events: imports, proofs, changes of the schema.
 UNBOUNDED = {"lock_timeout": "5s", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 _SET = "SELECT set_config(name, value, FALSE) FROM unnest($1::text[], $2::text[]) AS setting (name, value)"
-_PREPARED = 512
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -80,7 +79,6 @@ async def connect(url: str, *, bounds: dict[str, str] = BOUNDS, read_only: bool 
     connection = await AsyncConnection.connect(
         **check_url(url), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor, context=ADAPTERS
     )
-    connection.prepared_max = _PREPARED
     settings = {**_BY_KEY, **bounds, "default_transaction_read_only": "on" if read_only else "off"}
     try:
         await connection.execute(_SET, (list(settings), list(settings.values())), prepare=False)

@@ -9,7 +9,7 @@ import asyncio
 import enum
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from psycopg.adapt import PyFormat, Transformer
@@ -21,6 +21,8 @@ from tallymark_server.storage.postgres.connections import Connection
 
 # Not the second colon of a cast.
 _NAME = re.compile(r"(?<![:\w]):(\w+)")
+# A connection that has prepared so many statements is replaced: both ends keep them, and filters have any form.
+MAX_PREPARED = 512
 _FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
 
 
@@ -44,10 +46,11 @@ ROLLBACK = Call(b"ROLLBACK")
 
 
 class State(enum.Enum):
-    """What can be done with a connection: begin a transaction, go on with one, or nothing any more."""
+    """What can be done with a connection: begin a transaction, go on with one, or only close it."""
 
     IDLE = enum.auto()
     OPEN = enum.auto()
+    WORN = enum.auto()
     BROKEN = enum.auto()
 
 
@@ -65,7 +68,7 @@ class Placed(NamedTuple):
     names: tuple[str, ...]
 
 
-@cache
+@lru_cache(maxsize=MAX_PREPARED)
 def placed(sql: str) -> Placed:
     """Return the statement with $1, $2 and so on for its parameters, which it has as `:name`."""
     names: dict[str, str] = {}
@@ -90,7 +93,8 @@ class Exchange:
         """What can be done with the connection."""
         if self._under_way:
             return State.BROKEN
-        return _STATES.get(TransactionStatus(self._socket.transaction_status), State.BROKEN)
+        state = _STATES.get(TransactionStatus(self._socket.transaction_status), State.BROKEN)
+        return State.WORN if state is State.IDLE and self._count >= MAX_PREPARED else state
 
     async def close(self) -> None:
         """Close the connection."""
