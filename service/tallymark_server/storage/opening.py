@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tallymark_server.observer import Observer
-from tallymark_server.storage.contract import CannotOpenError, Storage
-from tallymark_server.storage.database_url import is_url, shown
+from tallymark_server.storage.contract import Storage
+from tallymark_server.storage.database_url import is_url
+from tallymark_server.storage.offline import needing_psycopg
 
 
 @asynccontextmanager
@@ -26,11 +27,7 @@ async def open_storage(
         async with open_sqlite(Path(database), projects, observer) as file:
             yield file
         return
-    try:
+    with needing_psycopg(database):
         from tallymark_server.storage.postgres.engine import open_postgres
-    except ImportError as error:
-        raise CannotOpenError(
-            f"{shown(database)} needs {error.name}, which is not installed: pip install 'tallymark[server,postgres]'"
-        ) from None
     async with open_postgres(database, projects, observer, listen_url) as server:
         yield server
