@@ -137,11 +137,25 @@ def test_a_token_is_read_again_when_it_is_refused(tmp_path: Path, monkeypatch: p
     (tmp_path / "token").write_text(TOKEN)
     monkeypatch.setenv("TALLYMARK_TOKEN_FILE", str(tmp_path / "token"))
     headers = Headers(adjusted(url=HERE))
-    headers.pairs()
-    assert not headers.renew()
+    refused = headers.pairs()
+    assert not headers.renew(refused)
     (tmp_path / "token").write_text(OTHER)
-    assert headers.renew()
+    assert headers.renew(refused)
     assert ("authorization", f"Bearer {OTHER}") in headers.pairs()
+
+
+def test_a_rotated_token_counts_for_each_call_whose_own_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several calls that were refused together, not only the first presents the new token."""
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setenv("TALLYMARK_TOKEN_FILE", str(tmp_path / "token"))
+    headers = Headers(adjusted(url=HERE))
+    first, second = headers.caller(), headers.caller()
+    (tmp_path / "token").write_text(OTHER)
+    assert headers.renew(first)
+    assert headers.renew(second)
+    assert not headers.renew(headers.caller())
 
 
 def test_a_login_presents_the_token_that_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:

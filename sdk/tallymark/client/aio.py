@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import grpc.aio
@@ -774,6 +775,7 @@ class AsyncClient:
         while True:
             call = calls.watch(self._project, cursor, watch_filter)
             replica = self._replicas.current
+            renew = partial(self._headers.renew, self._headers.caller())
             stream = await self._stream(call)
             channels = self._channels
             try:
@@ -788,7 +790,7 @@ class AsyncClient:
                 # gRPC cancels the streams of a channel that is closed; the task that watches was not cancelled.
                 return
             except grpc.RpcError as error:
-                await asyncio.sleep(delay_before_retry(error, self._settings, self._headers, on_lost))
+                await asyncio.sleep(delay_before_retry(error, self._settings, renew, on_lost))
                 self._replicas.leave(replica)
             finally:
                 stream.cancel()
@@ -1276,10 +1278,11 @@ class AsyncClient:
 
     async def _call_as_known(self, call: Call[T], seconds: float) -> T:
         """Send the call, and once more if another token can be presented."""
+        caller = self._headers.caller()
         try:
             return await self._call(call, seconds)
         except Unauthenticated:
-            if not self._headers.renew():
+            if not self._headers.renew(caller):
                 raise
         return await self._call(call, seconds)
 

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -763,7 +764,8 @@ class Client:
         cursor = Cursor(head.revision if begin.revision is None else begin.revision, begin.log_id or head.log_id)
         while not closed.is_set():
             call = calls.watch(self._project, cursor, watch_filter)
-            replica = self._channel.replicas.current
+            replica, headers = self._channel.replicas.current, self._channel.headers
+            renew = partial(headers.renew, headers.caller())
             stream = self._channel.stream(call)
             try:
                 for reply in () if closed.is_set() else stream:
@@ -772,7 +774,7 @@ class Client:
                     cursor = message.cursor
             except grpc.RpcError as error:
                 if not closed.is_set():
-                    closed.wait(delay_before_retry(error, self._settings, self._channel.headers, on_lost))
+                    closed.wait(delay_before_retry(error, self._settings, renew, on_lost))
                     self._channel.replicas.leave(replica)
             finally:
                 stream.cancel()

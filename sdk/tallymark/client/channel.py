@@ -115,10 +115,11 @@ class Channel:
 
     def _call_as_known(self, call: Call[T], timeout: float) -> T:
         """Send the call, and once more if another token can be presented."""
+        caller = self.headers.caller()
         try:
             return self._call(call, timeout)
         except Unauthenticated:
-            if not self.headers.renew():
+            if not self.headers.renew(caller):
                 raise
         return self._call(call, timeout)
 
@@ -283,16 +284,17 @@ def raise_for(error: Any, settings: Settings, timeout: float, reason: str = f" -
 
 
 def delay_before_retry(
-    error: Any, settings: Settings, headers: Headers, on_lost: Callable[[Unavailable], object] | None = None
+    error: Any, settings: Settings, renew: Callable[[], bool], on_lost: Callable[[Unavailable], object] | None = None
 ) -> float:
     """Return the seconds after which a stream may be resumed, or raise its error if it may not.
 
-    `on_lost` is called with the error of a stream that may be resumed.
+    `renew` returns whether another token can be presented, and `on_lost` is called with the error of a stream that may
+    be resumed.
     """
     try:
         raise_for(error, settings, 0)
     except Unauthenticated:
-        if not headers.renew():
+        if not renew():
             raise
         return 0
     except Unavailable as unavailable:

@@ -22,18 +22,25 @@ class Headers:
 
     def pairs(self) -> Pairs:
         """Return the headers. Raises InvalidSetting if the token cannot be read, or must not be sent there."""
-        if self._pairs is None:
-            self._pairs = self._read()
         if self._is_traced:
             from tallymark.runtime import spans
 
-            return (*self._pairs, *spans.headers())
+            return (*self.caller(), *spans.headers())
+        return self.caller()
+
+    def caller(self) -> Pairs:
+        """Return the headers that say who calls, as long as `renew` finds no others. Raises as `pairs` does."""
+        if self._pairs is None:
+            self._pairs = self._read()
         return self._pairs
 
-    def renew(self) -> bool:
-        """Read the token again, and return whether it is another one: it may have been rotated."""
-        before, self._pairs = self._pairs, self._read()
-        return self._pairs != before
+    def renew(self, refused: Pairs) -> bool:
+        """Read the token again, and return whether it is another one than was refused: it may have been rotated.
+
+        Another call that was refused may have read the new one already.
+        """
+        self._pairs = self._read()
+        return self._pairs != refused
 
     def _read(self) -> Pairs:
         token = token_for(self._url)
