@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import stat
 from pathlib import Path
 
@@ -173,3 +174,13 @@ def test_the_settings_do_not_have_the_token(monkeypatch: pytest.MonkeyPatch) -> 
     headers = Headers(settings)
     headers.pairs()
     assert TOKEN not in repr(settings) + repr(headers)
+
+
+def test_a_pickle_of_a_client_does_not_have_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headers, which a client keeps between its connections, are sent to other processes without the token."""
+    monkeypatch.setenv("TALLYMARK_TOKEN", TOKEN)
+    headers = Headers(adjusted(url=HERE))
+    pairs = headers.pairs()
+    pickled = pickle.dumps(headers)
+    assert TOKEN.encode() not in pickled
+    assert pickle.loads(pickled).pairs() == pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from tallymark.credentials import token_for
@@ -41,6 +42,10 @@ class Headers:
         """
         self._pairs = self._read()
         return self._pairs != refused
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy reads the token itself, where it is used; a pickle on a disk must not have it.
+        return {**vars(self), "_pairs": None}
 
     def _read(self) -> Pairs:
         token = token_for(self._url)
