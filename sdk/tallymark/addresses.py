@@ -58,6 +58,12 @@ def addresses_of(url: str, source: str = "the address") -> tuple[Address, ...]:
     if url.strip().startswith(UNIX):
         # The path may contain commas, and what listens there is one process.
         return (Address(_socket(url.strip(), url, source)),)
+    if "@" in url:
+        # It is not quoted, since what is before the @ may be a secret.
+        raise InvalidSetting(
+            f"{source} has an @, and an address has nothing before its host; keep a token with tallymark login, or set"
+            " TALLYMARK_TOKEN"
+        )
     return tuple(dict.fromkeys(_host_and_port(each.strip(), url, source) for each in url.split(",")))
 
 

@@ -176,6 +176,14 @@ def test_the_settings_do_not_have_the_token(monkeypatch: pytest.MonkeyPatch) -> 
     assert TOKEN not in repr(settings) + repr(headers)
 
 
+@pytest.mark.parametrize("url", ["{}@a.example:1", "grpcs://user:{}@a.example", "https://{}@a.example", "bad,{}@a:1"])
+def test_an_address_has_no_token(url: str) -> None:
+    """Addresses are shown and recorded, so one with a token is refused, without showing it."""
+    with pytest.raises(InvalidSetting, match="tallymark login") as refused:
+        adjusted(url=url.format(TOKEN))
+    assert TOKEN not in str(refused.value)
+
+
 def test_a_pickle_of_a_client_does_not_have_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """The headers, which a client keeps between its connections, are sent to other processes without the token."""
     monkeypatch.setenv("TALLYMARK_TOKEN", TOKEN)
