@@ -160,9 +160,8 @@ def _stored(path: str) -> dict[str, str]:
 
 def _read(path: str, source: str) -> str:
     try:
-        with open(path, encoding="utf-8") as stream:  # noqa: PTH123 - as above
+        # What is not UTF-8 becomes characters that no token has.
+        with open(path, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - as above
             return stream.read(2 * MAX_TOKEN) if source == FILE_VARIABLE else stream.read()
-    except UnicodeDecodeError:
-        return ""
     except OSError as error:
         raise InvalidSetting(f"cannot read {path} ({source}): {error.strerror}") from None

@@ -105,6 +105,18 @@ def test_a_damaged_file_is_refused_without_being_quoted(text: str) -> None:
     assert refused.value.__context__ is None or refused.value.__suppress_context__
 
 
+def test_a_file_that_is_no_text_is_refused_and_kept() -> None:
+    """It is not taken for an empty one, which the next login would write over the tokens of other services."""
+    store(HERE, TOKEN)
+    path = Path(credentials_path())
+    damaged = path.read_bytes().replace(b"token", b"tok\xffen")
+    path.write_bytes(damaged)
+    for attempt in (lambda: token_for(HERE), lambda: store(THERE, OTHER)):
+        with pytest.raises(InvalidSetting, match="log in again"):
+            attempt()
+    assert path.read_bytes() == damaged
+
+
 @pytest.mark.parametrize("text", ["", " ", "two words", "é", "a\nb", "\x07", "x" * 13_000])
 def test_what_is_no_token_is_refused_without_being_shown(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text that no header can have is refused, and the refusal does not show it, since it may be a secret."""
