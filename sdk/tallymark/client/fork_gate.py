@@ -19,7 +19,8 @@ class ForkGate:
     """Counts the calls under way, which use it as a context manager."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        # Its lock is reentrant: a handler of a signal may call or fork while its thread holds it.
+        self._changed = threading.Condition()
         self._calls = 0
         self._forks = 0
 
@@ -51,7 +52,7 @@ class ForkGate:
 
     def after_fork_in_child(self) -> None:
         """Begin without calls: the threads of the parent do not exist here, and one may have held the lock."""
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = threading.Condition()
         self._calls = self._forks = 0
 
 
