@@ -46,6 +46,7 @@ from tallymark_server.web.server import HttpServer
 from tallymark_server.writer import Writer
 
 if TYPE_CHECKING:
+    from tallymark_server.operations.backups import Backups
     from tallymark_server.operations.metrics import Metrics
 
 # The storage's thread and the event loop share the interpreter: with the default of 5 ms, each statement of a busy
@@ -90,6 +91,7 @@ async def running(
     do everything. Raises CannotOpenError, CannotListenError, CertificateError or CannotLogError.
     """
     certificates = None if settings.tls is None else Certificates(settings.tls)
+    backups = _backups(settings)
     async with (
         _observed(settings) as (observer, metrics),
         open_storage(settings.db, settings.projects, observer, settings.db_listen) as storage,
@@ -106,16 +108,18 @@ async def running(
         listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
         if metrics is not None:
             listeners.append((_endpoint(metrics, registry, availability, writer, settings), settings.metrics))
+        # The last of what may fail before listening, since no task may go on after a start that failed.
+        counting = await _counts(oversight, registry)
         deciding = asyncio.create_task(writer.serve())
         background = [
+            *counting,
             asyncio.create_task(heartbeats.serve()),
             asyncio.create_task(availability.watch_over(storage.check_writable, LOOK if storage.signs else None)),
             asyncio.create_task(storage.follow(bell.watched, bell.ring)),
-            *_backups(settings, metrics),
+            *([] if backups is None else [asyncio.create_task(backups.serve(metrics))]),
             *_open_for_all(settings),
             # Without it, what others revoke would go on counting here.
             *([] if book is None else [asyncio.create_task(book.serve())]),
-            *await _counts(oversight, registry),
         ]
         try:
             urls = ["" if at is None else _url(at[0], each.listen(*at), each.scheme) for each, at in listeners]
@@ -133,6 +137,8 @@ async def running(
             await asyncio.wait((deciding,))
             await _drain(writer, settings.grace)
             await server.stop(settings.grace)
+            # They use the storage until they have ended.
+            await asyncio.wait(background)
 
 
 @asynccontextmanager
@@ -235,10 +241,10 @@ def _endpoint(
     return OperationsEndpoint(registry, availability, metrics, figures)
 
 
-def _backups(settings: Settings, metrics: Metrics | None) -> list[asyncio.Task[None]]:
-    """Begin to make backups, if the settings say so. Raises CannotOpenError if they cannot be made there."""
+def _backups(settings: Settings) -> Backups | None:
+    """Return what makes backups, None for none. Raises CannotOpenError for what is backed up in another way."""
     if settings.backup_to is None:
-        return []
+        return None
     if is_url(settings.db):
         raise CannotOpenError(
             f"{shown(settings.db)} is backed up by the tools of PostgreSQL: leave out --backup-to, and run pg_dump, or"
@@ -246,8 +252,7 @@ def _backups(settings: Settings, metrics: Metrics | None) -> list[asyncio.Task[N
         )
     from tallymark_server.operations.backups import Backups
 
-    backups = Backups(Path(settings.db), settings.backup_to, settings.backup_every, settings.backup_keep)
-    return [asyncio.create_task(backups.serve(metrics))]
+    return Backups(Path(settings.db), settings.backup_to, settings.backup_every, settings.backup_keep)
 
 
 def _open_for_all(settings: Settings) -> list[asyncio.Task[None]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,9 +18,13 @@ from grpc_calls import Calls
 from operations.conftest import Scrape, page
 
 from tallymark.testing import Server, ServerError
+from tallymark_server.app import running
 from tallymark_server.operations.backup_folder import BackupError, BackupFolder
 from tallymark_server.operations.backup_process import Order, make_if_due
+from tallymark_server.rpc.server import CannotListenError
+from tallymark_server.settings import Settings
 from tallymark_server.storage import checkpoint
+from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.verification import verify
 
 NOW = datetime(2026, 11, 30, 9, 45, tzinfo=UTC)
@@ -195,6 +201,28 @@ def test_a_backup_that_fails_is_logged_and_counted(tmp_path: Path) -> None:
             pass
         assert "backup failed" in server.log_file.read_text()
         assert Calls(channel).create_model("churn").create_revision == 1
+
+
+async def test_backups_of_a_database_with_tools_of_its_own_are_refused(tmp_path: Path) -> None:
+    """The start fails before the database is asked, with what to run instead, and leaves no task behind."""
+    settings = Settings(db="postgresql://127.0.0.1:9/models", port=0, backup_to=str(tmp_path))
+    with pytest.raises(CannotOpenError, match=r"leave out --backup-to, and run pg_dump, or pg_basebackup"):
+        async with running(settings):
+            pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_start_that_fails_leaves_no_task_behind(tmp_path: Path) -> None:
+    """Where a port is taken, all that has begun before ends, and another server can hold the file."""
+    db = tmp_path / "tallymark.db"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = Settings(db=str(db), port=0, http=taken.getsockname()[:2], backup_to=str(tmp_path / "backups"))
+        with pytest.raises(CannotListenError):
+            async with running(settings):
+                pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    async with running(Settings(db=str(db), port=0)) as server:
+        assert server.port
 
 
 def test_wrong_periods_are_refused(tmp_path: Path) -> None:
