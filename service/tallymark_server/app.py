@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,6 +210,12 @@ async def opened_book(place: str | None) -> AsyncIterator[AccessBook | None]:
 @asynccontextmanager
 async def _observed(settings: Settings) -> AsyncIterator[tuple[Observer, Metrics | None]]:
     """Yield what observes the service, and the metrics if there are any."""
+    if settings.metrics is None and not settings.otel:
+        yield Observer(), None
+        return
+    # Its import takes as long as many of ours, and most servers need it not.
+    from importlib.metadata import version
+
     metrics = None
     if settings.metrics is not None:
         from tallymark_server.operations.metrics import Metrics

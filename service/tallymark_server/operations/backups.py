@@ -9,12 +9,15 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from tallymark_server.operations.backup_process import Order, Outcome
-from tallymark_server.operations.metrics import Metrics
+
+if TYPE_CHECKING:
+    from tallymark_server.operations.metrics import Metrics
 
 _PROGRAM = "tallymark_server.operations.backup_process"
 # After how many seconds a backup that failed is tried again, unless the next is due sooner.
