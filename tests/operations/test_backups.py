@@ -203,6 +203,31 @@ def test_a_backup_that_fails_is_logged_and_counted(tmp_path: Path) -> None:
         assert Calls(channel).create_model("churn").create_revision == 1
 
 
+def test_what_an_interrupted_backup_left_is_removed(db: Path, tmp_path: Path) -> None:
+    """A process that is ended within a backup leaves a copy, which goes with the next backup; those in use stay."""
+    place = tmp_path / "backups"
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tallymark_server.operations.backup_folder import BackupFolder\n"
+        "with BackupFolder(sys.argv[1]).staging() as room:\n"
+        "    (room / 'tallymark-20261130T094500Z.db').write_text('half')\n"
+        "    print(room, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program, str(place)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        room = Path(process.stdout.readline().strip())
+        make_if_due(db, Order(str(place), 1, 9), NOW)
+        assert list(room.glob("*.db")), "it is in use"
+        process.kill()
+    assert list(room.glob("*.db")), "nobody has removed it yet"
+    make_if_due(db, Order(str(place), 1, 9), NOW + HOUR)
+    assert not room.exists()
+    assert len(names(str(place))) == 2
+
+
 async def test_backups_of_a_database_with_tools_of_its_own_are_refused(tmp_path: Path) -> None:
     """The start fails before the database is asked, with what to run instead, and leaves no task behind."""
     settings = Settings(db="postgresql://127.0.0.1:9/models", port=0, backup_to=str(tmp_path))

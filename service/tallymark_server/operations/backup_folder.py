@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ from tallymark_server.storage.atomic_files import CannotPlaceError, placed
 # `.json`. No other file is ever listed or removed.
 _NAME = re.compile(r"(?P<stem>.+)-(?P<time>\d{8}T\d{6}Z)\.db")
 _TIME = "%Y%m%dT%H%M%SZ"
+# The name of a folder for a backup that is not verified yet begins so, and has a file that its process locks.
+_STAGING, _LOCK = ".tallymark-", "lock"
 _PIECE = 1 << 20
 
 
@@ -62,10 +65,16 @@ class BackupFolder:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Yield a local folder for a backup that is not verified yet: on the disk of the backups, if that is local."""
+        """Yield a local folder for a backup that is not verified yet: on the disk of the backups, if that is local.
+
+        What a process left there that was ended within a backup is removed.
+        """
         if self._local is not None:
             self._local.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".tallymark-", dir=self._local) as folder:
+            _remove_left(self._local)
+        with TemporaryDirectory(prefix=_STAGING, dir=self._local) as folder, Path(folder, _LOCK).open("x") as lock:
+            with suppress(OSError):  # some file systems have no locks; there, nothing is taken for left behind
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield Path(folder)
 
     def backups(self, stem: str = "") -> list[Backup]:
@@ -108,6 +117,14 @@ class BackupFolder:
 
     def _place(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+def _remove_left(parent: Path) -> None:
+    """Remove the folders of processes that have ended within a backup."""
+    for folder in parent.glob(f"{_STAGING}*"):
+        with suppress(OSError), (folder / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
 
 
 def _is_local(files: Any) -> bool:
