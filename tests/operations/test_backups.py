@@ -159,6 +159,7 @@ def test_a_backup_is_restored_as_of_a_time(db: Path, tmp_path: Path) -> None:
         (("--db", "tallymark.db"), "is there already, and is not overwritten"),
         (("--db", "left.db"), "left.db-wal is of another file; move it away first"),
         (("--from", "nowhere://x"), "cannot be reached"),
+        (("--from", "backups/tallymark-20261130T094501Z.db"), "there is no tallymark-20261130T094501Z.db in"),
     ],
 )
 def test_a_restore_that_cannot_be_done_changes_nothing(

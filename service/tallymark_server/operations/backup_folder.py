@@ -102,8 +102,11 @@ class BackupFolder:
                 raise BackupError(f"{name} reads back other than it was written; look at the store of the backups")
 
     def get(self, name: str, to: Path) -> None:
-        """Copy a file of the folder to a local one."""
-        self._files.get_file(self._place(name), str(to))
+        """Copy a file of the folder to a local one. Raises BackupError."""
+        try:
+            self._files.get_file(self._place(name), str(to))
+        except FileNotFoundError:
+            raise BackupError(f"there is no {name} in {self._root}") from None
 
     def has(self, name: str) -> bool:
         """Return whether there is a file of that name."""
