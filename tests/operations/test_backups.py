@@ -21,6 +21,7 @@ from tallymark.testing import Server, ServerError
 from tallymark_server.app import running
 from tallymark_server.operations.backup_folder import BackupError, BackupFolder
 from tallymark_server.operations.backup_process import Order, make_if_due
+from tallymark_server.operations.restore import restore
 from tallymark_server.rpc.server import CannotListenError
 from tallymark_server.settings import Settings
 from tallymark_server.storage import checkpoint
@@ -204,6 +205,18 @@ def test_a_backup_that_fails_is_logged_and_counted(tmp_path: Path) -> None:
         assert Calls(channel).create_model("churn").create_revision == 1
 
 
+def test_of_several_files_in_one_place_one_must_be_named(db: Path, place: str, tmp_path: Path) -> None:
+    """Two databases whose backups share a folder are distinguished by their names, also where one begins the other."""
+    other = tmp_path / "tallymark-2.db"
+    assert tallymark("backup", "--db", db, "--to", other).returncode == 0
+    for each in (other, db):
+        make_if_due(each, Order(place, 1, 9), NOW)
+    with pytest.raises(BackupError, match=r"has backups of several files; name one backup, such as .*\.db$"):
+        restore(place, tmp_path / "new.db")
+    named = restore(f"{place}/tallymark-2-20261130T094500Z.db", tmp_path / "new.db")
+    assert named.revisions == {"default": 2}
+
+
 def test_what_an_interrupted_backup_left_is_removed(db: Path, tmp_path: Path) -> None:
     """A process that is ended within a backup leaves a copy, which goes with the next backup; those in use stay."""
     place = tmp_path / "backups"
@@ -230,7 +243,7 @@ def test_what_an_interrupted_backup_left_is_removed(db: Path, tmp_path: Path) ->
 
 
 async def test_backups_of_a_database_with_tools_of_its_own_are_refused(tmp_path: Path) -> None:
-    """The start fails before the database is asked, with what to run instead, and leaves no task behind."""
+    """The start fails before the database is opened, with what to run instead, and leaves no task behind."""
     settings = Settings(db="postgresql://127.0.0.1:9/models", port=0, backup_to=str(tmp_path))
     with pytest.raises(CannotOpenError, match=r"leave out --backup-to, and run pg_dump, or pg_basebackup"):
         async with running(settings):

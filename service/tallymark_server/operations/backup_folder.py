@@ -35,6 +35,11 @@ class Backup(NamedTuple):
     name: str
 
     @property
+    def stem(self) -> str:
+        """The name of the file that it copies, without its ending."""
+        return self.name.removesuffix(name_of("", self.time))
+
+    @property
     def checkpoint(self) -> str:
         """The name of its checkpoint."""
         return checkpoint_of(self.name)

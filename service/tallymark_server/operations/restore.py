@@ -50,7 +50,7 @@ def _found(source: str, at: datetime | None) -> tuple[BackupFolder, str]:
         return BackupFolder(parent or "."), name
     folder = BackupFolder(source)
     kept = [each for each in folder.backups() if at is None or each.time <= at]
-    if len({each.name[: -len("-20261130T094500Z.db")] for each in kept}) > 1:
+    if len({each.stem for each in kept}) > 1:
         raise BackupError(f"{source} has backups of several files; name one backup, such as {source}/{kept[-1].name}")
     if not kept:
         until = "" if at is None else f" from {at:%Y-%m-%d %H:%M} or before"
