@@ -34,7 +34,7 @@ def access_control(
         return AccessControl(authenticator)
     # A connection has its certificate also if its calls present something else, so it comes last.
     by_certificate: list[Recognizer] = []
-    if settings.tls is not None and settings.tls.client_ca is not None:
+    if settings.by_certificate:
         from tallymark_server.identity.certificates import Certificates
 
         by_certificate = [Certificates(book)]

@@ -174,8 +174,7 @@ def _edges(
     oversight: Oversight,
 ) -> tuple[GrpcServer, HttpServer]:
     """Return the servers of gRPC and of HTTP, which do not listen yet."""
-    by_certificate = settings.tls is not None and settings.tls.client_ca is not None
-    door = Door(control.authenticator, certificates=by_certificate, oversight=oversight)
+    door = Door(control.authenticator, certificates=settings.by_certificate, oversight=oversight)
     names, origins = settings.http_names, settings.http_origins
     return (
         GrpcServer(registry, door, settings.max_connection_age, settings.grace, availability, observer, certificates),

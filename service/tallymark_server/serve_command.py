@@ -113,7 +113,7 @@ def _announce(db: str, address: str, dashboard: str, metrics: str) -> None:
 def _check_exposure(settings: Settings) -> None:
     """Refuse to listen where other machines reach a server that does not protect itself. Raises UsageError."""
     tls = settings.tls is not None
-    access = settings.access is not None or (settings.tls is not None and settings.tls.client_ca is not None)
+    access = settings.access is not None or settings.by_certificate
     listening = [("--listen", settings.host), *([] if settings.http is None else [("--http", settings.http[0])])]
     for option, host in listening:
         if problem := missing_protection(option, host, tls=tls, access=access):

@@ -60,6 +60,11 @@ class Settings:
     access_log: Path | None = None
     limits: LimitSettings = field(default_factory=LimitSettings)
 
+    @property
+    def by_certificate(self) -> bool:
+        """Whether callers are known by certificates of their own."""
+        return self.tls is not None and self.tls.client_ca is not None
+
 
 def tls_files(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
     """Return the files of TLS, None for no TLS. Raises InvalidSettingError if some are missing."""
