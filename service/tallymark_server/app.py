@@ -104,9 +104,7 @@ async def running(
         registry = Registry(storage, writer, bell, heartbeats, settings.heartbeat, observer=observer, book=book)
         control = access_control(settings, book, wall, authenticator)
         server, web = _edges(settings, registry, control, availability, observer, certificates, oversight)
-        listeners: list[tuple[HttpServer, tuple[str, int] | None]] = [(web, settings.http)]
-        if metrics is not None:
-            listeners.append((_endpoint(metrics, registry, availability, writer, settings), settings.metrics))
+        listeners = [(web, settings.http), *_endpoint(metrics, registry, availability, writer, settings)]
         # The last of what may fail before listening, since no task may go on after a start that failed.
         counting = await _counts(oversight, registry)
         deciding = asyncio.create_task(writer.serve())
@@ -234,15 +232,17 @@ async def _observed(settings: Settings) -> AsyncIterator[tuple[Observer, Metrics
 
 
 def _endpoint(
-    metrics: Metrics, registry: Registry, availability: Availability, writer: Writer, settings: Settings
-) -> HttpServer:
-    """Return what serves the metrics."""
+    metrics: Metrics | None, registry: Registry, availability: Availability, writer: Writer, settings: Settings
+) -> list[tuple[HttpServer, tuple[str, int] | None]]:
+    """Return what serves the metrics, and where, if there are any."""
+    if metrics is None:
+        return []
     from tallymark_server.operations.endpoint import OperationsEndpoint
     from tallymark_server.operations.figures import Figures
 
     sizes = partial(_sizes, settings.db)
     figures = Figures(metrics, registry, availability, lambda: writer.waiting, settings.max_waiting, sizes)
-    return OperationsEndpoint(registry, availability, metrics, figures)
+    return [(OperationsEndpoint(registry, availability, metrics, figures), settings.metrics)]
 
 
 def _backups(settings: Settings) -> Backups | None:
