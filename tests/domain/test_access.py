@@ -140,6 +140,21 @@ def test_an_admin_of_a_project_decides_about_that_project_alone() -> None:
     access.refused(create("ci", Role.READER, "lab", speaks_for=True), PermissionDenied, LAB)
 
 
+def test_nobody_gets_a_token_that_speaks_for_others_by_rotating_it() -> None:
+    """An admin of its project may revoke it; its next text is for an admin of all projects, who alone can create it."""
+    access = given(
+        create("root", Role.ADMIN, "*", days=0),
+        create("ci", Role.READER, "lab", speaks_for=True),
+        c.CreateServiceAccount(name="bot", projects=("lab",)),
+        create("bot-1", None, account="bot", speaks_for=True),
+    )
+    for name in ("ci", "bot-1"):
+        rotation = c.RotateToken(name=name, token=fresh())
+        access.refused(rotation, PermissionDenied, LAB)
+        access.when(rotation)
+        access.when(c.RevokeToken(name=name), LAB)
+
+
 def test_whoever_is_no_admin_decides_nothing() -> None:
     """Every other role, in the project or in all, is not enough for any change."""
     access = given(

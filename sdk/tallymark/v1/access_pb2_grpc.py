@@ -139,7 +139,8 @@ class AccessServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RotateToken(self, request, context):
-        """Gives a token another text; the one before counts until the overlap has passed.
+        """Gives a token another text; the one before counts until the overlap has passed. One that speaks for others needs an
+        admin of all projects, as with CreateToken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,7 +53,9 @@ class AccessStub:
     ListTokens: _grpc.UnaryUnaryMultiCallable[_access_pb2.ListTokensRequest, _access_pb2.ListTokensResponse]
     """Lists tokens by name, without their texts."""
     RotateToken: _grpc.UnaryUnaryMultiCallable[_access_pb2.RotateTokenRequest, _access_pb2.RotateTokenResponse]
-    """Gives a token another text; the one before counts until the overlap has passed."""
+    """Gives a token another text; the one before counts until the overlap has passed. One that speaks for others needs an
+    admin of all projects, as with CreateToken.
+    """
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_access_pb2.RevokeTokenRequest, _access_pb2.Token]
     """Revokes a token at once, with the roles that it has of its own. LAST_ADMIN_TOKEN when no other token of an admin of
     all projects counts.
@@ -96,7 +98,9 @@ class AccessAsyncStub(AccessStub):
     ListTokens: _aio.UnaryUnaryMultiCallable[_access_pb2.ListTokensRequest, _access_pb2.ListTokensResponse]  # type: ignore[assignment]
     """Lists tokens by name, without their texts."""
     RotateToken: _aio.UnaryUnaryMultiCallable[_access_pb2.RotateTokenRequest, _access_pb2.RotateTokenResponse]  # type: ignore[assignment]
-    """Gives a token another text; the one before counts until the overlap has passed."""
+    """Gives a token another text; the one before counts until the overlap has passed. One that speaks for others needs an
+    admin of all projects, as with CreateToken.
+    """
     RevokeToken: _aio.UnaryUnaryMultiCallable[_access_pb2.RevokeTokenRequest, _access_pb2.Token]  # type: ignore[assignment]
     """Revokes a token at once, with the roles that it has of its own. LAST_ADMIN_TOKEN when no other token of an admin of
     all projects counts.
@@ -160,7 +164,9 @@ class AccessServicer(metaclass=_abc_1.ABCMeta):
         request: _access_pb2.RotateTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_pb2.RotateTokenResponse, _abc.Awaitable[_access_pb2.RotateTokenResponse]]:
-        """Gives a token another text; the one before counts until the overlap has passed."""
+        """Gives a token another text; the one before counts until the overlap has passed. One that speaks for others needs an
+        admin of all projects, as with CreateToken.
+        """
 
     @_abc_1.abstractmethod
     def RevokeToken(

@@ -153,6 +153,8 @@ class RotateToken(Struct, frozen=True, kw_only=True):
     def decide(self, state: AccessState, by: Admin, now: int) -> list[AccessEvent]:
         """Return the event that follows. Raises AccessNotFound, PermissionDenied and others."""
         token = administered_token(state, self.name, by, "rotating this token")
+        if token.speaks_for:
+            by.check((ALL_PROJECTS,), "rotating a token that speaks for others")
         if not 0 <= self.overlap <= MAX_OVERLAP:
             raise InvalidField("overlap", self.overlap // 1_000_000, "it is 0 to 30 days")
         before = token.secret
