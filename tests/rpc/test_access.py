@@ -183,6 +183,20 @@ def test_lists_follow_pages(guarded: Server, root: str, admin: Client) -> None:
             stub.ListServiceAccounts(request, metadata=metadata)
 
 
+def test_a_list_that_has_become_empty_ends(guarded: Server, root: str, admin: Client) -> None:
+    """The token of its next page stays valid, and leads to the end."""
+    metadata = (("authorization", f"Bearer {root}"),)
+    for project in ("lab", "shop"):
+        admin.access.add_grant("user:ann", Role.READER, project)
+    with grpc.insecure_channel(guarded.address) as channel:
+        stub = AccessStub(channel)
+        request = access_pb2.ListGrantsRequest(member="user:ann", page_size=1)
+        request.page_token = stub.ListGrants(request, metadata=metadata).next_page_token
+        for project in ("lab", "shop"):
+            admin.access.remove_grant("user:ann", project)
+        assert stub.ListGrants(request, metadata=metadata) == access_pb2.ListGrantsResponse()
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [

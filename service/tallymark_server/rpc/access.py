@@ -103,7 +103,11 @@ class Access:
         member = views.named_member(state, request.member) if request.member else None
         found = views.grants_seen(state, by, member)
         grants, token = _page(
-            f"grants {request.member}", found, lambda each: (each.member.kind, each.member.name, each.project), request
+            f"grants {request.member}",
+            found,
+            lambda each: (each.member.kind, each.member.name, each.project),
+            request,
+            parts=3,
         )
         return access_pb2.ListGrantsResponse(grants=map(m.grant, grants), next_page_token=token)
 
@@ -149,15 +153,15 @@ class Access:
 
 
 def _page(
-    scope: str, items: Sequence[T], key: Callable[[T], tuple[str, ...]], request: m.ListRequest
+    scope: str, items: Sequence[T], key: Callable[[T], tuple[str, ...]], request: m.ListRequest, *, parts: int = 1
 ) -> tuple[list[T], str]:
-    """Return the page of items, which are sorted by the key, and the next token, empty after the last.
+    """Return the page of items, which are sorted by the key of so many parts, and the next token, empty after the last.
 
     Raises InvalidPageToken.
     """
     left: Iterable[T] = items
     if request.page_token:
-        _, after = parse_token(request.page_token, scope, (str,) * (len(key(items[0])) if items else 1))
+        _, after = parse_token(request.page_token, scope, (str,) * parts)
         left = (item for item in items if key(item) > after)
     found, limit = list(left), page_size(request.page_size)
     return found[:limit], make_token(scope, None, key(found[limit - 1])) if len(found) > limit else ""
