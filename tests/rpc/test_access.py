@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ from tallymark.types.access import Grant
 from tallymark.types.enums import Role
 from tallymark.v1 import access_pb2, role_pb2
 from tallymark.v1.access_pb2_grpc import AccessStub
+from tallymark_server.access.book import AccessBook
+from tallymark_server.domain.access.commands import CreateServiceAccount
+from tallymark_server.storage.sqlite.access_file import open_access_file
 
 
 @pytest.fixture
@@ -195,6 +199,22 @@ def test_a_list_that_has_become_empty_ends(guarded: Server, root: str, admin: Cl
         for project in ("lab", "shop"):
             admin.access.remove_grant("user:ann", project)
         assert stub.ListGrants(request, metadata=metadata) == access_pb2.ListGrantsResponse()
+
+
+def test_what_another_server_has_just_changed_counts(root: str, admin: Client, tmp_path: Path) -> None:
+    """A member of its making is known by its name alone, and lists have it."""
+
+    async def create(*names: str) -> None:
+        book = AccessBook(open_access_file(tmp_path / "tallymark.access.db"), lambda: time.time_ns() // 1000)
+        await book.start()
+        for name in names:
+            await book.execute(CreateServiceAccount(name=name, projects=("lab",)), book.caller_of(root))
+        await book.store.close()
+
+    asyncio.run(create("nightly"))
+    assert admin.access.add_grant("nightly", Role.READER, "lab").member == "service-account:nightly"
+    asyncio.run(create("weekly"))
+    assert [each.name for each in admin.access.list_service_accounts()] == ["nightly", "weekly"]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,12 @@ class Access:
         """The book of access. Raises AccessControlOff."""
         return self._registry.access
 
+    async def _read_book(self) -> AccessBook:
+        """Return the book of access with what other servers have changed. Raises AccessControlOff and others."""
+        book = self._book
+        await book.refresh()
+        return book
+
     async def GetCaller(self, request: access_pb2.GetCallerRequest, context: Context) -> access_pb2.Caller:
         caller = context.caller
         limits = context.door.oversight.limits_of(caller.name)
@@ -64,7 +70,8 @@ class Access:
     async def ListTokens(
         self, request: access_pb2.ListTokensRequest, context: Context
     ) -> access_pb2.ListTokensResponse:
-        book, by = self._book, self._book.admin(context.caller)
+        book = await self._read_book()
+        by = book.admin(context.caller)
         found = views.tokens_seen(book.state, by)
         tokens, token = _page("tokens", found, lambda each: (each.name,), request)
         return access_pb2.ListTokensResponse(tokens=[m.token(book, each, by) for each in tokens], next_page_token=token)
@@ -83,23 +90,25 @@ class Access:
         return access_pb2.RotateTokenResponse(token=self._token(request.name, context), text=text.text)
 
     async def RevokeToken(self, request: access_pb2.RevokeTokenRequest, context: Context) -> access_pb2.Token:
-        book, by = self._book, self._book.admin(context.caller)
-        await book.refresh()
+        book = await self._read_book()
+        by = book.admin(context.caller)
         found = book.state.tokens.get(request.name)
         before = None if found is None else m.token(book, found, by)
         await book.execute(RevokeToken(name=request.name), context.caller)
         return before or access_pb2.Token(name=request.name)
 
     async def AddGrant(self, request: access_pb2.AddGrantRequest, context: Context) -> access_pb2.Grant:
-        member = views.named_member(self._book.state, request.member)
+        book = await self._read_book()
+        member = views.named_member(book.state, request.member)
         project, role = m.project(request.project, "project"), m.role(request.role)
-        await self._book.execute(AddGrant(member=member, project=project, role=role), context.caller)
+        await book.execute(AddGrant(member=member, project=project, role=role), context.caller)
         return m.grant(views.Grant(member, project, role))
 
     async def ListGrants(
         self, request: access_pb2.ListGrantsRequest, context: Context
     ) -> access_pb2.ListGrantsResponse:
-        state, by = self._book.state, self._book.admin(context.caller)
+        book = await self._read_book()
+        state, by = book.state, book.admin(context.caller)
         member = views.named_member(state, request.member) if request.member else None
         found = views.grants_seen(state, by, member)
         grants, token = _page(
@@ -112,11 +121,11 @@ class Access:
         return access_pb2.ListGrantsResponse(grants=map(m.grant, grants), next_page_token=token)
 
     async def RemoveGrant(self, request: access_pb2.RemoveGrantRequest, context: Context) -> access_pb2.Grant:
-        await self._book.refresh()
-        member = views.named_member(self._book.state, request.member)
+        book = await self._read_book()
+        member = views.named_member(book.state, request.member)
         project = m.project(request.project, "project")
-        role = self._book.state.roles(member).get(project)
-        await self._book.execute(RemoveGrant(member=member, project=project), context.caller)
+        role = book.state.roles(member).get(project)
+        await book.execute(RemoveGrant(member=member, project=project), context.caller)
         return m.grant(views.Grant(member, project, role)) if role else access_pb2.Grant(member=str(member))
 
     async def CreateServiceAccount(
@@ -131,7 +140,8 @@ class Access:
     async def ListServiceAccounts(
         self, request: access_pb2.ListServiceAccountsRequest, context: Context
     ) -> access_pb2.ListServiceAccountsResponse:
-        state, by = self._book.state, self._book.admin(context.caller)
+        book = await self._read_book()
+        state, by = book.state, book.admin(context.caller)
         accounts, token = _page("accounts", views.accounts_seen(state, by), lambda each: (each.name,), request)
         return access_pb2.ListServiceAccountsResponse(
             service_accounts=[m.account(state, each, by) for each in accounts], next_page_token=token
@@ -140,11 +150,11 @@ class Access:
     async def DeleteServiceAccount(
         self, request: access_pb2.DeleteServiceAccountRequest, context: Context
     ) -> access_pb2.ServiceAccount:
-        await self._book.refresh()
-        state, by = self._book.state, self._book.admin(context.caller)
+        book = await self._read_book()
+        state, by = book.state, book.admin(context.caller)
         found = state.accounts.get(request.name)
         before = None if found is None else m.account(state, found, by)
-        await self._book.execute(DeleteServiceAccount(name=request.name), context.caller)
+        await book.execute(DeleteServiceAccount(name=request.name), context.caller)
         return before or access_pb2.ServiceAccount(name=request.name)
 
     def _token(self, name: str, context: Context) -> access_pb2.Token:

@@ -83,12 +83,14 @@ async def _revoke(request: PageRequest, form: Form) -> None:
 
 async def _grant(request: PageRequest, form: Form) -> None:
     book = request.registry.access
+    await book.refresh()
     member, role = views.named_member(book.state, form.text("member")), chosen(form.text("role"), ROLES, "role")
     await book.execute(AddGrant(member=member, project=form.text("project"), role=role), request.caller)
 
 
 async def _remove(request: PageRequest, form: Form) -> None:
     book = request.registry.access
+    await book.refresh()
     member = views.named_member(book.state, form.text("member"))
     await book.execute(RemoveGrant(member=member, project=form.text("project")), request.caller)
 
