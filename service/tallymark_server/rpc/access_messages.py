@@ -76,22 +76,17 @@ def grant(found: Grant) -> access_pb2.Grant:
     return access_pb2.Grant(member=str(found.member), project=_of_project(found.project), role=_number(found.role))
 
 
-def role(number: role_pb2.Role.ValueType, field: str = "role") -> Role:
+def role(number: role_pb2.Role.ValueType) -> Role:
     """Return the role. Raises InvalidField."""
-    found = role_or_none(number, field)
-    if found is None:
-        raise InvalidField(field, "", f"it is one of {', '.join(each.label for each in Role)}")
-    return found
-
-
-def role_or_none(number: role_pb2.Role.ValueType, field: str = "role") -> Role | None:
-    """Return the role, None if none is given. Raises InvalidField."""
-    if number == role_pb2.ROLE_UNSPECIFIED:
-        return None
     try:
         return Role(number)
     except ValueError:
-        raise InvalidField(field, number, f"it is one of {', '.join(each.label for each in Role)}") from None
+        raise InvalidField("role", number or "", f"it is one of {', '.join(each.label for each in Role)}") from None
+
+
+def role_or_none(number: role_pb2.Role.ValueType) -> Role | None:
+    """Return the role, None if none is given. Raises InvalidField."""
+    return None if number == role_pb2.ROLE_UNSPECIFIED else role(number)
 
 
 def project(text: str, field: str) -> str:
