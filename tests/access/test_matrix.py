@@ -324,6 +324,18 @@ def test_what_is_not_there_is_not_there_for_the_unknown_either(server: Site) -> 
     for path in ("/nothing", "/models/churn/nothing", "/projects/lab/nothing", f"/projects/{SECRET}/"):
         assert ask(server.dashboard, path).status == 401
         assert ask(server.dashboard, f"{path}?q=1", hx_request="true").status == 401
+    for path in (
+        "/sign-inx",
+        "/sign-outs",
+        "/sign-in.json",
+        "/static",
+        "/favicon.icon",
+        "/favicon.ico/Method",
+        "//sign-in",
+    ):
+        assert ask(server.dashboard, path).status == 401, path
+    for path in ("/static/../access", "/static/%2e%2e/access", "/sign-in/../access", "/sign-in/%2e%2e%2faccess.json"):
+        assert ask(server.dashboard, path).status == 404, path
 
 
 def test_what_anybody_may_see(server: Site) -> None:

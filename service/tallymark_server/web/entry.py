@@ -6,7 +6,7 @@ there is checked where the page or the method is known: `routes` and `connect`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -23,9 +23,10 @@ from tallymark_server.rpc.callers import bearer_in
 from tallymark_server.rpc.status import code_name
 from tallymark_server.web.protocol_errors import is_call, refusal
 
-# Paths that anybody may request: the style of the page of signing in, and that page.
+# Paths that anybody may request, also with what is below those that end in a slash: the style of the page of signing
+# in, and that page.
 STATIC_PATHS = ("/static/", "/favicon.ico")
-OPEN_PATHS = (*STATIC_PATHS, "/sign-in", "/sign-out")
+OPEN_PATHS = (*STATIC_PATHS, "/sign-in", "/sign-in/", "/sign-out")
 # The cookie of a session by the scheme. With the prefix, which only https has, no other host can set it.
 SESSION_COOKIES = {"https": "__Host-tallymark", "http": "tallymark_session"}
 # The end of the path of an open page's stream.
@@ -46,8 +47,8 @@ class Entry:
         self._signed_out = signed_out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen = UNSEEN if scope["path"].startswith(STATIC_PATHS) else self._seen(scope)
-        if scope["path"].startswith(OPEN_PATHS):
+        seen = UNSEEN if _is_among(scope["path"], STATIC_PATHS) else self._seen(scope)
+        if _is_among(scope["path"], OPEN_PATHS):
             await self._watched({**scope, CALLER: NOBODY}, receive, send, seen)
             return
         try:
@@ -108,6 +109,11 @@ class Entry:
         if isinstance(error, Unauthenticated):
             headers["www-authenticate"] = "Bearer"
         return refusal(scope, error, headers=headers)
+
+
+def _is_among(path: str, paths: Iterable[str]) -> bool:
+    """Return whether it is one of the paths, or below one that ends in a slash."""
+    return any(path.startswith(each) if each.endswith("/") else path == each for each in paths)
 
 
 def caller_of(scope: Scope) -> Caller:

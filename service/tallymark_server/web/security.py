@@ -1,7 +1,7 @@
 """Protection from other sites.
 
-There is no authentication yet: whoever reaches the port may do anything. So requests of a browser must come from pages
-of this server, and a page of another site must not be able to imitate one.
+A browser sends the cookie of a session by itself, and without access control whoever reaches the port may do anything.
+So requests of a browser must come from pages of this server, and no page of another site may be able to imitate one.
 """
 
 from __future__ import annotations
