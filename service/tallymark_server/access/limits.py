@@ -58,11 +58,11 @@ class LimitSettings:
 class _Use:
     """What one caller does now, and has stored today."""
 
-    __slots__ = ("calls", "day", "filled", "stored", "streams", "tokens")
+    __slots__ = ("calls", "filled", "stored", "streams", "tokens")
 
-    def __init__(self, tokens: float, now: float, day: int) -> None:
+    def __init__(self, tokens: float, now: float) -> None:
         self.calls = self.streams = self.stored = 0
-        self.tokens, self.filled, self.day = tokens, now, day
+        self.tokens, self.filled = tokens, now
 
 
 class CallerLimits:
@@ -111,7 +111,7 @@ class CallerLimits:
         limits, use = self._of(caller), self._use_of(caller)
         if limits.bytes_per_day and use.stored + size > limits.bytes_per_day:
             used = f"has stored {use.stored:,} bytes today and sends {size:,} more"
-            raise CallerLimitExceeded(caller, "bytes-per-day", used, self._until_tomorrow())
+            raise CallerLimitExceeded(caller, "bytes-per-day", used, _until_tomorrow(self._wall()))
         use.stored += size
 
     def _of(self, caller: str) -> Limits:
@@ -123,13 +123,12 @@ class CallerLimits:
             self._day = day
             # Those who do nothing now begin anew when they call again.
             self._uses = {name: use for name, use in self._uses.items() if use.calls or use.streams}
-        use = self._uses.get(caller)
-        if use is None:
-            limits = self._of(caller)
-            use = self._uses[caller] = _Use(_burst(limits), self._clock(), day)
-        if use.day != day:
-            use.day, use.stored = day, 0
-        return use
+            for use in self._uses.values():
+                use.stored = 0
+        found = self._uses.get(caller)
+        if found is None:
+            found = self._uses[caller] = _Use(_burst(self._of(caller)), self._clock())
+        return found
 
     def _take_token(self, caller: str, limits: Limits, use: _Use) -> None:
         now = self._clock()
@@ -139,9 +138,6 @@ class CallerLimits:
             wait = max(1, round((1 - use.tokens) / limits.rate * 1000))
             raise CallerLimitExceeded(caller, "rate", f"calls {limits.rate:g} times a second", wait)
         use.tokens -= 1
-
-    def _until_tomorrow(self) -> int:
-        return round((_DAY - self._wall() % _DAY) * 1000)
 
 
 class ProjectQuotas:
@@ -181,11 +177,16 @@ class ProjectQuotas:
             self._day, self._stored = int(now) // _DAY, {}
         stored = self._stored.get(project, 0)
         if stored + size > quota.bytes_per_day:
-            wait = round((_DAY - now % _DAY) * 1000)
-            raise ProjectQuotaExceeded(project, "bytes-per-day", f"has stored {stored:,} bytes today", wait)
+            used = f"has stored {stored:,} bytes today"
+            raise ProjectQuotaExceeded(project, "bytes-per-day", used, _until_tomorrow(now))
         self._stored[project] = stored + size
 
 
 def _burst(limits: Limits) -> float:
     """Return how many calls may come at once: as many as in a second, unless `burst` says otherwise."""
     return max(1.0, limits.burst or limits.rate)
+
+
+def _until_tomorrow(now: float) -> int:
+    """Return the milliseconds until the next day of UTC."""
+    return round((_DAY - now % _DAY) * 1000)
