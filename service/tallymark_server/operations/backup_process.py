@@ -5,13 +5,10 @@ It ends as soon as its input ends: then the server has stopped.
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -20,11 +17,9 @@ from tallymark_server.operations.backup_folder import BackupError, BackupFolder,
 from tallymark_server.storage import checkpoint
 from tallymark_server.storage.atomic_files import CannotPlaceError
 from tallymark_server.storage.contract import CannotOpenError
+from tallymark_server.storage.side_process import print_result
 from tallymark_server.storage.sqlite.backup import backup
 from tallymark_server.storage.sqlite.verification import verify
-
-# The server has precedence.
-NICENESS = 10
 
 
 class Order(Struct):
@@ -50,7 +45,7 @@ class Outcome(Struct):
 
 
 def make_if_due(db: Path, order: Order, now: datetime) -> Outcome:
-    """Back the file up unless the newest backup is younger than the order says. Raises what `main` reports."""
+    """Back the file up unless the newest backup is younger than the order says. Raises what `_outcome` reports."""
     folder = BackupFolder(order.to)
     kept = folder.backups(db.stem)
     if kept and 0 <= (age := (now - kept[-1].time).total_seconds()) < order.every:
@@ -76,26 +71,16 @@ def make_if_due(db: Path, order: Order, now: datetime) -> Outcome:
 
 def main() -> None:
     """Make the backup that the order describes."""
-    # Ctrl-C is for the server, which ends this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
-    db, order = Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Order)
-    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    print_result(partial(_outcome, Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Order)))
+
+
+def _outcome(db: Path, order: Order) -> Outcome:
     try:
-        outcome = make_if_due(db, order, datetime.now(UTC))
+        return make_if_due(db, order, datetime.now(UTC))
     except (BackupError, CannotOpenError, CannotPlaceError) as error:
-        outcome = Outcome(problem=str(error))
+        return Outcome(problem=str(error))
     except Exception as error:  # noqa: BLE001 - drivers of stores raise errors of their own kinds
-        outcome = Outcome(problem=f"{type(error).__name__}: {error}")
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
-    sys.stdout.buffer.flush()
-    # The thread that waits for the end of the input would hold up an orderly end.
-    os._exit(0)
-
-
-def _end_with(given: BinaryIO) -> None:
-    given.read()
-    os._exit(1)
+        return Outcome(problem=f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ import msgspec
 import structlog
 
 from tallymark_server.operations.backup_process import Order, Outcome
+from tallymark_server.storage.side_process import completed
 
 if TYPE_CHECKING:
     from tallymark_server.operations.metrics import Metrics
@@ -52,24 +50,8 @@ class Backups:
             await asyncio.sleep(min(RETRY, self.every) if outcome.problem else outcome.due)
 
     async def _make(self) -> Outcome:
-        # The process ends when the other end of its input is closed: by us, or by our own end, however that comes.
-        given, held = os.pipe()
-        working = asyncio.ensure_future(asyncio.to_thread(self._done, given))
-        try:
-            done = await asyncio.shield(working)
-        finally:
-            os.close(held)
-            await asyncio.wait((working,))
-            os.close(given)
+        order = msgspec.json.encode(Order(self.to, self.every, self.keep)).decode()
+        done = await completed(_PROGRAM, str(self.db.resolve()), order)
         if done.returncode:
             return Outcome(problem=f"it ended with code {done.returncode}: {done.stderr.decode(errors='replace')}")
         return msgspec.json.decode(done.stdout, type=Outcome)
-
-    def _done(self, given: int) -> subprocess.CompletedProcess[bytes]:
-        # The process finds modules where the server has found them, and never in the folder in which it was started.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        order = msgspec.json.encode(Order(self.to, self.every, self.keep)).decode()
-        command = [sys.executable, "-P", "-m", _PROGRAM, str(self.db.resolve()), order]
-        return subprocess.run(  # noqa: S603 - the program is ours
-            command, stdin=given, capture_output=True, env=environment, check=False
-        )

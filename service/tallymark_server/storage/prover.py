@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from tempfile import TemporaryDirectory
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +10,7 @@ from msgspec import Struct
 from tallymark_server.domain.errors import Overloaded, StorageUnavailable
 from tallymark_server.storage.checkpoint import Mark
 from tallymark_server.storage.contract import Proof
+from tallymark_server.storage.side_process import completed
 
 # The number of callers that may wait for their turn.
 MAX_WAITING = 8
@@ -60,27 +57,9 @@ class Prover:
 
 
 async def _answered(database: str, order: Order) -> Answer:
-    # The process ends when the other end of its input is closed: by us, or by our own end, however that comes.
-    given, held = os.pipe()
-    working = asyncio.ensure_future(asyncio.to_thread(_done, database, order, given))
-    try:
-        done = await asyncio.shield(working)
-    finally:
-        os.close(held)
-        await asyncio.wait((working,))
-        os.close(given)
+    words = msgspec.json.encode(order).decode()
+    done = await completed(_PROGRAM, words, environment={DATABASE: database})
     if done.returncode:
         complaint = done.stderr.decode(errors="replace")
         raise RuntimeError(f"the proof ended with code {done.returncode}: {complaint}")
     return msgspec.json.decode(done.stdout, type=Answer)
-
-
-def _done(database: str, order: Order, given: int) -> subprocess.CompletedProcess[bytes]:
-    # The process finds modules where the server has found them, and never in the folder in which it was started.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), DATABASE: database}
-    command = [sys.executable, "-P", "-m", _PROGRAM, msgspec.json.encode(order).decode()]
-    # What it has copied goes even if it is ended before its time.
-    with TemporaryDirectory(prefix="tallymark-proof-") as folder:
-        return subprocess.run(  # noqa: S603 - the program is ours
-            command, stdin=given, capture_output=True, env={**environment, "TMPDIR": folder}, check=False
-        )
