@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.database_url import is_url, shown
@@ -40,6 +39,8 @@ def changed_file(database: str) -> Iterator[Path]:
         return
     with needing_psycopg(database):
         from tallymark_server.storage.transfer import add_projects
+    from tempfile import TemporaryDirectory  # servers import this module, and use no such folder
+
     with TemporaryDirectory(prefix="tallymark-") as folder:
         file = Path(folder, "import.db")
         yield file
