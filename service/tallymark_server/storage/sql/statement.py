@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
+from msgspec import Struct
 
 from tallymark_server.storage.sql.dialect import Dialect
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Select(NamedTuple):
+class Select(Struct, frozen=True):
     """A statement with its parameters, which it has as `:name`. Their values are integers, texts, bytes or None."""
 
     text: Callable[[Dialect], str]

@@ -35,7 +35,7 @@ class SqliteSession(Session):
 
     async def fetch(self, *selects: Select) -> list[list[Row]]:
         execute, dialect = self._connection.execute, self._dialect
-        return [execute(text(dialect), parameters).fetchall() for text, parameters in selects]
+        return [execute(each.text(dialect), each.parameters).fetchall() for each in selects]
 
     async def fetch_page(self, select: Select, limit: int, image: int) -> tuple[list[Row], bool]:
         # SQLite reads a row when it is fetched.
