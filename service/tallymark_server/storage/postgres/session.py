@@ -85,10 +85,6 @@ class PostgresSession(Session):
         await self.insert(PROJECTS, [(project, name, log_id, 0, 0, 0, b"")])
         return project
 
-    async def move_head(self, project: int, revision: int, time: int, last_model_id: int, last_hash: bytes) -> None:
-        head = (revision, time, last_model_id, last_hash, project)
-        await self.patch(PROJECTS, PROJECTS.columns[3:], PROJECTS.columns[:1], [head])
-
     async def insert(self, table: Table, rows: Rows) -> None:
         if rows:
             self.add(changes.insert(table, rows))
