@@ -156,12 +156,16 @@ def log(path: Path) -> list[Entry]:
 
 def opened_log(path: Path) -> list[Entry]:
     """Open the file, prove its log, and return it."""
+    return asyncio.run(_opened_log(path))
+
+
+async def _opened_log(path: Path) -> list[Entry]:
     opened = open_access_file(path, read_only=True)
     try:
-        entries = opened.entries(0)
+        entries = await opened.read(0)
         folded(AccessState(), opened.log_id, None, entries)
     finally:
-        opened.shut()
+        await opened.close()
     return entries
 
 

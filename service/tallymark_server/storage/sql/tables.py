@@ -61,8 +61,5 @@ ANSWERS = Table(
     key=2,
 )
 
-# The log, and what is kept beside it.
-LOG = (PROJECTS, EVENTS, RECEIPTS, ERASURES, ANSWERS)
-
 # The new rows of the events that have content to erase: a temporary table of the transaction that erases it.
 REWRITTEN = Table("rewritten", ("revision", "actor", "reason", "previous_name", "image", "salt", "digest"), key=1)

@@ -135,19 +135,11 @@ class AccessFile:
     def log_id(self) -> str:
         return self._log_id
 
-    def entries(self, after: int) -> list[Entry]:
-        """Return the entries after that revision, in order, for callers without an event loop."""
-        return self._in_turn(lambda connection: [Entry(*row) for row in connection.execute(_EVENTS, (after,))])
-
     async def read(self, after: int) -> list[Entry]:
-        return await asyncio.to_thread(self.entries, after)
-
-    def add(self, expected_revision: int, entries: Sequence[Entry]) -> None:
-        """Append the entries, for callers without an event loop. Raises RevisionTakenError."""
-        self._in_turn(partial(_append, expected_revision, entries))
+        return await self._run(lambda connection: [Entry(*row) for row in connection.execute(_EVENTS, (after,))])
 
     async def append(self, expected_revision: int, entries: Sequence[Entry]) -> None:
-        await asyncio.to_thread(self.add, expected_revision, entries)
+        await self._run(partial(_append, expected_revision, entries))
 
     async def put_session(self, session: Session) -> None:
         await self._run(partial(_put_session, session))
@@ -169,10 +161,9 @@ class AccessFile:
         return await self._run(lambda connection: dict(connection.execute("SELECT token, day FROM uses").fetchall()))
 
     async def close(self) -> None:
-        await asyncio.to_thread(self.shut)
+        await asyncio.to_thread(self._close)
 
-    def shut(self) -> None:
-        """Close the file, for callers without an event loop."""
+    def _close(self) -> None:
         with self._lock:
             self._connection.close()
 
