@@ -20,6 +20,7 @@ from tallymark_server.storage.access import Entry, RevisionTakenError, Session
 from tallymark_server.storage.atomic_files import placed
 from tallymark_server.storage.contract import CannotOpenError
 from tallymark_server.storage.sqlite.connection import connector
+from tallymark_server.storage.sqlite.engine_errors import ENVIRONMENT_ERRORS
 
 T = TypeVar("T")
 # Marks a file as one of access: "tmac" in ASCII.
@@ -47,15 +48,6 @@ _NOTE_USE = """
 INSERT INTO uses (token, day) VALUES (?, ?) ON CONFLICT (token) DO UPDATE SET day = max(day, excluded.day)
 """
 _OTHERS = 0o007
-_PASSING = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_NOMEM,
-}
 
 
 def access_file(database: Path) -> Path:
@@ -213,6 +205,6 @@ def _translated(path: Path) -> Iterator[None]:
     except UnicodeDecodeError:
         raise DataDamaged(f"{path.name} has text that is none") from None
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in ENVIRONMENT_ERRORS:
             raise StorageUnavailable(f"{path.name}: {error}") from None
         raise DataDamaged(f"{path.name}: {error}") from None

@@ -10,7 +10,7 @@ import structlog
 from tallymark_server.domain.errors import DataDamaged, StorageUnavailable
 
 # Errors of the environment, not defects of ours, by the low byte of SQLite's result code.
-_ENVIRONMENT_ERRORS = {
+ENVIRONMENT_ERRORS = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_READONLY,
@@ -52,5 +52,5 @@ class TranslateErrors:
             if (code is not None and code & 0xFF in _DAMAGED) or str(error).startswith(_DAMAGE_MESSAGES):
                 _log.error("the file is damaged", problem=str(error))
                 raise DataDamaged(str(error)) from error
-            if code is not None and code & 0xFF in _ENVIRONMENT_ERRORS:
+            if code is not None and code & 0xFF in ENVIRONMENT_ERRORS:
                 raise StorageUnavailable(str(error)) from error
