@@ -10,7 +10,7 @@ import pytest
 from postgres_server import Databases, PostgresServer
 
 from tallymark_server.storage.contract import CannotOpenError
-from tallymark_server.storage.database_url import shown
+from tallymark_server.storage.database_url import is_url, shown
 from tallymark_server.storage.postgres.connections import Connection, connect
 from tallymark_server.storage.postgres.durability import check_settings
 from tallymark_server.storage.postgres.migrate import Step, migrate, prepare, steps
@@ -192,6 +192,8 @@ async def test_a_database_that_cannot_hold_every_text_is_refused(postgres: Datab
         ("postgresql://db/name?user=ann&password=secret", "postgresql://db/name"),
         ("postgresql://ann:se/c?re@t@db/name", "postgresql://ann@db/name"),
         ("postgresql://ann:secret@db?password=secret@secret", "postgresql://ann@secret"),
+        ("postgresql+psycopg://ann:secret@db/name", "postgresql+psycopg://ann@db/name"),
+        ("mysql://ann:secret@db/name", "mysql://ann@db/name"),
     ],
 )
 def test_no_password_is_shown(url: str, visible: str) -> None:
@@ -199,8 +201,16 @@ def test_no_password_is_shown(url: str, visible: str) -> None:
     assert shown(url) == visible
 
 
-async def test_a_wrong_url_is_refused_without_its_password() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:sec%ret@db/name", "postgresql://ann:p@sec@db/name", "postgresql+psycopg://ann:sec@db/name",
+        "POSTGRESQL://ann:sec@db/name", "mysql://ann:sec@db/name",
+    ],
+)  # fmt: skip
+async def test_a_wrong_url_is_refused_without_its_password(url: str) -> None:
     """A URL that cannot be read is refused with the shape that it should have, and without its password."""
+    assert is_url(url)
     with pytest.raises(CannotOpenError, match="postgresql://USER@HOST1,HOST2/NAME") as refused:
-        await connect("postgresql://ann:sec%ret@db/name")
+        await connect(url)
     assert "sec" not in str(refused.value)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-_URL = re.compile(r"postgres(ql)?://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 SHAPE = "postgresql://USER@HOST1,HOST2/NAME"
 
 
 def is_url(database: str) -> bool:
-    """Return whether the text is the URL of a database of PostgreSQL, and no name of a file."""
+    """Return whether the text is a URL, which only a database of PostgreSQL has, and no name of a file."""
     return _URL.match(database) is not None
 
 

@@ -65,6 +65,9 @@ def check_url(url: str) -> dict[str, Any]:
     """Return the parameters of the URL, with those that it lacks. Raises CannotOpenError."""
     try:
         given = conninfo_to_dict(url)
+        if url.partition("://")[2].partition("/")[0].count("@") > 1:
+            # libpq takes the rest of such a password for the host, which its messages have.
+            raise psycopg.ProgrammingError
     except psycopg.Error:
         # The message of libpq may have the password.
         raise CannotOpenError(
