@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import stat
 import threading
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 _Stamp = tuple[tuple[int, int, int], ...]
+_LEAF = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# Public keys of Ed25519, Ed448 and P-521 as certificates have them: the algorithm, and the length of what follows.
+_NOT_OF_GRPC = re.compile(
+    rb"\x30\x05\x06\x03\x2b\x65(\x70\x03\x21|\x71\x03\x3a)\x00|\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03"
+)
 
 
 class CertificateError(Exception):
@@ -95,9 +101,17 @@ def _read(files: TlsFiles) -> Certificate:
             f"{files.certificate} and {files.key} are no certificate with its key in the format PEM, without a"
             f" password: {error}"
         ) from None
+    certificate = _pem(files.certificate)
+    leaf = _LEAF.search(certificate)
+    if leaf and _NOT_OF_GRPC.search(ssl.PEM_cert_to_DER_cert(leaf[0].decode())):
+        # Python's TLS takes it, so only calls of gRPC would fail, without a word here.
+        raise CertificateError(
+            f"{files.certificate} is for a key of Ed25519, Ed448 or P-521, with which gRPC does not connect; have one"
+            " issued for a key of RSA, P-256 or P-384"
+        )
     client_ca = None
     if files.client_ca is not None:
-        client_ca = _bytes(files.client_ca)
+        client_ca = _pem(files.client_ca)
         try:
             context.load_verify_locations(cadata=client_ca.decode("ascii"))
         except (ssl.SSLError, ValueError):
@@ -106,7 +120,7 @@ def _read(files: TlsFiles) -> Certificate:
         # A resumed session would be accepted although the authorities have changed.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
-    return Certificate(_bytes(files.certificate), _bytes(files.key), client_ca, context)
+    return Certificate(certificate, _pem(files.key), client_ca, context)
 
 
 def _no_password() -> str:
@@ -121,9 +135,11 @@ def _mode(path: Path) -> int:
         raise CertificateError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _bytes(path: Path) -> bytes:
+def _pem(path: Path) -> bytes:
+    """Return what the file has in the format PEM. Raises CertificateError."""
     try:
-        return path.read_bytes()
+        # The format is ASCII. Comments and the marks of editors need not be, and gRPC finds nothing behind the latter.
+        return path.read_bytes().decode("ascii", "ignore").encode()
     except OSError as error:
         raise CertificateError(f"cannot read {path}: {error.strerror}") from None
 

@@ -54,7 +54,7 @@ def trusted_roots(settings: Settings) -> bytes | None:
     if settings.ca:
         roots = _read(settings.ca, "TALLYMARK_CA")
         try:
-            ssl.create_default_context(cadata=roots.decode("ascii"))
+            ssl.create_default_context(cadata=roots.decode())
         except (ssl.SSLError, ValueError):
             raise InvalidSetting(f"TALLYMARK_CA: {settings.ca} holds no certificates in the format PEM") from None
         return roots
@@ -68,8 +68,7 @@ def _system_roots() -> bytes | None:
     # gRPC would trust the list that it was released with.
     for path in (ssl.get_default_verify_paths().cafile, *_BUNDLES):
         try:
-            with open(path or "", "rb") as bundle:  # noqa: PTH123 - as below
-                return bundle.read()
+            return _pem(path or "")
         except OSError:
             continue
     found = ssl.create_default_context().get_ca_certs(binary_form=True)
@@ -108,7 +107,7 @@ def _no_password() -> str:
 def client_context(settings: Settings) -> ssl.SSLContext:
     """Return the context of Python's TLS that trusts and shows the same as the channel. Raises InvalidSetting."""
     roots = trusted_roots(settings)
-    context = ssl.create_default_context(cadata=roots.decode("utf-8", "replace") if roots else None)
+    context = ssl.create_default_context(cadata=roots.decode() if roots else None)
     if own_certificate(settings):
         context.load_cert_chain(settings.client_cert, settings.client_key, _no_password)
     context.set_alpn_protocols(["h2"])
@@ -117,7 +116,13 @@ def client_context(settings: Settings) -> ssl.SSLContext:
 
 def _read(path: str, source: str) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes time to import
-            return file.read()
+        return _pem(path)
     except OSError as error:
         raise InvalidSetting(f"{source}: cannot read {path}: {error.strerror}") from None
+
+
+def _pem(path: str) -> bytes:
+    """Return what the file has in the format PEM. Raises OSError."""
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes time to import
+        # The format is ASCII. Comments and the marks of editors need not be, and gRPC finds nothing behind the latter.
+        return file.read().decode("ascii", "ignore").encode()
