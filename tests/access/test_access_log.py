@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sdk.killed_programs import wait_until
 
+from tallymark_server.access import access_log
 from tallymark_server.access.access_log import MAX_WAITING, AccessLog, CannotLogError, Line
 
 
@@ -93,3 +94,24 @@ def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -
     """The error names the file and what to do."""
     with pytest.raises(CannotLogError, match="cannot write the access log .*: Is a directory; name another file"):
         AccessLog(tmp_path)
+
+
+def test_a_pipe_that_nobody_reads_is_refused_at_the_start(tmp_path: Path) -> None:
+    """The start does not wait for a reader, but says that there is none."""
+    path = tmp_path / "access.log"
+    os.mkfifo(path)
+    with pytest.raises(CannotLogError, match="cannot write the access log .*: No such device or address"):
+        AccessLog(path)
+
+
+def test_a_pipe_whose_reader_has_stopped_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log closes although its last lines cannot be written."""
+    monkeypatch.setattr(access_log, "PATIENCE", 0.1)
+    path = tmp_path / "access.log"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with logging_to(path, *["x" * 1000] * 200):
+        pass
+    os.close(reader)

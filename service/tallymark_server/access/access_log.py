@@ -20,6 +20,8 @@ from msgspec import Struct, json
 MAX_WAITING = 50_000
 # The seconds during which lines gather, so that they are written together.
 GATHER = 0.1
+# The seconds that the last lines may take.
+PATIENCE = 5.0
 # The characters of a name that a line has; longer ones are cut.
 MAX_TEXT = 512
 
@@ -84,12 +86,13 @@ class AccessLog:
                 self._changed.notify()
 
     def close(self) -> None:
-        """Write the lines that wait, and close the file."""
+        """Write the lines that wait, and close the file. A pipe that nobody reads is left after a few seconds."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()
-        self._thread.join()
-        os.close(self._file)
+        self._thread.join(PATIENCE)
+        if not self._thread.is_alive():
+            os.close(self._file)
 
     def _run(self) -> None:
         while True:
@@ -141,7 +144,12 @@ class AccessLog:
         self._file, self._is_torn = new, False
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Otherwise opening a pipe that nobody reads would wait for a reader for ever.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        file = os.open(self._path, flags, 0o600)
+        # A reader that is slow for a moment costs no lines.
+        os.set_blocking(file, True)
+        return file
 
 
 def time_text(seconds: float) -> str:
