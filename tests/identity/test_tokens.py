@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,46 @@ async def test_an_unverified_address_is_no_name(tmp_path: Path, sign: Sign) -> N
     assert (await who(verifier, sign(email="ann@example.com", email_verified=True))).name == "ann@example.com"
     for verified in (False, None, "true"):
         await refused(verifier, sign(email="ann@example.com", email_verified=verified))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kty": "EC", "crv": "P-256K", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "Bls12381G2", "x": "AA"},
+        {"kty": "RSA", "n": "AQAB"},
+        {"kty": "RSA", "n": 5, "e": []},
+        {"kty": "EC"},
+        {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
+    ],
+)
+async def test_a_key_of_an_unknown_kind_does_not_hide_the_others(
+    tmp_path: Path, issuers: Issuers, sign: Sign, other: dict[str, Any]
+) -> None:
+    """The keys of an issuer count, though it also has one that is not known here, or is damaged."""
+    file = write_keys(tmp_path, "rsa", "ec")
+    keys = json.loads(file.read_text())["keys"]
+    file.write_text(json.dumps({"keys": [other | {"kid": "other"}, *keys]}))
+    verifier = Verifier(issuers, now)
+    assert (await who(verifier, sign())).name == "ann"
+    assert (await who(verifier, sign("ec", "ES256"))).name == "ann"
+    await refused(verifier, sign("ed", "EdDSA"))
+
+
+async def test_a_token_may_be_valid_for_ever(verifier: Verifier, sign: Sign) -> None:
+    """An end that no timestamp has is the last one that there is."""
+    caller = await who(verifier, sign(exp=10**30))
+    assert caller.expires is not None
+    assert datetime.fromtimestamp(caller.expires / 1_000_000, UTC).year == 9999
+
+
+async def test_without_the_name_of_a_key_there_is_one(tmp_path: Path, issuers: Issuers, sign: Sign) -> None:
+    """A token that names no key counts if its issuer has one key, and is refused if it has several."""
+    token = jwt.encode({"alg": "RS256"}, claims_of(), KEYS["rsa"])
+    write_keys(tmp_path, "rsa")
+    assert (await who(Verifier(issuers, now), token)).name == "ann"
+    write_keys(tmp_path, "rsa", "ec")
+    await refused(Verifier(issuers, now), token)
 
 
 async def test_new_keys_are_found_and_unknown_ones_do_not_flood_the_issuer(

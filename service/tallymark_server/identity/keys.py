@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from tallymark_server.identity.issuers import Issuer
 
@@ -121,6 +121,15 @@ def _key_set(found: Any) -> KeySet:
     try:
         keys = [key for key in found["keys"] if key.get("use", "sig") == "sig"]
         # A symmetric key in public metadata would be known to everybody.
-        return KeySet.import_key_set({"keys": [key for key in keys if key.get("kty") in ("RSA", "EC", "OKP")]})
+        return KeySet([key for each in keys if each.get("kty") in ("RSA", "EC", "OKP") for key in _imported(each)])
     except (JoseError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ProviderError(f"its keys are no key set: {error}") from None
+
+
+def _imported(found: Any) -> list[Key]:
+    """Return the key, or none if it is of a kind that is not known here, as RFC 7517 says in section 5."""
+    try:
+        return [JWKRegistry.import_key(found)]
+    except (JoseError, KeyError, TypeError, ValueError) as error:
+        _log.warning("ignored a key of an issuer", kid=found.get("kid"), problem=f"{type(error).__name__}: {error}")
+        return []

@@ -26,6 +26,8 @@ ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"]
 # How much the clocks of an issuer and of this machine may differ, in seconds.
 LEEWAY = 60
 MICROS = 1_000_000
+# The last second of the year 9999, after which there are no timestamps.
+END_OF_TIME = 253_402_300_799
 # The most characters of a token that is read.
 MAX_TOKEN = 12_000
 # How many causes of refusals are logged.
@@ -76,7 +78,9 @@ class Verifier:
             name = naming.caller_name(issuer.prefix + name, "name")
         except InvalidField as error:
             raise InvalidTokenError(str(error)) from None
-        return Identity(issuer.name, name, self.issuers.relevant(issuer, claims), int(claims["exp"]) * MICROS)
+        # Some issuers have tokens that are valid for ever, which no time stands for.
+        expires = min(int(claims["exp"]), END_OF_TIME)
+        return Identity(issuer.name, name, self.issuers.relevant(issuer, claims), expires * MICROS)
 
     def _issuer_of(self, text: str) -> Issuer:
         """Return the issuer that a token names. It is not verified yet."""
