@@ -16,7 +16,7 @@ from tallymark_server.web.entry import session_in
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Yield a server with access control, to which nobody has a token."""
+    """Yield a server with access control, and no token for it."""
     db = tmp_path_factory.mktemp("entry") / "tallymark.db"
     first_token(db)
     with Server(db, http="127.0.0.1:0") as running:
@@ -57,7 +57,7 @@ def test_no_other_name_of_a_page_leads_past_the_entry(server: Server, path: str)
     ],
 )  # fmt: skip
 def test_no_other_header_names_a_caller(server: Server, header: str) -> None:
-    """Headers by which some proxies name the caller, the path or the verb are not heard."""
+    """Headers that some proxies set, to name the caller, the path or the verb, are not heard."""
     assert status(server, f"GET /activity HTTP/1.1\r\n{header}".encode()) == 401
 
 

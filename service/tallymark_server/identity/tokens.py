@@ -78,7 +78,7 @@ class Verifier:
             name = naming.caller_name(issuer.prefix + name, "name")
         except InvalidField as error:
             raise InvalidTokenError(str(error)) from None
-        # Some issuers have tokens that are valid for ever, which no time stands for.
+        # Tokens that are valid for ever have an end that no timestamp has.
         expires = min(int(claims["exp"]), END_OF_TIME)
         return Identity(issuer.name, name, self.issuers.relevant(issuer, claims), expires * MICROS)
 
